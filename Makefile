@@ -1,0 +1,57 @@
+# `make demo` and `make test` need Python 3.11+ and nothing else; each sets up .venv by itself.
+
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+
+.DEFAULT_GOAL := help
+.PHONY: help demo local test lint types format bench lock clean
+
+help: ## List the targets
+	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+
+# The stamp is newer than the requirements once everything in them is installed.
+$(VENV)/.installed: requirements/dev.txt pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Reviewbox needs Python 3.11 or newer; name one: make PYTHON=python3.13 $(MAKECMDGOALS)"; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $@
+
+REVIEWS ?= src/reviewbox/local/reviews
+
+demo: $(VENV)/.installed ## Drop reviews into an embedded cloud and print the verdicts (REVIEWS=folder for your own)
+	@$(BIN)/reviewbox demo "$(REVIEWS)"
+
+PORT ?= 5000
+
+local: $(VENV)/.installed ## Run the embedded cloud until Ctrl-C (PORT=5000)
+	@$(BIN)/reviewbox local --port $(PORT)
+
+test: $(VENV)/.installed ## Run the tests
+	$(BIN)/python -m pytest
+
+lint: $(VENV)/.installed ## Check style and formatting
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(VENV)/.installed ## Check types
+	$(BIN)/mypy
+
+format: $(VENV)/.installed ## Format the code and fix what can be fixed
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: $(VENV)/.installed ## Measure speed side by side (slow)
+	$(BIN)/python -m pytest tests/benchmarks
+
+lock: ## Compile requirements/*.in to pins with hashes (needs uv)
+	for name in core dev recipe sam e2e; do \
+	  uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --quiet \
+	    --constraint requirements/core.txt requirements/$$name.in --output-file requirements/$$name.txt || exit; \
+	done
+
+clean: ## Remove what the other targets made
+	rm -rf $(VENV) .venv-sam .venv-e2e build .aws-sam .pytest_cache .mypy_cache .ruff_cache .hypothesis
+
+include .ci/lambda.mk

@@ -1,0 +1,1 @@
+"""How the model under `model/` is made."""

@@ -1,0 +1,91 @@
+"""The training data: which review is for training, which for validation, and its token ids."""
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from tokenizers import Tokenizer
+
+from reviewbox.model.plain_text import plain_text
+
+IMDB = "imdb"
+
+
+@dataclass(frozen=True, slots=True)
+class TokenizedReviews:
+    """Reviews as word pieces, without special tokens.
+
+    Attributes:
+        pieces: the ids of all reviews, one after the other, shape (P,), uint16.
+        ends: where each review ends in `pieces`, shape (R,), int64.
+        labels: 1 for positive, 0 for negative, shape (R,), int8.
+        domains: each review's domain, shape (R,).
+    """
+
+    pieces: np.ndarray
+    ends: np.ndarray
+    labels: np.ndarray
+    domains: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.ends)
+
+    def review(self, index: int) -> np.ndarray:
+        """Return the ids of one review, shape (T,)."""
+        return self.pieces[(self.ends[index - 1] if index else 0) : self.ends[index]]
+
+    def save(self, path: Path) -> None:
+        """Write everything to one NumPy archive."""
+        np.savez(path, pieces=self.pieces, ends=self.ends, labels=self.labels, domains=self.domains)
+
+    @classmethod
+    def load(cls, path: Path) -> "TokenizedReviews":
+        """Read what `save` wrote."""
+        with np.load(path) as archive:
+            return cls(**{name: archive[name] for name in cls.__slots__})
+
+
+def read_reviews(data: Path, config: dict[str, Any]) -> pd.DataFrame:
+    """Read the labelled sets of folder `data`.
+
+    Returns a frame with the columns text, label, domain, source and split: "train", "validation"
+    (seen domains), "unseen" (held-out domains) or "unused" (over a source's cap). Of texts that
+    differ only in case, spacing and punctuation, the first is kept.
+    """
+    imdb = pd.read_parquet(data / "imdb_train.parquet", columns=["text", "label"])
+    others = pd.read_parquet(data / "other_domains_train.parquet")
+    reviews = pd.concat([imdb.assign(domain=IMDB, source=IMDB), others], ignore_index=True)
+    reviews = reviews[["text", "label", "domain", "source"]]
+
+    content = reviews.text.str.lower().str.replace(r"\W+", " ", regex=True).str.strip()
+    digest = content.map(lambda text: hashlib.sha256(text.encode()).hexdigest())
+    reviews = reviews.assign(digest=digest)[~digest.duplicated() & (content != "")]
+
+    held_out = reviews.domain.isin(config["held_out_domains"])
+    drawn = reviews.digest.str[:8].map(lambda prefix: int(prefix, 16) / 16**8)
+    split = np.where(held_out, "unseen", np.where(drawn < config["validation_share"], "validation", "train"))
+    reviews = reviews.assign(split=split).sort_values("digest")
+
+    # The digest order is as good as random, and does not depend on the order of the files.
+    rank = reviews.groupby(["split", "source", "label"]).cumcount()
+    cap = reviews.source.map(config["caps"]).fillna(np.inf)
+    unused = (reviews.split == "train") & (rank >= cap)
+    return reviews.assign(split=reviews.split.mask(unused, "unused")).reset_index(drop=True)
+
+
+def tokenize(reviews: pd.DataFrame, tokenizer: Tokenizer) -> TokenizedReviews:
+    """Return the word pieces of every review of a frame that `read_reviews` returned."""
+    tokenizer.no_truncation()
+    tokenizer.no_padding()
+    encodings = tokenizer.encode_batch(
+        [plain_text(text).text for text in reviews.text], add_special_tokens=False
+    )
+    return TokenizedReviews(
+        pieces=np.concatenate([np.array(encoding.ids, dtype=np.uint16) for encoding in encodings]),
+        ends=np.cumsum([len(encoding.ids) for encoding in encodings]),
+        labels=reviews.label.to_numpy(dtype=np.int8),
+        domains=reviews.domain.to_numpy(dtype=str),
+    )

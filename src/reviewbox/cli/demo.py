@@ -1,0 +1,78 @@
+"""`reviewbox demo`: a folder's files through the local cloud, and what comes back."""
+
+import json
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from rich.progress import track
+from rich.text import Text
+
+from reviewbox.cli.classify import files_below
+from reviewbox.cli.tables import console, outcome_cells, outcome_table
+from reviewbox.documents import ReadOptions, read_document
+from reviewbox.errors import ReviewboxError
+from reviewbox.local.cloud import BUCKET, start_cloud
+from reviewbox.local.function import deliveries, load_handler
+from reviewbox.objects import ObjectRef
+from reviewbox.results import receipt_key
+from reviewbox.settings import Settings
+from reviewbox.storage import Storage
+
+_LARGEST_RECEIPT = 1024 * 1024
+_SECONDS_BETWEEN_LOOKS = 0.1
+
+
+def run_demo(reviews: Path, port: int, template: Path) -> None:
+    """Drop the files of a folder and print a table of what comes back.
+
+    Raises:
+        ReviewboxError: the folder holds no files, or the cloud cannot be started.
+    """
+    files = files_below(reviews)
+    if not files:
+        raise ReviewboxError(f"{reviews}: no files to drop")
+    terminal = console()
+    table = outcome_table("file", result="result")
+    with start_cloud(template, port) as cloud, deliveries(cloud, load_handler(cloud, template.parent)):
+        storage = Storage(cloud.s3())
+        settings = Settings.from_environ(cloud.environment)
+        keys = {file: settings.source_prefix + file.relative_to(reviews).as_posix() for file in files}
+        for file, key in keys.items():
+            storage.client.put_object(Bucket=BUCKET, Key=key, Body=file.read_bytes())
+        terminal.print(f"Dropped {len(files)} files into s3://{BUCKET}/{settings.source_prefix}")
+
+        waiting = track(keys.items(), "Waiting for results", console=terminal, transient=True)
+        for file, key in waiting:
+            result = receipt_key(settings.results_prefix, key)
+            receipt = _wait_for(ObjectRef(BUCKET, result), storage)
+            if "counts" in receipt:
+                result = receipt["parts"][0]["key"]
+            table.add_row(
+                str(file.relative_to(reviews)), *_cells(receipt, file, settings), f"s3://{BUCKET}/{result}"
+            )
+    terminal.print(table)
+    terminal.print("?: needs review. This cloud is gone now; `make local` keeps one running.", highlight=False)
+
+
+def _wait_for(ref: ObjectRef, storage: Storage) -> Mapping[str, Any]:
+    # Every object ends in a receipt, be it an error's.
+    while (receipt := storage.read(ref, _LARGEST_RECEIPT)) is None:
+        time.sleep(_SECONDS_BETWEEN_LOOKS)
+    content: Mapping[str, Any] = json.loads(receipt.body or b"{}")
+    return content
+
+
+def _cells(receipt: Mapping[str, Any], file: Path, settings: Settings) -> tuple[Text, Text, Text]:
+    if "error" in receipt:
+        error = receipt["error"]
+        return outcome_cells({"error_code": error["code"], "error_message": error["message"]}, "")
+    if "counts" in receipt:
+        counts = receipt["counts"]
+        labels = ", ".join(f"{count} {label}" for label, count in counts["labels"].items())
+        rest = f"{counts['needs_review']} need review, {counts['failed']} failed"
+        return Text(labels), Text(), Text(f"a table of {counts['total']} rows: {rest}")
+    options = ReadOptions(settings.text_field, settings.fallback_encoding)
+    (review,) = read_document(file.name, "", file.read_bytes(), options).rows
+    return outcome_cells(receipt, review.text)

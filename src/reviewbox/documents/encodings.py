@@ -1,0 +1,61 @@
+"""Bytes -> text, when nobody says how they are encoded."""
+
+import codecs
+from dataclasses import dataclass
+
+from reviewbox.errors import ErrorCode, SourceError
+
+# The longer marks first: UTF-32's little-endian one begins with UTF-16's.
+_BYTE_ORDER_MARKS = (
+    (codecs.BOM_UTF8, "utf-8"),
+    (codecs.BOM_UTF32_LE, "utf-32-le"),
+    (codecs.BOM_UTF32_BE, "utf-32-be"),
+    (codecs.BOM_UTF16_LE, "utf-16-le"),
+    (codecs.BOM_UTF16_BE, "utf-16-be"),
+)
+
+# Control characters that no text holds; one in thirty-two is more than an accident.
+_CONTROLS = dict.fromkeys(set(range(32)) - set(map(ord, "\t\n\v\f\r\x1a\x1b")))
+_MOST_CONTROLS = 1 / 32
+
+
+@dataclass(frozen=True, slots=True)
+class Decoded:
+    """Text, and how its bytes were read.
+
+    Attributes:
+        text: without a byte-order mark.
+        encoding: the name Python has for it.
+        fallback: whether it is only the fallback, for want of a better one.
+    """
+
+    text: str
+    encoding: str
+    fallback: bool = False
+
+
+def marked_encoding(data: bytes) -> str | None:
+    """Return the encoding that `data`'s byte-order mark names, if it begins with one."""
+    return next((encoding for mark, encoding in _BYTE_ORDER_MARKS if data.startswith(mark)), None)
+
+
+def decode(data: bytes, fallback_encoding: str) -> Decoded:
+    """Decode by byte-order mark, else as UTF-8, else by the fallback ("" for none).
+
+    Raises:
+        SourceError: none of them reads it, or what comes out is no text.
+    """
+    marked = marked_encoding(data)
+    candidates = [marked] if marked else ["utf-8", fallback_encoding] if fallback_encoding else ["utf-8"]
+    for encoding in candidates:
+        try:
+            text = data.decode(encoding).removeprefix("\N{ZERO WIDTH NO-BREAK SPACE}")
+        except UnicodeDecodeError:
+            continue
+        if len(text) - len(text.translate(_CONTROLS)) > len(text) * _MOST_CONTROLS:
+            raise SourceError(ErrorCode.NOT_TEXT, "binary data: drop text or JSON Lines")
+        return Decoded(text, encoding, fallback=encoding != candidates[0])
+    raise SourceError(
+        ErrorCode.NOT_TEXT,
+        f"its bytes are no {' and no '.join(candidates)}: save it as UTF-8 and drop it again",
+    )

@@ -1,0 +1,77 @@
+"""Everything that can go wrong, as one tree.
+
+    ReviewboxError
+    ├── SettingsError       an environment variable has no use as it is; names them all
+    ├── ModelError          the model folder is incomplete, altered or of an unknown shape
+    ├── EventError          an event of a shape that Reviewbox does not know
+    ├── SourceError         the object's content: retrying cannot mend it, so it is recorded
+    ├── OutOfTimeError      the invocation ends before the object does: worth another try
+    └── ContentionError     others kept changing the result meanwhile: worth another try
+
+What goes wrong with one review of many is no exception but a `Problem`, carried in the review's place.
+Errors of botocore that another try may mend pass through as they are.
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class ErrorCode(StrEnum):
+    """What `error_code` says in results."""
+
+    EMPTY_FILE = "empty_file"
+    EMPTY_REVIEW = "empty_review"
+    TOO_LARGE = "too_large"
+    NOT_TEXT = "not_text"
+    UNSUPPORTED_FORMAT = "unsupported_format"
+    NO_TEXT_FIELD = "no_text_field"
+    MISSING_FIELD = "missing_field"
+    BROKEN_JSON = "broken_json"
+    NOT_AN_OBJECT = "not_an_object"
+    OUT_OF_TIME = "out_of_time"
+    NOT_PROCESSED = "not_processed"
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """Why a review, or a whole source, has no verdict.
+
+    Attributes:
+        code: for programs.
+        message: for people: where it is and what to do. Never holds a review's text.
+    """
+
+    code: ErrorCode
+    message: str
+
+
+class ReviewboxError(Exception):
+    """Base of all of Reviewbox's own errors."""
+
+
+class SettingsError(ReviewboxError):
+    """The environment asks for what cannot be; the message lists every bad variable."""
+
+
+class ModelError(ReviewboxError):
+    """The model folder cannot be used; the message names the file."""
+
+
+class EventError(ReviewboxError):
+    """The event is of no known shape; the message says what was seen."""
+
+
+class SourceError(ReviewboxError):
+    """The object cannot be classified as it is, however often it is tried."""
+
+    def __init__(self, code: ErrorCode, message: str) -> None:
+        super().__init__(message)
+        self.problem = Problem(code, message)
+
+
+class OutOfTimeError(ReviewboxError):
+    """Too little of the invocation's time is left to finish the object."""
+
+
+class ContentionError(ReviewboxError):
+    """The result was changed by others on every attempt to write it."""

@@ -1,0 +1,110 @@
+"""What Lambda and its event source mapping do: take messages, invoke, delete what succeeded."""
+
+import importlib
+import logging
+import os
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from reviewbox.local.cloud import Cloud
+
+if TYPE_CHECKING:
+    from mypy_boto3_sqs.type_defs import MessageTypeDef
+
+logger = logging.getLogger(__name__)
+
+Handler = Callable[[Mapping[str, Any], Any], Mapping[str, Any]]
+
+# In AWS a failed message stays out of sight for six times the function's timeout.
+_SECONDS_TO_RETRY = 2
+
+
+class Context:
+    """What the runtime passes to a handler beside the event."""
+
+    def __init__(self, timeout_seconds: float) -> None:
+        self._end = time.monotonic() + timeout_seconds
+
+    def get_remaining_time_in_millis(self) -> int:
+        """Return how long the invocation may still run."""
+        return max(0, int(1000 * (self._end - time.monotonic())))
+
+
+def load_handler(cloud: Cloud, code: Path) -> Handler:
+    """Import the function's handler from the folder `code`, as the runtime does at a cold start.
+
+    The function's variables become this process's.
+    """
+    os.environ.update(cloud.environment)
+    sys.path.insert(0, str(code))
+    module, _, name = cloud.handler.rpartition(".")
+    handler: Handler = getattr(importlib.import_module(module), name)
+    return handler
+
+
+@contextmanager
+def deliveries(cloud: Cloud, handler: Handler) -> Iterator[None]:
+    """Deliver the queue's messages to the handler, in a thread, while the context lasts."""
+    stopping = threading.Event()
+    thread = threading.Thread(target=_deliver_until, args=(stopping, cloud, handler), daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        stopping.set()
+        thread.join()
+
+
+def _deliver_until(stopping: threading.Event, cloud: Cloud, handler: Handler) -> None:
+    while not stopping.is_set():
+        if not deliver(cloud, handler):
+            stopping.wait(0.2)
+
+
+def deliver(cloud: Cloud, handler: Handler) -> int:
+    """Invoke the handler with one batch of messages, if there are any; return how many."""
+    sqs = cloud.sqs()
+    messages = sqs.receive_message(
+        QueueUrl=cloud.queue_url,
+        MaxNumberOfMessages=min(cloud.batch_size, 10),
+        MessageSystemAttributeNames=["All"],
+    ).get("Messages", [])
+    if not messages:
+        return 0
+    try:
+        response = handler(
+            {"Records": [_record(message) for message in messages]}, Context(cloud.timeout_seconds)
+        )
+        failed = {failure["itemIdentifier"] for failure in response["batchItemFailures"]}
+    except Exception:
+        logger.exception("invocation.failed")
+        failed = {message["MessageId"] for message in messages}
+    for message in messages:
+        handle = message["ReceiptHandle"]
+        if message["MessageId"] in failed:
+            sqs.change_message_visibility(
+                QueueUrl=cloud.queue_url, ReceiptHandle=handle, VisibilityTimeout=_SECONDS_TO_RETRY
+            )
+        else:
+            sqs.delete_message(QueueUrl=cloud.queue_url, ReceiptHandle=handle)
+    return len(messages)
+
+
+def _record(message: "MessageTypeDef") -> dict[str, Any]:
+    """Return a message as an event source mapping passes it to a function."""
+    return {
+        "messageId": message["MessageId"],
+        "receiptHandle": message["ReceiptHandle"],
+        "body": message["Body"],
+        "attributes": message["Attributes"],
+        "messageAttributes": {},
+        "md5OfBody": message["MD5OfBody"],
+        "eventSource": "aws:sqs",
+        "eventSourceARN": "",
+        "awsRegion": "us-east-1",
+    }

@@ -1,0 +1,83 @@
+"""Windows, inference and verdicts, composed."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Self
+
+from reviewbox.errors import ErrorCode, Problem, ReviewboxError
+from reviewbox.model.bundle import Bundle
+from reviewbox.model.inference import Inference
+from reviewbox.model.plain_text import plain_text
+from reviewbox.model.verdicts import Verdict, judge
+from reviewbox.model.windows import Windows
+
+# Enough text for batches of windows of one length, and little enough to bound memory and to let
+# the caller look at the clock every few seconds.
+_CHARACTERS_PER_POOL = 50_000
+
+NO_TOKENS = Problem(ErrorCode.EMPTY_REVIEW, "the review has no words: nothing is left to classify")
+
+
+@dataclass(frozen=True, slots=True)
+class Classifier:
+    """Gives texts their verdicts: from `reviewbox`'s own model or any Hugging Face export.
+
+    A verdict depends on its text alone, not on the texts around it.
+    """
+
+    bundle: Bundle
+    windows: Windows
+    inference: Inference
+
+    @classmethod
+    def load(cls, model_dir: Path | str, *, threads: int = 1) -> Self:
+        """Load a model folder, to run on `threads` threads.
+
+        Raises:
+            ModelError: the folder is incomplete, altered, or not a text classifier.
+        """
+        bundle = Bundle.read(Path(model_dir))
+        return cls(
+            bundle=bundle,
+            windows=Windows.load(bundle.tokenizer, bundle.window_tokens),
+            inference=Inference.load(bundle.model, pad_token_id=bundle.pad_token_id, threads=threads),
+        )
+
+    def classify(self, texts: Sequence[str]) -> list[Verdict]:
+        """Return the verdict on each text.
+
+        Raises:
+            ReviewboxError: a text has no words at all; `classify_each` lets the others go on.
+        """
+        verdicts = []
+        for number, outcome in enumerate(self.classify_each(texts)):
+            if isinstance(outcome, Problem):
+                raise ReviewboxError(f"text {number}: {outcome.message}")
+            verdicts.append(outcome)
+        return verdicts
+
+    def classify_each(self, texts: Iterable[str]) -> Iterator[Verdict | Problem]:
+        """Yield the verdict on each text, or why it has none, in order and in bounded memory."""
+        pool: list[str] = []
+        characters = 0
+        for text in texts:
+            pool.append(text)
+            # An empty text takes room too, or a million of them would be one pool.
+            characters += len(text) + 1
+            if characters >= _CHARACTERS_PER_POOL:
+                yield from self._classify_pool(pool)
+                pool, characters = [], 0
+        yield from self._classify_pool(pool)
+
+    def _classify_pool(self, originals: Sequence[str]) -> Iterator[Verdict | Problem]:
+        texts = [plain_text(original) for original in originals]
+        windows = self.windows.cut([text.text.strip() and text.text for text in texts])
+        outputs = iter(self.inference.run([window for group in windows for window in group]))
+        for text, group in zip(texts, windows, strict=True):
+            if group:
+                of_text = list(islice(outputs, len(group)))
+                yield judge(text, group, of_text, self.bundle.labels, self.bundle.temperature)
+            else:
+                yield NO_TOKENS

@@ -1,0 +1,116 @@
+"""Windows -> logits. The only module that knows `onnxruntime`."""
+
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+import numpy.typing as npt
+
+from reviewbox.errors import ModelError
+from reviewbox.model.windows import Window
+
+if TYPE_CHECKING:
+    from onnxruntime import InferenceSession
+
+_LOGITS, _TOKEN_LOGITS = "logits", "token_logits"
+
+# Large enough to keep the matrix products efficient, small enough to stay in the cache and to
+# bound memory whatever the number of windows.
+_TOKENS_PER_RUN = 2048
+
+
+@dataclass(frozen=True, slots=True)
+class WindowLogits:
+    """What the model says of one window.
+
+    Attributes:
+        logits: one per label, shape (L,), float32.
+        token_logits: one per token and label, shape (T, L), float32; None if the model has none.
+    """
+
+    logits: npt.NDArray[np.float32]
+    token_logits: npt.NDArray[np.float32] | None
+
+
+class Inference:
+    """An ONNX graph of a text classifier, ready to run on the CPU."""
+
+    def __init__(self, session: "InferenceSession", pad_token_id: int) -> None:
+        self._session = session
+        self._pad_token_id = pad_token_id
+        self._inputs = [graph_input.name for graph_input in session.get_inputs()]
+        available = [output.name for output in session.get_outputs()]
+        self._outputs = [name for name in (_LOGITS, _TOKEN_LOGITS) if name in available]
+        unknown = set(self._inputs) - {"input_ids", "attention_mask", "token_type_ids"}
+        if unknown:
+            raise ModelError(f"the model asks for inputs that no text has: {', '.join(sorted(unknown))}")
+        if _LOGITS not in self._outputs:
+            raise ModelError(f"the model has no output {_LOGITS!r}, but {', '.join(available)}")
+
+    @classmethod
+    def load(cls, path: Path, *, pad_token_id: int, threads: int) -> Self:
+        """Load a graph to run on `threads` threads.
+
+        Raises:
+            ModelError: onnxruntime cannot load it, or its inputs or outputs are not known.
+        """
+        # Official builds report usage over the network unless told not to before the import;
+        # the second name is the one that older releases know.
+        os.environ["ORT_DISABLE_TELEMETRY"] = os.environ["ORT_TELEMETRY_DISABLED"] = "1"
+        import onnxruntime
+
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = threads
+        options.inter_op_num_threads = 1
+        options.log_severity_level = 3
+        # Spinning threads burn a CPU that Lambda bills and neighbours need.
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        try:
+            session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+        except Exception as error:  # noqa: BLE001 - onnxruntime's errors share no public base
+            raise ModelError(f"{path} cannot be loaded by onnxruntime: {error}") from None
+        return cls(session, pad_token_id)
+
+    def run(self, windows: Sequence[Window]) -> list[WindowLogits]:
+        """Return the logits of each window, in the order given.
+
+        Windows of similar length share a run, so that little is spent on padding.
+        """
+        results: list[WindowLogits | None] = [None] * len(windows)
+        for rows in _batches([len(window.input_ids) for window in windows]):
+            outputs = self._session.run(self._outputs, self._feeds([windows[row] for row in rows]))
+            token_logits = outputs[1] if len(outputs) > 1 else None
+            for position, row in enumerate(rows):
+                length = len(windows[row].input_ids)
+                results[row] = WindowLogits(
+                    outputs[0][position],
+                    None if token_logits is None else token_logits[position, :length],
+                )
+        return [result for result in results if result is not None]
+
+    def _feeds(self, windows: Sequence[Window]) -> dict[str, npt.NDArray[Any]]:
+        shape = (len(windows), max(len(window.input_ids) for window in windows))
+        feeds = {
+            "input_ids": np.full(shape, self._pad_token_id, dtype=np.int64),
+            "attention_mask": np.zeros(shape, dtype=np.int64),
+            "token_type_ids": np.zeros(shape, dtype=np.int64),
+        }
+        for row, window in enumerate(windows):
+            length = len(window.input_ids)
+            feeds["input_ids"][row, :length] = window.input_ids
+            feeds["attention_mask"][row, :length] = 1
+            feeds["token_type_ids"][row, :length] = window.token_type_ids
+        return {name: feeds[name] for name in self._inputs}
+
+
+def _batches(lengths: Sequence[int]) -> Iterator[list[int]]:
+    """Group the indices of `lengths`, longest first, so that no group pads to too many tokens."""
+    order = sorted(range(len(lengths)), key=lambda index: -lengths[index])
+    start = 0
+    while start < len(order):
+        count = max(1, _TOKENS_PER_RUN // lengths[order[start]])
+        yield order[start : start + count]
+        start += count

@@ -1,0 +1,200 @@
+"""One object: from what an event hints at to its result in S3.
+
+An event may be late, doubled or out of order, and several workers may have the same one. So the
+steps are always the same: read the receipt, read the *current* source, stop if the receipt records
+it already, else classify and write, on condition that the receipt is still the one that was read.
+Whoever loses a race starts over, and finds the winner's result or a newer source.
+"""
+
+import logging
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from enum import StrEnum
+
+from reviewbox import results
+from reviewbox.documents import Document, ReadOptions, Row, read_document
+from reviewbox.errors import ContentionError, ErrorCode, OutOfTimeError, Problem, SourceError
+from reviewbox.model.classifier import Classifier
+from reviewbox.model.verdicts import Verdict
+from reviewbox.objects import ObjectRef, Source
+from reviewbox.results import Provenance, Receipt, TableWriter, WrittenTable, receipt_key
+from reviewbox.settings import Settings
+from reviewbox.storage import ConflictError, Storage, describe
+
+logger = logging.getLogger(__name__)
+
+_MOST_ATTEMPTS = 8
+_LARGEST_RECEIPT = 1024 * 1024  # bytes
+# What must be left to classify some more reviews and write the result.
+_SPARE_SECONDS = 15.0
+
+
+class Outcome(StrEnum):
+    """How an object ended."""
+
+    CLASSIFIED = "classified"
+    REFUSED = "refused"  # what is wrong with it, which retrying cannot mend, is its receipt
+    CURRENT = "current"  # the result was there already
+    GONE = "gone"  # no such object any more; an old result stays
+    IGNORED = "ignored"  # no source: a result, a folder's marker, or under another prefix
+
+
+@dataclass(frozen=True, slots=True)
+class Pipeline:
+    """Brings results up to date with their sources, one object at a time."""
+
+    storage: Storage
+    classifier: Classifier
+    settings: Settings
+
+    def process(self, ref: ObjectRef, remaining_seconds: Callable[[], float]) -> Outcome:
+        """Bring the result of one object up to date, within the time that is left.
+
+        Raises:
+            OutOfTimeError: there is more to do than time; no receipt was written.
+            ContentionError: others kept changing the result.
+        """
+        if not self._is_source(ref):
+            return Outcome.IGNORED
+        for attempt in range(_MOST_ATTEMPTS):
+            try:
+                return self._attempt(ref, remaining_seconds, contended=attempt > 0)
+            except ConflictError:
+                logger.info("object.contended", extra={"bucket": ref.bucket, "key": ref.key})
+        raise ContentionError(f"the result of {ref} was changed {_MOST_ATTEMPTS} times while it was made")
+
+    def give_up(self, ref: ObjectRef, error: Exception) -> None:
+        """Record that an object has no result because of `error`, though another try may mend it.
+
+        A result that is there already stays: it may be the current one.
+        """
+        receipt = self._read_receipt(ref)
+        if not self._is_source(ref) or (receipt and receipt.has_result):
+            return
+        code = ErrorCode.OUT_OF_TIME if isinstance(error, OutOfTimeError) else ErrorCode.NOT_PROCESSED
+        problem = Problem(code, f"{ref} was tried {self.settings.max_receives} times: {describe(error)}")
+        body = results.error_receipt(problem, self._provenance(ref, None), final=False)
+        try:
+            self._write_receipt(ref, body, receipt)
+        except ConflictError:
+            # Someone has just written one: a result, or the same error.
+            logger.info("object.contended", extra={"bucket": ref.bucket, "key": ref.key})
+
+    def _attempt(self, ref: ObjectRef, remaining_seconds: Callable[[], float], *, contended: bool) -> Outcome:
+        # The receipt comes first: whatever happens to it from here on fails the last write.
+        receipt = self._read_receipt(ref)
+        source = self.storage.read(ref, self.settings.max_object_bytes)
+        if source is None:
+            return Outcome.GONE
+        if ref.key.endswith("/") and source.size == 0:
+            return Outcome.IGNORED  # what consoles create to show an empty folder
+        provenance = self._provenance(ref, source)
+        if receipt and receipt.is_current(provenance) and self._has_parts(receipt):
+            return Outcome.CURRENT
+
+        outcome = Outcome.CLASSIFIED
+        try:
+            body = self._classify(source, provenance, receipt, remaining_seconds, contended=contended)
+        except SourceError as error:
+            outcome = Outcome.REFUSED
+            body = results.error_receipt(error.problem, provenance, final=True)
+        self._write_receipt(ref, body, receipt)
+        return outcome
+
+    def _classify(
+        self,
+        source: Source,
+        provenance: Provenance,
+        receipt: Receipt | None,
+        remaining_seconds: Callable[[], float],
+        *,
+        contended: bool,
+    ) -> bytes:
+        """Return the receipt of a source; if it is a table, its results are written by then."""
+        document = self._read_document(source)
+        rows = _in_time(classify_rows(document, self.classifier), source.ref, remaining_seconds)
+        threshold = self.settings.needs_review_below
+        if document.table is None:
+            _, verdict = next(rows)
+            if isinstance(verdict, Problem):
+                raise SourceError(verdict.code, verdict.message)
+            return results.verdict_receipt(verdict, provenance, document.notes, threshold)
+
+        writer = TableWriter(document.table, threshold)
+        content = "".join(writer.render(row, verdict) for row, verdict in rows)
+        key = results.table_key(self.settings.results_prefix, source.ref.key, document.table.extension)
+        target = ObjectRef(self._results_bucket(source.ref), key)
+        replaces = receipt.etag_of(key) if receipt else None
+        if contended:
+            # A worker that died before its receipt may have left a table that no receipt records.
+            replaces = self.storage.etag(target)
+        etag = self.storage.write(target, content.encode(), document.table.content_type, replaces=replaces)
+        part = WrittenTable(target.bucket, key, etag)
+        return results.table_receipt(writer.counts, [part], provenance, document.notes)
+
+    def _read_document(self, source: Source) -> Document:
+        if source.body is None:
+            raise SourceError(
+                ErrorCode.TOO_LARGE,
+                f"the object has {source.size:,} bytes and the setting MAX_OBJECT_BYTES allows "
+                f"{self.settings.max_object_bytes:,}: split it, or raise the setting",
+            )
+        options = ReadOptions(self.settings.text_field, self.settings.fallback_encoding)
+        return read_document(source.ref.key, source.content_type, source.body, options)
+
+    def _is_source(self, ref: ObjectRef) -> bool:
+        is_result = ref.bucket == self._results_bucket(ref) and ref.key.startswith(
+            self.settings.results_prefix
+        )
+        return ref.key.startswith(self.settings.source_prefix) and not is_result
+
+    def _has_parts(self, receipt: Receipt) -> bool:
+        return all(self.storage.etag(ObjectRef(part.bucket, part.key)) == part.etag for part in receipt.parts)
+
+    def _provenance(self, ref: ObjectRef, source: Source | None) -> Provenance:
+        return Provenance(
+            source=ref,
+            revision=source.revision if source else None,
+            model=self.classifier.bundle.digest,
+            settings=self.settings.digest,
+            calibrated=self.classifier.bundle.calibrated,
+        )
+
+    def _results_bucket(self, ref: ObjectRef) -> str:
+        return self.settings.results_bucket or ref.bucket
+
+    def _receipt_ref(self, ref: ObjectRef) -> ObjectRef:
+        return ObjectRef(self._results_bucket(ref), receipt_key(self.settings.results_prefix, ref.key))
+
+    def _read_receipt(self, ref: ObjectRef) -> Receipt | None:
+        found = self.storage.read(self._receipt_ref(ref), _LARGEST_RECEIPT)
+        return Receipt.decode(found.revision.etag, found.body or b"") if found else None
+
+    def _write_receipt(self, ref: ObjectRef, body: bytes, replaces: Receipt | None) -> None:
+        self.storage.write(
+            self._receipt_ref(ref),
+            body,
+            results.RECEIPT_CONTENT_TYPE,
+            replaces=replaces.etag if replaces else None,
+        )
+
+
+def classify_rows(document: Document, classifier: Classifier) -> Iterator[tuple[Row, Verdict | Problem]]:
+    """Yield each row of a document with its verdict, or why it has none."""
+    outcomes = classifier.classify_each(row.text for row in document.rows if row.problem is None)
+    for row in document.rows:
+        outcome = row.problem or next(outcomes)
+        if isinstance(outcome, Problem) and document.table and row.problem is None:
+            outcome = replace(outcome, message=f"line {row.line}: {outcome.message}")
+        yield row, outcome
+
+
+def _in_time(
+    rows: Iterator[tuple[Row, Verdict | Problem]], ref: ObjectRef, remaining_seconds: Callable[[], float]
+) -> Iterator[tuple[Row, Verdict | Problem]]:
+    for row in rows:
+        if remaining_seconds() < _SPARE_SECONDS:
+            raise OutOfTimeError(
+                f"{ref} needs more time than the function has: split it, or raise the timeout"
+            )
+        yield row

@@ -1,0 +1,231 @@
+"""What is written back: keys, receipts, rendered tables. Pure.
+
+Nothing in a result changes from run to run: no time, duration or host. The same source, model and
+settings give the same bytes.
+"""
+
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from reviewbox.documents import Row, Table, Value
+from reviewbox.errors import Problem
+from reviewbox.model.verdicts import Verdict
+from reviewbox.objects import ObjectRef, Revision
+
+RECEIPT_CONTENT_TYPE = "application/json"
+
+# Raised when results change their shape, so that older ones are made anew.
+_FORMAT = 1
+_LONGEST_KEY = 1024  # bytes of UTF-8, S3's limit
+_ADDED = ("sentiment", "score", "needs_review", "error_code", "error_message")
+
+
+def receipt_key(results_prefix: str, source_key: str) -> str:
+    """Return the key of the receipt of the source `source_key`."""
+    return _result_key(results_prefix, source_key, ".json")
+
+
+def table_key(results_prefix: str, source_key: str, extension: str) -> str:
+    """Return the key of a source's classified table."""
+    return _result_key(results_prefix, source_key, f".classified.{extension}")
+
+
+def _result_key(prefix: str, source_key: str, suffix: str) -> str:
+    key = f"{prefix}{source_key}{suffix}"
+    if len(key.encode()) <= _LONGEST_KEY:
+        return key
+    return f"{prefix}{hashlib.sha256(source_key.encode()).hexdigest()}{suffix}"
+
+
+@dataclass(frozen=True, slots=True)
+class Provenance:
+    """What a result was made from: the same provenance gives the same result.
+
+    Attributes:
+        source: the object.
+        revision: its state; None if it could not be read.
+        model: the model's digest.
+        settings: the digest of the settings that shape results.
+        calibrated: whether the model's scores are calibrated.
+    """
+
+    source: ObjectRef
+    revision: Revision | None
+    model: str
+    settings: str
+    calibrated: bool
+
+    def fields(self) -> dict[str, Any]:
+        """Return it as a receipt records it."""
+        return {
+            "source": asdict(self.source) | (asdict(self.revision) if self.revision else {}),
+            "model": {"sha256": self.model, "calibrated": self.calibrated},
+            "settings": {"sha256": self.settings},
+            "format": _FORMAT,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class WrittenTable:
+    """A part of a source's classified table as it lies in S3."""
+
+    bucket: str
+    key: str
+    etag: str
+
+
+def verdict_receipt(
+    verdict: Verdict, provenance: Provenance, notes: Mapping[str, Value], needs_review_below: float
+) -> bytes:
+    """Return the receipt of a source that is one review."""
+    return _encoded(
+        {**verdict_fields(verdict, needs_review_below), "notes": dict(notes), **provenance.fields()}
+    )
+
+
+def table_receipt(
+    counts: Mapping[str, int | dict[str, int]],
+    parts: Iterable[WrittenTable],
+    provenance: Provenance,
+    notes: Mapping[str, Value],
+) -> bytes:
+    """Return the receipt of a table: its counts and where its parts are."""
+    return _encoded(
+        {
+            "counts": counts,
+            "parts": [asdict(part) for part in parts],
+            "notes": dict(notes),
+            **provenance.fields(),
+        }
+    )
+
+
+def error_receipt(problem: Problem, provenance: Provenance, *, final: bool) -> bytes:
+    """Return the receipt of a source without a result.
+
+    Args:
+        problem: why there is none.
+        provenance: of what there is none.
+        final: whether trying again would give the same; else the next delivery tries again.
+    """
+    error = {"code": problem.code, "message": problem.message, "final": final}
+    return _encoded({"error": error, **provenance.fields()})
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """A receipt as it lies in S3.
+
+    Attributes:
+        etag: of the receipt, for conditional writes.
+        content: what it says; empty if it is not ours to read.
+    """
+
+    etag: str
+    content: Mapping[str, Any]
+
+    @classmethod
+    def decode(cls, etag: str, body: bytes) -> "Receipt":
+        """Read a receipt; one that is none of ours has no content, and so is made anew."""
+        try:
+            content = json.loads(body)
+        except (ValueError, RecursionError):
+            content = None
+        ours = isinstance(content, dict) and content.get("format") == _FORMAT
+        return cls(etag, content if ours else {})
+
+    @property
+    def parts(self) -> list[WrittenTable]:
+        """The parts of the table it records."""
+        return [WrittenTable(**part) for part in self.content.get("parts", [])]
+
+    def etag_of(self, key: str) -> str | None:
+        """Return the ETag of the part with a key, or None if it records no such part."""
+        return next((part.etag for part in self.parts if part.key == key), None)
+
+    @property
+    def has_result(self) -> bool:
+        """Whether it is a verdict's or a table's, and not an error's."""
+        return bool(self.content) and "error" not in self.content
+
+    def is_current(self, provenance: Provenance) -> bool:
+        """Whether it records exactly this source, model and settings, and is no call for another try."""
+        if self.content.get("error", {}).get("final") is False:
+            return False
+        expected = provenance.fields()
+        return {name: self.content.get(name) for name in expected} == expected
+
+
+class TableWriter:
+    """Renders a table's rows with their outcomes, and counts them."""
+
+    def __init__(self, table: Table, needs_review_below: float) -> None:
+        self._table = table
+        self._needs_review_below = needs_review_below
+        self._names = dict(_free_names(table.fields))
+        self._labels: Counter[str] = Counter()
+        self._needs_review = self._failed = 0
+
+    def render(self, row: Row, outcome: Verdict | Problem) -> str:
+        """Return a row as it is written back."""
+        if isinstance(outcome, Problem):
+            self._failed += 1
+            values = problem_fields(outcome)
+        else:
+            values = verdict_fields(outcome, self._needs_review_below)
+            self._labels[outcome.label] += 1
+            self._needs_review += values["needs_review"]
+        return self._table.render(row, {free: values.get(name) for name, free in self._names.items()})
+
+    @property
+    def counts(self) -> dict[str, int | dict[str, int]]:
+        """What was rendered so far; total = the labels + failed."""
+        return {
+            "total": self._labels.total() + self._failed,
+            "labels": dict(sorted(self._labels.items())),
+            "needs_review": self._needs_review,
+            "failed": self._failed,
+        }
+
+
+def verdict_fields(verdict: Verdict, needs_review_below: float) -> dict[str, Any]:
+    """Return a verdict as results give it; a table has only its first three fields."""
+    score = _rounded(verdict.score)
+    return {
+        "sentiment": verdict.label,
+        "score": score,
+        "needs_review": score < needs_review_below,
+        "scores": {label: _rounded(probability) for label, probability in verdict.scores.items()},
+        "tokens": verdict.tokens,
+        "windows": verdict.windows,
+        "evidence": [
+            {"start": sentence.start, "end": sentence.end, "contribution": _rounded(sentence.contribution)}
+            for sentence in verdict.evidence
+        ],
+    }
+
+
+def problem_fields(problem: Problem) -> dict[str, Any]:
+    """Return what is wrong with a review as results give it."""
+    return {"error_code": str(problem.code), "error_message": problem.message}
+
+
+def _free_names(taken: frozenset[str]) -> Iterator[tuple[str, str]]:
+    """Yield each added field with the name it gets beside the user's own fields."""
+    for name in _ADDED:
+        free = name
+        while free in taken:
+            free = f"reviewbox_{free}"
+        yield name, free
+
+
+def _rounded(number: float) -> float:
+    return round(number, 4)
+
+
+def _encoded(content: Mapping[str, Any]) -> bytes:
+    return json.dumps(content, ensure_ascii=False, indent=2).encode("utf-8", "backslashreplace") + b"\n"

@@ -1,0 +1,100 @@
+"""All that can be set, read from the environment once and checked all at once."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from typing import Any, Self
+
+from reviewbox.errors import SettingsError
+
+_VARIABLE_PREFIX = "REVIEWBOX_"
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """How Reviewbox works. Each attribute is an environment variable: `REVIEWBOX_` and its name.
+
+    Attributes:
+        results_bucket: where results go; "" for the bucket that holds the source.
+        source_prefix: only objects whose keys start so are classified; "" for all.
+        results_prefix: what result keys start with.
+        text_field: the field of a table that holds the review; "" to go by the usual names.
+        fallback_encoding: what bytes are read as that are not UTF-8; "" to refuse them.
+        needs_review_below: a calibrated score under it asks for a human's look; 0 to 1.
+        max_object_bytes: a larger object gets an error instead of a verdict.
+        max_receives: how often the queue delivers a message before it goes to the dead letters.
+        threads: how many threads inference uses.
+        model_dir: the model folder; "" for the one that is shipped.
+    """
+
+    results_bucket: str = ""
+    source_prefix: str = "incoming/"
+    results_prefix: str = "results/"
+    text_field: str = field(default="", metadata={"shapes_results": True})
+    fallback_encoding: str = field(default="windows-1252", metadata={"shapes_results": True})
+    needs_review_below: float = field(default=0.8, metadata={"shapes_results": True})
+    max_object_bytes: int = field(default=16 * 1024 * 1024, metadata={"shapes_results": True})
+    max_receives: int = 5
+    threads: int = 1
+    model_dir: str = ""
+
+    @classmethod
+    def from_environ(cls, environ: Mapping[str, str]) -> Self:
+        """Read the `REVIEWBOX_*` variables of `environ`; what is not there has its default.
+
+        Raises:
+            SettingsError: names every variable that cannot be used, and why.
+        """
+        values: dict[str, Any] = {}
+        complaints: list[str] = []
+        for setting in fields(cls):
+            variable = _VARIABLE_PREFIX + setting.name.upper()
+            if variable not in environ:
+                continue
+            try:
+                # A setting is of the type of its default: text or a number.
+                values[setting.name] = type(getattr(cls(), setting.name))(environ[variable])
+            except ValueError:
+                complaints.append(f"{variable}={environ[variable]!r} is not a number")
+        settings = cls(**values)
+        complaints += settings._complaints()
+        if complaints:
+            raise SettingsError("; ".join(complaints))
+        return settings
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 over the settings that decide what a result says."""
+        shaping = {s.name: getattr(self, s.name) for s in fields(self) if "shapes_results" in s.metadata}
+        return hashlib.sha256(json.dumps(shaping, sort_keys=True).encode()).hexdigest()
+
+    def _complaints(self) -> list[str]:
+        checks = {
+            "SOURCE_PREFIX must be empty or end with a slash": self.source_prefix[-1:] in ("", "/"),
+            "RESULTS_PREFIX must be empty or end with a slash": self.results_prefix[-1:] in ("", "/"),
+            "SOURCE_PREFIX and RESULTS_PREFIX must not contain each other, or results would be "
+            "classified again": bool(self.results_bucket)
+            or not (
+                self.source_prefix.startswith(self.results_prefix)
+                or self.results_prefix.startswith(self.source_prefix)
+            ),
+            f"FALLBACK_ENCODING: Python knows no encoding {self.fallback_encoding!r}": (
+                not self.fallback_encoding or _is_encoding(self.fallback_encoding)
+            ),
+            "NEEDS_REVIEW_BELOW must lie between 0 and 1": 0 <= self.needs_review_below <= 1,
+            "MAX_OBJECT_BYTES must be at least 1": self.max_object_bytes >= 1,
+            "MAX_RECEIVES must be at least 1": self.max_receives >= 1,
+            "THREADS must be at least 1": self.threads >= 1,
+        }
+        return [_VARIABLE_PREFIX + complaint for complaint, fine in checks.items() if not fine]
+
+
+def _is_encoding(name: str) -> bool:
+    try:
+        b"?".decode(name)
+    except LookupError:  # unknown, or no encoding of text ("base64")
+        return False
+    except UnicodeDecodeError:  # a known one in which one byte is no character
+        return True
+    return True

@@ -1,0 +1,101 @@
+"""Reading objects, and writing them on condition. The only module of the core that knows boto3."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import boto3
+from botocore.config import Config
+from botocore.exceptions import ClientError
+
+from reviewbox.errors import ReviewboxError
+from reviewbox.objects import ObjectRef, Revision, Source
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
+_ABSENT = frozenset({"404", "NoSuchKey", "NotFound", "NoSuchVersion"})
+# 404 on a conditional write: what it was to replace has been deleted.
+_CONFLICT = frozenset({"412", "PreconditionFailed", "409", "ConditionalRequestConflict"}) | _ABSENT
+
+
+class ConflictError(ReviewboxError):
+    """The object is no longer in the state that a conditional write expects."""
+
+
+@dataclass(frozen=True, slots=True)
+class Storage:
+    """Objects in S3. botocore's errors pass through, but for those that mean "absent" or "changed"."""
+
+    client: "S3Client"
+
+    @classmethod
+    def connect(cls) -> "Storage":
+        """Connect as the environment says, with botocore's standard retries."""
+        retries = Config(retries={"mode": "standard", "total_max_attempts": 5})
+        return cls(boto3.client("s3", config=retries))
+
+    def read(self, ref: ObjectRef, max_bytes: int) -> Source | None:
+        """Return an object as it is now, its body only if it is no larger than `max_bytes`.
+
+        Returns None if there is no such object.
+        """
+        try:
+            response = self.client.get_object(Bucket=ref.bucket, Key=ref.key)
+        except ClientError as error:
+            if _code(error) in _ABSENT:
+                return None
+            raise
+        with response["Body"] as body:
+            return Source(
+                ref=ref,
+                revision=Revision(
+                    etag=response["ETag"],
+                    version=response.get("VersionId") or response["LastModified"].isoformat(),
+                ),
+                size=response["ContentLength"],
+                content_type=response.get("ContentType", ""),
+                body=body.read() if response["ContentLength"] <= max_bytes else None,
+            )
+
+    def etag(self, ref: ObjectRef) -> str | None:
+        """Return an object's ETag, or None if there is no such object."""
+        try:
+            return self.client.head_object(Bucket=ref.bucket, Key=ref.key)["ETag"]
+        except ClientError as error:
+            if _code(error) in _ABSENT:
+                return None
+            raise
+
+    def write(self, ref: ObjectRef, body: bytes, content_type: str, *, replaces: str | None) -> str:
+        """Write an object if its ETag is `replaces`, or if it does not exist where that is None.
+
+        Returns the new ETag.
+
+        Raises:
+            ConflictError: the object is in another state; nothing was written.
+        """
+        try:
+            if replaces is None:
+                response = self.client.put_object(
+                    Bucket=ref.bucket, Key=ref.key, Body=body, ContentType=content_type, IfNoneMatch="*"
+                )
+            else:
+                response = self.client.put_object(
+                    Bucket=ref.bucket, Key=ref.key, Body=body, ContentType=content_type, IfMatch=replaces
+                )
+        except ClientError as error:
+            if _code(error) in _CONFLICT:
+                raise ConflictError(f"{ref} was changed by someone else meanwhile") from None
+            raise
+        return response["ETag"]
+
+
+def describe(error: Exception) -> str:
+    """Name an error without repeating what it was raised about, which may be anything."""
+    if isinstance(error, ClientError):
+        return f"AWS answered {_code(error)} to {error.operation_name}"
+    return str(error) if isinstance(error, ReviewboxError) else type(error).__name__
+
+
+def _code(error: ClientError) -> str:
+    return error.response.get("Error", {}).get("Code", "")

@@ -1,0 +1,77 @@
+"""Real parts made tiny: a tokenizer of a few words and a graph of a few nodes."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+from onnx import TensorProto, checker, helper, numpy_helper, save
+from tokenizers import Tokenizer
+from tokenizers.models import WordLevel
+from tokenizers.normalizers import BertNormalizer
+from tokenizers.pre_tokenizers import BertPreTokenizer
+from tokenizers.processors import TemplateProcessing
+
+SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]")
+
+# What a word adds to the logit of "positive", and takes from that of "negative".
+WORDS = {"good": 2.0, "great": 3.0, "bad": -2.0, "awful": -3.0, "film": 0.0, "the": 0.0, ".": 0.0, "not": -1.0}
+
+
+def tokenizer() -> Tokenizer:
+    """Return a tokenizer of `WORDS` that wraps a text as BERT does."""
+    vocabulary = {word: index for index, word in enumerate((*SPECIAL, *WORDS))}
+    tiny = Tokenizer(WordLevel(vocabulary, unk_token="[UNK]"))
+    tiny.normalizer = BertNormalizer()
+    tiny.pre_tokenizer = BertPreTokenizer()
+    tiny.post_processor = TemplateProcessing(
+        single="[CLS] $A [SEP]", special_tokens=[("[CLS]", vocabulary["[CLS]"]), ("[SEP]", vocabulary["[SEP]"])]
+    )
+    tiny.add_special_tokens(list(SPECIAL))
+    return tiny
+
+
+def write_model(folder: Path, *, token_logits: bool = True, labels: tuple[str, ...] = ("negative", "positive")) -> Path:
+    """Write a model folder as an export for Hugging Face gives it, and return it.
+
+    A window's logits are the mean of its words' weights: negative for the first label, positive for
+    the last, zero for those between. Unknown words count, with a weight of zero.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    tokenizer().save(str(folder / "tokenizer.json"))
+    config = {"model_type": "bert", "id2label": dict(enumerate(labels)), "max_position_embeddings": 16, "pad_token_id": 0}
+    (folder / "config.json").write_text(json.dumps(config), encoding="utf-8")
+
+    weights = np.zeros((len(SPECIAL) + len(WORDS), len(labels)), dtype=np.float32)
+    weights[len(SPECIAL) :, -1] = list(WORDS.values())
+    weights[:, 0] = -weights[:, -1]
+    is_word = np.ones((len(weights), 1), dtype=np.float32)
+    is_word[[0, 2, 3]] = 0  # padding and what wraps a text; an unknown word is a word
+    outputs = [helper.make_tensor_value_info("logits", TensorProto.FLOAT, ["batch", len(labels)])]
+    if token_logits:
+        outputs.append(
+            helper.make_tensor_value_info("token_logits", TensorProto.FLOAT, ["batch", "tokens", len(labels)])
+        )
+    graph = helper.make_graph(
+        [
+            helper.make_node("Gather", ["weights", "input_ids"], ["token_logits"]),
+            helper.make_node("Gather", ["is_word", "input_ids"], ["words"]),
+            helper.make_node("ReduceSum", ["token_logits", "tokens_axis"], ["sum"], keepdims=0),
+            helper.make_node("ReduceSum", ["words", "tokens_axis"], ["count"], keepdims=0),
+            helper.make_node("Div", ["sum", "count"], ["logits"]),
+        ],
+        "tiny",
+        [
+            helper.make_tensor_value_info(name, TensorProto.INT64, ["batch", "tokens"])
+            for name in ("input_ids", "attention_mask")
+        ],
+        outputs,
+        [
+            numpy_helper.from_array(weights, "weights"),
+            numpy_helper.from_array(is_word, "is_word"),
+            numpy_helper.from_array(np.array([1]), "tokens_axis"),
+        ],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=10)
+    checker.check_model(model)
+    save(model, folder / "model.onnx")
+    return folder
