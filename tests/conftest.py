@@ -6,10 +6,10 @@ import boto3
 import pytest
 from moto import mock_aws
 from mypy_boto3_s3 import S3Client
+from tests.tiny import write_model
 
 from reviewbox.model.classifier import Classifier
 from reviewbox.storage import Storage
-from tests.tiny import write_model
 
 BUCKET = "reviewbox"
 

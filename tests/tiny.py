@@ -14,7 +14,16 @@ from tokenizers.processors import TemplateProcessing
 SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]")
 
 # What a word adds to the logit of "positive", and takes from that of "negative".
-WORDS = {"good": 2.0, "great": 3.0, "bad": -2.0, "awful": -3.0, "film": 0.0, "the": 0.0, ".": 0.0, "not": -1.0}
+WORDS = {
+    "good": 2.0,
+    "great": 3.0,
+    "bad": -2.0,
+    "awful": -3.0,
+    "film": 0.0,
+    "the": 0.0,
+    ".": 0.0,
+    "not": -1.0,
+}
 
 
 def tokenizer() -> Tokenizer:
@@ -24,13 +33,16 @@ def tokenizer() -> Tokenizer:
     tiny.normalizer = BertNormalizer()
     tiny.pre_tokenizer = BertPreTokenizer()
     tiny.post_processor = TemplateProcessing(
-        single="[CLS] $A [SEP]", special_tokens=[("[CLS]", vocabulary["[CLS]"]), ("[SEP]", vocabulary["[SEP]"])]
+        single="[CLS] $A [SEP]",
+        special_tokens=[("[CLS]", vocabulary["[CLS]"]), ("[SEP]", vocabulary["[SEP]"])],
     )
     tiny.add_special_tokens(list(SPECIAL))
     return tiny
 
 
-def write_model(folder: Path, *, token_logits: bool = True, labels: tuple[str, ...] = ("negative", "positive")) -> Path:
+def write_model(
+    folder: Path, *, token_logits: bool = True, labels: tuple[str, ...] = ("negative", "positive")
+) -> Path:
     """Write a model folder as an export for Hugging Face gives it, and return it.
 
     A window's logits are the mean of its words' weights: negative for the first label, positive for
@@ -38,7 +50,12 @@ def write_model(folder: Path, *, token_logits: bool = True, labels: tuple[str, .
     """
     folder.mkdir(parents=True, exist_ok=True)
     tokenizer().save(str(folder / "tokenizer.json"))
-    config = {"model_type": "bert", "id2label": dict(enumerate(labels)), "max_position_embeddings": 16, "pad_token_id": 0}
+    config = {
+        "model_type": "bert",
+        "id2label": dict(enumerate(labels)),
+        "max_position_embeddings": 16,
+        "pad_token_id": 0,
+    }
     (folder / "config.json").write_text(json.dumps(config), encoding="utf-8")
 
     weights = np.zeros((len(SPECIAL) + len(WORDS), len(labels)), dtype=np.float32)

@@ -53,7 +53,7 @@ def run_demo(reviews: Path, port: int, template: Path) -> None:
                 str(file.relative_to(reviews)), *_cells(receipt, file, settings), f"s3://{BUCKET}/{result}"
             )
     terminal.print(table)
-    terminal.print("?: needs review. This cloud is gone now; `make local` keeps one running.", highlight=False)
+    terminal.print("?: needs review. This cloud is gone; `make local` keeps one running.", highlight=False)
 
 
 def _wait_for(ref: ObjectRef, storage: Storage) -> Mapping[str, Any]:

@@ -5,6 +5,7 @@ import json
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -137,9 +138,10 @@ def _labelled(row: Mapping[str, Any], where: str) -> Labelled:
     text, label = row.get("text"), row.get("label")
     if not isinstance(text, str):
         raise ReviewboxError(f"{where}: no `text`; the columns are {', '.join(map(str, row))}")
-    # 1, 1.0, true and "1" are one label.
-    name = str(label).strip().lower() if isinstance(label, str) else f"{float(label or 0):g}"
-    if label is None or name not in _NAMES:
+    name = str(label).strip().lower()
+    with suppress(TypeError, ValueError):
+        name = f"{float(label):g}"  # type: ignore[arg-type] # 1, 1.0, true, "1" and "1.0" are one label
+    if name not in _NAMES:
         raise ReviewboxError(f"{where}: `label` is {label!r}, not 0/1, neg/pos or negative/positive")
     return Labelled(text, _NAMES[name])
 

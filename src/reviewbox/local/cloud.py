@@ -3,6 +3,7 @@
 import json
 import logging
 import socket
+import urllib.request
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -77,8 +78,10 @@ def start_cloud(template: Path, port: int) -> Iterator[Cloud]:
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=port, verbose=False)
     server.start()
     try:
-        host, port = server.get_host_and_port()
-        yield _provision(_expand(template), f"http://{host}:{port}")
+        endpoint = "http://{}:{}".format(*server.get_host_and_port())
+        # moto's state is this process's, and would outlive a cloud that ran before.
+        urllib.request.urlopen(f"{endpoint}/moto-api/reset", data=b"").close()  # noqa: S310 - our own server
+        yield _provision(_expand(template), endpoint)
     finally:
         server.stop()
 

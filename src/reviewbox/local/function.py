@@ -21,7 +21,7 @@ logger = logging.getLogger(__name__)
 Handler = Callable[[Mapping[str, Any], Any], Mapping[str, Any]]
 
 # In AWS a failed message stays out of sight for six times the function's timeout.
-_SECONDS_TO_RETRY = 2
+SECONDS_TO_RETRY = 2
 
 
 class Context:
@@ -66,8 +66,11 @@ def _deliver_until(stopping: threading.Event, cloud: Cloud, handler: Handler) ->
             stopping.wait(0.2)
 
 
-def deliver(cloud: Cloud, handler: Handler) -> int:
-    """Invoke the handler with one batch of messages, if there are any; return how many."""
+def deliver(cloud: Cloud, handler: Handler, seconds_to_retry: int = SECONDS_TO_RETRY) -> int:
+    """Invoke the handler with one batch of messages, if there are any; return how many.
+
+    What fails is delivered again after `seconds_to_retry`, until the queue gives it up.
+    """
     sqs = cloud.sqs()
     messages = sqs.receive_message(
         QueueUrl=cloud.queue_url,
@@ -88,7 +91,7 @@ def deliver(cloud: Cloud, handler: Handler) -> int:
         handle = message["ReceiptHandle"]
         if message["MessageId"] in failed:
             sqs.change_message_visibility(
-                QueueUrl=cloud.queue_url, ReceiptHandle=handle, VisibilityTimeout=_SECONDS_TO_RETRY
+                QueueUrl=cloud.queue_url, ReceiptHandle=handle, VisibilityTimeout=seconds_to_retry
             )
         else:
             sqs.delete_message(QueueUrl=cloud.queue_url, ReceiptHandle=handle)

@@ -1,0 +1,43 @@
+# The Lambda function: its artifact, its template, and both under what AWS runs them with.
+
+# Makes the bytecode, so it must be the version that Lambda runs.
+PYTHON313 ?= python3.13
+# For pyenv, whose `python3.13` works only where this version is chosen; nobody else reads it.
+build-OnUpload .venv-e2e/.installed: export PYENV_VERSION := 3.13
+NEEDS_313 = @$(PYTHON313) -c '' 2>/dev/null || { echo "This needs Python 3.13, which Lambda runs; name one: make PYTHON313=/its/path $(MAKECMDGOALS)" >&2; exit 1; }
+
+SAM := SAM_CLI_TELEMETRY=0 AWS_DEFAULT_REGION=us-east-1 .venv-sam/bin/sam
+
+.PHONY: build build-OnUpload validate sam-local e2e
+
+build: ## Build what Lambda runs into build/OnUpload (needs Python 3.13)
+	rm -rf build/OnUpload
+	@$(MAKE) --no-print-directory build-OnUpload ARTIFACTS_DIR=build/OnUpload
+
+# `sam build` calls this one, because of `BuildMethod: makefile` in template.yaml.
+build-OnUpload:
+	$(NEEDS_313)
+	$(PYTHON313) .ci/build_lambda.py "$(ARTIFACTS_DIR)"
+
+validate: .venv-sam/.installed ## Check template.yaml
+	$(SAM) validate --lint
+
+sam-local: $(VENV)/.installed .venv-sam/.installed ## Run the function on a sample event in SAM's container (needs a container engine)
+	$(SAM) build
+	$(BIN)/python .ci/sam_local.py
+
+# The options of pyproject.toml keep these tests out of `make test`.
+e2e: $(VENV)/.installed .venv-sam/.installed .venv-e2e/.installed build ## Run the built artifact under Lambda's Runtime Interface Emulator (Linux, Python 3.13)
+	$(BIN)/python -m pytest --override-ini addopts= tests/e2e
+
+# Each file of requirements is complete, extras and all: pip has nothing to resolve.
+.venv-sam/.installed: requirements/sam.txt
+	$(PYTHON) -m venv .venv-sam
+	.venv-sam/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r $<
+	@touch $@
+
+.venv-e2e/.installed: requirements/e2e.txt
+	$(NEEDS_313)
+	$(PYTHON313) -m venv .venv-e2e
+	.venv-e2e/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r $<
+	@touch $@

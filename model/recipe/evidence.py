@@ -1,0 +1,59 @@
+"""Stage 5, evidence: does the sentence that a verdict names really carry it?
+
+Each sentence of a review is left out in turn, and the verdict's margin compared. That is what a
+reader would call its weight; the evidence is the model's own account, for free.
+"""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from reviewbox.model.classifier import Classifier
+from reviewbox.model.plain_text import plain_text
+from reviewbox.model.verdicts import contributions, sentences
+
+_FEWEST_SENTENCES, _MOST_SENTENCES = 4, 30
+
+
+def evidence(work: Path, output: Path, config: dict[str, Any]) -> None:
+    """Print how the strongest sentence fares against a random one and the truly strongest."""
+    rng = np.random.default_rng(config["seed"])
+    classifier = Classifier.load(output, threads=2)
+    films = pd.read_parquet(work / "validation.parquet").query("domain == @IMDB").text
+    rows: list[tuple[float, float, float, bool]] = []
+    for text in films:
+        spans = list(sentences(plain_text(text).text))
+        if not _FEWEST_SENTENCES <= len(spans) <= _MOST_SENTENCES:
+            continue
+        rows.append(_drops(text, classifier, rng))
+        if len(rows) == config["evidence"]["reviews"]:
+            break
+    named, other, best = (np.array(column, dtype=float) for column in list(zip(*rows, strict=True))[:3])
+    hits = np.array([row[3] for row in rows])
+    print(f"{len(rows)} film reviews; drop of the verdict's margin when a sentence is left out:")
+    print(f"  the one named        {named.mean():.2f}")
+    print(f"  a random other one   {other.mean():.2f}")
+    print(f"  the truly strongest  {best.mean():.2f}")
+    print(f"the one named weighs more than a random other one in {np.mean(named > other):.0%}")
+    print(f"the one named is the truly strongest in {hits.mean():.0%}")
+
+
+def _drops(text: str, classifier: Classifier, rng: np.random.Generator) -> tuple[float, float, float, bool]:
+    plain = plain_text(text)
+    (windows,) = classifier.windows.cut([plain.text])
+    (verdict,) = classifier.classify([text])
+    label = classifier.bundle.labels.index(verdict.label)
+    outputs = classifier.inference.run(windows)
+    spans = contributions(plain, windows, outputs, label, classifier.bundle.temperature)
+    named = int(np.argmax([sentence.contribution for sentence in spans]))
+    without = [text[: s.start] + " " + text[s.end :] for s in spans]
+    margins = np.array([_margin(v.scores[verdict.label]) for v in classifier.classify(without)])
+    drops = _margin(verdict.score) - margins
+    other = rng.choice([index for index in range(len(spans)) if index != named])
+    return drops[named], drops[other], drops.max(), int(drops.argmax()) == named
+
+
+def _margin(probability: float) -> float:
+    return float(np.log(probability) - np.log1p(-probability))

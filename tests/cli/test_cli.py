@@ -1,0 +1,183 @@
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from typer.testing import CliRunner
+
+from handlers import on_upload
+from reviewbox.cli import app
+from reviewbox.cli.classify import files_below
+from reviewbox.cli.tables import outcome_cells
+
+ROWS = [("great film", 1), ("good film", 1), ("awful film", 0), ("not great film", 0)]
+
+
+def run(*arguments: object, stdin: bytes = b"", status: int = 0) -> str:
+    result = CliRunner().invoke(app, [str(argument) for argument in arguments], input=stdin)
+    assert result.exit_code == status, result.output
+    return result.stdout
+
+
+def lines(output: str) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in output.splitlines()]
+
+
+def test_classify_prints_json_lines_in_a_pipe(tmp_path: Path, tiny_model: Path) -> None:
+    (tmp_path / "a.txt").write_text("great film", encoding="utf-8")
+    (tmp_path / "b.jsonl").write_text('{"text": "bad"}\n\nbroken\n', encoding="utf-8")
+    (tmp_path / ".hidden").write_text("great film", encoding="utf-8")
+
+    output = lines(run("classify", tmp_path, "--model", tiny_model, status=1))
+
+    assert [(Path(o["file"]).name, o["line"], o.get("sentiment"), o.get("error_code")) for o in output] == [
+        ("a.txt", 1, "positive", None),
+        ("b.jsonl", 1, "negative", None),
+        ("b.jsonl", 3, None, "broken_json"),
+    ]
+
+
+@pytest.mark.parametrize("stdin", [b"great film", b'{"text": "great film"}\n'])
+def test_classify_reads_stdin(stdin: bytes, tiny_model: Path) -> None:
+    (output,) = lines(run("classify", "-", "--model", tiny_model, stdin=stdin))
+
+    assert output["sentiment"] == "positive"
+
+
+def test_classify_names_the_text_field_it_is_told(tmp_path: Path, tiny_model: Path) -> None:
+    (tmp_path / "a.jsonl").write_text('{"verbatim": "awful", "text": "great"}\n', encoding="utf-8")
+
+    (output,) = lines(run("classify", tmp_path, "--model", tiny_model, "--text-field", "verbatim"))
+
+    assert output["sentiment"] == "negative"
+
+
+def test_a_missing_file_or_model_is_told_in_one_line(tmp_path: Path) -> None:
+    result = CliRunner().invoke(app, ["classify", "no/such/file.txt"])
+    other = CliRunner().invoke(app, ["classify", "-", "--model", str(tmp_path)])
+
+    assert (result.exit_code, result.stderr) == (2, "reviewbox: no/such/file.txt: no such file or folder\n")
+    assert other.exit_code == 2
+    assert "model.onnx is missing" in other.stderr
+
+
+def write_csv(path: Path, labels: dict[int, str]) -> None:
+    rows = [f'"{text}\n",{labels[label]}' for text, label in ROWS]
+    path.write_text("\ufefftext,label\n" + "\n".join(rows) + "\n", encoding="utf-8")
+
+
+def write_json_lines(path: Path, labels: dict[int, str]) -> None:
+    rows = [json.dumps({"text": text, "label": labels[label]}) for text, label in ROWS]
+    path.write_text("\n".join(rows), encoding="utf-8")
+
+
+def write_parquet(path: Path, labels: dict[int, str]) -> None:
+    columns = {"text": [text for text, _ in ROWS], "label": [labels[label] for _, label in ROWS]}
+    pq.write_table(pa.table(columns), path)
+
+
+@pytest.mark.parametrize(
+    "labels", [{0: "0", 1: "1"}, {0: "neg", 1: "pos"}, {0: "Negative", 1: "positive"}, {0: "0.0", 1: "1.0"}]
+)
+@pytest.mark.parametrize(
+    ("name", "write"), [("a.csv", write_csv), ("a.jsonl", write_json_lines), ("a.parquet", write_parquet)]
+)
+def test_evaluate_reads_labelled_files(
+    tmp_path: Path, tiny_model: Path, name: str, write: Any, labels: dict[int, str]
+) -> None:
+    write(tmp_path / name, labels)
+
+    figures = json.loads(run("evaluate", tmp_path / name, "--model", tiny_model, "--json"))
+
+    assert set(figures) == {"n", "accuracy", "balanced_accuracy", "ece", "cpu_ms_per_review"}
+    assert figures["n"] == 4
+    assert figures["accuracy"] == 0.75
+    assert figures["cpu_ms_per_review"] > 0
+
+
+def test_evaluate_takes_numbers_as_labels(tmp_path: Path, tiny_model: Path) -> None:
+    table = pa.table({"text": ["good", "bad"], "label": pa.array([1, 0], pa.int8())})
+    pq.write_table(table, tmp_path / "a.parquet")
+
+    figures = json.loads(run("evaluate", tmp_path / "a.parquet", "--model", tiny_model, "--json"))
+
+    assert figures["accuracy"] == 1.0
+
+
+def test_evaluate_takes_the_test_split_of_an_acl_imdb_folder(tmp_path: Path, tiny_model: Path) -> None:
+    for split, (number, (text, label)) in [("train", (9, ("bad", 1)))] + [
+        ("test", numbered) for numbered in enumerate(ROWS)
+    ]:
+        folder = tmp_path / split / ("pos" if label else "neg")
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / f"{number}_7.txt").write_text(text, encoding="utf-8")
+
+    figures = json.loads(run("evaluate", tmp_path, "--model", tiny_model, "--json"))
+
+    assert (figures["n"], figures["accuracy"]) == (4, 0.75)
+
+
+def test_evaluate_names_the_row_it_cannot_read(tmp_path: Path, tiny_model: Path) -> None:
+    (tmp_path / "a.csv").write_text("text,label\ngood,1\nbad,maybe\n", encoding="utf-8")
+
+    result = CliRunner().invoke(app, ["evaluate", str(tmp_path / "a.csv"), "--model", str(tiny_model)])
+
+    assert result.exit_code == 2
+    assert "a.csv, row 2: `label` is 'maybe'" in result.stderr
+
+
+@pytest.fixture
+def _cold_start(tiny_model: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """What the demo sets for its process is undone behind it."""
+    for name in ("AWS_ENDPOINT_URL", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_DEFAULT_REGION"):
+        monkeypatch.setenv(name, "")
+    monkeypatch.setenv("REVIEWBOX_MODEL_DIR", str(tiny_model))
+    on_upload.pipeline.cache_clear()
+    yield
+    on_upload.pipeline.cache_clear()
+
+
+@pytest.mark.usefixtures("_cold_start")
+def test_the_demo_shows_every_file_of_a_folder(tmp_path: Path) -> None:
+    (tmp_path / "films").mkdir()
+    (tmp_path / "films" / "a.txt").write_text("The film . Great film .", encoding="utf-8")
+    (tmp_path / "b.jsonl").write_text('{"text": "bad"}\nbroken\n', encoding="utf-8")
+    (tmp_path / "c.txt").write_bytes(b"\x00\x01")
+
+    output = run("demo", tmp_path)
+
+    assert "positive" in output
+    assert "Great film ." in output
+    assert "s3://reviewbox/results/incoming/films/a.txt.json" in output
+    assert "1 negative" in output
+    assert "1 failed" in output
+    assert "not_text" in output
+
+
+def test_the_demo_needs_files(tmp_path: Path) -> None:
+    result = CliRunner().invoke(app, ["demo", str(tmp_path)])
+
+    assert result.exit_code == 2
+    assert "no files to drop" in result.stderr
+
+
+def test_files_below_a_folder_are_sorted_and_visible(tmp_path: Path) -> None:
+    for name in ("b/2.txt", "a.txt", ".git/config", "b/.DS_Store", "b/1.txt"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+
+    names = [path.relative_to(tmp_path).as_posix() for path in files_below(tmp_path)]
+
+    assert names == ["a.txt", "b/1.txt", "b/2.txt"]
+
+
+def test_a_verdict_is_shown_with_the_sentence_that_speaks_for_it() -> None:
+    evidence = [{"start": 0, "end": 4, "contribution": -3.0}, {"start": 5, "end": 10, "contribution": 2.0}]
+    fields = {"sentiment": "positive", "score": 0.7, "needs_review": True, "evidence": evidence}
+
+    cells = outcome_cells(fields, "Bad. Good.")
+
+    assert [cell.plain for cell in cells] == ["positive", "0.7000 ?", "Good."]

@@ -1,0 +1,216 @@
+import json
+import logging
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from mypy_boto3_s3 import S3Client
+from tests.conftest import BUCKET
+
+from handlers import on_upload
+from reviewbox.errors import EventError, SettingsError
+
+SECRET = "zanzibar"  # a word that only reviews hold
+
+
+class Context:
+    def __init__(self, milliseconds: int = 900_000) -> None:
+        self._milliseconds = milliseconds
+
+    def get_remaining_time_in_millis(self) -> int:
+        return self._milliseconds
+
+
+@pytest.fixture(autouse=True)
+def function(s3: S3Client, tiny_model: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A cold start in an environment with the tiny model."""
+    monkeypatch.setenv("REVIEWBOX_MODEL_DIR", str(tiny_model))
+    on_upload.pipeline.cache_clear()
+    yield
+    on_upload.pipeline.cache_clear()
+
+
+def notification(*keys: str) -> dict[str, Any]:
+    return {
+        "Records": [
+            {
+                "eventVersion": "2.1",
+                "eventSource": "aws:s3",
+                "eventName": "ObjectCreated:Put",
+                "s3": {"bucket": {"name": BUCKET}, "object": {"key": key}},
+            }
+            for key in keys
+        ]
+    }
+
+
+def sqs(*bodies: Any, receive_count: int = 1) -> dict[str, Any]:
+    return {
+        "Records": [
+            {
+                "eventSource": "aws:sqs",
+                "messageId": f"message-{number}",
+                "body": body if isinstance(body, str) else json.dumps(body),
+                "attributes": {"ApproximateReceiveCount": str(receive_count)},
+            }
+            for number, body in enumerate(bodies, 1)
+        ]
+    }
+
+
+def failures(*numbers: int) -> dict[str, Any]:
+    return {"batchItemFailures": [{"itemIdentifier": f"message-{number}"} for number in numbers]}
+
+
+def receipt(s3: S3Client, key: str) -> dict[str, Any]:
+    body = s3.get_object(Bucket=BUCKET, Key=f"results/{key}.json")["Body"].read()
+    content: dict[str, Any] = json.loads(body)
+    return content
+
+
+def test_an_s3_notification_is_classified(s3: S3Client) -> None:
+    s3.put_object(Bucket=BUCKET, Key="incoming/2026/my review+é.txt", Body=b"great film")
+
+    on_upload.handler(notification("incoming/2026/my+review%2B%C3%A9.txt"), Context())
+
+    assert receipt(s3, "incoming/2026/my review+é.txt")["sentiment"] == "positive"
+
+
+def test_direct_and_through_sqs_the_result_is_the_same(s3: S3Client) -> None:
+    s3.put_object(Bucket=BUCKET, Key="incoming/a.txt", Body=b"great film")
+    on_upload.handler(notification("incoming/a.txt"), Context())
+    directly = receipt(s3, "incoming/a.txt")
+    s3.delete_object(Bucket=BUCKET, Key="results/incoming/a.txt.json")
+
+    response = on_upload.handler(sqs(notification("incoming/a.txt")), Context())
+
+    assert response == failures()
+    assert receipt(s3, "incoming/a.txt") == directly
+
+
+def test_s3_s_test_event_is_acknowledged() -> None:
+    test_event = {"Service": "Amazon S3", "Event": "s3:TestEvent", "Bucket": BUCKET}
+
+    assert on_upload.handler(sqs(test_event), Context()) == failures()
+
+
+def test_only_the_messages_that_failed_come_back(s3: S3Client) -> None:
+    s3.put_object(Bucket=BUCKET, Key="incoming/a.txt", Body=b"great film")
+    s3.put_object(Bucket=BUCKET, Key="incoming/b.txt", Body=b"awful film")
+    elsewhere = notification("incoming/b.txt")
+    elsewhere["Records"][0]["s3"]["bucket"]["name"] = "no-such-bucket"
+
+    response = on_upload.handler(
+        sqs("no json", elsewhere, notification("incoming/a.txt", "incoming/b.txt")), Context()
+    )
+
+    assert response == failures(1, 2)
+    assert receipt(s3, "incoming/a.txt")["sentiment"] == "positive"
+    assert receipt(s3, "incoming/b.txt")["sentiment"] == "negative"
+
+
+def test_a_failing_object_does_not_stop_the_others_of_its_message(s3: S3Client) -> None:
+    s3.put_object(Bucket=BUCKET, Key="incoming/b.txt", Body=b"awful film")
+    event = notification("incoming/a.txt", "incoming/b.txt")
+    event["Records"][0]["s3"]["bucket"]["name"] = "no-such-bucket"
+
+    with pytest.raises(on_upload.UploadError, match=r"s3://no-such-bucket/incoming/a\.txt"):
+        on_upload.handler(event, Context())
+
+    assert receipt(s3, "incoming/b.txt")["sentiment"] == "negative"
+
+
+def test_the_last_permitted_receive_leaves_an_error_receipt(s3: S3Client) -> None:
+    s3.put_object(Bucket=BUCKET, Key="incoming/a.txt", Body=b"great film")
+    message = notification("incoming/a.txt")
+
+    early = on_upload.handler(sqs(message, receive_count=4), Context(milliseconds=1))
+    after_the_early_one = s3.list_objects_v2(Bucket=BUCKET)["KeyCount"]
+    last = on_upload.handler(sqs(message, receive_count=5), Context(milliseconds=1))
+
+    error = receipt(s3, "incoming/a.txt")["error"]
+    assert early == last == failures(1)
+    assert after_the_early_one == 1
+    assert error["code"] == "out_of_time"
+    assert "tried 5 times" in error["message"]
+
+
+def test_an_unknown_direct_event_is_an_error_that_says_what_was_seen() -> None:
+    with pytest.raises(EventError, match="body, headers"):
+        on_upload.handler({"headers": {}, "body": ""}, Context())
+
+
+def test_bad_settings_end_the_invocation_before_it_starts(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("REVIEWBOX_THREADS", "many")
+
+    with pytest.raises(SettingsError, match="REVIEWBOX_THREADS"):
+        on_upload.handler(sqs(notification("incoming/a.txt")), Context())
+
+
+def test_log_events_have_stable_names_and_fields(s3: S3Client, caplog: pytest.LogCaptureFixture) -> None:
+    s3.put_object(Bucket=BUCKET, Key="incoming/a.txt", Body=b"great film")
+    s3.put_object(Bucket=BUCKET, Key="incoming/b.png", Body=b"\x89PNG")
+
+    on_upload.handler(
+        sqs(
+            notification("incoming/a.txt"),
+            notification("incoming/a.txt", "incoming/b.png", "incoming/gone.txt", "results/a.json"),
+            "no json",
+        ),
+        Context(),
+    )
+
+    events = [(record.getMessage(), getattr(record, "key", None)) for record in caplog.records]
+    assert events == [
+        ("object.classified", "incoming/a.txt"),
+        ("object.current", "incoming/a.txt"),
+        ("object.refused", "incoming/b.png"),
+        ("object.gone", "incoming/gone.txt"),
+        ("object.ignored", "results/a.json"),
+        ("message.unknown", None),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("key", "body"),
+    [
+        ("incoming/a.txt", f"good {SECRET}".encode()),
+        ("incoming/a.txt", f"{SECRET} \x00\x01\x02\x03".encode()),
+        ("incoming/a.txt", f"{SECRET}".encode("utf-16")[:-1]),
+        ("incoming/a.jsonl", f'{{"text": "{SECRET}"}}\n{{"text": "{SECRET}'.encode()),
+        ("incoming/a.jsonl", f'"{SECRET}"\n{{"{SECRET}"}}\n[{SECRET}]'.encode()),
+    ],
+)
+@pytest.mark.parametrize("milliseconds", [900_000, 1])
+def test_no_review_s_words_are_logged(
+    s3: S3Client, caplog: pytest.LogCaptureFixture, key: str, body: bytes, milliseconds: int
+) -> None:
+    s3.put_object(Bucket=BUCKET, Key=key, Body=body)
+
+    with caplog.at_level(logging.INFO):
+        on_upload.handler(sqs(notification(key), receive_count=5), Context(milliseconds))
+
+    logged = " ".join(str(vars(record)) for record in caplog.records)
+    assert key in logged
+    assert SECRET not in logged
+
+
+def test_an_unforeseen_error_is_logged_without_its_message(
+    s3: S3Client, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A library may quote the data it failed on; the traceback's lines are enough to find the place."""
+    s3.put_object(Bucket=BUCKET, Key="incoming/a.txt", Body=b"great film")
+
+    def fail(**_: Any) -> None:
+        raise ValueError(SECRET)
+
+    on_upload.pipeline().storage.client.meta.events.register("before-call.s3.PutObject", fail)
+    response = on_upload.handler(sqs(notification("incoming/a.txt")), Context())
+
+    (record,) = caplog.records
+    assert response == failures(1)
+    assert record.getMessage() == "object.failed"
+    assert vars(record)["reason"] == "ValueError"
+    assert any("storage.py" in frame for frame in vars(record)["frames"])
+    assert SECRET not in str(vars(record))

@@ -1,0 +1,110 @@
+"""The demo's path: a file is uploaded with boto3, and its verdict comes back."""
+
+import json
+import os
+import socket
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from handlers import on_upload
+from reviewbox.errors import ReviewboxError
+from reviewbox.local.cloud import BUCKET, Cloud, start_cloud
+from reviewbox.local.function import Handler, deliver, deliveries, load_handler
+
+ROOT = Path(__file__).parents[2]
+TEMPLATE = ROOT / "template.yaml"
+SECONDS_TO_WAIT = 60
+
+
+@pytest.fixture(scope="module")
+def cloud() -> Iterator[Cloud]:
+    with start_cloud(TEMPLATE, 0) as running:
+        yield running
+
+
+@pytest.fixture
+def handler(cloud: Cloud, tiny_model: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Handler]:
+    """The real handler, started cold with the tiny model."""
+    for name in {*cloud.environment, "REVIEWBOX_MODEL_DIR"}:
+        monkeypatch.setenv(name, os.environ.get(name, ""))
+    monkeypatch.setenv("REVIEWBOX_MODEL_DIR", str(tiny_model))
+    monkeypatch.syspath_prepend(str(ROOT))
+    on_upload.pipeline.cache_clear()
+    yield load_handler(cloud, ROOT)
+    on_upload.pipeline.cache_clear()
+
+
+def wait_for(cloud: Cloud, key: str) -> dict[str, Any]:
+    s3 = cloud.s3()
+    end = time.monotonic() + SECONDS_TO_WAIT
+    while time.monotonic() < end:
+        if any(item["Key"] == key for item in s3.list_objects_v2(Bucket=BUCKET).get("Contents", [])):
+            content: dict[str, Any] = json.loads(s3.get_object(Bucket=BUCKET, Key=key)["Body"].read())
+            return content
+        time.sleep(0.05)
+    raise AssertionError(f"{key} did not appear")
+
+
+def test_dropped_files_come_back_as_verdicts(cloud: Cloud, handler: Handler) -> None:
+    s3 = cloud.s3()
+
+    with deliveries(cloud, handler):
+        s3.put_object(Bucket=BUCKET, Key="incoming/2026/my review+é.txt", Body=b"great film")
+        s3.put_object(Bucket=BUCKET, Key="incoming/all.jsonl", Body=b'{"text":"good"}\nbroken\n')
+        s3.put_object(Bucket=BUCKET, Key="elsewhere/a.txt", Body=b"great film")
+        review = wait_for(cloud, "results/incoming/2026/my review+é.txt.json")
+        table = wait_for(cloud, "results/incoming/all.jsonl.json")
+
+    assert review["sentiment"] == "positive"
+    assert table["counts"]["total"] == 2
+    assert table["counts"]["failed"] == 1
+    assert cloud.sqs().get_queue_attributes(
+        QueueUrl=cloud.queue_url, AttributeNames=["ApproximateNumberOfMessages"]
+    )["Attributes"] == {"ApproximateNumberOfMessages": "0"}
+
+
+def test_a_message_that_always_fails_ends_among_the_dead_letters(cloud: Cloud, handler: Handler) -> None:
+    cloud.sqs().send_message(QueueUrl=cloud.queue_url, MessageBody="no event")
+    delivered = 0
+
+    while deliver(cloud, handler, seconds_to_retry=0):
+        delivered += 1
+
+    dead = cloud.sqs().receive_message(QueueUrl=cloud.dead_letter_queue_url)["Messages"]
+    assert delivered == int(cloud.environment["REVIEWBOX_MAX_RECEIVES"])
+    assert [message["Body"] for message in dead] == ["no event"]
+
+
+def test_an_invocation_that_fails_brings_back_its_whole_batch(cloud: Cloud) -> None:
+    def broken(_event: Mapping[str, Any], _context: Any) -> Mapping[str, Any]:
+        raise RuntimeError
+
+    cloud.sqs().send_message(QueueUrl=cloud.queue_url, MessageBody="anything")
+
+    deliver(cloud, broken, seconds_to_retry=0)
+    delivered = deliver(cloud, lambda *_: {"batchItemFailures": []})
+
+    assert delivered == 1
+
+
+def test_the_function_s_variables_are_the_template_s(cloud: Cloud) -> None:
+    assert cloud.environment["REVIEWBOX_SOURCE_PREFIX"] == "incoming/"
+    assert cloud.environment["REVIEWBOX_RESULTS_BUCKET"] == ""
+    assert cloud.environment["AWS_ENDPOINT_URL"] == cloud.endpoint
+
+
+def test_a_port_that_is_taken_is_an_error() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+
+        with pytest.raises(ReviewboxError, match=f"port {port} is taken"), start_cloud(TEMPLATE, port):
+            pass
+
+
+def test_a_missing_template_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(ReviewboxError, match="no such template"), start_cloud(tmp_path / "t.yaml", 0):
+        pass

@@ -1,0 +1,220 @@
+import json
+import shutil
+from collections.abc import Iterator
+from itertools import islice, repeat
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tests.tiny import WORDS, write_model
+
+from reviewbox.errors import ErrorCode, ModelError, Problem, ReviewboxError
+from reviewbox.model.classifier import Classifier
+from reviewbox.model.verdicts import Verdict
+
+TOLERANCE = 1e-6
+
+
+def classify(classifier: Classifier, text: str) -> Verdict:
+    (verdict,) = classifier.classify([text])
+    return verdict
+
+
+def counted(texts: Iterator[str], taken: list[str]) -> Iterator[str]:
+    for text in texts:
+        taken.append(text)
+        yield text
+
+
+@pytest.mark.parametrize(
+    ("text", "label"),
+    [
+        ("A good film.", "positive"),
+        ("not good, the film: AWFUL", "negative"),
+        ("bad bad bad<br /><br />GREAT great great great", "positive"),
+    ],
+)
+def test_a_text_gets_its_label(text: str, label: str, classifier: Classifier) -> None:
+    verdict = classify(classifier, text)
+
+    assert verdict.label == label
+    assert 0.5 < verdict.score == max(verdict.scores.values()) < 1
+
+
+def test_verdicts_keep_the_order_of_texts(classifier: Classifier) -> None:
+    verdicts = classifier.classify(["good", "awful " * 40, "great film", "bad"])
+
+    assert [verdict.label for verdict in verdicts] == ["positive", "negative", "positive", "negative"]
+    assert [verdict.tokens for verdict in verdicts] == [1, 40, 2, 1]
+    assert [verdict.windows for verdict in verdicts] == [1, 3, 1, 1]
+
+
+def test_no_texts_have_no_verdicts(classifier: Classifier) -> None:
+    assert classifier.classify([]) == []
+
+
+def test_the_end_of_a_long_text_counts_as_much_as_its_beginning(classifier: Classifier) -> None:
+    start, end = classifier.classify(["awful " * 30 + "film " * 500, "film " * 500 + "awful " * 30])
+
+    assert start.label == end.label == "negative"
+    assert start.score == pytest.approx(end.score, abs=TOLERANCE)
+    assert start.tokens == end.tokens == 530
+    assert start.windows == end.windows == 38
+
+
+def test_a_hundred_thousand_words_are_one_review(classifier: Classifier) -> None:
+    verdict = classify(classifier, "good film " * 50_000)
+
+    assert verdict.label == "positive"
+    assert verdict.tokens == 100_000
+    assert verdict.windows == -(-100_000 // 14)
+
+
+def test_classify_raises_on_a_text_without_words(classifier: Classifier) -> None:
+    with pytest.raises(ReviewboxError, match="text 1: the review has no words"):
+        classifier.classify(["good", "", "bad"])
+
+
+@pytest.mark.parametrize("empty", ["", " \n\t", "<br />", "&nbsp;", "\x00\x00", "\u200b", "\ud800"])
+def test_a_text_without_words_is_a_problem_and_the_others_go_on(empty: str, classifier: Classifier) -> None:
+    first, second, third = classifier.classify_each(["good", empty, "bad"])
+
+    assert isinstance(first, Verdict)
+    assert isinstance(second, Problem)
+    assert isinstance(third, Verdict)
+    assert (first.label, third.label) == ("positive", "negative")
+    assert second.code is ErrorCode.EMPTY_REVIEW
+
+
+@pytest.mark.parametrize(
+    ("text", "tokens"),
+    [
+        ("😀 😍😍", 2),
+        ("很好看的电影", 6),
+        ("отличный фильм", 2),
+        ("فيلم جيد", 2),
+        ("x" * 10_000, 1),
+    ],
+)
+def test_words_that_the_model_does_not_know_are_words(text: str, tokens: int, classifier: Classifier) -> None:
+    verdict = classify(classifier, text)
+
+    assert verdict.tokens == tokens
+    assert verdict.score == pytest.approx(0.5)
+
+
+@pytest.mark.parametrize(
+    "text", ["good\x00 film", "\x00good film\x00\x00", "good \ud800 film", "good film\udfff"]
+)
+def test_what_is_no_character_is_passed_over(text: str, classifier: Classifier) -> None:
+    verdict = classify(classifier, text)
+
+    assert verdict.tokens == 2
+    assert verdict.scores == classify(classifier, "good film").scores
+
+
+@given(text=st.text(st.characters()))
+@settings(deadline=None, max_examples=100)
+def test_any_text_gets_a_verdict_or_a_reason(text: str, classifier: Classifier) -> None:
+    (outcome,) = classifier.classify_each([text])
+
+    if isinstance(outcome, Verdict):
+        assert sum(outcome.scores.values()) == pytest.approx(1)
+        assert all(0 <= sentence.start < sentence.end <= len(text) for sentence in outcome.evidence)
+    else:
+        assert outcome.code is ErrorCode.EMPTY_REVIEW
+
+
+@given(texts=st.lists(st.lists(st.sampled_from([*WORDS]), max_size=40).map(" ".join), max_size=8))
+@settings(deadline=None, max_examples=50)
+def test_a_verdict_depends_on_its_text_alone(texts: list[str], classifier: Classifier) -> None:
+    together = list(classifier.classify_each(texts))
+
+    alone = [outcome for text in texts for outcome in classifier.classify_each([text])]
+    for outcome, expected in zip(together, alone, strict=True):
+        if isinstance(outcome, Verdict) and isinstance(expected, Verdict):
+            assert outcome.scores == pytest.approx(expected.scores, abs=TOLERANCE)
+            assert [(s.start, s.end) for s in outcome.evidence] == [
+                (s.start, s.end) for s in expected.evidence
+            ]
+        else:
+            assert outcome == expected
+
+
+def test_texts_are_taken_as_they_are_needed(classifier: Classifier) -> None:
+    taken: list[str] = []
+
+    outcomes = classifier.classify_each(counted(repeat("a good film"), taken))
+
+    assert taken == []
+    next(outcomes)
+    pool = len(taken)
+    assert sum(map(len, taken)) < 100_000
+    assert len(list(islice(outcomes, pool - 1))) == pool - 1
+    assert len(taken) == pool
+    next(outcomes)
+    assert len(taken) == 2 * pool
+
+
+def test_empty_texts_without_end_are_taken_in_bounded_numbers(classifier: Classifier) -> None:
+    taken: list[str] = []
+
+    next(classifier.classify_each(counted(repeat(""), taken)))
+
+    assert len(taken) < 100_000
+
+
+def test_all_of_more_texts_than_one_pool_are_answered_in_order(classifier: Classifier) -> None:
+    lengths = [1 + index * 7 % 40 for index in range(1500)]
+
+    verdicts = classifier.classify(["great " * length for length in lengths])
+
+    assert [verdict.tokens for verdict in verdicts] == lengths
+
+
+def test_a_plain_export_has_no_evidence_and_is_not_calibrated(tmp_path: Path, classifier: Classifier) -> None:
+    """As Hugging Face Optimum writes them: no bundle.json, no token_logits."""
+    plain = Classifier.load(write_model(tmp_path, token_logits=False))
+
+    verdict = classify(plain, "A good film. " * 10)
+
+    assert not plain.bundle.calibrated
+    assert verdict.evidence == ()
+    assert verdict.scores == pytest.approx(classify(classifier, "A good film. " * 10).scores)
+    assert (verdict.tokens, verdict.windows) == (40, 3)
+
+
+def test_a_model_may_have_three_labels(tmp_path: Path) -> None:
+    three = Classifier.load(write_model(tmp_path, labels=("bad", "so-so", "good")))
+
+    verdicts = three.classify(["awful", "film", "great film"])
+
+    assert [list(verdict.scores) for verdict in verdicts] == [["bad", "so-so", "good"]] * 3
+    assert (verdicts[0].label, verdicts[2].label) == ("bad", "good")
+    assert verdicts[1].scores == pytest.approx(dict.fromkeys(["bad", "so-so", "good"], 1 / 3))
+    assert verdicts[2].scores["good"] > verdicts[2].scores["so-so"] > verdicts[2].scores["bad"]
+    assert verdicts[2].evidence[0].contribution == pytest.approx(1.5 - (-1.5 + 0) / 2)
+
+
+def test_temperature_and_window_come_from_bundle_json(
+    tiny_model: Path, tmp_path: Path, classifier: Classifier
+) -> None:
+    folder = Path(shutil.copytree(tiny_model, tmp_path / "model"))
+    (folder / "bundle.json").write_text(json.dumps({"temperature": 2, "window_tokens": 6}), encoding="utf-8")
+
+    verdict = classify(Classifier.load(folder), "good film bad great film")
+
+    plain = classify(classifier, "good film bad great film")
+    ratio, plain_ratio = (v.scores["positive"] / v.scores["negative"] for v in (verdict, plain))
+    assert ratio == pytest.approx(plain_ratio**0.5)
+    assert (verdict.windows, plain.windows) == (2, 1)
+
+
+def test_a_folder_may_be_named_by_a_string(tiny_model: Path) -> None:
+    assert classify(Classifier.load(str(tiny_model), threads=2), "good").label == "positive"
+
+
+def test_a_folder_that_is_no_model_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match=r"model\.onnx is missing"):
+        Classifier.load(tmp_path)

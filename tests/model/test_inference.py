@@ -1,0 +1,264 @@
+import os
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from onnx import TensorProto, helper, numpy_helper
+from tests.tiny import SPECIAL, WORDS
+
+from reviewbox.errors import ModelError
+from reviewbox.model.inference import Inference, WindowLogits
+from reviewbox.model.windows import Window
+
+TOLERANCE = 1e-6
+
+# Prints what the environment holds at the moment that onnxruntime is first looked for.
+SPY = """
+import os, sys
+from pathlib import Path
+
+class Spy:
+    def find_spec(self, name, path=None, target=None):
+        if name == "onnxruntime":
+            print(os.environ.get("ORT_DISABLE_TELEMETRY"), os.environ.get("ORT_TELEMETRY_DISABLED"))
+
+import reviewbox.model.classifier
+from reviewbox.model.inference import Inference
+assert "onnxruntime" not in sys.modules
+sys.meta_path.insert(0, Spy())
+Inference.load(Path(sys.argv[1]), pad_token_id=0, threads=1)
+"""
+
+
+@pytest.fixture(scope="module")
+def inference(tiny_model: Path) -> Inference:
+    return load(tiny_model / "model.onnx")
+
+
+@pytest.fixture(scope="module")
+def attentive(tmp_path_factory: pytest.TempPathFactory) -> Inference:
+    """A graph in which padding would be the loudest of words, if it were attended to."""
+    path = tmp_path_factory.mktemp("attentive") / "model.onnx"
+    write_attentive_graph(path)
+    return load(path)
+
+
+def load(path: Path, threads: int = 1) -> Inference:
+    return Inference.load(path, pad_token_id=0, threads=threads)
+
+
+def window(*ids: int) -> Window:
+    """A window of those tokens between [CLS] and [SEP]."""
+    input_ids = np.array([2, *ids, 3], dtype=np.int64)
+    content = np.ones(len(input_ids), dtype=np.bool_)
+    content[[0, -1]] = False
+    zeros = np.zeros_like(input_ids)
+    return Window(input_ids, token_type_ids=zeros, content=content, starts=zeros)
+
+
+def windows_of(lengths: Sequence[int]) -> list[Window]:
+    """Windows of those lengths, each of other words than its neighbours."""
+    return [
+        window(*(len(SPECIAL) + (length * 5 + place + number) % len(WORDS) for place in range(length)))
+        for number, length in enumerate(lengths)
+    ]
+
+
+def write_attentive_graph(path: Path) -> None:
+    """Write a graph whose logits are the mean of all attended tokens' weights, special ones too."""
+    weights = np.random.default_rng(0).normal(size=(len(SPECIAL) + len(WORDS), 2)).astype(np.float32)
+    weights[0] = 1000
+    graph = helper.make_graph(
+        [
+            helper.make_node("Gather", ["weights", "input_ids"], ["token_logits"]),
+            helper.make_node("Cast", ["attention_mask"], ["attention"], to=TensorProto.FLOAT),
+            helper.make_node("Unsqueeze", ["attention", "last"], ["column"]),
+            helper.make_node("Mul", ["token_logits", "column"], ["attended"]),
+            helper.make_node("ReduceSum", ["attended", "tokens"], ["sum"], keepdims=0),
+            helper.make_node("ReduceSum", ["column", "tokens"], ["count"], keepdims=0),
+            helper.make_node("Div", ["sum", "count"], ["logits"]),
+        ],
+        "attentive",
+        [
+            helper.make_tensor_value_info(name, TensorProto.INT64, ["batch", "length"])
+            for name in ("attention_mask", "input_ids")
+        ],
+        [
+            helper.make_tensor_value_info("token_logits", TensorProto.FLOAT, ["batch", "length", 2]),
+            helper.make_tensor_value_info("logits", TensorProto.FLOAT, ["batch", 2]),
+        ],
+        [
+            numpy_helper.from_array(weights, "weights"),
+            numpy_helper.from_array(np.array([1]), "tokens"),
+            numpy_helper.from_array(np.array([2]), "last"),
+        ],
+    )
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=10), path)
+
+
+def assert_same(outputs: Sequence[WindowLogits], expected: Sequence[WindowLogits]) -> None:
+    assert len(outputs) == len(expected)
+    for output, other in zip(outputs, expected, strict=True):
+        assert output.token_logits is not None
+        assert other.token_logits is not None
+        np.testing.assert_allclose(output.logits, other.logits, rtol=0, atol=TOLERANCE)
+        np.testing.assert_allclose(output.token_logits, other.token_logits, rtol=0, atol=TOLERANCE)
+
+
+def test_each_token_and_each_window_has_its_logits(inference: Inference) -> None:
+    ids = [len(SPECIAL) + list(WORDS).index(word) for word in ("good", "film", "bad", "great")]
+
+    (output,) = inference.run([window(*ids)])
+
+    assert output.logits == pytest.approx([-0.75, 0.75])
+    assert output.token_logits is not None
+    assert output.token_logits[:, 1] == pytest.approx([0, 2, 0, -2, 3, 0])
+    assert output.logits.dtype == output.token_logits.dtype == np.float32
+
+
+def test_no_windows_have_no_logits(inference: Inference) -> None:
+    assert inference.run([]) == []
+
+
+@given(lengths=st.lists(st.integers(1, 30), max_size=12))
+@settings(deadline=None, max_examples=50)
+def test_outputs_keep_the_order_of_windows(lengths: list[int], attentive: Inference) -> None:
+    windows = windows_of(lengths)
+
+    outputs = attentive.run(windows)
+
+    assert_same(outputs, [output for alone in windows for output in attentive.run([alone])])
+
+
+@given(order=st.permutations(range(12)))
+@settings(deadline=None, max_examples=50)
+def test_a_window_has_its_logits_in_whatever_order(order: list[int], attentive: Inference) -> None:
+    windows = windows_of([1, 30, 2, 2, 14, 9, 9, 9, 28, 5, 17, 3])
+    expected = attentive.run(windows)
+
+    outputs = attentive.run([windows[index] for index in order])
+
+    assert_same(outputs, [expected[index] for index in order])
+
+
+def test_more_windows_than_fit_into_a_run_are_all_answered(attentive: Inference) -> None:
+    windows = windows_of([1 + index * 7 % 200 for index in range(300)])
+
+    outputs = attentive.run(windows)
+
+    assert_same(outputs, [output for alone in windows for output in attentive.run([alone])])
+
+
+def test_a_window_longer_than_a_run_is_answered(attentive: Inference) -> None:
+    (output,) = attentive.run(windows_of([5000]))
+
+    assert output.token_logits is not None
+    assert output.token_logits.shape == (5002, 2)
+
+
+def test_padding_is_not_attended_to(attentive: Inference) -> None:
+    short, long = windows_of([1, 25])
+
+    outputs = attentive.run([short, long])
+
+    assert abs(outputs[0].logits).max() < 10
+    assert_same(outputs, [*attentive.run([short]), *attentive.run([long])])
+
+
+def test_padding_is_what_the_model_calls_padding(tiny_model: Path) -> None:
+    """The tiny graph goes by the padding's number alone."""
+    good, great = (len(SPECIAL) + list(WORDS).index(word) for word in ("good", "great"))
+    wrong = Inference.load(tiny_model / "model.onnx", pad_token_id=great, threads=1)
+
+    (padded, _) = wrong.run([window(good), window(good, good)])
+
+    assert padded.logits[1] == pytest.approx(2.5)
+
+
+def test_the_number_of_threads_does_not_matter(attentive: Inference, tmp_path: Path) -> None:
+    windows = windows_of([1 + index * 7 % 90 for index in range(100)])
+    write_attentive_graph(tmp_path / "model.onnx")
+
+    outputs = load(tmp_path / "model.onnx", threads=2).run(windows)
+
+    assert_same(outputs, attentive.run(windows))
+
+
+def test_a_model_without_token_logits_gives_none(tiny_model: Path, tmp_path: Path) -> None:
+    graph = onnx.load(tiny_model / "model.onnx")
+    del graph.graph.output[1]
+    onnx.save(graph, tmp_path / "model.onnx")
+
+    (output,) = load(tmp_path / "model.onnx").run([window(4, 5)])
+
+    assert output.logits == pytest.approx([-2.5, 2.5])
+    assert output.token_logits is None
+
+
+def test_a_model_is_fed_only_what_it_asks_for(tiny_model: Path, tmp_path: Path) -> None:
+    graph = onnx.load(tiny_model / "model.onnx")
+    assert graph.graph.input.pop(1).name == "attention_mask"
+    onnx.save(graph, tmp_path / "model.onnx")
+
+    (output,) = load(tmp_path / "model.onnx").run([window(4, 5)])
+
+    assert output.logits == pytest.approx([-2.5, 2.5])
+
+
+def test_a_model_that_asks_for_token_types_is_fed_them(tiny_model: Path, tmp_path: Path) -> None:
+    graph = onnx.load(tiny_model / "model.onnx")
+    graph.graph.input[1].name = "token_type_ids"
+    onnx.save(graph, tmp_path / "model.onnx")
+
+    (output,) = load(tmp_path / "model.onnx").run([window(4, 5)])
+
+    assert output.logits == pytest.approx([-2.5, 2.5])
+
+
+def test_a_model_that_asks_for_what_no_text_has_is_refused(tiny_model: Path, tmp_path: Path) -> None:
+    graph = onnx.load(tiny_model / "model.onnx")
+    graph.graph.input[1].name = "pixel_values"
+    onnx.save(graph, tmp_path / "model.onnx")
+
+    with pytest.raises(ModelError, match="pixel_values"):
+        load(tmp_path / "model.onnx")
+
+
+def test_a_model_without_logits_is_refused(tiny_model: Path, tmp_path: Path) -> None:
+    graph = onnx.load(tiny_model / "model.onnx")
+    assert graph.graph.output.pop(0).name == "logits"
+    onnx.save(graph, tmp_path / "model.onnx")
+
+    with pytest.raises(ModelError, match="'logits', but token_logits"):
+        load(tmp_path / "model.onnx")
+
+
+@pytest.mark.parametrize("content", [b"", b"not a graph", b"\x00" * 1000])
+def test_a_file_that_is_no_model_is_named(content: bytes, tmp_path: Path) -> None:
+    (tmp_path / "model.onnx").write_bytes(content)
+
+    with pytest.raises(ModelError) as raised:
+        load(tmp_path / "model.onnx")
+
+    assert str(tmp_path / "model.onnx") in str(raised.value)
+
+
+def test_telemetry_is_off_before_onnxruntime_is_imported(tiny_model: Path) -> None:
+    """And importing the classifier imports no onnxruntime yet."""
+    clean = {name: value for name, value in os.environ.items() if not name.startswith("ORT_")}
+
+    process = subprocess.run(  # noqa: S603
+        [sys.executable, "-c", SPY, tiny_model / "model.onnx"],
+        env=clean,
+        capture_output=True,
+        check=True,
+        text=True,
+    )
+
+    assert process.stdout.split() == ["1", "1"]

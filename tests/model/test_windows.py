@@ -1,0 +1,141 @@
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tests.tiny import SPECIAL, WORDS, tokenizer
+
+from reviewbox.errors import ModelError
+from reviewbox.model.windows import Window, Windows
+
+VOCABULARY = {word: index for index, word in enumerate((*SPECIAL, *WORDS))}
+CLS, SEP, UNK = VOCABULARY["[CLS]"], VOCABULARY["[SEP]"], VOCABULARY["[UNK]"]
+WINDOW_TOKENS = 16
+MOST_WORDS = WINDOW_TOKENS - 2
+
+
+@pytest.fixture(scope="module")
+def windows() -> Windows:
+    return Windows(tokenizer(), WINDOW_TOKENS)
+
+
+def content(group: list[Window]) -> list[int]:
+    """The text's own tokens over all its windows."""
+    return [int(token) for window in group for token in window.input_ids[window.content]]
+
+
+def starts(group: list[Window]) -> list[int]:
+    return [int(start) for window in group for start in window.starts[window.content]]
+
+
+@given(words=st.lists(st.sampled_from([*WORDS, "unheard"]), max_size=60))
+@settings(deadline=None)
+def test_every_token_comes_once_and_in_order(words: list[str], windows: Windows) -> None:
+    (group,) = windows.cut([" ".join(words)])
+
+    assert content(group) == [VOCABULARY.get(word, UNK) for word in words]
+    assert [window.tokens for window in group[:-1]] == [MOST_WORDS] * (len(group) - 1)
+    assert sum(window.tokens for window in group) == len(words)
+
+
+@given(words=st.lists(st.sampled_from([*WORDS]), min_size=1, max_size=60))
+@settings(deadline=None)
+def test_each_window_has_the_special_tokens_around_it(words: list[str], windows: Windows) -> None:
+    (group,) = windows.cut([" ".join(words)])
+
+    for window in group:
+        assert window.input_ids[0] == CLS
+        assert window.input_ids[-1] == SEP
+        assert not window.content[[0, -1]].any()
+        assert window.content[1:-1].all()
+        assert not window.token_type_ids.any()
+
+
+@given(text=st.text(st.characters(exclude_categories=["Cs"]), max_size=200))
+@settings(deadline=None)
+def test_no_text_breaks_the_shape_of_windows(text: str, windows: Windows) -> None:
+    (group,) = windows.cut([text])
+
+    for window in group:
+        (length,) = window.input_ids.shape
+        assert 2 < length <= WINDOW_TOKENS
+        assert window.token_type_ids.shape == window.content.shape == window.starts.shape == (length,)
+        assert window.input_ids.dtype == np.int64
+        assert window.tokens == window.content.sum() > 0
+    assert all(0 <= start < len(text) for start in starts(group))
+    assert all(first <= second for first, second in pairwise(starts(group)))
+
+
+@given(
+    words=st.lists(st.sampled_from([*WORDS]), min_size=1, max_size=60),
+    gap=st.sampled_from([" ", "\n\n", " \u00a0"]),
+)
+@settings(deadline=None)
+def test_each_token_knows_where_it_starts(words: list[str], gap: str, windows: Windows) -> None:
+    """Counted in characters of the whole text, in later windows too."""
+    text = "".join(f"{gap}{word}" for word in words)
+
+    (group,) = windows.cut([text])
+
+    assert all(text.startswith(word, start) for word, start in zip(words, starts(group), strict=True))
+
+
+def test_offsets_count_characters_not_bytes(windows: Windows) -> None:
+    (group,) = windows.cut(["\u00e9\u00e9\u00e9 😀 good"])
+
+    assert starts(group) == [0, 4, 6]
+
+
+@pytest.mark.parametrize("special", SPECIAL)
+def test_the_name_of_a_special_token_in_a_review_is_text(special: str, windows: Windows) -> None:
+    (group,) = windows.cut([f"good {special} film"])
+
+    assert content(group) == [VOCABULARY["good"], UNK, UNK, UNK, VOCABULARY["film"]]
+    assert sum(window.tokens for window in group) == 5
+
+
+@pytest.mark.parametrize("text", ["", " ", "\n\t ", "\x00", "\u200b"])
+def test_a_text_without_tokens_has_no_windows(text: str, windows: Windows) -> None:
+    assert windows.cut([text]) == [[]]
+
+
+def test_texts_do_not_share_windows(windows: Windows) -> None:
+    texts = ["good film", "", "bad " * 30, "great"]
+
+    groups = windows.cut(texts)
+
+    assert [[window.tokens for window in group] for group in groups] == [[2], [], [14, 14, 2], [1]]
+    assert [content(group) for group in groups] == [content(windows.cut([text])[0]) for text in texts]
+
+
+@pytest.mark.parametrize("count", [MOST_WORDS - 1, MOST_WORDS, MOST_WORDS + 1, 2 * MOST_WORDS])
+def test_a_window_is_filled_before_the_next_begins(count: int, windows: Windows) -> None:
+    (group,) = windows.cut(["good " * count])
+
+    assert len(group) == -(-count // MOST_WORDS)
+    assert max(len(window.input_ids) for window in group) == min(count + 2, WINDOW_TOKENS)
+
+
+def test_a_tokenizer_that_pads_and_truncates_of_its_own_accord_does_not(tmp_path: Path) -> None:
+    stubborn = tokenizer()
+    stubborn.enable_padding(length=10)
+    stubborn.enable_truncation(max_length=6, stride=2)
+    stubborn.save(str(tmp_path / "tokenizer.json"))
+
+    (group,) = Windows.load(tmp_path / "tokenizer.json", WINDOW_TOKENS).cut(["good film great " * 6])
+
+    assert [len(window.input_ids) for window in group] == [16, 6]
+    assert content(group) == [VOCABULARY[word] for word in ("good", "film", "great")] * 6
+
+
+@pytest.mark.parametrize("broken", ["", "{}", "not JSON"])
+def test_a_file_that_is_no_tokenizer_is_named(broken: str, tmp_path: Path) -> None:
+    path = tmp_path / "tokenizer.json"
+    path.write_text(broken, encoding="utf-8")
+
+    with pytest.raises(ModelError) as raised:
+        Windows.load(path, WINDOW_TOKENS)
+
+    assert str(path) in str(raised.value)

@@ -1,0 +1,374 @@
+import json
+from collections.abc import Callable
+from typing import Any
+
+import boto3
+import pytest
+from mypy_boto3_s3 import S3Client
+from tests.conftest import BUCKET
+
+from reviewbox.errors import ContentionError, OutOfTimeError
+from reviewbox.model.classifier import Classifier
+from reviewbox.objects import ObjectRef
+from reviewbox.pipeline import Outcome, Pipeline
+from reviewbox.settings import Settings
+from reviewbox.storage import Storage
+
+REVIEW = ObjectRef(BUCKET, "incoming/2026/my review+é.txt")
+TABLE = ObjectRef(BUCKET, "incoming/export.jsonl")
+
+# Two revisions of each source, and what tells their results apart.
+REVISIONS = {
+    REVIEW: (b"a great film", b"an awful film"),
+    TABLE: (b'{"text": "good"}\n{"text": "bad"}\n', b'{"text": "awful"}\n'),
+}
+
+
+def plenty() -> float:
+    return 900.0
+
+
+@pytest.fixture
+def pipeline(storage: Storage, classifier: Classifier) -> Pipeline:
+    return Pipeline(storage, classifier, Settings())
+
+
+def put(s3: S3Client, ref: ObjectRef, body: bytes) -> str:
+    return s3.put_object(Bucket=ref.bucket, Key=ref.key, Body=body)["ETag"]
+
+
+def read(s3: S3Client, key: str) -> bytes:
+    return s3.get_object(Bucket=BUCKET, Key=key)["Body"].read()
+
+
+def receipt_of(s3: S3Client, ref: ObjectRef) -> dict[str, Any]:
+    receipt: dict[str, Any] = json.loads(read(s3, f"results/{ref.key}.json"))
+    return receipt
+
+
+def everything(s3: S3Client) -> dict[str, bytes]:
+    keys = [item["Key"] for item in s3.list_objects_v2(Bucket=BUCKET).get("Contents", [])]
+    return {key: read(s3, key) for key in keys}
+
+
+def at_call(client: S3Client, number: int, action: Callable[[], None]) -> None:
+    """Run `action` just before the client's call with that number, from 1, leaves."""
+    calls = 0
+
+    def hook(**_: Any) -> None:
+        nonlocal calls
+        calls += 1
+        if calls == number:
+            action()
+
+    client.meta.events.register("before-call.s3", hook)
+
+
+def test_a_review_becomes_a_receipt_beside_it(pipeline: Pipeline, s3: S3Client) -> None:
+    etag = put(s3, REVIEW, b"the film . great film . not bad .")
+
+    outcome = pipeline.process(REVIEW, plenty)
+
+    receipt = receipt_of(s3, REVIEW)
+    assert outcome is Outcome.CLASSIFIED
+    assert receipt["sentiment"] == "negative"
+    assert receipt["tokens"] == 9
+    assert receipt["source"]["etag"] == etag
+    assert receipt["source"]["key"] == REVIEW.key
+
+
+def test_a_table_becomes_a_table_and_a_receipt_that_counts(pipeline: Pipeline, s3: S3Client) -> None:
+    put(s3, TABLE, b'{"id":1,"text":"good"}\nnot json\n{"id":3,"text":"bad"}\n{"id":4,"text":" "}\n')
+
+    pipeline.process(TABLE, plenty)
+
+    receipt = receipt_of(s3, TABLE)
+    (part,) = receipt["parts"]
+    lines = read(s3, part["key"]).decode().splitlines()
+    rows = [json.loads(line) for line in lines]
+    assert part["key"] == "results/incoming/export.jsonl.classified.jsonl"
+    assert [row["sentiment"] for row in rows] == ["positive", None, "negative", None]
+    assert [row["error_code"] for row in rows] == [None, "broken_json", None, "empty_review"]
+    assert rows[3]["error_message"].startswith("line 4: ")
+    assert receipt["counts"] == {
+        "total": 4,
+        "labels": {"negative": 1, "positive": 1},
+        "needs_review": 0,
+        "failed": 2,
+    }
+
+
+@pytest.mark.parametrize("ref", REVISIONS)
+def test_the_same_event_twice_changes_nothing(pipeline: Pipeline, s3: S3Client, ref: ObjectRef) -> None:
+    put(s3, ref, REVISIONS[ref][0])
+    pipeline.process(ref, plenty)
+    before = everything(s3)
+
+    outcome = pipeline.process(ref, plenty)
+
+    assert outcome is Outcome.CURRENT
+    assert everything(s3) == before
+
+
+@pytest.mark.parametrize("ref", REVISIONS)
+def test_a_newer_upload_replaces_the_result(pipeline: Pipeline, s3: S3Client, ref: ObjectRef) -> None:
+    put(s3, ref, REVISIONS[ref][0])
+    pipeline.process(ref, plenty)
+    etag = put(s3, ref, REVISIONS[ref][1])
+
+    outcome = pipeline.process(ref, plenty)
+
+    assert outcome is Outcome.CLASSIFIED
+    assert receipt_of(s3, ref)["source"]["etag"] == etag
+
+
+# Each call that a worker makes to S3: read the receipt, read the source, write.
+STEPS = [(REVIEW, call) for call in (1, 2, 3)] + [(TABLE, call) for call in (1, 2, 3, 4)]
+
+
+@pytest.mark.parametrize(("ref", "call"), STEPS)
+def test_of_two_racing_workers_the_newer_revision_wins(
+    pipeline: Pipeline, s3: S3Client, classifier: Classifier, ref: ObjectRef, call: int
+) -> None:
+    """Just before a worker's nth call, a newer upload is made, and finished by another worker."""
+    older, newer = REVISIONS[ref]
+    put(s3, ref, older)
+    bystander = boto3.client("s3")
+    rival = Pipeline(Storage(bystander), classifier, Settings())
+    of_the_rival: dict[str, bytes] = {}
+
+    def overtake() -> None:
+        put(bystander, ref, newer)
+        rival.process(ref, plenty)
+        of_the_rival.update(everything(bystander))
+
+    at_call(s3, call, overtake)
+    pipeline.process(ref, plenty)
+
+    assert of_the_rival
+    assert everything(bystander) == of_the_rival
+    assert rival.process(ref, plenty) is Outcome.CURRENT
+
+
+@pytest.mark.parametrize(("ref", "call"), STEPS)
+def test_a_worker_overtaken_over_an_older_result_leaves_the_newest(
+    pipeline: Pipeline, s3: S3Client, classifier: Classifier, ref: ObjectRef, call: int
+) -> None:
+    """As above, but a result of a first revision is there, and the newest has that one's content.
+
+    Only versions tell such uploads of one second apart.
+    """
+    s3.put_bucket_versioning(Bucket=BUCKET, VersioningConfiguration={"Status": "Enabled"})
+    first, second = REVISIONS[ref]
+    put(s3, ref, first)
+    pipeline.process(ref, plenty)
+    put(s3, ref, second)
+    bystander = boto3.client("s3")
+    rival = Pipeline(Storage(bystander), classifier, Settings())
+
+    def overtake() -> None:
+        put(bystander, ref, first)
+        rival.process(ref, plenty)
+
+    at_call(s3, call, overtake)
+    pipeline.process(ref, plenty)
+
+    for part in receipt_of(bystander, ref).get("parts", []):
+        assert bystander.head_object(Bucket=BUCKET, Key=part["key"])["ETag"] == part["etag"]
+    assert rival.process(ref, plenty) is Outcome.CURRENT
+
+
+class WorkerKilledError(BaseException):
+    """No `except Exception` may catch what ends a process."""
+
+
+@pytest.mark.parametrize(("ref", "call"), STEPS)
+def test_what_a_killed_worker_left_is_finished_by_the_next_delivery(
+    pipeline: Pipeline, s3: S3Client, classifier: Classifier, ref: ObjectRef, call: int
+) -> None:
+    put(s3, ref, REVISIONS[ref][0])
+
+    def kill() -> None:
+        raise WorkerKilledError
+
+    at_call(s3, call, kill)
+    with pytest.raises(WorkerKilledError):
+        pipeline.process(ref, plenty)
+    next_worker = Pipeline(Storage(boto3.client("s3")), classifier, Settings())
+    outcome = next_worker.process(ref, plenty)
+
+    assert outcome is Outcome.CLASSIFIED
+    assert next_worker.process(ref, plenty) is Outcome.CURRENT
+
+
+def test_a_lost_table_is_made_again(pipeline: Pipeline, s3: S3Client) -> None:
+    put(s3, TABLE, REVISIONS[TABLE][0])
+    pipeline.process(TABLE, plenty)
+    before = everything(s3)
+    s3.delete_object(Bucket=BUCKET, Key=receipt_of(s3, TABLE)["parts"][0]["key"])
+
+    pipeline.process(TABLE, plenty)
+
+    assert everything(s3) == before
+
+
+def test_endless_contention_is_an_error_and_not_a_loop(pipeline: Pipeline, s3: S3Client) -> None:
+    put(s3, REVIEW, b"good film")
+    bystander = boto3.client("s3")
+    versions = iter(range(1000))
+
+    def meddle(**_: Any) -> None:
+        put(bystander, ObjectRef(BUCKET, f"results/{REVIEW.key}.json"), f"{next(versions)}".encode())
+
+    s3.meta.events.register("before-call.s3.PutObject", meddle)
+
+    with pytest.raises(ContentionError, match=r"my review\+é"):
+        pipeline.process(REVIEW, plenty)
+
+
+def test_a_source_that_is_gone_keeps_its_old_result(pipeline: Pipeline, s3: S3Client) -> None:
+    put(s3, REVIEW, b"good film")
+    pipeline.process(REVIEW, plenty)
+    s3.delete_object(Bucket=BUCKET, Key=REVIEW.key)
+    before = everything(s3)
+
+    outcome = pipeline.process(REVIEW, plenty)
+
+    assert outcome is Outcome.GONE
+    assert everything(s3) == before
+
+
+@pytest.mark.parametrize(
+    ("key", "body", "code"),
+    [
+        ("incoming/empty.txt", b"", "empty_file"),
+        ("incoming/blank.txt", b" <br /> \n", "empty_review"),
+        ("incoming/picture.txt", bytes(range(256)), "not_text"),
+        ("incoming/picture.png", b"\x89PNG", "unsupported_format"),
+        ("incoming/blank.jsonl", b"\n \n", "empty_file"),
+        ("incoming/numbers.jsonl", b'{"id": 1}\n{"id": 2}\n', "no_text_field"),
+        ("incoming/large.txt", b"good " * 100, "too_large"),
+    ],
+)
+def test_what_retrying_cannot_mend_is_written_at_once(
+    storage: Storage, classifier: Classifier, s3: S3Client, key: str, body: bytes, code: str
+) -> None:
+    pipeline = Pipeline(storage, classifier, Settings(max_object_bytes=400))
+    ref = ObjectRef(BUCKET, key)
+    put(s3, ref, body)
+
+    outcomes = [pipeline.process(ref, plenty), pipeline.process(ref, plenty)]
+
+    error = receipt_of(s3, ref)["error"]
+    assert outcomes == [Outcome.REFUSED, Outcome.CURRENT]
+    assert error["code"] == code
+    assert error["final"] is True
+    assert error["message"]
+
+
+def test_too_little_time_writes_nothing(pipeline: Pipeline, s3: S3Client) -> None:
+    put(s3, TABLE, REVISIONS[TABLE][0])
+
+    with pytest.raises(OutOfTimeError, match=r"s3://reviewbox/incoming/export\.jsonl"):
+        pipeline.process(TABLE, lambda: 1.0)
+
+    assert list(everything(s3)) == [TABLE.key]
+
+
+def test_giving_up_leaves_an_error_that_the_next_delivery_mends(pipeline: Pipeline, s3: S3Client) -> None:
+    put(s3, REVIEW, b"good film")
+
+    pipeline.give_up(REVIEW, OutOfTimeError("no time"))
+    given_up = receipt_of(s3, REVIEW)
+    outcome = pipeline.process(REVIEW, plenty)
+
+    assert given_up["error"]["code"] == "out_of_time"
+    assert given_up["error"]["final"] is False
+    assert outcome is Outcome.CLASSIFIED
+    assert receipt_of(s3, REVIEW)["sentiment"] == "positive"
+
+
+def test_giving_up_keeps_a_result(pipeline: Pipeline, s3: S3Client) -> None:
+    put(s3, REVIEW, b"good film")
+    pipeline.process(REVIEW, plenty)
+    before = everything(s3)
+
+    pipeline.give_up(REVIEW, TimeoutError())
+
+    assert everything(s3) == before
+
+
+def test_giving_up_does_not_quote_an_unknown_error(pipeline: Pipeline, s3: S3Client) -> None:
+    pipeline.give_up(REVIEW, ValueError("my secret review"))
+
+    assert "secret" not in read(s3, f"results/{REVIEW.key}.json").decode()
+
+
+@pytest.mark.parametrize("key", ["results/incoming/a.txt", "elsewhere/a.txt", "incoming"])
+def test_only_objects_under_the_source_prefix_are_classified(
+    pipeline: Pipeline, s3: S3Client, key: str
+) -> None:
+    put(s3, ObjectRef(BUCKET, key), b"good film")
+
+    outcome = pipeline.process(ObjectRef(BUCKET, key), plenty)
+
+    assert outcome is Outcome.IGNORED
+    assert list(everything(s3)) == [key]
+
+
+def test_a_result_is_no_source_even_where_every_key_is(
+    storage: Storage, classifier: Classifier, s3: S3Client
+) -> None:
+    """A results bucket of its own that is, against all advice, the source's bucket."""
+    pipeline = Pipeline(storage, classifier, Settings(source_prefix="", results_bucket=BUCKET))
+    put(s3, ObjectRef(BUCKET, "a.txt"), b"good film")
+    pipeline.process(ObjectRef(BUCKET, "a.txt"), plenty)
+
+    outcome = pipeline.process(ObjectRef(BUCKET, "results/a.txt.json"), plenty)
+
+    assert outcome is Outcome.IGNORED
+
+
+def test_the_marker_of_an_empty_folder_is_no_review(pipeline: Pipeline, s3: S3Client) -> None:
+    folder = ObjectRef(BUCKET, "incoming/2026/")
+    put(s3, folder, b"")
+
+    assert pipeline.process(folder, plenty) is Outcome.IGNORED
+
+
+def test_results_may_go_to_a_bucket_of_their_own(
+    storage: Storage, classifier: Classifier, s3: S3Client
+) -> None:
+    s3.create_bucket(Bucket="verdicts")
+    pipeline = Pipeline(storage, classifier, Settings(results_bucket="verdicts"))
+    put(s3, TABLE, REVISIONS[TABLE][0])
+
+    outcomes = [pipeline.process(TABLE, plenty), pipeline.process(TABLE, plenty)]
+
+    keys = [item["Key"] for item in s3.list_objects_v2(Bucket="verdicts")["Contents"]]
+    assert outcomes == [Outcome.CLASSIFIED, Outcome.CURRENT]
+    assert keys == [
+        "results/incoming/export.jsonl.classified.jsonl",
+        "results/incoming/export.jsonl.json",
+    ]
+
+
+def test_other_settings_make_another_result(storage: Storage, classifier: Classifier, s3: S3Client) -> None:
+    put(s3, REVIEW, b"good film")
+    Pipeline(storage, classifier, Settings(needs_review_below=0.5)).process(REVIEW, plenty)
+
+    Pipeline(storage, classifier, Settings(needs_review_below=0.99)).process(REVIEW, plenty)
+
+    assert receipt_of(s3, REVIEW)["needs_review"] is True
+
+
+def test_in_a_versioned_bucket_the_version_is_recorded(pipeline: Pipeline, s3: S3Client) -> None:
+    s3.put_bucket_versioning(Bucket=BUCKET, VersioningConfiguration={"Status": "Enabled"})
+    put(s3, REVIEW, b"good film")
+    pipeline.process(REVIEW, plenty)
+    again = s3.put_object(Bucket=BUCKET, Key=REVIEW.key, Body=b"good film")
+
+    outcome = pipeline.process(REVIEW, plenty)
+
+    assert outcome is Outcome.CLASSIFIED
+    assert receipt_of(s3, REVIEW)["source"]["version"] == again["VersionId"]

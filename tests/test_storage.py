@@ -1,0 +1,78 @@
+import pytest
+from botocore.exceptions import ClientError
+from mypy_boto3_s3 import S3Client
+from tests.conftest import BUCKET
+
+from reviewbox.objects import ObjectRef
+from reviewbox.storage import ConflictError, Storage, describe
+
+REF = ObjectRef(BUCKET, "a key")
+
+
+def test_an_object_is_read_with_its_revision(storage: Storage, s3: S3Client) -> None:
+    etag = s3.put_object(Bucket=BUCKET, Key=REF.key, Body=b"text", ContentType="text/plain")["ETag"]
+
+    source = storage.read(REF, max_bytes=4)
+
+    assert source is not None
+    assert (source.body, source.size, source.content_type) == (b"text", 4, "text/plain")
+    assert source.revision.etag == etag
+    assert source.revision.version.startswith("20")
+
+
+def test_an_object_too_large_is_left_unread(storage: Storage, s3: S3Client) -> None:
+    s3.put_object(Bucket=BUCKET, Key=REF.key, Body=b"text")
+
+    source = storage.read(REF, max_bytes=3)
+
+    assert source is not None
+    assert (source.body, source.size) == (None, 4)
+
+
+def test_no_object_is_none(storage: Storage) -> None:
+    assert storage.read(REF, max_bytes=1) is None
+    assert storage.etag(REF) is None
+
+
+def test_other_errors_pass_through(storage: Storage) -> None:
+    absent = ObjectRef("no-such-bucket", "key")
+
+    with pytest.raises(ClientError) as raised:
+        storage.read(absent, max_bytes=1)
+
+    assert describe(raised.value) == "AWS answered NoSuchBucket to GetObject"
+
+
+def test_the_first_writer_creates(storage: Storage) -> None:
+    etag = storage.write(REF, b"mine", "text/plain", replaces=None)
+
+    with pytest.raises(ConflictError):
+        storage.write(REF, b"yours", "text/plain", replaces=None)
+
+    assert storage.etag(REF) == etag
+
+
+def test_a_writer_replaces_only_what_it_has_seen(storage: Storage) -> None:
+    seen = storage.write(REF, b"first", "text/plain", replaces=None)
+    storage.write(REF, b"second", "text/plain", replaces=seen)
+
+    with pytest.raises(ConflictError):
+        storage.write(REF, b"third", "text/plain", replaces=seen)
+
+    source = storage.read(REF, max_bytes=100)
+    assert source is not None
+    assert source.body == b"second"
+
+
+def test_what_was_deleted_meanwhile_cannot_be_replaced(storage: Storage, s3: S3Client) -> None:
+    seen = storage.write(REF, b"first", "text/plain", replaces=None)
+    s3.delete_object(Bucket=BUCKET, Key=REF.key)
+
+    with pytest.raises(ConflictError):
+        storage.write(REF, b"second", "text/plain", replaces=seen)
+
+
+def test_retries_are_botocore_s_standard_ones(s3: S3Client) -> None:
+    retries = Storage.connect().client.meta.config.retries  # type: ignore[attr-defined]
+
+    assert retries["mode"] == "standard"
