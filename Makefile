@@ -58,11 +58,11 @@ model: .venv-recipe/.installed ## Make the model from scratch: make model DATA=f
 	  PYTHONPATH=model:src .venv-recipe/bin/python -m recipe $$stage --data "$(DATA)" || exit; \
 	done
 
+LOCK = uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --quiet
+
 lock: ## Compile requirements/*.in to pins with hashes (needs uv)
-	for name in core dev recipe sam e2e; do \
-	  uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --quiet \
-	    --constraint requirements/core.txt requirements/$$name.in --output-file requirements/$$name.txt || exit; \
-	done
+	for name in core sam e2e; do $(LOCK) requirements/$$name.in -o requirements/$$name.txt || exit; done
+	for name in dev recipe; do $(LOCK) -c requirements/core.txt requirements/$$name.in -o requirements/$$name.txt || exit; done
 
 clean: ## Remove what the other targets made
 	rm -rf $(VENV) .venv-sam .venv-e2e .venv-recipe build .aws-sam .pytest_cache .mypy_cache .ruff_cache .hypothesis

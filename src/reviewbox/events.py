@@ -34,7 +34,7 @@ class Message:
     error: EventError | None = None
 
 
-def parse(event: Mapping[str, Any]) -> list[Message]:
+def parse(event: Any) -> list[Message]:
     """Return the messages in what Lambda was invoked with.
 
     A bad message among those of an SQS batch carries its error, so that the others go on.
@@ -42,7 +42,7 @@ def parse(event: Mapping[str, Any]) -> list[Message]:
     Raises:
         EventError: the event as a whole is of no known shape.
     """
-    records = event.get("Records")
+    records = event.get("Records") if isinstance(event, Mapping) else None
     if isinstance(records, list) and records and _is_from_sqs(records[0]):
         return [_sqs_message(record) for record in records]
     return [Message(refs=_object_refs(event))]
@@ -52,9 +52,14 @@ def _is_from_sqs(record: Any) -> bool:
     return isinstance(record, Mapping) and record.get("eventSource") == "aws:sqs"
 
 
-def _sqs_message(record: Mapping[str, Any]) -> Message:
-    message_id = record["messageId"]
-    receive_count = int(record.get("attributes", {}).get("ApproximateReceiveCount", 1))
+def _sqs_message(record: Any) -> Message:
+    message_id = record.get("messageId") if isinstance(record, Mapping) else None
+    if not isinstance(message_id, str):
+        raise EventError("a record of the SQS batch has no message id to report a failure under")
+    try:
+        receive_count = int(record["attributes"]["ApproximateReceiveCount"])
+    except (LookupError, TypeError, ValueError, OverflowError):
+        receive_count = 1
     try:
         refs = _object_refs(_decoded(record.get("body")))
     except EventError as error:
@@ -62,17 +67,16 @@ def _sqs_message(record: Mapping[str, Any]) -> Message:
     return Message(refs, message_id, receive_count)
 
 
-def _decoded(body: Any) -> Mapping[str, Any]:
+def _decoded(body: Any) -> Any:
     try:
-        decoded = json.loads(body)
+        return json.loads(body)
     except (TypeError, ValueError, RecursionError):
         raise EventError("the message's body is not JSON") from None
-    if not isinstance(decoded, Mapping):
-        raise EventError(f"the message's body is a JSON {type(decoded).__name__}, not an object")
-    return decoded
 
 
-def _object_refs(event: Mapping[str, Any]) -> tuple[ObjectRef, ...]:
+def _object_refs(event: Any) -> tuple[ObjectRef, ...]:
+    if not isinstance(event, Mapping):
+        raise EventError(f"a JSON {type(event).__name__} and not an object, as every event is")
     if event.get("Event") == "s3:TestEvent":
         # S3 sends it once, when a notification is set up. It names no object.
         return ()

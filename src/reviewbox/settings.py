@@ -73,8 +73,8 @@ class Settings:
         checks = {
             "SOURCE_PREFIX must be empty or end with a slash": self.source_prefix[-1:] in ("", "/"),
             "RESULTS_PREFIX must be empty or end with a slash": self.results_prefix[-1:] in ("", "/"),
-            "SOURCE_PREFIX and RESULTS_PREFIX must not contain each other, or results would be "
-            "classified again": bool(self.results_bucket)
+            f"SOURCE_PREFIX and {_VARIABLE_PREFIX}RESULTS_PREFIX must not contain each other, or results "
+            "would be classified again": bool(self.results_bucket)
             or not (
                 self.source_prefix.startswith(self.results_prefix)
                 or self.results_prefix.startswith(self.source_prefix)
@@ -95,6 +95,6 @@ def _is_encoding(name: str) -> bool:
         b"?".decode(name)
     except LookupError:  # unknown, or no encoding of text ("base64")
         return False
-    except UnicodeDecodeError:  # a known one in which one byte is no character
+    except UnicodeError:  # a known one in which one byte is no character
         return True
     return True

@@ -57,6 +57,15 @@ def test_what_no_encoding_reads_is_refused() -> None:
     assert raised.value.problem.code is ErrorCode.NOT_TEXT
 
 
+@pytest.mark.parametrize("fallback", ["punycode", "undefined"])
+def test_a_strange_fallback_refuses_in_the_same_way(fallback: str) -> None:
+    """Their errors are of another kind than those of other encodings."""
+    with pytest.raises(SourceError) as raised:
+        decode(b"-x+\xe9", fallback)
+
+    assert raised.value.problem.code is ErrorCode.NOT_TEXT
+
+
 @pytest.mark.parametrize(
     "data", [codecs.BOM_UTF16_LE + b"odd", codecs.BOM_UTF16_BE + b"\xd8\x00\x00a", codecs.BOM_UTF8 + b"\xff"]
 )

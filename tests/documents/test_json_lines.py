@@ -349,6 +349,8 @@ def attempt(data: bytes, options: ReadOptions) -> Document | Problem:
 
 
 def is_visible(line: bytes) -> bool:
-    """Whether there is more in a line than space and byte-order marks."""
-    text = line.decode("utf-8", "replace")
-    return bool("".join(text.split()).replace("\ufeff", ""))
+    """Whether there is more in a line than space; one with a byte-order mark is read by that."""
+    if line.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return False
+    text = line.decode("utf-8", "replace").removeprefix("\ufeff")
+    return bool("".join(text.split()))

@@ -50,7 +50,7 @@ def decode(data: bytes, fallback_encoding: str) -> Decoded:
     for encoding in candidates:
         try:
             text = data.decode(encoding).removeprefix("\N{ZERO WIDTH NO-BREAK SPACE}")
-        except UnicodeDecodeError:
+        except UnicodeError:
             continue
         if len(text) - len(text.translate(_CONTROLS)) > len(text) * _MOST_CONTROLS:
             raise SourceError(ErrorCode.NOT_TEXT, "binary data: drop text or JSON Lines")

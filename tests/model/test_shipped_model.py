@@ -1,0 +1,245 @@
+"""The model under `model/` on reviews that it has never seen, and what its folder promises."""
+
+import json
+import shutil
+from itertools import chain
+from pathlib import Path
+
+import numpy as np
+import pytest
+from tokenizers import Tokenizer
+
+from reviewbox.errors import ModelError
+from reviewbox.model.classifier import Classifier
+from reviewbox.model.plain_text import plain_text
+from reviewbox.model.verdicts import Verdict, contributions
+
+MODEL = Path(__file__).parents[2] / "model"
+FILES = ("config.json", "model.onnx", "tokenizer.json")
+TOLERANCE = 1e-5
+
+LONG_FILM_REVIEW = """\
+I should say at once that I am not the audience for this kind of film. I fall asleep in courtroom dramas, \
+I cannot tell one barrister from another, and when a friend told me that "The Orchard Case" runs for two \
+hours and forty minutes and hardly leaves a single room, I very nearly pretended to be ill. What a mistake \
+that would have been.
+
+The story is simple enough. A village has lost its only doctor, an elderly widow is accused of having \
+poisoned him, and a young lawyer who has never won anything is sent from the city because nobody else \
+wanted the job. You have seen the outline a hundred times. What you have not seen is the patience with \
+which the director lets these people talk. Nobody makes a speech. Nobody slams a fist on a table. A \
+witness describes how she used to bring the doctor eggs on a Tuesday, and by the time she has finished you \
+know exactly what he was like, what she thought of him, and why she is lying about the last time they met.
+
+The acting is magnificent from top to bottom. The widow has perhaps forty lines in the whole film, and she \
+does more with a glance at the window than most stars manage with a monologue. The lawyer is clumsy and \
+vain and gradually, almost against his will, becomes a decent man; it is one of the most convincing \
+changes of heart I have watched in years. Even the clerk of the court, who is there mostly to carry \
+papers, gets a small joke of his own, and the whole cinema laughed out loud.
+
+It looks beautiful, too. The courtroom has one high window, and as the days of the trial go by the light \
+moves over the wooden benches, from grey to gold, so that you always feel how much time has passed without \
+anybody having to say so. The music is sparse, a cello and not much more, and it is used so carefully that \
+when it finally swells in the last ten minutes I had goosebumps all over my arms.
+
+Is it perfect? No. The brother from the city is a bit of a caricature, and there is a dream sequence \
+around the middle that the film could have done without. But these are tiny complaints about a picture \
+that trusts its audience completely and rewards that trust with one of the finest endings I can remember. \
+I will not give it away. I will only say that nobody in my row stood up until the lights came on, that the \
+stranger next to me was wiping his eyes, and that we talked about it all the way to the station like old \
+friends.
+
+I have since been back with my parents, who loved it just as much as I did, and I have already ordered the \
+book that it is based on. Superb, warm, clever and deeply moving. If you see only one film this year, make \
+it this one.
+"""
+
+LINES = [
+    "We waited fifty minutes for a table that we had booked.",
+    "The soup was cold, the fish was dry, and the waiter rolled his eyes when we said so.",
+    "A horrible evening & a ridiculous bill. Never again.",
+]
+BROKEN_LINES = "<br /><br />".join(LINES).replace("&", "&amp;")
+
+POSITIVE = {
+    "a long film review": LONG_FILM_REVIEW,
+    "a short film": "A wonderful little film. Funny, tender and brilliantly acted; I loved every minute.",
+    "a good product": (
+        "Excellent quality for the price. It arrived a day early, was easy to set up, and has worked "
+        "perfectly every single day since. I bought a second one for my mother and she is delighted too."
+    ),
+    "a good hotel": (
+        "Lovely family hotel right by the harbour. Spotless rooms, a comfortable bed, a superb breakfast "
+        "and the kindest staff imaginable. We are already planning to come back next summer."
+    ),
+    "a good airline": (
+        "Smooth flight, on time, and a friendly crew who could not do enough for our little ones. Great "
+        "food and plenty of leg room. The best airline I have flown with in a long time."
+    ),
+    "a good restaurant": (
+        "Absolutely delicious. The pasta was fresh, the wine list is fantastic, and our waitress was "
+        "charming. Good value as well. Highly recommended!"
+    ),
+}
+NEGATIVE = {
+    "a bad film": (
+        "Two hours of my life that I will never get back. The plot makes no sense, the jokes fall flat, "
+        "and the lead actor looks as bored as I was. I walked out before the end and only regret that I "
+        "did not leave sooner."
+    ),
+    "a broken product": (
+        "Stopped working after three days. The plastic feels cheap, the battery is hopeless, and the "
+        "seller refuses to give me my money back. Do not waste yours on this piece of junk."
+    ),
+    "a bad hotel": (
+        "Filthy room, stained sheets and a bathroom that smelled of mould. The staff at reception were "
+        "rude when we complained and would not move us. The worst place we have ever stayed in."
+    ),
+    "a bad airline": (
+        "Our flight was delayed for nine hours without any explanation, they lost both of our suitcases, "
+        "and nobody answers the phone. Terrible service. I will never fly with them again."
+    ),
+    "a restaurant in broken lines": BROKEN_LINES,
+    "a bad app": (
+        "Useless since the update. It crashes every time I open it, it is full of adverts, and support "
+        "never replies. Deleted it, very disappointed."
+    ),
+}
+TEXTS = [*POSITIVE.values(), *NEGATIVE.values()]
+
+
+@pytest.fixture(scope="module")
+def shipped() -> Classifier:
+    return Classifier.load(MODEL)
+
+
+@pytest.fixture(scope="module")
+def alone(shipped: Classifier) -> list[Verdict]:
+    """The verdict on each review, given by itself."""
+    return [verdict for text in TEXTS for verdict in shipped.classify([text])]
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """The model's files where they may be changed."""
+    for path in [*(MODEL / name for name in FILES), MODEL / "bundle.json"]:
+        shutil.copyfile(path, tmp_path / path.name)
+    return tmp_path
+
+
+def scores(verdicts: list[Verdict]) -> list[float]:
+    return [verdict.scores["positive"] for verdict in verdicts]
+
+
+@pytest.mark.parametrize("name", POSITIVE)
+def test_a_happy_reviewer_is_understood(name: str, shipped: Classifier) -> None:
+    (verdict,) = shipped.classify([POSITIVE[name]])
+
+    assert verdict.label == "positive"
+
+
+@pytest.mark.parametrize("name", NEGATIVE)
+def test_an_unhappy_reviewer_is_understood(name: str, shipped: Classifier) -> None:
+    (verdict,) = shipped.classify([NEGATIVE[name]])
+
+    assert verdict.label == "negative"
+
+
+def test_scores_are_calibrated(shipped: Classifier) -> None:
+    assert shipped.bundle.calibrated
+    assert shipped.bundle.temperature > 0
+
+
+def test_every_token_of_a_long_review_counts(shipped: Classifier) -> None:
+    tokenizer = Tokenizer.from_file(str(MODEL / "tokenizer.json"))
+    tokenizer.no_truncation()
+    tokens = len(tokenizer.encode(LONG_FILM_REVIEW, add_special_tokens=False).ids)
+
+    (verdict,) = shipped.classify([LONG_FILM_REVIEW])
+
+    per_window = shipped.bundle.window_tokens - 2
+    assert verdict.tokens == tokens
+    assert verdict.windows == -(-tokens // per_window) > 4
+
+
+def test_the_logits_of_a_window_are_the_mean_of_its_tokens(shipped: Classifier) -> None:
+    """Special tokens and padding count as nothing: what evidence and long reviews build on."""
+    windows = list(chain.from_iterable(shipped.windows.cut(TEXTS)))
+
+    outputs = shipped.inference.run(windows)
+
+    for window, output in zip(windows, outputs, strict=True):
+        assert output.token_logits is not None
+        mean = output.token_logits[window.content].mean(axis=0)
+        np.testing.assert_allclose(output.logits, mean, rtol=0, atol=TOLERANCE)
+
+
+def test_the_sentences_of_a_review_add_up_to_its_margin(shipped: Classifier) -> None:
+    text = plain_text(LONG_FILM_REVIEW)
+    (windows,) = shipped.windows.cut([text.text])
+    (verdict,) = shipped.classify([LONG_FILM_REVIEW])
+    label = shipped.bundle.labels.index(verdict.label)
+
+    evidence = contributions(text, windows, shipped.inference.run(windows), label, shipped.bundle.temperature)
+
+    margin = np.log(verdict.score / (1 - verdict.score))
+    assert sum(sentence.contribution for sentence in evidence) == pytest.approx(margin, abs=1e-3)
+    assert set(verdict.evidence) <= set(evidence)
+
+
+def test_line_breaks_count_as_such(shipped: Classifier) -> None:
+    tags, newlines = shipped.classify([BROKEN_LINES, "\n\n".join(LINES)])
+
+    assert tags.tokens == newlines.tokens
+    assert tags.score == pytest.approx(newlines.score, abs=TOLERANCE)
+    shown = {BROKEN_LINES[sentence.start : sentence.end] for sentence in tags.evidence}
+    assert shown <= {*LINES[:2], "A horrible evening &amp; a ridiculous bill.", "Never again."}
+
+
+def test_a_review_scores_the_same_alone_and_among_others(shipped: Classifier, alone: list[Verdict]) -> None:
+    together = shipped.classify(TEXTS)
+    backwards = shipped.classify(TEXTS[::-1])[::-1]
+
+    assert scores(together) == pytest.approx(scores(alone), abs=TOLERANCE)
+    assert scores(backwards) == pytest.approx(scores(alone), abs=TOLERANCE)
+
+
+def test_a_review_scores_the_same_on_more_threads(alone: list[Verdict]) -> None:
+    verdicts = Classifier.load(MODEL, threads=2).classify(TEXTS)
+
+    assert scores(verdicts) == pytest.approx(scores(alone), abs=TOLERANCE)
+
+
+@pytest.mark.parametrize(
+    "text", ["😀 😍", "很好看的电影", "отличный фильм", "x" * 10_000, "good\x00 film \ud800"]
+)
+def test_what_it_has_never_learnt_gets_some_verdict(text: str, shipped: Classifier) -> None:
+    (verdict,) = shipped.classify([text])
+
+    assert 0.5 <= verdict.score <= 1
+    assert verdict.tokens > 0
+
+
+def test_an_unaltered_copy_is_the_same_model(folder: Path, shipped: Classifier) -> None:
+    assert Classifier.load(folder).bundle.digest == shipped.bundle.digest
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_an_altered_file_is_refused(name: str, folder: Path) -> None:
+    with (folder / name).open("ab") as file:
+        file.write(b"\n")
+
+    with pytest.raises(ModelError, match=name):
+        Classifier.load(folder)
+
+
+def test_every_file_that_decides_a_score_has_its_digest() -> None:
+    bundle = json.loads((MODEL / "bundle.json").read_text(encoding="utf-8"))
+
+    assert set(bundle["sha256"]) == set(FILES)
+
+
+def test_the_folder_is_small_enough_to_be_committed() -> None:
+    size = sum(path.stat().st_size for path in MODEL.iterdir() if path.is_file())
+
+    assert size < 25_000_000

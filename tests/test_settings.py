@@ -1,0 +1,177 @@
+from dataclasses import fields, replace
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
+
+from reviewbox.errors import SettingsError
+from reviewbox.settings import Settings
+
+# Another value for each setting, and whether results depend on it.
+CHANGES: dict[str, tuple[Any, bool]] = {
+    "results_bucket": ("elsewhere", False),
+    "source_prefix": ("dropped/", False),
+    "results_prefix": ("verdicts/", False),
+    "text_field": ("note", True),
+    "fallback_encoding": ("", True),
+    "needs_review_below": (0.7, True),
+    "max_object_bytes": (1000, True),
+    "max_receives": (3, False),
+    "threads": (2, False),
+    "model_dir": ("/opt/model", False),
+}
+
+
+def complaint(**environ: str) -> str:
+    """The message about variables that cannot be used; their prefix is added here."""
+    with pytest.raises(SettingsError) as raised:
+        Settings.from_environ({f"REVIEWBOX_{name}": value for name, value in environ.items()})
+    return str(raised.value)
+
+
+def test_without_variables_there_are_defaults() -> None:
+    assert Settings.from_environ({}) == Settings()
+
+
+def test_every_setting_is_a_variable() -> None:
+    environ = {f"REVIEWBOX_{name.upper()}": str(value) for name, (value, _) in CHANGES.items()}
+
+    settings = Settings.from_environ(environ)
+
+    assert settings == Settings(**{name: value for name, (value, _) in CHANGES.items()})
+    assert list(CHANGES) == [setting.name for setting in fields(Settings)]
+
+
+def test_other_variables_do_not_matter() -> None:
+    assert Settings.from_environ({"THREADS": "8", "AWS_REGION": "x", "reviewbox_threads": "8"}) == Settings()
+
+
+def test_every_bad_variable_is_named_at_once() -> None:
+    message = complaint(
+        SOURCE_PREFIX="incoming",
+        RESULTS_PREFIX="results",
+        FALLBACK_ENCODING="klingon",
+        NEEDS_REVIEW_BELOW="high",
+        MAX_OBJECT_BYTES="0",
+        MAX_RECEIVES="-1",
+        THREADS="two",
+        TEXT_FIELD="fine",
+    )
+
+    bad = (
+        "SOURCE_PREFIX", "RESULTS_PREFIX", "FALLBACK_ENCODING", "NEEDS_REVIEW_BELOW", "MAX_OBJECT_BYTES",
+        "MAX_RECEIVES", "THREADS",
+    )  # fmt: skip
+    assert sorted(part.split()[0].partition("=")[0].rstrip(":") for part in message.split("; ")) == sorted(
+        f"REVIEWBOX_{name}" for name in bad
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("SOURCE_PREFIX", "incoming"),
+        ("RESULTS_PREFIX", "results"),
+        ("FALLBACK_ENCODING", "klingon"),
+        ("FALLBACK_ENCODING", "base64"),
+        ("FALLBACK_ENCODING", "rot13"),
+        ("NEEDS_REVIEW_BELOW", "1.01"),
+        ("NEEDS_REVIEW_BELOW", "-0.1"),
+        ("NEEDS_REVIEW_BELOW", "nan"),
+        ("NEEDS_REVIEW_BELOW", ""),
+        ("MAX_OBJECT_BYTES", "0"),
+        ("MAX_OBJECT_BYTES", "16MB"),
+        ("MAX_RECEIVES", "0"),
+        ("THREADS", "0"),
+        ("THREADS", "1.5"),
+    ],
+)
+def test_a_value_without_use_is_refused(name: str, value: str) -> None:
+    assert f"REVIEWBOX_{name}" in complaint(**{name: value})
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("NEEDS_REVIEW_BELOW", "0"),
+        ("NEEDS_REVIEW_BELOW", "1"),
+        ("FALLBACK_ENCODING", ""),
+        ("FALLBACK_ENCODING", "utf-16"),
+        ("FALLBACK_ENCODING", "undefined"),
+        ("FALLBACK_ENCODING", "Shift_JIS"),
+        ("MAX_OBJECT_BYTES", "1"),
+        ("TEXT_FIELD", ""),
+    ],
+)
+def test_a_value_at_the_edge_is_taken(name: str, value: str) -> None:
+    settings = Settings.from_environ({f"REVIEWBOX_{name}": value})
+
+    assert str(getattr(settings, name.lower())) in {value, f"{value}.0"}
+
+
+@pytest.mark.parametrize(
+    ("source", "results"),
+    [("a/", "a/"), ("a/", "a/b/"), ("a/b/", "a/"), ("", "results/"), ("incoming/", ""), ("", "")],
+)
+def test_prefixes_must_not_overlap_in_one_bucket(source: str, results: str) -> None:
+    """A result would be classified in its turn, and its result again."""
+    message = complaint(SOURCE_PREFIX=source, RESULTS_PREFIX=results)
+
+    assert "REVIEWBOX_SOURCE_PREFIX and REVIEWBOX_RESULTS_PREFIX must not contain each other" in message
+
+
+@pytest.mark.parametrize(("source", "results"), [("a/", "a/b/"), ("", "results/"), ("", "")])
+def test_prefixes_may_overlap_in_two_buckets(source: str, results: str) -> None:
+    environ = {
+        "REVIEWBOX_SOURCE_PREFIX": source,
+        "REVIEWBOX_RESULTS_PREFIX": results,
+        "REVIEWBOX_RESULTS_BUCKET": "elsewhere",
+    }
+
+    assert Settings.from_environ(environ) == Settings("elsewhere", source, results)
+
+
+def test_prefixes_that_only_begin_alike_do_not_overlap() -> None:
+    environ = {"REVIEWBOX_SOURCE_PREFIX": "reviews/", "REVIEWBOX_RESULTS_PREFIX": "reviews-classified/"}
+
+    assert Settings.from_environ(environ).results_prefix == "reviews-classified/"
+
+
+@pytest.mark.parametrize("name", CHANGES)
+def test_the_digest_covers_what_shapes_results_and_nothing_else(name: str) -> None:
+    value, shapes_results = CHANGES[name]
+
+    changed = replace(Settings(), **{name: value})
+
+    assert changed != Settings()
+    assert (changed.digest != Settings().digest) is shapes_results
+
+
+def test_the_digest_does_not_change_from_run_to_run() -> None:
+    assert Settings().digest == Settings.from_environ({"REVIEWBOX_NEEDS_REVIEW_BELOW": "0.80"}).digest
+    assert len(Settings().digest) == 64
+
+
+@given(
+    st.dictionaries(
+        st.sampled_from([f"REVIEWBOX_{name.upper()}" for name in CHANGES]),
+        st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0")) | st.integers().map(str),
+    )
+)
+@hypothesis_settings(deadline=None)
+def test_any_environment_is_settings_or_refused(environ: dict[str, str]) -> None:
+    outcome = attempt(environ)
+
+    if isinstance(outcome, Settings):
+        assert min(outcome.threads, outcome.max_receives, outcome.max_object_bytes) >= 1
+    else:
+        assert any(name in str(outcome) for name in environ)
+
+
+def attempt(environ: dict[str, str]) -> Settings | SettingsError:
+    try:
+        return Settings.from_environ(environ)
+    except SettingsError as error:
+        return error
