@@ -43,7 +43,7 @@ format: $(VENV)/.installed ## Format the code and fix what can be fixed
 	$(BIN)/ruff format .
 
 bench: $(VENV)/.installed ## Measure speed side by side (slow)
-	$(BIN)/python -m pytest tests/benchmarks
+	$(BIN)/python tests/benchmarks/classifier.py
 
 # PyTorch is pinned but not hashed: which build of it fits depends on the machine.
 .venv-recipe/.installed: requirements/recipe.txt requirements/encoder.txt

@@ -273,7 +273,13 @@ def test_no_error_repeats_what_a_body_says() -> None:
 
 @pytest.mark.parametrize(
     ("attributes", "count"),
-    [({"ApproximateReceiveCount": "7"}, 7), ({"SenderId": "x"}, 1), ({}, 1), (None, 1)],
+    [
+        ({"ApproximateReceiveCount": "7"}, 7),
+        ({"ApproximateReceiveCount": json.loads("1e400")}, 1),
+        ({"SenderId": "x"}, 1),
+        ({}, 1),
+        (None, 1),
+    ],
 )
 @pytest.mark.parametrize("body", [EVENTBRIDGE, "bad"])
 def test_a_message_knows_how_often_it_was_delivered(attributes: Any, count: int, body: Any) -> None:

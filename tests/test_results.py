@@ -332,3 +332,15 @@ def test_counts_do_not_depend_on_the_order_of_rows() -> None:
 
 def test_no_rows_are_counted_too() -> None:
     assert writer().counts == {"total": 0, "labels": {}, "needs_review": 0, "failed": 0}
+
+
+@pytest.mark.parametrize(
+    "content",
+    [{"format": 1, "error": "no"}, {"format": 1, "parts": "none"}, {"format": 1, "parts": [{"key": "a"}]}],
+)
+def test_a_receipt_of_an_odd_shape_is_made_anew(content: dict[str, Any]) -> None:
+    receipt = Receipt.decode('"etag"', json.dumps(content).encode())
+
+    assert receipt.content == {}
+    assert receipt.parts == []
+    assert not receipt.has_result

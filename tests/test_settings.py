@@ -80,7 +80,6 @@ def test_every_bad_variable_is_named_at_once() -> None:
         ("NEEDS_REVIEW_BELOW", "1.01"),
         ("NEEDS_REVIEW_BELOW", "-0.1"),
         ("NEEDS_REVIEW_BELOW", "nan"),
-        ("NEEDS_REVIEW_BELOW", ""),
         ("MAX_OBJECT_BYTES", "0"),
         ("MAX_OBJECT_BYTES", "16MB"),
         ("MAX_RECEIVES", "0"),
@@ -175,3 +174,7 @@ def attempt(environ: dict[str, str]) -> Settings | SettingsError:
         return Settings.from_environ(environ)
     except SettingsError as error:
         return error
+
+
+def test_an_empty_number_is_its_default() -> None:
+    assert Settings.from_environ({"REVIEWBOX_THREADS": ""}) == Settings()

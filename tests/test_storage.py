@@ -1,3 +1,5 @@
+from typing import Literal
+
 import pytest
 from botocore.exceptions import ClientError
 from mypy_boto3_s3 import S3Client
@@ -18,6 +20,23 @@ def test_an_object_is_read_with_its_revision(storage: Storage, s3: S3Client) -> 
     assert (source.body, source.size, source.content_type) == (b"text", 4, "text/plain")
     assert source.revision.etag == etag
     assert source.revision.version.startswith("20")
+
+
+@pytest.mark.parametrize("versioning", ["Enabled", "Suspended"])
+def test_versions_tell_revisions_apart_where_there_are_any(
+    storage: Storage, s3: S3Client, versioning: Literal["Enabled", "Suspended"]
+) -> None:
+    s3.put_bucket_versioning(Bucket=BUCKET, VersioningConfiguration={"Status": "Enabled"})
+    s3.put_bucket_versioning(Bucket=BUCKET, VersioningConfiguration={"Status": versioning})
+    written = s3.put_object(Bucket=BUCKET, Key=REF.key, Body=b"text")
+
+    source = storage.read(REF, max_bytes=4)
+
+    assert source is not None
+    if versioning == "Enabled":
+        assert source.revision.version == written["VersionId"]
+    else:
+        assert source.revision.version.startswith("20")
 
 
 def test_an_object_too_large_is_left_unread(storage: Storage, s3: S3Client) -> None:

@@ -135,8 +135,7 @@ class Receipt:
             content = json.loads(body)
         except (ValueError, RecursionError):
             content = None
-        ours = isinstance(content, dict) and content.get("format") == _FORMAT
-        return cls(etag, content if ours else {})
+        return cls(etag, content if _is_ours(content) else {})
 
     @property
     def parts(self) -> list[WrittenTable]:
@@ -158,6 +157,19 @@ class Receipt:
             return False
         expected = provenance.fields()
         return {name: self.content.get(name) for name in expected} == expected
+
+
+def _is_ours(content: Any) -> bool:
+    return (
+        isinstance(content, dict)
+        and content.get("format") == _FORMAT
+        and isinstance(content.get("error", {}), dict)
+        and isinstance(content.get("parts", []), list)
+        and all(
+            isinstance(part, dict) and set(part) == {"bucket", "key", "etag"}
+            for part in content.get("parts", [])
+        )
+    )
 
 
 class TableWriter:

@@ -50,13 +50,15 @@ class Settings:
         complaints: list[str] = []
         for setting in fields(cls):
             variable = _VARIABLE_PREFIX + setting.name.upper()
-            if variable not in environ:
+            # A setting is of the type of its default: text or a number. No number is as good as none.
+            kind = type(getattr(cls(), setting.name))
+            if variable not in environ or (kind is not str and not environ[variable]):
                 continue
             try:
-                # A setting is of the type of its default: text or a number.
-                values[setting.name] = type(getattr(cls(), setting.name))(environ[variable])
+                values[setting.name] = kind(environ[variable])
             except ValueError:
-                complaints.append(f"{variable}={environ[variable]!r} is not a number")
+                what = "a whole number" if kind is int else "a number"
+                complaints.append(f"{variable}={environ[variable]!r} is not {what}")
         settings = cls(**values)
         complaints += settings._complaints()
         if complaints:

@@ -45,13 +45,13 @@ class Storage:
             if _code(error) in _ABSENT:
                 return None
             raise
+        version = response.get("VersionId", "null")
+        if version == "null":  # what every upload has while versioning is suspended
+            version = response["LastModified"].isoformat()
         with response["Body"] as body:
             return Source(
                 ref=ref,
-                revision=Revision(
-                    etag=response["ETag"],
-                    version=response.get("VersionId") or response["LastModified"].isoformat(),
-                ),
+                revision=Revision(response["ETag"], version),
                 size=response["ContentLength"],
                 content_type=response.get("ContentType", ""),
                 body=body.read() if response["ContentLength"] <= max_bytes else None,

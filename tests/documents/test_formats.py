@@ -114,3 +114,13 @@ def attempt(name: str, content_type: str, data: bytes, options: ReadOptions) -> 
         return read_document(name, content_type, data, options)
     except SourceError as error:
         return error.problem
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["incoming/2026.11.02 hotel review", "incoming/Mr. Smith", "v2.5", "incoming/.hidden", "a.b/review"],
+)
+def test_a_dot_in_a_name_does_not_make_an_extension(name: str) -> None:
+    document = read_document(name, "binary/octet-stream", b"good film", ReadOptions())
+
+    assert document.table is None

@@ -105,14 +105,14 @@ def test_a_file_of_blank_lines_is_empty(data: bytes) -> None:
     ],
 )
 def test_encodings_and_line_ends_make_no_difference(mark: bytes, encoding: str, end: str) -> None:
-    lines = '{"text": "café 😀"}', "{broken", '{"text": "bad"}'
+    lines = '{"text": "café 😀 \u2028\u0085"}', "{broken", '{"text": "bad"}'
 
     document = read(mark + end.join(lines).encode(encoding), OPTIONS)
 
-    assert texts(document) == ["café 😀", "", "bad"]
+    assert texts(document) == ["café 😀 \u2028\u0085", "", "bad"]
     assert problems(document) == [(2, ErrorCode.BROKEN_JSON)]
     assert document.notes["encoding"] == encoding
-    assert render(document)[0].startswith('{"text": "café 😀","sentiment":')
+    assert render(document)[0].startswith('{"text": "café 😀 \u2028\u0085","sentiment":')
 
 
 def test_a_line_in_the_fallback_encoding_does_not_spoil_the_others() -> None:
@@ -191,6 +191,7 @@ def test_bytes_that_are_no_text_come_back_legibly() -> None:
         '{"text": "good", "votes": 1e400, "id": 12345678901234567890123}',
         '{"text": "good", "n": 1E5, "m": -0, "o": 0.1000}',
         '{"text": "good", "same": 1, "same": 2}',
+        '{"text": "good", "nested": {"deep": {"deeper": {}}}}',
         '{"z": 1, "text": "good", "a": 2}',
         '{ "text" :\t"good" , "a":[ 1,2 ] , "b" : { } }',
         '{"text": "caf\\u00e9 café \\/ \\ud83d\\ude00 \\ud800"}',
@@ -299,7 +300,7 @@ def test_objects_come_back_with_fields_added(
     outcome: Verdict | Problem,
     ascii_only: bool,  # noqa: FBT001
 ) -> None:
-    originals = [{**fields, "text": review} for fields, review in zip(objects, cycle(reviews), strict=False)]
+    originals = [{"text": review, **fields} for fields, review in zip(objects, cycle(reviews), strict=False)]
     data = "\n".join(json.dumps(fields, ensure_ascii=ascii_only) for fields in originals).encode()
 
     document = read(data, ReadOptions("text"))
@@ -354,3 +355,17 @@ def is_visible(line: bytes) -> bool:
         return False
     text = line.decode("utf-8", "replace").removeprefix("\ufeff")
     return bool("".join(text.split()))
+
+
+def test_a_byte_order_mark_within_a_file_does_not_hide_a_row() -> None:
+    data = b'{"text": "good"}\n\xff\xfe\n{"text": "bad"}\n'
+
+    document = read(data, ReadOptions(fallback_encoding="windows-1252"))
+
+    assert [row.line for row in document.rows] == [1, 2, 3]
+
+
+def test_joined_files_may_each_have_their_mark() -> None:
+    document = read(b'\xef\xbb\xbf{"text": "good"}\n\xef\xbb\xbf{"text": "bad"}\n', ReadOptions())
+
+    assert [row.text for row in document.rows] == ["good", "bad"]

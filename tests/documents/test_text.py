@@ -42,7 +42,7 @@ def test_the_fallback_encoding_is_noted() -> None:
     document = read(b"caf\xe9", OPTIONS)
 
     assert document.rows == [Row(1, "caf\u00e9")]
-    assert document.notes == {"encoding": "windows-1252", "fallback_encoding_used": 1}
+    assert document.notes == {"encoding": "windows-1252", "fallback_encoding_used": True}
 
 
 @pytest.mark.parametrize("data", [b"\xff\xfea", b"\x00\x01\x02\x03", b"caf\xe9 \x81"])

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.tiny import write_model
 
 from reviewbox.errors import ModelError
 from reviewbox.model.bundle import Bundle
@@ -188,3 +189,21 @@ def test_what_decides_no_score_does_not_count_in_the_digest(folder: Path) -> Non
     )
 
     assert Bundle.read(folder).digest == before
+
+
+@pytest.mark.parametrize(
+    ("bundle", "complaint"),
+    [
+        ({"temperature": 0}, "temperature"),
+        ({"temperature": "warm"}, "temperature"),
+        ({"window_tokens": 2}, "window_tokens"),
+        ({"window_tokens": 12.5}, "window_tokens"),
+        ({"sha256": ["model.onnx"]}, "sha256"),
+    ],
+)
+def test_a_bundle_that_cannot_be_is_an_error(tmp_path: Path, bundle: dict[str, Any], complaint: str) -> None:
+    folder = write_model(tmp_path)
+    (folder / "bundle.json").write_text(json.dumps(bundle), encoding="utf-8")
+
+    with pytest.raises(ModelError, match=f"`{complaint}` in .*bundle.json"):
+        Bundle.read(folder)

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.tiny import WORDS, write_model
+from tests.tiny import WORDS, tokenizer, write_model
+from tokenizers.pre_tokenizers import Metaspace
 
 from reviewbox.errors import ErrorCode, ModelError, Problem, ReviewboxError
 from reviewbox.model.classifier import Classifier
@@ -85,6 +86,19 @@ def test_a_text_without_words_is_a_problem_and_the_others_go_on(empty: str, clas
     assert isinstance(third, Verdict)
     assert (first.label, third.label) == ("positive", "negative")
     assert second.code is ErrorCode.EMPTY_REVIEW
+
+
+@pytest.mark.parametrize("blank", [" ", "\n\t", "\u00a0", "<br />"])
+def test_blank_text_has_no_words_even_where_space_is_a_token(blank: str, tmp_path: Path) -> None:
+    """As it is for SentencePiece."""
+    folder = write_model(tmp_path)
+    spacious = tokenizer()
+    spacious.pre_tokenizer = Metaspace()
+    spacious.save(str(folder / "tokenizer.json"))
+
+    outcomes = list(Classifier.load(folder).classify_each([blank, "good"]))
+
+    assert [type(outcome) for outcome in outcomes] == [Problem, Verdict]
 
 
 @pytest.mark.parametrize(
@@ -217,4 +231,14 @@ def test_a_folder_may_be_named_by_a_string(tiny_model: Path) -> None:
 
 def test_a_folder_that_is_no_model_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match=r"model\.onnx is missing"):
+        Classifier.load(tmp_path)
+
+
+def test_labels_that_do_not_fit_the_graph_are_an_error_at_load(tmp_path: Path) -> None:
+    write_model(tmp_path)
+    config = json.loads((tmp_path / "config.json").read_text(encoding="utf-8"))
+    config["id2label"] = {"0": "negative", "1": "neutral", "2": "positive"}
+    (tmp_path / "config.json").write_text(json.dumps(config), encoding="utf-8")
+
+    with pytest.raises(ModelError, match="gives 2 logits, but `id2label` beside it names 3 labels"):
         Classifier.load(tmp_path)

@@ -102,6 +102,24 @@ def write_attentive_graph(path: Path) -> None:
     onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=10), path)
 
 
+def write_measuring_graph(path: Path) -> None:
+    """Write a graph whose logits are how many tokens, padding included, the run holds."""
+    graph = helper.make_graph(
+        [
+            helper.make_node("Size", ["input_ids"], ["tokens"]),
+            helper.make_node("Cast", ["tokens"], ["number"], to=TensorProto.FLOAT),
+            helper.make_node("Shape", ["input_ids"], ["rows"], end=1),
+            helper.make_node("Concat", ["rows", "labels"], ["shape"], axis=0),
+            helper.make_node("Expand", ["number", "shape"], ["logits"]),
+        ],
+        "measuring",
+        [helper.make_tensor_value_info("input_ids", TensorProto.INT64, ["batch", "length"])],
+        [helper.make_tensor_value_info("logits", TensorProto.FLOAT, ["batch", 2])],
+        [numpy_helper.from_array(np.array([2]), "labels")],
+    )
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=10), path)
+
+
 def assert_same(outputs: Sequence[WindowLogits], expected: Sequence[WindowLogits]) -> None:
     assert len(outputs) == len(expected)
     for output, other in zip(outputs, expected, strict=True):
@@ -153,6 +171,15 @@ def test_more_windows_than_fit_into_a_run_are_all_answered(attentive: Inference)
     outputs = attentive.run(windows)
 
     assert_same(outputs, [output for alone in windows for output in attentive.run([alone])])
+
+
+def test_a_run_is_bounded_however_many_windows_there_are(tmp_path: Path) -> None:
+    write_measuring_graph(tmp_path / "model.onnx")
+
+    outputs = load(tmp_path / "model.onnx").run(windows_of([1 + index * 7 % 200 for index in range(300)]))
+
+    sizes = [output.logits[0] for output in outputs]
+    assert 1000 < max(sizes) <= 2048
 
 
 def test_a_window_longer_than_a_run_is_answered(attentive: Inference) -> None:

@@ -135,3 +135,14 @@ def test_a_span_runs_from_its_first_character_to_its_last(original: str, data: s
 @settings(deadline=None)
 def test_no_surrogate_is_left(original: str) -> None:
     plain_text(original).text.encode()
+
+
+@pytest.mark.parametrize("text", ["a <b and c> d", "&copyright;", "1 <p 2", "<b href>"])
+def test_what_only_resembles_markup_stays(text: str) -> None:
+    assert plain_text(text).text == text
+
+
+def test_tags_with_attributes_go() -> None:
+    text = "<p class=\"review\" id='7'>Good <a href=http://example.com/?q=1>film</a></p>"
+
+    assert plain_text(text).text == "\nGood film\n"

@@ -1,6 +1,6 @@
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 import numpy as np
@@ -132,6 +132,26 @@ def test_a_sentence_contributes_what_its_own_tokens_do() -> None:
     assert [sentence.contribution for sentence in evidence] == pytest.approx([3 / 8, -4 / 8])
 
 
+def test_a_token_may_begin_with_the_space_before_its_word() -> None:
+    of_text = case(" good. bad")
+    (window,) = of_text.windows
+    early = replace(window, starts=np.maximum(window.starts - 1, 0))
+
+    evidence = contributions(of_text.text, [early], of_text.outputs, 0, 1.0)
+
+    assert [(sentence.start, sentence.end) for sentence in evidence] == [(1, 6), (7, 10)]
+
+
+def test_a_token_of_the_space_behind_the_text_belongs_to_its_last_sentence() -> None:
+    of_text = case("good. bad bad ")
+    (window,) = of_text.windows
+    starts = np.array([0, 0, 4, 6, 13, 0])
+
+    evidence = contributions(of_text.text, [replace(window, starts=starts)], of_text.outputs, 0, 1.0)
+
+    assert [(sentence.start, sentence.end) for sentence in evidence] == [(0, 5), (6, 13)]
+
+
 def test_a_sentence_that_runs_over_two_windows_is_one() -> None:
     text = "good. " + "film " * 20 + "bad. great"
 
@@ -140,6 +160,14 @@ def test_a_sentence_that_runs_over_two_windows_is_one() -> None:
     assert len(of_text.windows) == 2
     evidence = contributions(of_text.text, of_text.windows, of_text.outputs, 0, 1.0)
     assert [text[sentence.start : sentence.end][-5:] for sentence in evidence] == ["good.", " bad.", "great"]
+
+
+def test_a_sentence_without_tokens_is_no_evidence() -> None:
+    of_text = case("good\n\u200b\nbad")
+
+    evidence = contributions(of_text.text, of_text.windows, of_text.outputs, 0, 1.0)
+
+    assert [(sentence.start, sentence.end) for sentence in evidence] == [(0, 4), (7, 10)]
 
 
 def test_evidence_is_shown_where_the_original_has_it() -> None:

@@ -67,5 +67,5 @@ class Document:
     """
 
     rows: Sequence[Row]
-    notes: Mapping[str, str | int] = field(default_factory=dict)
+    notes: Mapping[str, Value] = field(default_factory=dict)
     table: Table | None = None

@@ -1,6 +1,7 @@
 """Bytes -> text, when nobody says how they are encoded."""
 
 import codecs
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from reviewbox.errors import ErrorCode, SourceError
@@ -46,7 +47,15 @@ def decode(data: bytes, fallback_encoding: str) -> Decoded:
         SourceError: none of them reads it, or what comes out is no text.
     """
     marked = marked_encoding(data)
-    candidates = [marked] if marked else ["utf-8", fallback_encoding] if fallback_encoding else ["utf-8"]
+    return _first([marked], data) if marked else decode_unmarked(data, fallback_encoding)
+
+
+def decode_unmarked(data: bytes, fallback_encoding: str) -> Decoded:
+    """Decode a piece of a text as UTF-8, else by the fallback; raises what `decode` does."""
+    return _first(["utf-8", fallback_encoding] if fallback_encoding else ["utf-8"], data)
+
+
+def _first(candidates: Sequence[str], data: bytes) -> Decoded:
     for encoding in candidates:
         try:
             text = data.decode(encoding).removeprefix("\N{ZERO WIDTH NO-BREAK SPACE}")

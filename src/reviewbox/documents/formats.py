@@ -1,12 +1,14 @@
 """Which format a source is in. A new format is one module and one line here."""
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import PurePosixPath
 
 from reviewbox.documents import json_lines, text
 from reviewbox.documents.document import Document, ReadOptions
 from reviewbox.errors import ErrorCode, SourceError
+
+_EXTENSION = re.compile(r"(?<=[^/])\.[A-Za-z][A-Za-z0-9]{0,9}$")
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +50,9 @@ def read_document(name: str, content_type: str, data: bytes, options: ReadOption
 
 
 def _find_format(name: str, content_type: str) -> Format:
-    extension = PurePosixPath(name).suffix.lower()
+    # "report.v2.1" and "Mr. Smith" hold dots, not extensions.
+    found = _EXTENSION.search(name)
+    extension = found[0].lower() if found else ""
     mime_type = content_type.partition(";")[0].strip().lower()
     for candidate in FORMATS:
         if extension in candidate.extensions:

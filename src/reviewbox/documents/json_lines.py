@@ -11,7 +11,7 @@ from itertools import islice
 from typing import Any, NoReturn
 
 from reviewbox.documents.document import Document, ReadOptions, Row, Table, Value
-from reviewbox.documents.encodings import decode, marked_encoding
+from reviewbox.documents.encodings import decode, decode_unmarked, marked_encoding
 from reviewbox.errors import ErrorCode, Problem, SourceError
 
 # Where people keep reviews, the likeliest first; case, "_", "-" and " " do not matter.
@@ -78,7 +78,7 @@ def _lines(data: bytes, options: ReadOptions) -> Iterator[tuple[Row, bool]]:
     # Each line by itself: one in another encoding does not spoil the others.
     for number, encoded in enumerate(data.split(b"\n"), 1):
         try:
-            decoded = decode(encoded, options.fallback_encoding)
+            decoded = decode_unmarked(encoded, options.fallback_encoding)
         except SourceError as error:
             problem = Problem(error.problem.code, f"line {number}: {error.problem.message}")
             yield _unparsed(number, encoded.decode("utf-8", "backslashreplace"), problem), False

@@ -1,6 +1,6 @@
 """A text file: one review."""
 
-from reviewbox.documents.document import Document, ReadOptions, Row
+from reviewbox.documents.document import Document, ReadOptions, Row, Value
 from reviewbox.documents.encodings import decode
 
 
@@ -11,5 +11,7 @@ def read(data: bytes, options: ReadOptions) -> Document:
         SourceError: it is not text.
     """
     decoded = decode(data, options.fallback_encoding)
-    notes = {"encoding": decoded.encoding} | ({"fallback_encoding_used": 1} if decoded.fallback else {})
+    notes: dict[str, Value] = {"encoding": decoded.encoding}
+    if decoded.fallback:
+        notes["fallback_encoding_used"] = True
     return Document(rows=[Row(line=1, text=decoded.text)], notes=notes)

@@ -17,6 +17,8 @@ MODEL, TOKENIZER, CONFIG, BUNDLE = "model.onnx", "tokenizer.json", "config.json"
 
 # What most encoders were trained with, where a folder does not say.
 _DEFAULT_WINDOW_TOKENS = 512
+# A token of the text, and those that models put before and behind it.
+_SHORTEST_WINDOW = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +63,7 @@ class Bundle:
         """
         digests = {name: _sha256(folder / name) for name in (MODEL, TOKENIZER, CONFIG)}
         config = _read_json(folder / CONFIG)
-        bundle = _read_json(folder / BUNDLE) if (folder / BUNDLE).exists() else {}
+        bundle = _read_bundle(folder / BUNDLE)
         for name, expected in bundle.get("sha256", {}).items():
             if digests.get(name) != expected:
                 raise ModelError(
@@ -101,6 +103,20 @@ def _read_json(path: Path) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise ModelError(f"{path} is not a JSON object")
     return content
+
+
+def _read_bundle(path: Path) -> dict[str, Any]:
+    bundle = _read_json(path) if path.exists() else {}
+    temperature, window_tokens = bundle.get("temperature", 1.0), bundle.get("window_tokens", _SHORTEST_WINDOW)
+    if not isinstance(temperature, int | float) or not temperature > 0:
+        raise ModelError(f"`temperature` in {path} is {temperature!r}, not a number above 0")
+    if not isinstance(window_tokens, int) or window_tokens < _SHORTEST_WINDOW:
+        raise ModelError(
+            f"`window_tokens` in {path} is {window_tokens!r}, not a number from {_SHORTEST_WINDOW} on"
+        )
+    if not isinstance(bundle.get("sha256", {}), dict):
+        raise ModelError(f"`sha256` in {path} is not an object of file names and digests")
+    return bundle
 
 
 def _labels(config: Mapping[str, Any], folder: Path) -> tuple[str, ...]:

@@ -6,7 +6,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Self
 
-from reviewbox.errors import ErrorCode, Problem, ReviewboxError
+from reviewbox.errors import ErrorCode, ModelError, Problem, ReviewboxError
 from reviewbox.model.bundle import Bundle
 from reviewbox.model.inference import Inference
 from reviewbox.model.plain_text import plain_text
@@ -39,11 +39,14 @@ class Classifier:
             ModelError: the folder is incomplete, altered, or not a text classifier.
         """
         bundle = Bundle.read(Path(model_dir))
-        return cls(
-            bundle=bundle,
-            windows=Windows.load(bundle.tokenizer, bundle.window_tokens),
-            inference=Inference.load(bundle.model, pad_token_id=bundle.pad_token_id, threads=threads),
-        )
+        windows = Windows.load(bundle.tokenizer, bundle.window_tokens)
+        inference = Inference.load(bundle.model, pad_token_id=bundle.pad_token_id, threads=threads)
+        if inference.labels not in (None, len(bundle.labels)):
+            raise ModelError(
+                f"{bundle.model} gives {inference.labels} logits, but `id2label` beside it names "
+                f"{len(bundle.labels)} labels"
+            )
+        return cls(bundle, windows, inference)
 
     def classify(self, texts: Sequence[str]) -> list[Verdict]:
         """Return the verdict on each text.

@@ -50,6 +50,13 @@ class Inference:
         if _LOGITS not in self._outputs:
             raise ModelError(f"the model has no output {_LOGITS!r}, but {', '.join(available)}")
 
+    @property
+    def labels(self) -> int | None:
+        """How many labels the graph gives a logit to, if its shape says so."""
+        (shape,) = (output.shape for output in self._session.get_outputs() if output.name == _LOGITS)
+        # A dimension that is not fixed has a name, or none.
+        return shape[-1] if shape and isinstance(shape[-1], int) else None
+
     @classmethod
     def load(cls, path: Path, *, pad_token_id: int, threads: int) -> Self:
         """Load a graph to run on `threads` threads.

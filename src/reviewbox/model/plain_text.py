@@ -8,16 +8,18 @@ import html
 import re
 from bisect import bisect_right
 from dataclasses import dataclass
+from html.entities import html5
 
 # Tags that end a line of prose, and tags that only dress a word. Others stay as they are:
 # reviewers also write "<3", "x < y" and "<sigh>".
 _BREAKING_TAGS = frozenset("blockquote br center div h1 h2 h3 hr li ol p pre table td tr ul".split())
 _INLINE_TAGS = frozenset("a b big code em font i s small span strong sub sup u".split())
 
-# A tag is short and stays on one line, which keeps the search linear on hostile input.
+# Attributes have values: "a <b and c> d" holds no tag. They are few and short, which keeps the
+# search linear on hostile input.
 _MARKUP = re.compile(
     rf"</?(?P<tag>{'|'.join(sorted(_BREAKING_TAGS | _INLINE_TAGS, key=len, reverse=True))})"
-    r"(?:\s[^<>\n]{0,300})?/?>"
+    r"(?:\s{1,9}[a-z-]{1,30}=(?:\"[^\"<>]{0,300}\"|'[^'<>]{0,300}'|[^\s\"'<>]{1,300})){0,9}\s{0,9}/?>"
     r"|&(?:#[0-9]{1,7}|#x[0-9a-f]{1,6}|[a-z][a-z0-9]{1,31});"
     r"|[\ud800-\udfff]",
     re.IGNORECASE,
@@ -85,7 +87,9 @@ def plain_text(original: str) -> PlainText:
 def _replacement(match: re.Match[str]) -> str:
     if match["tag"]:
         return "\n" if match["tag"].lower() in _BREAKING_TAGS else ""
+    if match[0].startswith("&#"):
+        return html.unescape(match[0])  # "&#xD800;" becomes U+FFFD
     if match[0].startswith("&"):
-        # "&nosuch;" comes back unchanged, "&#xD800;" as U+FFFD.
-        return html.unescape(match[0])
+        # Whole names only: `html.unescape` would make "(c)right;" of "&copyright;".
+        return html5.get(match[0][1:], match[0])
     return "\N{REPLACEMENT CHARACTER}"

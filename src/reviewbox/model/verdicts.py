@@ -101,8 +101,8 @@ def contributions(
     margins = (logits[:, label] - others) / (temperature * len(logits))
 
     spans = list(sentences(text.text))
-    # Some tokenizers let a token begin with the space before its word.
-    sentence = np.searchsorted([start for start, _ in spans], starts, side="right").clip(min=1) - 1
+    # Some tokenizers let a token begin with the space before its word: it belongs to the word's sentence.
+    sentence = np.searchsorted([end for _, end in spans], starts, side="right").clip(max=len(spans) - 1)
     sums = np.bincount(sentence, weights=margins, minlength=len(spans))
     counts = np.bincount(sentence, minlength=len(spans))
     return [

@@ -1,0 +1,80 @@
+"""`make bench`: the shipped model's processor time, pooled against one review at a time.
+
+One run, one thread, texts from a seeded generator; the ratios are what to look at.
+"""
+
+import random
+import statistics
+import time
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from reviewbox.model.classifier import Classifier
+from reviewbox.model.plain_text import plain_text
+
+MODEL = Path(__file__).parents[2] / "model"
+ROUNDS = 3
+
+WORDS = (
+    "the a this that room film staff screen battery story food and but with for very quite really never "
+    "again good bad lovely awful clean dirty slow quick cheap expensive boring moving broken perfect was"
+).split()
+KINDS = {"a sentence": (1, 2), "a paragraph": (4, 8), "a page": (25, 40)}  # sentences of a review
+REVIEWS = {"a sentence": 200, "a paragraph": 60, "a page": 12}
+
+
+def review(generator: random.Random, sentences: tuple[int, int]) -> str:
+    """Return a made-up review of so many sentences."""
+    return " ".join(
+        " ".join(generator.choices(WORDS, k=generator.randint(6, 20))).capitalize() + "."
+        for _ in range(generator.randint(*sentences))
+    )
+
+
+def cpu_seconds(work: Callable[[], object]) -> float:
+    """Return the processor time that `work` takes."""
+    started = time.process_time()
+    work()
+    return time.process_time() - started
+
+
+def one_by_one(classifier: Classifier, texts: list[str]) -> None:
+    """Classify each text by itself."""
+    for text in texts:
+        classifier.classify([text])
+
+
+def main() -> None:
+    """Print a table: milliseconds a review, and what share of them is not the model's."""
+    classifier = Classifier.load(MODEL, threads=1)
+    table = Table("a review is", "tokens", "pooled, ms", "alone, ms", "alone / pooled", "cutting windows")
+    for kind, sentences in KINDS.items():
+        generator = random.Random(kind)  # noqa: S311 - texts, not secrets
+        texts = [review(generator, sentences) for _ in range(REVIEWS[kind])]
+        plain = [plain_text(text).text for text in texts]
+        tokens = statistics.mean(verdict.tokens for verdict in classifier.classify(texts))
+        ways: tuple[Callable[[], object], ...] = (
+            partial(classifier.classify, texts),
+            partial(one_by_one, classifier, texts),
+            partial(classifier.windows.cut, plain),
+        )
+        # The ways take turns, so that what else the machine does hits all alike.
+        rounds = [[cpu_seconds(way) for way in ways] for _ in range(ROUNDS)]
+        per_review = [1000 * statistics.median(way) / len(texts) for way in zip(*rounds, strict=True)]
+        table.add_row(
+            kind,
+            f"{tokens:.0f}",
+            f"{per_review[0]:.1f}",
+            f"{per_review[1]:.1f}",
+            f"{per_review[1] / per_review[0]:.2f}",
+            f"{per_review[2] / per_review[0]:.0%}",
+        )
+    Console(width=110).print(table)
+
+
+if __name__ == "__main__":
+    main()
