@@ -35,13 +35,13 @@ def handler(event: Mapping[str, Any], context: LambdaContext) -> dict[str, Any]:
     """Classify every object that the event names; report the messages to deliver again.
 
     Raises:
-        EventError: the event is of no known shape.
-        UploadError: the event came directly, and some of its objects failed.
+        UploadError: the event came directly, and something in it failed.
     """
     worker = pipeline()
     failed = [message for message in parse(event) if not _succeeds(message, worker, context)]
     if any(message.message_id is None for message in failed):
-        raise UploadError(f"failed: {', '.join(str(ref) for message in failed for ref in message.refs)}")
+        asked = [str(item) for message in failed for item in (*message.refs, *message.errors)]
+        raise UploadError(f"not all of this could be done, and the log says what: {', '.join(asked)}")
     return {"batchItemFailures": [{"itemIdentifier": message.message_id} for message in failed]}
 
 
@@ -56,11 +56,8 @@ def pipeline() -> Pipeline:
 
 def _succeeds(message: Message, worker: Pipeline, context: LambdaContext) -> bool:
     """Process each object of a message, whatever becomes of the others; return whether all went well."""
-    if message.error is not None:
-        logger.error(
-            "message.unknown", extra={"message_id": message.message_id, "reason": str(message.error)}
-        )
-        return False
+    for unknown in message.errors:
+        logger.error("message.unknown", extra={"message_id": message.message_id, "reason": str(unknown)})
     failures: dict[ObjectRef, Exception] = {}
     for ref in message.refs:
         try:
@@ -72,7 +69,7 @@ def _succeeds(message: Message, worker: Pipeline, context: LambdaContext) -> boo
     if message.receive_count >= worker.settings.max_receives:
         for ref, failure in failures.items():
             _record(ref, failure, worker)
-    return not failures
+    return not (failures or message.errors)
 
 
 def _record(ref: ObjectRef, error: Exception, worker: Pipeline) -> None:

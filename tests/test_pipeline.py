@@ -1,5 +1,6 @@
 import json
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 import boto3
@@ -201,6 +202,37 @@ def test_what_a_killed_worker_left_is_finished_by_the_next_delivery(
     assert next_worker.process(ref, plenty) is Outcome.CURRENT
 
 
+@pytest.mark.parametrize("call", range(1, 9))
+def test_a_table_never_differs_from_its_receipt(
+    pipeline: Pipeline, s3: S3Client, classifier: Classifier, call: int
+) -> None:
+    """Even if a dead worker left a table, and the one that meets it is overtaken and then dies, too."""
+    older, newer = REVISIONS[TABLE]
+    put(s3, TABLE, older)
+    put(s3, ObjectRef(BUCKET, f"results/{TABLE.key}.classified.jsonl"), b"left behind")
+    bystander = boto3.client("s3")
+    rival = Pipeline(Storage(bystander), classifier, Settings())
+    overtaken = []
+
+    def overtake() -> None:
+        put(bystander, TABLE, newer)
+        overtaken.append(rival.process(TABLE, plenty))
+
+    def die(params: dict[str, Any], **_: Any) -> None:
+        if overtaken and params["url_path"].endswith(".json"):
+            raise WorkerKilledError
+
+    at_call(s3, call, overtake)
+    s3.meta.events.register("before-call.s3.PutObject", die)
+    with suppress(WorkerKilledError):
+        pipeline.process(TABLE, plenty)
+
+    (part,) = receipt_of(bystander, TABLE)["parts"]
+    assert overtaken == [Outcome.CLASSIFIED]
+    assert bystander.head_object(Bucket=BUCKET, Key=part["key"])["ETag"] == part["etag"]
+    assert rival.process(TABLE, plenty) is Outcome.CURRENT
+
+
 def test_a_lost_table_is_made_again(pipeline: Pipeline, s3: S3Client) -> None:
     put(s3, TABLE, REVISIONS[TABLE][0])
     pipeline.process(TABLE, plenty)
@@ -266,11 +298,19 @@ def test_what_retrying_cannot_mend_is_written_at_once(
     assert error["message"]
 
 
-def test_too_little_time_writes_nothing(pipeline: Pipeline, s3: S3Client) -> None:
+@pytest.mark.parametrize(
+    ("seconds", "complaint"), [([1.0], "to begin with"), ([900.0, 900.0, 1.0], "more time than the function")]
+)
+def test_too_little_time_writes_nothing(
+    pipeline: Pipeline, s3: S3Client, seconds: list[float], complaint: str
+) -> None:
     put(s3, TABLE, REVISIONS[TABLE][0])
+    clock = iter(seconds)
 
-    with pytest.raises(OutOfTimeError, match=r"s3://reviewbox/incoming/export\.jsonl"):
-        pipeline.process(TABLE, lambda: 1.0)
+    with pytest.raises(OutOfTimeError, match=complaint) as raised:
+        pipeline.process(TABLE, lambda: next(clock))
+
+    assert "s3://reviewbox/incoming/export.jsonl" in str(raised.value)
 
     assert list(everything(s3)) == [TABLE.key]
 
@@ -298,7 +338,55 @@ def test_giving_up_keeps_a_result(pipeline: Pipeline, s3: S3Client) -> None:
     assert everything(s3) == before
 
 
+def test_giving_up_on_a_newer_upload_replaces_the_older_result(pipeline: Pipeline, s3: S3Client) -> None:
+    put(s3, REVIEW, b"good film")
+    pipeline.process(REVIEW, plenty)
+    etag = put(s3, REVIEW, b"awful film")
+
+    pipeline.give_up(REVIEW, TimeoutError())
+
+    receipt = receipt_of(s3, REVIEW)
+    assert receipt["error"]["code"] == "not_processed"
+    assert receipt["source"]["etag"] == etag
+
+
+def test_giving_up_keeps_a_final_error(pipeline: Pipeline, s3: S3Client) -> None:
+    put(s3, REVIEW, b"")
+    pipeline.process(REVIEW, plenty)
+    before = everything(s3)
+
+    pipeline.give_up(REVIEW, TimeoutError())
+
+    assert everything(s3) == before
+
+
+def test_giving_up_on_what_was_deleted_writes_nothing(pipeline: Pipeline, s3: S3Client) -> None:
+    pipeline.give_up(REVIEW, TimeoutError())
+
+    assert everything(s3) == {}
+
+
+@pytest.mark.parametrize("has_result", [False, True])
+def test_giving_up_where_not_even_the_state_is_known(
+    pipeline: Pipeline, s3: S3Client, *, has_result: bool
+) -> None:
+    """A result may be the current one and stays; an error in its place is better than nothing."""
+    put(s3, REVIEW, b"good film")
+    if has_result:
+        pipeline.process(REVIEW, plenty)
+
+    def refuse(**_: Any) -> None:
+        raise TimeoutError
+
+    s3.meta.events.register("before-call.s3.HeadObject", refuse)
+    pipeline.give_up(REVIEW, TimeoutError())
+
+    assert receipt_of(s3, REVIEW).get("error", {}).get("code") == (None if has_result else "not_processed")
+
+
 def test_giving_up_does_not_quote_an_unknown_error(pipeline: Pipeline, s3: S3Client) -> None:
+    put(s3, REVIEW, b"good film")
+
     pipeline.give_up(REVIEW, ValueError("my secret review"))
 
     assert "secret" not in read(s3, f"results/{REVIEW.key}.json").decode()

@@ -5,8 +5,9 @@ from botocore.exceptions import ClientError
 from mypy_boto3_s3 import S3Client
 from tests.conftest import BUCKET
 
+from reviewbox.errors import ConflictError
 from reviewbox.objects import ObjectRef
-from reviewbox.storage import ConflictError, Storage, describe
+from reviewbox.storage import Storage, describe
 
 REF = ObjectRef(BUCKET, "a key")
 
@@ -50,7 +51,7 @@ def test_an_object_too_large_is_left_unread(storage: Storage, s3: S3Client) -> N
 
 def test_no_object_is_none(storage: Storage) -> None:
     assert storage.read(REF, max_bytes=1) is None
-    assert storage.etag(REF) is None
+    assert storage.revision(REF) is None
 
 
 def test_other_errors_pass_through(storage: Storage) -> None:
@@ -68,7 +69,9 @@ def test_the_first_writer_creates(storage: Storage) -> None:
     with pytest.raises(ConflictError):
         storage.write(REF, b"yours", "text/plain", replaces=None)
 
-    assert storage.etag(REF) == etag
+    revision = storage.revision(REF)
+    assert revision is not None
+    assert revision.etag == etag
 
 
 def test_a_writer_replaces_only_what_it_has_seen(storage: Storage) -> None:

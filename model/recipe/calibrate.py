@@ -1,4 +1,4 @@
-"""Stage 4, calibrate: the exported model and the validation reviews -> `bundle.json`.
+"""Stage 4, calibrate: the exported model, validation reviews, held-out domains -> `bundle.json`.
 
 The scores come through `reviewbox` itself, so what is calibrated is what is served.
 """

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from recipe.reviews import IMDB
 from reviewbox.model.classifier import Classifier
 from reviewbox.model.plain_text import plain_text
 from reviewbox.model.verdicts import contributions, sentences
@@ -21,7 +22,8 @@ def evidence(work: Path, output: Path, config: dict[str, Any]) -> None:
     """Print how the strongest sentence fares against a random one and the truly strongest."""
     rng = np.random.default_rng(config["seed"])
     classifier = Classifier.load(output, threads=2)
-    films = pd.read_parquet(work / "validation.parquet").query("domain == @IMDB").text
+    reviews = pd.read_parquet(work / "validation.parquet")
+    films = reviews.text[reviews.domain == IMDB]
     rows: list[tuple[float, float, float, bool]] = []
     for text in films:
         spans = list(sentences(plain_text(text).text))

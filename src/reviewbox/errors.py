@@ -1,4 +1,4 @@
-"""Everything that can go wrong, as one tree.
+"""Everything that can go wrong with the work itself, as one tree.
 
     ReviewboxError
     ├── SettingsError       an environment variable has no use as it is; names them all
@@ -6,6 +6,7 @@
     ├── EventError          an event of a shape that Reviewbox does not know
     ├── SourceError         the object's content: retrying cannot mend it, so it is recorded
     ├── OutOfTimeError      the invocation ends before the object does: worth another try
+    ├── ConflictError       an object is not in the state that a conditional write expects
     └── ContentionError     others kept changing the result meanwhile: worth another try
 
 What goes wrong with one review of many is no exception but a `Problem`, carried in the review's place.
@@ -14,6 +15,8 @@ Errors of botocore that another try may mend pass through as they are.
 
 from dataclasses import dataclass
 from enum import StrEnum
+
+from reviewbox.objects import ObjectRef
 
 
 class ErrorCode(StrEnum):
@@ -71,6 +74,14 @@ class SourceError(ReviewboxError):
 
 class OutOfTimeError(ReviewboxError):
     """Too little of the invocation's time is left to finish the object."""
+
+
+class ConflictError(ReviewboxError):
+    """The object is no longer in the state that a conditional write expects; nothing was written."""
+
+    def __init__(self, ref: ObjectRef) -> None:
+        super().__init__(f"{ref} was changed by someone else meanwhile")
+        self.ref = ref
 
 
 class ContentionError(ReviewboxError):

@@ -5,7 +5,7 @@ decoded here, once; everything after this module takes it as it is.
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import unquote_plus
@@ -25,27 +25,27 @@ class Message:
         refs: the objects it names, in its order; none for S3's test event.
         message_id: the SQS message to report a failure under; None for a direct invocation.
         receive_count: how often SQS has delivered it, this time included.
-        error: why its body means nothing to us; `refs` is then empty.
+        errors: what in it means nothing to us, one for each such record, or one for the whole.
     """
 
     refs: tuple[ObjectRef, ...] = ()
     message_id: str | None = None
     receive_count: int = 1
-    error: EventError | None = None
+    errors: tuple[EventError, ...] = ()
 
 
 def parse(event: Any) -> list[Message]:
-    """Return the messages in what Lambda was invoked with.
+    """Return the messages in what Lambda was invoked with; at least one.
 
-    A bad message among those of an SQS batch carries its error, so that the others go on.
+    What is bad is carried along as an error, so that the rest goes on.
 
     Raises:
-        EventError: the event as a whole is of no known shape.
+        EventError: a record of an SQS batch has no id to report a failure under.
     """
     records = event.get("Records") if isinstance(event, Mapping) else None
     if isinstance(records, list) and records and _is_from_sqs(records[0]):
         return [_sqs_message(record) for record in records]
-    return [Message(refs=_object_refs(event))]
+    return [_message(event)]
 
 
 def _is_from_sqs(record: Any) -> bool:
@@ -61,62 +61,58 @@ def _sqs_message(record: Any) -> Message:
     except (LookupError, TypeError, ValueError, OverflowError):
         receive_count = 1
     try:
-        refs = _object_refs(_decoded(record.get("body")))
-    except EventError as error:
-        return Message((), message_id, receive_count, error)
-    return Message(refs, message_id, receive_count)
+        body = json.loads(record["body"])
+    except (LookupError, TypeError, ValueError, RecursionError):
+        error = EventError("the message's body is not JSON")
+        return Message((), message_id, receive_count, (error,))
+    return _message(body, message_id, receive_count)
 
 
-def _decoded(body: Any) -> Any:
-    try:
-        return json.loads(body)
-    except (TypeError, ValueError, RecursionError):
-        raise EventError("the message's body is not JSON") from None
-
-
-def _object_refs(event: Any) -> tuple[ObjectRef, ...]:
-    if not isinstance(event, Mapping):
-        raise EventError(f"a JSON {type(event).__name__} and not an object, as every event is")
-    if event.get("Event") == "s3:TestEvent":
-        # S3 sends it once, when a notification is set up. It names no object.
-        return ()
-    if event.get("source") == "aws.s3":
-        return _from_eventbridge(event)
-    records = event.get("Records")
-    if not isinstance(records, list):
-        seen = ", ".join(sorted(map(str, event))[:10]) or "nothing"
-        raise EventError(f"neither an S3 notification nor an EventBridge event: its fields are {seen}")
-    return tuple(
-        ref for number, record in enumerate(records, 1) if (ref := _object_ref(number, record)) is not None
+def _message(event: Any, message_id: str | None = None, receive_count: int = 1) -> Message:
+    found = list(_found(event))
+    return Message(
+        tuple(ref for ref in found if isinstance(ref, ObjectRef)),
+        message_id,
+        receive_count,
+        tuple(error for error in found if isinstance(error, EventError)),
     )
 
 
-def _object_ref(number: int, record: Any) -> ObjectRef | None:
-    """Return the object of one S3 record, or None if the record is not of a creation."""
-    where = f"record {number} of the notification"
+def _found(event: Any) -> Iterator[ObjectRef | EventError | None]:
+    """Yield what each record of an event names, why it names nothing known, or None if it need not."""
+    if not isinstance(event, Mapping):
+        yield EventError(f"a JSON {type(event).__name__} and not an object, as every event is")
+    elif event.get("Event") == "s3:TestEvent":
+        yield None  # S3 sends it once, when a notification is set up
+    elif event.get("source") == "aws.s3":
+        if event.get("detail-type") == "Object Created":
+            yield _named(event.get("detail"), "the detail of the EventBridge event")
+    elif isinstance(event.get("Records"), list):
+        for number, record in enumerate(event["Records"], 1):
+            yield _from_record(record, f"record {number} of the notification")
+    else:
+        seen = ", ".join(sorted(map(str, event))[:10]) or "nothing"
+        yield EventError(f"neither an S3 notification nor an EventBridge event: its fields are {seen}")
+
+
+def _from_record(record: Any, where: str) -> ObjectRef | EventError | None:
     if not isinstance(record, Mapping) or not isinstance(record.get("s3"), Mapping):
-        raise EventError(f"{where} is not from S3")
+        return EventError(f"{where} is not from S3")
     version = str(record.get("eventVersion", ""))
     if version.partition(".")[0] != _S3_MAJOR_VERSION:
-        raise EventError(f"{where} has event version {version!r}; known are 2.x")
+        return EventError(f"{where} has event version {version!r}; known are 2.x")
     if not str(record.get("eventName", "")).removeprefix("s3:").startswith("ObjectCreated:"):
         return None
-    # In a notification the key is form-encoded; EventBridge passes it as it is.
     ref = _named(record["s3"], where)
-    return ObjectRef(ref.bucket, unquote_plus(ref.key))
+    # In a notification the key is form-encoded; EventBridge passes it as it is.
+    return ObjectRef(ref.bucket, unquote_plus(ref.key)) if isinstance(ref, ObjectRef) else ref
 
 
-def _from_eventbridge(event: Mapping[str, Any]) -> tuple[ObjectRef, ...]:
-    if event.get("detail-type") != "Object Created":
-        return ()
-    return (_named(event.get("detail"), "the detail of the EventBridge event"),)
-
-
-def _named(holder: Any, where: str) -> ObjectRef:
+def _named(holder: Any, where: str) -> ObjectRef | EventError:
     try:
         bucket, key = holder["bucket"]["name"], holder["object"]["key"]
-    except (KeyError, TypeError):
-        raise EventError(f"{where} names no bucket and key") from None
+    except (LookupError, TypeError):
+        bucket = key = None
     if not (isinstance(bucket, str) and isinstance(key, str) and bucket and key):
-        raise EventError(f"{where} names no bucket and key")
+        return EventError(f"{where} names no bucket and key")
     return ObjectRef(bucket, key)

@@ -7,24 +7,24 @@ Whoever loses a race starts over, and finds the winner's result or a newer sourc
 """
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from io import BytesIO
 
 from reviewbox import results
 from reviewbox.documents import Document, ReadOptions, Row, read_document
-from reviewbox.errors import ContentionError, ErrorCode, OutOfTimeError, Problem, SourceError
+from reviewbox.errors import ConflictError, ContentionError, ErrorCode, OutOfTimeError, Problem, SourceError
 from reviewbox.model.classifier import Classifier
 from reviewbox.model.verdicts import Verdict
-from reviewbox.objects import ObjectRef, Source
-from reviewbox.results import Provenance, Receipt, TableWriter, WrittenTable, receipt_key
+from reviewbox.objects import ObjectRef, Revision, Source
+from reviewbox.results import Part, Provenance, Receipt, TableWriter, receipt_key
 from reviewbox.settings import Settings
-from reviewbox.storage import ConflictError, Storage, describe
+from reviewbox.storage import Storage, describe
 
 logger = logging.getLogger(__name__)
 
 _MOST_ATTEMPTS = 8
-_LARGEST_RECEIPT = 1024 * 1024  # bytes
 # What must be left to classify some more reviews and write the result.
 _SPARE_SECONDS = 15.0
 
@@ -56,45 +56,69 @@ class Pipeline:
         """
         if not self._is_source(ref):
             return Outcome.IGNORED
-        for attempt in range(_MOST_ATTEMPTS):
+        if remaining_seconds() < _SPARE_SECONDS:
+            raise OutOfTimeError(f"too little of the invocation's time was left to begin with {ref}")
+        contended: frozenset[ObjectRef] = frozenset()
+        for _ in range(_MOST_ATTEMPTS):
             try:
-                return self._attempt(ref, remaining_seconds, contended=attempt > 0)
-            except ConflictError:
+                return self._attempt(ref, remaining_seconds, contended)
+            except ConflictError as error:
+                contended |= {error.ref}
                 logger.info("object.contended", extra={"bucket": ref.bucket, "key": ref.key})
         raise ContentionError(f"the result of {ref} was changed {_MOST_ATTEMPTS} times while it was made")
 
     def give_up(self, ref: ObjectRef, error: Exception) -> None:
-        """Record that an object has no result because of `error`, though another try may mend it.
+        """Record that an object's present state has no result because of `error`.
 
-        A result that is there already stays: it may be the current one.
+        Another try may mend it, so the next delivery tries again. If not even the state can be
+        found out, a result that is there stays: it may be the current one.
         """
         receipt = self._read_receipt(ref)
-        if not self._is_source(ref) or (receipt and receipt.has_result):
-            return
+        revision = None
+        try:
+            revision = self.storage.revision(ref)
+        except Exception:  # noqa: BLE001 - likely what made the tries fail; `error` is what is told
+            if receipt and receipt.has_result:
+                return
+        else:
+            if revision is None or (receipt and receipt.is_current(self._provenance(ref, revision))):
+                return
         code = ErrorCode.OUT_OF_TIME if isinstance(error, OutOfTimeError) else ErrorCode.NOT_PROCESSED
         problem = Problem(code, f"{ref} was tried {self.settings.max_receives} times: {describe(error)}")
-        body = results.error_receipt(problem, self._provenance(ref, None), final=False)
+        body = results.error_receipt(problem, self._provenance(ref, revision), final=False)
         try:
             self._write_receipt(ref, body, receipt)
         except ConflictError:
             # Someone has just written one: a result, or the same error.
             logger.info("object.contended", extra={"bucket": ref.bucket, "key": ref.key})
 
-    def _attempt(self, ref: ObjectRef, remaining_seconds: Callable[[], float], *, contended: bool) -> Outcome:
-        # The receipt comes first: whatever happens to it from here on fails the last write.
+    def _attempt(
+        self, ref: ObjectRef, remaining_seconds: Callable[[], float], contended: frozenset[ObjectRef]
+    ) -> Outcome:
+        """Try once.
+
+        Args:
+            ref: the object.
+            remaining_seconds: how much time is left.
+            contended: objects that were not as the receipt had it when an earlier attempt wrote
+                them. A worker that died before its receipt leaves such a table.
+        """
+        # Results before the source: whatever happens to them from here on fails our own write.
         receipt = self._read_receipt(ref)
+        recorded = {part.ref: part.etag for part in receipt.parts} if receipt else {}
+        present = {table: self._etag(table) for table in contended | recorded.keys()}
         source = self.storage.read(ref, self.settings.max_object_bytes)
         if source is None:
             return Outcome.GONE
         if ref.key.endswith("/") and source.size == 0:
             return Outcome.IGNORED  # what consoles create to show an empty folder
-        provenance = self._provenance(ref, source)
-        if receipt and receipt.is_current(provenance) and self._has_parts(receipt):
+        provenance = self._provenance(ref, source.revision)
+        if receipt and receipt.is_current(provenance) and recorded.items() <= present.items():
             return Outcome.CURRENT
 
         outcome = Outcome.CLASSIFIED
         try:
-            body = self._classify(source, provenance, receipt, remaining_seconds, contended=contended)
+            body = self._classify(source, provenance, present, remaining_seconds)
         except SourceError as error:
             outcome = Outcome.REFUSED
             body = results.error_receipt(error.problem, provenance, final=True)
@@ -105,10 +129,8 @@ class Pipeline:
         self,
         source: Source,
         provenance: Provenance,
-        receipt: Receipt | None,
+        present: Mapping[ObjectRef, str | None],
         remaining_seconds: Callable[[], float],
-        *,
-        contended: bool,
     ) -> bytes:
         """Return the receipt of a source; if it is a table, its results are written by then."""
         document = self._read_document(source)
@@ -121,15 +143,15 @@ class Pipeline:
             return results.verdict_receipt(verdict, provenance, document.notes, threshold)
 
         writer = TableWriter(document.table, threshold)
-        content = "".join(writer.render(row, verdict) for row, verdict in rows)
+        content = BytesIO()
+        for row, verdict in rows:
+            content.write(writer.render(row, verdict).encode())
         key = results.table_key(self.settings.results_prefix, source.ref.key, document.table.extension)
         target = ObjectRef(self._results_bucket(source.ref), key)
-        replaces = receipt.etag_of(key) if receipt else None
-        if contended:
-            # A worker that died before its receipt may have left a table that no receipt records.
-            replaces = self.storage.etag(target)
-        etag = self.storage.write(target, content.encode(), document.table.content_type, replaces=replaces)
-        part = WrittenTable(target.bucket, key, etag)
+        etag = self.storage.write(
+            target, content.getvalue(), document.table.content_type, replaces=present.get(target)
+        )
+        part = Part(target.bucket, target.key, etag)
         return results.table_receipt(writer.counts, [part], provenance, document.notes)
 
     def _read_document(self, source: Source) -> Document:
@@ -148,17 +170,18 @@ class Pipeline:
         )
         return ref.key.startswith(self.settings.source_prefix) and not is_result
 
-    def _has_parts(self, receipt: Receipt) -> bool:
-        return all(self.storage.etag(ObjectRef(part.bucket, part.key)) == part.etag for part in receipt.parts)
-
-    def _provenance(self, ref: ObjectRef, source: Source | None) -> Provenance:
+    def _provenance(self, ref: ObjectRef, revision: Revision | None) -> Provenance:
         return Provenance(
             source=ref,
-            revision=source.revision if source else None,
+            revision=revision,
             model=self.classifier.bundle.digest,
             settings=self.settings.digest,
             calibrated=self.classifier.bundle.calibrated,
         )
+
+    def _etag(self, ref: ObjectRef) -> str | None:
+        revision = self.storage.revision(ref)
+        return revision.etag if revision else None
 
     def _results_bucket(self, ref: ObjectRef) -> str:
         return self.settings.results_bucket or ref.bucket
@@ -167,7 +190,7 @@ class Pipeline:
         return ObjectRef(self._results_bucket(ref), receipt_key(self.settings.results_prefix, ref.key))
 
     def _read_receipt(self, ref: ObjectRef) -> Receipt | None:
-        found = self.storage.read(self._receipt_ref(ref), _LARGEST_RECEIPT)
+        found = self.storage.read(self._receipt_ref(ref), results.LARGEST_RECEIPT)
         return Receipt.decode(found.revision.etag, found.body or b"") if found else None
 
     def _write_receipt(self, ref: ObjectRef, body: bytes, replaces: Receipt | None) -> None:

@@ -9,7 +9,7 @@ import json
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, Self
 
 from reviewbox.documents import Row, Table, Value
 from reviewbox.errors import Problem
@@ -17,6 +17,7 @@ from reviewbox.model.verdicts import Verdict
 from reviewbox.objects import ObjectRef, Revision
 
 RECEIPT_CONTENT_TYPE = "application/json"
+LARGEST_RECEIPT = 1024 * 1024  # bytes; none that we write comes near it
 
 # Raised when results change their shape, so that older ones are made anew.
 _FORMAT = 1
@@ -70,12 +71,17 @@ class Provenance:
 
 
 @dataclass(frozen=True, slots=True)
-class WrittenTable:
+class Part:
     """A part of a source's classified table as it lies in S3."""
 
     bucket: str
     key: str
     etag: str
+
+    @property
+    def ref(self) -> ObjectRef:
+        """The object that it is."""
+        return ObjectRef(self.bucket, self.key)
 
 
 def verdict_receipt(
@@ -89,7 +95,7 @@ def verdict_receipt(
 
 def table_receipt(
     counts: Mapping[str, int | dict[str, int]],
-    parts: Iterable[WrittenTable],
+    parts: Iterable[Part],
     provenance: Provenance,
     notes: Mapping[str, Value],
 ) -> bytes:
@@ -129,7 +135,7 @@ class Receipt:
     content: Mapping[str, Any]
 
     @classmethod
-    def decode(cls, etag: str, body: bytes) -> "Receipt":
+    def decode(cls, etag: str, body: bytes) -> Self:
         """Read a receipt; one that is none of ours has no content, and so is made anew."""
         try:
             content = json.loads(body)
@@ -138,13 +144,9 @@ class Receipt:
         return cls(etag, content if _is_ours(content) else {})
 
     @property
-    def parts(self) -> list[WrittenTable]:
+    def parts(self) -> list[Part]:
         """The parts of the table it records."""
-        return [WrittenTable(**part) for part in self.content.get("parts", [])]
-
-    def etag_of(self, key: str) -> str | None:
-        """Return the ETag of the part with a key, or None if it records no such part."""
-        return next((part.etag for part in self.parts if part.key == key), None)
+        return [Part(**part) for part in self.content.get("parts", [])]
 
     @property
     def has_result(self) -> bool:

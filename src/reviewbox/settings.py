@@ -74,7 +74,7 @@ class Settings:
     def _complaints(self) -> list[str]:
         checks = {
             "SOURCE_PREFIX must be empty or end with a slash": self.source_prefix[-1:] in ("", "/"),
-            "RESULTS_PREFIX must be empty or end with a slash": self.results_prefix[-1:] in ("", "/"),
+            "RESULTS_PREFIX must end with a slash": self.results_prefix.endswith("/"),
             f"SOURCE_PREFIX and {_VARIABLE_PREFIX}RESULTS_PREFIX must not contain each other, or results "
             "would be classified again": bool(self.results_bucket)
             or not (

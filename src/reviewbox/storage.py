@@ -1,13 +1,13 @@
 """Reading objects, and writing them on condition. The only module of the core that knows boto3."""
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Self
 
 import boto3
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
-from reviewbox.errors import ReviewboxError
+from reviewbox.errors import ConflictError, ReviewboxError
 from reviewbox.objects import ObjectRef, Revision, Source
 
 if TYPE_CHECKING:
@@ -18,10 +18,6 @@ _ABSENT = frozenset({"404", "NoSuchKey", "NotFound", "NoSuchVersion"})
 _CONFLICT = frozenset({"412", "PreconditionFailed", "409", "ConditionalRequestConflict"}) | _ABSENT
 
 
-class ConflictError(ReviewboxError):
-    """The object is no longer in the state that a conditional write expects."""
-
-
 @dataclass(frozen=True, slots=True)
 class Storage:
     """Objects in S3. botocore's errors pass through, but for those that mean "absent" or "changed"."""
@@ -29,7 +25,7 @@ class Storage:
     client: "S3Client"
 
     @classmethod
-    def connect(cls) -> "Storage":
+    def connect(cls) -> Self:
         """Connect as the environment says, with botocore's standard retries."""
         retries = Config(retries={"mode": "standard", "total_max_attempts": 5})
         return cls(boto3.client("s3", config=retries))
@@ -45,22 +41,19 @@ class Storage:
             if _code(error) in _ABSENT:
                 return None
             raise
-        version = response.get("VersionId", "null")
-        if version == "null":  # what every upload has while versioning is suspended
-            version = response["LastModified"].isoformat()
         with response["Body"] as body:
             return Source(
                 ref=ref,
-                revision=Revision(response["ETag"], version),
+                revision=_revision(response),
                 size=response["ContentLength"],
                 content_type=response.get("ContentType", ""),
                 body=body.read() if response["ContentLength"] <= max_bytes else None,
             )
 
-    def etag(self, ref: ObjectRef) -> str | None:
-        """Return an object's ETag, or None if there is no such object."""
+    def revision(self, ref: ObjectRef) -> Revision | None:
+        """Return an object's present state, or None if there is no such object."""
         try:
-            return self.client.head_object(Bucket=ref.bucket, Key=ref.key)["ETag"]
+            return _revision(self.client.head_object(Bucket=ref.bucket, Key=ref.key))
         except ClientError as error:
             if _code(error) in _ABSENT:
                 return None
@@ -85,9 +78,16 @@ class Storage:
                 )
         except ClientError as error:
             if _code(error) in _CONFLICT:
-                raise ConflictError(f"{ref} was changed by someone else meanwhile") from None
+                raise ConflictError(ref) from None
             raise
         return response["ETag"]
+
+
+def _revision(response: Any) -> Revision:
+    version = response.get("VersionId", "null")
+    if version == "null":  # what every upload has while versioning is suspended
+        version = response["LastModified"].isoformat()
+    return Revision(response["ETag"], version)
 
 
 def describe(error: Exception) -> str:

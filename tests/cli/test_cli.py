@@ -174,6 +174,28 @@ def test_files_below_a_folder_are_sorted_and_visible(tmp_path: Path) -> None:
     assert names == ["a.txt", "b/1.txt", "b/2.txt"]
 
 
+def test_a_quote_that_cannot_be_printed_is_mended() -> None:
+    evidence = [{"start": 0, "end": 6, "contribution": 2.0}]
+    fields = {"sentiment": "positive", "score": 0.9, "needs_review": False, "evidence": evidence}
+
+    cells = outcome_cells(fields, "good \ud83d")
+
+    assert cells[2].plain == "good ?"
+
+
+@pytest.mark.usefixtures("_cold_start")
+def test_a_function_that_cannot_start_is_told_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "a.txt").write_text("great film", encoding="utf-8")
+    monkeypatch.setenv("REVIEWBOX_MODEL_DIR", str(tmp_path))
+
+    result = CliRunner().invoke(app, ["demo", str(tmp_path)])
+
+    assert result.exit_code == 2
+    assert "model.onnx is missing" in result.stderr
+
+
 def test_a_verdict_is_shown_with_the_sentence_that_speaks_for_it() -> None:
     evidence = [{"start": 0, "end": 4, "contribution": -3.0}, {"start": 5, "end": 10, "contribution": 2.0}]
     fields = {"sentiment": "positive", "score": 0.7, "needs_review": True, "evidence": evidence}

@@ -68,7 +68,7 @@ def test_each_line_is_a_row() -> None:
     assert problems(document) == []
     assert table(document).fields == {"id", "text"}
     assert table(document).extension == "jsonl"
-    assert document.notes == {"text_field": "text", "encoding": "utf-8", "lines_in_fallback_encoding": 0}
+    assert document.notes == {"text_field": "text", "encoding": "utf-8"}
 
 
 @pytest.mark.parametrize(
@@ -151,7 +151,7 @@ def test_a_bad_row_has_its_line_and_code_and_the_others_go_on(line: bytes, code:
 
     assert texts(document) == ["good", "", "bad"]
     assert problems(document) == [(3, code)]
-    problem = document.rows[1].problem
+    problem = list(document.rows)[1].problem
     assert problem is not None
     assert problem.message.startswith("line 3: ")
 
@@ -363,6 +363,28 @@ def test_a_byte_order_mark_within_a_file_does_not_hide_a_row() -> None:
     document = read(data, ReadOptions(fallback_encoding="windows-1252"))
 
     assert [row.line for row in document.rows] == [1, 2, 3]
+
+
+def test_only_a_field_that_holds_text_is_taken_for_the_review() -> None:
+    document = read(b'{"review": 5, "text": "good"}\n{"review": {"id": 1}, "text": "bad"}\n', OPTIONS)
+
+    assert texts(document) == ["good", "bad"]
+
+
+def test_a_broken_character_in_utf_16_costs_its_row_alone() -> None:
+    data = '{"text": "good"}\n{"text": "X"}\n{"text": "bad"}\n'.encode("utf-16-le").replace(b"X\0", b"\0\xd8")
+
+    document = read(codecs.BOM_UTF16_LE + data, OPTIONS)
+
+    assert texts(document) == ["good", "", "bad"]
+    assert problems(document) == [(2, ErrorCode.NOT_TEXT)]
+
+
+def test_long_names_are_cut_short_in_messages() -> None:
+    problem = refusal(b'{"' + b"x" * 100_000 + b'": "good"}\n')
+
+    assert problem.code is ErrorCode.NO_TEXT_FIELD
+    assert len(problem.message) < 1000
 
 
 def test_joined_files_may_each_have_their_mark() -> None:

@@ -9,7 +9,7 @@ from mypy_boto3_s3 import S3Client
 from tests.conftest import BUCKET
 
 from handlers import on_upload
-from reviewbox.errors import EventError, SettingsError
+from reviewbox.errors import SettingsError
 
 SECRET = "zanzibar"  # a word that only reviews hold
 
@@ -136,9 +136,26 @@ def test_the_last_permitted_receive_leaves_an_error_receipt(s3: S3Client) -> Non
     assert "tried 5 times" in error["message"]
 
 
-def test_an_unknown_direct_event_is_an_error_that_says_what_was_seen() -> None:
-    with pytest.raises(EventError, match="body, headers"):
+def test_an_unknown_direct_event_is_an_error_that_says_what_was_seen(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    with pytest.raises(on_upload.UploadError, match="body, headers"):
         on_upload.handler({"headers": {}, "body": ""}, Context())
+
+    assert [record.getMessage() for record in caplog.records] == ["message.unknown"]
+
+
+def test_a_record_of_an_unknown_kind_does_not_stop_its_neighbours(s3: S3Client) -> None:
+    s3.put_object(Bucket=BUCKET, Key="incoming/a.txt", Body=b"great film")
+    s3.put_object(Bucket=BUCKET, Key="incoming/c.txt", Body=b"awful film")
+    event = notification("incoming/a.txt", "incoming/b.txt", "incoming/c.txt")
+    event["Records"][1]["eventVersion"] = "3.0"
+
+    response = on_upload.handler(sqs(event), Context())
+
+    assert response == failures(1)
+    assert receipt(s3, "incoming/a.txt")["sentiment"] == "positive"
+    assert receipt(s3, "incoming/c.txt")["sentiment"] == "negative"
 
 
 def test_bad_settings_end_the_invocation_before_it_starts(monkeypatch: pytest.MonkeyPatch) -> None:

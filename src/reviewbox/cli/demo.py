@@ -13,14 +13,13 @@ from reviewbox.cli.classify import files_below
 from reviewbox.cli.tables import console, outcome_cells, outcome_table
 from reviewbox.documents import ReadOptions, read_document
 from reviewbox.errors import ReviewboxError
-from reviewbox.local.cloud import BUCKET, start_cloud
+from reviewbox.local.cloud import BUCKET, Cloud, start_cloud
 from reviewbox.local.function import deliveries, load_handler
 from reviewbox.objects import ObjectRef
-from reviewbox.results import receipt_key
+from reviewbox.results import LARGEST_RECEIPT, receipt_key
 from reviewbox.settings import Settings
 from reviewbox.storage import Storage
 
-_LARGEST_RECEIPT = 1024 * 1024
 _SECONDS_BETWEEN_LOOKS = 0.1
 
 
@@ -46,7 +45,7 @@ def run_demo(reviews: Path, port: int, template: Path) -> None:
         waiting = track(keys.items(), "Waiting for results", console=terminal, transient=True)
         for file, key in waiting:
             result = receipt_key(settings.results_prefix, key)
-            receipt = _wait_for(ObjectRef(BUCKET, result), storage)
+            receipt = _wait_for(ObjectRef(BUCKET, result), storage, cloud)
             if "counts" in receipt:
                 result = receipt["parts"][0]["key"]
             table.add_row(
@@ -56,12 +55,17 @@ def run_demo(reviews: Path, port: int, template: Path) -> None:
     terminal.print("?: needs review. This cloud is gone; `make local` keeps one running.", highlight=False)
 
 
-def _wait_for(ref: ObjectRef, storage: Storage) -> Mapping[str, Any]:
-    # Every object ends in a receipt, be it an error's.
-    while (receipt := storage.read(ref, _LARGEST_RECEIPT)) is None:
+def _wait_for(ref: ObjectRef, storage: Storage, cloud: Cloud) -> Mapping[str, Any]:
+    while True:
+        # In this order: what is idle now has written all it will.
+        idle = cloud.is_idle()
+        receipt = storage.read(ref, LARGEST_RECEIPT)
+        if receipt is not None:
+            content: Mapping[str, Any] = json.loads(receipt.body or b"{}")
+            return content
+        if idle:
+            return {"error": {"code": "no_result", "message": "the function failed; what it logged is above"}}
         time.sleep(_SECONDS_BETWEEN_LOOKS)
-    content: Mapping[str, Any] = json.loads(receipt.body or b"{}")
-    return content
 
 
 def _cells(receipt: Mapping[str, Any], file: Path, settings: Settings) -> tuple[Text, Text, Text]:

@@ -130,8 +130,12 @@ def read_labelled(path: Path) -> Iterator[Labelled]:
     reader = readers.get(path.suffix.lower())
     if reader is None:
         raise ReviewboxError(f"{path}: expected one of {', '.join(readers)} or an aclImdb folder")
-    for number, row in enumerate(reader(path), 1):
-        yield _labelled(row, f"{path}, row {number}")
+    number = 0
+    try:
+        for number, row in enumerate(reader(path), 1):
+            yield _labelled(row, f"{path}, row {number}")
+    except (ValueError, LookupError, OSError, csv.Error) as error:  # pyarrow's errors are among them
+        raise ReviewboxError(f"{path}, after row {number}: {error}") from None
 
 
 def _labelled(row: Mapping[str, Any], where: str) -> Labelled:

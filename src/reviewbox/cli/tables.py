@@ -51,6 +51,7 @@ def outcome_cells(fields: Mapping[str, Any], text: str) -> tuple[Text, Text, Tex
     if fields["evidence"]:
         strongest = max(fields["evidence"], key=lambda sentence: sentence["contribution"])
         quote = " ".join(text[strongest["start"] : strongest["end"]].split())
+        quote = quote.encode("utf-8", "replace").decode()  # a lone surrogate cannot be printed
     return Text(fields["sentiment"], style), score, Text(_shortened(quote))
 
 

@@ -1,11 +1,11 @@
 """What every format gives: rows to classify, and for a table a way to write them back."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from reviewbox.errors import Problem
 
-# What is added to a row of a table.
+# What is added to a row of a table, or noted of a document.
 Value = str | float | bool | None
 
 
@@ -61,11 +61,12 @@ class Document:
     """A source, understood.
 
     Attributes:
-        rows: in the source's order; exactly one if it is a single review.
+        rows: in the source's order, each time they are iterated over; exactly one if it is a
+            single review.
         notes: what was found out while reading, for the receipt.
         table: how rows go back; None if the source is a single review.
     """
 
-    rows: Sequence[Row]
+    rows: Iterable[Row]
     notes: Mapping[str, Value] = field(default_factory=dict)
     table: Table | None = None

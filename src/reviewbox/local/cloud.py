@@ -57,6 +57,14 @@ class Cloud:
         """Return a client of the cloud's SQS."""
         return boto3.client("sqs", **_account(self.endpoint))
 
+    def is_idle(self) -> bool:
+        """Return whether no upload waits or is being worked on."""
+        attributes = self.sqs().get_queue_attributes(
+            QueueUrl=self.queue_url,
+            AttributeNames=["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"],
+        )["Attributes"]
+        return not any(int(count) for count in attributes.values())
+
 
 @contextmanager
 def start_cloud(template: Path, port: int) -> Iterator[Cloud]:

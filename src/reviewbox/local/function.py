@@ -36,14 +36,18 @@ class Context:
 
 
 def load_handler(cloud: Cloud, code: Path) -> Handler:
-    """Import the function's handler from the folder `code`, as the runtime does at a cold start.
+    """Import the function's handler from the folder `code` and invoke it with nothing: a cold start.
 
-    The function's variables become this process's.
+    The function's variables become this process's. What is wrong with them, or with the model, is
+    raised here.
     """
+    for name in [name for name in os.environ if name.startswith("AWS_")]:
+        del os.environ[name]  # as in Lambda, which knows nothing of this shell
     os.environ.update(cloud.environment)
     sys.path.insert(0, str(code))
     module, _, name = cloud.handler.rpartition(".")
     handler: Handler = getattr(importlib.import_module(module), name)
+    handler({"Records": []}, Context(cloud.timeout_seconds))
     return handler
 
 
@@ -62,7 +66,12 @@ def deliveries(cloud: Cloud, handler: Handler) -> Iterator[None]:
 
 def _deliver_until(stopping: threading.Event, cloud: Cloud, handler: Handler) -> None:
     while not stopping.is_set():
-        if not deliver(cloud, handler):
+        try:
+            delivered = deliver(cloud, handler)
+        except Exception:
+            logger.exception("delivery.failed")
+            delivered = 0
+        if not delivered:
             stopping.wait(0.2)
 
 

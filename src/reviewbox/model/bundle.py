@@ -32,8 +32,8 @@ class Bundle:
         pad_token_id: what fills a short row of a batch.
         temperature: what logits are divided by before the softmax (Guo et al. 2017).
         calibrated: whether that temperature was fitted; else it is 1.
-        digest: SHA-256 over the files' digests and the two numbers above: two folders that
-            give a text the same verdict have the same digest.
+        digest: SHA-256 over the files' digests and the two numbers above: two folders with the
+            same digest give a text the same verdict.
     """
 
     folder: Path
@@ -64,11 +64,12 @@ class Bundle:
         digests = {name: _sha256(folder / name) for name in (MODEL, TOKENIZER, CONFIG)}
         config = _read_json(folder / CONFIG)
         bundle = _read_bundle(folder / BUNDLE)
-        for name, expected in bundle.get("sha256", {}).items():
-            if digests.get(name) != expected:
+        expected = bundle.get("sha256", digests)
+        for name, digest in digests.items():
+            if digest != expected.get(name):
                 raise ModelError(
-                    f"{folder / name} is not the file that {BUNDLE} describes: its SHA-256 is "
-                    f"{digests.get(name)}, expected {expected}. Restore it or export the model again."
+                    f"{folder / name} is not the file that {BUNDLE} describes: its SHA-256 is {digest}, "
+                    f"expected {expected.get(name)}. Restore it or export the model again."
                 )
         window_tokens = bundle.get("window_tokens") or _longest_input(config)
         temperature = bundle.get("temperature")

@@ -17,7 +17,14 @@ from reviewbox.model.windows import Windows
 # the caller look at the clock every few seconds.
 _CHARACTERS_PER_POOL = 50_000
 
+# Minutes of one processor. What is longer is no review, but many in one.
+_LONGEST_TEXT = 1_000_000
+
 NO_TOKENS = Problem(ErrorCode.EMPTY_REVIEW, "the review has no words: nothing is left to classify")
+TOO_LONG = Problem(
+    ErrorCode.TOO_LARGE,
+    f"the review has more than {_LONGEST_TEXT:,} characters: split it, or drop it as a table",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,9 +48,9 @@ class Classifier:
         bundle = Bundle.read(Path(model_dir))
         windows = Windows.load(bundle.tokenizer, bundle.window_tokens)
         inference = Inference.load(bundle.model, pad_token_id=bundle.pad_token_id, threads=threads)
-        if inference.labels not in (None, len(bundle.labels)):
+        if inference.label_count not in (None, len(bundle.labels)):
             raise ModelError(
-                f"{bundle.model} gives {inference.labels} logits, but `id2label` beside it names "
+                f"{bundle.model} gives {inference.label_count} logits, but `id2label` beside it names "
                 f"{len(bundle.labels)} labels"
             )
         return cls(bundle, windows, inference)
@@ -52,7 +59,8 @@ class Classifier:
         """Return the verdict on each text.
 
         Raises:
-            ReviewboxError: a text has no words at all; `classify_each` lets the others go on.
+            ReviewboxError: a text has no words, or over a million characters; `classify_each` lets
+                the others go on.
         """
         verdicts = []
         for number, outcome in enumerate(self.classify_each(texts)):
@@ -76,11 +84,16 @@ class Classifier:
 
     def _classify_pool(self, originals: Sequence[str]) -> Iterator[Verdict | Problem]:
         texts = [plain_text(original) for original in originals]
-        windows = self.windows.cut([text.text.strip() and text.text for text in texts])
+        windows = self.windows.cut([text.text if _is_review(text.text) else "" for text in texts])
         outputs = iter(self.inference.run([window for group in windows for window in group]))
         for text, group in zip(texts, windows, strict=True):
             if group:
                 of_text = list(islice(outputs, len(group)))
                 yield judge(text, group, of_text, self.bundle.labels, self.bundle.temperature)
             else:
-                yield NO_TOKENS
+                yield TOO_LONG if len(text.text) > _LONGEST_TEXT else NO_TOKENS
+
+
+def _is_review(text: str) -> bool:
+    # Some tokenizers make tokens of mere space.
+    return bool(text.strip()) and len(text) <= _LONGEST_TEXT

@@ -51,7 +51,7 @@ class Inference:
             raise ModelError(f"the model has no output {_LOGITS!r}, but {', '.join(available)}")
 
     @property
-    def labels(self) -> int | None:
+    def label_count(self) -> int | None:
         """How many labels the graph gives a logit to, if its shape says so."""
         (shape,) = (output.shape for output in self._session.get_outputs() if output.name == _LOGITS)
         # A dimension that is not fixed has a name, or none.

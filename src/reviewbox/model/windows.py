@@ -1,6 +1,6 @@
 """Texts -> windows of tokens that a model can take. The only module that knows `tokenizers`."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
@@ -11,6 +11,8 @@ from tokenizers import Encoding, Tokenizer
 
 from reviewbox.errors import ModelError
 
+_SEGMENT_CHARACTERS = 50_000
+
 
 @dataclass(frozen=True, slots=True)
 class Window:
@@ -20,7 +22,7 @@ class Window:
         input_ids: shape (T,), int64.
         token_type_ids: shape (T,), int64.
         content: which positions are tokens of the text and not special, shape (T,), bool.
-        starts: each token's first character in the text, shape (T,), int64; 0 where special.
+        starts: each token's first character in the text, shape (T,), int64; of no meaning where special.
     """
 
     input_ids: npt.NDArray[np.int64]
@@ -35,7 +37,10 @@ class Window:
 
 
 class Windows:
-    """Cuts texts into windows: whole, in order, without overlap."""
+    """Cuts texts into windows: whole, in order, without overlap.
+
+    Only the last window of a text is shorter than the others, or of each 50,000 characters.
+    """
 
     def __init__(self, tokenizer: Tokenizer, window_tokens: int) -> None:
         tokenizer.no_padding()
@@ -61,16 +66,38 @@ class Windows:
     def cut(self, texts: Sequence[str]) -> list[list[Window]]:
         """Return the windows of each text; none for a text without a single token."""
         return [
-            [window for part in (first, *first.overflowing) if (window := _window(part)).tokens]
-            for first in self._tokenizer.encode_batch(list(texts))
+            [window for start, segment in _segments(text) for window in self._windows(segment, start)]
+            for text in texts
         ]
 
+    def _windows(self, segment: str, start: int) -> Iterator[Window]:
+        # One text at a time: `encode_batch` would start threads of its own.
+        first = self._tokenizer.encode(segment)
+        for encoding in (first, *first.overflowing):
+            window = _window(encoding, start)
+            if window.tokens:
+                yield window
 
-def _window(encoding: Encoding) -> Window:
+
+def _segments(text: str) -> Iterator[tuple[int, str]]:
+    """Yield a text's segments with their offsets, cut at space if there is any.
+
+    `tokenizers` takes about 200 bytes for each character it works on.
+    """
+    start = 0
+    while start < len(text):
+        end = start + _SEGMENT_CHARACTERS
+        if end < len(text):
+            end = max(text.rfind(space, start, end) for space in " \n") + 1 or end
+        yield start, text[start:end]
+        start = end
+
+
+def _window(encoding: Encoding, offset: int) -> Window:
     content = np.array(encoding.special_tokens_mask, dtype=np.int64) == 0
     return Window(
         input_ids=np.array(encoding.ids, dtype=np.int64),
         token_type_ids=np.array(encoding.type_ids, dtype=np.int64),
         content=content,
-        starts=np.array([start for start, _ in encoding.offsets], dtype=np.int64),
+        starts=np.array([start + offset for start, _ in encoding.offsets], dtype=np.int64),
     )
