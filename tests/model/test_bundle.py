@@ -94,10 +94,15 @@ def test_an_altered_file_is_named_with_both_digests(name: str, folder: Path) -> 
     assert sha256(folder / name) in message
 
 
+def test_labels_left_out_are_hugging_face_s_default(folder: Path) -> None:
+    configure(folder, id2label=None)
+
+    assert Bundle.read(folder).labels == ("LABEL_0", "LABEL_1")
+
+
 @pytest.mark.parametrize(
     ("id2label", "complaint"),
     [
-        (None, "no `id2label`"),
         ({}, "no `id2label`"),
         ({"0": "score"}, "no `id2label`"),
         (["negative", "positive"], "no `id2label`"),

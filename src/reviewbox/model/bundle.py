@@ -121,7 +121,8 @@ def _read_bundle(path: Path) -> dict[str, Any]:
 
 
 def _labels(config: Mapping[str, Any], folder: Path) -> tuple[str, ...]:
-    id2label = config.get("id2label")
+    # Hugging Face leaves out of `config.json` what its default is: LABEL_0 and LABEL_1.
+    id2label = config.get("id2label", {"0": "LABEL_0", "1": "LABEL_1"})
     if not isinstance(id2label, dict) or len(id2label) < 2:  # noqa: PLR2004 - one label is a regression
         raise ModelError(f"{folder / CONFIG} has no `id2label` with two labels or more")
     try:
