@@ -129,8 +129,8 @@ def test_a_verdict_is_a_receipt() -> None:
         "tokens": 200,
         "windows": 2,
         "evidence": [
-            {"start": 3, "end": 17, "contribution": 1.2346},
-            {"start": 20, "end": 31, "contribution": -0.5},
+            {"start": 3, "end": 17, "support": 1.2346},
+            {"start": 20, "end": 31, "support": -0.5},
         ],
         "notes": {"encoding": "utf-8"},
         "source": {

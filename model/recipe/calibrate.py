@@ -39,7 +39,7 @@ def score(work: Path, output: Path, limit: int) -> pd.DataFrame:
     """Return up to `limit` reviews of each domain with their `margin`: the logit of "positive"."""
     frames = [pd.read_parquet(work / f"{split}.parquet").assign(split=split) for split in SPLITS]
     reviews = pd.concat(frames).groupby(["split", "domain"]).head(limit).reset_index(drop=True)
-    verdicts = list(Classifier.load(output, threads=2).classify_each(reviews.text))
+    verdicts = list(Classifier.load(output, threads=2).classify_each(reviews.text, explain=False))
     judged = np.array([isinstance(verdict, Verdict) for verdict in verdicts])
     positive = np.array([v.scores["positive"] for v in verdicts if isinstance(v, Verdict)])
     return reviews[judged].assign(margin=np.log(positive) - np.log1p(-positive))

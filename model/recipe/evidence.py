@@ -1,7 +1,7 @@
 """Stage 5, evidence: does the sentence that a verdict names really carry it?
 
 Each sentence of a review is left out in turn, and the verdict's margin compared. That is what a
-reader would call its weight; the evidence is the model's own account, for free.
+reader would call its weight; the evidence names the sentence that says most by itself.
 """
 
 from pathlib import Path
@@ -13,7 +13,7 @@ import pandas as pd
 from recipe.reviews import IMDB
 from reviewbox.model.classifier import Classifier
 from reviewbox.model.plain_text import plain_text
-from reviewbox.model.verdicts import contributions, sentences
+from reviewbox.model.verdicts import Verdict, sentences
 
 _FEWEST_SENTENCES, _MOST_SENTENCES = 4, 30
 
@@ -43,16 +43,16 @@ def evidence(work: Path, output: Path, config: dict[str, Any]) -> None:
 
 
 def _drops(text: str, classifier: Classifier, rng: np.random.Generator) -> tuple[float, float, float, bool]:
-    plain = plain_text(text)
-    (windows,) = classifier.windows.cut([plain.text])
     (verdict,) = classifier.classify([text])
-    label = classifier.bundle.labels.index(verdict.label)
-    outputs = classifier.inference.run(windows)
-    spans = contributions(plain, windows, outputs, label, classifier.bundle.temperature)
-    named = int(np.argmax([sentence.contribution for sentence in spans]))
-    without = [text[: s.start] + " " + text[s.end :] for s in spans]
-    margins = np.array([_margin(v.scores[verdict.label]) for v in classifier.classify(without)])
-    drops = _margin(verdict.score) - margins
+    strongest = verdict.evidence[0]
+    plain = plain_text(text)
+    spans = [plain.original_span(start, end) for start, end in sentences(plain.text)]
+    named = spans.index((strongest.start, strongest.end))
+    without = classifier.classify_each(
+        (f"{text[:start]} {text[end:]}" for start, end in spans), explain=False
+    )
+    margins = [_margin(v.scores[verdict.label]) for v in without if isinstance(v, Verdict)]
+    drops = _margin(verdict.score) - np.array(margins)
     other = rng.choice([index for index in range(len(spans)) if index != named])
     return drops[named], drops[other], drops.max(), int(drops.argmax()) == named
 

@@ -203,8 +203,12 @@ class Pipeline:
 
 
 def classify_rows(document: Document, classifier: Classifier) -> Iterator[tuple[Row, Verdict | Problem]]:
-    """Yield each row of a document with its verdict, or why it has none."""
-    outcomes = classifier.classify_each(row.text for row in document.rows if row.problem is None)
+    """Yield each row of a document with its verdict, or why it has none.
+
+    A table has no place for evidence, so none is looked for.
+    """
+    texts = (row.text for row in document.rows if row.problem is None)
+    outcomes = classifier.classify_each(texts, explain=document.table is None)
     for row in document.rows:
         outcome = row.problem or next(outcomes)
         if isinstance(outcome, Problem) and document.table and row.problem is None:

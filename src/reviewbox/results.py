@@ -217,7 +217,7 @@ def verdict_fields(verdict: Verdict, needs_review_below: float) -> dict[str, Any
         "tokens": verdict.tokens,
         "windows": verdict.windows,
         "evidence": [
-            {"start": sentence.start, "end": sentence.end, "contribution": _rounded(sentence.contribution)}
+            {"start": sentence.start, "end": sentence.end, "support": _rounded(sentence.support)}
             for sentence in verdict.evidence
         ],
     }

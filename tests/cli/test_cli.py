@@ -175,7 +175,7 @@ def test_files_below_a_folder_are_sorted_and_visible(tmp_path: Path) -> None:
 
 
 def test_a_quote_that_cannot_be_printed_is_mended() -> None:
-    evidence = [{"start": 0, "end": 6, "contribution": 2.0}]
+    evidence = [{"start": 0, "end": 6, "support": 2.0}]
     fields = {"sentiment": "positive", "score": 0.9, "needs_review": False, "evidence": evidence}
 
     cells = outcome_cells(fields, "good \ud83d")
@@ -197,7 +197,7 @@ def test_a_function_that_cannot_start_is_told_at_once(
 
 
 def test_a_verdict_is_shown_with_the_sentence_that_speaks_for_it() -> None:
-    evidence = [{"start": 0, "end": 4, "contribution": -3.0}, {"start": 5, "end": 10, "contribution": 2.0}]
+    evidence = [{"start": 5, "end": 10, "support": 2.0}, {"start": 0, "end": 4, "support": -3.0}]
     fields = {"sentiment": "positive", "score": 0.7, "needs_review": True, "evidence": evidence}
 
     cells = outcome_cells(fields, "Bad. Good.")

@@ -1,6 +1,7 @@
 import json
 import shutil
 from collections.abc import Iterator
+from dataclasses import replace
 from itertools import islice, repeat
 from pathlib import Path
 
@@ -186,14 +187,14 @@ def test_all_of_more_texts_than_one_pool_are_answered_in_order(classifier: Class
     assert [verdict.tokens for verdict in verdicts] == lengths
 
 
-def test_a_plain_export_has_no_evidence_and_is_not_calibrated(tmp_path: Path, classifier: Classifier) -> None:
+def test_a_plain_export_is_not_calibrated(tmp_path: Path, classifier: Classifier) -> None:
     """As Hugging Face Optimum writes them: no bundle.json, no token_logits."""
     plain = Classifier.load(write_model(tmp_path, token_logits=False))
 
     verdict = classify(plain, "A good film. " * 10)
 
     assert not plain.bundle.calibrated
-    assert verdict.evidence == ()
+    assert verdict.evidence
     assert verdict.scores == pytest.approx(classify(classifier, "A good film. " * 10).scores)
     assert (verdict.tokens, verdict.windows) == (40, 3)
 
@@ -207,7 +208,31 @@ def test_a_model_may_have_three_labels(tmp_path: Path) -> None:
     assert (verdicts[0].label, verdicts[2].label) == ("bad", "good")
     assert verdicts[1].scores == pytest.approx(dict.fromkeys(["bad", "so-so", "good"], 1 / 3))
     assert verdicts[2].scores["good"] > verdicts[2].scores["so-so"] > verdicts[2].scores["bad"]
-    assert verdicts[2].evidence[0].contribution == pytest.approx(1.5 - (-1.5 + 0) / 2)
+    assert verdicts[2].evidence[0].support == pytest.approx(1.5 - (-1.5 + 0) / 2)
+
+
+def test_evidence_is_where_the_original_has_it_and_what_each_sentence_says_alone(
+    classifier: Classifier,
+) -> None:
+    original = "<p>The film is <b>good</b>.</p>Bad &amp; awful!<br />\u200b<br />  The\u00a0film"
+
+    verdict = classify(classifier, original)
+
+    shown = {original[s.start : s.end]: s.support for s in verdict.evidence}
+    assert verdict.label == "negative"
+    assert shown == pytest.approx(
+        {"The film is <b>good</b>.": -2 * 2 / 5, "Bad &amp; awful!": 2 * 5 / 4, "The\u00a0film": 0}
+    )
+
+
+def test_no_evidence_is_looked_for_unless_asked(classifier: Classifier) -> None:
+    (explained,) = classifier.classify_each(["Good film. Bad film. Good."])
+    (bare,) = classifier.classify_each(["Good film. Bad film. Good."], explain=False)
+
+    assert isinstance(explained, Verdict)
+    assert isinstance(bare, Verdict)
+    assert len(explained.evidence) == 3
+    assert bare == replace(explained, evidence=())
 
 
 def test_temperature_and_window_come_from_bundle_json(

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import onnx
 import pytest
 from hypothesis import given, settings
@@ -13,7 +14,7 @@ from onnx import TensorProto, helper, numpy_helper
 from tests.tiny import SPECIAL, WORDS
 
 from reviewbox.errors import ModelError
-from reviewbox.model.inference import Inference, WindowLogits
+from reviewbox.model.inference import Inference
 from reviewbox.model.windows import Window
 
 TOLERANCE = 1e-6
@@ -59,7 +60,7 @@ def window(*ids: int) -> Window:
     content = np.ones(len(input_ids), dtype=np.bool_)
     content[[0, -1]] = False
     zeros = np.zeros_like(input_ids)
-    return Window(input_ids, token_type_ids=zeros, content=content, starts=zeros)
+    return Window(input_ids, token_type_ids=zeros, content=content)
 
 
 def windows_of(lengths: Sequence[int]) -> list[Window]:
@@ -120,24 +121,21 @@ def write_measuring_graph(path: Path) -> None:
     onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=10), path)
 
 
-def assert_same(outputs: Sequence[WindowLogits], expected: Sequence[WindowLogits]) -> None:
+def assert_same(
+    outputs: Sequence[npt.NDArray[np.float32]], expected: Sequence[npt.NDArray[np.float32]]
+) -> None:
     assert len(outputs) == len(expected)
     for output, other in zip(outputs, expected, strict=True):
-        assert output.token_logits is not None
-        assert other.token_logits is not None
-        np.testing.assert_allclose(output.logits, other.logits, rtol=0, atol=TOLERANCE)
-        np.testing.assert_allclose(output.token_logits, other.token_logits, rtol=0, atol=TOLERANCE)
+        np.testing.assert_allclose(output, other, rtol=0, atol=TOLERANCE)
 
 
-def test_each_token_and_each_window_has_its_logits(inference: Inference) -> None:
+def test_each_window_has_its_logits(inference: Inference) -> None:
     ids = [len(SPECIAL) + list(WORDS).index(word) for word in ("good", "film", "bad", "great")]
 
     (output,) = inference.run([window(*ids)])
 
-    assert output.logits == pytest.approx([-0.75, 0.75])
-    assert output.token_logits is not None
-    assert output.token_logits[:, 1] == pytest.approx([0, 2, 0, -2, 3, 0])
-    assert output.logits.dtype == output.token_logits.dtype == np.float32
+    assert output == pytest.approx([-0.75, 0.75])
+    assert output.dtype == np.float32
 
 
 def test_no_windows_have_no_logits(inference: Inference) -> None:
@@ -178,15 +176,14 @@ def test_a_run_is_bounded_however_many_windows_there_are(tmp_path: Path) -> None
 
     outputs = load(tmp_path / "model.onnx").run(windows_of([1 + index * 7 % 200 for index in range(300)]))
 
-    sizes = [output.logits[0] for output in outputs]
+    sizes = [output[0] for output in outputs]
     assert 256 < max(sizes) <= 512
 
 
 def test_a_window_longer_than_a_run_is_answered(attentive: Inference) -> None:
     (output,) = attentive.run(windows_of([5000]))
 
-    assert output.token_logits is not None
-    assert output.token_logits.shape == (5002, 2)
+    assert output.shape == (2,)
 
 
 def test_padding_is_not_attended_to(attentive: Inference) -> None:
@@ -194,7 +191,7 @@ def test_padding_is_not_attended_to(attentive: Inference) -> None:
 
     outputs = attentive.run([short, long])
 
-    assert abs(outputs[0].logits).max() < 10
+    assert abs(outputs[0]).max() < 10
     assert_same(outputs, [*attentive.run([short]), *attentive.run([long])])
 
 
@@ -205,7 +202,7 @@ def test_padding_is_what_the_model_calls_padding(tiny_model: Path) -> None:
 
     (padded, _) = wrong.run([window(good), window(good, good)])
 
-    assert padded.logits[1] == pytest.approx(2.5)
+    assert padded[1] == pytest.approx(2.5)
 
 
 def test_the_number_of_threads_does_not_matter(attentive: Inference, tmp_path: Path) -> None:
@@ -217,15 +214,14 @@ def test_the_number_of_threads_does_not_matter(attentive: Inference, tmp_path: P
     assert_same(outputs, attentive.run(windows))
 
 
-def test_a_model_without_token_logits_gives_none(tiny_model: Path, tmp_path: Path) -> None:
+def test_token_logits_are_not_needed(tiny_model: Path, tmp_path: Path) -> None:
     graph = onnx.load(tiny_model / "model.onnx")
     del graph.graph.output[1]
     onnx.save(graph, tmp_path / "model.onnx")
 
     (output,) = load(tmp_path / "model.onnx").run([window(4, 5)])
 
-    assert output.logits == pytest.approx([-2.5, 2.5])
-    assert output.token_logits is None
+    assert output == pytest.approx([-2.5, 2.5])
 
 
 def test_a_model_is_fed_only_what_it_asks_for(tiny_model: Path, tmp_path: Path) -> None:
@@ -235,7 +231,7 @@ def test_a_model_is_fed_only_what_it_asks_for(tiny_model: Path, tmp_path: Path) 
 
     (output,) = load(tmp_path / "model.onnx").run([window(4, 5)])
 
-    assert output.logits == pytest.approx([-2.5, 2.5])
+    assert output == pytest.approx([-2.5, 2.5])
 
 
 def test_a_model_that_asks_for_token_types_is_fed_them(tiny_model: Path, tmp_path: Path) -> None:
@@ -245,7 +241,7 @@ def test_a_model_that_asks_for_token_types_is_fed_them(tiny_model: Path, tmp_pat
 
     (output,) = load(tmp_path / "model.onnx").run([window(4, 5)])
 
-    assert output.logits == pytest.approx([-2.5, 2.5])
+    assert output == pytest.approx([-2.5, 2.5])
 
 
 def test_a_model_that_asks_for_what_no_text_has_is_refused(tiny_model: Path, tmp_path: Path) -> None:

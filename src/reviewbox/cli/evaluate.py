@@ -72,7 +72,7 @@ def evaluate_files(files: Sequence[Path], model: Path, threads: int, *, as_json:
     started = time.process_time()
     outcomes = list(
         track(
-            classifier.classify_each(review.text for review in reviews),
+            classifier.classify_each((review.text for review in reviews), explain=False),
             description="evaluating",
             total=len(reviews),
             console=Console(stderr=True),

@@ -49,7 +49,7 @@ def outcome_cells(fields: Mapping[str, Any], text: str) -> tuple[Text, Text, Tex
         score.append(" ?", "yellow")
     quote = ""
     if fields["evidence"]:
-        strongest = max(fields["evidence"], key=lambda sentence: sentence["contribution"])
+        strongest = fields["evidence"][0]
         quote = " ".join(text[strongest["start"] : strongest["end"]].split())
         quote = quote.encode("utf-8", "replace").decode()  # a lone surrogate cannot be printed
     return Text(fields["sentiment"], style), score, Text(_shortened(quote))

@@ -2,15 +2,15 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import islice
+from itertools import islice, repeat
 from pathlib import Path
 from typing import Self
 
 from reviewbox.errors import ErrorCode, ModelError, Problem, ReviewboxError
 from reviewbox.model.bundle import Bundle
 from reviewbox.model.inference import Inference
-from reviewbox.model.plain_text import plain_text
-from reviewbox.model.verdicts import Verdict, judge
+from reviewbox.model.plain_text import PlainText, plain_text
+from reviewbox.model.verdicts import Evidence, Pooled, Verdict, judge, pool, sentences
 from reviewbox.model.windows import Windows
 
 # Enough text for batches of windows of one length, and little enough to bound memory and to let
@@ -56,7 +56,7 @@ class Classifier:
         return cls(bundle, windows, inference)
 
     def classify(self, texts: Sequence[str]) -> list[Verdict]:
-        """Return the verdict on each text.
+        """Return the verdict on each text, with its evidence.
 
         Raises:
             ReviewboxError: a text has no words, or over a million characters; `classify_each` lets
@@ -69,8 +69,14 @@ class Classifier:
             verdicts.append(outcome)
         return verdicts
 
-    def classify_each(self, texts: Iterable[str]) -> Iterator[Verdict | Problem]:
-        """Yield the verdict on each text, or why it has none, in order and in bounded memory."""
+    def classify_each(self, texts: Iterable[str], *, explain: bool = True) -> Iterator[Verdict | Problem]:
+        """Yield the verdict on each text, or why it has none, in order and in bounded memory.
+
+        Args:
+            texts: read as they are needed.
+            explain: whether to judge each sentence by itself, too, for the evidence. It takes about
+                as long again.
+        """
         pool: list[str] = []
         characters = 0
         for text in texts:
@@ -78,20 +84,42 @@ class Classifier:
             # An empty text takes room too, or a million of them would be one pool.
             characters += len(text) + 1
             if characters >= _CHARACTERS_PER_POOL:
-                yield from self._classify_pool(pool)
+                yield from self._classify_pool(pool, explain=explain)
                 pool, characters = [], 0
-        yield from self._classify_pool(pool)
+        yield from self._classify_pool(pool, explain=explain)
 
-    def _classify_pool(self, originals: Sequence[str]) -> Iterator[Verdict | Problem]:
+    def _classify_pool(self, originals: Sequence[str], *, explain: bool) -> Iterator[Verdict | Problem]:
         texts = [plain_text(original) for original in originals]
-        windows = self.windows.cut([text.text if _is_review(text.text) else "" for text in texts])
-        outputs = iter(self.inference.run([window for group in windows for window in group]))
-        for text, group in zip(texts, windows, strict=True):
-            if group:
-                of_text = list(islice(outputs, len(group)))
-                yield judge(text, group, of_text, self.bundle.labels, self.bundle.temperature)
-            else:
+        whole = self._pooled([text.text if _is_review(text.text) else "" for text in texts])
+        evidence = self._evidence(texts, whole) if explain else repeat([])
+        for text, pooled, found in zip(texts, whole, evidence, strict=False):
+            if pooled is None:
                 yield TOO_LONG if len(text.text) > _LONGEST_TEXT else NO_TOKENS
+            else:
+                yield judge(pooled, self.bundle.labels, found)
+
+    def _evidence(
+        self, texts: Sequence[PlainText], whole: Sequence[Pooled | None]
+    ) -> Iterator[list[Evidence]]:
+        """Yield for each text how its sentences read by themselves."""
+        spans = [list(sentences(t.text)) if pooled else [] for t, pooled in zip(texts, whole, strict=True)]
+        pairs = zip(texts, spans, strict=True)
+        alone = iter(self._pooled([text.text[start:end] for text, of in pairs for start, end in of]))
+        for text, pooled, of_text in zip(texts, whole, spans, strict=True):
+            yield [
+                Evidence(*text.original_span(start, end), sentence.margin(pooled.winner))
+                for (start, end), sentence in zip(of_text, islice(alone, len(of_text)), strict=True)
+                if pooled and sentence
+            ]
+
+    def _pooled(self, texts: Sequence[str]) -> list[Pooled | None]:
+        """Return the logits of each text, or None for one without tokens."""
+        windows = self.windows.cut(texts)
+        logits = iter(self.inference.run([window for group in windows for window in group]))
+        return [
+            pool(group, list(islice(logits, len(group))), self.bundle.temperature) if group else None
+            for group in windows
+        ]
 
 
 def _is_review(text: str) -> bool:

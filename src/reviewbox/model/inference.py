@@ -2,7 +2,6 @@
 
 import os
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -15,24 +14,11 @@ from reviewbox.model.windows import Window
 if TYPE_CHECKING:
     from onnxruntime import InferenceSession
 
-_LOGITS, _TOKEN_LOGITS = "logits", "token_logits"
+_LOGITS = "logits"
 
 # Large enough to keep the matrix products efficient, small enough for the processor's cache (make bench):
 # a run of four times as many takes longer for each token.
 _TOKENS_PER_RUN = 512
-
-
-@dataclass(frozen=True, slots=True)
-class WindowLogits:
-    """What the model says of one window.
-
-    Attributes:
-        logits: one per label, shape (L,), float32.
-        token_logits: one per token and label, shape (T, L), float32; None if the model has none.
-    """
-
-    logits: npt.NDArray[np.float32]
-    token_logits: npt.NDArray[np.float32] | None
 
 
 class Inference:
@@ -43,11 +29,10 @@ class Inference:
         self._pad_token_id = pad_token_id
         self._inputs = [graph_input.name for graph_input in session.get_inputs()]
         available = [output.name for output in session.get_outputs()]
-        self._outputs = [name for name in (_LOGITS, _TOKEN_LOGITS) if name in available]
         unknown = set(self._inputs) - {"input_ids", "attention_mask", "token_type_ids"}
         if unknown:
             raise ModelError(f"the model asks for inputs that no text has: {', '.join(sorted(unknown))}")
-        if _LOGITS not in self._outputs:
+        if _LOGITS not in available:
             raise ModelError(f"the model has no output {_LOGITS!r}, but {', '.join(available)}")
 
     @property
@@ -81,22 +66,16 @@ class Inference:
             raise ModelError(f"{path} cannot be loaded by onnxruntime: {error}") from None
         return cls(session, pad_token_id)
 
-    def run(self, windows: Sequence[Window]) -> list[WindowLogits]:
-        """Return the logits of each window, in the order given.
+    def run(self, windows: Sequence[Window]) -> list[npt.NDArray[np.float32]]:
+        """Return the logits of each window, shape (L,), in the order given.
 
         Windows of similar length share a run, so that little is spent on padding.
         """
-        results: list[WindowLogits | None] = [None] * len(windows)
+        results: dict[int, npt.NDArray[np.float32]] = {}
         for rows in _batches([len(window.input_ids) for window in windows]):
-            outputs = self._session.run(self._outputs, self._feeds([windows[row] for row in rows]))
-            token_logits = outputs[1] if len(outputs) > 1 else None
-            for position, row in enumerate(rows):
-                length = len(windows[row].input_ids)
-                results[row] = WindowLogits(
-                    outputs[0][position],
-                    None if token_logits is None else token_logits[position, :length],
-                )
-        return [result for result in results if result is not None]
+            (logits,) = self._session.run([_LOGITS], self._feeds([windows[row] for row in rows]))
+            results |= zip(rows, logits, strict=True)
+        return [results[row] for row in range(len(windows))]
 
     def _feeds(self, windows: Sequence[Window]) -> dict[str, npt.NDArray[Any]]:
         shape = (len(windows), max(len(window.input_ids) for window in windows))

@@ -1,17 +1,13 @@
 """Logits -> label, calibrated score, evidence. Pure."""
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
-from reviewbox.model.inference import WindowLogits
-from reviewbox.model.plain_text import PlainText
 from reviewbox.model.windows import Window
-
-_EVIDENCE_SENTENCES = 3
 
 # A sentence ends with its punctuation, closing quotes and the space behind them, or with its line.
 _SENTENCE_END = re.compile(r"[.!?][\"'”’)\]]{0,3}\s+|\n")
@@ -19,19 +15,19 @@ _SENTENCE_END = re.compile(r"[.!?][\"'”’)\]]{0,3}\s+|\n")
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """A sentence and what it adds to the verdict.
+    """A sentence and how it reads by itself.
 
     Attributes:
         start: its first character in the original text.
         end: the character after its last.
-        contribution: its share of the margin, in the units of a calibrated logit. Positive
-            speaks for the verdict's label, negative against. Those of all sentences add up to
-            the margin: the label's logit minus the mean of the others'.
+        support: the calibrated margin that it gives the verdict's label when it is all there is:
+            the label's logit minus the mean of the others'. Positive speaks for the label,
+            negative against it.
     """
 
     start: int
     end: int
-    contribution: float
+    support: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,8 +40,8 @@ class Verdict:
         scores: the probability of each label.
         tokens: how many tokens the text has; all of them count.
         windows: how many windows they fill.
-        evidence: the sentences that weigh most, the weightiest first; empty if the model gives
-            no token logits.
+        evidence: the two sentences that speak most for the label, and the one that speaks most
+            against it, or least for it; empty if none was asked for.
     """
 
     label: str
@@ -53,63 +49,58 @@ class Verdict:
     scores: dict[str, float]
     tokens: int
     windows: int
-    evidence: tuple[Evidence, ...]
+    evidence: tuple[Evidence, ...] = ()
 
 
-def judge(
-    text: PlainText,
-    windows: Sequence[Window],
-    outputs: Sequence[WindowLogits],
-    labels: Sequence[str],
-    temperature: float,
-) -> Verdict:
-    """Return the verdict on a text from the logits of its windows (at least one).
+@dataclass(frozen=True, slots=True)
+class Pooled:
+    """The logits of a whole text.
 
-    Windows pool by their token counts. Where a window's logits are the mean of its tokens', that
-    is the mean over the whole text, exactly; for other models it is an approximation.
+    Attributes:
+        logits: one for each label, calibrated, shape (L,).
+        tokens: how many tokens the text has.
+        windows: how many windows they fill.
     """
-    tokens = np.array([window.tokens for window in windows])
-    logits = np.average([output.logits for output in outputs], axis=0, weights=tokens) / temperature
-    probabilities = _softmax(logits)
-    winner = int(probabilities.argmax())
+
+    logits: npt.NDArray[np.float64]
+    tokens: int
+    windows: int
+
+    @property
+    def winner(self) -> int:
+        """The column of the most probable label."""
+        return int(self.logits.argmax())
+
+    def margin(self, label: int) -> float:
+        """Return a label's logit minus the mean of the others'."""
+        return float(self.logits[label] - np.delete(self.logits, label).mean())
+
+
+def pool(windows: Sequence[Window], logits: Sequence[npt.NDArray[np.float32]], temperature: float) -> Pooled:
+    """Pool the logits of a text's windows (at least one) by their token counts.
+
+    Where a window's logits are the mean of its tokens', that is the mean over the whole text,
+    exactly; for other models it is an approximation.
+    """
+    tokens = [window.tokens for window in windows]
+    mean = np.average(np.asarray(logits, dtype=np.float64), axis=0, weights=tokens)
+    return Pooled(mean / temperature, sum(tokens), len(windows))
+
+
+def judge(pooled: Pooled, labels: Sequence[str], evidence: Iterable[Evidence] = ()) -> Verdict:
+    """Return the verdict on a text, with the most telling of the evidence."""
+    exponentials = np.exp(pooled.logits - pooled.logits.max())
+    probabilities = exponentials / exponentials.sum()
+    winner = pooled.winner
+    ranked = sorted(evidence, key=lambda sentence: -sentence.support)
     return Verdict(
         label=labels[winner],
         score=float(probabilities[winner]),
         scores={label: float(p) for label, p in zip(labels, probabilities, strict=True)},
-        tokens=int(tokens.sum()),
-        windows=len(windows),
-        evidence=_strongest(contributions(text, windows, outputs, winner, temperature)),
+        tokens=pooled.tokens,
+        windows=pooled.windows,
+        evidence=(*ranked[:2], *ranked[2:][-1:]),
     )
-
-
-def contributions(
-    text: PlainText,
-    windows: Sequence[Window],
-    outputs: Sequence[WindowLogits],
-    label: int,
-    temperature: float,
-) -> list[Evidence]:
-    """Return what each sentence of a text adds to the margin of `label`, in the text's order."""
-    token_logits = [output.token_logits for output in outputs if output.token_logits is not None]
-    if not token_logits:
-        return []
-    starts = np.concatenate([window.starts[window.content] for window in windows])
-    logits = np.concatenate(
-        [logits[window.content] for window, logits in zip(windows, token_logits, strict=True)]
-    )
-    others = np.delete(logits, label, axis=1).mean(axis=1)
-    margins = (logits[:, label] - others) / (temperature * len(logits))
-
-    spans = list(sentences(text.text))
-    # Some tokenizers let a token begin with the space before its word: it belongs to the word's sentence.
-    sentence = np.searchsorted([end for _, end in spans], starts, side="right").clip(max=len(spans) - 1)
-    sums = np.bincount(sentence, weights=margins, minlength=len(spans))
-    counts = np.bincount(sentence, minlength=len(spans))
-    return [
-        Evidence(*text.original_span(start, end), float(total))
-        for (start, end), total, count in zip(spans, sums, counts, strict=True)
-        if count
-    ]
 
 
 def sentences(text: str) -> Iterator[tuple[int, int]]:
@@ -124,13 +115,3 @@ def sentences(text: str) -> Iterator[tuple[int, int]]:
             start = begin + sentence.index(stripped)
             yield start, start + len(stripped)
         begin = end
-
-
-def _strongest(evidence: list[Evidence]) -> tuple[Evidence, ...]:
-    ranked = sorted(evidence, key=lambda sentence: -abs(sentence.contribution))
-    return tuple(ranked[:_EVIDENCE_SENTENCES])
-
-
-def _softmax(logits: npt.NDArray[np.floating]) -> npt.NDArray[np.float64]:
-    exponentials = np.exp(logits.astype(np.float64) - logits.max())
-    return np.asarray(exponentials / exponentials.sum())

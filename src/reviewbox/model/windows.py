@@ -22,13 +22,11 @@ class Window:
         input_ids: shape (T,), int64.
         token_type_ids: shape (T,), int64.
         content: which positions are tokens of the text and not special, shape (T,), bool.
-        starts: each token's first character in the text, shape (T,), int64; of no meaning where special.
     """
 
     input_ids: npt.NDArray[np.int64]
     token_type_ids: npt.NDArray[np.int64]
     content: npt.NDArray[np.bool_]
-    starts: npt.NDArray[np.int64]
 
     @property
     def tokens(self) -> int:
@@ -66,21 +64,20 @@ class Windows:
     def cut(self, texts: Sequence[str]) -> list[list[Window]]:
         """Return the windows of each text; none for a text without a single token."""
         return [
-            [window for start, segment in _segments(text) for window in self._windows(segment, start)]
-            for text in texts
+            [window for segment in _segments(text) for window in self._windows(segment)] for text in texts
         ]
 
-    def _windows(self, segment: str, start: int) -> Iterator[Window]:
+    def _windows(self, segment: str) -> Iterator[Window]:
         # One text at a time: `encode_batch` would start threads of its own.
         first = self._tokenizer.encode(segment)
         for encoding in (first, *first.overflowing):
-            window = _window(encoding, start)
+            window = _window(encoding)
             if window.tokens:
                 yield window
 
 
-def _segments(text: str) -> Iterator[tuple[int, str]]:
-    """Yield a text's segments with their offsets, cut at space if there is any.
+def _segments(text: str) -> Iterator[str]:
+    """Yield a text's segments, cut at space if there is any.
 
     `tokenizers` takes about 200 bytes for each character it works on.
     """
@@ -89,15 +86,14 @@ def _segments(text: str) -> Iterator[tuple[int, str]]:
         end = start + _SEGMENT_CHARACTERS
         if end < len(text):
             end = max(text.rfind(space, start, end) for space in " \n") + 1 or end
-        yield start, text[start:end]
+        yield text[start:end]
         start = end
 
 
-def _window(encoding: Encoding, offset: int) -> Window:
+def _window(encoding: Encoding) -> Window:
     content = np.array(encoding.special_tokens_mask, dtype=np.int64) == 0
     return Window(
         input_ids=np.array(encoding.ids, dtype=np.int64),
         token_type_ids=np.array(encoding.type_ids, dtype=np.int64),
         content=content,
-        starts=np.array([start + offset for start, _ in encoding.offsets], dtype=np.int64),
     )
