@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from samtranslator.yaml_helper import yaml_parse
 
@@ -34,6 +34,7 @@ def test_the_parameters_defaults_are_the_settings_defaults() -> None:
 
 
 @given(st.from_regex(PARAMETERS["SourcePrefix"]["AllowedPattern"]))
+@settings(deadline=None)
 def test_no_source_prefix_is_a_results_prefix(prefix: str) -> None:
     assert not re.search(PARAMETERS["ResultsPrefix"]["AllowedPattern"], prefix)
 
