@@ -8,6 +8,7 @@ import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -50,12 +51,14 @@ class Cloud:
     timeout_seconds: int
 
     def s3(self) -> "S3Client":
-        """Return a client of the cloud's S3."""
-        return boto3.client("s3", **_account(self.endpoint))
+        """Return the client of the cloud's S3."""
+        client: S3Client = _client("s3", self.endpoint)
+        return client
 
     def sqs(self) -> "SQSClient":
-        """Return a client of the cloud's SQS."""
-        return boto3.client("sqs", **_account(self.endpoint))
+        """Return the client of the cloud's SQS."""
+        client: SQSClient = _client("sqs", self.endpoint)
+        return client
 
     def is_idle(self) -> bool:
         """Return whether no upload waits or is being worked on."""
@@ -111,6 +114,12 @@ def _account(endpoint: str) -> Any:
         "aws_access_key_id": _CREDENTIAL,
         "aws_secret_access_key": _CREDENTIAL,
     }
+
+
+@cache
+def _client(service: Any, endpoint: str) -> Any:
+    # Once for each: the queue is asked many times a second, and a client takes a while to make.
+    return boto3.client(service, **_account(endpoint))
 
 
 def _expand(template: Path) -> dict[str, Any]:

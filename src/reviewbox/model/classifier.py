@@ -77,16 +77,16 @@ class Classifier:
             explain: whether to judge each sentence by itself, too, for the evidence. It takes about
                 as long again.
         """
-        pool: list[str] = []
+        waiting: list[str] = []
         characters = 0
         for text in texts:
-            pool.append(text)
+            waiting.append(text)
             # An empty text takes room too, or a million of them would be one pool.
             characters += len(text) + 1
             if characters >= _CHARACTERS_PER_POOL:
-                yield from self._classify_pool(pool, explain=explain)
-                pool, characters = [], 0
-        yield from self._classify_pool(pool, explain=explain)
+                yield from self._classify_pool(waiting, explain=explain)
+                waiting, characters = [], 0
+        yield from self._classify_pool(waiting, explain=explain)
 
     def _classify_pool(self, originals: Sequence[str], *, explain: bool) -> Iterator[Verdict | Problem]:
         texts = [plain_text(original) for original in originals]
