@@ -20,7 +20,7 @@ ROOT = Path(__file__).resolve().parent.parent
 # What the imports reach, of the packages in requirements/core.txt. tokenizers needs huggingface-hub
 # only to download, onnxruntime needs flatbuffers, packaging and protobuf only to convert models.
 PACKAGES = [
-    *("boto3", "botocore", "jmespath", "python-dateutil", "s3transfer", "six", "urllib3"),
+    *("backports.zstd", "boto3", "botocore", "jmespath", "python-dateutil", "s3transfer", "six", "urllib3"),
     *("numpy", "onnxruntime", "tokenizers"),
 ]
 # From Amazon Linux 2023, where Lambda's Python lives, down to the oldest that wheels still name.
