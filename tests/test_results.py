@@ -141,7 +141,7 @@ def test_a_verdict_is_a_receipt() -> None:
         },
         "model": {"sha256": "5e0d", "calibrated": True},
         "settings": {"sha256": "a91c"},
-        "format": 1,
+        "format": 2,
     }
 
 
@@ -246,7 +246,7 @@ def test_a_receipt_knows_its_parts() -> None:
         b"{}",
         b'{"error": "of another program", "parts": 5}',
         receipts(PROVENANCE)[0][:-10],
-        receipts(PROVENANCE)[0].replace(b'"format": 1', b'"format": 0'),
+        receipts(PROVENANCE)[0].replace(b'"format": 2', b'"format": 0'),
     ],
 )
 def test_what_is_no_receipt_of_ours_is_made_anew(body: bytes) -> None:
@@ -334,7 +334,7 @@ def test_no_rows_are_counted_too() -> None:
 
 @pytest.mark.parametrize(
     "content",
-    [{"format": 1, "error": "no"}, {"format": 1, "parts": "none"}, {"format": 1, "parts": [{"key": "a"}]}],
+    [{"format": 2, "error": "no"}, {"format": 2, "parts": "none"}, {"format": 2, "parts": [{"key": "a"}]}],
 )
 def test_a_receipt_of_an_odd_shape_is_made_anew(content: dict[str, Any]) -> None:
     receipt = Receipt.decode('"etag"', json.dumps(content).encode())

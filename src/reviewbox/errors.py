@@ -22,15 +22,34 @@ from reviewbox.objects import ObjectRef
 class ErrorCode(StrEnum):
     """What `error_code` says in results."""
 
+    # of a whole source
     EMPTY_FILE = "empty_file"
+    EMPTY_TABLE = "empty_table"
+    HEADER_ONLY = "header_only"
+    BINARY_FILE = "binary_file"
+    UNSUPPORTED_FORMAT = "unsupported_format"
+    DECOMPRESSION_BOMB = "decompression_bomb"
+    CORRUPT_FILE = "corrupt_file"
+    NO_TEXT_FIELD = "no_text_field"
+    DUPLICATE_FIELD = "duplicate_field"
+    # of a review, or of a source that is one
     EMPTY_REVIEW = "empty_review"
     TOO_LARGE = "too_large"
     NOT_TEXT = "not_text"
-    UNSUPPORTED_FORMAT = "unsupported_format"
-    NO_TEXT_FIELD = "no_text_field"
+    NUL_CHARACTER = "nul_character"
+    LONE_SURROGATE = "lone_surrogate"
+    TRUNCATED_FILE = "truncated_file"
+    TRAILING_GARBAGE = "trailing_garbage"
+    # of a row of a table
+    LINE_TOO_LONG = "line_too_long"
     MISSING_FIELD = "missing_field"
     BROKEN_JSON = "broken_json"
+    NESTED_TOO_DEEP = "nested_too_deep"
+    INVALID_NUMBER = "invalid_number"
     NOT_AN_OBJECT = "not_an_object"
+    RAGGED_ROW = "ragged_row"
+    UNCLOSED_QUOTE = "unclosed_quote"
+    # of the service
     OUT_OF_TIME = "out_of_time"
     NOT_PROCESSED = "not_processed"
 

@@ -13,7 +13,7 @@ from enum import StrEnum
 from io import BytesIO
 
 from reviewbox import results
-from reviewbox.documents import Document, ReadOptions, Row, read_document
+from reviewbox.documents import Document, Row, read_document
 from reviewbox.errors import ConflictError, ContentionError, ErrorCode, OutOfTimeError, Problem, SourceError
 from reviewbox.model.classifier import Classifier
 from reviewbox.model.verdicts import Verdict
@@ -144,12 +144,16 @@ class Pipeline:
 
         writer = TableWriter(document.table, threshold)
         content = BytesIO()
+        content.write(_encoded(writer.header))
         for row, verdict in rows:
-            content.write(writer.render(row, verdict).encode())
+            content.write(_encoded(writer.render(row, verdict)))
         key = results.table_key(self.settings.results_prefix, source.ref.key, document.table.extension)
         target = ObjectRef(self._results_bucket(source.ref), key)
         etag = self.storage.write(
-            target, content.getvalue(), document.table.content_type, replaces=present.get(target)
+            target,
+            document.table.compress(content.getvalue()),
+            document.table.content_type,
+            replaces=present.get(target),
         )
         part = Part(target.bucket, target.key, etag)
         return results.table_receipt(writer.counts, [part], provenance, document.notes)
@@ -161,8 +165,7 @@ class Pipeline:
                 f"the object has {source.size:,} bytes and the setting MAX_OBJECT_BYTES allows "
                 f"{self.settings.max_object_bytes:,}: split it, or raise the setting",
             )
-        options = ReadOptions(self.settings.text_field, self.settings.fallback_encoding)
-        return read_document(source.ref.key, source.content_type, source.body, options)
+        return read_document(source.ref.key, source.content_type, source.body, self.settings.read_options)
 
     def _is_source(self, ref: ObjectRef) -> bool:
         is_result = ref.bucket == self._results_bucket(ref) and ref.key.startswith(
@@ -214,6 +217,11 @@ def classify_rows(document: Document, classifier: Classifier) -> Iterator[tuple[
         if isinstance(outcome, Problem) and document.table and row.problem is None:
             outcome = replace(outcome, message=f"line {row.line}: {outcome.message}")
         yield row, outcome
+
+
+def _encoded(text: str) -> bytes:
+    # Halves of characters, which UTF-8 cannot hold, stay legible.
+    return text.encode("utf-8", "backslashreplace")
 
 
 def _in_time(

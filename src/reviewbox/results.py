@@ -20,7 +20,7 @@ RECEIPT_CONTENT_TYPE = "application/json"
 LARGEST_RECEIPT = 1024 * 1024  # bytes; none that we write comes near it
 
 # Raised when results change their shape, so that older ones are made anew.
-_FORMAT = 1
+_FORMAT = 2
 _LONGEST_KEY = 1024  # bytes of UTF-8, S3's limit
 _ADDED = ("sentiment", "score", "needs_review", "error_code", "error_message")
 
@@ -183,6 +183,11 @@ class TableWriter:
         self._names = dict(_free_names(table.fields))
         self._labels: Counter[str] = Counter()
         self._needs_review = self._failed = 0
+
+    @property
+    def header(self) -> str:
+        """What stands before the rows."""
+        return self._table.header(list(self._names.values()))
 
     def render(self, row: Row, outcome: Verdict | Problem) -> str:
         """Return a row as it is written back."""

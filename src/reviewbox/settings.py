@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any, Self
 
+from reviewbox.documents import ReadOptions
+from reviewbox.documents.encodings import is_encoding
 from reviewbox.errors import SettingsError
 
 _VARIABLE_PREFIX = "REVIEWBOX_"
@@ -22,7 +24,8 @@ class Settings:
         text_field: the field of a table that holds the review; "" to go by the usual names.
         fallback_encoding: what bytes are read as that are not UTF-8; "" to refuse them.
         needs_review_below: a calibrated score under it asks for a human's look; 0 to 1.
-        max_object_bytes: a larger object gets an error instead of a verdict.
+        max_object_bytes: a larger object, or one that decompresses to more, gets an error instead of a
+            verdict.
         max_receives: how often the queue delivers a message before it goes to the dead letters.
         threads: how many threads inference uses.
         model_dir: the model folder; "" for the one that is shipped.
@@ -66,6 +69,11 @@ class Settings:
         return settings
 
     @property
+    def read_options(self) -> ReadOptions:
+        """How documents are read."""
+        return ReadOptions(self.text_field, self.fallback_encoding, self.max_object_bytes)
+
+    @property
     def digest(self) -> str:
         """SHA-256 over the settings that decide what a result says."""
         shaping = {s.name: getattr(self, s.name) for s in fields(self) if "shapes_results" in s.metadata}
@@ -82,7 +90,7 @@ class Settings:
                 or self.results_prefix.startswith(self.source_prefix)
             ),
             f"FALLBACK_ENCODING: Python knows no encoding {self.fallback_encoding!r}": (
-                not self.fallback_encoding or _is_encoding(self.fallback_encoding)
+                not self.fallback_encoding or is_encoding(self.fallback_encoding)
             ),
             "NEEDS_REVIEW_BELOW must lie between 0 and 1": 0 <= self.needs_review_below <= 1,
             "MAX_OBJECT_BYTES must be at least 1": self.max_object_bytes >= 1,
@@ -90,13 +98,3 @@ class Settings:
             "THREADS must be at least 1": self.threads >= 1,
         }
         return [_VARIABLE_PREFIX + complaint for complaint, fine in checks.items() if not fine]
-
-
-def _is_encoding(name: str) -> bool:
-    try:
-        b"?".decode(name)
-    except LookupError:  # unknown, or no encoding of text ("base64")
-        return False
-    except UnicodeError:  # a known one in which one byte is no character
-        return True
-    return True

@@ -8,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from reviewbox.documents import Document, ReadOptions, Table
-from reviewbox.documents.json_lines import USUAL_TEXT_FIELDS, read
+from reviewbox.documents.columns import USUAL_TEXT_FIELDS
+from reviewbox.documents.json_lines import read
 from reviewbox.errors import ErrorCode, Problem, SourceError
 from reviewbox.model.verdicts import Verdict
 from reviewbox.results import TableWriter

@@ -11,7 +11,7 @@ from rich.text import Text
 
 from reviewbox.cli.classify import files_below
 from reviewbox.cli.tables import console, outcome_cells, outcome_table
-from reviewbox.documents import ReadOptions, read_document
+from reviewbox.documents import read_document
 from reviewbox.errors import ReviewboxError
 from reviewbox.local.cloud import BUCKET, Cloud, start_cloud
 from reviewbox.local.function import deliveries, load_handler
@@ -77,6 +77,5 @@ def _cells(receipt: Mapping[str, Any], file: Path, settings: Settings) -> tuple[
         labels = ", ".join(f"{count} {label}" for label, count in counts["labels"].items())
         rest = f"{counts['needs_review']} need review, {counts['failed']} failed"
         return Text(labels), Text(), Text(f"a table of {counts['total']} rows: {rest}")
-    options = ReadOptions(settings.text_field, settings.fallback_encoding)
-    (review,) = read_document(file.name, "", file.read_bytes(), options).rows
+    (review,) = read_document(file.name, "", file.read_bytes(), settings.read_options).rows
     return outcome_cells(receipt, review.text)

@@ -1,6 +1,6 @@
 """What every format gives: rows to classify, and for a table a way to write them back."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from reviewbox.errors import Problem
@@ -8,18 +8,23 @@ from reviewbox.errors import Problem
 # What is added to a row of a table, or noted of a document.
 Value = str | float | bool | None
 
+# So many rows fit any function's memory with what is added to each.
+MOST_ROWS = 1_000_000
+
 
 @dataclass(frozen=True, slots=True)
 class ReadOptions:
     """How to read a document where its bytes do not say.
 
     Attributes:
-        text_field: the field that holds the review; "" to go by the usual names.
+        text_field: the field that holds the review; "" to find it.
         fallback_encoding: what bytes are read as that are not UTF-8; "" to refuse them.
+        max_bytes: a document that decompresses to more is refused.
     """
 
     text_field: str = ""
     fallback_encoding: str = ""
+    max_bytes: int = 16 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,12 +53,18 @@ class Table:
         content_type: of the written table.
         fields: the names that rows use already.
         render: a row and the named values to add to it -> a line of text, its end included.
+        keep: text that is no row -> a `Row.raw` that gives it back.
+        header: the names of what will be added -> what stands before all rows.
+        compress: the written table -> as it is stored.
     """
 
     extension: str
     content_type: str
     fields: frozenset[str]
     render: Callable[[Row, Mapping[str, Value]], str]
+    keep: Callable[[str], str]
+    header: Callable[[Sequence[str]], str] = lambda _: ""
+    compress: Callable[[bytes], bytes] = bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,3 +81,23 @@ class Document:
     rows: Iterable[Row]
     notes: Mapping[str, Value] = field(default_factory=dict)
     table: Table | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Format:
+    """A format, what it goes by, and its reader.
+
+    Attributes:
+        name: for people.
+        extensions: of file names, in lower case, dot included.
+        content_types: MIME types, in lower case, without parameters.
+        read: bytes -> document; raises SourceError.
+        looks_like: whether a text that begins like this is in this format, where neither its name
+            nor its type says; a format that nobody can tell by looking is never taken for it.
+    """
+
+    name: str
+    extensions: frozenset[str]
+    content_types: frozenset[str]
+    read: Callable[[bytes, ReadOptions], Document]
+    looks_like: Callable[[str], bool] = lambda _: False

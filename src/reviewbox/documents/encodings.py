@@ -43,6 +43,8 @@ def marked_encoding(data: bytes) -> str | None:
 def decode(data: bytes, fallback_encoding: str) -> Decoded:
     """Decode by byte-order mark, else as UTF-8, else by the fallback ("" for none).
 
+    Half of a surrogate pair is decoded as the lone surrogate that it is.
+
     Raises:
         SourceError: none of them reads it, or what comes out is no text.
     """
@@ -55,16 +57,40 @@ def decode_unmarked(data: bytes, fallback_encoding: str) -> Decoded:
     return _first(["utf-8", fallback_encoding] if fallback_encoding else ["utf-8"], data)
 
 
+def beginning(data: bytes, size: int) -> str:
+    """Return about the first `size` bytes of `data` as text, however damaged."""
+    return data[:size].decode(marked_encoding(data) or "utf-8", "replace").lstrip("\ufeff")
+
+
+def is_encoding(name: str) -> bool:
+    """Return whether Python knows an encoding of text by that name."""
+    try:
+        b"?".decode(name)
+    except LookupError:  # unknown, or no encoding of text ("base64")
+        return False
+    except UnicodeError:  # a known one in which one byte is no character
+        return True
+    return True
+
+
 def _first(candidates: Sequence[str], data: bytes) -> Decoded:
     for encoding in candidates:
         try:
-            text = data.decode(encoding).removeprefix("\N{ZERO WIDTH NO-BREAK SPACE}")
+            # Only UTF's codecs know surrogates; to the others "surrogatepass" is as good as "strict".
+            text = data.decode(encoding, "surrogatepass").removeprefix("\N{ZERO WIDTH NO-BREAK SPACE}")
         except UnicodeError:
             continue
-        if len(text) - len(text.translate(_CONTROLS)) > len(text) * _MOST_CONTROLS:
-            raise SourceError(ErrorCode.NOT_TEXT, "binary data: drop text or JSON Lines")
+        _refuse_binary(text)
         return Decoded(text, encoding, fallback=encoding != candidates[0])
+    _refuse_binary(data.decode("latin-1"))
     raise SourceError(
         ErrorCode.NOT_TEXT,
         f"its bytes are no {' and no '.join(candidates)}: save it as UTF-8 and drop it again",
     )
+
+
+def _refuse_binary(text: str) -> None:
+    if len(text) - len(text.translate(_CONTROLS)) > len(text) * _MOST_CONTROLS:
+        raise SourceError(
+            ErrorCode.BINARY_FILE, "binary data and no text: export it as CSV, JSON Lines or text"
+        )

@@ -1,39 +1,46 @@
 """Which format a source is in. A new format is one module and one line here."""
 
 import re
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from itertools import chain
 
-from reviewbox.documents import json_lines, text
-from reviewbox.documents.document import Document, ReadOptions
-from reviewbox.errors import ErrorCode, SourceError
+from reviewbox.documents import delimited, html_page, json_document, json_lines, markdown, text
+from reviewbox.documents.compression import COMPRESSIONS, Opened, decompress
+from reviewbox.documents.document import Document, Format, ReadOptions, Row
+from reviewbox.documents.encodings import beginning, marked_encoding
+from reviewbox.documents.lines import at_line
+from reviewbox.errors import ErrorCode, Problem, SourceError
+
+# In this order where neither name nor type tells, and what looks like none of them is text.
+FORMATS: tuple[Format, ...] = (
+    html_page.FORMAT,
+    json_document.FORMAT,
+    json_lines.FORMAT,
+    delimited.TSV,
+    delimited.CSV,
+    markdown.FORMAT,
+    text.FORMAT,
+)
 
 _EXTENSION = re.compile(r"(?<=[^/])\.[A-Za-z][A-Za-z0-9]{0,9}$")
+# NUL, which databases refuse, and halves of characters, which UTF-8 cannot hold.
+_UNFIT = re.compile(r"[\0\ud800-\udfff]")
+_ENOUGH_TO_LOOK_AT = 64 * 1024  # bytes
 
-
-@dataclass(frozen=True, slots=True)
-class Format:
-    """A format, what it goes by, and its reader."""
-
-    name: str
-    extensions: frozenset[str]
-    content_types: frozenset[str]
-    read: Callable[[bytes, ReadOptions], Document]
-
-
-FORMATS = (
-    Format("text", frozenset({".txt", ".text"}), frozenset({"text/plain"}), text.read),
-    Format(
-        "JSON Lines",
-        frozenset({".jsonl", ".ndjson", ".jsonlines"}),
-        frozenset({"application/x-ndjson", "application/jsonl", "application/x-jsonlines"}),
-        json_lines.read,
-    ),
+# What says what a file is not.
+_NOT_TEXT = (
+    (b"PK\x03\x04", "a ZIP archive or an Office document: export it as CSV or text"),
+    (b"%PDF-", "a PDF: export it as text"),
+    (b"\xd0\xcf\x11\xe0", "an old Office document: export it as CSV or text"),
+    (b"PAR1", "Parquet: export it as CSV or JSON Lines"),
 )
 
 
 def read_document(name: str, content_type: str, data: bytes, options: ReadOptions) -> Document:
-    """Read `data` in the format that its file name says it is in, else its content type.
+    """Read `data` in the format that its file name says it is in, else its content type, else its looks.
+
+    What is compressed is decompressed first, and a table of it goes back compressed the same way.
 
     Args:
         name: the source's key or file name.
@@ -44,26 +51,88 @@ def read_document(name: str, content_type: str, data: bytes, options: ReadOption
     Raises:
         SourceError: it is empty, in no known format, or not what its format asks for.
     """
-    if not data:
+    opened = decompress(data, options.max_bytes)
+    content, left = _without_cut_line(opened)
+    if not content:
+        if opened.problem:
+            raise SourceError(opened.problem.code, opened.problem.message)
         raise SourceError(ErrorCode.EMPTY_FILE, "the file has no content")
-    return _find_format(name, content_type).read(data, options)
+    document = _find_format(name, content_type, content).read(content, options)
+    document = replace(document, rows=_Rows(document.rows))
+    if opened.compression:
+        document = replace(document, notes={"compression": opened.compression.name, **document.notes})
+    if opened.compression and document.table:
+        table = replace(
+            document.table,
+            extension=document.table.extension + opened.compression.extensions[0],
+            content_type=opened.compression.content_type,
+            compress=opened.compression.compress,
+        )
+        document = replace(document, table=table)
+    if opened.problem is None:
+        return document
+    if document.table is None:
+        # A review is not worth having in part.
+        raise SourceError(opened.problem.code, opened.problem.message)
+    line = content.count(b"\n") + 1
+    last = Row(line, problem=at_line(line, opened.problem), raw=document.table.keep(left))
+    return replace(document, rows=_Rows(document.rows, last))
 
 
-def _find_format(name: str, content_type: str) -> Format:
+@dataclass(frozen=True, slots=True)
+class _Rows:
+    """A document's rows, each checked for what no review may hold, and one more behind them."""
+
+    rows: Iterable[Row]
+    last: Row | None = None
+
+    def __iter__(self) -> Iterator[Row]:
+        yield from map(_checked, self.rows)
+        if self.last:
+            yield self.last
+
+
+def _checked(row: Row) -> Row:
+    found = _UNFIT.search(row.text)
+    if found is None:
+        return row
+    line = row.line + row.text.count("\n", 0, found.start())
+    if found[0] == "\0":
+        problem = Problem(ErrorCode.NUL_CHARACTER, "the review holds a NUL character: take it out")
+    else:
+        message = f"the review holds half a character (U+{ord(found[0]):04X}), as text cut in the middle does"
+        problem = Problem(ErrorCode.LONE_SURROGATE, message)
+    return replace(row, text="", problem=at_line(line, problem))
+
+
+def _without_cut_line(opened: Opened) -> tuple[bytes, str]:
+    """Return the lines that are whole, and what there is of the one in which the data end early."""
+    if opened.problem is None or opened.problem.code is not ErrorCode.TRUNCATED_FILE:
+        return opened.data, ""
+    if marked_encoding(opened.data) not in (None, "utf-8"):
+        return b"", ""  # a character may be cut as well; too rare to be worth more
+    whole = opened.data.rfind(b"\n") + 1
+    return opened.data[:whole], opened.data[whole:].decode("utf-8", "backslashreplace")
+
+
+def _find_format(name: str, content_type: str, content: bytes) -> Format:
+    for magic, what in _NOT_TEXT:
+        if content.startswith(magic):
+            raise SourceError(ErrorCode.UNSUPPORTED_FORMAT, f"it is {what}")
+    for extension in (extension for c in COMPRESSIONS for extension in c.extensions):
+        if name.lower().endswith(extension):
+            name = name[: -len(extension)]
+            break
     # "report.v2.1" and "Mr. Smith" hold dots, not extensions.
     found = _EXTENSION.search(name)
     extension = found[0].lower() if found else ""
     mime_type = content_type.partition(";")[0].strip().lower()
-    for candidate in FORMATS:
-        if extension in candidate.extensions:
-            return candidate
-    for candidate in FORMATS:
-        if mime_type in candidate.content_types:
-            return candidate
-    if not extension:
-        return FORMATS[0]
-    known = ", ".join(f"{f.name} ({' '.join(sorted(f.extensions))})" for f in FORMATS)
-    raise SourceError(
-        ErrorCode.UNSUPPORTED_FORMAT,
-        f"no known format goes by the extension {extension!r} or the type {mime_type!r}; known are {known}",
+    text_beginning = beginning(content, _ENOUGH_TO_LOOK_AT)
+    return next(
+        chain(
+            (f for f in FORMATS if extension in f.extensions),
+            (f for f in FORMATS if mime_type in f.content_types),
+            (f for f in FORMATS if f.looks_like(text_beginning)),
+            FORMATS[-1:],
+        )
     )

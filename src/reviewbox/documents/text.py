@@ -1,6 +1,6 @@
 """A text file: one review."""
 
-from reviewbox.documents.document import Document, ReadOptions, Row, Value
+from reviewbox.documents.document import Document, Format, ReadOptions, Row, Value
 from reviewbox.documents.encodings import decode
 
 
@@ -15,3 +15,6 @@ def read(data: bytes, options: ReadOptions) -> Document:
     if decoded.fallback:
         notes["fallback_encoding_used"] = True
     return Document(rows=[Row(line=1, text=decoded.text)], notes=notes)
+
+
+FORMAT = Format("text", frozenset({".txt", ".text"}), frozenset({"text/plain"}), read)

@@ -1,0 +1,425 @@
+"""CSV and TSV: a record a row, one of its fields the review; dialect and header are found.
+
+A record goes back as the very characters it came as, with the new fields added behind its last one.
+"""
+
+import csv
+import re
+from collections import Counter, deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from io import StringIO
+from itertools import islice
+
+from reviewbox.documents.columns import MISSING, SAMPLE_ROWS, ColumnSample, is_usual
+from reviewbox.documents.document import MOST_ROWS, Document, Format, ReadOptions, Row, Table, Value
+from reviewbox.documents.encodings import marked_encoding
+from reviewbox.documents.lines import LONGEST_LINE, Line, at_line, encoding_notes, read_lines
+from reviewbox.errors import ErrorCode, Problem, SourceError
+
+_DELIMITERS = (",", ";", "\t", "|")
+_NAMES = {",": "comma", ";": "semicolon", "\t": "tab", "|": "bar"}
+# How quotes are meant: doubled inside quotes, as RFC 4180 has it; behind a backslash, as Spark
+# and MySQL write them; or not at all, as PostgreSQL's own text format.
+_DOUBLED, _ESCAPED, _NONE = "doubled", "backslash", "none"
+
+# Excel reads its own first line of this kind, whatever the country.
+_SEP_LINE = re.compile(r"sep=(.)\s*", re.IGNORECASE)
+_SAMPLE_LINES = 1000
+# How many records must have the usual number of fields for a dialect to be the one.
+_FITTING_SHARE = 0.5
+
+_TEXT_ESCAPE = re.compile(r"\\(.)", re.DOTALL)
+_TEXT_ESCAPES = {"b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t", "v": "\v"}
+_NUMBER_OR_DATE = re.compile(r"[-+.,:/$€£%\d\sTZ]*\d[-+.,:/$€£%\d\sTZ]*")
+_LONGEST_NAME = 64  # characters
+_TIMES_LONGER = 3  # than its column's name is a cell that is no name
+# What PostgreSQL and MySQL write into their own tab-separated text.
+_TEXT_FORMAT = re.compile(r"(?:^|\t)\\N(?:\t|$)|\\[bfnrtv\\]", re.MULTILINE)
+
+
+@dataclass(frozen=True, slots=True)
+class _Dialect:
+    """How fields are told apart."""
+
+    delimiter: str
+    quotes: str = _DOUBLED
+
+    def reader(self, lines: Iterable[str], *, strict: bool) -> Iterator[list[str]]:
+        return csv.reader(
+            lines,
+            delimiter=self.delimiter,
+            doublequote=self.quotes == _DOUBLED,
+            escapechar="\\" if self.quotes == _ESCAPED else None,
+            strict=strict,
+        )
+
+    def join(self, cells: Sequence[str]) -> str:
+        """Return cells as a record of this dialect, without its end."""
+        if self.quotes == _NONE:
+            return self.delimiter.join(cell.replace(self.delimiter, "\\t") for cell in cells)
+        text = StringIO()
+        csv.writer(
+            text,
+            delimiter=self.delimiter,
+            doublequote=self.quotes == _DOUBLED,
+            escapechar="\\" if self.quotes == _ESCAPED else None,
+            lineterminator="",
+        ).writerow(cells)
+        return text.getvalue()
+
+    def escape(self, value: str) -> str:
+        """Return a new value as `join` takes it."""
+        if self.quotes != _NONE:
+            return value
+        return value.replace("\\", "\\\\").replace("\t", "\\t").replace("\n", "\\n").replace("\r", "\\r")
+
+    def unescape(self, cell: str) -> str:
+        """Return what a cell means."""
+        if self.quotes != _NONE or "\\" not in cell or cell in MISSING:
+            return cell
+        return _TEXT_ESCAPE.sub(lambda match: _TEXT_ESCAPES.get(match[1], match[1]), cell)
+
+
+@dataclass(frozen=True, slots=True)
+class _Record:
+    """One or more lines: their cells, or why they have none.
+
+    Attributes:
+        line: the first one's number.
+        raw: the lines, without the last one's end.
+        cells: as far as they could be told apart.
+        problem: what is wrong.
+        tidy: whether `raw` can stand beside other records as it is.
+    """
+
+    line: int
+    raw: str
+    cells: list[str]
+    problem: Problem | None = None
+    tidy: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class _Layout:
+    """What the first lines show.
+
+    Attributes:
+        dialect: how fields are told apart.
+        header: the record of names; None if there is none.
+        names: of the columns; their numbers, from 1, if there is no header.
+        preamble: Excel's line before the header, its end included; "" if there is none.
+        end: of lines that are added.
+    """
+
+    dialect: _Dialect
+    header: _Record | None
+    names: list[str]
+    preamble: str
+    end: str
+
+
+def read(data: bytes, options: ReadOptions, *, likely: str, extension: str, content_type: str) -> Document:
+    """Read a table of reviews. Blank lines are no rows.
+
+    Args:
+        data: its bytes.
+        options: what they do not say.
+        likely: the delimiter, where several would do.
+        extension: of the table that goes back.
+        content_type: of the table that goes back.
+
+    Raises:
+        SourceError: there is not one row, or too many, or no column that could be the review.
+    """
+    csv.field_size_limit(LONGEST_LINE)
+    layout = _find_layout(list(islice(read_lines(data, options), _SAMPLE_LINES)), options, likely)
+    records = partial(_body, data, options, layout)
+
+    sample, rows = ColumnSample(), 0
+    for record in records():
+        rows += 1
+        if rows <= SAMPLE_ROWS and not record.problem:
+            sample.add(zip(layout.names, map(layout.dialect.unescape, record.cells), strict=True))
+    if not rows:
+        raise SourceError(ErrorCode.HEADER_ONLY, "the table has a header and no rows")
+    if rows > MOST_ROWS:
+        raise SourceError(
+            ErrorCode.TOO_LARGE,
+            f"the file has {rows:,} rows, and {MOST_ROWS:,} are classified at once: split it",
+        )
+    text_field, found = sample.text_field(layout.names, options)
+    namesakes = layout.names.count(text_field)
+    if namesakes > 1:
+        message = f"{namesakes} columns are called {text_field!r}: rename all but the one of the reviews"
+        raise SourceError(ErrorCode.DUPLICATE_FIELD, message)
+
+    fallbacks = sum(line.fallback for line in read_lines(data, options))
+    # Excel takes text for UTF-8 only behind a mark; what was UTF-8 without one needs none.
+    mark = "\N{ZERO WIDTH NO-BREAK SPACE}" if fallbacks or marked_encoding(data) else ""
+    return Document(
+        rows=_Rows(records, layout.dialect, layout.names.index(text_field)),
+        notes={
+            **encoding_notes(data, fallbacks, options),
+            "delimiter": _NAMES.get(layout.dialect.delimiter, layout.dialect.delimiter),
+            "quotes": layout.dialect.quotes,
+            "header": layout.header is not None,
+            **found,
+        },
+        table=Table(
+            extension,
+            content_type,
+            frozenset(layout.names),
+            partial(_render, layout),
+            partial(_keep, layout),
+            partial(_header, layout, mark),
+        ),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Rows:
+    """The rows of a table, parsed anew at each iteration."""
+
+    records: Callable[[], Iterator[_Record]]
+    dialect: _Dialect
+    text_column: int
+
+    def __iter__(self) -> Iterator[Row]:
+        for record in self.records():
+            if record.problem:
+                yield Row(record.line, problem=record.problem, raw=record.raw)
+                continue
+            text = self.dialect.unescape(record.cells[self.text_column])
+            if text in MISSING:
+                problem = Problem(ErrorCode.MISSING_FIELD, f"there is {text} in place of a review")
+                yield Row(record.line, problem=at_line(record.line, problem), raw=record.raw)
+            else:
+                yield Row(record.line, text, raw=record.raw)
+
+
+def _body(data: bytes, options: ReadOptions, layout: _Layout) -> Iterator[_Record]:
+    """Yield the records behind the header, each with as many cells as there are columns."""
+    lines = islice(read_lines(data, options), bool(layout.preamble), None)
+    records = islice(_records(lines, layout.dialect), layout.header is not None, None)
+    return (_fitted(record, layout) for record in records)
+
+
+def _fitted(record: _Record, layout: _Layout) -> _Record:
+    """Give a record as many cells as there are columns.
+
+    One that has more, or fewer, keeps them all, in their places and the surplus in the last column,
+    so that the table can be loaded.
+    """
+    dialect, width = layout.dialect, len(layout.names)
+    cells, problem = record.cells, record.problem
+    if not problem and len(cells) > width:
+        if width == 1:
+            cells = [record.raw]  # one column of prose, its commas unquoted
+        elif not any(cells[width:]):
+            cells = cells[:width]
+    if not problem and len(cells) != width:
+        message = f"{len(cells)} fields, and the header has {width}: is a delimiter or a quote missing?"
+        if layout.header is None:
+            message = f"{len(cells)} fields, and the first row has {width}"
+        problem = at_line(record.line, Problem(ErrorCode.RAGGED_ROW, message))
+    if cells is record.cells and not problem and record.tidy:
+        return record
+    surplus = [dialect.delimiter.join(cells[width - 1 :])] if len(cells) > width else cells[width - 1 :]
+    cells = [*cells[: width - 1], *surplus]
+    cells += [""] * (width - len(cells))
+    return _Record(record.line, dialect.join(cells), cells, problem)
+
+
+def _records(lines: Iterator[Line], dialect: _Dialect) -> Iterator[_Record]:
+    """Yield each record; where a quote does not close, one line is one, and the next begins behind it."""
+    waiting: deque[Line] = deque()
+    while True:
+        line = waiting.popleft() if waiting else next(lines, None)
+        if line is None:
+            return
+        if not line.text.strip("\r\n "):
+            continue
+        if line.problem:
+            yield _plain_record(line, dialect, line.problem)
+        elif dialect.quotes == _NONE or not ('"' in line.text or "\\" in line.text):
+            yield _plain_record(line, dialect)
+        else:
+            yield _quoted_record(line, lines, waiting, dialect)
+
+
+def _plain_record(line: Line, dialect: _Dialect, problem: Problem | None = None) -> _Record:
+    raw = line.text.rstrip("\r\n")
+    return _Record(line.number, raw, raw.split(dialect.delimiter), problem, tidy=problem is None)
+
+
+def _quoted_record(first: Line, lines: Iterator[Line], waiting: deque[Line], dialect: _Dialect) -> _Record:
+    taken = [first]
+    ended = False
+
+    def feed() -> Iterator[str]:
+        nonlocal ended
+        yield first.text
+        size = len(first.text)
+        while size <= LONGEST_LINE and (line := waiting.popleft() if waiting else next(lines, None)):
+            taken.append(line)
+            size += len(line.text)
+            yield line.text
+        ended = True
+
+    try:
+        cells = next(dialect.reader(feed(), strict=True))
+    except csv.Error:
+        if len(taken) == 1 and not ended:
+            # A quote inside a quoted field, not doubled: it has to be written again.
+            cells = next(dialect.reader([first.text], strict=False))
+            return _Record(first.number, first.text.rstrip("\r\n"), cells, tidy=False)
+        waiting.extendleft(reversed(taken[1:]))
+        problem = Problem(ErrorCode.UNCLOSED_QUOTE, "a quote opens in this line and does not close")
+        return _plain_record(first, dialect, at_line(first.number, problem))
+    problem_inside = next((line.problem for line in taken if line.problem), None)
+    raw = "".join(line.text for line in taken).rstrip("\r\n")
+    return _Record(first.number, raw, cells, problem_inside, tidy=problem_inside is None)
+
+
+def _find_layout(lines: list[Line], options: ReadOptions, likely: str) -> _Layout:
+    """Find dialect and header from the first lines.
+
+    Raises:
+        SourceError: there is no record, or the first is damaged.
+    """
+    declared = _SEP_LINE.fullmatch(lines[0].text) if lines else None
+    preamble = lines[0].text if declared else ""
+    body = lines[1:] if declared else lines
+    delimiters = [declared[1]] if declared else sorted(_DELIMITERS, key=lambda d: d != likely)
+    guesses = [
+        _Guess.of(_Dialect(delimiter, quotes), body, options)
+        for delimiter in delimiters
+        for quotes in _quotings(body, delimiter)
+    ]
+    best = max(guesses, key=lambda guess: guess.merit)
+    if not best.records:
+        raise SourceError(ErrorCode.EMPTY_TABLE, "the table has no rows: every line is blank")
+    first, *others = best.records
+    if first.problem:
+        raise SourceError(first.problem.code, first.problem.message)
+    has_header = _is_header(first.cells, others, options)
+    end = "\r\n" if lines[0].text.endswith("\r\n") else "\n"
+    names = first.cells if has_header else [str(number + 1) for number in range(best.width)]
+    return _Layout(best.dialect, first if has_header else None, names, preamble, end)
+
+
+def _quotings(lines: Sequence[Line], delimiter: str) -> list[str]:
+    """Return the ways in which quotes may be meant, the likeliest first."""
+    text = "".join(line.text for line in lines)
+    if delimiter == "\t":
+        escapes = _TEXT_FORMAT.search(text) and '"' not in text
+        return [_NONE] if escapes else [_DOUBLED, _NONE]
+    return [_DOUBLED, _ESCAPED] if '\\"' in text else [_DOUBLED]
+
+
+@dataclass(frozen=True, slots=True)
+class _Guess:
+    """How well a dialect fits the first lines: the greater `merit`, the better.
+
+    Attributes:
+        dialect: the one.
+        records: as it reads them.
+        width: the number of cells in most records.
+        merit: whether the first names a review, whether most records are alike and how many.
+    """
+
+    dialect: _Dialect
+    records: list[_Record]
+    width: int
+    merit: tuple[bool, bool, float]
+
+    @classmethod
+    def of(cls, dialect: _Dialect, lines: Iterable[Line], options: ReadOptions) -> "_Guess":
+        records = list(_records(iter(lines), dialect))
+        if len(records) == _SAMPLE_LINES:
+            records.pop()  # it may go on
+        widths = Counter(len(record.cells) for record in records if not record.problem)
+        ((width, alike),) = widths.most_common(1) or [(0, 0)]
+        share = alike / max(1, len(records))
+        names = records[0].cells if records else []
+        named = len(names) > 1 and _names_a_review(names, options)
+        fits = width > 1 and share > _FITTING_SHARE
+        return cls(dialect, records, width, (named, fits, share if fits else 0.0))
+
+
+def _names_a_review(cells: Iterable[str], options: ReadOptions) -> bool:
+    return any(cell == options.text_field or is_usual(cell) for cell in cells if cell)
+
+
+def _is_header(cells: Sequence[str], others: Sequence[_Record], options: ReadOptions) -> bool:
+    """Whether cells are names: one names a review, or they look unlike what stands below them."""
+    if _names_a_review(cells, options):
+        return True
+    named = [cell for cell in cells if cell.strip()]
+    if len(set(named)) < len(named) or any(
+        len(cell) > _LONGEST_NAME or _NUMBER_OR_DATE.fullmatch(cell) for cell in named
+    ):
+        return False
+    rows = [record.cells for record in others if len(record.cells) == len(cells) and not record.problem]
+    if not rows:
+        return True
+    return any(_looks_unlike(cell, [row[column] for row in rows]) for column, cell in enumerate(cells))
+
+
+def _looks_unlike(name: str, cells: Sequence[str]) -> bool:
+    filled = [cell for cell in cells if cell.strip() and cell not in MISSING]
+    numbers = sum(1 for cell in filled if _NUMBER_OR_DATE.fullmatch(cell))
+    longer = sum(1 for cell in filled if len(cell) > _TIMES_LONGER * len(name))
+    return max(numbers, longer) > len(filled) / 2
+
+
+def _render(layout: _Layout, row: Row, added: Mapping[str, Value]) -> str:
+    dialect = layout.dialect
+    return (
+        dialect.delimiter.join([row.raw, dialect.join([_cell(dialect, v) for v in added.values()])])
+        + layout.end
+    )
+
+
+def _cell(dialect: _Dialect, value: Value) -> str:
+    if value is None:
+        return "\\N" if dialect.quotes == _NONE else ""
+    if isinstance(value, bool):
+        return str(value).lower()
+    return dialect.escape(str(value))
+
+
+def _keep(layout: _Layout, text: str) -> str:
+    width = len(layout.names)
+    return layout.dialect.join([layout.dialect.escape(text)] + [""] * (width - 1))
+
+
+def _header(layout: _Layout, mark: str, names: Sequence[str]) -> str:
+    if layout.header is None:
+        return mark + layout.preamble
+    joined = layout.dialect.delimiter.join([layout.header.raw, *names])
+    return mark + layout.preamble + joined + layout.end
+
+
+def _looks_like(delimiter: str, text: str) -> bool:
+    header, _, rest = text.partition("\n")
+    names = header.strip().split(delimiter)
+    return len(names) > 1 and bool(rest.strip()) and any(is_usual(name.strip('"')) for name in names)
+
+
+CSV = Format(
+    "CSV",
+    frozenset({".csv"}),
+    frozenset({"text/csv", "application/csv"}),
+    partial(read, likely=",", extension="csv", content_type="text/csv"),
+    lambda text: _looks_like(",", text) or _looks_like(";", text),
+)
+TSV = Format(
+    "TSV",
+    frozenset({".tsv", ".tab"}),
+    frozenset({"text/tab-separated-values"}),
+    partial(read, likely="\t", extension="tsv", content_type="text/tab-separated-values"),
+    partial(_looks_like, "\t"),
+)

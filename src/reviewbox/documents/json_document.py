@@ -1,0 +1,132 @@
+"""JSON: an object is one review; an array, or objects one after the other, are a table of them.
+
+Values are read one at a time, so that a table needs little more room than its text.
+"""
+
+import json
+import re
+from collections.abc import Iterator
+from functools import partial
+
+from reviewbox.documents import json_lines
+from reviewbox.documents.columns import ColumnSample
+from reviewbox.documents.document import Document, Format, ReadOptions, Row, Value
+from reviewbox.documents.encodings import decode
+from reviewbox.documents.json_table import json_table, parse_object, review_in
+from reviewbox.documents.lines import LONGEST_LINE, Line, at_line
+from reviewbox.errors import ErrorCode, Problem, SourceError
+
+_SPACE = re.compile(r"[ \t\r\n]*")
+_LINE_BREAK = re.compile(r"\s*[\r\n]\s*")
+# Where the next row begins behind a broken one, as far as one can tell.
+_NEXT_OBJECT = re.compile(r"[,}]\s*(?=\{)")
+_DECODER = json.JSONDecoder(parse_int=float)  # an int has a longest length
+_LINES_LOOKED_AT = 100
+
+
+def read(data: bytes, options: ReadOptions) -> Document:
+    """Read an object as one review, and an array or several objects as a table.
+
+    Raises:
+        SourceError: it is no JSON, or there is not one row, or none has a field that could be the review.
+    """
+    decoded = decode(data, options.fallback_encoding)
+    text, notes = decoded.text.strip(), dict[str, Value]({"encoding": decoded.encoding})
+    if decoded.fallback:
+        notes["fallback_encoding_used"] = True
+    if not text.startswith("["):
+        end = _value_end(text, 0)
+        if end != len(text) and _is_one_a_line(text):
+            return json_lines.read(data, options)
+        if end in (None, len(text)):
+            return _single(text, notes, options)
+    return json_table(partial(_values, decoded.text), notes, options)
+
+
+def _is_one_a_line(text: str) -> bool:
+    """Whether it is JSON Lines, which many programs call JSON."""
+    lines = text.split("\n", _LINES_LOOKED_AT)[:_LINES_LOOKED_AT]
+    return any(line.startswith("{") and _value_end(line, 0) == len(line.rstrip()) for line in lines)
+
+
+def _single(text: str, notes: dict[str, Value], options: ReadOptions) -> Document:
+    fields = parse_object(Line(1, text))
+    if isinstance(fields, Problem):
+        raise SourceError(fields.code, fields.message)
+    sample = ColumnSample()
+    sample.add(fields.items())
+    text_field, found = sample.text_field(fields, options)
+    review = review_in(fields, text_field)
+    if isinstance(review, Problem):
+        raise SourceError(review.code, review.message)
+    return Document([Row(1, review)], notes | found)
+
+
+def _values(text: str) -> Iterator[Line]:
+    """Yield the text of each value of an array, or of values one after the other.
+
+    Commas are not insisted on: one too few or too many at the end changes nothing.
+    """
+    position = _skip_space(text, 0)
+    in_array = text.startswith("[", position)
+    position = _skip_space(text, position + in_array)
+    line = 1 + text.count("\n", 0, position)
+    while position < len(text):
+        if in_array and text[position] == "]":
+            rest = text[position + 1 :].strip()
+            if rest:
+                yield _garbage(line, rest)
+            return
+        start, end = position, _value_end(text, position)
+        if end is not None:
+            yield _value(line, text[start:end])
+            position = _skip_space(text, end)
+            if in_array and text.startswith(",", position):
+                position = _skip_space(text, position + 1)
+        else:
+            found = _NEXT_OBJECT.search(text, position)
+            position = found.end() if found else len(text)
+            yield _broken(line, text[start:position].rstrip(" \t\r\n,"))
+            in_array = in_array and found is not None
+        line += text.count("\n", start, position)
+    if in_array:
+        yield Line(line, "", problem=at_line(line, Problem(ErrorCode.BROKEN_JSON, "the array is not closed")))
+
+
+def _skip_space(text: str, position: int) -> int:
+    match = _SPACE.match(text, position)
+    return match.end() if match else position
+
+
+def _value_end(text: str, position: int) -> int | None:
+    """Return where the JSON value at `position` ends; None if it is broken, or too deep."""
+    try:
+        return _DECODER.raw_decode(text, position)[1]
+    except (ValueError, RecursionError):
+        return None
+
+
+def _value(line: int, text: str) -> Line:
+    if len(text) > LONGEST_LINE:
+        message = f"the value has {len(text):,} characters, and {LONGEST_LINE:,} are the most"
+        return Line(line, text, problem=at_line(line, Problem(ErrorCode.LINE_TOO_LONG, message)))
+    # In JSON a line only breaks between values: on one line it is the same object.
+    return Line(line, _LINE_BREAK.sub(" ", text))
+
+
+def _broken(line: int, text: str) -> Line:
+    found = parse_object(Line(line, text))
+    problem = found if isinstance(found, Problem) else Problem(ErrorCode.BROKEN_JSON, "not JSON")
+    return Line(line, text, problem=problem)
+
+
+def _garbage(line: int, text: str) -> Line:
+    message = f"{len(text):,} characters stand behind the end of the array"
+    return Line(line, text, problem=at_line(line, Problem(ErrorCode.TRAILING_GARBAGE, message)))
+
+
+def _looks_like(text: str) -> bool:
+    return bool(re.match(r'\s*(?:\{\s*["}]|\[\s*\{)', text))
+
+
+FORMAT = Format("JSON", frozenset({".json"}), frozenset({"application/json"}), read, _looks_like)

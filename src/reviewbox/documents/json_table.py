@@ -1,0 +1,159 @@
+"""A table whose rows are JSON objects, whichever way they are strung together.
+
+A row goes back as the very characters it came as, with the new fields added before its closing
+brace: numbers keep their digits, and fields their order.
+"""
+
+import json
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from math import isinf
+from typing import Any, NoReturn
+
+from reviewbox.documents.columns import SAMPLE_ROWS, ColumnSample
+from reviewbox.documents.document import MOST_ROWS, Document, ReadOptions, Row, Table, Value
+from reviewbox.documents.lines import Line, at_line
+from reviewbox.errors import ErrorCode, Problem, SourceError
+
+# Under this name comes back what is no JSON object.
+_RAW_FIELD = "reviewbox_raw"
+
+# Python's parser gives up at some depth, each version at another.
+_DEEPEST = 500
+_STRING = re.compile(r'"(?:[^"\\]|\\.)*"')
+_BRACKET = re.compile(r"[\[{]|[\]}]")
+
+
+class _NumberError(ValueError):
+    """A number that JSON, or a double, cannot hold."""
+
+
+def json_table(
+    values: Callable[[], Iterator[Line]], notes: Mapping[str, Value], options: ReadOptions
+) -> Document:
+    """Return the table whose rows are `values`: the text of one JSON value each, no space around it.
+
+    Args:
+        values: begins anew at each call, so that a million rows need no room.
+        notes: what is known of the document already.
+        options: what the bytes do not say.
+
+    Raises:
+        SourceError: there is not one row, or too many, or no row has a field that could be the review.
+    """
+    sample, names, rows = ColumnSample(), set[str](), 0
+    binary: Problem | None = None
+    for value in values():
+        rows += 1
+        fields = parse_object(value)
+        if isinstance(fields, dict):
+            names.update(fields)
+            if rows <= SAMPLE_ROWS:
+                sample.add(fields.items())
+        elif fields.code is ErrorCode.BINARY_FILE:
+            binary = fields
+    if binary and not names:
+        raise SourceError(binary.code, binary.message)
+    if not rows:
+        raise SourceError(ErrorCode.EMPTY_TABLE, "the table has no rows")
+    if rows > MOST_ROWS:
+        raise SourceError(
+            ErrorCode.TOO_LARGE,
+            f"the file has {rows:,} rows, and {MOST_ROWS:,} are classified at once: split it",
+        )
+    text_field, found = sample.text_field(names, options)
+    return Document(
+        rows=_Rows(values, text_field),
+        notes={**notes, **found},
+        table=Table("jsonl", "application/x-ndjson", frozenset(names), _render, _keep),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Rows:
+    """The rows of a table, parsed anew at each iteration."""
+
+    values: Callable[[], Iterator[Line]]
+    text_field: str
+
+    def __iter__(self) -> Iterator[Row]:
+        for value in self.values():
+            fields = parse_object(value)
+            if isinstance(fields, Problem):
+                yield Row(value.number, problem=fields, raw=_keep(value.text))
+                continue
+            review = review_in(fields, self.text_field)
+            if isinstance(review, Problem):
+                yield Row(value.number, problem=at_line(value.number, review), raw=value.text)
+            else:
+                yield Row(value.number, review, raw=value.text)
+
+
+def parse_object(value: Line) -> dict[str, Any] | Problem:
+    """Return the fields of the JSON object that a text is, or why it is none."""
+    if value.problem:
+        return value.problem
+    number, problem = value.number, _depth_problem(value.text)
+    if problem is None:
+        try:
+            fields = json.loads(
+                value.text, parse_int=_number, parse_float=_number, parse_constant=_refuse_constant
+            )
+        except json.JSONDecodeError as error:
+            message = f"not JSON ({error.msg.removesuffix(' at')}, column {error.colno})"
+            number, problem = number + error.lineno - 1, Problem(ErrorCode.BROKEN_JSON, message)
+        except _NumberError as error:
+            problem = Problem(ErrorCode.INVALID_NUMBER, str(error))
+        else:
+            if isinstance(fields, dict):
+                return fields
+            problem = Problem(ErrorCode.NOT_AN_OBJECT, f"a JSON {_json_type(fields)}, not an object")
+    return at_line(number, problem)
+
+
+def review_in(fields: Mapping[str, Any], text_field: str) -> str | Problem:
+    """Return the review that an object holds, or why it holds none."""
+    review = fields.get(text_field)
+    if isinstance(review, str):
+        return review
+    found = f"the field is a JSON {_json_type(review)}" if text_field in fields else "there is no such field"
+    return Problem(ErrorCode.MISSING_FIELD, f"expected a review in {text_field!r}, but {found}")
+
+
+def _depth_problem(text: str) -> Problem | None:
+    if text.count("[") + text.count("{") <= _DEEPEST:
+        return None
+    depth = 0
+    for bracket in _BRACKET.finditer(_STRING.sub("", text)):
+        depth += 1 if bracket[0] in "[{" else -1
+        if depth > _DEEPEST:
+            return Problem(ErrorCode.NESTED_TOO_DEEP, f"nested deeper than {_DEEPEST} levels")
+    return None
+
+
+def _number(digits: str) -> float:
+    # The value is not needed, and it may have more digits than `int` takes; but a double must hold it.
+    number = float(digits)
+    if isinf(number):
+        raise _NumberError(f"a number of {len(digits)} characters is larger than numbers can be")
+    return number
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    raise _NumberError(f"{name} is no number in JSON: write null")
+
+
+def _json_type(value: Any) -> str:
+    names = {dict: "object", list: "array", str: "string", float: "number", bool: "boolean"}
+    return names.get(type(value), "null")
+
+
+def _render(row: Row, added: Mapping[str, Value]) -> str:
+    opened = row.raw.removesuffix("}").rstrip()
+    separator = "" if opened == "{" else ","
+    return opened + separator + json.dumps(dict(added), ensure_ascii=False, separators=(",", ":"))[1:] + "\n"
+
+
+def _keep(text: str) -> str:
+    return json.dumps({_RAW_FIELD: text}, ensure_ascii=False)

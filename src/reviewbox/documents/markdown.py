@@ -1,0 +1,36 @@
+"""Markdown: one review. Its marks are blanked out, so that offsets stay those of the file."""
+
+import re
+from dataclasses import replace
+
+from reviewbox.documents import text
+from reviewbox.documents.document import Document, Format, ReadOptions
+
+_MARKS = re.compile(
+    r"\A---\n(?:[^\n]*\n)*?---(?=\n)"  # front matter
+    r"|^[ ]{0,3}(?:```|~~~)[^\n]*$"  # a fence of code
+    r"|^[ ]{0,3}\#{1,6}(?=[ ])"  # of a heading
+    r"|^(?:[ ]{0,3}>)+"  # of a quotation
+    r"|^[ ]*(?:[-*+]|\d{1,9}[.)])(?=[ ])"  # of a list
+    r"|^[ ]{0,3}(?:={3,}|-{3,}|\*{3,}|_{3,})[ ]*$"  # a rule, or a line under a heading
+    r"|!?\[(?=[^\]\n]{0,999}\]\([^()\n]{0,999}\))|\]\([^()\n]{0,999}\)"  # around a link's text
+    # Emphasis, but not the stars of a rating or inside a word that is better not spelt out.
+    r"|(?<![\w*])\*{1,3}(?=[^\s*])|(?<=[^\s*])\*{1,3}(?![\w*])"
+    r"|(?<!\w)_{1,3}(?=\w)|(?<=\w)_{1,3}(?!\w)"
+    r"|~~|`",
+    re.MULTILINE,
+)
+
+
+def read(data: bytes, options: ReadOptions) -> Document:
+    """Read a file as one review; raises what `text.read` does."""
+    document = text.read(data, options)
+    rows = [replace(row, text=_MARKS.sub(_blank, row.text)) for row in document.rows]
+    return replace(document, rows=rows)
+
+
+def _blank(match: re.Match[str]) -> str:
+    return re.sub(r"[^\n]", " ", match[0])
+
+
+FORMAT = Format("Markdown", frozenset({".md", ".markdown"}), frozenset({"text/markdown"}), read)
