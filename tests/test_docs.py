@@ -1,12 +1,50 @@
+"""The pages that list something list all of it."""
+
+import re
 from pathlib import Path
 
-import pytest
-
+from reviewbox.documents.columns import USUAL_TEXT_FIELDS
+from reviewbox.documents.compression import COMPRESSIONS
+from reviewbox.documents.formats import FORMATS
 from reviewbox.errors import ErrorCode
 
-README = (Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8")
+ROOT = Path(__file__).parent.parent
+FORMATS_PAGE = (ROOT / "docs" / "formats.md").read_text(encoding="utf-8")
 
 
-@pytest.mark.parametrize("code", ErrorCode)
-def test_the_readme_says_what_to_do_about_each_error(code: ErrorCode) -> None:
-    assert f"`{code}`" in README
+def table_under(heading: str) -> list[list[set[str]]]:
+    """What stands in code type in each cell of the first table under a heading, its header left out."""
+    section = FORMATS_PAGE.split(f"## {heading}\n")[1].split("\n## ")[0]
+    lines = [line for line in section.splitlines() if line.startswith("|")][2:]
+    return [[set(re.findall(r"`([^`]+)`", cell)) for cell in line.split("|")[1:-1]] for line in lines]
+
+
+def test_every_error_code_is_listed_and_none_beside_them() -> None:
+    listed = [code for row in table_under("Error codes") for code in row[0]]
+
+    assert sorted(listed) == sorted(code.value for code in ErrorCode)
+
+
+def test_every_format_is_listed_with_all_that_it_goes_by() -> None:
+    names = re.findall(r"^\| ([A-Z]\w+(?: Lines)?|text) \|", FORMATS_PAGE, re.MULTILINE)
+
+    assert dict(zip(names, [(row[1], row[2]) for row in table_under("Formats")], strict=True)) == {
+        known.name: (set(known.extensions), set(known.content_types)) for known in FORMATS
+    }
+
+
+def test_every_compression_is_listed() -> None:
+    for compression in COMPRESSIONS:
+        extensions = " ".join(f"`{extension}`" for extension in compression.extensions)
+        assert f"{compression.name} ({extensions})" in " ".join(FORMATS_PAGE.split())
+
+
+def test_every_usual_name_of_a_review_is_listed() -> None:
+    (sentence,) = re.findall(r"a usual name: (.*?), whatever", FORMATS_PAGE, re.DOTALL)
+    listed = [name.lower().replace("_", "") for name in re.findall("`(.+?)`", sentence)]
+
+    assert listed == list(USUAL_TEXT_FIELDS)
+
+
+def test_the_readme_leads_to_the_list() -> None:
+    assert "docs/formats.md" in (ROOT / "README.md").read_text(encoding="utf-8")
