@@ -1,18 +1,54 @@
 import json
+from collections.abc import Callable
 from copy import deepcopy
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote_plus
 
+import boto3
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from mypy_boto3_s3 import S3Client
+from tests.conftest import BUCKET
 
 from reviewbox.errors import EventError
 from reviewbox.events import Message, parse
 from reviewbox.objects import ObjectRef
 
 EVENTS = Path(__file__).with_name("events")
+
+HOTEL = "incoming/hotels/seaview.txt"
+FILM = "incoming/2026/my review+é.txt"
+SHOP = "incoming/shop/earphones.jsonl"
+
+# What each sample event names: a list of keys for each of its messages.
+SAMPLES: dict[str, list[list[str]]] = {
+    "s3_put": [[HOTEL]],
+    "s3_multipart": [[SHOP]],
+    "s3_restore": [[FILM]],
+    "s3_delete": [[]],
+    "s3_tagging": [[]],
+    "s3_test_event": [[]],
+    "sqs_s3": [[FILM], [SHOP]],
+    "sqs_s3_several": [[FILM, SHOP]],
+    "sqs_s3_test_event": [[]],
+    "sns_s3": [[FILM]],
+    "sns_s3_test_event": [[]],
+    "sqs_sns_s3": [[FILM], [SHOP]],
+    "sqs_sns_raw_s3": [[FILM]],
+    "sqs_sns_s3_test_event": [[]],
+    "eventbridge": [[FILM]],
+    "eventbridge_delete": [[]],
+    "eventbridge_restore": [[SHOP]],
+    "sns_eventbridge": [[FILM]],
+    "sqs_eventbridge": [[FILM]],
+    "sqs_sns_eventbridge": [[FILM]],
+    "minio": [[FILM]],
+    "minio_delete": [[]],
+    "sqs_minio": [[SHOP]],
+    "ceph": [[FILM]],
+}
 
 EVENTBRIDGE: dict[str, Any] = {
     "version": "0",
@@ -38,6 +74,8 @@ EVENTBRIDGE: dict[str, Any] = {
     },
 }
 
+SECRET = "my secret review"
+
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
@@ -60,9 +98,15 @@ PLACES = [
     ("Records", 0, "s3", "bucket", "name"),
     ("Records", 0, "s3", "object"),
     ("Records", 0, "s3", "object", "key"),
+    ("Records", 0, "Sns"),
+    ("Records", 0, "Sns", "Type"),
+    ("Records", 0, "Sns", "Message"),
     ("Records", 1),
+    ("Type",),
+    ("Message",),
     ("Event",),
     ("detail",),
+    ("detail", "event-version"),
     ("detail", "bucket"),
     ("detail", "object", "key"),
     ("detail-type",),
@@ -82,23 +126,110 @@ def notification(key: str, **changes: Any) -> dict[str, Any]:
     return dict(event)
 
 
+def eventbridge(key: str) -> dict[str, Any]:
+    event = deepcopy(EVENTBRIDGE)
+    event["detail"]["object"]["key"] = key
+    return event
+
+
 def batch(*bodies: Any) -> dict[str, Any]:
     """An SQS event of messages "id-0", "id-1", ... with those bodies."""
     sample = load("sqs_s3")["Records"][0]
     return {
         "Records": [
-            {
-                **sample,
-                "messageId": f"id-{number}",
-                "body": body if isinstance(body, str) else json.dumps(body),
-            }
+            {**sample, "messageId": f"id-{number}", "body": as_text(body)}
             for number, body in enumerate(bodies)
         ]
     }
 
 
+def sns(*messages: Any) -> dict[str, Any]:
+    """What SNS invokes a function with, for those messages."""
+    sample = load("sns_s3")["Records"][0]
+    return {"Records": [{**sample, "Sns": {**sample["Sns"], "Message": as_text(text)}} for text in messages]}
+
+
+def wrapped(message: Any, **changes: Any) -> dict[str, Any]:
+    """What SNS sends to a queue, unless the delivery is raw; the envelope's fields changed."""
+    envelope = json.loads(load("sqs_sns_s3")["Records"][0]["body"])
+    return {**envelope, "Message": as_text(message), **changes}
+
+
+def as_text(event: Any) -> str:
+    return event if isinstance(event, str) else json.dumps(event)
+
+
+# How each sender writes a key, and the ways that its events come.
+DIALECTS: dict[str, Callable[[str], Any]] = {
+    "s3": lambda key: notification(quote_plus(key, safe="/")),
+    "minio": lambda key: notification(quote_plus(key), eventSource="minio:s3", eventVersion="2.0"),
+    "ceph": lambda key: notification(key, eventSource="ceph:s3", eventVersion="2.2"),
+    "eventbridge": eventbridge,
+}
+ENVELOPES: dict[str, Callable[[Any], Any]] = {
+    "none": lambda event: event,
+    "sqs": batch,
+    "sns": sns,
+    "sns in sqs": lambda event: batch(wrapped(event)),
+    "sns as a dead letter": lambda event: batch(sns(event)),
+    "sns as a dead letter by sns": lambda event: batch(wrapped(sns(event))),
+}
+each_way = pytest.mark.parametrize("envelope", ENVELOPES.values(), ids=ENVELOPES)
+
+
 def refs(messages: list[Message]) -> list[tuple[str, str]]:
     return [(ref.bucket, ref.key) for message in messages for ref in message.refs]
+
+
+def errors(event: Any) -> list[str]:
+    return [str(error) for message in parse(event) for error in message.errors]
+
+
+@pytest.mark.parametrize("name", SAMPLES)
+def test_a_sample_event_names_its_objects(name: str) -> None:
+    messages = parse(load(name))
+
+    assert [[ref.key for ref in message.refs] for message in messages] == SAMPLES[name]
+    assert {ref.bucket for message in messages for ref in message.refs} <= {"reviewbox"}
+    assert not [message.errors for message in messages if message.errors]
+    assert all((message.message_id is not None) == name.startswith("sqs") for message in messages)
+
+
+def test_every_sample_event_is_in_the_table() -> None:
+    assert {path.stem for path in EVENTS.glob("*.json")} == SAMPLES.keys()
+
+
+@pytest.mark.parametrize("raw_delivery", [False, True], ids=["wrapped", "raw"])
+def test_what_a_cloud_sends_names_the_object(s3: S3Client, *, raw_delivery: bool) -> None:
+    """The S3, SNS, EventBridge and SQS of moto: a notification through a topic, and an event of a rule."""
+    key = "incoming/a+b c%20é\n.txt"
+    topic, queue, bus = boto3.client("sns"), boto3.client("sqs"), boto3.client("events")
+    topic_arn = topic.create_topic(Name="uploads")["TopicArn"]
+    url = queue.create_queue(QueueName="uploads")["QueueUrl"]
+    attributes = queue.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"]
+    subscription = {"RawMessageDelivery": "true"} if raw_delivery else {}
+    topic.subscribe(
+        TopicArn=topic_arn, Protocol="sqs", Endpoint=attributes["QueueArn"], Attributes=subscription
+    )
+    bus.put_rule(Name="uploads", EventPattern=json.dumps({"source": ["aws.s3"]}))
+    bus.put_targets(Rule="uploads", Targets=[{"Id": "uploads", "Arn": attributes["QueueArn"]}])
+    s3.put_bucket_notification_configuration(
+        Bucket=BUCKET,
+        NotificationConfiguration={
+            "TopicConfigurations": [{"TopicArn": topic_arn, "Events": ["s3:ObjectCreated:*"]}],
+            "EventBridgeConfiguration": {},
+        },
+    )
+
+    s3.put_object(Bucket=BUCKET, Key=key, Body=b"Lovely.")
+
+    bodies = [
+        message["Body"] for message in queue.receive_message(QueueUrl=url, MaxNumberOfMessages=10)["Messages"]
+    ]
+    # S3's test event and its notification; EventBridge's events go past the topic.
+    assert sum("TopicArn" in body for body in bodies) == (0 if raw_delivery else 2)
+    assert refs(parse(batch(*bodies))) == [(BUCKET, key), (BUCKET, key)]
+    assert errors(batch(*bodies)) == []
 
 
 def test_a_notification_names_its_object() -> None:
@@ -116,22 +247,6 @@ def test_a_batch_is_as_many_messages() -> None:
     ]
 
 
-@pytest.mark.parametrize("name", ["s3_test_event", "sqs_s3_test_event"])
-def test_the_event_that_s3_tries_a_notification_with_names_nothing(name: str) -> None:
-    (message,) = parse(load(name))
-
-    assert message.refs == ()
-    assert message.errors == ()
-
-
-@pytest.mark.parametrize("path", sorted(EVENTS.glob("*.json")), ids=lambda path: path.stem)
-def test_every_sample_event_is_understood(path: Path) -> None:
-    messages = parse(json.loads(path.read_text(encoding="utf-8")))
-
-    assert messages
-    assert not [message.errors for message in messages if message.errors]
-
-
 @pytest.mark.parametrize(
     ("encoded", "key"),
     [
@@ -146,32 +261,52 @@ def test_a_key_is_decoded_once(encoded: str, key: str) -> None:
     assert refs(parse(notification(encoded))) == [("reviewbox", key)]
 
 
-@given(st.text(min_size=1))
+@each_way
+@pytest.mark.parametrize("dialect", DIALECTS)
+def test_a_key_comes_back_as_its_sender_meant_it(dialect: str, envelope: Callable[[Any], Any]) -> None:
+    for key in ("a+b", "a b", "100%", "100%25", "%2B", "é/😀", "two\nlines", '"quoted\\"', "?&=#;/.."):
+        assert [key for _, key in refs(parse(envelope(DIALECTS[dialect](key))))] == [key]
+
+
+@given(
+    key=st.text(min_size=1),
+    dialect=st.sampled_from(list(DIALECTS.values())),
+    envelope=st.sampled_from(list(ENVELOPES.values())),
+)
 @settings(deadline=None)
-def test_any_key_comes_back(key: str) -> None:
-    event = notification(quote_plus(key, safe="/"))
-
-    assert refs(parse(event)) == refs(parse(batch(event))) == [("reviewbox", key)]
+def test_any_key_comes_back(key: str, dialect: Callable[[str], Any], envelope: Callable[[Any], Any]) -> None:
+    assert [key for _, key in refs(parse(envelope(dialect(key))))] == [key]
 
 
-@given(st.text(min_size=1))
-@settings(deadline=None)
-def test_eventbridge_gives_any_key_as_it_is(key: str) -> None:
-    event = deepcopy(EVENTBRIDGE)
-    event["detail"]["object"]["key"] = key
-
-    assert refs(parse(event)) == refs(parse(batch(event))) == [("reviews", key)]
+@pytest.mark.parametrize("event", [notification("a%FF"), eventbridge("a\ud800"), notification("a\ud800")])
+def test_a_key_that_is_not_utf_8_is_refused(event: Any) -> None:
+    assert refs(parse(event)) == []
+    assert "a key that is not UTF-8" in "".join(errors(event))
 
 
-def test_a_plus_sign_from_eventbridge_is_a_plus_sign() -> None:
-    assert refs(parse(EVENTBRIDGE)) == [("reviews", "incoming/a+b c%20d.txt")]
+@each_way
+def test_a_notification_may_name_several_objects_and_each_counts_once(
+    envelope: Callable[[Any], Any],
+) -> None:
+    event = {"Records": [notification(key)["Records"][0] for key in ("b", "a", "b", "a%2Bb", "a")]}
+
+    (message,) = parse(envelope(event))
+
+    assert [ref.key for ref in message.refs] == ["b", "a", "a+b"]
 
 
-def test_a_notification_may_name_several_objects() -> None:
-    event = {"Records": [notification(key)["Records"][0] for key in ("b", "a", "b")]}
+def test_several_notifications_of_sns_are_one_message() -> None:
+    (message,) = parse(sns(notification("a"), "not JSON", EVENTBRIDGE, notification("a")))
 
-    assert refs(parse(event)) == [("reviewbox", "b"), ("reviewbox", "a"), ("reviewbox", "b")]
-    assert len(parse(event)) == 1
+    assert message.message_id is None
+    assert [ref.key for ref in message.refs] == ["a", "incoming/a+b c%20d.txt"]
+    assert len(message.errors) == 1
+
+
+def test_messages_that_name_the_same_object_stay_apart() -> None:
+    messages = parse(batch(notification("a"), wrapped(notification("a"))))
+
+    assert [(message.message_id, len(message.refs)) for message in messages] == [("id-0", 1), ("id-1", 1)]
 
 
 @pytest.mark.parametrize(
@@ -181,9 +316,11 @@ def test_a_notification_may_name_several_objects() -> None:
         "ObjectCreated:CompleteMultipartUpload",
         "ObjectCreated:Copy",
         "s3:ObjectCreated:Post",
+        "ObjectRestore:Completed",
+        "s3:ObjectRestore:Completed",
     ],
 )
-def test_every_way_to_create_an_object_counts(name: str) -> None:
+def test_every_way_to_become_readable_counts(name: str) -> None:
     assert refs(parse(notification("a", eventName=name))) == [("reviewbox", "a")]
 
 
@@ -192,8 +329,19 @@ def test_every_way_to_create_an_object_counts(name: str) -> None:
     [
         "ObjectRemoved:Delete",
         "s3:ObjectRemoved:DeleteMarkerCreated",
+        "ObjectRestore:Post",
+        "ObjectRestore:Delete",
         "ObjectTagging:Put",
+        "ObjectAcl:Put",
+        "LifecycleExpiration:Delete",
+        "LifecycleTransition",
+        "IntelligentTiering",
+        "ReducedRedundancyLostObject",
+        "Replication:OperationMissedThreshold",
+        "s3:ObjectAccessed:Get",
+        "s3:BucketCreated:*",
         "ObjectCreatedNot:A",
+        "",
     ],
 )
 def test_what_creates_nothing_is_passed_over(name: str) -> None:
@@ -203,22 +351,66 @@ def test_what_creates_nothing_is_passed_over(name: str) -> None:
     assert parse({"Records": [removal]}) == [Message()]
 
 
-def test_a_removal_from_eventbridge_is_passed_over() -> None:
-    assert parse({**EVENTBRIDGE, "detail-type": "Object Deleted"}) == [Message()]
+@pytest.mark.parametrize("reason", ["PutObject", "CopyObject", "CompleteMultipartUpload"])
+@pytest.mark.parametrize("kind", ["Object Created", "Object Restore Completed"])
+def test_every_way_to_become_readable_counts_in_eventbridge(kind: str, reason: str) -> None:
+    event = {**EVENTBRIDGE, "detail-type": kind, "detail": {**EVENTBRIDGE["detail"], "reason": reason}}
+
+    assert refs(parse(event)) == [("reviews", "incoming/a+b c%20d.txt")]
 
 
-@pytest.mark.parametrize("version", ["2.0", "2.1", "2.99", "2"])
+@pytest.mark.parametrize(
+    "kind",
+    [
+        "Object Deleted",
+        "Object Restore Initiated",
+        "Object Restore Expired",
+        "Object Tags Added",
+        "Object ACL Updated",
+        "Object Storage Class Changed",
+        "Object Access Tier Changed",
+        "Object Annotation Created",
+        "Async Copy Completion",
+    ],
+)
+def test_what_creates_nothing_is_passed_over_in_eventbridge(kind: str) -> None:
+    assert parse({**EVENTBRIDGE, "detail-type": kind}) == [Message()]
+
+
+@pytest.mark.parametrize("version", ["2.0", "2.1", "2.5", "2.99", "2"])
 def test_a_minor_version_only_adds_fields(version: str) -> None:
     assert refs(parse(notification("a", eventVersion=version))) == [("reviewbox", "a")]
 
 
-@pytest.mark.parametrize("version", ["1.0", "3.0", "20.1", "", None])
-def test_another_major_version_is_refused(version: str | None) -> None:
+@pytest.mark.parametrize("version", ["1.0", "3.0", "20.1", "", None, 2.1, [2]])
+def test_another_major_version_is_refused(version: Any) -> None:
     (message,) = parse(notification("a", eventVersion=version))
 
     assert message.refs == ()
     assert "record 1 of the notification has event version" in str(message.errors[0])
     assert "known are 2.x" in str(message.errors[0])
+
+
+@pytest.mark.parametrize(("version", "known"), [("1.0", True), ("1.99", True), ("2.0", False), (None, False)])
+def test_eventbridge_has_versions_of_its_own(version: Any, *, known: bool) -> None:
+    event = {**EVENTBRIDGE, "version": "7", "detail": {**EVENTBRIDGE["detail"], "event-version": version}}
+
+    assert len(refs(parse(event))) == known
+    assert len(errors(event)) == (not known)
+
+
+@pytest.mark.parametrize("source", ["minio:s3", "rustfs:s3", "aws:s3", None])
+def test_other_stores_that_speak_as_s3_does_are_understood(source: str | None) -> None:
+    assert refs(parse(notification("a+b", eventSource=source))) == [("reviewbox", "a b")]
+
+
+@each_way
+def test_fields_that_nobody_knows_are_passed_over(envelope: Callable[[Any], Any]) -> None:
+    record = notification("a", glacierEventData={"new": [1]})["Records"][0]
+    record["s3"]["bucket"]["awsGeneratedTags"] = record["s3"]["object"]["new"] = {"a": "b"}
+
+    assert refs(parse(envelope({"Records": [record], "Type": "new"}))) == [("reviewbox", "a")]
+    assert len(refs(parse(envelope({**EVENTBRIDGE, "replay-name": "again"})))) == 1
 
 
 @pytest.mark.parametrize(
@@ -235,12 +427,69 @@ def test_another_major_version_is_refused(version: str | None) -> None:
         notification("a", s3={"bucket": {"name": "b"}}),
         notification("a", s3={"object": {"key": "k"}}),
         {"source": "aws.s3", "detail-type": "Object Created"},
+        {"source": "aws.s3", "detail": EVENTBRIDGE["detail"]},
     ],
 )
-def test_what_is_of_no_known_shape_is_an_error(event: Any) -> None:
-    (message,) = parse(event)
+@each_way
+def test_what_is_of_no_known_shape_is_an_error(event: Any, envelope: Callable[[Any], Any]) -> None:
+    (message,) = parse(envelope(event))
 
     assert len(message.errors) == 1
+
+
+@pytest.mark.parametrize(
+    ("event", "seen"),
+    [
+        (["a"], "a JSON list and not an object"),
+        ({"b": 1, "a": 2}, "neither an S3 notification nor an EventBridge event: its fields are a, b"),
+        ({}, "its fields are none"),
+        ({"Records": [5]}, "record 1 of the notification is a JSON int"),
+        ({"Records": [{"kinesis": {}}]}, "record 1 of the notification is neither from S3 nor from SNS: its"),
+        (notification("a", eventVersion="3.1"), "has event version 3.1; known are 2.x"),
+        (notification("a", eventName=None), "record 1 of the notification has no event name: its fields are"),
+        (notification("a", s3={"bucket": {}}), "names no bucket and key: its fields are bucket"),
+        ({**EVENTBRIDGE, "source": "aws.ec2"}, "an EventBridge event from aws.ec2 and not from aws.s3"),
+        (
+            {**EVENTBRIDGE, "detail": None},
+            "without a type or detail: its fields are account, detail, detail-",
+        ),
+        (
+            {**EVENTBRIDGE, "detail-type": "AWS API Call via CloudTrail"},
+            "have the bucket itself send to EventBridge",
+        ),
+        (wrapped("Hello"), "the SNS notification has 5 characters in 'Message' that are not JSON"),
+        (wrapped("", Message={}), "the SNS notification has no text in 'Message': its fields are Message,"),
+        (wrapped("", Type="SubscriptionConfirmation"), "SNS sent SubscriptionConfirmation, which somebody"),
+        (wrapped("", Type="UnsubscribeConfirmation"), "SNS sent UnsubscribeConfirmation, which somebody"),
+    ],
+)
+def test_an_error_says_what_was_seen(event: Any, seen: str) -> None:
+    (error,) = errors(event)
+
+    assert seen in error
+
+
+def test_an_error_stays_short_whatever_was_seen() -> None:
+    (error,) = errors({f"field{number}": None for number in range(1000)})
+
+    assert len(error) < 200
+
+
+def test_envelopes_are_opened_only_so_deep() -> None:
+    event = notification("a")
+    for _ in range(4):
+        event = wrapped(event)
+        assert refs(parse(event)) == [("reviewbox", "a")]
+
+    (error,) = errors(wrapped(event))
+
+    assert "the SNS notification lies in 4 others" in error
+
+
+@pytest.mark.parametrize("body", [json.dumps(json.dumps(notification("a"))), {"body": as_text(EVENTBRIDGE)}])
+def test_text_in_text_is_opened_for_known_envelopes_alone(body: Any) -> None:
+    assert refs(parse(batch(body))) == []
+    assert len(errors(batch(body))) == 1
 
 
 @pytest.mark.parametrize("record", [None, {"eventSource": "aws:sqs", "body": "{}"}])
@@ -268,14 +517,38 @@ def test_a_bad_record_is_an_error_beside_its_neighbours() -> None:
     (message,) = parse(batch(half))
 
     assert refs([message]) == [("reviewbox", "a")]
-    assert [str(error) for error in message.errors] == ["record 2 of the notification is not from S3"]
+    assert [str(error) for error in message.errors] == [
+        "record 2 of the notification is neither from S3 nor from SNS: its fields are eventSource"
+    ]
 
 
-def test_no_error_repeats_what_a_body_says() -> None:
-    (message,) = parse(batch('{"text": "my secret review"}'))
+@pytest.mark.parametrize(
+    "event",
+    [
+        SECRET,
+        [SECRET],
+        {"text": SECRET},
+        {SECRET: 1},
+        {"Records": [SECRET]},
+        {"Records": [{SECRET: SECRET}]},
+        notification(SECRET, eventVersion=SECRET),
+        notification(SECRET, eventName={SECRET: SECRET}),
+        notification(SECRET + "%FF"),
+        notification("a", s3={SECRET: SECRET}),
+        wrapped(SECRET),
+        wrapped({"a": SECRET}),
+        wrapped(SECRET, Type=SECRET),
+        wrapped("", Message={"text": SECRET}),
+        {**EVENTBRIDGE, "source": SECRET},
+        {**EVENTBRIDGE, "detail": {"event-version": SECRET}},
+        {**EVENTBRIDGE, "detail": {SECRET: SECRET}},
+    ],
+)
+@each_way
+def test_no_error_repeats_what_may_be_a_text(event: Any, envelope: Callable[[Any], Any]) -> None:
+    (error,) = errors(envelope(event))
 
-    assert "fields are text" in str(message.errors)
-    assert "secret" not in str(message.errors)
+    assert "secret" not in error
 
 
 @pytest.mark.parametrize(
@@ -301,25 +574,34 @@ def test_a_message_knows_how_often_it_was_delivered(attributes: Any, count: int,
 @given(JSON | st.dictionaries(st.sampled_from(["Records", "source", "Event", "detail"]) | st.text(), JSON))
 @settings(deadline=None)
 def test_any_json_is_understood_or_refused(event: Any) -> None:
-    assert is_understood_or_refused(event)
-    assert is_understood_or_refused(batch(event))
-    assert is_understood_or_refused(batch(json.dumps(event)[1:]))
+    for envelope in ENVELOPES.values():
+        assert is_understood_or_refused(envelope(event))
+        assert is_understood_or_refused(envelope(json.dumps(event)[1:]))
 
 
 @given(
-    event=st.sampled_from([notification("a"), batch(notification("a"), EVENTBRIDGE), EVENTBRIDGE]),
+    event=st.sampled_from(
+        [
+            notification("a"),
+            batch(notification("a"), EVENTBRIDGE),
+            EVENTBRIDGE,
+            sns(notification("a"), EVENTBRIDGE),
+            wrapped(EVENTBRIDGE),
+        ]
+    ),
+    envelope=st.sampled_from(list(ENVELOPES.values())),
     changes=st.lists(st.tuples(st.sampled_from(PLACES), JSON), min_size=1, max_size=2),
 )
 @settings(deadline=None, max_examples=300)
 def test_a_damaged_event_is_understood_or_refused(
-    event: dict[str, Any], changes: list[tuple[Any, Any]]
+    event: dict[str, Any], envelope: Callable[[Any], Any], changes: list[tuple[Any, Any]]
 ) -> None:
     damaged = deepcopy(event)
 
     for place, value in changes:
         put(damaged, place, value)
 
-    assert is_understood_or_refused(damaged)
+    assert is_understood_or_refused(envelope(damaged))
 
 
 def put(holder: Any, place: tuple[Any, ...], value: Any) -> None:
@@ -338,4 +620,5 @@ def is_understood_or_refused(event: Any) -> bool:
         messages = parse(event)
     except EventError:
         return True
+    assert all(len(str(error)) < 600 for message in messages for error in message.errors)
     return all(isinstance(message, Message) for message in messages)
