@@ -37,7 +37,7 @@ FRAME = pd.DataFrame(
 
 
 def csv_reader(**options: object) -> Callable[[bytes], pd.DataFrame]:
-    return lambda data: pd.read_csv(io.BytesIO(data), **options)  # type: ignore[no-any-return]
+    return lambda data: pd.read_csv(io.BytesIO(data), **options)
 
 
 def json_reader(data: bytes) -> pd.DataFrame:
@@ -86,7 +86,8 @@ def by_postgresql(*, text_format: bool) -> Callable[[Path], bytes]:
 def by_excel(delimiter: str, encoding: str) -> Callable[[Path], bytes]:
     def export(folder: Path) -> bytes:
         frame = FRAME if encoding != "cp1252" else FRAME.replace("\U0001f600", ":)", regex=True)
-        return frame.to_csv(sep=delimiter, index=False, lineterminator="\r\n").encode(encoding)
+        text: str = frame.to_csv(sep=delimiter, index=False, lineterminator="\r\n")
+        return text.encode(encoding)
 
     return export
 

@@ -1,0 +1,125 @@
+"""A folder of whatever people drop, through the service and through `reviewbox classify`."""
+
+import csv
+import io
+import json
+import os
+from collections import Counter, defaultdict
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.dropped_files import Dropped, write_files
+from typer.testing import CliRunner
+
+from handlers import on_upload
+from reviewbox.cli import app
+from reviewbox.documents.compression import decompress
+from reviewbox.local.cloud import BUCKET, Cloud, start_cloud
+from reviewbox.local.function import deliver, load_handler
+
+ROOT = Path(__file__).parent.parent
+SEED = 20240229
+
+# What is told of each review: its label, score and error code, as results give them.
+Told = tuple[str | None, float | None, str | None]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("dropped")
+
+
+@pytest.fixture(scope="module")
+def dropped(folder: Path) -> list[Dropped]:
+    return write_files(folder, SEED)
+
+
+@pytest.fixture(scope="module")
+def receipts(dropped: list[Dropped], tiny_model: Path) -> Iterator[dict[str, dict[str, Any]]]:
+    """The receipt of each file that was dropped into the local cloud; a table's `rows` are in it."""
+    with pytest.MonkeyPatch.context() as patch, start_cloud(ROOT / "template.yaml", 0) as cloud:
+        for name in {*cloud.environment, "REVIEWBOX_MODEL_DIR"}:
+            patch.setenv(name, os.environ.get(name, ""))
+        patch.setenv("REVIEWBOX_MODEL_DIR", str(tiny_model))
+        patch.syspath_prepend(str(ROOT))
+        on_upload.pipeline.cache_clear()
+        handler = load_handler(cloud, ROOT)
+        for file in dropped:
+            cloud.s3().put_object(Bucket=BUCKET, Key=f"incoming/{file.name}", Body=file.data)
+        while deliver(cloud, handler):
+            pass
+        yield {file.name: receipt(file.name, cloud) for file in dropped}
+    on_upload.pipeline.cache_clear()
+
+
+def receipt(name: str, cloud: Cloud) -> dict[str, Any]:
+    def read(key: str) -> bytes:
+        return cloud.s3().get_object(Bucket=BUCKET, Key=key)["Body"].read()
+
+    content: dict[str, Any] = json.loads(read(f"results/incoming/{name}.json"))
+    for part in content.get("parts", []):
+        content["rows"] = told_by_table(part["key"], read(part["key"]), content["notes"])
+    return content
+
+
+def told_by_table(key: str, data: bytes, notes: dict[str, Any]) -> list[Told]:
+    text = decompress(data, 10**9).data.decode("utf-8-sig")
+    if ".jsonl" in key:
+        rows = [json.loads(line) for line in text.splitlines()]
+        # The added fields are the last five, whatever their names.
+        return [told(*list(row.values())[-5:-1]) for row in rows]
+    delimiter = {"comma": ",", "semicolon": ";", "tab": "\t", "bar": "|"}[notes["delimiter"]]
+    quoting = csv.QUOTE_NONE if notes["quotes"] == "none" else csv.QUOTE_MINIMAL
+    escape = "\\" if notes["quotes"] == "backslash" else None
+    lines = io.StringIO(text.removeprefix("sep=;\r\n"), newline="")
+    records = list(csv.reader(lines, delimiter=delimiter, quoting=quoting, escapechar=escape))  # type: ignore[arg-type]
+    return [told(*record[-5:-1]) for record in records[notes["header"] :]]
+
+
+def told(sentiment: Any, score: Any, needs_review: Any, error_code: Any) -> Told:
+    del needs_review
+    absent = (None, "", "\\N")
+    return (
+        None if sentiment in absent else sentiment,
+        None if score in absent else float(score),
+        None if error_code in absent else error_code,
+    )
+
+
+def told_by_receipt(content: dict[str, Any]) -> list[Told]:
+    if "error" in content:
+        return [(None, None, content["error"]["code"])]
+    if "counts" in content:
+        rows: list[Told] = content["rows"]
+        return rows
+    return [(content["sentiment"], content["score"], None)]
+
+
+def test_every_file_has_a_receipt_that_accounts_for_every_row(
+    dropped: list[Dropped], receipts: dict[str, dict[str, Any]]
+) -> None:
+    for file in dropped:
+        rows = told_by_receipt(receipts[file.name])
+        errors = Counter(code for _, _, code in rows if code)
+        assert (file.name, len(rows), errors) == (file.name, file.rows, file.errors)
+        counts = receipts[file.name].get("counts")
+        if counts:
+            assert counts["total"] == file.rows == sum(counts["labels"].values()) + counts["failed"]
+            assert counts["failed"] == errors.total()
+
+
+def test_classify_tells_the_same(
+    folder: Path, dropped: list[Dropped], receipts: dict[str, dict[str, Any]], tiny_model: Path
+) -> None:
+    result = CliRunner().invoke(app, ["classify", str(folder), "--model", str(tiny_model)])
+
+    assert result.exit_code == 1  # some have no verdict
+    by_file = defaultdict(list)
+    for line in result.stdout.splitlines():
+        row = json.loads(line)
+        by_file[str(Path(row["file"]).relative_to(folder))].append(
+            (row.get("sentiment"), row.get("score"), row.get("error_code"))
+        )
+    assert by_file == {file.name: told_by_receipt(receipts[file.name]) for file in dropped}
