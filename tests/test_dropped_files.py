@@ -107,7 +107,7 @@ def test_every_file_has_a_receipt_that_accounts_for_every_row(
         counts = receipts[file.name].get("counts")
         if counts:
             assert counts["total"] == file.rows == sum(counts["labels"].values()) + counts["failed"]
-            assert counts["failed"] == errors.total()
+            assert (counts["failed"], counts["errors"]) == (errors.total(), errors)
 
 
 def test_classify_tells_the_same(

@@ -182,7 +182,8 @@ class TableWriter:
         self._needs_review_below = needs_review_below
         self._names = dict(_free_names(table.fields))
         self._labels: Counter[str] = Counter()
-        self._needs_review = self._failed = 0
+        self._errors: Counter[str] = Counter()
+        self._needs_review = 0
 
     @property
     def header(self) -> str:
@@ -192,7 +193,7 @@ class TableWriter:
     def render(self, row: Row, outcome: Verdict | Problem) -> str:
         """Return a row as it is written back."""
         if isinstance(outcome, Problem):
-            self._failed += 1
+            self._errors[outcome.code] += 1
             values = problem_fields(outcome)
         else:
             values = verdict_fields(outcome, self._needs_review_below)
@@ -204,10 +205,11 @@ class TableWriter:
     def counts(self) -> dict[str, int | dict[str, int]]:
         """What was rendered so far; total = the labels + failed."""
         return {
-            "total": self._labels.total() + self._failed,
+            "total": self._labels.total() + self._errors.total(),
             "labels": dict(sorted(self._labels.items())),
             "needs_review": self._needs_review,
-            "failed": self._failed,
+            "failed": self._errors.total(),
+            "errors": dict(sorted(self._errors.items())),
         }
 
 

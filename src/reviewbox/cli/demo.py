@@ -76,6 +76,8 @@ def _cells(receipt: Mapping[str, Any], file: Path, settings: Settings) -> tuple[
         counts = receipt["counts"]
         labels = ", ".join(f"{count} {label}" for label, count in counts["labels"].items())
         rest = f"{counts['needs_review']} need review, {counts['failed']} failed"
+        if counts["failed"]:
+            rest += ": " + ", ".join(f"{code} {count}" for code, count in counts["errors"].items())
         return Text(labels), Text(), Text(f"a table of {counts['total']} rows: {rest}")
     (review,) = read_document(file.name, "", file.read_bytes(), settings.read_options).rows
     return outcome_cells(receipt, review.text)

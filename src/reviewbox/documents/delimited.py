@@ -37,6 +37,7 @@ _LONGEST_NAME = 64  # characters
 _TIMES_LONGER = 3  # than its column's name is a cell that is no name
 # What PostgreSQL and MySQL write into their own tab-separated text.
 _TEXT_FORMAT = re.compile(r"(?:^|\t)\\N(?:\t|$)|\\[bfnrtv\\]", re.MULTILINE)
+_QUOTED_CELL = re.compile(r'(?:^|\t)"', re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -314,8 +315,8 @@ def _quotings(lines: Sequence[Line], delimiter: str) -> list[str]:
     """Return the ways in which quotes may be meant, the likeliest first."""
     text = "".join(line.text for line in lines)
     if delimiter == "\t":
-        escapes = _TEXT_FORMAT.search(text) and '"' not in text
-        return [_NONE] if escapes else [_DOUBLED, _NONE]
+        is_text_format = _TEXT_FORMAT.search(text) and not _QUOTED_CELL.search(text)
+        return [_NONE] if is_text_format else [_DOUBLED, _NONE]
     return [_DOUBLED, _ESCAPED] if '\\"' in text else [_DOUBLED]
 
 
