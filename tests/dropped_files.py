@@ -321,7 +321,8 @@ def faults(reviewer: Reviewer) -> list[Dropped]:
         ),
         refused("faults/noise.bin", reviewer.noise(5000), "binary_file"),
         refused("faults/picture.txt", b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR" + reviewer.noise(500), "binary_file"),
-        refused("faults/workbook.csv", b"PK\x03\x04" + reviewer.noise(500), "unsupported_format"),
+        refused("faults/workbook.xlsx", b"PK\x03\x04" + reviewer.noise(500), "unsupported_format"),
+        refused("faults/workbook.csv", b"PK\x03\x04" + reviewer.noise(500), "binary_file"),
         refused("faults/scan.pdf", b"%PDF-1.7\n" + reviewer.noise(500), "unsupported_format"),
         refused("faults/nul.txt", review().replace(" ", "\0", 1).encode(), "nul_character"),
         refused(

@@ -12,7 +12,7 @@ from reviewbox.documents.encodings import beginning, marked_encoding
 from reviewbox.documents.lines import at_line
 from reviewbox.errors import ErrorCode, Problem, SourceError
 
-# In this order where neither name nor type tells, and what looks like none of them is text.
+# Looked for in this order where neither name nor type tells; what looks like none of them is text.
 FORMATS: tuple[Format, ...] = (
     html_page.FORMAT,
     json_document.FORMAT,
@@ -116,9 +116,6 @@ def _without_cut_line(opened: Opened) -> tuple[bytes, str]:
 
 
 def _find_format(name: str, content_type: str, content: bytes) -> Format:
-    for magic, what in _NOT_TEXT:
-        if content.startswith(magic):
-            raise SourceError(ErrorCode.UNSUPPORTED_FORMAT, f"it is {what}")
     for extension in (extension for c in COMPRESSIONS for extension in c.extensions):
         if name.lower().endswith(extension):
             name = name[: -len(extension)]
@@ -127,12 +124,16 @@ def _find_format(name: str, content_type: str, content: bytes) -> Format:
     found = _EXTENSION.search(name)
     extension = found[0].lower() if found else ""
     mime_type = content_type.partition(";")[0].strip().lower()
-    text_beginning = beginning(content, _ENOUGH_TO_LOOK_AT)
-    return next(
-        chain(
-            (f for f in FORMATS if extension in f.extensions),
-            (f for f in FORMATS if mime_type in f.content_types),
-            (f for f in FORMATS if f.looks_like(text_beginning)),
-            FORMATS[-1:],
-        )
+    claimants = chain(
+        (f for f in FORMATS if extension in f.extensions),
+        (f for f in FORMATS if mime_type in f.content_types),
     )
+    return next(claimants, None) or _look(content)
+
+
+def _look(content: bytes) -> Format:
+    for magic, what in _NOT_TEXT:
+        if content.startswith(magic):
+            raise SourceError(ErrorCode.UNSUPPORTED_FORMAT, f"it is {what}")
+    text_beginning = beginning(content, _ENOUGH_TO_LOOK_AT)
+    return next((f for f in FORMATS if f.looks_like(text_beginning)), text.FORMAT)
