@@ -1,9 +1,9 @@
 """One object: from what an event hints at to its result in S3.
 
 An event may be late, doubled or out of order, and several workers may have the same one. So the
-steps are always the same: read the receipt, read the *current* source, stop if the receipt records
-it already, else classify and write, on condition that the receipt is still the one that was read.
-Whoever loses a race starts over, and finds the winner's result or a newer source.
+steps are always the same: read the receipt, look at the *current* source, stop if the receipt
+records it already, else read it, classify and write, on condition that the receipt is still the one
+that was read. Whoever loses a race starts over, and finds the winner's result or a newer source.
 """
 
 import logging
@@ -107,14 +107,20 @@ class Pipeline:
         receipt = self._read_receipt(ref)
         recorded = {part.ref: part.etag for part in receipt.parts} if receipt else {}
         present = {table: self._etag(table) for table in contended | recorded.keys()}
+        if receipt:
+            # The source's state alone tells whether there is anything to do; its body may be large.
+            revision = self.storage.revision(ref)
+            if revision is None:
+                return Outcome.GONE
+            provenance = self._provenance(ref, revision)
+            if receipt.is_current(provenance) and recorded.items() <= present.items():
+                return Outcome.CURRENT
         source = self.storage.read(ref, self.settings.max_object_bytes)
         if source is None:
             return Outcome.GONE
         if ref.key.endswith("/") and source.size == 0:
             return Outcome.IGNORED  # what consoles create to show an empty folder
-        provenance = self._provenance(ref, source.revision)
-        if receipt and receipt.is_current(provenance) and recorded.items() <= present.items():
-            return Outcome.CURRENT
+        provenance = self._provenance(ref, source.revision)  # it may have changed since
 
         outcome = Outcome.CLASSIFIED
         try:
