@@ -73,7 +73,7 @@ class Pipeline:
         Another try may mend it, so the next delivery tries again. If not even the state can be
         found out, a result that is there stays: it may be the current one.
         """
-        receipt = self._read_receipt(ref)
+        receipt = self.read_receipt(ref)
         revision = None
         try:
             revision = self.storage.revision(ref)
@@ -92,6 +92,11 @@ class Pipeline:
             # Someone has just written one: a result, or the same error.
             logger.info("object.contended", extra={"bucket": ref.bucket, "key": ref.key})
 
+    def read_receipt(self, ref: ObjectRef) -> Receipt | None:
+        """Return the receipt of an object as it lies in S3, or None if it has none."""
+        found = self.storage.read(self._receipt_ref(ref), results.LARGEST_RECEIPT)
+        return Receipt.decode(found.revision.etag, found.body or b"") if found else None
+
     def _attempt(
         self, ref: ObjectRef, remaining_seconds: Callable[[], float], contended: frozenset[ObjectRef]
     ) -> Outcome:
@@ -104,7 +109,7 @@ class Pipeline:
                 them. A worker that died before its receipt leaves such a table.
         """
         # Results before the source: whatever happens to them from here on fails our own write.
-        receipt = self._read_receipt(ref)
+        receipt = self.read_receipt(ref)
         recorded = {part.ref: part.etag for part in receipt.parts} if receipt else {}
         present = {table: self._etag(table) for table in contended | recorded.keys()}
         if receipt:
@@ -194,10 +199,6 @@ class Pipeline:
 
     def _receipt_ref(self, ref: ObjectRef) -> ObjectRef:
         return ObjectRef(self._results_bucket(ref), receipt_key(self.settings.results_prefix, ref.key))
-
-    def _read_receipt(self, ref: ObjectRef) -> Receipt | None:
-        found = self.storage.read(self._receipt_ref(ref), results.LARGEST_RECEIPT)
-        return Receipt.decode(found.revision.etag, found.body or b"") if found else None
 
     def _write_receipt(self, ref: ObjectRef, body: bytes, replaces: Receipt | None) -> None:
         self.storage.write(
