@@ -1,21 +1,22 @@
-# The Lambda function: its artifact, its template, and both under what AWS runs them with.
+# The Lambda functions: their artifact, their template, and both under what AWS runs them with.
 
 # Makes the bytecode, so it must be the version that Lambda runs.
 PYTHON313 ?= python3.13
 # For pyenv, whose `python3.13` works only where this version is chosen; nobody else reads it.
-build-OnUpload .venv-e2e/.installed: export PYENV_VERSION := 3.13
+build-OnUpload build-OnBatchOperation .venv-e2e/.installed: export PYENV_VERSION := 3.13
 NEEDS_313 = @$(PYTHON313) -c '' 2>/dev/null || { echo "This needs Python 3.13, which Lambda runs; name one: make PYTHON313=/its/path $(MAKECMDGOALS)" >&2; exit 1; }
 
 SAM := SAM_CLI_TELEMETRY=0 AWS_DEFAULT_REGION=us-east-1 .venv-sam/bin/sam
 
-.PHONY: build build-OnUpload validate sam-local e2e
+.PHONY: build build-OnUpload build-OnBatchOperation validate sam-local e2e
 
 build: ## Build what Lambda runs into build/OnUpload (needs Python 3.13)
 	rm -rf build/OnUpload
 	@$(MAKE) --no-print-directory build-OnUpload ARTIFACTS_DIR=build/OnUpload
 
-# `sam build` calls this one, because of `BuildMethod: makefile` in template.yaml.
-build-OnUpload:
+# `sam build` calls these, because of `BuildMethod: makefile` in template.yaml. Both functions are the
+# same code.
+build-OnUpload build-OnBatchOperation:
 	$(NEEDS_313)
 	$(PYTHON313) .ci/build_lambda.py "$(ARTIFACTS_DIR)"
 

@@ -65,6 +65,13 @@ def at_call(client: S3Client, number: int, action: Callable[[], None]) -> None:
     client.meta.events.register("before-call.s3", hook)
 
 
+def operations(client: S3Client) -> list[str]:
+    """Return a list that grows by the name of each operation that the client asks for."""
+    names: list[str] = []
+    client.meta.events.register("before-call.s3", lambda model, **_: names.append(model.name))
+    return names
+
+
 def test_a_review_becomes_a_receipt_beside_it(pipeline: Pipeline, s3: S3Client) -> None:
     etag = put(s3, REVIEW, b"the film . great film . not bad .")
 
@@ -111,6 +118,46 @@ def test_the_same_event_twice_changes_nothing(pipeline: Pipeline, s3: S3Client, 
     assert everything(s3) == before
 
 
+@pytest.mark.parametrize(("ref", "parts"), [(REVIEW, 0), (TABLE, 1)])
+def test_what_has_a_current_result_costs_one_read(
+    pipeline: Pipeline, s3: S3Client, ref: ObjectRef, parts: int
+) -> None:
+    """That of the receipt; the source and the parts of its table are only asked for their state."""
+    put(s3, ref, REVISIONS[ref][0])
+    pipeline.process(ref, plenty)
+    asked = operations(s3)
+
+    pipeline.process(ref, plenty)
+
+    assert asked == ["GetObject", *["HeadObject"] * parts, "HeadObject"]
+
+
+def test_a_first_result_costs_no_look_at_the_source_s_state(pipeline: Pipeline, s3: S3Client) -> None:
+    put(s3, REVIEW, b"great film")
+    asked = operations(s3)
+
+    pipeline.process(REVIEW, plenty)
+
+    assert asked == ["GetObject", "GetObject", "PutObject"]
+
+
+def test_a_result_is_of_the_source_that_was_read_and_not_of_the_one_looked_at(
+    pipeline: Pipeline, s3: S3Client
+) -> None:
+    put(s3, REVIEW, b"great film")
+    pipeline.process(REVIEW, plenty)
+    put(s3, REVIEW, b"good film")
+    bystander = boto3.client("s3")
+    etags = []
+
+    at_call(s3, 3, lambda: etags.append(put(bystander, REVIEW, b"awful film")))
+    pipeline.process(REVIEW, plenty)
+
+    receipt = receipt_of(bystander, REVIEW)
+    assert [receipt["source"]["etag"]] == etags
+    assert receipt["sentiment"] == "negative"
+
+
 @pytest.mark.parametrize("ref", REVISIONS)
 def test_a_newer_upload_replaces_the_result(pipeline: Pipeline, s3: S3Client, ref: ObjectRef) -> None:
     put(s3, ref, REVISIONS[ref][0])
@@ -125,6 +172,8 @@ def test_a_newer_upload_replaces_the_result(pipeline: Pipeline, s3: S3Client, re
 
 # Each call that a worker makes to S3: read the receipt, read the source, write.
 STEPS = [(REVIEW, call) for call in (1, 2, 3)] + [(TABLE, call) for call in (1, 2, 3, 4)]
+# With an older result: read the receipt, look at a table's part and at the source, read it, write.
+STEPS_OVER_A_RESULT = [(REVIEW, call) for call in range(1, 5)] + [(TABLE, call) for call in range(1, 7)]
 
 
 @pytest.mark.parametrize(("ref", "call"), STEPS)
@@ -151,7 +200,7 @@ def test_of_two_racing_workers_the_newer_revision_wins(
     assert rival.process(ref, plenty) is Outcome.CURRENT
 
 
-@pytest.mark.parametrize(("ref", "call"), STEPS)
+@pytest.mark.parametrize(("ref", "call"), STEPS_OVER_A_RESULT)
 def test_a_worker_overtaken_over_an_older_result_leaves_the_newest(
     pipeline: Pipeline, s3: S3Client, classifier: Classifier, ref: ObjectRef, call: int
 ) -> None:
@@ -166,14 +215,16 @@ def test_a_worker_overtaken_over_an_older_result_leaves_the_newest(
     put(s3, ref, second)
     bystander = boto3.client("s3")
     rival = Pipeline(Storage(bystander), classifier, Settings())
+    overtaken = []
 
     def overtake() -> None:
         put(bystander, ref, first)
-        rival.process(ref, plenty)
+        overtaken.append(rival.process(ref, plenty))
 
     at_call(s3, call, overtake)
     pipeline.process(ref, plenty)
 
+    assert overtaken == [Outcome.CLASSIFIED]
     for part in receipt_of(bystander, ref).get("parts", []):
         assert bystander.head_object(Bucket=BUCKET, Key=part["key"])["ETag"] == part["etag"]
     assert rival.process(ref, plenty) is Outcome.CURRENT

@@ -1,13 +1,19 @@
 from typing import Literal
 
 import pytest
-from botocore.exceptions import ClientError
+from botocore.exceptions import (
+    ClientError,
+    EndpointConnectionError,
+    IncompleteReadError,
+    ParamValidationError,
+    ReadTimeoutError,
+)
 from mypy_boto3_s3 import S3Client
 from tests.conftest import BUCKET
 
 from reviewbox.errors import ConflictError
 from reviewbox.objects import ObjectRef
-from reviewbox.storage import Storage, describe
+from reviewbox.storage import Storage, describe, is_transient
 
 REF = ObjectRef(BUCKET, "a key")
 
@@ -98,3 +104,45 @@ def test_retries_are_botocore_s_standard_ones(s3: S3Client) -> None:
     retries = Storage.connect().client.meta.config.retries  # type: ignore[attr-defined]
 
     assert retries["mode"] == "standard"
+
+
+def answer(code: str, status: int) -> ClientError:
+    return ClientError(
+        {"Error": {"Code": code}, "ResponseMetadata": {"HTTPStatusCode": status}},  # type: ignore[typeddict-item]
+        "GetObject",
+    )
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        answer("SlowDown", 503),
+        answer("503", 503),
+        answer("InternalError", 500),
+        answer("RequestTimeout", 400),
+        answer("ThrottlingException", 400),
+        answer("ExpiredToken", 400),
+        EndpointConnectionError(endpoint_url="https://s3"),
+        ReadTimeoutError(endpoint_url="https://s3"),
+        IncompleteReadError(actual_bytes=1, expected_bytes=2),
+    ],
+    ids=str,
+)
+def test_what_passes_is_told_from_what_stays(error: Exception) -> None:
+    assert is_transient(error)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        answer("AccessDenied", 403),
+        answer("403", 403),
+        answer("NoSuchBucket", 404),
+        answer("KMS.DisabledException", 400),
+        ParamValidationError(report="Key"),
+        ValueError("a bug"),
+    ],
+    ids=str,
+)
+def test_what_stays_is_told_from_what_passes(error: Exception) -> None:
+    assert not is_transient(error)

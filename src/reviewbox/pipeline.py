@@ -1,9 +1,9 @@
 """One object: from what an event hints at to its result in S3.
 
 An event may be late, doubled or out of order, and several workers may have the same one. So the
-steps are always the same: read the receipt, read the *current* source, stop if the receipt records
-it already, else classify and write, on condition that the receipt is still the one that was read.
-Whoever loses a race starts over, and finds the winner's result or a newer source.
+steps are always the same: read the receipt, look at the *current* source, stop if the receipt
+records it already, else read it, classify and write, on condition that the receipt is still the one
+that was read. Whoever loses a race starts over, and finds the winner's result or a newer source.
 """
 
 import logging
@@ -73,7 +73,7 @@ class Pipeline:
         Another try may mend it, so the next delivery tries again. If not even the state can be
         found out, a result that is there stays: it may be the current one.
         """
-        receipt = self._read_receipt(ref)
+        receipt = self.read_receipt(ref)
         revision = None
         try:
             revision = self.storage.revision(ref)
@@ -92,6 +92,11 @@ class Pipeline:
             # Someone has just written one: a result, or the same error.
             logger.info("object.contended", extra={"bucket": ref.bucket, "key": ref.key})
 
+    def read_receipt(self, ref: ObjectRef) -> Receipt | None:
+        """Return the receipt of an object as it lies in S3, or None if it has none."""
+        found = self.storage.read(self._receipt_ref(ref), results.LARGEST_RECEIPT)
+        return Receipt.decode(found.revision.etag, found.body or b"") if found else None
+
     def _attempt(
         self, ref: ObjectRef, remaining_seconds: Callable[[], float], contended: frozenset[ObjectRef]
     ) -> Outcome:
@@ -104,17 +109,23 @@ class Pipeline:
                 them. A worker that died before its receipt leaves such a table.
         """
         # Results before the source: whatever happens to them from here on fails our own write.
-        receipt = self._read_receipt(ref)
+        receipt = self.read_receipt(ref)
         recorded = {part.ref: part.etag for part in receipt.parts} if receipt else {}
         present = {table: self._etag(table) for table in contended | recorded.keys()}
+        if receipt:
+            # The source's state alone tells whether there is anything to do; its body may be large.
+            revision = self.storage.revision(ref)
+            if revision is None:
+                return Outcome.GONE
+            provenance = self._provenance(ref, revision)
+            if receipt.is_current(provenance) and recorded.items() <= present.items():
+                return Outcome.CURRENT
         source = self.storage.read(ref, self.settings.max_object_bytes)
         if source is None:
             return Outcome.GONE
         if ref.key.endswith("/") and source.size == 0:
             return Outcome.IGNORED  # what consoles create to show an empty folder
-        provenance = self._provenance(ref, source.revision)
-        if receipt and receipt.is_current(provenance) and recorded.items() <= present.items():
-            return Outcome.CURRENT
+        provenance = self._provenance(ref, source.revision)  # it may have changed since
 
         outcome = Outcome.CLASSIFIED
         try:
@@ -191,10 +202,6 @@ class Pipeline:
 
     def _receipt_ref(self, ref: ObjectRef) -> ObjectRef:
         return ObjectRef(self._results_bucket(ref), receipt_key(self.settings.results_prefix, ref.key))
-
-    def _read_receipt(self, ref: ObjectRef) -> Receipt | None:
-        found = self.storage.read(self._receipt_ref(ref), results.LARGEST_RECEIPT)
-        return Receipt.decode(found.revision.etag, found.body or b"") if found else None
 
     def _write_receipt(self, ref: ObjectRef, body: bytes, replaces: Receipt | None) -> None:
         self.storage.write(

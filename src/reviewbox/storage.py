@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING, Any, Self
 
 import boto3
 from botocore.config import Config
-from botocore.exceptions import ClientError
+from botocore.exceptions import ClientError, HTTPClientError, IncompleteReadError
+from botocore.exceptions import ConnectionError as NoConnectionError
 
 from reviewbox.errors import ConflictError, ReviewboxError
 from reviewbox.objects import ObjectRef, Revision, Source
@@ -16,6 +17,9 @@ if TYPE_CHECKING:
 _ABSENT = frozenset({"404", "NoSuchKey", "NotFound", "NoSuchVersion"})
 # 404 on a conditional write: what it was to replace has been deleted.
 _CONFLICT = frozenset({"412", "PreconditionFailed", "409", "ConditionalRequestConflict"}) | _ABSENT
+# What passes though its status (4xx) says otherwise. A new invocation brings new credentials.
+_TRANSIENT = frozenset({"RequestTimeout", "SlowDown", "TooManyRequestsException", "ExpiredToken"})
+_SERVER_ERROR = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +99,15 @@ def describe(error: Exception) -> str:
     if isinstance(error, ClientError):
         return f"AWS answered {_code(error)} to {error.operation_name}"
     return str(error) if isinstance(error, ReviewboxError) else type(error).__name__
+
+
+def is_transient(error: Exception) -> bool:
+    """Return whether AWS was busy or out of reach, so that the same request may succeed later."""
+    if not isinstance(error, ClientError):
+        return isinstance(error, (NoConnectionError, HTTPClientError, IncompleteReadError))
+    status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
+    code = _code(error)
+    return status >= _SERVER_ERROR or code in _TRANSIENT or "Throttl" in code
 
 
 def _code(error: ClientError) -> str:

@@ -8,7 +8,7 @@ import pyarrow.parquet as pq
 import pytest
 from typer.testing import CliRunner
 
-from handlers import on_upload
+from handlers import common
 from reviewbox.cli import app
 from reviewbox.cli.classify import files_below
 from reviewbox.cli.tables import outcome_cells
@@ -135,9 +135,9 @@ def _cold_start(tiny_model: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[N
     for name in ("AWS_ENDPOINT_URL", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_DEFAULT_REGION"):
         monkeypatch.setenv(name, "")
     monkeypatch.setenv("REVIEWBOX_MODEL_DIR", str(tiny_model))
-    on_upload.pipeline.cache_clear()
+    common.pipeline.cache_clear()
     yield
-    on_upload.pipeline.cache_clear()
+    common.pipeline.cache_clear()
 
 
 @pytest.mark.usefixtures("_cold_start")

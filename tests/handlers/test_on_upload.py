@@ -8,7 +8,7 @@ import pytest
 from mypy_boto3_s3 import S3Client
 from tests.conftest import BUCKET
 
-from handlers import on_upload
+from handlers import common, on_upload
 from reviewbox.errors import SettingsError
 
 SECRET = "zanzibar"  # a word that only reviews hold
@@ -26,9 +26,9 @@ class Context:
 def function(s3: S3Client, tiny_model: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """A cold start in an environment with the tiny model."""
     monkeypatch.setenv("REVIEWBOX_MODEL_DIR", str(tiny_model))
-    on_upload.pipeline.cache_clear()
+    common.pipeline.cache_clear()
     yield
-    on_upload.pipeline.cache_clear()
+    common.pipeline.cache_clear()
 
 
 def notification(*keys: str) -> dict[str, Any]:
@@ -222,7 +222,7 @@ def test_an_unforeseen_error_is_logged_without_its_message(
     def fail(**_: Any) -> None:
         raise ValueError(SECRET)
 
-    on_upload.pipeline().storage.client.meta.events.register("before-call.s3.PutObject", fail)
+    common.pipeline().storage.client.meta.events.register("before-call.s3.PutObject", fail)
     response = on_upload.handler(sqs(notification("incoming/a.txt")), Context())
 
     (record,) = caplog.records

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from handlers import on_upload
+from handlers import common
 from reviewbox.errors import ReviewboxError
 from reviewbox.local.cloud import BUCKET, Cloud, start_cloud
 from reviewbox.local.function import Handler, deliver, deliveries, load_handler
@@ -33,9 +33,9 @@ def handler(cloud: Cloud, tiny_model: Path, monkeypatch: pytest.MonkeyPatch) -> 
         monkeypatch.setenv(name, os.environ.get(name, ""))
     monkeypatch.setenv("REVIEWBOX_MODEL_DIR", str(tiny_model))
     monkeypatch.syspath_prepend(str(ROOT))
-    on_upload.pipeline.cache_clear()
+    common.pipeline.cache_clear()
     yield load_handler(cloud, ROOT)
-    on_upload.pipeline.cache_clear()
+    common.pipeline.cache_clear()
 
 
 def wait_for(cloud: Cloud, key: str) -> dict[str, Any]:

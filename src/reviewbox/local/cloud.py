@@ -129,8 +129,8 @@ def _expand(template: Path) -> dict[str, Any]:
     from samtranslator.yaml_helper import yaml_parse
 
     fragment = yaml_parse(template.read_text(encoding="utf-8"))
-    # The function's code is on disk; where S3 would hold it does not matter here.
-    fragment["Resources"][_FUNCTION]["Properties"]["CodeUri"] = "s3://unused/unused"
+    # The functions' code is on disk; where S3 would hold it does not matter here.
+    fragment["Globals"]["Function"]["CodeUri"] = "s3://unused/unused"
     session = boto3.Session(region_name=_REGION)
     translator = Translator(managed_policy_map={}, sam_parser=Parser(), boto_session=session)
     expanded: dict[str, Any] = translator.translate(fragment, parameter_values={"BucketName": BUCKET})
@@ -151,10 +151,11 @@ def _provision(template: dict[str, Any], endpoint: str) -> Cloud:
         "DeadLetterQueueUrl": template["Outputs"]["DeadLetterQueueUrl"]["Value"],
         **{_output_of(name): value for name, value in function["Environment"]["Variables"].items()},
     }
+    # Roles, logs and alarms mean nothing here.
     resources = {
         name: resource
         for name, resource in template["Resources"].items()
-        if not resource["Type"].startswith("AWS::Lambda::")
+        if resource["Type"].startswith(("AWS::S3::", "AWS::SQS::"))
     }
     # moto takes a reference or text for an output's value.
     outputs = {

@@ -1,0 +1,54 @@
+"""What the functions share: one pipeline, and one way to process an object and log its end."""
+
+import logging
+import os
+import traceback
+from functools import cache
+from pathlib import Path
+from typing import Protocol
+
+from reviewbox.model.classifier import Classifier
+from reviewbox.objects import ObjectRef
+from reviewbox.pipeline import Outcome, Pipeline
+from reviewbox.settings import Settings
+from reviewbox.storage import Storage, describe
+
+SHIPPED_MODEL = Path(__file__).parent.parent / "model"
+
+
+class LambdaContext(Protocol):
+    """What is used of the context that Lambda passes."""
+
+    def get_remaining_time_in_millis(self) -> int:
+        """Return how long the invocation may still run."""
+
+
+@cache
+def pipeline() -> Pipeline:
+    """Compose the pipeline, once for all invocations of this process."""
+    logging.getLogger("reviewbox").setLevel(logging.INFO)
+    settings = Settings.from_environ(os.environ)
+    model_dir = Path(settings.model_dir) if settings.model_dir else SHIPPED_MODEL
+    return Pipeline(Storage.connect(), Classifier.load(model_dir, threads=settings.threads), settings)
+
+
+def process(ref: ObjectRef, worker: Pipeline, context: LambdaContext, logger: logging.Logger) -> Outcome:
+    """Bring an object's result up to date in the invocation's time, and log how it ended.
+
+    Raises:
+        Exception: whatever made it fail; it is logged already.
+    """
+    try:
+        outcome = worker.process(ref, lambda: context.get_remaining_time_in_millis() / 1000)
+    except Exception as error:
+        log_failure("object.failed", ref, error, logger)
+        raise
+    logger.info("object.%s", outcome, extra={"bucket": ref.bucket, "key": ref.key})
+    return outcome
+
+
+def log_failure(event: str, ref: ObjectRef, error: Exception, logger: logging.Logger) -> None:
+    """Log an error by its type and the lines of its traceback; its message might quote a review."""
+    frames = traceback.format_tb(error.__traceback__)
+    where = {"bucket": ref.bucket, "key": ref.key}
+    logger.error(event, extra={**where, "reason": describe(error), "frames": frames})

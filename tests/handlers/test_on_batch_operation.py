@@ -1,0 +1,323 @@
+import json
+import logging
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pytest
+from botocore.exceptions import ClientError, EndpointConnectionError
+from mypy_boto3_s3 import S3Client
+from tests.conftest import BUCKET
+
+from handlers import common, on_batch_operation
+from reviewbox.errors import EventError, SettingsError
+
+SECRET = "zanzibar"  # a word that only reviews hold
+
+
+class Context:
+    def __init__(self, milliseconds: int = 900_000) -> None:
+        self._milliseconds = milliseconds
+
+    def get_remaining_time_in_millis(self) -> int:
+        return self._milliseconds
+
+
+@pytest.fixture(autouse=True)
+def function(s3: S3Client, tiny_model: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A cold start in an environment with the tiny model."""
+    monkeypatch.setenv("REVIEWBOX_MODEL_DIR", str(tiny_model))
+    common.pipeline.cache_clear()
+    yield
+    common.pipeline.cache_clear()
+
+
+def request(*keys: str, version: str = "1.0") -> dict[str, Any]:
+    bucket = {"s3BucketArn": f"arn:aws:s3:::{BUCKET}"} if version == "1.0" else {"s3Bucket": BUCKET}
+    return {
+        "invocationSchemaVersion": version,
+        "invocationId": "an invocation",
+        "job": {"id": "f3cc4f60-61f6-4a2b-8a21-d07600c373ce"},
+        "tasks": [
+            {"taskId": f"task-{number}", "s3Key": key, "s3VersionId": None, **bucket}
+            for number, key in enumerate(keys, 1)
+        ],
+    }
+
+
+def results(event: dict[str, Any], context: Context | None = None) -> list[tuple[str, str]]:
+    """Return what is answered to each task, in their order."""
+    response = on_batch_operation.handler(event, context or Context())
+    assert [result["taskId"] for result in response["results"]] == [t["taskId"] for t in event["tasks"]]
+    return [(result["resultCode"], result["resultString"]) for result in response["results"]]
+
+
+def receipt(s3: S3Client, key: str) -> dict[str, Any]:
+    body = s3.get_object(Bucket=BUCKET, Key=f"results/{key}.json")["Body"].read()
+    content: dict[str, Any] = json.loads(body)
+    return content
+
+
+def at_operation(name: str, action: Callable[[], None]) -> None:
+    """Run `action` before each of the function's own requests of that name leaves."""
+    client = common.pipeline().storage.client
+    client.meta.events.register(f"before-call.s3.{name}", lambda **_: action())
+
+
+def fail_with(error: Exception) -> Callable[[], None]:
+    def fail() -> None:
+        raise error
+
+    return fail
+
+
+@pytest.mark.parametrize("version", ["1.0", "2.0"])
+def test_a_task_is_classified_and_answered(s3: S3Client, version: str) -> None:
+    s3.put_object(Bucket=BUCKET, Key="incoming/a.txt", Body=b"great film")
+
+    response = on_batch_operation.handler(request("incoming/a.txt", version=version), Context())
+
+    assert response == {
+        "invocationSchemaVersion": version,
+        "treatMissingKeysAs": "PermanentFailure",
+        "invocationId": "an invocation",
+        "results": [{"taskId": "task-1", "resultCode": "Succeeded", "resultString": "classified"}],
+    }
+    assert json.loads(json.dumps(response)) == response
+    assert receipt(s3, "incoming/a.txt")["sentiment"] == "positive"
+
+
+def test_a_job_s_arguments_change_nothing(s3: S3Client) -> None:
+    s3.put_object(Bucket=BUCKET, Key="incoming/a.txt", Body=b"great film")
+    event = request("incoming/a.txt", version="2.0")
+    event["job"]["userArguments"] = {"who": "the night shift"}
+
+    assert results(event) == [("Succeeded", "classified")]
+
+
+def test_a_key_is_decoded_as_a_form_s(s3: S3Client) -> None:
+    s3.put_object(Bucket=BUCKET, Key="incoming/2026/my review+é.txt", Body=b"great film")
+
+    assert results(request("incoming/2026/my+review%2B%C3%A9.txt")) == [("Succeeded", "classified")]
+    assert results(request("incoming%2F2026%2Fmy%20review%2B%C3%A9.txt")) == [("Succeeded", "current")]
+
+
+def test_the_bucket_may_come_with_region_and_account(s3: S3Client) -> None:
+    """As in the example in AWS's documentation."""
+    s3.put_object(Bucket=BUCKET, Key="incoming/a.txt", Body=b"great film")
+    event = request("incoming/a.txt")
+    event["tasks"][0]["s3BucketArn"] = f"arn:aws:s3:us-east-1:123456789012:{BUCKET}"
+
+    assert results(event) == [("Succeeded", "classified")]
+
+
+def test_work_is_done_on_the_newest_version(s3: S3Client) -> None:
+    s3.put_bucket_versioning(Bucket=BUCKET, VersioningConfiguration={"Status": "Enabled"})
+    old = s3.put_object(Bucket=BUCKET, Key="incoming/a.txt", Body=b"great film")["VersionId"]
+    new = s3.put_object(Bucket=BUCKET, Key="incoming/a.txt", Body=b"awful film")["VersionId"]
+    event = request("incoming/a.txt")
+    event["tasks"][0]["s3VersionId"] = old
+
+    on_batch_operation.handler(event, Context())
+
+    assert receipt(s3, "incoming/a.txt")["source"]["version"] == new
+    assert receipt(s3, "incoming/a.txt")["sentiment"] == "negative"
+
+
+def test_a_refused_object_is_no_failure_because_its_error_is_recorded(s3: S3Client) -> None:
+    s3.put_object(Bucket=BUCKET, Key="incoming/a.png", Body=b"\x89PNG")
+    s3.put_object(Bucket=BUCKET, Key="incoming/b.txt", Body=b"")
+
+    answers = results(request("incoming/a.png", "incoming/b.txt"))
+
+    assert answers == [("Succeeded", "refused: unsupported_format"), ("Succeeded", "refused: empty_file")]
+    assert receipt(s3, "incoming/a.png")["error"]["code"] == "unsupported_format"
+
+
+def test_what_there_is_nothing_to_do_for_succeeds_and_says_so(s3: S3Client) -> None:
+    s3.put_object(Bucket=BUCKET, Key="incoming/a.txt", Body=b"great film")
+    s3.put_object(Bucket=BUCKET, Key="incoming/2026/", Body=b"")
+    keys = ["incoming/a.txt", "incoming/a.txt", "incoming/2026/", "results/a.json", "elsewhere/a.txt"]
+
+    answers = results(request(*keys))
+
+    assert answers == [
+        ("Succeeded", "classified"),
+        ("Succeeded", "current"),
+        ("Succeeded", "ignored"),
+        ("Succeeded", "ignored"),
+        ("Succeeded", "ignored"),
+    ]
+
+
+def test_what_the_manifest_names_and_is_not_there_fails_for_good() -> None:
+    assert results(request("incoming/a.txt")) == [("PermanentFailure", "gone: no such object")]
+
+
+def test_too_little_time_is_worth_another_try(s3: S3Client) -> None:
+    s3.put_object(Bucket=BUCKET, Key="incoming/a.txt", Body=b"great film")
+
+    ((code, text),) = results(request("incoming/a.txt"), Context(milliseconds=1))
+
+    assert code == "TemporaryFailure"
+    assert "too little" in text
+
+
+def test_contention_is_worth_another_try(s3: S3Client) -> None:
+    s3.put_object(Bucket=BUCKET, Key="incoming/a.txt", Body=b"great film")
+    bystander = boto3.client("s3")
+    numbers = iter(range(1000))
+
+    def meddle() -> None:
+        body = str(next(numbers)).encode()
+        bystander.put_object(Bucket=BUCKET, Key="results/incoming/a.txt.json", Body=body)
+
+    at_operation("PutObject", meddle)
+    ((code, text),) = results(request("incoming/a.txt"))
+
+    assert code == "TemporaryFailure"
+    assert "was changed 8 times" in text
+
+
+def test_a_network_out_of_reach_is_worth_another_try(s3: S3Client) -> None:
+    s3.put_object(Bucket=BUCKET, Key="incoming/a.txt", Body=b"great film")
+    at_operation("PutObject", fail_with(EndpointConnectionError(endpoint_url="https://s3")))
+
+    assert results(request("incoming/a.txt")) == [("TemporaryFailure", "EndpointConnectionError")]
+
+
+@pytest.mark.parametrize(
+    ("code", "status", "answer"),
+    [("SlowDown", 503, "TemporaryFailure"), ("AccessDenied", 403, "PermanentFailure")],
+)
+def test_what_aws_answers_decides_about_another_try(
+    s3: S3Client, code: str, status: int, answer: str
+) -> None:
+    s3.put_object(Bucket=BUCKET, Key="incoming/a.txt", Body=b"great film")
+    error = {"Error": {"Code": code}, "ResponseMetadata": {"HTTPStatusCode": status}}
+    at_operation("PutObject", fail_with(ClientError(error, "PutObject")))  # type: ignore[arg-type]
+
+    assert results(request("incoming/a.txt")) == [(answer, f"AWS answered {code} to PutObject")]
+
+
+def test_one_task_s_failure_never_stops_the_others(s3: S3Client) -> None:
+    s3.put_object(Bucket=BUCKET, Key="incoming/b.txt", Body=b"great film")
+    event = request("incoming/a.txt", "incoming/a.txt", "incoming/b.txt")
+    event["tasks"][0]["s3BucketArn"] = "arn:aws:s3:::no-such-bucket"
+    del event["tasks"][1]["s3Key"]
+
+    answers = results(event)
+
+    assert answers[0] == ("PermanentFailure", "AWS answered NoSuchBucket to GetObject")
+    assert answers[1][0] == "PermanentFailure"
+    assert answers[2] == ("Succeeded", "classified")
+
+
+@pytest.mark.parametrize(
+    ("change", "complaint"),
+    [
+        ({"s3Key": ""}, "its fields are s3BucketArn, s3Key, s3VersionId, taskId"),
+        ({"s3Key": None}, "names no s3BucketArn and s3Key"),
+        ({"s3BucketArn": ["a"]}, "names no s3BucketArn and s3Key"),
+    ],
+)
+def test_a_malformed_task_fails_for_good_and_says_what_was_seen(
+    change: dict[str, Any], complaint: str
+) -> None:
+    event = request("incoming/a.txt")
+    event["tasks"][0] |= change
+
+    ((code, text),) = results(event)
+
+    assert code == "PermanentFailure"
+    assert complaint in text
+
+
+def test_a_request_of_an_unknown_version_fails_for_good(s3: S3Client) -> None:
+    s3.put_object(Bucket=BUCKET, Key="incoming/a.txt", Body=b"great film")
+
+    ((code, text),) = results(request("incoming/a.txt", version="3.0"))
+
+    assert code == "PermanentFailure"
+    assert "'3.0'" in text
+    assert s3.list_objects_v2(Bucket=BUCKET)["KeyCount"] == 1
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        {"Records": []},
+        {**request("incoming/a.txt"), "tasks": "all"},
+        {**request("incoming/a.txt"), "tasks": [{"s3Key": "incoming/a.txt"}]},
+        {**request("incoming/a.txt"), "tasks": None},
+        {**request("incoming/a.txt"), "invocationSchemaVersion": 1},
+        {name: value for name, value in request("incoming/a.txt").items() if name != "invocationId"},
+        ["tasks"],
+    ],
+)
+def test_an_event_whose_tasks_cannot_be_answered_is_an_error(event: Any) -> None:
+    with pytest.raises(EventError, match="no request of S3 Batch Operations"):
+        on_batch_operation.handler(event, Context())
+
+
+def test_bad_settings_end_the_invocation_before_it_starts(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("REVIEWBOX_THREADS", "many")
+
+    with pytest.raises(SettingsError, match="REVIEWBOX_THREADS"):
+        on_batch_operation.handler(request("incoming/a.txt"), Context())
+
+
+def test_log_events_are_those_of_uploads(s3: S3Client, caplog: pytest.LogCaptureFixture) -> None:
+    s3.put_object(Bucket=BUCKET, Key="incoming/a.txt", Body=b"great film")
+    s3.put_object(Bucket=BUCKET, Key="incoming/b.png", Body=b"\x89PNG")
+    event = request("incoming/a.txt", "incoming/a.txt", "incoming/b.png", "incoming/gone.txt", "a.json", "")
+
+    on_batch_operation.handler(event, Context())
+
+    events = [(record.getMessage(), getattr(record, "key", None)) for record in caplog.records]
+    assert events == [
+        ("object.classified", "incoming/a.txt"),
+        ("object.current", "incoming/a.txt"),
+        ("object.refused", "incoming/b.png"),
+        ("object.gone", "incoming/gone.txt"),
+        ("object.ignored", "a.json"),
+        ("task.unknown", None),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("key", "body"),
+    [
+        ("incoming/a.txt", f"good {SECRET}".encode()),
+        ("incoming/a.txt", f"{SECRET} \x00\x01\x02\x03".encode()),
+        ("incoming/a.jsonl", f'{{"text": "{SECRET}"}}\n{{"text": "{SECRET}'.encode()),
+    ],
+)
+@pytest.mark.parametrize("milliseconds", [900_000, 1])
+def test_no_review_s_words_are_logged_or_reported(
+    s3: S3Client, caplog: pytest.LogCaptureFixture, key: str, body: bytes, milliseconds: int
+) -> None:
+    s3.put_object(Bucket=BUCKET, Key=key, Body=body)
+
+    with caplog.at_level(logging.INFO):
+        response = on_batch_operation.handler(request(key), Context(milliseconds))
+
+    logged = " ".join(str(vars(record)) for record in caplog.records)
+    assert key in logged
+    assert SECRET not in logged + str(response)
+
+
+def test_an_unforeseen_error_fails_for_good_without_its_message(
+    s3: S3Client, caplog: pytest.LogCaptureFixture
+) -> None:
+    s3.put_object(Bucket=BUCKET, Key="incoming/a.txt", Body=b"great film")
+    at_operation("PutObject", fail_with(ValueError(SECRET)))
+
+    answers = results(request("incoming/a.txt"))
+
+    (record,) = caplog.records
+    assert answers == [("PermanentFailure", "ValueError")]
+    assert record.getMessage() == "object.failed"
+    assert any("storage.py" in frame for frame in vars(record)["frames"])
+    assert SECRET not in str(vars(record))
