@@ -1,4 +1,4 @@
-"""Objects arriving: S3 notifications, directly or in the messages of an SQS queue."""
+"""Objects arriving: events of S3 and of stores like it, directly or through EventBridge, SNS and SQS."""
 
 import logging
 from collections.abc import Mapping

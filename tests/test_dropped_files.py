@@ -13,7 +13,7 @@ import pytest
 from tests.dropped_files import Dropped, write_files
 from typer.testing import CliRunner
 
-from handlers import on_upload
+from handlers import common
 from reviewbox.cli import app
 from reviewbox.documents.compression import decompress
 from reviewbox.local.cloud import BUCKET, Cloud, start_cloud
@@ -44,14 +44,14 @@ def receipts(dropped: list[Dropped], tiny_model: Path) -> Iterator[dict[str, dic
             patch.setenv(name, os.environ.get(name, ""))
         patch.setenv("REVIEWBOX_MODEL_DIR", str(tiny_model))
         patch.syspath_prepend(str(ROOT))
-        on_upload.pipeline.cache_clear()
+        common.pipeline.cache_clear()
         handler = load_handler(cloud, ROOT)
         for file in dropped:
             cloud.s3().put_object(Bucket=BUCKET, Key=f"incoming/{file.name}", Body=file.data)
         while deliver(cloud, handler):
             pass
         yield {file.name: receipt(file.name, cloud) for file in dropped}
-    on_upload.pipeline.cache_clear()
+    common.pipeline.cache_clear()
 
 
 def receipt(name: str, cloud: Cloud) -> dict[str, Any]:
