@@ -1,5 +1,7 @@
 """JSON: an object is one review; an array, or objects one after the other, are a table of them.
 
+An object around one array of objects, as web services answer, is that table.
+
 Values are read one at a time, so that a table needs little more room than its text.
 """
 
@@ -9,7 +11,7 @@ from collections.abc import Iterator
 from functools import partial
 
 from reviewbox.documents import json_lines
-from reviewbox.documents.columns import ColumnSample
+from reviewbox.documents.columns import ColumnSample, is_usual
 from reviewbox.documents.document import Document, Format, ReadOptions, Row, Value
 from reviewbox.documents.encodings import decode
 from reviewbox.documents.json_table import json_table, parse_object, review_in
@@ -39,7 +41,7 @@ def read(data: bytes, options: ReadOptions) -> Document:
         if end != len(text) and _is_one_a_line(text):
             return json_lines.read(data, options)
         if end in (None, len(text)):
-            return _single(text, notes, options)
+            return _object(decoded.text, notes, options)
     return json_table(partial(_values, decoded.text), notes, options)
 
 
@@ -49,10 +51,14 @@ def _is_one_a_line(text: str) -> bool:
     return any(line.startswith("{") and _value_end(line, 0) == len(line.rstrip()) for line in lines)
 
 
-def _single(text: str, notes: dict[str, Value], options: ReadOptions) -> Document:
-    fields = parse_object(Line(1, text))
+def _object(text: str, notes: dict[str, Value], options: ReadOptions) -> Document:
+    fields = parse_object(Line(1, text.strip()))
     if isinstance(fields, Problem):
         raise SourceError(fields.code, fields.message)
+    arrays = [name for name, value in fields.items() if isinstance(value, list) and dict in map(type, value)]
+    if len(arrays) == 1 and not any(is_usual(name) or name == options.text_field for name in fields):
+        start, end = _member(text, arrays[0])
+        return json_table(partial(_values, text[:end], start), notes | {"array": arrays[0]}, options)
     sample = ColumnSample()
     sample.add(fields.items())
     text_field, found = sample.text_field(fields, options)
@@ -62,12 +68,24 @@ def _single(text: str, notes: dict[str, Value], options: ReadOptions) -> Documen
     return Document([Row(1, review)], notes | found)
 
 
-def _values(text: str) -> Iterator[Line]:
-    """Yield the text of each value of an array, or of values one after the other.
+def _member(text: str, name: str) -> tuple[int, int]:
+    """Return where in the object that a text is the value called `name` stands."""
+    position = _skip_space(text, 0) + 1
+    while True:
+        found, position = _DECODER.raw_decode(text, _skip_space(text, position))
+        start = _skip_space(text, _skip_space(text, position) + 1)
+        end = _DECODER.raw_decode(text, start)[1]
+        if found == name:
+            return start, end
+        position = _skip_space(text, end) + 1
+
+
+def _values(text: str, start: int = 0) -> Iterator[Line]:
+    """Yield the text of each value of the array, or of the values one after the other, from `start` on.
 
     Commas are not insisted on: one too few or too many at the end changes nothing.
     """
-    position = _skip_space(text, 0)
+    position = _skip_space(text, start)
     in_array = text.startswith("[", position)
     position = _skip_space(text, position + in_array)
     line = 1 + text.count("\n", 0, position)
