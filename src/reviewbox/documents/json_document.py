@@ -56,7 +56,8 @@ def _object(text: str, notes: dict[str, Value], options: ReadOptions) -> Documen
     if isinstance(fields, Problem):
         raise SourceError(fields.code, fields.message)
     arrays = [name for name, value in fields.items() if isinstance(value, list) and dict in map(type, value)]
-    if len(arrays) == 1 and not any(is_usual(name) or name == options.text_field for name in fields):
+    texts = [name for name, value in fields.items() if isinstance(value, str)]
+    if len(arrays) == 1 and not any(is_usual(name) or name == options.text_field for name in texts):
         start, end = _member(text, arrays[0])
         return json_table(partial(_values, text[:end], start), notes | {"array": arrays[0]}, options)
     sample = ColumnSample()
