@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import boto3
 import pytest
 
 from handlers import common
@@ -18,6 +19,7 @@ from reviewbox.local.function import Handler, deliver, deliveries, load_handler
 ROOT = Path(__file__).parents[2]
 TEMPLATE = ROOT / "template.yaml"
 SECONDS_TO_WAIT = 60
+CREDENTIALS = ("AWS_ENDPOINT_URL", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_DEFAULT_REGION")
 
 
 @pytest.fixture(scope="module")
@@ -108,3 +110,38 @@ def test_a_port_that_is_taken_is_an_error() -> None:
 def test_a_missing_template_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(ReviewboxError, match="no such template"), start_cloud(tmp_path / "t.yaml", 0):
         pass
+
+
+FUNCTION = """\
+  Another:
+    Type: AWS::Serverless::Function
+    Properties:
+      Handler: handlers.another.handler
+      Runtime: python3.13
+
+Outputs:
+  AnotherArn: {Value: !GetAtt Another.Arn}
+  AnotherName: {Value: !Sub "name ${Another}"}
+  Greeting: {Value: !Sub "hello ${BucketName}"}
+"""
+
+
+def test_a_template_may_have_more_functions_and_keeps_its_outputs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """But for outputs that tell of functions, which moto would run in Docker."""
+    text = TEMPLATE.read_text(encoding="utf-8")
+    (tmp_path / "template.yaml").write_text(text.replace("Outputs:\n", FUNCTION), encoding="utf-8")
+
+    with start_cloud(tmp_path / "template.yaml", 0) as cloud:
+        for name in CREDENTIALS:
+            monkeypatch.setenv(name, cloud.environment[name])
+        (stack,) = boto3.client("cloudformation").describe_stacks(StackName="reviewbox")["Stacks"]
+
+    outputs = {output["OutputKey"]: output["OutputValue"] for output in stack["Outputs"]}
+    assert cloud.handler == "handlers.on_upload.handler"
+    assert outputs["Greeting"] == f"hello {BUCKET}"
+    assert outputs["Bucket"] == BUCKET
+    assert outputs["DropHere"] == f"s3://{BUCKET}/incoming/"
+    assert outputs["QueueUrl"] == cloud.queue_url
+    assert not {"AnotherArn", "AnotherName", "FunctionName"} & outputs.keys()

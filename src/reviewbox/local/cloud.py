@@ -2,10 +2,11 @@
 
 import json
 import logging
+import re
 import socket
 import urllib.request
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
@@ -139,8 +140,8 @@ def _expand(template: Path) -> dict[str, Any]:
 
 def _provision(template: dict[str, Any], endpoint: str) -> Cloud:
     """Create what an expanded template declares, and return how to reach it."""
-    # moto would run functions in Docker. This process runs this one itself, and has CloudFormation
-    # tell what the function's properties come to.
+    # moto would run functions in Docker. This process runs the one for uploads itself, and has
+    # CloudFormation tell what its properties come to. Others get no events here.
     function = template["Resources"][_FUNCTION]["Properties"]
     mappings = [r["Properties"] for r in template["Resources"].values() if r["Type"] == _EVENT_SOURCE_MAPPING]
     questions = {
@@ -157,8 +158,13 @@ def _provision(template: dict[str, Any], endpoint: str) -> Cloud:
         for name, resource in template["Resources"].items()
         if resource["Type"].startswith(("AWS::S3::", "AWS::SQS::"))
     }
-    # moto takes a reference or text for an output's value.
+    # The template's own outputs, as in AWS, but for those that tell of what is not here.
+    absent = template["Resources"].keys() - resources.keys()
     outputs = {
+        name: output for name, output in template["Outputs"].items() if not _refers(output["Value"], absent)
+    }
+    # moto takes a reference or text for an output's value.
+    outputs |= {
         name: {"Value": value if isinstance(value, dict) else str(value)} for name, value in questions.items()
     }
     account = _account(endpoint)
@@ -186,6 +192,16 @@ def _provision(template: dict[str, Any], endpoint: str) -> Cloud:
         batch_size=int(answers["BatchSize"]),
         timeout_seconds=int(answers["Timeout"]),
     )
+
+
+def _refers(value: Any, names: Collection[str]) -> bool:
+    """Return whether a value in a template refers to a resource of one of these names."""
+    if isinstance(value, dict):
+        return any(_refers(item, names) for item in value.values())
+    if isinstance(value, list):
+        return any(_refers(item, names) for item in value)
+    # In Ref and Fn::GetAtt a name is all there is, or comes before a dot; in Fn::Sub it stands in braces.
+    return any(name in names for name in re.findall(r"(?:^|\$\{)(\w+)", str(value)))
 
 
 def _output_of(variable: str) -> str:
