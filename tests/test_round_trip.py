@@ -138,6 +138,7 @@ def pipeline(storage: Storage, classifier: Classifier) -> Pipeline:
 
 def classified(name: str, data: bytes, pipeline: Pipeline) -> tuple[str, bytes]:
     """The classified table's key and bytes; every row has its verdict."""
+    assert isinstance(pipeline.storage, Storage)
     client, key = pipeline.storage.client, f"incoming/{name}"
     client.put_object(Bucket=BUCKET, Key=key, Body=data)
     outcome = pipeline.process(ObjectRef(BUCKET, key), lambda: 900)

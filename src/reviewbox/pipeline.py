@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from io import BytesIO
+from typing import Protocol
 
 from reviewbox import results
 from reviewbox.documents import Document, Row, read_document
@@ -20,7 +21,7 @@ from reviewbox.model.verdicts import Verdict
 from reviewbox.objects import ObjectRef, Revision, Source
 from reviewbox.results import Part, Provenance, Receipt, TableWriter, receipt_key
 from reviewbox.settings import Settings
-from reviewbox.storage import Storage, describe
+from reviewbox.storage import describe
 
 logger = logging.getLogger(__name__)
 
@@ -39,11 +40,24 @@ class Outcome(StrEnum):
     IGNORED = "ignored"  # no source: a result, a folder's marker, or under another prefix
 
 
+class ObjectStore(Protocol):
+    """Where objects are read and written as `Storage` does it in S3, which says what each is to do."""
+
+    def read(self, ref: ObjectRef, max_bytes: int) -> Source | None:
+        """Return an object as it is now."""
+
+    def revision(self, ref: ObjectRef) -> Revision | None:
+        """Return an object's present state."""
+
+    def write(self, ref: ObjectRef, body: bytes, content_type: str, *, replaces: str | None) -> str:
+        """Write an object if it is in the state that is expected, and return its new ETag."""
+
+
 @dataclass(frozen=True, slots=True)
 class Pipeline:
     """Brings results up to date with their sources, one object at a time."""
 
-    storage: Storage
+    storage: ObjectStore
     classifier: Classifier
     settings: Settings
 
@@ -144,7 +158,7 @@ class Pipeline:
         remaining_seconds: Callable[[], float],
     ) -> bytes:
         """Return the receipt of a source; if it is a table, its results are written by then."""
-        document = self._read_document(source)
+        document = read_source(source, self.settings)
         rows = _in_time(classify_rows(document, self.classifier), source.ref, remaining_seconds)
         threshold = self.settings.needs_review_below
         if document.table is None:
@@ -168,15 +182,6 @@ class Pipeline:
         )
         part = Part(target.bucket, target.key, etag)
         return results.table_receipt(writer.counts, [part], provenance, document.notes)
-
-    def _read_document(self, source: Source) -> Document:
-        if source.body is None:
-            raise SourceError(
-                ErrorCode.TOO_LARGE,
-                f"the object has {source.size:,} bytes and the setting MAX_OBJECT_BYTES allows "
-                f"{self.settings.max_object_bytes:,}: split it, or raise the setting",
-            )
-        return read_document(source.ref.key, source.content_type, source.body, self.settings.read_options)
 
     def _is_source(self, ref: ObjectRef) -> bool:
         is_result = ref.bucket == self._results_bucket(ref) and ref.key.startswith(
@@ -210,6 +215,21 @@ class Pipeline:
             results.RECEIPT_CONTENT_TYPE,
             replaces=replaces.etag if replaces else None,
         )
+
+
+def read_source(source: Source, settings: Settings) -> Document:
+    """Read a source as the document that it is.
+
+    Raises:
+        SourceError: it is too large, or none that can be read.
+    """
+    if source.body is None:
+        raise SourceError(
+            ErrorCode.TOO_LARGE,
+            f"the object has {source.size:,} bytes and the setting MAX_OBJECT_BYTES allows "
+            f"{settings.max_object_bytes:,}: split it, or raise the setting",
+        )
+    return read_document(source.ref.key, source.content_type, source.body, settings.read_options)
 
 
 def classify_rows(document: Document, classifier: Classifier) -> Iterator[tuple[Row, Verdict | Problem]]:

@@ -12,6 +12,7 @@ from tests.conftest import BUCKET
 
 from handlers import common, on_batch_operation
 from reviewbox.errors import EventError, SettingsError
+from reviewbox.storage import Storage
 
 SECRET = "zanzibar"  # a word that only reviews hold
 
@@ -61,8 +62,9 @@ def receipt(s3: S3Client, key: str) -> dict[str, Any]:
 
 def at_operation(name: str, action: Callable[[], None]) -> None:
     """Run `action` before each of the function's own requests of that name leaves."""
-    client = common.pipeline().storage.client
-    client.meta.events.register(f"before-call.s3.{name}", lambda **_: action())
+    storage = common.pipeline().storage
+    assert isinstance(storage, Storage)
+    storage.client.meta.events.register(f"before-call.s3.{name}", lambda **_: action())
 
 
 def fail_with(error: Exception) -> Callable[[], None]:

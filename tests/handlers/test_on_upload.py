@@ -10,6 +10,7 @@ from tests.conftest import BUCKET
 
 from handlers import common, on_upload
 from reviewbox.errors import SettingsError
+from reviewbox.storage import Storage
 
 SECRET = "zanzibar"  # a word that only reviews hold
 
@@ -222,7 +223,9 @@ def test_an_unforeseen_error_is_logged_without_its_message(
     def fail(**_: Any) -> None:
         raise ValueError(SECRET)
 
-    common.pipeline().storage.client.meta.events.register("before-call.s3.PutObject", fail)
+    storage = common.pipeline().storage
+    assert isinstance(storage, Storage)
+    storage.client.meta.events.register("before-call.s3.PutObject", fail)
     response = on_upload.handler(sqs(notification("incoming/a.txt")), Context())
 
     (record,) = caplog.records
