@@ -1,4 +1,6 @@
 import json
+import os
+import stat
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -53,6 +55,58 @@ def test_classify_names_the_text_field_it_is_told(tmp_path: Path, tiny_model: Pa
     (output,) = lines(run("classify", tmp_path, "--model", tiny_model, "--text-field", "verbatim"))
 
     assert output["sentiment"] == "negative"
+
+
+def test_classify_judges_by_the_service_s_settings(
+    tmp_path: Path, tiny_model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "a.txt").write_text("great film", encoding="utf-8")
+    (tmp_path / "b.txt").write_bytes(b"caf\xe9 great")
+    (tmp_path / "c.txt").write_text("great film " * 10, encoding="utf-8")
+    (tmp_path / "d.jsonl").write_text('{"verbatim": "awful", "text": "great"}\n', encoding="utf-8")
+    monkeypatch.setenv("REVIEWBOX_NEEDS_REVIEW_BELOW", "0.9999")
+    monkeypatch.setenv("REVIEWBOX_FALLBACK_ENCODING", "")
+    monkeypatch.setenv("REVIEWBOX_MAX_OBJECT_BYTES", "100")
+    monkeypatch.setenv("REVIEWBOX_TEXT_FIELD", "verbatim")
+
+    a, b, c, d = lines(run("classify", tmp_path, "--model", tiny_model, status=1))
+    (other,) = lines(run("classify", tmp_path / "d.jsonl", "--model", tiny_model, "--text-field", "text"))
+    (stdin,) = lines(run("classify", "-", "--model", tiny_model, stdin=b"great " * 100, status=1))
+
+    assert a["needs_review"] is True
+    assert (b["error_code"], c["error_code"], stdin["error_code"]) == ("not_text", "too_large", "too_large")
+    assert (d["sentiment"], other["sentiment"]) == ("negative", "positive")
+
+
+def test_a_setting_that_cannot_be_is_told_in_a_line(
+    tmp_path: Path, tiny_model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "a.txt").write_text("great film", encoding="utf-8")
+    monkeypatch.setenv("REVIEWBOX_NEEDS_REVIEW_BELOW", "2")
+
+    for command in ("classify", "watch"):
+        result = CliRunner().invoke(app, [command, str(tmp_path), "--model", str(tiny_model)])
+
+        assert result.exit_code == 2
+        assert result.stderr == "reviewbox: REVIEWBOX_NEEDS_REVIEW_BELOW must lie between 0 and 1\n"
+
+
+def test_a_file_that_cannot_be_read_is_told_in_a_line(tmp_path: Path, tiny_model: Path) -> None:
+    path = tmp_path / "a.txt"
+    os.mknod(path, stat.S_IFSOCK | 0o600)
+
+    result = CliRunner().invoke(app, ["classify", str(path), "--model", str(tiny_model)])
+
+    assert (result.exit_code, result.stderr) == (2, f"reviewbox: {path}: No such device or address\n")
+
+
+def test_a_name_that_is_no_text_can_be_printed(tmp_path: Path, tiny_model: Path) -> None:
+    name = os.fsencode(tmp_path) + b"/odd\xff.txt"
+    Path(os.fsdecode(name)).write_text("great film", encoding="utf-8")
+
+    (output,) = lines(run("classify", tmp_path, "--model", tiny_model))
+
+    assert output["file"] == f"{tmp_path}/odd?.txt"
 
 
 def test_a_missing_file_or_model_is_told_in_one_line(tmp_path: Path) -> None:
@@ -154,7 +208,7 @@ def test_the_demo_shows_every_file_of_a_folder(tmp_path: Path) -> None:
     assert "s3://reviewbox/results/incoming/films/a.txt.json" in output
     assert "1 negative" in output
     assert "1 failed" in output
-    assert "not_text" in output
+    assert "binary_file" in output
 
 
 def test_the_demo_needs_files(tmp_path: Path) -> None:

@@ -4,22 +4,37 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from reviewbox.errors import ReviewboxError
 
-app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+if TYPE_CHECKING:
+    from reviewbox.settings import Settings
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="markdown",  # which has help fill its lines, however wide the terminal is
+)
 
 # A clone is installed in place; its top level holds the model, the handlers and the template.
 _CLONE = Path(__file__).parents[3]
 _CPUS = os.cpu_count() or 1
+_STACK = "reviewbox"  # as samconfig.toml names it
 
 ModelOption = Annotated[Path, typer.Option("--model", help="The model folder.")]
 ThreadsOption = Annotated[int, typer.Option("--threads", min=1, help="Threads for inference.")]
 PortOption = Annotated[int, typer.Option("--port", help="Where to listen; 0 for any free port.")]
+TextFieldOption = Annotated[
+    str, typer.Option("--text-field", help="The field of a table that holds the review.")
+]
+StackOption = Annotated[str, typer.Option("--stack", help="The name of the deployed stack.")]
+YesOption = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
 TemplateOption = Annotated[Path, typer.Option("--template", help="The SAM template to run.")]
 
 
@@ -30,20 +45,99 @@ def main() -> None:
 
 @app.command()
 def classify(
-    paths: Annotated[list[str], typer.Argument(metavar="PATH...", help="Files or folders; - for stdin.")],
+    paths: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="PATH...",
+            help="Files, folders, s3://bucket/key, s3://bucket/prefix/ (with the slash); - for stdin.",
+        ),
+    ],
     model: ModelOption = _CLONE / "model",
     threads: ThreadsOption = _CPUS,
-    text_field: Annotated[str, typer.Option(help="The field of a table that holds the review.")] = "",
+    text_field: TextFieldOption = "",
 ) -> None:
-    """Classify files on this machine: a table on a terminal, JSON Lines in a pipe.
+    """Classify files and objects on this machine: a table on a terminal, JSON Lines in a pipe.
 
-    The exit status is 1 if any review has no verdict.
+    The settings are the service's, from the same variables (REVIEWBOX_TEXT_FIELD and so on). The exit
+    status is 1 if any review has no verdict, 2 if something cannot be read.
     """
     from reviewbox.cli.classify import classify_paths
 
     with _errors_told():
-        everything_classified = classify_paths(paths, model, threads, text_field)
+        everything_classified = classify_paths(paths, model, threads, _settings(text_field))
     raise typer.Exit(0 if everything_classified else 1)
+
+
+@app.command()
+def watch(  # noqa: PLR0913, PLR0917 - a command's options are its arguments
+    folder: Annotated[
+        Path, typer.Argument(metavar="FOLDER", help="The folder to watch.", exists=True, file_okay=False)
+    ],
+    results: Annotated[
+        Path | None, typer.Option(help="Where results go; FOLDER-results if not given.", file_okay=False)
+    ] = None,
+    interval: Annotated[float, typer.Option(min=0.1, help="Seconds between looks.")] = 2.0,
+    model: ModelOption = _CLONE / "model",
+    threads: ThreadsOption = _CPUS,
+    text_field: TextFieldOption = "",
+) -> None:
+    """Classify what comes into a folder, without any cloud, until Ctrl-C.
+
+    Results are what the service writes, under the same names. A file is taken when two looks in a row
+    find it unchanged; what has a current result is not classified again. The settings are the
+    service's, from the same variables (REVIEWBOX_TEXT_FIELD and so on).
+    """
+    from reviewbox.cli.watch import run_watch
+    from reviewbox.model.classifier import Classifier
+
+    with _errors_told():
+        run_watch(folder, results, interval, Classifier.load(model, threads=threads), _settings(text_field))
+
+
+@app.command()
+def backfill(
+    uri: Annotated[str, typer.Argument(metavar="URI", help="s3://bucket/prefix: what to classify.")],
+    stack: StackOption = _STACK,
+    yes: YesOption = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Count and price, and stop.")] = False,
+) -> None:
+    """Classify what has been in the bucket already: count, price, ask, go, and show how far it is.
+
+    Up to 100,000 objects are queued as if they had just been dropped; more become a job of S3 Batch
+    Operations. It may be interrupted and run again: what has a current result costs one read. The exit
+    status is 1 if something failed.
+    """
+    from reviewbox.cli.backfill import run_backfill
+
+    with _errors_told():
+        all_well = run_backfill(uri, stack, agreed=yes, dry_run=dry_run)
+    raise typer.Exit(0 if all_well else 1)
+
+
+@app.command()
+def status(
+    stack: StackOption = _STACK,
+    newest: Annotated[int, typer.Option(min=0, help="How many results to read, the newest first.")] = 1000,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """Show what waits, what is being worked on, what is done, and what failed and why.
+
+    Results are counted by listing them; a done one is told from a failed one by reading it. Dead letters
+    are looked at and stay where they are.
+    """
+    from reviewbox.cli.status import show_status
+
+    with _errors_told():
+        show_status(stack, newest, as_json=as_json)
+
+
+@app.command()
+def redrive(stack: StackOption = _STACK, yes: YesOption = False) -> None:
+    """Put the dead letters back into the queue, to be tried as often again as any message."""
+    from reviewbox.cli.redrive import run_redrive
+
+    with _errors_told():
+        run_redrive(stack, agreed=yes)
 
 
 @app.command()
@@ -86,11 +180,28 @@ def demo(
         run_demo(reviews, port, template)
 
 
+def _settings(text_field: str) -> "Settings":
+    """Return the service's settings, with another text field if one is given."""
+    from reviewbox.settings import Settings
+
+    settings = Settings.from_environ(os.environ)
+    return replace(settings, text_field=text_field or settings.text_field)
+
+
 @contextmanager
 def _errors_told() -> Iterator[None]:
-    """Tell our own errors in a line; whatever else is a bug and keeps its traceback."""
+    """Tell our own errors, and AWS's, in a line; whatever else is a bug and keeps its traceback."""
     try:
         yield
     except ReviewboxError as error:
-        print(f"reviewbox: {error}", file=sys.stderr)
-        raise typer.Exit(2) from None
+        line: str | None = str(error)
+    except Exception as error:
+        from reviewbox.cli.aws import explain
+
+        line = explain(error)
+        if line is None:
+            raise
+    else:
+        return
+    print(f"reviewbox: {line}", file=sys.stderr)
+    raise typer.Exit(2)

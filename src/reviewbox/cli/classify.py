@@ -1,28 +1,34 @@
-"""`reviewbox classify`: the service's own reading and judging, on local files."""
+"""`reviewbox classify`: the service's own reading and judging, of files and objects, on this machine."""
 
 import json
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from reviewbox.cli.tables import console, outcome_cells, outcome_table
-from reviewbox.documents import ReadOptions, read_document
+from rich.text import Text
+
+from reviewbox.cli import aws
+from reviewbox.cli.folder import read_file
+from reviewbox.cli.tables import console, outcome_cells, outcome_table, printable
 from reviewbox.errors import Problem, ReviewboxError, SourceError
 from reviewbox.model.classifier import Classifier
 from reviewbox.model.verdicts import Verdict
-from reviewbox.pipeline import classify_rows
+from reviewbox.objects import ObjectRef, Revision, Source
+from reviewbox.pipeline import classify_rows, read_source
 from reviewbox.results import problem_fields, verdict_fields
 from reviewbox.settings import Settings
+from reviewbox.storage import Storage
 
 
 @dataclass(frozen=True, slots=True)
 class Classified:
-    """One review of one file, and what became of it.
+    """One review of one file or object, and what became of it.
 
     Attributes:
-        file: its path as given.
+        file: its path as given, or its URI.
         line: where it starts there, from 1.
         text: the review; "" if it could not be read.
         outcome: its verdict, or why it has none.
@@ -34,26 +40,61 @@ class Classified:
     outcome: Verdict | Problem
 
 
-def classify_paths(paths: Sequence[str], model: Path, threads: int, text_field: str) -> bool:
-    """Classify and print every review of the files; return whether each has a verdict.
+def classify_paths(paths: Sequence[str], model: Path, threads: int, settings: Settings) -> bool:
+    """Classify and print every review of files and objects; return whether each has a verdict.
+
+    Args:
+        paths: files, folders, `s3://` URIs of objects or (with a slash at the end) of prefixes, or
+            "-" for stdin.
+        model: the model folder.
+        threads: how many inference uses.
+        settings: the service's, of which those matter that shape results.
 
     Raises:
-        ReviewboxError: a path does not exist, or the model cannot be loaded.
+        ReviewboxError: a path or URI leads to nothing that can be read, or the model cannot be loaded.
     """
-    files = [file for path in paths for file in _files(path)]
-    settings = Settings(text_field=text_field)
-    reviews = _classify(files, Classifier.load(model, threads=threads), settings)
+    inputs = list(_inputs(paths))
+    reviews = _classify(inputs, Classifier.load(model, threads=threads), settings)
     return (_print_table if sys.stdout.isatty() else _print_json_lines)(reviews, settings)
 
 
-def _files(path: str) -> list[str]:
-    if path == "-":
-        return [path]
-    if Path(path).is_dir():
-        return [str(file) for file in files_below(Path(path))]
-    if not Path(path).exists():
-        raise ReviewboxError(f"{path}: no such file or folder")
-    return [path]
+@dataclass(frozen=True, slots=True)
+class _Input:
+    """Something to classify: its name, and what reads it if it is no larger than so many bytes."""
+
+    name: str
+    read: Callable[[int], Source]
+
+
+def _inputs(paths: Sequence[str]) -> Iterator[_Input]:
+    storage = Storage(aws.connect("s3")) if any(aws.is_uri(path) for path in paths) else None
+    for path in paths:
+        if storage and aws.is_uri(path):
+            for ref in _objects(storage, path):
+                yield _Input(str(ref), partial(_read_object, storage, ref))
+        elif path == "-":
+            yield _Input(path, _read_stdin)
+        elif Path(path).is_dir():
+            for file in files_below(Path(path)):
+                yield _Input(printable(str(file)), partial(_read_file, str(file)))
+        elif Path(path).exists():
+            yield _Input(printable(path), partial(_read_file, path))
+        else:
+            raise ReviewboxError(f"{path}: no such file or folder")
+
+
+def _objects(storage: Storage, uri: str) -> Iterator[ObjectRef]:
+    """Yield the object that a URI names, or those under the prefix; what is not there is told at once."""
+    named = aws.parse_uri(uri)
+    found = []
+    with aws.errors_at(uri):
+        if named.key and not named.key.endswith("/"):
+            found = [named] if storage.revision(named) else []
+        else:
+            found = [ObjectRef(named.bucket, item.key) for item in aws.list_objects(storage.client, named)]
+    if not found:
+        raise ReviewboxError(f"{uri}: nothing there; a prefix ends with a slash")
+    yield from found
 
 
 def files_below(folder: Path) -> list[Path]:
@@ -65,23 +106,37 @@ def files_below(folder: Path) -> list[Path]:
     )
 
 
-def _classify(files: Iterable[str], classifier: Classifier, settings: Settings) -> Iterator[Classified]:
-    options = ReadOptions(settings.text_field, settings.fallback_encoding)
-    for file in files:
-        name, content = (file, Path(file).read_bytes()) if file != "-" else _stdin()
+def _classify(inputs: Iterable[_Input], classifier: Classifier, settings: Settings) -> Iterator[Classified]:
+    for each in inputs:
         try:
-            document = read_document(name, "", content, options)
+            document = read_source(each.read(settings.max_object_bytes), settings)
         except SourceError as error:
-            yield Classified(file, 1, "", error.problem)
+            yield Classified(each.name, 1, "", error.problem)
             continue
         for row, outcome in classify_rows(document, classifier):
-            yield Classified(file, row.line, row.text, outcome)
+            yield Classified(each.name, row.line, row.text, outcome)
 
 
-def _stdin() -> tuple[str, bytes]:
-    """Read stdin; nothing names its format, but JSON Lines begin with a brace and reviews do not."""
-    content = sys.stdin.buffer.read()
-    return "stdin.jsonl" if content.lstrip().startswith(b"{") else "stdin.txt", content
+def _read_file(path: str, max_bytes: int) -> Source:
+    try:
+        return read_file(Path(path), ObjectRef("", path), max_bytes)
+    except OSError as error:
+        raise ReviewboxError(f"{path}: {error.strerror}") from None
+
+
+def _read_stdin(max_bytes: int) -> Source:
+    body = sys.stdin.buffer.read()
+    # No name, no type: its format is what it looks like.
+    fits = len(body) <= max_bytes
+    return Source(ObjectRef("", "stdin"), Revision("", ""), len(body), "", body if fits else None)
+
+
+def _read_object(storage: Storage, ref: ObjectRef, max_bytes: int) -> Source:
+    with aws.errors_at(str(ref)):
+        source = storage.read(ref, max_bytes)
+    if source is None:
+        raise ReviewboxError(f"{ref}: it is gone")
+    return source
 
 
 def _fields(outcome: Verdict | Problem, settings: Settings) -> dict[str, Any]:
@@ -102,9 +157,11 @@ def _print_json_lines(reviews: Iterable[Classified], settings: Settings) -> bool
 def _print_table(reviews: Iterable[Classified], settings: Settings) -> bool:
     table = outcome_table("file", "line")
     failed = 0
-    for review in reviews:
-        failed += isinstance(review.outcome, Problem)
-        cells = outcome_cells(_fields(review.outcome, settings), review.text)
-        table.add_row(review.file, str(review.line), *cells)
-    console().print(table)
+    try:
+        for review in reviews:
+            failed += isinstance(review.outcome, Problem)
+            cells = outcome_cells(_fields(review.outcome, settings), review.text)
+            table.add_row(Text(review.file), str(review.line), *cells)
+    finally:  # whatever ends it early, what was classified by then is not lost
+        console().print(table)
     return not failed

@@ -10,7 +10,7 @@ from rich.progress import track
 from rich.text import Text
 
 from reviewbox.cli.classify import files_below
-from reviewbox.cli.tables import console, outcome_cells, outcome_table
+from reviewbox.cli.tables import console, counts_texts, outcome_cells, outcome_table
 from reviewbox.documents import read_document
 from reviewbox.errors import ReviewboxError
 from reviewbox.local.cloud import BUCKET, Cloud, start_cloud
@@ -49,7 +49,9 @@ def run_demo(reviews: Path, port: int, template: Path) -> None:
             if "counts" in receipt:
                 result = receipt["parts"][0]["key"]
             table.add_row(
-                str(file.relative_to(reviews)), *_cells(receipt, file, settings), f"s3://{BUCKET}/{result}"
+                Text(str(file.relative_to(reviews))),
+                *_cells(receipt, file, settings),
+                Text(f"s3://{BUCKET}/{result}"),
             )
     terminal.print(table)
     terminal.print("?: needs review. This cloud is gone; `make local` keeps one running.", highlight=False)
@@ -73,11 +75,7 @@ def _cells(receipt: Mapping[str, Any], file: Path, settings: Settings) -> tuple[
         error = receipt["error"]
         return outcome_cells({"error_code": error["code"], "error_message": error["message"]}, "")
     if "counts" in receipt:
-        counts = receipt["counts"]
-        labels = ", ".join(f"{count} {label}" for label, count in counts["labels"].items())
-        rest = f"{counts['needs_review']} need review, {counts['failed']} failed"
-        if counts["failed"]:
-            rest += ": " + ", ".join(f"{code} {count}" for code, count in counts["errors"].items())
-        return Text(labels), Text(), Text(f"a table of {counts['total']} rows: {rest}")
+        labels, rest = counts_texts(receipt["counts"])
+        return Text(labels), Text(), Text(f"a table: {rest}")
     (review,) = read_document(file.name, "", file.read_bytes(), settings.read_options).rows
     return outcome_cells(receipt, review.text)

@@ -18,6 +18,7 @@ Drop a review, from another terminal:
   echo "A wonderful film." > review.txt
   aws s3 cp review.txt s3://{bucket}/{source_prefix}review.txt
   aws s3 cp s3://{bucket}/{results_prefix}{source_prefix}review.txt.json -
+  reviewbox status
 
 Ctrl-C ends it, and everything in it.
 """

@@ -1,10 +1,13 @@
 """How verdicts look on a terminal."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 from rich import box
 from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 from rich.text import Text
 
@@ -15,6 +18,17 @@ _WIDE = 200
 def console() -> Console:
     """Return the console for tables; where the output is no terminal, lines need not be short."""
     return Console() if Console().is_terminal else Console(width=_WIDE)
+
+
+@contextmanager
+def progress_bar(terminal: Console, what: str, total: int | None = None) -> Iterator[Callable[..., None]]:
+    """Show how far something is while the context lasts, if it is a terminal.
+
+    Yields `rich.progress.Progress.update` of its one task.
+    """
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=terminal, transient=True, disable=not terminal.is_terminal) as progress:
+        yield partial(progress.update, progress.add_task(what, total=total))
 
 
 def outcome_table(*places: str, result: str = "") -> Table:
@@ -51,8 +65,32 @@ def outcome_cells(fields: Mapping[str, Any], text: str) -> tuple[Text, Text, Tex
     if fields["evidence"]:
         strongest = fields["evidence"][0]
         quote = " ".join(text[strongest["start"] : strongest["end"]].split())
-        quote = quote.encode("utf-8", "replace").decode()  # a lone surrogate cannot be printed
-    return Text(fields["sentiment"], style), score, Text(_shortened(quote))
+    return Text(fields["sentiment"], style), score, Text(_shortened(printable(quote)))
+
+
+def counts_texts(counts: Mapping[str, Any]) -> tuple[str, str]:
+    """Return a table's counts, as its receipt has them: those of its labels, and the others."""
+    labels = ", ".join(f"{count} {label}" for label, count in counts["labels"].items())
+    rest = f"{counts['total']} rows, {counts['needs_review']} need review, {counts['failed']} failed"
+    if counts["failed"]:
+        rest += ": " + ", ".join(f"{code} {count}" for code, count in counts["errors"].items())
+    return labels, rest
+
+
+def receipt_text(receipt: Mapping[str, Any]) -> Text:
+    """Return what a receipt says, in a line."""
+    if "error" in receipt:
+        return Text(f"{receipt['error']['code']} {receipt['error']['message']}".strip(), "red")
+    if "counts" in receipt:
+        labels, rest = counts_texts(receipt["counts"])
+        return Text(f"{labels} ({rest})" if labels else rest)
+    verdict, score, _ = outcome_cells({**receipt, "evidence": []}, "")
+    return verdict.append(" ").append_text(score)
+
+
+def printable(text: str) -> str:
+    """Return a text that any terminal takes; half a character, as odd file names have, is none."""
+    return text.encode("utf-8", "replace").decode()
 
 
 def _shortened(quote: str) -> str:

@@ -1,0 +1,140 @@
+"""What classifying what lies under a prefix takes: pure arithmetic over a listing."""
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from reviewbox.cli import prices
+from reviewbox.cli.aws import Listed, Stack
+
+_COMPRESSED = (".gz", ".zst")
+# Reviews compress to a third or a quarter, tables of them to a little less.
+_MOST_EXPANSION = 10
+# What comes back as a table, and so takes one write more.
+_TABLES = (".csv", ".tsv", ".json", ".jsonl", ".ndjson", ".jsonlines")
+
+
+@dataclass(slots=True)
+class Counted:
+    """What was listed.
+
+    Attributes:
+        objects: how many.
+        size: of all, in bytes.
+        tables: those that may come back as a table.
+        compressed: those of whose size inside nothing is known.
+        too_large: those that will be refused.
+        work: bytes to classify, at most.
+        largest: bytes of one object to classify, at most.
+    """
+
+    objects: int = 0
+    size: int = 0
+    tables: int = 0
+    compressed: int = 0
+    too_large: int = 0
+    work: int = 0
+    largest: int = 0
+
+    def add(self, listed: Listed, max_object_bytes: int) -> None:
+        """Count one more object."""
+        name = listed.key.lower()
+        compressed = name.endswith(_COMPRESSED)
+        self.objects += 1
+        self.size += listed.size
+        self.compressed += compressed
+        self.tables += name.removesuffix(".gz").removesuffix(".zst").endswith(_TABLES)
+        if listed.size > max_object_bytes:
+            self.too_large += 1
+            return
+        inside = min(listed.size * _MOST_EXPANSION, max_object_bytes) if compressed else listed.size
+        self.work += inside
+        self.largest = max(self.largest, inside)
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One line of a bill: what it is, how much of it, and its price in dollars."""
+
+    name: str
+    quantity: str
+    dollars: float
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """What it takes at most, if no result is current.
+
+    Attributes:
+        items: what it costs.
+        seconds: how long it lasts, once all are queued.
+    """
+
+    items: tuple[Item, ...] = field(default_factory=tuple)
+    seconds: float = 0.0
+
+    @property
+    def dollars(self) -> float:
+        """The sum."""
+        return sum(item.dollars for item in self.items)
+
+
+def count(listed: Iterable[Listed], max_object_bytes: int) -> Counted:
+    """Count what a listing yields."""
+    counted = Counted()
+    for item in listed:
+        counted.add(item, max_object_bytes)
+    return counted
+
+
+def estimate(counted: Counted, stack: Stack, *, as_job: bool) -> Estimate:
+    """Estimate what the objects take in a stack, by an S3 Batch Operations job or through the queue."""
+    # A vCPU that no thread uses is paid for all the same.
+    vcpus = min(stack.threads, stack.memory_megabytes / prices.MEGABYTES_PER_VCPU)
+    seconds_per_byte = prices.CPU_SECONDS_PER_KILOBYTE / 1000 / vcpus
+    waiting = prices.SECONDS_OF_WAITING_PER_OBJECT
+    seconds = counted.work * seconds_per_byte + counted.objects * waiting
+    longest = counted.largest * seconds_per_byte + waiting
+
+    gb_seconds = seconds * stack.memory_megabytes / 1024
+    writes = counted.objects + counted.tables
+    reads = 3 * counted.objects  # the receipt, the source's state, the source
+    items = [
+        Item("Lambda, computing", f"{gb_seconds:,.0f} GB-s", gb_seconds * prices.LAMBDA_GB_SECOND),
+        Item("Lambda, requests", f"{counted.objects:,}", counted.objects * prices.LAMBDA_REQUEST),
+        Item("S3, writing results", f"{writes:,}", writes * prices.S3_WRITE),
+        Item("S3, reading", f"{reads:,}", reads * prices.S3_READ),
+    ]
+    if as_job:
+        job = prices.BATCH_OPERATIONS_JOB + counted.objects * prices.BATCH_OPERATIONS_OBJECT
+        items.append(Item("S3 Batch Operations", f"1 job, {counted.objects:,} objects", job))
+    else:
+        requests = 3 * counted.objects  # sent, received, deleted
+        items.append(Item("SQS, requests", f"{requests:,}", requests * prices.SQS_REQUEST))
+    return Estimate(tuple(items), max(seconds / stack.max_concurrency, longest))
+
+
+def number_of(count: int, what: str) -> str:
+    """Return a count of something, whose plural takes an s."""
+    return f"{count:,} {what}{'' if count == 1 else 's'}"
+
+
+def rounded_dollars(dollars: float) -> str:
+    """Return an amount as people read it: to the cent, and never as nothing if it is something."""
+    return "< $0.01" if 0 < dollars < 0.01 else f"${dollars:,.2f}"  # noqa: PLR2004 - a cent
+
+
+def rounded_bytes(size: int) -> str:
+    """Return a size as people read it."""
+    if size < 1000:  # noqa: PLR2004 - a kilobyte
+        return f"{size} bytes"
+    power = min(int(math.log10(size)) // 3, 4)
+    return f"{size / 1000**power:,.1f} {('kB', 'MB', 'GB', 'TB')[power - 1]}"
+
+
+def rounded_seconds(seconds: float) -> str:
+    """Return a duration as people read it."""
+    for name, length in (("day", 86_400), ("hour", 3_600), ("minute", 60)):
+        if seconds >= 2 * length:
+            return f"{seconds / length:,.0f} {name}s"
+    return f"{max(seconds, 1):.0f} second{'s' if seconds >= 1.5 else ''}"  # noqa: PLR2004 - what rounds to 2

@@ -1,0 +1,56 @@
+"""`reviewbox redrive`: the dead letters once more."""
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import typer
+
+from reviewbox.cli import aws
+from reviewbox.cli.estimates import number_of
+from reviewbox.cli.tables import console, progress_bar
+
+if TYPE_CHECKING:
+    from mypy_boto3_sqs import SQSClient
+
+# Longer than it takes to send and delete what was received at once.
+_HIDDEN_SECONDS = 60
+
+
+def run_redrive(stack_name: str, *, agreed: bool) -> None:
+    """Move all dead letters back to the queue, and say how many they were.
+
+    Args:
+        stack_name: of the deployed stack.
+        agreed: whether not to ask.
+    """
+    stack = aws.find_stack(aws.connect("cloudformation"), stack_name)
+    sqs: SQSClient = aws.connect("sqs")
+    count = aws.count_messages(sqs, stack.dead_letter_queue_url).queued
+    terminal = console()
+    if not count:
+        terminal.print("There are no dead letters.")
+        return
+    letters = number_of(count, "dead letter")
+    terminal.print(f"{letters} will go back to the queue of {stack.name}.", highlight=False)
+    if not agreed:
+        typer.confirm("Go on?", abort=True)
+    moved = 0
+    try:
+        with progress_bar(terminal, "Moving", count) as update:
+            for some in move(sqs, stack.dead_letter_queue_url, stack.queue_url):
+                moved += some
+                update(completed=moved)
+    finally:
+        terminal.print(f"Moved {number_of(moved, 'message')}.", highlight=False)
+
+
+def move(sqs: "SQSClient", source_url: str, target_url: str) -> Iterator[int]:
+    """Move messages from queue to queue until there are none; yield how many at a time.
+
+    SQS can do it by itself (`StartMessageMoveTask`), but local clouds cannot. A message is deleted
+    when its copy has been taken, so that an interruption leaves a copy too many, which is harmless,
+    and never one too few.
+    """
+    while messages := aws.receive(sqs, source_url, _HIDDEN_SECONDS):
+        aws.send(sqs, target_url, [message["Body"] for message in messages])
+        yield aws.delete(sqs, source_url, messages)

@@ -1,0 +1,155 @@
+"""`reviewbox watch`: the service for a folder, without a cloud."""
+
+import json
+import math
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from rich.text import Text
+
+from reviewbox.cli.classify import files_below
+from reviewbox.cli.folder import FolderStorage
+from reviewbox.cli.tables import console, printable, receipt_text
+from reviewbox.errors import ReviewboxError
+from reviewbox.model.classifier import Classifier
+from reviewbox.objects import ObjectRef
+from reviewbox.pipeline import Outcome, Pipeline
+from reviewbox.results import LARGEST_RECEIPT, receipt_key
+from reviewbox.settings import Settings
+from reviewbox.storage import describe
+
+# A file's name within the folder, how it ended, and its receipt.
+Tell = Callable[[str, str, Mapping[str, Any]], None]
+
+# A file's size and the times at which its content and its status changed.
+_Look = tuple[int, int, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Watch:
+    """A folder that is looked at again and again.
+
+    A file is classified when two looks in a row find it the same: one that is still being written
+    is left alone. What has a current result already costs one reading after a start.
+
+    What fails is told, and tried again when the file changes or after a start.
+
+    Attributes:
+        folder: what is watched, hidden files left out.
+        results: where results go.
+        pipeline: what brings a file's result up to date.
+        tell: called for each file that was classified, refused, or failed.
+    """
+
+    folder: Path
+    results: Path
+    pipeline: Pipeline
+    tell: Tell
+    _seen: dict[Path, _Look] = field(default_factory=dict)
+    _done: dict[Path, _Look] = field(default_factory=dict)
+
+    def look(self) -> None:
+        """Look at the folder once, and classify what is ready."""
+        try:
+            present = {path: look for path in files_below(self.folder) if (look := _look_at(path))}
+        except OSError:  # a folder in it went away meanwhile
+            return
+        for path, look in present.items():
+            if self._seen.get(path) == look != self._done.get(path):
+                self._process(path.relative_to(self.folder).as_posix())
+                self._done[path] = look
+        self._seen.clear()
+        self._seen.update(present)
+        for path in self._done.keys() - present.keys():
+            del self._done[path]
+
+    def _process(self, key: str) -> None:
+        ref = ObjectRef(self.folder.name, key)
+        try:
+            outcome = self.pipeline.process(ref, lambda: math.inf)
+            if outcome in (Outcome.CLASSIFIED, Outcome.REFUSED):
+                self.tell(key, outcome, self._receipt(key))
+        except Exception as error:  # noqa: BLE001 - one file's failure must not become another's
+            self.tell(key, "failed", {"error": {"code": "", "message": _reason(error)}})
+
+    def _receipt(self, key: str) -> Mapping[str, Any]:
+        settings = self.pipeline.settings
+        ref = ObjectRef(settings.results_bucket, receipt_key(settings.results_prefix, key))
+        found = self.pipeline.storage.read(ref, LARGEST_RECEIPT)
+        content: Mapping[str, Any] = json.loads(found.body) if found and found.body else {}
+        return content
+
+
+def run_watch(
+    folder: Path, results: Path | None, seconds: float, classifier: Classifier, settings: Settings
+) -> None:
+    """Classify what is in a folder, and what comes into it, until Ctrl-C.
+
+    Args:
+        folder: to watch.
+        results: the folder for the results; None for one beside it that is called after it.
+        seconds: between looks.
+        classifier: what judges.
+        settings: how; but for where results go.
+
+    Raises:
+        ReviewboxError: one of the two folders contains the other.
+    """
+    watch = watch_folder(folder, results, classifier, settings, _print_outcome)
+    print(f"Watching {watch.folder}; results go to {watch.results}. Ctrl-C ends it.", flush=True)
+    try:
+        while True:
+            watch.look()
+            time.sleep(seconds)
+    except KeyboardInterrupt:
+        print("Stopped.")
+
+
+def watch_folder(
+    folder: Path, results: Path | None, classifier: Classifier, settings: Settings, tell: Tell
+) -> Watch:
+    """Return what watches a folder.
+
+    Args:
+        folder: to watch.
+        results: as `run_watch` takes it.
+        classifier: what judges.
+        settings: how; but for where results go.
+        tell: as `Watch` has it.
+
+    Raises:
+        ReviewboxError: one of the two folders contains the other.
+    """
+    folder = folder.resolve()
+    results = results.resolve() if results else folder.with_name(f"{folder.name}-results")
+    if results.is_relative_to(folder) or folder.is_relative_to(results):
+        raise ReviewboxError(f"{results}: results cannot go where reviews are looked for ({folder})")
+    # Each folder is a bucket. That of the results is called after that of the reviews, wherever it
+    # lies, so that the results can be moved and stay current.
+    bucket, results_bucket = folder.name, f"{folder.name}-results"
+    storage = FolderStorage({bucket: folder, results_bucket: results})
+    settings = replace(settings, source_prefix="", results_prefix="", results_bucket=results_bucket)
+    return Watch(folder, results, Pipeline(storage, classifier, settings), tell)
+
+
+def _print_outcome(key: str, outcome: str, receipt: Mapping[str, Any]) -> None:
+    """Print how a file ended, in a line."""
+    line = Text(f"{outcome:<10}  {printable(key)}  ").append_text(receipt_text(receipt))
+    console().print(line, soft_wrap=True)
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, UnicodeEncodeError):  # a result has to say what it is of
+        return "its name is not UTF-8: rename it"
+    return (error.strerror if isinstance(error, OSError) else None) or describe(error)
+
+
+def _look_at(path: Path) -> _Look | None:
+    try:
+        status = path.stat()
+    except OSError:  # gone since it was listed
+        return None
+    return status.st_size, status.st_mtime_ns, status.st_ctime_ns

@@ -1,0 +1,22 @@
+"""A stack as it is deployed."""
+
+from reviewbox.cli.aws import BatchOperations, Stack
+
+STACK = Stack(
+    name="reviewbox",
+    bucket="reviewbox",
+    source_prefix="incoming/",
+    results_bucket="my-results",
+    results_prefix="results/",
+    queue_url="https://sqs.us-east-1.amazonaws.com/123456789012/uploads",
+    dead_letter_queue_url="https://sqs.us-east-1.amazonaws.com/123456789012/failed-uploads",
+    batch_operations=BatchOperations(
+        function_arn="arn:aws:lambda:us-east-1:123456789012:function:on-batch-operation",
+        role_arn="arn:aws:iam::123456789012:role/batch-operations",
+        prefix="batch-operations/",
+    ),
+    max_concurrency=10,
+    memory_megabytes=1769,
+    threads=1,
+    max_object_bytes=1_000_000,
+)

@@ -1,0 +1,216 @@
+import json
+import signal
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from reviewbox.cli.watch import Watch, watch_folder
+from reviewbox.errors import ReviewboxError
+from reviewbox.model.classifier import Classifier
+from reviewbox.settings import Settings
+
+SECONDS_TO_WAIT = 60
+
+
+class Watched:
+    """A folder, what is told about it, and its results."""
+
+    def __init__(self, folder: Path, classifier: Classifier, settings: Settings) -> None:
+        self.folder = folder
+        self.folder.mkdir(exist_ok=True)
+        self.told: list[tuple[str, str]] = []
+        self.results = folder.with_name(f"{folder.name}-results")
+        self._classifier, self._settings = classifier, settings
+        self.restart()
+
+    def _tell(self, key: str, outcome: str, _receipt: Mapping[str, Any]) -> None:
+        self.told.append((key, outcome))
+
+    def restart(self) -> None:
+        self.watch: Watch = watch_folder(self.folder, None, self._classifier, self._settings, self._tell)
+
+    def write(self, key: str, body: bytes) -> None:
+        path = self.folder / key
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(body)
+
+    def looks(self, number: int) -> list[tuple[str, str]]:
+        """Look so often, and return what was told."""
+        self.told.clear()
+        for _ in range(number):
+            self.watch.look()
+        return list(self.told)
+
+    def receipt(self, key: str) -> dict[str, Any]:
+        content: dict[str, Any] = json.loads((self.results / f"{key}.json").read_bytes())
+        return content
+
+    def names(self) -> list[str]:
+        return sorted(
+            path.relative_to(self.results).as_posix() for path in self.results.rglob("*") if path.is_file()
+        )
+
+
+@pytest.fixture
+def watched(tmp_path: Path, classifier: Classifier) -> Watched:
+    return Watched(tmp_path / "reviews", classifier, Settings(max_object_bytes=200))
+
+
+def test_results_are_those_of_the_service(watched: Watched) -> None:
+    watched.write("films/a.txt", b"great film")
+    watched.write("t.jsonl", b'{"text":"good"}\nbroken\n')
+    watched.write("picture.txt", b"\x00\x01")
+    watched.write("long.txt", b"good " * 100)
+    watched.write(".hidden", b"great film")
+
+    told = watched.looks(2)
+
+    assert told == [
+        ("films/a.txt", "classified"),
+        ("long.txt", "refused"),
+        ("picture.txt", "refused"),
+        ("t.jsonl", "classified"),
+    ]
+    assert watched.names() == [
+        "films/a.txt.json",
+        "long.txt.json",
+        "picture.txt.json",
+        "t.jsonl.classified.jsonl",
+        "t.jsonl.json",
+    ]
+    assert watched.receipt("films/a.txt")["sentiment"] == "positive"
+    assert watched.receipt("films/a.txt")["source"]["bucket"] == "reviews"
+    assert watched.receipt("films/a.txt")["source"]["key"] == "films/a.txt"
+    assert watched.receipt("long.txt")["error"]["code"] == "too_large"
+    assert watched.receipt("t.jsonl")["counts"]["failed"] == 1
+    assert watched.receipt("t.jsonl")["parts"][0]["key"] == "t.jsonl.classified.jsonl"
+
+
+def test_a_file_that_is_being_written_is_left_alone(watched: Watched) -> None:
+    told = []
+    for length in range(5, 10):
+        watched.write("a.txt", b"great film"[:length])
+        told += watched.looks(1)
+
+    assert told == []
+    assert watched.looks(1) == [("a.txt", "classified")]
+
+
+def test_a_file_is_classified_once_and_again_when_it_changes(watched: Watched) -> None:
+    watched.write("a.txt", b"great film")
+    assert watched.looks(4) == [("a.txt", "classified")]
+
+    watched.write("a.txt", b"awful film .")
+
+    assert watched.looks(4) == [("a.txt", "classified")]
+    assert watched.receipt("a.txt")["sentiment"] == "negative"
+
+
+def test_a_restart_finds_what_is_done(watched: Watched) -> None:
+    watched.write("a.txt", b"great film")
+    watched.write("t.jsonl", b'{"text":"good"}\n')
+    watched.write("picture.txt", b"\x00\x01")
+    watched.looks(2)
+
+    watched.restart()
+    (watched.folder / "a.txt").touch()
+
+    assert watched.looks(3) == []
+
+
+@pytest.mark.parametrize("lost", ["t.jsonl.json", "t.jsonl.classified.jsonl"])
+def test_a_restart_makes_again_what_is_lost(watched: Watched, lost: str) -> None:
+    watched.write("t.jsonl", b'{"text":"good"}\n')
+    watched.looks(2)
+    names = watched.names()
+    (watched.results / lost).unlink()
+
+    watched.restart()
+
+    assert watched.looks(2) == [("t.jsonl", "classified")]
+    assert watched.names() == names
+
+
+def test_the_results_can_be_moved(watched: Watched, classifier: Classifier, tmp_path: Path) -> None:
+    watched.write("t.jsonl", b'{"text":"good"}\n')
+    watched.looks(2)
+    moved = watched.results.rename(tmp_path / "elsewhere")
+    told: list[str] = []
+
+    again = watch_folder(
+        watched.folder,
+        moved,
+        classifier,
+        watched.watch.pipeline.settings,
+        lambda key, *_: told.append(key),
+    )
+    again.look()
+    again.look()
+
+    assert told == []
+
+
+def test_a_file_that_cannot_be_read_keeps_no_other_from_it(watched: Watched) -> None:
+    watched.write("a.txt", b"great film")
+    watched.write("b.txt", b"great film")
+    watched.results.mkdir()
+    (watched.results / "a.txt.json").mkdir()
+
+    assert watched.looks(3) == [("a.txt", "failed"), ("b.txt", "classified")]
+
+
+def test_a_file_that_goes_away_keeps_its_result(watched: Watched) -> None:
+    watched.write("a.txt", b"great film")
+    watched.looks(2)
+
+    (watched.folder / "a.txt").unlink()
+
+    assert watched.looks(2) == []
+    assert watched.names() == ["a.txt.json"]
+
+
+@pytest.mark.parametrize("results", ["reviews", "reviews/results", "."])
+def test_results_cannot_be_watched_themselves(tmp_path: Path, classifier: Classifier, results: str) -> None:
+    folder = tmp_path / "reviews"
+    folder.mkdir()
+
+    with pytest.raises(ReviewboxError, match="results cannot go where reviews are looked for"):
+        watch_folder(folder, tmp_path / results, classifier, Settings(), print)
+
+
+def test_watching_ends_by_an_interruption(tmp_path: Path, tiny_model: Path) -> None:
+    folder = tmp_path / "reviews"
+    folder.mkdir()
+    (folder / "a.txt").write_bytes(b"great film")
+    (folder / "t.jsonl").write_bytes(b'{"text":"good"}\n{"text":"bad"}\n')
+    program = "from reviewbox.cli import app; app()"
+    command = [
+        sys.executable,
+        "-c",
+        program,
+        "watch",
+        str(folder),
+        "--model",
+        str(tiny_model),
+        "--interval",
+        "0.1",
+    ]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:  # noqa: S603 - our own command
+        try:
+            assert process.stdout is not None
+            told = [process.stdout.readline() for _ in range(3)]
+            process.send_signal(signal.SIGINT)
+            rest = process.stdout.read()
+            process.wait(SECONDS_TO_WAIT)
+        finally:
+            process.kill()
+
+    assert f"results go to {folder}-results" in told[0]
+    assert told[1].split()[:3] == ["classified", "a.txt", "positive"]
+    assert told[2] == "classified  t.jsonl  1 negative, 1 positive (2 rows, 0 need review, 0 failed)\n"
+    assert rest == "Stopped.\n"
+    assert process.returncode == 0
