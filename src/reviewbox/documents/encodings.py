@@ -15,7 +15,7 @@ _BYTE_ORDER_MARKS = (
     (codecs.BOM_UTF16_BE, "utf-16-be"),
 )
 
-# Control characters that no text holds; one in thirty-two is more than an accident.
+# Control characters that no text holds; one more than one in thirty-two is no accident.
 _CONTROLS = dict.fromkeys(set(range(32)) - set(map(ord, "\t\n\v\f\r\x1a\x1b")))
 _MOST_CONTROLS = 1 / 32
 
@@ -80,17 +80,18 @@ def _first(candidates: Sequence[str], data: bytes) -> Decoded:
             text = data.decode(encoding, "surrogatepass").removeprefix("\N{ZERO WIDTH NO-BREAK SPACE}")
         except UnicodeError:
             continue
-        _refuse_binary(text)
+        refuse_binary(text)
         return Decoded(text, encoding, fallback=encoding != candidates[0])
-    _refuse_binary(data.decode("latin-1"))
+    refuse_binary(data.decode("latin-1"))
     raise SourceError(
         ErrorCode.NOT_TEXT,
         f"its bytes are no {' and no '.join(candidates)}: save it as UTF-8 and drop it again",
     )
 
 
-def _refuse_binary(text: str) -> None:
-    if len(text) - len(text.translate(_CONTROLS)) > len(text) * _MOST_CONTROLS:
+def refuse_binary(text: str) -> None:
+    """Raise SourceError if a text has more control characters than any has."""
+    if len(text) - len(text.translate(_CONTROLS)) > 1 + len(text) * _MOST_CONTROLS:
         raise SourceError(
             ErrorCode.BINARY_FILE, "binary data and no text: export it as CSV, JSON Lines or text"
         )

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
 
-from reviewbox.documents.document import Document, Format, ReadOptions
+from reviewbox.documents.document import Document, ReadOptions
 from reviewbox.documents.json_table import json_table
 from reviewbox.documents.lines import Line, encoding_notes, read_lines
 
@@ -24,11 +24,3 @@ def _values(data: bytes, options: ReadOptions) -> Iterator[Line]:
         text = line.text.strip()
         if text:
             yield replace(line, text=text)
-
-
-FORMAT = Format(
-    "JSON Lines",
-    frozenset({".jsonl", ".ndjson", ".jsonlines"}),
-    frozenset({"application/x-ndjson", "application/jsonl", "application/x-jsonlines"}),
-    read,
-)
