@@ -7,7 +7,7 @@ import csv
 import re
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from io import StringIO
 from itertools import islice
@@ -21,8 +21,9 @@ from reviewbox.errors import ErrorCode, Problem, SourceError
 _DELIMITERS = (",", ";", "\t", "|")
 _NAMES = {",": "comma", ";": "semicolon", "\t": "tab", "|": "bar"}
 # How quotes are meant: doubled inside quotes, as RFC 4180 has it; behind a backslash, as Spark
-# and MySQL write them; or not at all, as PostgreSQL's own text format.
-_DOUBLED, _ESCAPED, _NONE = "doubled", "backslash", "none"
+# writes them; as any other character; or the same in the text of PostgreSQL and MySQL, which
+# escapes tabs and line breaks.
+_DOUBLED, _ESCAPED, _NONE, _TEXT = "doubled", "backslash", "none", "text"
 
 # Excel reads its own first line of this kind, whatever the country.
 _SEP_LINE = re.compile(r"sep=(.)\s*", re.IGNORECASE)
@@ -30,13 +31,17 @@ _SAMPLE_LINES = 1000
 # How many records must have the usual number of fields for a dialect to be the one.
 _FITTING_SHARE = 0.5
 
+_NUMBER_OR_DATE = re.compile(r"[-+.,:/$€£%\d\sTZ]*\d[-+.,:/$€£%\d\sTZ]*")
+_DATA = re.compile(r"[-+$€£]?\d|\S+@\S+\.\w|https?:")
+_LONGEST_NAME = 64  # characters
+_SENTENCE = re.compile(r"(?:\S+\s+){3,}\S+[.!]")
+_TIMES_LONGER = 3  # than its column's name is a cell that is no name
+
+_TEXT_FORMAT = re.compile(r"(?:^|\t)\\N(?:\t|$)|\\[bfnrtv\\\t\n]", re.MULTILINE)
+_TEXT_CELL = re.compile(r"(?:\A|\t)((?:[^\t\\]|\\.|\\\Z)*)", re.DOTALL)
 _TEXT_ESCAPE = re.compile(r"\\(.)", re.DOTALL)
 _TEXT_ESCAPES = {"b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t", "v": "\v"}
-_NUMBER_OR_DATE = re.compile(r"[-+.,:/$€£%\d\sTZ]*\d[-+.,:/$€£%\d\sTZ]*")
-_LONGEST_NAME = 64  # characters
-_TIMES_LONGER = 3  # than its column's name is a cell that is no name
-# What PostgreSQL and MySQL write into their own tab-separated text.
-_TEXT_FORMAT = re.compile(r"(?:^|\t)\\N(?:\t|$)|\\[bfnrtv\\]", re.MULTILINE)
+_LEADING_QUOTE = re.compile(r'(?:^|\t)"', re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,27 +62,26 @@ class _Dialect:
 
     def join(self, cells: Sequence[str]) -> str:
         """Return cells as a record of this dialect, without its end."""
-        if self.quotes == _NONE:
-            return self.delimiter.join(cell.replace(self.delimiter, "\\t") for cell in cells)
+        if self.quotes in (_NONE, _TEXT):
+            return self.delimiter.join(re.sub(r"\\?\t", r"\\t", cell) for cell in cells)
         text = StringIO()
         csv.writer(
             text,
             delimiter=self.delimiter,
             doublequote=self.quotes == _DOUBLED,
             escapechar="\\" if self.quotes == _ESCAPED else None,
-            lineterminator="",
         ).writerow(cells)
-        return text.getvalue()
+        return text.getvalue().removesuffix("\r\n")
 
     def escape(self, value: str) -> str:
         """Return a new value as `join` takes it."""
-        if self.quotes != _NONE:
+        if self.quotes != _TEXT:
             return value
         return value.replace("\\", "\\\\").replace("\t", "\\t").replace("\n", "\\n").replace("\r", "\\r")
 
     def unescape(self, cell: str) -> str:
         """Return what a cell means."""
-        if self.quotes != _NONE or "\\" not in cell or cell in MISSING:
+        if self.quotes != _TEXT or "\\" not in cell or cell in MISSING:
             return cell
         return _TEXT_ESCAPE.sub(lambda match: _TEXT_ESCAPES.get(match[1], match[1]), cell)
 
@@ -216,7 +220,7 @@ def _fitted(record: _Record, layout: _Layout) -> _Record:
     cells, problem = record.cells, record.problem
     if not problem and len(cells) > width:
         if width == 1:
-            cells = [record.raw]  # one column of prose, its commas unquoted
+            cells = _whole(record).cells
         elif not any(cells[width:]):
             cells = cells[:width]
     if not problem and len(cells) != width:
@@ -232,6 +236,10 @@ def _fitted(record: _Record, layout: _Layout) -> _Record:
     return _Record(record.line, dialect.join(cells), cells, problem)
 
 
+def _whole(record: _Record) -> _Record:
+    return replace(record, cells=[record.raw]) if len(record.cells) > 1 else record
+
+
 def _records(lines: Iterator[Line], dialect: _Dialect) -> Iterator[_Record]:
     """Yield each record; where a quote does not close, one line is one, and the next begins behind it."""
     waiting: deque[Line] = deque()
@@ -243,6 +251,8 @@ def _records(lines: Iterator[Line], dialect: _Dialect) -> Iterator[_Record]:
             continue
         if line.problem:
             yield _plain_record(line, dialect, line.problem)
+        elif dialect.quotes == _TEXT:
+            yield _text_record(line, lines)
         elif dialect.quotes == _NONE or not ('"' in line.text or "\\" in line.text):
             yield _plain_record(line, dialect)
         else:
@@ -251,7 +261,27 @@ def _records(lines: Iterator[Line], dialect: _Dialect) -> Iterator[_Record]:
 
 def _plain_record(line: Line, dialect: _Dialect, problem: Problem | None = None) -> _Record:
     raw = line.text.rstrip("\r\n")
-    return _Record(line.number, raw, raw.split(dialect.delimiter), problem, tidy=problem is None)
+    # Many programs take a carriage return for the end of a line, if there are no quotes around it.
+    tidy = problem is None and "\r" not in raw
+    return _Record(line.number, raw, raw.split(dialect.delimiter), problem, tidy)
+
+
+def _text_record(first: Line, lines: Iterator[Line]) -> _Record:
+    """Read on where a backslash escapes the end of a line, as MySQL writes a line break."""
+    raw, problem = first.text, first.problem
+    while _is_escaped(raw) and len(raw) <= LONGEST_LINE and (line := next(lines, None)):
+        raw += line.text
+        problem = problem or line.problem
+    if _is_escaped(raw):
+        message = "a backslash escapes the end of the last line"
+        problem = problem or at_line(first.number, Problem(ErrorCode.UNCLOSED_QUOTE, message))
+    raw = raw.rstrip("\r\n")
+    return _Record(first.number, raw, _TEXT_CELL.findall(raw), problem, tidy=problem is None)
+
+
+def _is_escaped(line: str) -> bool:
+    content = line.rstrip("\r\n")
+    return content != line and (len(content) - len(content.rstrip("\\"))) % 2 == 1
 
 
 def _quoted_record(first: Line, lines: Iterator[Line], waiting: deque[Line], dialect: _Dialect) -> _Record:
@@ -273,8 +303,9 @@ def _quoted_record(first: Line, lines: Iterator[Line], waiting: deque[Line], dia
     except csv.Error:
         if len(taken) == 1 and not ended:
             # A quote inside a quoted field, not doubled: it has to be written again.
-            cells = next(dialect.reader([first.text], strict=False))
-            return _Record(first.number, first.text.rstrip("\r\n"), cells, tidy=False)
+            text = first.text.rstrip("\r\n")
+            cells = next(dialect.reader([text.replace("\r", " ")], strict=False))
+            return _Record(first.number, text, cells, tidy=False)
         waiting.extendleft(reversed(taken[1:]))
         problem = Problem(ErrorCode.UNCLOSED_QUOTE, "a quote opens in this line and does not close")
         return _plain_record(first, dialect, at_line(first.number, problem))
@@ -307,6 +338,8 @@ def _find_layout(lines: list[Line], options: ReadOptions, likely: str) -> _Layou
     has_header = _is_header(first.cells, others, options)
     end = "\r\n" if lines[0].text.endswith("\r\n") else "\n"
     names = first.cells if has_header else [str(number + 1) for number in range(best.width)]
+    if has_header and best.dialect.delimiter == "\t" and 1 < len(names) == best.width - 1:
+        names = ["", *names]  # R leaves the name of its row names out
     return _Layout(best.dialect, first if has_header else None, names, preamble, end)
 
 
@@ -314,8 +347,10 @@ def _quotings(lines: Sequence[Line], delimiter: str) -> list[str]:
     """Return the ways in which quotes may be meant, the likeliest first."""
     text = "".join(line.text for line in lines)
     if delimiter == "\t":
-        escapes = _TEXT_FORMAT.search(text) and '"' not in text
-        return [_NONE] if escapes else [_DOUBLED, _NONE]
+        unquoted = _TEXT if _TEXT_FORMAT.search(text) else _NONE
+        if _LEADING_QUOTE.search(text):
+            return [_DOUBLED, unquoted]
+        return [unquoted if unquoted == _TEXT else _DOUBLED]
     return [_DOUBLED, _ESCAPED] if '\\"' in text else [_DOUBLED]
 
 
@@ -327,26 +362,29 @@ class _Guess:
         dialect: the one.
         records: as it reads them.
         width: the number of cells in most records.
-        merit: whether the first names a review, whether most records are alike and how many.
+        merit: whether the first names a review, whether most records are alike, how many, and how many
+            have their quotes in order.
     """
 
     dialect: _Dialect
     records: list[_Record]
     width: int
-    merit: tuple[bool, bool, float]
+    merit: tuple[bool, bool, float, int]
 
     @classmethod
     def of(cls, dialect: _Dialect, lines: Iterable[Line], options: ReadOptions) -> "_Guess":
         records = list(_records(iter(lines), dialect))
-        if len(records) == _SAMPLE_LINES:
-            records.pop()  # it may go on
         widths = Counter(len(record.cells) for record in records if not record.problem)
         ((width, alike),) = widths.most_common(1) or [(0, 0)]
         share = alike / max(1, len(records))
         names = records[0].cells if records else []
         named = len(names) > 1 and _names_a_review(names, options)
         fits = width > 1 and share > _FITTING_SHARE
-        return cls(dialect, records, width, (named, fits, share if fits else 0.0))
+        if not named and (not fits or len(names) == 1):
+            # One column, its commas unquoted.
+            width, records = 1, [_whole(record) for record in records]
+        tidy = sum(record.tidy for record in records)
+        return cls(dialect, records, width, (named, fits, share if fits else 0.0, tidy))
 
 
 def _names_a_review(cells: Iterable[str], options: ReadOptions) -> bool:
@@ -359,7 +397,8 @@ def _is_header(cells: Sequence[str], others: Sequence[_Record], options: ReadOpt
         return True
     named = [cell for cell in cells if cell.strip()]
     if len(set(named)) < len(named) or any(
-        len(cell) > _LONGEST_NAME or _NUMBER_OR_DATE.fullmatch(cell) for cell in named
+        len(cell) > _LONGEST_NAME or _NUMBER_OR_DATE.fullmatch(cell) or _SENTENCE.fullmatch(cell)
+        for cell in named
     ):
         return False
     rows = [record.cells for record in others if len(record.cells) == len(cells) and not record.problem]
@@ -370,9 +409,9 @@ def _is_header(cells: Sequence[str], others: Sequence[_Record], options: ReadOpt
 
 def _looks_unlike(name: str, cells: Sequence[str]) -> bool:
     filled = [cell for cell in cells if cell.strip() and cell not in MISSING]
-    numbers = sum(1 for cell in filled if _NUMBER_OR_DATE.fullmatch(cell))
+    data = 0 if _DATA.match(name) else sum(1 for cell in filled if _DATA.match(cell))
     longer = sum(1 for cell in filled if len(cell) > _TIMES_LONGER * len(name))
-    return max(numbers, longer) > len(filled) / 2
+    return max(data, longer) > len(filled) / 2
 
 
 def _render(layout: _Layout, row: Row, added: Mapping[str, Value]) -> str:
@@ -385,7 +424,7 @@ def _render(layout: _Layout, row: Row, added: Mapping[str, Value]) -> str:
 
 def _cell(dialect: _Dialect, value: Value) -> str:
     if value is None:
-        return "\\N" if dialect.quotes == _NONE else ""
+        return "\\N" if dialect.quotes == _TEXT else ""
     if isinstance(value, bool):
         return str(value).lower()
     return dialect.escape(str(value))
@@ -414,7 +453,7 @@ CSV = Format(
     frozenset({".csv"}),
     frozenset({"text/csv", "application/csv"}),
     partial(read, likely=",", extension="csv", content_type="text/csv"),
-    lambda text: _looks_like(",", text) or _looks_like(";", text),
+    lambda text: any(_looks_like(delimiter, text) for delimiter in ",;|"),
 )
 TSV = Format(
     "TSV",
