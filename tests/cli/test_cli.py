@@ -154,7 +154,7 @@ def test_the_demo_shows_every_file_of_a_folder(tmp_path: Path) -> None:
     assert "s3://reviewbox/results/incoming/films/a.txt.json" in output
     assert "1 negative" in output
     assert "1 failed" in output
-    assert "not_text" in output
+    assert "binary_file" in output
 
 
 def test_the_demo_needs_files(tmp_path: Path) -> None:
