@@ -31,14 +31,16 @@ _SAMPLE_LINES = 1000
 # How many records must have the usual number of fields for a dialect to be the one.
 _FITTING_SHARE = 0.5
 
+# What is no name of a column, and what stands below names rather than below its like.
 _NUMBER_OR_DATE = re.compile(r"[-+.,:/$€£%\d\sTZ]*\d[-+.,:/$€£%\d\sTZ]*")
-_DATA = re.compile(r"[-+$€£]?\d|\S+@\S+\.\w|https?:")
-_LONGEST_NAME = 64  # characters
+_DATA = re.compile(r"[-+$€£]?\d|[^\s@]{1,64}@[^\s@]{1,255}\.\w|https?:")
 _SENTENCE = re.compile(r"(?:\S+\s+){3,}\S+[.!]")
+_LONGEST_NAME = 64  # characters
 _TIMES_LONGER = 3  # than its column's name is a cell that is no name
 
+# What the text format looks like, its cells and what is escaped in them.
 _TEXT_FORMAT = re.compile(r"(?:^|\t)\\N(?:\t|$)|\\[bfnrtv\\\t\n]", re.MULTILINE)
-_TEXT_CELL = re.compile(r"(?:\A|\t)((?:[^\t\\]|\\.|\\\Z)*)", re.DOTALL)
+_TEXT_CELL = re.compile(r"(?:\A|\t)((?:[^\t\\]++|\\.|\\\Z)*+)", re.DOTALL)
 _TEXT_ESCAPE = re.compile(r"\\(.)", re.DOTALL)
 _TEXT_ESCAPES = {"b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t", "v": "\v"}
 _LEADING_QUOTE = re.compile(r'(?:^|\t)"', re.MULTILINE)

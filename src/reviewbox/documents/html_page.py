@@ -20,7 +20,7 @@ _MARKUP = re.compile(
     r"|<(?P<hidden>noscript|script|select|style|svg|template|textarea|title)\b(?![^<>]*/>)"
     r".*?(?:</(?P=hidden)\b[^>]*>?|\Z)"
     r"|(?P<bare></?(?:b|big|code|em|font|i|s|small|span|strong|sub|sup|u)>)"
-    r"|</?(?P<tag>[a-z][^\s/>]*)(?:=\s*+(?:\"[^\"]*\"|'[^']*')|[^>])*+>?",
+    r"|</?(?P<tag>[a-z][^\s/>]*)(?:[^>=]++|=(?:\s*+(?:\"[^\"]*\"|'[^']*'))?+)*+>?",
     re.IGNORECASE | re.DOTALL,
 )
 # Other tags end a sentence.

@@ -25,7 +25,7 @@ _NEXT_OBJECT = re.compile(r"[,}]\s*(?=\{)")
 _DECODER = json.JSONDecoder(parse_int=float)  # an int has a longest length
 _LINES_LOOKED_AT = 100
 # An error of Python's parser counts all lines before it: what is read is cut off now and then.
-_FAR = 1_000_000  # characters
+_FAR = 250_000  # characters
 
 
 def read(data: bytes, options: ReadOptions) -> Document:

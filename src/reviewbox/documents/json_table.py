@@ -21,7 +21,7 @@ _RAW_FIELD = "reviewbox_raw"
 
 # Python's parser gives up at some depth, each version at another.
 _DEEPEST = 500
-_STRING = re.compile(r'"(?:[^"\\]|\\.)*"')
+_STRING = re.compile(r'"(?:[^"\\]++|\\.)*+"')
 _BRACKET = re.compile(r"[\[{]|[\]}]")
 
 
