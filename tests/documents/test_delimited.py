@@ -105,6 +105,23 @@ def test_excels_own_first_line_names_the_delimiter_and_is_kept() -> None:
     assert written(read).startswith("sep=;\r\nid;review;sentiment;")
 
 
+@pytest.mark.parametrize("titles", ["Table 1\n", "Reviews of May\n\n", '"Export",,\nby Ann\n'])
+def test_titles_before_a_table_are_kept(titles: str) -> None:
+    rows = "id,review,price\n1,It was a very good film,2\n2,It was a very bad film,1\n"
+
+    read = document("a.csv", titles + rows)
+
+    assert texts(read) == ["It was a very good film", "It was a very bad film"]
+    assert next(iter(read.rows)).line == titles.count("\n") + 2
+    assert written(read).startswith(f"{titles}id,review,price,{HEADER}\n1,")
+
+
+def test_a_row_that_holds_a_usual_name_makes_no_titles_of_those_before_it() -> None:
+    read = document("a.csv", "1,letter,It was a very good film\n2,comment,It was a very bad film\n")
+
+    assert len(texts(read)) == 2
+
+
 def test_old_macintoshes_ended_lines_otherwise() -> None:
     assert texts(document("a.csv", "id,review\r1,good\r2,bad\r")) == ["good", "bad"]
 

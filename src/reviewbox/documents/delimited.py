@@ -28,6 +28,7 @@ _DOUBLED, _ESCAPED, _NONE, _TEXT = "doubled", "backslash", "none", "text"
 # Excel reads its own first line of this kind, whatever the country.
 _SEP_LINE = re.compile(r"sep=(.)\s*", re.IGNORECASE)
 _SAMPLE_LINES = 1000
+_MOST_TITLES = 10  # lines that programs write before a table
 # How many records must have the usual number of fields for a dialect to be the one.
 _FITTING_SHARE = 0.5
 
@@ -115,14 +116,14 @@ class _Layout:
         dialect: how fields are told apart.
         header: the record of names; None if there is none.
         names: of the columns; their numbers, from 1, if there is no header.
-        preamble: Excel's line before the header, its end included; "" if there is none.
+        preamble: the lines before the header: Excel's own, or titles.
         end: of lines that are added.
     """
 
     dialect: _Dialect
     header: _Record | None
     names: list[str]
-    preamble: str
+    preamble: list[Line]
     end: str
 
 
@@ -207,7 +208,7 @@ class _Rows:
 
 def _body(data: bytes, options: ReadOptions, layout: _Layout) -> Iterator[_Record]:
     """Yield the records behind the header, each with as many cells as there are columns."""
-    lines = islice(read_lines(data, options), bool(layout.preamble), None)
+    lines = islice(read_lines(data, options), len(layout.preamble), None)
     records = islice(_records(lines, layout.dialect), layout.header is not None, None)
     return (_fitted(record, layout) for record in records)
 
@@ -323,8 +324,8 @@ def _find_layout(lines: list[Line], options: ReadOptions, likely: str) -> _Layou
         SourceError: there is no record, or the first is damaged.
     """
     declared = _SEP_LINE.fullmatch(lines[0].text) if lines else None
-    preamble = lines[0].text if declared else ""
-    body = lines[1:] if declared else lines
+    titles = 1 if declared else _titles(lines, options)
+    preamble, body = lines[:titles], lines[titles:]
     delimiters = [declared[1]] if declared else sorted(_DELIMITERS, key=lambda d: d != likely)
     guesses = [
         _Guess.of(_Dialect(delimiter, quotes), body, options)
@@ -343,6 +344,17 @@ def _find_layout(lines: list[Line], options: ReadOptions, likely: str) -> _Layou
     if has_header and best.dialect.delimiter == "\t" and 1 < len(names) == best.width - 1:
         names = ["", *names]  # R leaves the name of its row names out
     return _Layout(best.dialect, first if has_header else None, names, preamble, end)
+
+
+def _titles(lines: Sequence[Line], options: ReadOptions) -> int:
+    """Return how many lines of one cell stand before names of which one is a review's."""
+    for number, line in enumerate(lines[:_MOST_TITLES]):
+        for delimiter in _DELIMITERS:
+            cells = [cell.strip('" ') for cell in line.text.strip().split(delimiter)]
+            if len(cells) > 1 and _names_a_review(cells, options):
+                titles = [title.text.strip(f'{delimiter}" \r\n') for title in lines[:number]]
+                return 0 if any(delimiter in title for title in titles) else number
+    return 0
 
 
 def _quotings(lines: Sequence[Line], delimiter: str) -> list[str]:
@@ -438,10 +450,10 @@ def _keep(layout: _Layout, text: str) -> str:
 
 
 def _header(layout: _Layout, mark: str, names: Sequence[str]) -> str:
+    preamble = mark + "".join(line.text for line in layout.preamble)
     if layout.header is None:
-        return mark + layout.preamble
-    joined = layout.dialect.delimiter.join([layout.header.raw, *names])
-    return mark + layout.preamble + joined + layout.end
+        return preamble
+    return preamble + layout.dialect.delimiter.join([layout.header.raw, *names]) + layout.end
 
 
 def _looks_like(delimiter: str, text: str) -> bool:
