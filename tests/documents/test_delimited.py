@@ -232,9 +232,10 @@ def test_a_table_without_a_header_keeps_none(data: str) -> None:
 
 
 def test_a_setting_may_number_the_column_of_a_table_without_a_header() -> None:
-    read = document("a.csv", "1,Good film it was,x\n2,Bad film it was,y\n", ReadOptions(text_field="3"))
+    read = document("a.csv", "3,Good film it was,x\n2,Bad film it was,y\n", ReadOptions(text_field="3"))
 
     assert texts(read) == ["x", "y"]
+    assert read.notes["text_field_by"] == "setting"
 
 
 @pytest.mark.parametrize(

@@ -402,7 +402,9 @@ class _Guess:
 
 
 def _names_a_review(cells: Iterable[str], options: ReadOptions) -> bool:
-    return any(cell == options.text_field or is_usual(cell) for cell in cells if cell)
+    # A number names a column only where there is no header.
+    set_name = "" if options.text_field.isdigit() else options.text_field
+    return any(cell == set_name or is_usual(cell) for cell in cells if cell)
 
 
 def _is_header(cells: Sequence[str], others: Sequence[_Record], options: ReadOptions) -> bool:
