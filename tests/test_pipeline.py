@@ -103,6 +103,7 @@ def test_a_table_becomes_a_table_and_a_receipt_that_counts(pipeline: Pipeline, s
         "labels": {"negative": 1, "positive": 1},
         "needs_review": 0,
         "failed": 2,
+        "errors": {"broken_json": 1, "empty_review": 1},
     }
 
 
@@ -326,9 +327,11 @@ def test_a_source_that_is_gone_keeps_its_old_result(pipeline: Pipeline, s3: S3Cl
     [
         ("incoming/empty.txt", b"", "empty_file"),
         ("incoming/blank.txt", b" <br /> \n", "empty_review"),
-        ("incoming/picture.txt", bytes(range(256)), "not_text"),
-        ("incoming/picture.png", b"\x89PNG", "unsupported_format"),
-        ("incoming/blank.jsonl", b"\n \n", "empty_file"),
+        ("incoming/picture.txt", bytes(range(256)), "binary_file"),
+        ("incoming/picture.png", b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR", "binary_file"),
+        ("incoming/report.xlsx", b"PK\x03\x04\x14\0", "unsupported_format"),
+        ("incoming/header.csv", b"id,review\n", "header_only"),
+        ("incoming/blank.jsonl", b"\n \n", "empty_table"),
         ("incoming/numbers.jsonl", b'{"id": 1}\n{"id": 2}\n', "no_text_field"),
         ("incoming/large.txt", b"good " * 100, "too_large"),
     ],

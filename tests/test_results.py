@@ -60,7 +60,7 @@ def render(row: Row, added: Any) -> str:
 
 
 def writer(*fields: str, needs_review_below: float = 0.8) -> TableWriter:
-    return TableWriter(Table("jsonl", "text/plain", frozenset(fields), render), needs_review_below)
+    return TableWriter(Table("jsonl", "text/plain", frozenset(fields), render, keep=str), needs_review_below)
 
 
 def decoded(body: bytes) -> Receipt:
@@ -299,6 +299,16 @@ def test_a_name_that_is_taken_is_prefixed(taken: list[str], names: list[str]) ->
     assert list(json.loads(line)) == ["line", *names, "error_code", "error_message"]
 
 
+def test_a_header_names_what_is_added() -> None:
+    table = Table("csv", "text/csv", frozenset(["id", "score"]), render, keep=str, header=",".join)
+
+    assert TableWriter(table, 0.8).header == "sentiment,reviewbox_score,needs_review,error_code,error_message"
+
+
+def test_not_every_table_has_a_header() -> None:
+    assert writer().header == ""
+
+
 def test_rows_are_counted() -> None:
     table = writer()
 
@@ -311,6 +321,7 @@ def test_rows_are_counted() -> None:
         "labels": {"negative": 1, "neutral": 1, "positive": 2},
         "needs_review": 2,
         "failed": 1,
+        "errors": {"empty_review": 1},
     }
 
 
@@ -329,7 +340,7 @@ def test_counts_do_not_depend_on_the_order_of_rows() -> None:
 
 
 def test_no_rows_are_counted_too() -> None:
-    assert writer().counts == {"total": 0, "labels": {}, "needs_review": 0, "failed": 0}
+    assert writer().counts == {"total": 0, "labels": {}, "needs_review": 0, "failed": 0, "errors": {}}
 
 
 @pytest.mark.parametrize(

@@ -67,7 +67,8 @@ def test_a_strange_fallback_refuses_in_the_same_way(fallback: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "data", [codecs.BOM_UTF16_LE + b"odd", codecs.BOM_UTF16_BE + b"\xd8\x00\x00a", codecs.BOM_UTF8 + b"\xff"]
+    "data",
+    [codecs.BOM_UTF16_LE + b"odd", codecs.BOM_UTF16_BE + b"\x20\xac\x20", codecs.BOM_UTF8 + b"\xff"],
 )
 def test_a_mark_is_believed(data: bytes) -> None:
     """What does not follow its own byte-order mark is not tried in the fallback."""
@@ -75,6 +76,15 @@ def test_a_mark_is_believed(data: bytes) -> None:
         decode(data, "latin-1")
 
     assert raised.value.problem.code is ErrorCode.NOT_TEXT
+
+
+@pytest.mark.parametrize(
+    "data",
+    [codecs.BOM_UTF16_BE + b"\x00a\xd8\x00", codecs.BOM_UTF8 + b"a\xed\xa0\x80", b"a\xed\xa0\x80"],
+)
+def test_half_a_character_is_decoded_as_such(data: bytes) -> None:
+    """So that the row that holds it can be named, and the others go on."""
+    assert decode(data, "").text == "a\ud800"
 
 
 @pytest.mark.parametrize(
@@ -91,11 +101,11 @@ def test_binary_data_is_refused(data: bytes) -> None:
     with pytest.raises(SourceError) as raised:
         decode(data, "latin-1")
 
-    assert raised.value.problem.code is ErrorCode.NOT_TEXT
+    assert raised.value.problem.code is ErrorCode.BINARY_FILE
 
 
 @pytest.mark.parametrize(
-    "text", ["a stray \x00 in a longer text, as some exports have it", "\tA tab\f\n", "\x1a"]
+    "text", ["a\0b", "a stray \x00 in a longer text, as some exports have it", "\tA tab\f\n", "\x1a"]
 )
 def test_a_stray_control_character_is_no_binary_data(text: str) -> None:
     assert decode(text.encode(), "").text == text
@@ -122,10 +132,10 @@ def test_any_bytes_are_text_or_refused(data: bytes, fallback: str) -> None:
     outcome = attempt(data, fallback)
 
     if isinstance(outcome, Decoded):
-        assert outcome.text == data.decode(outcome.encoding).removeprefix("\ufeff")
+        assert outcome.text == data.decode(outcome.encoding, "surrogatepass").removeprefix("\ufeff")
         assert outcome.fallback == (outcome.encoding == fallback)
     else:
-        assert outcome.code is ErrorCode.NOT_TEXT
+        assert outcome.code in (ErrorCode.NOT_TEXT, ErrorCode.BINARY_FILE)
 
 
 def attempt(data: bytes, fallback: str) -> Decoded | Problem:

@@ -45,12 +45,19 @@ def test_the_fallback_encoding_is_noted() -> None:
     assert document.notes == {"encoding": "windows-1252", "fallback_encoding_used": True}
 
 
-@pytest.mark.parametrize("data", [b"\xff\xfea", b"\x00\x01\x02\x03", b"caf\xe9 \x81"])
-def test_what_is_not_text_is_refused(data: bytes) -> None:
+@pytest.mark.parametrize(
+    ("data", "code"),
+    [
+        (b"\xff\xfea", ErrorCode.NOT_TEXT),
+        (b"caf\xe9 \x81", ErrorCode.NOT_TEXT),
+        (b"\x00\x01\x02\x03", ErrorCode.BINARY_FILE),
+    ],
+)
+def test_what_is_not_text_is_refused(data: bytes, code: ErrorCode) -> None:
     with pytest.raises(SourceError) as raised:
         read(data, OPTIONS)
 
-    assert raised.value.problem.code is ErrorCode.NOT_TEXT
+    assert raised.value.problem.code is code
 
 
 @given(st.text(st.characters(min_codepoint=32, exclude_categories=["Cs"], exclude_characters="\ufeff")))

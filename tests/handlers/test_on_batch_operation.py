@@ -128,13 +128,13 @@ def test_work_is_done_on_the_newest_version(s3: S3Client) -> None:
 
 
 def test_a_refused_object_is_no_failure_because_its_error_is_recorded(s3: S3Client) -> None:
-    s3.put_object(Bucket=BUCKET, Key="incoming/a.png", Body=b"\x89PNG")
+    s3.put_object(Bucket=BUCKET, Key="incoming/a.pdf", Body=b"%PDF-1.7")
     s3.put_object(Bucket=BUCKET, Key="incoming/b.txt", Body=b"")
 
-    answers = results(request("incoming/a.png", "incoming/b.txt"))
+    answers = results(request("incoming/a.pdf", "incoming/b.txt"))
 
     assert answers == [("Succeeded", "refused: unsupported_format"), ("Succeeded", "refused: empty_file")]
-    assert receipt(s3, "incoming/a.png")["error"]["code"] == "unsupported_format"
+    assert receipt(s3, "incoming/a.pdf")["error"]["code"] == "unsupported_format"
 
 
 def test_what_there_is_nothing_to_do_for_succeeds_and_says_so(s3: S3Client) -> None:
@@ -272,8 +272,8 @@ def test_bad_settings_end_the_invocation_before_it_starts(monkeypatch: pytest.Mo
 
 def test_log_events_are_those_of_uploads(s3: S3Client, caplog: pytest.LogCaptureFixture) -> None:
     s3.put_object(Bucket=BUCKET, Key="incoming/a.txt", Body=b"great film")
-    s3.put_object(Bucket=BUCKET, Key="incoming/b.png", Body=b"\x89PNG")
-    event = request("incoming/a.txt", "incoming/a.txt", "incoming/b.png", "incoming/gone.txt", "a.json", "")
+    s3.put_object(Bucket=BUCKET, Key="incoming/b.pdf", Body=b"%PDF-1.7")
+    event = request("incoming/a.txt", "incoming/a.txt", "incoming/b.pdf", "incoming/gone.txt", "a.json", "")
 
     on_batch_operation.handler(event, Context())
 
@@ -281,7 +281,7 @@ def test_log_events_are_those_of_uploads(s3: S3Client, caplog: pytest.LogCapture
     assert events == [
         ("object.classified", "incoming/a.txt"),
         ("object.current", "incoming/a.txt"),
-        ("object.refused", "incoming/b.png"),
+        ("object.refused", "incoming/b.pdf"),
         ("object.gone", "incoming/gone.txt"),
         ("object.ignored", "a.json"),
         ("task.unknown", None),

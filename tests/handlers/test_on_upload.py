@@ -168,7 +168,7 @@ def test_bad_settings_end_the_invocation_before_it_starts(monkeypatch: pytest.Mo
 
 def test_log_events_have_stable_names_and_fields(s3: S3Client, caplog: pytest.LogCaptureFixture) -> None:
     s3.put_object(Bucket=BUCKET, Key="incoming/a.txt", Body=b"great film")
-    s3.put_object(Bucket=BUCKET, Key="incoming/b.png", Body=b"\x89PNG")
+    s3.put_object(Bucket=BUCKET, Key="incoming/b.png", Body=b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR")
 
     on_upload.handler(
         sqs(

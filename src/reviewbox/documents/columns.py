@@ -58,8 +58,10 @@ class ColumnSample:
     def add(self, fields: Iterable[tuple[str, object]]) -> None:
         """Look at a row: its fields' names and values; those that are no text do not count."""
         for name, value in fields:
-            if isinstance(value, str) and value not in MISSING:
-                self._columns.setdefault(name, _Column()).add(value)
+            if isinstance(value, str):
+                column = self._columns.setdefault(name, _Column())
+                if value not in MISSING:
+                    column.add(value)
 
     def text_field(self, names: Collection[str], options: ReadOptions) -> tuple[str, dict[str, Value]]:
         """Return the field that holds the review, and how it was found, for the receipt.

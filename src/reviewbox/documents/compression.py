@@ -15,7 +15,7 @@ if sys.version_info >= (3, 14):
 else:
     from backports import zstd
 
-_CHUNK = 64 * 1024  # compressed
+_CHUNK = 8 * 1024  # compressed; small, as the ratio of a bomb is known no finer
 _PIECE = 1024 * 1024  # decompressed
 # Text shrinks to a tenth, and rarely to less than a hundredth.
 _RATIO_OF_A_BOMB = 100
@@ -112,41 +112,28 @@ def decompress(data: bytes, max_bytes: int) -> Opened:
     if compression is None:
         return Opened(data)
     pieces: list[bytes] = []
-    size, rest, ended = 0, data, True
-    while ended and rest.startswith(compression.magic):
+    size, position, ended = 0, 0, True
+    while ended and data.startswith(compression.magic, position):
         stream = compression.open()
-        for chunk in _chunks(rest):
-            for piece in _decompressed(stream, chunk.data, size, compression):
+        while not stream.eof and position < len(data):
+            chunk = data[position : position + _CHUNK]
+            position += len(chunk)
+            for piece in _decompressed(stream, chunk, size, compression):
                 pieces.append(piece)
                 size += len(piece)
                 if size > max_bytes:
-                    raise _too_large(compression, size / (len(data) - len(rest) + chunk.end), max_bytes)
-            if stream.eof:
-                rest = stream.unused_data + rest[chunk.end :]
-                break
+                    raise _too_large(compression, size / position, max_bytes)
+        position -= len(stream.unused_data)
         ended = stream.eof
     if not ended:
         message = f"the {compression.name} data end in the middle: upload the file again"
         return Opened(b"".join(pieces), compression, Problem(ErrorCode.TRUNCATED_FILE, message))
     # Some programs fill the last block up with zeros.
-    garbage = len(rest.lstrip(b"\0"))
+    garbage = len(data[position:].lstrip(b"\0"))
     if not garbage:
         return Opened(b"".join(pieces), compression)
     message = f"behind the {compression.name} data stand {garbage:,} bytes that are none"
     return Opened(b"".join(pieces), compression, Problem(ErrorCode.TRAILING_GARBAGE, message))
-
-
-@dataclass(frozen=True, slots=True)
-class _Chunk:
-    """A piece of compressed data, and where it ends in them."""
-
-    data: bytes
-    end: int
-
-
-def _chunks(data: bytes) -> Iterator[_Chunk]:
-    for start in range(0, len(data), _CHUNK):
-        yield _Chunk(data[start : start + _CHUNK], min(start + _CHUNK, len(data)))
 
 
 def _decompressed(stream: _Stream, chunk: bytes, size: int, compression: Compression) -> Iterator[bytes]:

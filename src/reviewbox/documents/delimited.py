@@ -7,7 +7,7 @@ import csv
 import re
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from io import StringIO
 from itertools import islice
@@ -15,29 +15,43 @@ from itertools import islice
 from reviewbox.documents.columns import MISSING, SAMPLE_ROWS, ColumnSample, is_usual
 from reviewbox.documents.document import MOST_ROWS, Document, Format, ReadOptions, Row, Table, Value
 from reviewbox.documents.encodings import marked_encoding
-from reviewbox.documents.lines import LONGEST_LINE, Line, at_line, encoding_notes, read_lines
+from reviewbox.documents.lines import (
+    LONGEST_LINE,
+    Line,
+    at_line,
+    encoding_notes,
+    read_lines,
+    refuse_binary_lines,
+)
 from reviewbox.errors import ErrorCode, Problem, SourceError
 
 _DELIMITERS = (",", ";", "\t", "|")
 _NAMES = {",": "comma", ";": "semicolon", "\t": "tab", "|": "bar"}
 # How quotes are meant: doubled inside quotes, as RFC 4180 has it; behind a backslash, as Spark
-# and MySQL write them; or not at all, as PostgreSQL's own text format.
-_DOUBLED, _ESCAPED, _NONE = "doubled", "backslash", "none"
+# writes them; as any other character; or the same in the text of PostgreSQL and MySQL, which
+# escapes tabs and line breaks.
+_DOUBLED, _ESCAPED, _NONE, _TEXT = "doubled", "backslash", "none", "text"
 
 # Excel reads its own first line of this kind, whatever the country.
 _SEP_LINE = re.compile(r"sep=(.)\s*", re.IGNORECASE)
 _SAMPLE_LINES = 1000
+_MOST_TITLES = 10  # lines that programs write before a table
 # How many records must have the usual number of fields for a dialect to be the one.
 _FITTING_SHARE = 0.5
 
-_TEXT_ESCAPE = re.compile(r"\\(.)", re.DOTALL)
-_TEXT_ESCAPES = {"b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t", "v": "\v"}
+# What is no name of a column, and what stands below names rather than below its like.
 _NUMBER_OR_DATE = re.compile(r"[-+.,:/$€£%\d\sTZ]*\d[-+.,:/$€£%\d\sTZ]*")
+_DATA = re.compile(r"[-+$€£]?\d|[^\s@]{1,64}@[^\s@]{1,255}\.\w|https?:")
+_SENTENCE = re.compile(r"(?:\S+\s+){3,}\S+[.!]")
 _LONGEST_NAME = 64  # characters
 _TIMES_LONGER = 3  # than its column's name is a cell that is no name
-# What PostgreSQL and MySQL write into their own tab-separated text.
-_TEXT_FORMAT = re.compile(r"(?:^|\t)\\N(?:\t|$)|\\[bfnrtv\\]", re.MULTILINE)
-_QUOTED_CELL = re.compile(r'(?:^|\t)"', re.MULTILINE)
+
+# What the text format looks like, its cells and what is escaped in them.
+_TEXT_FORMAT = re.compile(r"(?:^|\t)\\N(?:\t|$)|\\[bfnrtv\\\t\n]", re.MULTILINE)
+_TEXT_CELL = re.compile(r"(?:\A|\t)((?:[^\t\\]++|\\.|\\\Z)*+)", re.DOTALL)
+_TEXT_ESCAPE = re.compile(r"\\(.)", re.DOTALL)
+_TEXT_ESCAPES = {"b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t", "v": "\v"}
+_LEADING_QUOTE = re.compile(r'(?:^|\t)"', re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,27 +72,26 @@ class _Dialect:
 
     def join(self, cells: Sequence[str]) -> str:
         """Return cells as a record of this dialect, without its end."""
-        if self.quotes == _NONE:
-            return self.delimiter.join(cell.replace(self.delimiter, "\\t") for cell in cells)
+        if self.quotes in (_NONE, _TEXT):
+            return self.delimiter.join(re.sub(r"\\?\t", r"\\t", cell) for cell in cells)
         text = StringIO()
         csv.writer(
             text,
             delimiter=self.delimiter,
             doublequote=self.quotes == _DOUBLED,
             escapechar="\\" if self.quotes == _ESCAPED else None,
-            lineterminator="",
         ).writerow(cells)
-        return text.getvalue()
+        return text.getvalue().removesuffix("\r\n")
 
     def escape(self, value: str) -> str:
         """Return a new value as `join` takes it."""
-        if self.quotes != _NONE:
+        if self.quotes != _TEXT:
             return value
         return value.replace("\\", "\\\\").replace("\t", "\\t").replace("\n", "\\n").replace("\r", "\\r")
 
     def unescape(self, cell: str) -> str:
         """Return what a cell means."""
-        if self.quotes != _NONE or "\\" not in cell or cell in MISSING:
+        if self.quotes != _TEXT or "\\" not in cell or cell in MISSING:
             return cell
         return _TEXT_ESCAPE.sub(lambda match: _TEXT_ESCAPES.get(match[1], match[1]), cell)
 
@@ -110,14 +123,14 @@ class _Layout:
         dialect: how fields are told apart.
         header: the record of names; None if there is none.
         names: of the columns; their numbers, from 1, if there is no header.
-        preamble: Excel's line before the header, its end included; "" if there is none.
+        preamble: the lines before the header: Excel's own, or titles.
         end: of lines that are added.
     """
 
     dialect: _Dialect
     header: _Record | None
     names: list[str]
-    preamble: str
+    preamble: list[Line]
     end: str
 
 
@@ -134,6 +147,7 @@ def read(data: bytes, options: ReadOptions, *, likely: str, extension: str, cont
     Raises:
         SourceError: there is not one row, or too many, or no column that could be the review.
     """
+    refuse_binary_lines(data, options)
     csv.field_size_limit(LONGEST_LINE)
     layout = _find_layout(list(islice(read_lines(data, options), _SAMPLE_LINES)), options, likely)
     records = partial(_body, data, options, layout)
@@ -202,7 +216,7 @@ class _Rows:
 
 def _body(data: bytes, options: ReadOptions, layout: _Layout) -> Iterator[_Record]:
     """Yield the records behind the header, each with as many cells as there are columns."""
-    lines = islice(read_lines(data, options), bool(layout.preamble), None)
+    lines = islice(read_lines(data, options), len(layout.preamble), None)
     records = islice(_records(lines, layout.dialect), layout.header is not None, None)
     return (_fitted(record, layout) for record in records)
 
@@ -217,7 +231,7 @@ def _fitted(record: _Record, layout: _Layout) -> _Record:
     cells, problem = record.cells, record.problem
     if not problem and len(cells) > width:
         if width == 1:
-            cells = [record.raw]  # one column of prose, its commas unquoted
+            cells = _whole(record).cells
         elif not any(cells[width:]):
             cells = cells[:width]
     if not problem and len(cells) != width:
@@ -233,6 +247,10 @@ def _fitted(record: _Record, layout: _Layout) -> _Record:
     return _Record(record.line, dialect.join(cells), cells, problem)
 
 
+def _whole(record: _Record) -> _Record:
+    return replace(record, cells=[record.raw]) if len(record.cells) > 1 else record
+
+
 def _records(lines: Iterator[Line], dialect: _Dialect) -> Iterator[_Record]:
     """Yield each record; where a quote does not close, one line is one, and the next begins behind it."""
     waiting: deque[Line] = deque()
@@ -244,6 +262,8 @@ def _records(lines: Iterator[Line], dialect: _Dialect) -> Iterator[_Record]:
             continue
         if line.problem:
             yield _plain_record(line, dialect, line.problem)
+        elif dialect.quotes == _TEXT:
+            yield _text_record(line, lines)
         elif dialect.quotes == _NONE or not ('"' in line.text or "\\" in line.text):
             yield _plain_record(line, dialect)
         else:
@@ -252,7 +272,27 @@ def _records(lines: Iterator[Line], dialect: _Dialect) -> Iterator[_Record]:
 
 def _plain_record(line: Line, dialect: _Dialect, problem: Problem | None = None) -> _Record:
     raw = line.text.rstrip("\r\n")
-    return _Record(line.number, raw, raw.split(dialect.delimiter), problem, tidy=problem is None)
+    # Many programs take a carriage return for the end of a line, if there are no quotes around it.
+    tidy = problem is None and "\r" not in raw
+    return _Record(line.number, raw, raw.split(dialect.delimiter), problem, tidy)
+
+
+def _text_record(first: Line, lines: Iterator[Line]) -> _Record:
+    """Read on where a backslash escapes the end of a line, as MySQL writes a line break."""
+    raw, problem = first.text, first.problem
+    while _is_escaped(raw) and len(raw) <= LONGEST_LINE and (line := next(lines, None)):
+        raw += line.text
+        problem = problem or line.problem
+    if _is_escaped(raw):
+        message = "a backslash escapes the end of the last line"
+        problem = problem or at_line(first.number, Problem(ErrorCode.UNCLOSED_QUOTE, message))
+    raw = raw.rstrip("\r\n")
+    return _Record(first.number, raw, _TEXT_CELL.findall(raw), problem, tidy=problem is None)
+
+
+def _is_escaped(line: str) -> bool:
+    content = line.rstrip("\r\n")
+    return content != line and (len(content) - len(content.rstrip("\\"))) % 2 == 1
 
 
 def _quoted_record(first: Line, lines: Iterator[Line], waiting: deque[Line], dialect: _Dialect) -> _Record:
@@ -274,8 +314,9 @@ def _quoted_record(first: Line, lines: Iterator[Line], waiting: deque[Line], dia
     except csv.Error:
         if len(taken) == 1 and not ended:
             # A quote inside a quoted field, not doubled: it has to be written again.
-            cells = next(dialect.reader([first.text], strict=False))
-            return _Record(first.number, first.text.rstrip("\r\n"), cells, tidy=False)
+            text = first.text.rstrip("\r\n")
+            cells = next(dialect.reader([text.replace("\r", " ")], strict=False))
+            return _Record(first.number, text, cells, tidy=False)
         waiting.extendleft(reversed(taken[1:]))
         problem = Problem(ErrorCode.UNCLOSED_QUOTE, "a quote opens in this line and does not close")
         return _plain_record(first, dialect, at_line(first.number, problem))
@@ -291,8 +332,8 @@ def _find_layout(lines: list[Line], options: ReadOptions, likely: str) -> _Layou
         SourceError: there is no record, or the first is damaged.
     """
     declared = _SEP_LINE.fullmatch(lines[0].text) if lines else None
-    preamble = lines[0].text if declared else ""
-    body = lines[1:] if declared else lines
+    titles = 1 if declared else _titles(lines, options)
+    preamble, body = lines[:titles], lines[titles:]
     delimiters = [declared[1]] if declared else sorted(_DELIMITERS, key=lambda d: d != likely)
     guesses = [
         _Guess.of(_Dialect(delimiter, quotes), body, options)
@@ -308,15 +349,30 @@ def _find_layout(lines: list[Line], options: ReadOptions, likely: str) -> _Layou
     has_header = _is_header(first.cells, others, options)
     end = "\r\n" if lines[0].text.endswith("\r\n") else "\n"
     names = first.cells if has_header else [str(number + 1) for number in range(best.width)]
+    if has_header and best.dialect.delimiter == "\t" and 1 < len(names) == best.width - 1:
+        names = ["", *names]  # R leaves the name of its row names out
     return _Layout(best.dialect, first if has_header else None, names, preamble, end)
+
+
+def _titles(lines: Sequence[Line], options: ReadOptions) -> int:
+    """Return how many lines of one cell stand before names of which one is a review's."""
+    for number, line in enumerate(lines[:_MOST_TITLES]):
+        for delimiter in _DELIMITERS:
+            cells = [cell.strip('" ') for cell in line.text.strip().split(delimiter)]
+            if len(cells) > 1 and _names_a_review(cells, options):
+                titles = [title.text.strip(f'{delimiter}" \r\n') for title in lines[:number]]
+                return 0 if any(delimiter in title for title in titles) else number
+    return 0
 
 
 def _quotings(lines: Sequence[Line], delimiter: str) -> list[str]:
     """Return the ways in which quotes may be meant, the likeliest first."""
     text = "".join(line.text for line in lines)
     if delimiter == "\t":
-        is_text_format = _TEXT_FORMAT.search(text) and not _QUOTED_CELL.search(text)
-        return [_NONE] if is_text_format else [_DOUBLED, _NONE]
+        unquoted = _TEXT if _TEXT_FORMAT.search(text) else _NONE
+        if _LEADING_QUOTE.search(text):
+            return [_DOUBLED, unquoted]
+        return [unquoted if unquoted == _TEXT else _DOUBLED]
     return [_DOUBLED, _ESCAPED] if '\\"' in text else [_DOUBLED]
 
 
@@ -328,30 +384,35 @@ class _Guess:
         dialect: the one.
         records: as it reads them.
         width: the number of cells in most records.
-        merit: whether the first names a review, whether most records are alike and how many.
+        merit: whether the first names a review, whether most records are alike, how many, and how many
+            have their quotes in order.
     """
 
     dialect: _Dialect
     records: list[_Record]
     width: int
-    merit: tuple[bool, bool, float]
+    merit: tuple[bool, bool, float, int]
 
     @classmethod
     def of(cls, dialect: _Dialect, lines: Iterable[Line], options: ReadOptions) -> "_Guess":
         records = list(_records(iter(lines), dialect))
-        if len(records) == _SAMPLE_LINES:
-            records.pop()  # it may go on
         widths = Counter(len(record.cells) for record in records if not record.problem)
         ((width, alike),) = widths.most_common(1) or [(0, 0)]
         share = alike / max(1, len(records))
         names = records[0].cells if records else []
         named = len(names) > 1 and _names_a_review(names, options)
         fits = width > 1 and share > _FITTING_SHARE
-        return cls(dialect, records, width, (named, fits, share if fits else 0.0))
+        if not named and (not fits or len(names) == 1):
+            # One column, its commas unquoted.
+            width, records = 1, [_whole(record) for record in records]
+        tidy = sum(record.tidy for record in records)
+        return cls(dialect, records, width, (named, fits, share if fits else 0.0, tidy))
 
 
 def _names_a_review(cells: Iterable[str], options: ReadOptions) -> bool:
-    return any(cell == options.text_field or is_usual(cell) for cell in cells if cell)
+    # A number names a column only where there is no header.
+    set_name = "" if options.text_field.isdigit() else options.text_field
+    return any(cell == set_name or is_usual(cell) for cell in cells if cell)
 
 
 def _is_header(cells: Sequence[str], others: Sequence[_Record], options: ReadOptions) -> bool:
@@ -360,7 +421,8 @@ def _is_header(cells: Sequence[str], others: Sequence[_Record], options: ReadOpt
         return True
     named = [cell for cell in cells if cell.strip()]
     if len(set(named)) < len(named) or any(
-        len(cell) > _LONGEST_NAME or _NUMBER_OR_DATE.fullmatch(cell) for cell in named
+        len(cell) > _LONGEST_NAME or _NUMBER_OR_DATE.fullmatch(cell) or _SENTENCE.fullmatch(cell)
+        for cell in named
     ):
         return False
     rows = [record.cells for record in others if len(record.cells) == len(cells) and not record.problem]
@@ -371,9 +433,9 @@ def _is_header(cells: Sequence[str], others: Sequence[_Record], options: ReadOpt
 
 def _looks_unlike(name: str, cells: Sequence[str]) -> bool:
     filled = [cell for cell in cells if cell.strip() and cell not in MISSING]
-    numbers = sum(1 for cell in filled if _NUMBER_OR_DATE.fullmatch(cell))
+    data = 0 if _DATA.match(name) else sum(1 for cell in filled if _DATA.match(cell))
     longer = sum(1 for cell in filled if len(cell) > _TIMES_LONGER * len(name))
-    return max(numbers, longer) > len(filled) / 2
+    return max(data, longer) > len(filled) / 2
 
 
 def _render(layout: _Layout, row: Row, added: Mapping[str, Value]) -> str:
@@ -386,7 +448,7 @@ def _render(layout: _Layout, row: Row, added: Mapping[str, Value]) -> str:
 
 def _cell(dialect: _Dialect, value: Value) -> str:
     if value is None:
-        return "\\N" if dialect.quotes == _NONE else ""
+        return "\\N" if dialect.quotes == _TEXT else ""
     if isinstance(value, bool):
         return str(value).lower()
     return dialect.escape(str(value))
@@ -398,10 +460,10 @@ def _keep(layout: _Layout, text: str) -> str:
 
 
 def _header(layout: _Layout, mark: str, names: Sequence[str]) -> str:
+    preamble = mark + "".join(line.text for line in layout.preamble)
     if layout.header is None:
-        return mark + layout.preamble
-    joined = layout.dialect.delimiter.join([layout.header.raw, *names])
-    return mark + layout.preamble + joined + layout.end
+        return preamble
+    return preamble + layout.dialect.delimiter.join([layout.header.raw, *names]) + layout.end
 
 
 def _looks_like(delimiter: str, text: str) -> bool:
@@ -415,7 +477,7 @@ CSV = Format(
     frozenset({".csv"}),
     frozenset({"text/csv", "application/csv"}),
     partial(read, likely=",", extension="csv", content_type="text/csv"),
-    lambda text: _looks_like(",", text) or _looks_like(";", text),
+    lambda text: any(_looks_like(delimiter, text) for delimiter in ",;|"),
 )
 TSV = Format(
     "TSV",

@@ -15,7 +15,7 @@ _BYTE_ORDER_MARKS = (
     (codecs.BOM_UTF16_BE, "utf-16-be"),
 )
 
-# Control characters that no text holds; one in thirty-two is more than an accident.
+# Control characters that no text holds; one more than one in thirty-two is no accident.
 _CONTROLS = dict.fromkeys(set(range(32)) - set(map(ord, "\t\n\v\f\r\x1a\x1b")))
 _MOST_CONTROLS = 1 / 32
 
@@ -90,7 +90,8 @@ def _first(candidates: Sequence[str], data: bytes) -> Decoded:
 
 
 def _refuse_binary(text: str) -> None:
-    if len(text) - len(text.translate(_CONTROLS)) > len(text) * _MOST_CONTROLS:
+    """Raise SourceError if a text has more control characters than any has."""
+    if len(text) - len(text.translate(_CONTROLS)) > 1 + len(text) * _MOST_CONTROLS:
         raise SourceError(
             ErrorCode.BINARY_FILE, "binary data and no text: export it as CSV, JSON Lines or text"
         )

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from itertools import chain
 
-from reviewbox.documents import delimited, html_page, json_document, json_lines, markdown, text
+from reviewbox.documents import delimited, html_page, json_document, markdown, text
 from reviewbox.documents.compression import COMPRESSIONS, Opened, decompress
 from reviewbox.documents.document import Document, Format, ReadOptions, Row
 from reviewbox.documents.encodings import beginning, marked_encoding
@@ -15,8 +15,8 @@ from reviewbox.errors import ErrorCode, Problem, SourceError
 # Looked for in this order where neither name nor type tells; what looks like none of them is text.
 FORMATS: tuple[Format, ...] = (
     html_page.FORMAT,
-    json_document.FORMAT,
-    json_lines.FORMAT,
+    json_document.JSON,
+    json_document.JSON_LINES,
     delimited.TSV,
     delimited.CSV,
     markdown.FORMAT,
@@ -58,7 +58,14 @@ def read_document(name: str, content_type: str, data: bytes, options: ReadOption
             raise SourceError(opened.problem.code, opened.problem.message)
         raise SourceError(ErrorCode.EMPTY_FILE, "the file has no content")
     document = _find_format(name, content_type, content).read(content, options)
-    document = replace(document, rows=_Rows(document.rows))
+    last = None
+    if opened.problem and document.table is None:
+        # A review is not worth having in part.
+        raise SourceError(opened.problem.code, opened.problem.message)
+    if opened.problem and document.table:
+        line = content.count(b"\n") + 1
+        last = Row(line, problem=at_line(line, opened.problem), raw=document.table.keep(left))
+    document = replace(document, rows=_Rows(document.rows, last))
     if opened.compression:
         document = replace(document, notes={"compression": opened.compression.name, **document.notes})
     if opened.compression and document.table:
@@ -69,14 +76,7 @@ def read_document(name: str, content_type: str, data: bytes, options: ReadOption
             compress=opened.compression.compress,
         )
         document = replace(document, table=table)
-    if opened.problem is None:
-        return document
-    if document.table is None:
-        # A review is not worth having in part.
-        raise SourceError(opened.problem.code, opened.problem.message)
-    line = content.count(b"\n") + 1
-    last = Row(line, problem=at_line(line, opened.problem), raw=document.table.keep(left))
-    return replace(document, rows=_Rows(document.rows, last))
+    return document
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +87,17 @@ class _Rows:
     last: Row | None = None
 
     def __iter__(self) -> Iterator[Row]:
-        yield from map(_checked, self.rows)
+        truncated = self.last and self.last.problem and self.last.problem.code is ErrorCode.TRUNCATED_FILE
+        unclosed = False
+        for row in map(_checked, self.rows):
+            if row.problem:
+                unclosed |= row.problem.code is ErrorCode.UNCLOSED_QUOTE
+                yield row
+            elif truncated and unclosed:
+                problem = Problem(ErrorCode.TRUNCATED_FILE, "it may belong to a review whose end is missing")
+                yield replace(row, text="", problem=at_line(row.line, problem))
+            else:
+                yield row
         if self.last:
             yield self.last
 

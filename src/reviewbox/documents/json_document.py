@@ -13,17 +13,21 @@ from functools import partial
 from reviewbox.documents import json_lines
 from reviewbox.documents.columns import ColumnSample, is_usual
 from reviewbox.documents.document import Document, Format, ReadOptions, Row, Value
-from reviewbox.documents.encodings import decode
+from reviewbox.documents.encodings import beginning, decode
 from reviewbox.documents.json_table import json_table, parse_object, review_in
 from reviewbox.documents.lines import LONGEST_LINE, Line, at_line
 from reviewbox.errors import ErrorCode, Problem, SourceError
 
 _SPACE = re.compile(r"[ \t\r\n]*")
 _LINE_BREAK = re.compile(r"\s*[\r\n]\s*")
+_SPREAD = re.compile(r"\s*(?:\[\s*\{|\{[ \t]*\r?\n)")
+_ENOUGH = 4096  # bytes
 # Where the next row begins behind a broken one, as far as one can tell.
 _NEXT_OBJECT = re.compile(r"[,}]\s*(?=\{)")
 _DECODER = json.JSONDecoder(parse_int=float)  # an int has a longest length
 _LINES_LOOKED_AT = 100
+# An error of Python's parser counts all lines before it: what is read is cut off now and then.
+_FAR = 250_000  # characters
 
 
 def read(data: bytes, options: ReadOptions) -> Document:
@@ -45,8 +49,16 @@ def read(data: bytes, options: ReadOptions) -> Document:
     return json_table(partial(_values, decoded.text), notes, options)
 
 
+def _read_lines(data: bytes, options: ReadOptions) -> Document:
+    """Read JSON Lines, or what is only called so: an array, or objects of several lines each."""
+    spread = _SPREAD.match(beginning(data, _ENOUGH))
+    return read(data, options) if spread else json_lines.read(data, options)
+
+
 def _is_one_a_line(text: str) -> bool:
     """Whether it is JSON Lines, which many programs call JSON."""
+    if _SPREAD.match(text) and text.endswith("\n}"):
+        return False
     lines = text.split("\n", _LINES_LOOKED_AT)[:_LINES_LOOKED_AT]
     return any(line.startswith("{") and _value_end(line, 0) == len(line.rstrip()) for line in lines)
 
@@ -92,9 +104,9 @@ def _values(text: str, start: int = 0) -> Iterator[Line]:
     line = 1 + text.count("\n", 0, position)
     while position < len(text):
         if in_array and text[position] == "]":
-            rest = text[position + 1 :].strip()
-            if rest:
-                yield _garbage(line, rest)
+            rest = _skip_space(text, position + 1)
+            if rest < len(text):
+                yield _garbage(line + text.count("\n", position, rest), text[rest:].rstrip())
             return
         start, end = position, _value_end(text, position)
         if end is not None:
@@ -108,6 +120,8 @@ def _values(text: str, start: int = 0) -> Iterator[Line]:
             yield _broken(line, text[start:position].rstrip(" \t\r\n,"))
             in_array = in_array and found is not None
         line += text.count("\n", start, position)
+        if position > _FAR:
+            text, position = text[position:], 0
     if in_array:
         yield Line(line, "", problem=at_line(line, Problem(ErrorCode.BROKEN_JSON, "the array is not closed")))
 
@@ -148,4 +162,10 @@ def _looks_like(text: str) -> bool:
     return bool(re.match(r'\s*(?:\{\s*["}]|\[\s*\{)', text))
 
 
-FORMAT = Format("JSON", frozenset({".json"}), frozenset({"application/json"}), read, _looks_like)
+JSON = Format("JSON", frozenset({".json"}), frozenset({"application/json"}), read, _looks_like)
+JSON_LINES = Format(
+    "JSON Lines",
+    frozenset({".jsonl", ".ndjson", ".jsonlines"}),
+    frozenset({"application/x-ndjson", "application/jsonl", "application/x-jsonlines"}),
+    _read_lines,
+)

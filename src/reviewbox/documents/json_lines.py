@@ -4,9 +4,9 @@ from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
 
-from reviewbox.documents.document import Document, Format, ReadOptions
+from reviewbox.documents.document import Document, ReadOptions
 from reviewbox.documents.json_table import json_table
-from reviewbox.documents.lines import Line, encoding_notes, read_lines
+from reviewbox.documents.lines import Line, encoding_notes, read_lines, refuse_binary_lines
 
 
 def read(data: bytes, options: ReadOptions) -> Document:
@@ -15,6 +15,7 @@ def read(data: bytes, options: ReadOptions) -> Document:
     Raises:
         SourceError: there is not one row, or too many, or no row has a field that could be the review.
     """
+    refuse_binary_lines(data, options)
     fallbacks = sum(line.fallback for line in _values(data, options))
     return json_table(partial(_values, data, options), encoding_notes(data, fallbacks, options), options)
 
@@ -24,11 +25,3 @@ def _values(data: bytes, options: ReadOptions) -> Iterator[Line]:
         text = line.text.strip()
         if text:
             yield replace(line, text=text)
-
-
-FORMAT = Format(
-    "JSON Lines",
-    frozenset({".jsonl", ".ndjson", ".jsonlines"}),
-    frozenset({"application/x-ndjson", "application/jsonl", "application/x-jsonlines"}),
-    read,
-)

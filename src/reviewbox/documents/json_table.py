@@ -21,7 +21,7 @@ _RAW_FIELD = "reviewbox_raw"
 
 # Python's parser gives up at some depth, each version at another.
 _DEEPEST = 500
-_STRING = re.compile(r'"(?:[^"\\]|\\.)*"')
+_STRING = re.compile(r'"(?:[^"\\]++|\\.)*+"')
 _BRACKET = re.compile(r"[\[{]|[\]}]")
 
 
@@ -43,7 +43,6 @@ def json_table(
         SourceError: there is not one row, or too many, or no row has a field that could be the review.
     """
     sample, names, rows = ColumnSample(), set[str](), 0
-    binary: Problem | None = None
     for value in values():
         rows += 1
         fields = parse_object(value)
@@ -51,10 +50,6 @@ def json_table(
             names.update(fields)
             if rows <= SAMPLE_ROWS:
                 sample.add(fields.items())
-        elif fields.code is ErrorCode.BINARY_FILE:
-            binary = fields
-    if binary and not names:
-        raise SourceError(binary.code, binary.message)
     if not rows:
         raise SourceError(ErrorCode.EMPTY_TABLE, "the table has no rows")
     if rows > MOST_ROWS:

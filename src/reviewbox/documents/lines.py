@@ -13,6 +13,7 @@ from reviewbox.errors import ErrorCode, Problem, SourceError
 
 # Four times the longest review that is classified, for the fields beside it.
 LONGEST_LINE = 4_000_000  # bytes, or characters where a character takes several
+_ENOUGH_TO_LOOK_AT = 64 * 1024  # bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +37,18 @@ def read_lines(data: bytes, options: ReadOptions) -> Iterator[Line]:
     """Yield every line of `data`; a byte-order mark belongs to none."""
     marked = marked_encoding(data)
     return _utf8_lines(data, options) if marked in (None, "utf-8") else _wide_lines(data, marked)
+
+
+def refuse_binary_lines(data: bytes, options: ReadOptions) -> None:
+    """Raise SourceError if most of `data` is binary, so that lines mean nothing."""
+    size = binary = 0
+    for line in read_lines(data[:_ENOUGH_TO_LOOK_AT], options):
+        size += len(line.text)
+        if line.problem and line.problem.code is ErrorCode.BINARY_FILE:
+            binary += len(line.text)
+            problem = line.problem
+    if binary > size / 2:
+        raise SourceError(problem.code, problem.message)
 
 
 def encoding_notes(data: bytes, fallbacks: int, options: ReadOptions) -> dict[str, Value]:

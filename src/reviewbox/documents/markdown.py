@@ -13,7 +13,7 @@ _MARKS = re.compile(
     r"|^(?:[ ]{0,3}>)+"  # of a quotation
     r"|^[ ]*(?:[-*+]|\d{1,9}[.)])(?=[ ])"  # of a list
     r"|^[ ]{0,3}(?:={3,}|-{3,}|\*{3,}|_{3,})[ ]*$"  # a rule, or a line under a heading
-    r"|!?\[(?=[^\]\n]{0,999}\]\([^()\n]{0,999}\))|\]\([^()\n]{0,999}\)"  # around a link's text
+    r"|!?\[(?=[^\[\]\n]{0,999}\]\([^()\n]{0,999}\))|\]\([^()\n]{0,999}\)"  # around a link's text
     # Emphasis, but not the stars of a rating or inside a word that is better not spelt out.
     r"|(?<![\w*])\*{1,3}(?=[^\s*])|(?<=[^\s*])\*{1,3}(?![\w*])"
     r"|(?<!\w)_{1,3}(?=\w)|(?<=\w)_{1,3}(?!\w)"

@@ -1,0 +1,261 @@
+import gzip
+import itertools
+import random
+import sys
+from contextlib import suppress
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tests.documents.reading import NAMES, OPTIONS, document, problems, refusal, texts, written
+
+from reviewbox.documents import ReadOptions, compression
+from reviewbox.documents.compression import COMPRESSIONS, Compression, Opened, decompress
+from reviewbox.errors import ErrorCode, SourceError
+
+if sys.version_info >= (3, 14):
+    from compression import zstd
+else:
+    from backports import zstd
+
+GZIP, ZSTD = COMPRESSIONS
+each_compression = pytest.mark.parametrize("way", COMPRESSIONS, ids=lambda way: way.name)
+TABLE = b"id,review\n1,good\n2,fine\n3,bad\n"
+
+
+@each_compression
+@pytest.mark.parametrize(
+    ("name", "data", "reviews"),
+    [
+        ("a.csv", TABLE, ["good", "fine", "bad"]),
+        ("a.tsv", TABLE.replace(b",", b"\t"), ["good", "fine", "bad"]),
+        ("a.jsonl", b'{"text": "good"}\n{"text": "bad"}\n', ["good", "bad"]),
+        ("a.json", b'[{"text": "good"}, {"text": "bad"}]', ["good", "bad"]),
+        ("a.txt", b"good", ["good"]),
+        ("a.md", b"good", ["good"]),
+        ("a.html", b"good", ["good"]),
+    ],
+)
+def test_every_format_may_be_compressed(way: Compression, name: str, data: bytes, reviews: list[str]) -> None:
+    for extension in (*way.extensions, way.extensions[0].upper()):
+        read = document(name + extension, way.compress(data))
+
+        assert texts(read) == reviews
+        assert read.notes["compression"] == way.name
+
+
+@each_compression
+@pytest.mark.parametrize("name", ["a.csv", "a.gz", "a.csv.zst", "a"])
+def test_it_is_known_by_its_first_bytes_whatever_its_name(way: Compression, name: str) -> None:
+    assert texts(document(name, way.compress(TABLE))) == ["good", "fine", "bad"]
+
+
+def test_what_is_only_called_compressed_is_read_as_it_is() -> None:
+    """As browsers and proxies leave it when they decompress on the way."""
+    read = document("a.csv.gz", TABLE)
+
+    assert texts(read) == ["good", "fine", "bad"]
+    assert read.table is not None
+    assert read.table.extension == "csv"
+
+
+@each_compression
+def test_a_table_goes_back_compressed_in_the_same_way(way: Compression) -> None:
+    table = document("a.csv", way.compress(TABLE)).table
+
+    assert table is not None
+    assert table.extension == "csv" + way.extensions[0]
+    assert table.content_type == way.content_type
+    assert table.compress(b"x") == way.compress(b"x")
+
+
+@each_compression
+def test_equal_input_gives_equal_bytes(way: Compression) -> None:
+    assert way.compress(TABLE) == way.compress(TABLE)
+    if way is GZIP:
+        assert way.compress(TABLE)[4:8] == bytes(4)  # no time
+
+
+@each_compression
+@given(data=st.binary(), cuts=st.lists(st.integers(0, 400), max_size=4), chunk=st.integers(1, 50))
+@settings(deadline=None, max_examples=100)
+def test_what_was_compressed_comes_back(way: Compression, data: bytes, cuts: list[int], chunk: int) -> None:
+    """In as many members as there may be, read in pieces of any size."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(compression, "_CHUNK", chunk)
+        patch.setattr(compression, "_PIECE", chunk)
+        bounds = [0, *sorted(cuts), len(data)]
+        members = [way.compress(data[start:end]) for start, end in itertools.pairwise(bounds)]
+        if cuts and max(cuts) > len(data):
+            members.append(way.compress(b""))
+
+        assert decompress(b"".join(members), 10_000).data.startswith(data)
+        assert decompress(way.compress(data), 10_000) == Opened(data, way)
+
+
+@each_compression
+def test_a_file_of_many_members_is_read_whole(way: Compression) -> None:
+    data = b"".join(way.compress(b"%d\n" % number) for number in range(2000))
+
+    assert decompress(data, 100_000) == Opened(b"".join(b"%d\n" % number for number in range(2000)), way)
+
+
+@each_compression
+def test_zeros_that_fill_a_block_are_no_garbage(way: Compression) -> None:
+    assert texts(document("a.csv", way.compress(TABLE) + bytes(512))) == ["good", "fine", "bad"]
+
+
+@each_compression
+def test_a_table_with_garbage_behind_it_has_one_more_row_that_says_so(way: Compression) -> None:
+    read = document("a.csv", way.compress(TABLE) + b"garbage")
+
+    assert texts(read) == ["good", "fine", "bad", ""]
+    assert problems(read) == [(5, ErrorCode.TRAILING_GARBAGE)]
+    assert written(read).splitlines()[-1].startswith(",,,,,trailing_garbage,line 5: ")
+    assert "7 bytes" in written(read).splitlines()[-1]
+
+
+# Three cells of several lines, so that a cut one leaves lines that look like rows.
+MULTILINE = b"id,review\n" + b"".join(b'%d,"good %d\n%d,good\nfine"\n' % (n, n, n) for n in range(1, 4))
+
+
+@each_compression
+@pytest.mark.parametrize(
+    ("name", "data"),
+    [
+        ("a.csv", TABLE),
+        ("a.csv", MULTILINE),
+        ("a.tsv", b"id\treview\n1\tgood\\\nfilm\n2\tbad\\\nfilm\n"),
+        ("a.jsonl", b'{"text": "good"}\n{"text": "fine"}\n{"text": "bad"}\n'),
+        ("a.json", b'[\n{"text": "good"},\n{\n"text":\n"fine"},\n{"text": "bad"}\n]\n'),
+    ],
+)
+def test_a_cut_table_gives_true_rows_and_says_where_it_ends(way: Compression, name: str, data: bytes) -> None:
+    # What cannot be compressed is cut in the middle of a line, not only of a block.
+    compressed = way.compress(data) if way is GZIP else zstd.compress(data, level=-50)
+    whole = texts(document(name, data))
+
+    for length in range(len(way.magic), len(compressed)):
+        try:
+            read = document(name, compressed[:length])
+        except SourceError:
+            continue
+        if read.table is None:
+            continue
+        assert problems(read)[-1][1] is ErrorCode.TRUNCATED_FILE
+        assert list(read.rows)[-1].text == ""
+        found = [row.text for row in read.rows if not row.problem]
+        assert found == whole[: len(found)]
+        assert len(written(read)) > 0
+
+
+def noise(rows: int) -> bytes:
+    """A table that hardly shrinks, so that what is cut off it is lines and not blocks."""
+    generator = random.Random(1)  # noqa: S311
+    cells = ("".join(generator.choices("abcdefgh ", k=300)) for _ in range(rows))
+    return b"id,review\n" + b"".join(b"%d,%s\n" % (n, cell.encode()) for n, cell in enumerate(cells))
+
+
+@each_compression
+def test_the_line_that_is_cut_goes_back_as_far_as_it_came(way: Compression) -> None:
+    data = noise(3000)
+    compressed = way.compress(data)
+
+    read = document("a.csv", compressed[: len(compressed) // 2])
+
+    rows = list(read.rows)
+    assert 100 < len(rows) < 3000
+    (line, code) = problems(read)[-1]
+    assert (line, code) == (len(rows) + 1, ErrorCode.TRUNCATED_FILE)
+    assert data.startswith(b"".join(b"%s\n" % row.raw.encode() for row in rows[:-1]), len(b"id,review\n"))
+    last = written(read).splitlines()[-1]
+    assert last.split(",truncated_file,")[0].strip('"').startswith(f"{len(rows) - 1},")
+
+
+@each_compression
+@pytest.mark.parametrize("name", ["a.txt", "a.html", "a.md"])
+@pytest.mark.parametrize("damage", ["cut", "garbage"])
+def test_a_single_review_is_not_taken_in_part(way: Compression, name: str, damage: str) -> None:
+    data = way.compress(b"good film\n" * 10 + noise(10))
+
+    problem = refusal(name, data[:-9] if damage == "cut" else data + b"x")
+
+    assert problem.code is (ErrorCode.TRUNCATED_FILE if damage == "cut" else ErrorCode.TRAILING_GARBAGE)
+
+
+@each_compression
+def test_what_is_cut_before_its_first_line_ends_is_refused(way: Compression) -> None:
+    assert refusal("a.csv", way.compress(TABLE)[:12]).code is ErrorCode.TRUNCATED_FILE
+
+
+def test_damaged_data_are_refused_whole() -> None:
+    data = bytearray(gzip.compress(noise(3000), mtime=0))
+    data[len(data) // 2] ^= 0xFF
+
+    problem = refusal("a.csv", bytes(data))
+
+    assert problem.code is ErrorCode.CORRUPT_FILE
+    assert "decompressed bytes" in problem.message
+
+
+@each_compression
+def test_a_wrong_checksum_is_damage(way: Compression) -> None:
+    data = bytearray(zstd.compress(TABLE, options={zstd.CompressionParameter.checksum_flag: 1}))
+    if way is GZIP:
+        data = bytearray(gzip.compress(TABLE, mtime=0))
+    data[-5 if way is GZIP else -1] ^= 0xFF
+
+    assert refusal("a.csv", bytes(data)).code is ErrorCode.CORRUPT_FILE
+
+
+@each_compression
+@given(position=st.integers(0), bit=st.integers(0, 7))
+@settings(deadline=None, max_examples=200)
+def test_no_damage_is_anything_but_refused_or_told(way: Compression, position: int, bit: int) -> None:
+    data = bytearray(way.compress(MULTILINE))
+    data[position % len(data)] ^= 1 << bit
+    with suppress(SourceError):
+        assert texts(document("a.csv", bytes(data)))
+
+
+@each_compression
+def test_a_bomb_is_refused_before_it_goes_off(way: Compression) -> None:
+    problem = refusal("a.csv", way.compress(bytes(50_000_000)), ReadOptions(max_bytes=1_000_000))
+
+    assert problem.code is ErrorCode.DECOMPRESSION_BOMB
+    assert "MAX_OBJECT_BYTES" in problem.message
+
+
+@each_compression
+def test_text_that_is_too_large_is_no_bomb(way: Compression) -> None:
+    problem = refusal("a.csv", way.compress(noise(1000)), ReadOptions(max_bytes=100_000))
+
+    assert problem.code is ErrorCode.TOO_LARGE
+    assert "100,000 bytes" in problem.message
+
+
+@each_compression
+def test_text_that_shrinks_much_is_read_if_it_is_not_too_large(way: Compression) -> None:
+    assert len(texts(document("a.csv", way.compress(b"review\n" + b"good\n" * 100_000)))) == 100_000
+
+
+@each_compression
+def test_what_holds_nothing_is_empty(way: Compression) -> None:
+    assert refusal("a.csv", way.compress(b"")).code is ErrorCode.EMPTY_FILE
+
+
+@each_compression
+def test_what_is_compressed_twice_is_no_text(way: Compression) -> None:
+    assert refusal("a.csv", way.compress(gzip.compress(TABLE * 100))).code in (
+        ErrorCode.BINARY_FILE,
+        ErrorCode.NOT_TEXT,
+    )
+
+
+def test_added_names_stand_in_a_compressed_header_too() -> None:
+    read = document("a.csv.gz", GZIP.compress(TABLE), OPTIONS)
+
+    assert read.table is not None
+    assert gzip.decompress(read.table.compress(written(read).encode())).startswith(
+        ("id,review," + ",".join(NAMES) + "\n").encode()
+    )

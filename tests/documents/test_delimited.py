@@ -1,0 +1,451 @@
+import codecs
+import csv
+from io import StringIO
+
+import pytest
+from hypothesis import assume, example, given, settings
+from hypothesis import strategies as st
+from tests.documents.reading import ADDED, NAMES, OPTIONS, document, problems, refusal, texts, written
+
+from reviewbox.documents import ReadOptions, delimited, lines
+from reviewbox.errors import ErrorCode
+
+HEADER = ",".join(NAMES)
+ADDED_CELLS = ",".join(ADDED)
+
+
+def loaded(text: str, delimiter: str = ",") -> list[list[str]]:
+    """A written table as a strict reader sees it; every row must fit."""
+    rows = list(csv.reader(StringIO(text, newline=""), delimiter=delimiter, strict=True))
+    assert len({len(row) for row in rows}) == 1
+    return rows
+
+
+@pytest.mark.parametrize(
+    ("delimiter", "name"), [(",", "comma"), (";", "semicolon"), ("\t", "tab"), ("|", "bar")]
+)
+@pytest.mark.parametrize("file", ["a.csv", "a.tsv"])
+def test_the_delimiter_is_found(file: str, delimiter: str, name: str) -> None:
+    data = "id,review,price\n1,Good; very | good\t!,2.50\n2,bad,1\n".replace(",", delimiter)
+
+    if delimiter != ",":
+        data = data.replace("Good; very | good\t!", '"Good; very | good\t!"')
+    else:
+        data = data.replace("\t", " ")
+
+    read = document(file, data)
+
+    assert read.notes["delimiter"] == name
+    assert texts(read)[1] == "bad"
+    assert texts(read)[0].startswith("Good; very | good")
+
+
+def test_a_record_goes_back_as_the_very_characters_it_came_as() -> None:
+    data = 'id, review ,"price"\n 1,"He said ""good"", twice\nand left", 1.10\n"2",fine,\n'
+
+    read = document("a.csv", data)
+
+    assert texts(read) == ['He said "good", twice\nand left', "fine"]
+    assert [row.line for row in read.rows] == [2, 4]
+    assert written(read) == (
+        f'id, review ,"price",{HEADER}\n'
+        f' 1,"He said ""good"", twice\nand left", 1.10,{ADDED_CELLS}\n'
+        f'"2",fine,,{ADDED_CELLS}\n'
+    )
+
+
+def test_the_receipt_says_what_was_found() -> None:
+    assert document("a.csv", "id;review\n1;good\n").notes == {
+        "encoding": "utf-8",
+        "delimiter": "semicolon",
+        "quotes": "doubled",
+        "header": True,
+        "text_field": "review",
+        "text_field_by": "name",
+    }
+
+
+def test_what_excel_writes_in_europe_is_read_and_opens_in_excel() -> None:
+    """Semicolons, decimal commas, carriage returns, and no UTF-8."""
+    data = 'Datum;Preis;Kommentar\r\n01.02.2024;1,50;"Sehr schön; gerne wieder"\r\n'
+    data += "02.02.2024;2,00;Das war wohl nichts\r\n"
+
+    read = document("a.csv", data.encode("windows-1252"))
+
+    assert texts(read) == ["Sehr schön; gerne wieder", "Das war wohl nichts"]
+    assert read.notes["lines_in_fallback_encoding"] == 1
+    assert written(read).startswith("\ufeffDatum;Preis;Kommentar;sentiment;")
+    assert written(read).count("\r\n") == written(read).count("\n") == 3
+
+
+TABLE = "id;review\r\n1;Käse\r\n"
+
+
+@pytest.mark.parametrize(
+    ("data", "mark"),
+    [
+        (TABLE.encode(), ""),
+        (codecs.BOM_UTF8 + TABLE.encode(), "\ufeff"),
+        (codecs.BOM_UTF16_LE + TABLE.encode("utf-16-le"), "\ufeff"),
+        (codecs.BOM_UTF16_BE + TABLE.encode("utf-16-be"), "\ufeff"),
+        (TABLE.encode("windows-1252"), "\ufeff"),
+    ],
+)
+def test_a_mark_tells_excel_what_was_not_utf8_by_itself(data: bytes, mark: str) -> None:
+    read = document("a.csv", data)
+
+    assert texts(read) == ["Käse"]
+    assert written(read).startswith(mark + "id;review;sentiment")
+
+
+def test_excels_own_first_line_names_the_delimiter_and_is_kept() -> None:
+    read = document("a.csv", "sep=;\r\nid;review\r\n1;good, really, good\r\n")
+
+    assert [(row.line, row.text) for row in read.rows] == [(3, "good, really, good")]
+    assert written(read).startswith("sep=;\r\nid;review;sentiment;")
+
+
+@pytest.mark.parametrize("titles", ["Table 1\n", "Reviews of May\n\n", '"Export",,\nby Ann\n'])
+def test_titles_before_a_table_are_kept(titles: str) -> None:
+    rows = "id,review,price\n1,It was a very good film,2\n2,It was a very bad film,1\n"
+
+    read = document("a.csv", titles + rows)
+
+    assert texts(read) == ["It was a very good film", "It was a very bad film"]
+    assert next(iter(read.rows)).line == titles.count("\n") + 2
+    assert written(read).startswith(f"{titles}id,review,price,{HEADER}\n1,")
+
+
+def test_a_row_that_holds_a_usual_name_makes_no_titles_of_those_before_it() -> None:
+    read = document("a.csv", "1,letter,It was a very good film\n2,comment,It was a very bad film\n")
+
+    assert len(texts(read)) == 2
+
+
+def test_old_macintoshes_ended_lines_otherwise() -> None:
+    assert texts(document("a.csv", "id,review\r1,good\r2,bad\r")) == ["good", "bad"]
+
+
+def test_a_lone_carriage_return_is_quoted_so_that_it_ends_no_row() -> None:
+    read = document("a.csv", 'id,review\n1,go\rod\n2,"a"\rb\n3,"ba\rd"\n')
+
+    assert texts(read) == ["go\rod", "a b", "ba\rd"]
+    assert [row[1] for row in loaded(written(read))[1:]] == ["go\rod", "a b", "ba\rd"]
+
+
+SPARK = 'id,review\n1,"he said \\"good\\", twice"\n2,"c:\\\\temp\\\\"\n3,bad\n'
+
+
+def test_spark_escapes_quotes_by_a_backslash() -> None:
+    read = document("a.csv", SPARK)
+
+    assert texts(read) == ['he said "good", twice', "c:\\temp\\", "bad"]
+    assert read.notes["quotes"] == "backslash"
+    assert written(read) == SPARK.replace("\n", f",{ADDED_CELLS}\n").replace(
+        f"review,{ADDED_CELLS}", f"review,{HEADER}"
+    )
+
+
+def test_a_backslash_before_a_closing_quote_is_one_where_quotes_are_doubled() -> None:
+    read = document("a.csv", 'id,review\n1,"see c:\\"\n2,"he ""said"""\n')
+
+    assert texts(read) == ["see c:\\", 'he "said"']
+
+
+POSTGRES = 'id\treview\n1\tgood\\nfilm, "really"\\tgood c:\\\\temp\n2\t\\N\n3\tbad\n'
+
+
+def test_the_text_format_of_databases_is_read_and_written() -> None:
+    read = document("a.tsv", POSTGRES)
+
+    assert texts(read) == ['good\nfilm, "really"\tgood c:\\temp', "", "bad"]
+    assert problems(read) == [(3, ErrorCode.MISSING_FIELD)]
+    assert written(read).splitlines() == [
+        "\t".join(["id\treview", *NAMES]),
+        POSTGRES.splitlines()[1] + "\tpositive\t0.8765\tfalse\t\\N\t\\N",
+        "2\t\\N\t\\N\t\\N\t\\N\tmissing_field\tline 3: there is \\\\N in place of a review",
+        "3\tbad\tpositive\t0.8765\tfalse\t\\N\t\\N",
+    ]
+
+
+def test_mysql_escapes_tabs_and_line_ends_themselves() -> None:
+    read = document("a.tsv", "id\treview\n1\tgood\\\nfilm\\\tit was\\\\\n2\tbad\n")
+
+    assert [(row.line, row.text) for row in read.rows] == [(2, "good\nfilm\tit was\\"), (4, "bad")]
+    assert written(read).splitlines()[1] == "1\tgood\\"
+
+
+def test_a_tsv_may_hold_quotes_that_are_quotes() -> None:
+    """As the Amazon reviews have them: nothing is quoted, whatever it begins with."""
+    data = 'id\treview_body\n1\t"Best" film\n2\t"never closed\n3\t5" screen\n4\tgood\n'
+
+    read = document("a.tsv", data)
+
+    assert texts(read) == ['"Best" film', '"never closed', '5" screen', "good"]
+    assert written(read).splitlines()[2] == '2\t"never closed\tpositive\t0.8765\tfalse\t\t'
+
+
+def test_a_tsv_may_be_quoted() -> None:
+    assert texts(document("a.tsv", 'id\treview\n1\t"good\tand\nfine"\n2\t"bad"\n')) == [
+        "good\tand\nfine",
+        "bad",
+    ]
+
+
+def test_r_leaves_the_name_of_its_row_names_out() -> None:
+    read = document("a.tsv", '"id"\t"review"\n"1"\t5\t"good"\n"2"\t6\t"bad"\n')
+
+    assert texts(read) == ["good", "bad"]
+    assert written(read).startswith('"id"\t"review"\tsentiment')
+
+
+def test_an_index_without_a_name_is_a_column() -> None:
+    read = document("a.csv", ",stars,review\n0,5,good\n1,,bad\n")
+
+    assert texts(read) == ["good", "bad"]
+    assert loaded(written(read))[1] == ["0", "5", "good", *ADDED]
+
+
+@pytest.mark.parametrize("missing", ["NaN", "nan", "NULL", "null", "None", "NA", "N/A", "<NA>", "\\N"])
+def test_what_stands_for_no_value_is_no_review(missing: str) -> None:
+    read = document("a.csv", f"id,review\n1,good\n2,{missing}\n3,bad\n")
+
+    assert texts(read) == ["good", "", "bad"]
+    assert problems(read) == [(3, ErrorCode.MISSING_FIELD)]
+
+
+def test_an_empty_cell_is_left_to_the_classifier() -> None:
+    read = document("a.csv", "id,review\n1,\n2,good\n")
+
+    assert texts(read) == ["", "good"]
+    assert problems(read) == []
+
+
+@pytest.mark.parametrize("data", ["1,5,Good film it was\n2,1,It was a bad film\n", "1,5,It was a bad film\n"])
+def test_a_table_without_a_header_keeps_none(data: str) -> None:
+    read = document("a.csv", data)
+
+    assert texts(read)[-1] == "It was a bad film"
+    assert read.notes["header"] is False
+    assert read.notes["text_field"] == "3"
+    assert written(read) == data.replace("\n", f",{ADDED_CELLS}\n")
+
+
+def test_a_setting_may_number_the_column_of_a_table_without_a_header() -> None:
+    read = document("a.csv", "3,Good film it was,x\n2,Bad film it was,y\n", ReadOptions(text_field="3"))
+
+    assert texts(read) == ["x", "y"]
+    assert read.notes["text_field_by"] == "setting"
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        "Timestamp,Email,How was your stay with us?",
+        "#,Contact,What did you like?",
+        "id,who,opinion",
+        '"id","who","Tell us more."',
+    ],
+)
+def test_a_header_is_known_by_what_stands_below_it(header: str) -> None:
+    rows = "2024/01/01 10:00 AM GMT,ann@example.com,It was very good indeed\n"
+    rows += "2024/01/02 10:00 AM GMT,bob@example.com,We did not sleep at all\n"
+
+    read = document("a.csv", f"{header}\n{rows}")
+
+    assert len(texts(read)) == 2
+    assert read.notes["header"] is True
+    assert written(read).startswith(f"{header},{HEADER}\n")
+
+
+@pytest.mark.parametrize("header", ["", "review\n", "Opinion\n"])
+def test_one_column_of_prose_needs_no_quotes(header: str) -> None:
+    reviews = ["Good, very good film", "Bad, bad, bad, really bad it was", "Fine it was, so to say, fine"]
+
+    read = document("a.csv", header + "\n".join(reviews))
+
+    assert texts(read) == reviews
+    assert [row[0] for row in loaded(written(read))][-3:] == reviews
+
+
+def test_a_first_review_is_no_header() -> None:
+    reviews = [
+        "It was a good film.",
+        *(f"It was a good film and I would see {n} more like it." for n in "abc"),
+    ]
+
+    assert texts(document("a.csv", "\n".join(reviews))) == reviews
+
+
+def test_rows_that_do_not_fit_go_back_so_that_they_load() -> None:
+    data = 'id,review,stars\n1,good,5\n2,well, not so secret,1\n3\n4,"a\nb",c,d\n5,bad,1\n'
+
+    read = document("a.csv", data)
+
+    assert texts(read) == ["good", "", "", "", "bad"]
+    assert problems(read) == [(line, ErrorCode.RAGGED_ROW) for line in (3, 4, 5)]
+    rows = loaded(written(read))
+    assert [row[:3] for row in rows[1:]] == [
+        ["1", "good", "5"],
+        ["2", "well", " not so secret,1"],
+        ["3", "", ""],
+        ["4", "a\nb", "c,d"],
+        ["5", "bad", "1"],
+    ]
+    assert rows[2][6] == "ragged_row"
+    assert rows[2][7] == "line 3: 4 fields, and the header has 3: is a delimiter or a quote missing?"
+
+
+def test_surplus_cells_that_are_empty_are_dropped() -> None:
+    read = document("a.csv", "id,review\n1,good,,\n2,bad\n")
+
+    assert texts(read) == ["good", "bad"]
+    assert [row[:2] for row in loaded(written(read))[1:]] == [["1", "good"], ["2", "bad"]]
+
+
+def test_a_quote_that_does_not_close_costs_its_line_alone() -> None:
+    read = document("a.csv", 'id,review\n1,"secret\n2,"fine, ""really"""\n3,bad\n')
+
+    assert texts(read) == ["", 'fine, "really"', "bad"]
+    assert problems(read) == [(2, ErrorCode.UNCLOSED_QUOTE)]
+    assert [row[:2] for row in loaded(written(read))[1:]] == [
+        ["1", '"secret'],
+        ["2", 'fine, "really"'],
+        ["3", "bad"],
+    ]
+
+
+def test_a_quote_that_never_closes_does_not_take_the_rest() -> None:
+    read = document("a.csv", 'id,review\n1,"good\n' + "2,bad\n" * 3000)
+
+    assert texts(read) == ["", *["bad"] * 3000]
+    assert problems(read) == [(2, ErrorCode.UNCLOSED_QUOTE)]
+
+
+def test_a_quote_that_is_not_doubled_is_read_leniently_and_written_well() -> None:
+    read = document("a.csv", 'id,review\n1,"the "best" film"\n2,fine\n')
+
+    assert problems(read) == []
+    assert texts(read)[0].startswith("the best")
+    assert loaded(written(read))[1][1] == texts(read)[0]
+
+
+def test_a_header_may_stand_over_several_lines() -> None:
+    read = document("a.csv", '"id\n(ours)",review\n1,good\n')
+
+    assert [(row.line, row.text) for row in read.rows] == [(3, "good")]
+
+
+@pytest.mark.parametrize(
+    ("data", "code"),
+    [
+        ("\n \r\n", ErrorCode.EMPTY_TABLE),
+        ("\ufeff", ErrorCode.EMPTY_TABLE),
+        ("sep=;\n", ErrorCode.EMPTY_TABLE),
+        ("id,review\n", ErrorCode.HEADER_ONLY),
+        ("id,review", ErrorCode.HEADER_ONLY),
+        ("\n\nreview\n\n", ErrorCode.HEADER_ONLY),
+        ("id,stars\n1,5\n2,4\n", ErrorCode.NO_TEXT_FIELD),
+        ("id,review,review\n1,good,bad\n", ErrorCode.DUPLICATE_FIELD),
+    ],
+)
+def test_a_table_that_is_none_is_refused(data: str, code: ErrorCode) -> None:
+    assert refusal("a.csv", data).code is code
+    assert refusal("a.tsv", data.replace(",", "\t")).code is code
+
+
+def test_a_header_whose_quote_does_not_close_is_refused() -> None:
+    problem = refusal("a.csv", 'id,"review\n1,good\n2,bad\n')
+
+    assert problem.code is ErrorCode.UNCLOSED_QUOTE
+    assert problem.message.startswith("line 1: ")
+
+
+def test_a_header_that_is_doubled_elsewhere_does_no_harm() -> None:
+    assert texts(document("a.csv", "id,id,review\n1,2,good\n")) == ["good"]
+
+
+def test_a_doubled_name_that_a_setting_picks_is_refused() -> None:
+    problem = refusal("a.csv", "note,note,review\na,b,good\n", ReadOptions(text_field="note"))
+
+    assert problem.code is ErrorCode.DUPLICATE_FIELD
+    assert "2 columns are called 'note'" in problem.message
+
+
+def test_more_rows_than_are_classified_at_once_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(delimited, "MOST_ROWS", 3)
+
+    assert len(texts(document("a.csv", "review\n" + "good\n" * 3))) == 3
+    assert refusal("a.csv", "review\n" + "good\n" * 4).code is ErrorCode.TOO_LARGE
+
+
+def test_a_line_too_long_costs_its_row_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lines, "LONGEST_LINE", 1000)
+    data = "id,review\n1,good\n2," + "secret " * 200 + "\n3,bad\n"
+
+    read = document("a.csv", data)
+
+    assert texts(read) == ["good", "", "bad"]
+    assert problems(read) == [(3, ErrorCode.LINE_TOO_LONG)]
+    assert loaded(written(read))[2][:2] == ["2", "secret " * 200]
+
+
+def test_a_line_of_five_million_characters_costs_its_row_alone() -> None:
+    read = document("a.csv", "id,review\n1,good\n2," + "x" * 5_000_000 + '\n3,"bad"\n')
+
+    assert texts(read) == ["good", "", "bad"]
+    assert problems(read) == [(3, ErrorCode.LINE_TOO_LONG)]
+
+
+def test_a_line_in_no_encoding_costs_its_row_alone() -> None:
+    read = document("a.csv", b'id,review\n1,good\n2,"caf\xe9 \x81"\n3,caf\xe9\n')
+
+    assert texts(read) == ["good", "", "café"]
+    assert problems(read) == [(3, ErrorCode.NOT_TEXT)]
+    assert loaded(written(read))[2][1] == '"caf\\xe9 \\x81"'
+
+
+def test_a_name_that_is_taken_is_prefixed() -> None:
+    read = document("a.csv", "review,sentiment\ngood,1\n")
+
+    assert loaded(written(read))[0][:3] == ["review", "sentiment", "reviewbox_sentiment"]
+
+
+CELLS = st.text(
+    st.sampled_from("ab 1é\"'\\,;\t|\n\r😀.") | st.characters(exclude_categories=["Cs"]), max_size=12
+)
+
+
+@given(
+    rows=st.lists(st.lists(CELLS, min_size=2, max_size=2), min_size=1, max_size=6),
+    delimiter=st.sampled_from(",;\t|"),
+    quoting=st.sampled_from([csv.QUOTE_MINIMAL, csv.QUOTE_ALL, csv.QUOTE_NONNUMERIC]),
+    end=st.sampled_from(["\n", "\r\n"]),
+    encoding=st.sampled_from(["utf-8", "utf-8-sig", "utf-16"]),
+)
+@settings(deadline=None, max_examples=400)
+@example([["1", '"good"']], "\t", csv.QUOTE_ALL, "\n", "utf-8")
+@example([["1", '\\"']], ",", csv.QUOTE_ALL, "\n", "utf-8")
+def test_what_python_writes_comes_back_unchanged(
+    rows: list[list[str]], delimiter: str, quoting: int, end: str, encoding: str
+) -> None:
+    assume(not any(ord(c) < 32 and c not in "\t\n\r" for row in rows for cell in row for c in cell))
+    text = StringIO(newline="")
+    # A "\r" by itself is quoted by no Python before 3.13: readers take it for the end of the line.
+    table = [[f"{number}", *(cell.replace("\r", " ") for cell in row)] for number, row in enumerate(rows)]
+    csv.writer(text, delimiter=delimiter, quoting=quoting, lineterminator=end).writerows(  # type: ignore[arg-type]
+        [["id", "title", "text"], *table]
+    )
+
+    read = document("a.csv", text.getvalue().encode(encoding), OPTIONS)
+
+    assert read.notes["text_field"] == "text"
+    assert len(texts(read)) == len(table)
+    for row, cells in zip(read.rows, table, strict=True):
+        if row.problem:
+            assert row.problem.code is ErrorCode.MISSING_FIELD
+        elif "\0" not in cells[2]:
+            assert row.text == cells[2]
+    returned = loaded(written(read).removeprefix("\ufeff"), delimiter)
+    assert [row[:3] for row in returned] == [["id", "title", "text"], *table]
+    assert returned[0][3:] == NAMES

@@ -1,0 +1,72 @@
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tests.documents.reading import document
+
+FRAGMENTS = [
+    "good", " ", "\n", "*", "**", "_", "`", "```", "~~", "#", "# ", "> ", "- ", "1. ", "---", "[", "]", "(",
+    ")",
+]  # fmt: skip
+
+
+def review(text: str) -> str:
+    (row,) = document("a.md", text).rows
+    return row.text
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("# Good film #5\n\nTruly", "Good film #5 Truly"),
+        ("Good film\n=========\nTruly\n-----\n", "Good film Truly"),
+        ("> Good\n> > film", "Good film"),
+        ("- Good\n* film\n+ it\n1. was\n2) indeed", "Good film it was indeed"),
+        ("**Good** film, *really* ***so*** __it__ _was_", "Good film, really so it was"),
+        ("~~bad~~ `good`", "bad good"),
+        ("see [the film](http://example.com/a_b) and ![a poster](x.png 'y')", "see the film and a poster"),
+        ("---\ntitle: bad\n---\nGood", "Good"),
+        ("```python\ngood\n```\nfilm", "good film"),
+        ("Good\n\n***\n\nfilm", "Good film"),
+    ],
+)
+def test_marks_are_blanked(text: str, words: str) -> None:
+    assert review(text).split() == words.split()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "***** out of five",
+        "5 * 4 * 3",
+        "snake_case_name",
+        "- 5 degrees is -5",
+        "#1 film",
+        "[sic] (really)",
+        "good... --- said he",
+        "not---bad",
+    ],
+)
+def test_what_only_looks_like_marks_is_kept(text: str) -> None:
+    assert review(text).lstrip("- ") == text.lstrip("- ")
+
+
+def test_every_character_keeps_its_place() -> None:
+    text = "# Good\n\n- **film** [here](x)\n"
+
+    assert len(review(text)) == len(text)
+    assert review(text).index("film") == text.index("film")
+
+
+def test_markdown_is_one_review_told_by_name_or_type_alone() -> None:
+    assert document("a.markdown", "*good*").table is None
+    assert next(iter(document("a", "*good*").rows)).text == "*good*"
+
+
+@given(st.lists(st.sampled_from(FRAGMENTS), min_size=1, max_size=30).map("".join))
+@settings(deadline=None, max_examples=300)
+def test_no_text_grows_or_shrinks_or_says_what_it_did_not(text: str) -> None:
+    blanked = review(text)
+
+    assert len(blanked) == len(text)
+    assert all(kept in (" ", original) for kept, original in zip(blanked, text, strict=True))
+    assert blanked.count("good") <= text.count("good")
