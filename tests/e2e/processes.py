@@ -65,11 +65,11 @@ def _wait_for(port: int, process: subprocess.Popen[bytes]) -> None:
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
-    """End a server and what it started, which is of its process group."""
+    """End a server, by force if it waits for its clients, and what it started in its process group."""
     for number in (signal.SIGTERM, signal.SIGKILL):
         try:
             os.killpg(process.pid, number)
-            process.wait(10)
+            process.wait(5)
         except ProcessLookupError:
             return
         except subprocess.TimeoutExpired:
