@@ -20,7 +20,6 @@ from emulator import ARTIFACT
 from processes import LOGS, ROOT, children, free_port, server
 from samtranslator.yaml_helper import yaml_parse
 
-STACK = "reviewbox"
 # Two copies of the function are enough for two cores, and the fewest that may be asked for.
 _CONCURRENCY = 2
 
@@ -100,15 +99,15 @@ def local_account() -> Iterator[Account]:
             yield Account(process, f"https://127.0.0.1:{port}", certificate)
 
 
-def deploy(account: Account, parameters: Mapping[str, str]) -> dict[str, str]:
-    """Deploy the template and what `make build` made, and return the stack's outputs."""
+def deploy(account: Account, name: str, parameters: Mapping[str, str]) -> dict[str, str]:
+    """Deploy the template and what `make build` made as the stack `name`, and return its outputs."""
     with tempfile.TemporaryDirectory() as folder:
         template = Path(folder) / "template.json"
         template.write_text(json.dumps(adapted(ROOT / "template.yaml")), encoding="utf-8")
         command = [
-            *(ROOT / ".venv-sam/bin/sam", "deploy", "--template-file", template, "--stack-name", STACK),
+            *(ROOT / ".venv-sam/bin/sam", "deploy", "--template-file", template, "--stack-name", name),
             *("--resolve-s3", "--capabilities", "CAPABILITY_IAM", "--no-confirm-changeset"),
-            *("--parameter-overrides", *(f"{name}={value}" for name, value in parameters.items())),
+            *("--parameter-overrides", *(f"{key}={value}" for key, value in parameters.items())),
         ]
         environment = {
             **account.environment,
@@ -116,24 +115,27 @@ def deploy(account: Account, parameters: Mapping[str, str]) -> dict[str, str]:
             "PATH": os.environ["PATH"],
             "SAM_CLI_TELEMETRY": "0",
         }
-        with (LOGS / "sam_deploy.log").open("wb") as log:
+        with (LOGS / f"deploy-{name}.log").open("wb") as log:
             subprocess.run(command, cwd=folder, env=environment, stdout=log, stderr=log, check=True)  # noqa: S603
-    (stack,) = account.client("cloudformation").describe_stacks(StackName=STACK)["Stacks"]
+    (stack,) = account.client("cloudformation").describe_stacks(StackName=name)["Stacks"]
     return {output["OutputKey"]: output["OutputValue"] for output in stack["Outputs"]}
 
 
 def adapted(template: Path) -> dict[str, Any]:
     """Return the template with what `sam build` would change in it, and with what ministack needs."""
     content = yaml_parse(template.read_text(encoding="utf-8"))
-    for resource in content["Resources"].values():
-        if resource["Type"] != "AWS::Serverless::Function":
-            continue
-        function = resource["Properties"]
+    functions = [
+        resource["Properties"]
+        for resource in content["Resources"].values()
+        if resource["Type"] == "AWS::Serverless::Function"
+    ]
+    for function in functions:
         function["CodeUri"] = str(ARTIFACT)
-        # ministack tells functions where it is only if the template does not.
-        del function["Environment"]["Variables"]["AWS_ENDPOINT_URL"]
         for event in function.get("Events", {}).values():
             # A parameter's value comes as text, which ministack then compares with a number.
             if "ScalingConfig" in event["Properties"]:
                 event["Properties"]["ScalingConfig"]["MaximumConcurrency"] = _CONCURRENCY
+    # ministack tells functions where it is only if the template does not.
+    for function in (*functions, content.get("Globals", {}).get("Function", {})):
+        function.get("Environment", {}).get("Variables", {}).pop("AWS_ENDPOINT_URL", None)
     return content

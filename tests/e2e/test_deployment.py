@@ -53,16 +53,24 @@ class Stack:
 
 
 @pytest.fixture(scope="module")
-def stack() -> Iterator[Stack]:
+def account() -> Iterator[Account]:
     with local_account() as account:
-        parameters = {"BucketName": BUCKET, "TimeoutSeconds": "60", "Versioning": "Enabled"}
-        outputs = deploy(account, parameters)
-        yield Stack(account, outputs["QueueUrl"], outputs["DeadLetterQueueUrl"])
+        yield account
+
+
+def deployed(account: Account, name: str, **parameters: str) -> Stack:
+    outputs = deploy(account, name, {**parameters, "TimeoutSeconds": "60"})
+    return Stack(account, outputs["QueueUrl"], outputs["DeadLetterQueueUrl"])
 
 
 @pytest.fixture(scope="module")
-def s3(stack: Stack) -> Any:
-    return stack.account.client("s3")
+def stack(account: Account) -> Stack:
+    return deployed(account, "reviewbox", BucketName=BUCKET, Versioning="Enabled")
+
+
+@pytest.fixture(scope="module")
+def s3(account: Account) -> Any:
+    return account.client("s3")
 
 
 def test_a_hundred_uploads_bring_exactly_one_receipt_each(stack: Stack, s3: Any) -> None:
@@ -149,6 +157,23 @@ def test_a_message_that_means_nothing_ends_as_a_dead_letter_and_holds_nothing_up
 
     assert read_json(s3, BUCKET, receipt_of(key))["sentiment"] == "negative"
     assert stack.take_dead_letter() == body
+
+
+def test_the_events_of_a_bucket_that_was_there_before_come_by_eventbridge(account: Account, s3: Any) -> None:
+    bucket, key = "years-of-reviews", "incoming/à la carte+/room 9.txt"
+    s3.create_bucket(Bucket=bucket)
+    s3.put_bucket_notification_configuration(
+        Bucket=bucket, NotificationConfiguration={"EventBridgeConfiguration": {}}
+    )
+    stack = deployed(account, "reviewbox-years", BucketName=bucket, CreateBucket="false")
+
+    s3.put_object(Bucket=bucket, Key="outside/room 9.txt", Body=GOOD.format(9))
+    s3.put_object(Bucket=bucket, Key=key, Body=GOOD.format(9))
+    eventually(lambda: keys(s3, bucket) == [receipt_of(key)], "there is a receipt")
+    stack.wait_until_idle()
+
+    assert read_json(s3, bucket, receipt_of(key))["sentiment"] == "positive"
+    assert keys(s3, bucket) == [receipt_of(key)]
 
 
 @contextmanager
