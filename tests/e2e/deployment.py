@@ -1,7 +1,9 @@
 """The template, deployed by `sam deploy` into ministack, a local cloud that executes what it is given.
 
-It checks signatures and policies (`AUTH`), and speaks TLS, which the template's policies demand. So the
-function works, if it does, with the permissions of its own role.
+It checks policies (`AUTH`), and speaks TLS, which the template's policies demand. So the function reads
+and writes objects, if it does, with the permissions of its own role, and events reach the queue by its
+policy. Two permissions it does not ask for, and so they are not shown to be there: the event source's
+to take messages, and `s3:ListBucket`, without which AWS answers 403 for an object that is not there.
 """
 
 import json
