@@ -1,3 +1,4 @@
+import shutil
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from functools import cache
@@ -12,6 +13,10 @@ from reviewbox.local.cloud import BUCKET, Cloud, start_cloud
 from reviewbox.local.function import deliver
 
 _MOST_LOG_SHOWN = 20_000
+
+
+def pytest_sessionstart() -> None:
+    shutil.rmtree(LOGS, ignore_errors=True)
 
 
 @pytest.hookimpl(wrapper=True)
