@@ -1,4 +1,5 @@
 import shutil
+import signal
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from functools import cache
@@ -17,6 +18,8 @@ _MOST_LOG_SHOWN = 20_000
 
 def pytest_sessionstart() -> None:
     shutil.rmtree(LOGS, ignore_errors=True)
+    # Else a run that is told to end would leave its servers behind.
+    signal.signal(signal.SIGTERM, lambda *_: pytest.exit("told to end"))
 
 
 @pytest.hookimpl(wrapper=True)

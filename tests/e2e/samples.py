@@ -1,10 +1,11 @@
 """The sample events of tests/events, and the objects that they name."""
 
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 from typing import Any
-from urllib.parse import unquote_plus
+from urllib.parse import quote_plus, unquote_plus
 
 from processes import ROOT
 
@@ -32,13 +33,11 @@ def objects_in(event: Any) -> Iterator[tuple[str, str]]:
     """
     match event:
         case {"eventName": str(name), "s3": {"bucket": {"name": bucket}, "object": {"key": key}}}:
-            if "ObjectCreated:" in name:
-                yield bucket, unquote_plus(key)
-        case {
-            "detail-type": "Object Created",
-            "detail": {"bucket": {"name": bucket}, "object": {"key": key}},
-        }:
-            yield bucket, key
+            if re.search("ObjectCreated:|ObjectRestore:Completed", name):
+                yield bucket, key if event["eventSource"] == "ceph:s3" else unquote_plus(key)
+        case {"detail-type": name, "detail": {"bucket": {"name": bucket}, "object": {"key": key}}}:
+            if name in ("Object Created", "Object Restore Completed"):
+                yield bucket, key
         case {"s3Key": key, "s3BucketArn": bucket} | {"s3Key": key, "s3Bucket": bucket}:
             yield bucket.rpartition(":")[2], unquote_plus(key)
         case dict() | list():
@@ -63,3 +62,18 @@ def delivered(body: Any, receives: int = 1) -> Any:
         "eventSource": "aws:sqs",
     }
     return {"Records": [message]}
+
+
+def batch_operation(version: str, bucket: str, *keys: str) -> Any:
+    """Return what S3 Batch Operations invokes a function with, in version 1.0 or 2.0 of its request."""
+    where = {"s3BucketArn": f"arn:aws:s3:::{bucket}"} if version == "1.0" else {"s3Bucket": bucket}
+    tasks = [
+        {"taskId": f"task-{number}", "s3Key": quote_plus(key, safe="/"), "s3VersionId": None, **where}
+        for number, key in enumerate(keys)
+    ]
+    return {
+        "invocationSchemaVersion": version,
+        "invocationId": "YXNkbGZqYWRmaiBhc2RmdW9hZHNmZGpmaGFzbGtkaGZza2RmaAo",
+        "job": {"id": "f3cc4f60-61f6-4a2b-8a21-d07600c373ce"},
+        "tasks": tasks,
+    }

@@ -10,15 +10,16 @@ from botocore.exceptions import ClientError
 from emulator import Function
 from processes import LOGS
 from results import keys, read, read_json, receipt_of
-from samples import EVENTS, OBJECTS, content, load, objects_in
+from samples import EVENTS, OBJECTS, batch_operation, content, load, objects_in
 
 from reviewbox.local.cloud import BUCKET, Cloud
 from reviewbox.local.function import deliver
 
 Invoke = Callable[[Any], Any]
 
+ON_BATCH_OPERATION = "handlers.on_batch_operation.handler"
 # Functions other than the one that uploads invoke, by what their samples' names start with.
-HANDLERS = {"batch_operation_": "handlers.on_batch_operation.handler"}
+HANDLERS = {"batch_operation_": ON_BATCH_OPERATION}
 
 
 @pytest.mark.parametrize("path", EVENTS, ids=lambda path: path.stem)
@@ -68,6 +69,20 @@ def test_a_key_from_eventbridge_is_not_decoded(invoke: Invoke, s3: Any) -> None:
     invoke(load("sqs_eventbridge"))
 
     assert keys(s3, BUCKET) == ["results/incoming/2026/my review+é.txt.json"]
+
+
+@pytest.mark.parametrize("version", ["1.0", "2.0"])
+def test_the_tasks_of_a_batch_operation_bring_their_results(
+    version: str, function: Callable[[str], Function], s3: Any
+) -> None:
+    request = batch_operation(version, BUCKET, *OBJECTS)
+
+    reply = function(ON_BATCH_OPERATION).invoke(request)
+
+    assert reply["invocationId"] == request["invocationId"]
+    tasks = [(task["taskId"], task["resultCode"]) for task in reply["results"]]
+    assert tasks == [(task["taskId"], "Succeeded") for task in request["tasks"]]
+    assert {receipt_of(key) for key in OBJECTS} <= set(keys(s3, BUCKET))
 
 
 def test_an_event_delivered_twice_changes_nothing(invoke: Invoke, s3: Any) -> None:

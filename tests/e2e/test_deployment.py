@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from deployment import Account, deploy, local_account
 from results import keys, read_json, receipt_of
-from samples import OBJECTS
+from samples import OBJECTS, batch_operation
 
 BUCKET = "my-reviews"
 TABLE = "incoming/shop/earphones.jsonl"
@@ -28,6 +28,7 @@ class Stack:
     account: Account
     queue: str
     dead_letters: str
+    on_batch_operation: str
 
     def send_again_after(self, seconds: int) -> None:
         """Set how long a message that was not processed stays out of sight: in the template, minutes."""
@@ -59,8 +60,11 @@ def account() -> Iterator[Account]:
 
 
 def deployed(account: Account, name: str, **parameters: str) -> Stack:
+    """Deploy a stack, and see that its function starts: what waits for results would wait in vain."""
     outputs = deploy(account, name, {**parameters, "TimeoutSeconds": "60"})
-    return Stack(account, outputs["QueueUrl"], outputs["DeadLetterQueueUrl"])
+    reply = account.client("lambda").invoke(FunctionName=outputs["FunctionName"], Payload='{"Records": []}')
+    assert json.load(reply["Payload"]) == {"batchItemFailures": []}
+    return Stack(account, outputs["QueueUrl"], outputs["DeadLetterQueueUrl"], outputs["OnBatchOperationArn"])
 
 
 @pytest.fixture(scope="module")
@@ -159,21 +163,31 @@ def test_a_message_that_means_nothing_ends_as_a_dead_letter_and_holds_nothing_up
     assert stack.take_dead_letter() == body
 
 
-def test_the_events_of_a_bucket_that_was_there_before_come_by_eventbridge(account: Account, s3: Any) -> None:
-    bucket, key = "years-of-reviews", "incoming/à la carte+/room 9.txt"
+def test_a_bucket_that_was_there_before_brings_its_reviews_by_batch_operations_and_new_ones_by_eventbridge(
+    account: Account, s3: Any
+) -> None:
+    """No job runs in ministack: the function gets the request that one would send."""
+    bucket, old, new = "years-of-reviews", "incoming/2019/room 9.txt", "incoming/à la carte+/room 10.txt"
     s3.create_bucket(Bucket=bucket)
     s3.put_bucket_notification_configuration(
         Bucket=bucket, NotificationConfiguration={"EventBridgeConfiguration": {}}
     )
+    s3.put_object(Bucket=bucket, Key=old, Body=BAD.format(9))
     stack = deployed(account, "reviewbox-years", BucketName=bucket, CreateBucket="false")
 
-    s3.put_object(Bucket=bucket, Key="outside/room 9.txt", Body=GOOD.format(9))
-    s3.put_object(Bucket=bucket, Key=key, Body=GOOD.format(9))
-    eventually(lambda: keys(s3, bucket) == [receipt_of(key)], "there is a receipt")
+    s3.put_object(Bucket=bucket, Key="outside/room 10.txt", Body=GOOD.format(10))
+    s3.put_object(Bucket=bucket, Key=new, Body=GOOD.format(10))
+    eventually(lambda: keys(s3, bucket) == [receipt_of(new)], "there is a receipt")
     stack.wait_until_idle()
+    request = batch_operation("1.0", bucket, old)
+    reply = account.client("lambda").invoke(
+        FunctionName=stack.on_batch_operation, Payload=json.dumps(request)
+    )
 
-    assert read_json(s3, bucket, receipt_of(key))["sentiment"] == "positive"
-    assert keys(s3, bucket) == [receipt_of(key)]
+    assert [task["resultCode"] for task in json.load(reply["Payload"])["results"]] == ["Succeeded"]
+    assert keys(s3, bucket) == [receipt_of(old), receipt_of(new)]
+    assert read_json(s3, bucket, receipt_of(old))["sentiment"] == "negative"
+    assert read_json(s3, bucket, receipt_of(new))["sentiment"] == "positive"
 
 
 @contextmanager
