@@ -61,10 +61,10 @@ model: .venv-recipe/.installed ## Make the model from scratch: make model DATA=f
 LOCK = uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --quiet
 
 lock: ## Compile requirements/*.in to pins with hashes (needs uv)
-	for name in core sam e2e; do $(LOCK) requirements/$$name.in -o requirements/$$name.txt || exit; done
+	for name in core sam e2e ministack; do $(LOCK) requirements/$$name.in -o requirements/$$name.txt || exit; done
 	for name in dev recipe; do $(LOCK) -c requirements/core.txt requirements/$$name.in -o requirements/$$name.txt || exit; done
 
 clean: ## Remove what the other targets made
-	rm -rf $(VENV) .venv-sam .venv-e2e .venv-recipe build .aws-sam .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) .venv-sam .venv-e2e .venv-ministack .venv-recipe build .aws-sam .pytest_cache .mypy_cache .ruff_cache .hypothesis
 
 include .ci/lambda.mk

@@ -17,10 +17,11 @@ PYTHON = (3, 13)  # the Runtime in template.yaml
 LIMIT_MB = 200  # Lambda's own is 250
 ROOT = Path(__file__).resolve().parent.parent
 
-# What the imports reach, of the packages in requirements/core.txt. tokenizers needs huggingface-hub
-# only to download, onnxruntime needs flatbuffers, packaging and protobuf only to convert models.
+# What the imports reach, of the packages in requirements/core.txt and by their names there. tokenizers
+# needs huggingface-hub only to download, onnxruntime needs flatbuffers, packaging and protobuf only to
+# convert models.
 PACKAGES = [
-    *("backports.zstd", "boto3", "botocore", "jmespath", "python-dateutil", "s3transfer", "six", "urllib3"),
+    *("backports-zstd", "boto3", "botocore", "jmespath", "python-dateutil", "s3transfer", "six", "urllib3"),
     *("numpy", "onnxruntime", "tokenizers"),
 ]
 # From Amazon Linux 2023, where Lambda's Python lives, down to the oldest that wheels still name.
@@ -77,6 +78,8 @@ def install_packages(folder: Path) -> None:
     # One entry is a line that names a package and the indented lines after it.
     pins = (ROOT / "requirements/core.txt").read_text()
     entries = re.findall(r"^([\w.-]+)(.*\n(?:[ \t].*\n)*)", pins, re.MULTILINE)
+    if unknown := sorted(set(PACKAGES) - {name for name, _ in entries}):
+        sys.exit(f"build_lambda.py: requirements/core.txt has no {', '.join(unknown)}")
     wanted = [name + rest for name, rest in entries if name in PACKAGES]
     with tempfile.NamedTemporaryFile("w", suffix=".txt") as requirements:
         requirements.write("".join(wanted))

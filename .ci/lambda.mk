@@ -3,7 +3,7 @@
 # Makes the bytecode, so it must be the version that Lambda runs.
 PYTHON313 ?= python3.13
 # For pyenv, whose `python3.13` works only where this version is chosen; nobody else reads it.
-build-OnUpload build-OnBatchOperation .venv-e2e/.installed: export PYENV_VERSION := 3.13
+build-OnUpload build-OnBatchOperation .venv-e2e/.installed .venv-ministack/.installed: export PYENV_VERSION := 3.13
 NEEDS_313 = @$(PYTHON313) -c '' 2>/dev/null || { echo "This needs Python 3.13, which Lambda runs; name one: make PYTHON313=/its/path $(MAKECMDGOALS)" >&2; exit 1; }
 
 SAM := SAM_CLI_TELEMETRY=0 AWS_DEFAULT_REGION=us-east-1 .venv-sam/bin/sam
@@ -28,7 +28,7 @@ sam-local: $(VENV)/.installed .venv-sam/.installed ## Run the function on a samp
 	$(BIN)/python .ci/sam_local.py
 
 # The options of pyproject.toml keep these tests out of `make test`.
-e2e: $(VENV)/.installed .venv-sam/.installed .venv-e2e/.installed build ## Run the built artifact under Lambda's Runtime Interface Emulator (Linux, Python 3.13)
+e2e: $(VENV)/.installed .venv-sam/.installed .venv-e2e/.installed .venv-ministack/.installed build ## Run the artifact under Lambda's emulator, and deployed into a local cloud (Linux, Python 3.13)
 	$(BIN)/python -m pytest --override-ini addopts= tests/e2e
 
 # Each file of requirements is complete, extras and all: pip has nothing to resolve.
@@ -38,7 +38,9 @@ e2e: $(VENV)/.installed .venv-sam/.installed .venv-e2e/.installed build ## Run t
 	@touch $@
 
 .venv-e2e/.installed: requirements/e2e.txt
+.venv-ministack/.installed: requirements/ministack.txt
+.venv-e2e/.installed .venv-ministack/.installed:
 	$(NEEDS_313)
-	$(PYTHON313) -m venv .venv-e2e
-	.venv-e2e/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r $<
+	$(PYTHON313) -m venv $(@D)
+	$(@D)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r $<
 	@touch $@
