@@ -352,21 +352,23 @@ def test_what_retrying_cannot_mend_is_written_at_once(
     assert error["message"]
 
 
+@pytest.mark.parametrize("ref", [TABLE, REVIEW], ids=["table", "review"])
 @pytest.mark.parametrize(
     ("seconds", "complaint"), [([1.0], "to begin with"), ([900.0, 900.0, 1.0], "more time than the function")]
 )
 def test_too_little_time_writes_nothing(
-    pipeline: Pipeline, s3: S3Client, seconds: list[float], complaint: str
+    pipeline: Pipeline, s3: S3Client, ref: ObjectRef, seconds: list[float], complaint: str
 ) -> None:
-    put(s3, TABLE, REVISIONS[TABLE][0])
+    """Time is looked at all along: one review of a thousand words may take longer than is left."""
+    words = "good film " * 500
+    put(s3, ref, words.encode() if ref is REVIEW else json.dumps({"text": words}).encode())
     clock = iter(seconds)
 
     with pytest.raises(OutOfTimeError, match=complaint) as raised:
-        pipeline.process(TABLE, lambda: next(clock))
+        pipeline.process(ref, lambda: next(clock))
 
-    assert "s3://reviewbox/incoming/export.jsonl" in str(raised.value)
-
-    assert list(everything(s3)) == [TABLE.key]
+    assert str(ref) in str(raised.value)
+    assert list(everything(s3)) == [ref.key]
 
 
 def test_giving_up_leaves_an_error_that_the_next_delivery_mends(pipeline: Pipeline, s3: S3Client) -> None:

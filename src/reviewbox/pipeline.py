@@ -159,7 +159,14 @@ class Pipeline:
     ) -> bytes:
         """Return the receipt of a source; if it is a table, its results are written by then."""
         document = read_source(source, self.settings)
-        rows = _in_time(classify_rows(document, self.classifier), source.ref, remaining_seconds)
+
+        def check_time() -> None:
+            if remaining_seconds() < _SPARE_SECONDS:
+                raise OutOfTimeError(
+                    f"{source.ref} needs more time than the function has: split it, or raise the timeout"
+                )
+
+        rows = classify_rows(document, self.classifier, check_time)
         threshold = self.settings.needs_review_below
         if document.table is None:
             _, verdict = next(rows)
@@ -232,13 +239,16 @@ def read_source(source: Source, settings: Settings) -> Document:
     return read_document(source.ref.key, source.content_type, source.body, settings.read_options)
 
 
-def classify_rows(document: Document, classifier: Classifier) -> Iterator[tuple[Row, Verdict | Problem]]:
+def classify_rows(
+    document: Document, classifier: Classifier, before_run: Callable[[], None] = lambda: None
+) -> Iterator[tuple[Row, Verdict | Problem]]:
     """Yield each row of a document with its verdict, or why it has none.
 
-    A table has no place for evidence, so none is looked for.
+    A table has no place for evidence, so none is looked for. `before_run` is called many times a
+    second while reviews are classified, and may raise to end that.
     """
     texts = (row.text for row in document.rows if row.problem is None)
-    outcomes = classifier.classify_each(texts, explain=document.table is None)
+    outcomes = classifier.classify_each(texts, explain=document.table is None, before_run=before_run)
     for row in document.rows:
         outcome = row.problem or next(outcomes)
         if isinstance(outcome, Problem) and document.table and row.problem is None:
@@ -249,14 +259,3 @@ def classify_rows(document: Document, classifier: Classifier) -> Iterator[tuple[
 def _encoded(text: str) -> bytes:
     # Halves of characters, which UTF-8 cannot hold, stay legible.
     return text.encode("utf-8", "backslashreplace")
-
-
-def _in_time(
-    rows: Iterator[tuple[Row, Verdict | Problem]], ref: ObjectRef, remaining_seconds: Callable[[], float]
-) -> Iterator[tuple[Row, Verdict | Problem]]:
-    for row in rows:
-        if remaining_seconds() < _SPARE_SECONDS:
-            raise OutOfTimeError(
-                f"{ref} needs more time than the function has: split it, or raise the timeout"
-            )
-        yield row

@@ -3,6 +3,8 @@
 import json
 import os
 import signal
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -138,8 +140,12 @@ def test_a_review_that_may_not_be_read_ends_as_a_dead_letter_and_an_error_until_
         error = read_json(s3, BUCKET, receipt_of(key))["error"]
         assert (error["code"], error["final"]) == ("not_processed", False)
         assert "AccessDenied" in error["message"]
+        assert (
+            "AccessDenied"
+            in json.loads(reviewbox(stack.account, "status", "--json"))["dead_letters"][0]["message"]
+        )
 
-    stack.account.client("sqs").send_message(QueueUrl=stack.queue, MessageBody=stack.take_dead_letter())
+    reviewbox(stack.account, "redrive", "--yes")
     stack.wait_until_idle()
 
     receipt = read_json(s3, BUCKET, receipt_of(key))
@@ -188,6 +194,13 @@ def test_a_bucket_that_was_there_before_brings_its_reviews_by_batch_operations_a
     assert keys(s3, bucket) == [receipt_of(old), receipt_of(new)]
     assert read_json(s3, bucket, receipt_of(old))["sentiment"] == "negative"
     assert read_json(s3, bucket, receipt_of(new))["sentiment"] == "positive"
+
+
+def reviewbox(account: Account, *arguments: str) -> str:
+    """Run the command line against the account, and return what it printed."""
+    command = [sys.executable, "-c", "from reviewbox.cli import app; app()", *arguments]
+    environment = {**os.environ, **account.environment}
+    return subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout  # noqa: S603
 
 
 @contextmanager

@@ -1,6 +1,6 @@
 """Windows, inference and verdicts, composed."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice, repeat
 from pathlib import Path
@@ -69,13 +69,17 @@ class Classifier:
             verdicts.append(outcome)
         return verdicts
 
-    def classify_each(self, texts: Iterable[str], *, explain: bool = True) -> Iterator[Verdict | Problem]:
+    def classify_each(
+        self, texts: Iterable[str], *, explain: bool = True, before_run: Callable[[], None] = lambda: None
+    ) -> Iterator[Verdict | Problem]:
         """Yield the verdict on each text, or why it has none, in order and in bounded memory.
 
         Args:
             texts: read as they are needed.
             explain: whether to judge each sentence by itself, too, for the evidence. It takes about
                 as long again.
+            before_run: called before each run of the graph, a fraction of a second; what it raises
+                ends the work.
         """
         waiting: list[str] = []
         characters = 0
@@ -84,14 +88,16 @@ class Classifier:
             # An empty text takes room too, or a million of them would be one pool.
             characters += len(text) + 1
             if characters >= _CHARACTERS_PER_POOL:
-                yield from self._classify_pool(waiting, explain=explain)
+                yield from self._classify_pool(waiting, before_run, explain=explain)
                 waiting, characters = [], 0
-        yield from self._classify_pool(waiting, explain=explain)
+        yield from self._classify_pool(waiting, before_run, explain=explain)
 
-    def _classify_pool(self, originals: Sequence[str], *, explain: bool) -> Iterator[Verdict | Problem]:
+    def _classify_pool(
+        self, originals: Sequence[str], before_run: Callable[[], None], *, explain: bool
+    ) -> Iterator[Verdict | Problem]:
         texts = [plain_text(original) for original in originals]
-        whole = self._pooled([text.text if _is_review(text.text) else "" for text in texts])
-        evidence = self._evidence(texts, whole) if explain else repeat([])
+        whole = self._pooled([text.text if _is_review(text.text) else "" for text in texts], before_run)
+        evidence = self._evidence(texts, whole, before_run) if explain else repeat([])
         for text, pooled, found in zip(texts, whole, evidence, strict=False):
             if pooled is None:
                 yield TOO_LONG if len(text.text) > _LONGEST_TEXT else NO_TOKENS
@@ -99,12 +105,14 @@ class Classifier:
                 yield judge(pooled, self.bundle.labels, found)
 
     def _evidence(
-        self, texts: Sequence[PlainText], whole: Sequence[Pooled | None]
+        self, texts: Sequence[PlainText], whole: Sequence[Pooled | None], before_run: Callable[[], None]
     ) -> Iterator[list[Evidence]]:
         """Yield for each text how its sentences read by themselves."""
         spans = [list(sentences(t.text)) if pooled else [] for t, pooled in zip(texts, whole, strict=True)]
         pairs = zip(texts, spans, strict=True)
-        alone = iter(self._pooled([text.text[start:end] for text, of in pairs for start, end in of]))
+        alone = iter(
+            self._pooled([text.text[start:end] for text, of in pairs for start, end in of], before_run)
+        )
         for text, pooled, of_text in zip(texts, whole, spans, strict=True):
             yield [
                 Evidence(*text.original_span(start, end), sentence.margin(pooled.winner))
@@ -112,10 +120,10 @@ class Classifier:
                 if pooled and sentence
             ]
 
-    def _pooled(self, texts: Sequence[str]) -> list[Pooled | None]:
+    def _pooled(self, texts: Sequence[str], before_run: Callable[[], None]) -> list[Pooled | None]:
         """Return the logits of each text, or None for one without tokens."""
         windows = self.windows.cut(texts)
-        logits = iter(self.inference.run([window for group in windows for window in group]))
+        logits = iter(self.inference.run([window for group in windows for window in group], before_run))
         return [
             pool(group, list(islice(logits, len(group))), self.bundle.temperature) if group else None
             for group in windows

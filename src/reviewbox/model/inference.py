@@ -1,7 +1,7 @@
 """Windows -> logits. The only module that knows `onnxruntime`."""
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -66,13 +66,17 @@ class Inference:
             raise ModelError(f"{path} cannot be loaded by onnxruntime: {error}") from None
         return cls(session, pad_token_id)
 
-    def run(self, windows: Sequence[Window]) -> list[npt.NDArray[np.float32]]:
+    def run(
+        self, windows: Sequence[Window], before_run: Callable[[], None] = lambda: None
+    ) -> list[npt.NDArray[np.float32]]:
         """Return the logits of each window, shape (L,), in the order given.
 
-        Windows of similar length share a run, so that little is spent on padding.
+        Windows of similar length share a run, so that little is spent on padding. `before_run` is
+        called before each run, and may raise to end it.
         """
         results: dict[int, npt.NDArray[np.float32]] = {}
         for rows in _batches([len(window.input_ids) for window in windows]):
+            before_run()
             (logits,) = self._session.run([_LOGITS], self._feeds([windows[row] for row in rows]))
             results |= zip(rows, logits, strict=True)
         return [results[row] for row in range(len(windows))]
