@@ -93,7 +93,10 @@ def _ref(task: Mapping[str, Any], version: str) -> ObjectRef:
     if not (isinstance(bucket, str) and isinstance(key, str) and bucket and key):
         raise EventError(f"the task names no {field} and s3Key; its fields are {', '.join(sorted(task))}")
     # Form-encoded, as in a notification: a space arrives as a plus sign, which AWS's own example misses.
-    return ObjectRef(bucket.rpartition(":")[2], unquote_plus(key))
+    try:
+        return ObjectRef(bucket.rpartition(":")[2], unquote_plus(key, errors="strict"))
+    except UnicodeError:
+        raise EventError("the task's s3Key is no UTF-8 when decoded") from None
 
 
 def _result(outcome: Outcome, ref: ObjectRef, worker: Pipeline) -> Result:

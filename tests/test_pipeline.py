@@ -371,6 +371,20 @@ def test_too_little_time_writes_nothing(
     assert list(everything(s3)) == [ref.key]
 
 
+def test_what_is_archived_is_an_error_until_it_is_restored(pipeline: Pipeline, s3: S3Client) -> None:
+    s3.put_object(Bucket=BUCKET, Key=REVIEW.key, Body=b"good film", StorageClass="GLACIER")
+
+    outcomes = [pipeline.process(REVIEW, plenty), pipeline.process(REVIEW, plenty)]
+    error = receipt_of(s3, REVIEW)["error"]
+    s3.restore_object(Bucket=BUCKET, Key=REVIEW.key, RestoreRequest={"Days": 1})
+    outcomes.append(pipeline.process(REVIEW, plenty))
+
+    assert outcomes == [Outcome.REFUSED, Outcome.REFUSED, Outcome.CLASSIFIED]
+    assert (error["code"], error["final"]) == ("archived", False)
+    assert "restore it" in error["message"]
+    assert receipt_of(s3, REVIEW)["sentiment"] == "positive"
+
+
 def test_giving_up_leaves_an_error_that_the_next_delivery_mends(pipeline: Pipeline, s3: S3Client) -> None:
     put(s3, REVIEW, b"good film")
 

@@ -345,10 +345,24 @@ def test_no_rows_are_counted_too() -> None:
 
 @pytest.mark.parametrize(
     "content",
-    [{"format": 2, "error": "no"}, {"format": 2, "parts": "none"}, {"format": 2, "parts": [{"key": "a"}]}],
+    [
+        {"source": None},
+        {"source": {"bucket": "b"}},
+        {"error": "no"},
+        {"error": {}},
+        {"error": {"code": 1, "message": "no"}},
+        {"counts": 1},
+        {"counts": {"total": "1", "failed": 0}},
+        {"parts": "none"},
+        {"parts": [{"key": "a"}]},
+        {"parts": [{"bucket": "b", "key": "a", "etag": 1}]},
+    ],
 )
 def test_a_receipt_of_an_odd_shape_is_made_anew(content: dict[str, Any]) -> None:
-    receipt = Receipt.decode('"etag"', json.dumps(content).encode())
+    ours = json.loads(receipts(PROVENANCE)[0])
+    assert Receipt.decode('"etag"', json.dumps(ours).encode()).content == ours
+
+    receipt = Receipt.decode('"etag"', json.dumps(ours | content).encode())
 
     assert receipt.content == {}
     assert receipt.parts == []

@@ -127,6 +127,36 @@ def test_no_message_expires_before_its_last_receive() -> None:
     assert PARAMETERS["MaxReceives"]["MaxValue"] * 6 * longest < retention
 
 
+def test_an_upload_has_an_invocation_to_itself() -> None:
+    """What is not begun for want of time would come back, and that counts as a try."""
+    (mapping,) = FUNCTIONS["OnUpload"]["Events"].values()
+
+    assert mapping["Properties"]["BatchSize"] == 1
+
+
+def test_what_is_restored_from_an_archive_is_told_as_uploads_are() -> None:
+    told = {
+        queue["Event"]: queue["Filter"]
+        for queue in RESOURCES["Bucket"]["Properties"]["NotificationConfiguration"]["QueueConfigurations"]
+    }
+    rule = RESOURCES["ExistingBucketRule"]["Properties"]["EventPattern"]
+
+    assert told["s3:ObjectRestore:Completed"] == told["s3:ObjectCreated:*"]
+    assert set(rule["detail-type"]) == {"Object Created", "Object Restore Completed"}
+
+
+def test_an_event_that_the_queue_does_not_take_becomes_a_dead_letter() -> None:
+    (target,) = RESOURCES["ExistingBucketRule"]["Properties"]["Targets"]
+    policy = RESOURCES["FailedUploadsPolicy"]["Properties"]["PolicyDocument"]
+    allowed = [s["Fn::If"][2] for s in policy["Statement"] if "Fn::If" in s]
+
+    assert target["DeadLetterConfig"]["Arn"] == {"Fn::GetAtt": ["FailedUploads", "Arn"]}
+    assert [s["Action"] for s in allowed] == ["sqs:SendMessage"]
+    assert allowed[0]["Condition"]["ArnEquals"]["aws:SourceArn"] == {
+        "Fn::GetAtt": ["ExistingBucketRule", "Arn"]
+    }
+
+
 def test_telemetry_is_off_before_any_import() -> None:
     assert VARIABLES["ORT_DISABLE_TELEMETRY"] == VARIABLES["ORT_TELEMETRY_DISABLED"] == "1"
 

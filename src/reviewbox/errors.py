@@ -6,6 +6,7 @@
     ├── EventError          an event of a shape that Reviewbox does not know
     ├── SourceError         the object's content: retrying cannot mend it, so it is recorded
     ├── OutOfTimeError      the invocation ends before the object does: worth another try
+    ├── ArchivedError       the object lies in an archive storage class: it cannot be read until restored
     ├── ConflictError       an object is not in the state that a conditional write expects
     └── ContentionError     others kept changing the result meanwhile: worth another try
 
@@ -50,6 +51,7 @@ class ErrorCode(StrEnum):
     RAGGED_ROW = "ragged_row"
     UNCLOSED_QUOTE = "unclosed_quote"
     # of the service
+    ARCHIVED = "archived"
     OUT_OF_TIME = "out_of_time"
     NOT_PROCESSED = "not_processed"
 
@@ -93,6 +95,13 @@ class SourceError(ReviewboxError):
 
 class OutOfTimeError(ReviewboxError):
     """Too little of the invocation's time is left to finish the object."""
+
+
+class ArchivedError(ReviewboxError):
+    """The object lies in an archive storage class, where it cannot be read until it is restored."""
+
+    def __init__(self, ref: ObjectRef) -> None:
+        super().__init__(f"{ref} is archived: restore it, and it is classified by itself")
 
 
 class ConflictError(ReviewboxError):

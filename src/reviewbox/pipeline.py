@@ -15,7 +15,15 @@ from typing import Protocol
 
 from reviewbox import results
 from reviewbox.documents import Document, Row, read_document
-from reviewbox.errors import ConflictError, ContentionError, ErrorCode, OutOfTimeError, Problem, SourceError
+from reviewbox.errors import (
+    ArchivedError,
+    ConflictError,
+    ContentionError,
+    ErrorCode,
+    OutOfTimeError,
+    Problem,
+    SourceError,
+)
 from reviewbox.model.classifier import Classifier
 from reviewbox.model.verdicts import Verdict
 from reviewbox.objects import ObjectRef, Revision, Source
@@ -134,7 +142,14 @@ class Pipeline:
             provenance = self._provenance(ref, revision)
             if receipt.is_current(provenance) and recorded.items() <= present.items():
                 return Outcome.CURRENT
-        source = self.storage.read(ref, self.settings.max_object_bytes)
+        try:
+            source = self.storage.read(ref, self.settings.max_object_bytes)
+        except ArchivedError as error:
+            # Not final: once it is restored, an event says so, and its state is still the same.
+            problem = Problem(ErrorCode.ARCHIVED, str(error))
+            provenance = self._provenance(ref, self.storage.revision(ref))
+            self._write_receipt(ref, results.error_receipt(problem, provenance, final=False), receipt)
+            return Outcome.REFUSED
         if source is None:
             return Outcome.GONE
         if ref.key.endswith("/") and source.size == 0:

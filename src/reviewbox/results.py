@@ -165,13 +165,23 @@ def _is_ours(content: Any) -> bool:
     return (
         isinstance(content, dict)
         and content.get("format") == _FORMAT
-        and isinstance(content.get("error", {}), dict)
+        and _is_text(content.get("source"), "bucket", "key")
+        and ("error" not in content or _is_text(content["error"], "code", "message"))
+        and ("counts" not in content or _is_counts(content["counts"]))
         and isinstance(content.get("parts", []), list)
         and all(
-            isinstance(part, dict) and set(part) == {"bucket", "key", "etag"}
+            _is_text(part, "bucket", "key", "etag") and len(part) == len(Part.__slots__)
             for part in content.get("parts", [])
         )
     )
+
+
+def _is_text(value: Any, *names: str) -> bool:
+    return isinstance(value, dict) and all(isinstance(value.get(name), str) for name in names)
+
+
+def _is_counts(value: Any) -> bool:
+    return isinstance(value, dict) and all(isinstance(value.get(name), int) for name in ("total", "failed"))
 
 
 class TableWriter:

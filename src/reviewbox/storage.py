@@ -8,7 +8,7 @@ from botocore.config import Config
 from botocore.exceptions import ClientError, HTTPClientError, IncompleteReadError
 from botocore.exceptions import ConnectionError as NoConnectionError
 
-from reviewbox.errors import ConflictError, ReviewboxError
+from reviewbox.errors import ArchivedError, ConflictError, ReviewboxError
 from reviewbox.objects import ObjectRef, Revision, Source
 
 if TYPE_CHECKING:
@@ -38,12 +38,17 @@ class Storage:
         """Return an object as it is now, its body only if it is no larger than `max_bytes`.
 
         Returns None if there is no such object.
+
+        Raises:
+            ArchivedError: it cannot be read until it is restored.
         """
         try:
             response = self.client.get_object(Bucket=ref.bucket, Key=ref.key)
         except ClientError as error:
             if _code(error) in _ABSENT:
                 return None
+            if _code(error) == "InvalidObjectState":
+                raise ArchivedError(ref) from None
             raise
         with response["Body"] as body:
             return Source(

@@ -221,6 +221,7 @@ def test_one_task_s_failure_never_stops_the_others(s3: S3Client) -> None:
     [
         ({"s3Key": ""}, "its fields are s3BucketArn, s3Key, s3VersionId, taskId"),
         ({"s3Key": None}, "names no s3BucketArn and s3Key"),
+        ({"s3Key": "incoming/caf%E9.txt"}, "no UTF-8"),
         ({"s3BucketArn": ["a"]}, "names no s3BucketArn and s3Key"),
     ],
 )
