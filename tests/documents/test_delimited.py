@@ -449,3 +449,55 @@ def test_what_python_writes_comes_back_unchanged(
     returned = loaded(written(read).removeprefix("\ufeff"), delimiter)
     assert [row[:3] for row in returned] == [["id", "title", "text"], *table]
     assert returned[0][3:] == NAMES
+
+
+@pytest.mark.parametrize("name", ["a.csv", "a.tsv"])
+@pytest.mark.parametrize("quoting", [csv.QUOTE_MINIMAL, csv.QUOTE_ALL])
+@pytest.mark.parametrize("header", [["review"], ["Kommentar"], []])
+def test_one_column_may_hold_delimiters_quotes_and_line_breaks(
+    header: list[str], quoting: int, name: str
+) -> None:
+    reviews = [
+        "A good film, truly; really.",
+        "Bad.\n\nVery bad, awful film.",
+        'She said "fine" to all of it.',
+    ]
+    delimiter = "," if name == "a.csv" else "\t"
+    file = StringIO()
+    writer = csv.writer(file, delimiter=delimiter, quoting=quoting, lineterminator="\n")  # type: ignore[arg-type]
+    writer.writerows([cell] for cell in [*header, *reviews])
+
+    read = document(name, file.getvalue())
+
+    assert texts(read) == reviews
+    assert [row[0] for row in loaded(written(read), delimiter)] == [*header, *reviews]
+
+
+def test_backslashes_escape_quotes_between_tabs_too() -> None:
+    reviews = ['He said "good, film" to me', 'She said "bad\nfilm" today']
+    file = StringIO()
+    writer = csv.writer(file, delimiter="\t", doublequote=False, escapechar="\\", lineterminator="\n")
+    writer.writerows([["id", "text"], [1, reviews[0]], [2, reviews[1]]])
+
+    read = document("a.tsv", file.getvalue())
+
+    assert texts(read) == reviews
+    assert read.notes["quotes"] == "backslash"
+
+
+def test_titles_may_stand_before_names_of_any_kind() -> None:
+    file = (
+        "Rapport mensuel\n\nid;avis\n1;Le film est vraiment tr\u00e8s bon\n2;Un film long et assez mauvais\n"
+    )
+
+    read = document("a.csv", file)
+
+    assert texts(read) == ["Le film est vraiment tr\u00e8s bon", "Un film long et assez mauvais"]
+    assert [row.line for row in read.rows] == [4, 5]
+    assert written(read).startswith("Rapport mensuel\n\nid;avis;")
+
+
+def test_many_escaped_line_ends_are_one_record() -> None:
+    read = document("a.tsv", "id\ttext\n1\t\\N\n2\tgood" + "\\\nfilm" * 1000 + "\n")
+
+    assert texts(read) == ["", "good" + "\nfilm" * 1000]

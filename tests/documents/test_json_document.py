@@ -91,7 +91,6 @@ def test_a_row_goes_back_in_the_very_characters_it_came_in_but_on_one_line() -> 
         ('{"text": "secret", "n": ' + "[" * 501 + "]" * 501 + "}", ErrorCode.NESTED_TOO_DEEP),
         ('{"text": "secret", "n": ' + "[" * 10_000 + "]" * 10_000 + "}", ErrorCode.NESTED_TOO_DEEP),
         ('{"text": "secret", "n": ' + '{"a":' * 10_000 + "1" + "}" * 10_000 + "}", ErrorCode.NESTED_TOO_DEEP),
-        ('"secret"', ErrorCode.NOT_AN_OBJECT),
         ("5", ErrorCode.NOT_AN_OBJECT),
         ("[]", ErrorCode.NOT_AN_OBJECT),
         ("null", ErrorCode.NOT_AN_OBJECT),
@@ -140,7 +139,7 @@ def test_an_array_that_ends_badly_has_one_more_row_that_says_so(
         ('"secret"', ErrorCode.NOT_AN_OBJECT),
         ("5", ErrorCode.NOT_AN_OBJECT),
         ("secret", ErrorCode.BROKEN_JSON),
-        (" \n ", ErrorCode.BROKEN_JSON),
+        (" \n ", ErrorCode.EMPTY_TABLE),
         ('{"text": "secret"', ErrorCode.BROKEN_JSON),
         ('{"text": "secret", "n": NaN}', ErrorCode.INVALID_NUMBER),
         ('{"text": "secret", "n": ' + "[" * 10_000 + "]" * 10_000 + "}", ErrorCode.NESTED_TOO_DEEP),
@@ -230,3 +229,22 @@ def test_what_python_writes_comes_back_unchanged(
         {name: row[name] for name in original} for row, original in zip(returned, originals, strict=True)
     ] == (originals)
     assert {len(row) - len(original) for row, original in zip(returned, originals, strict=True)} == {5}
+
+
+def test_an_array_of_texts_is_a_table_of_them() -> None:
+    read = document("a.json", '["good film",\n "bad \\"film\\""]')
+
+    assert texts(read) == ["good film", 'bad "film"']
+    assert [json.loads(row.raw) for row in read.rows] == [{"text": "good film"}, {"text": 'bad "film"'}]
+
+
+def test_an_array_beside_a_review_is_not_the_table() -> None:
+    history = '"history": [{"note": "it was sent on a Friday"}, {"note": "a letter came back to us"}]'
+
+    prose = document("a.json", f'{{"verdict": "The film is good and never too long", {history}}}')
+    usual = document("a.json", f'{{"review": "Good!", {history}}}')
+    neither = document("a.json", f'{{"page": "1", {history}}}')
+
+    assert [texts(prose), texts(usual)] == [["The film is good and never too long"], ["Good!"]]
+    assert prose.table is usual.table is None
+    assert texts(neither) == ["it was sent on a Friday", "a letter came back to us"]

@@ -63,6 +63,11 @@ class ColumnSample:
                 if value not in MISSING:
                     column.add(value)
 
+    @property
+    def holds_prose(self) -> bool:
+        """Whether any field does."""
+        return any(column.is_prose for column in self._columns.values())
+
     def text_field(self, names: Collection[str], options: ReadOptions) -> tuple[str, dict[str, Value]]:
         """Return the field that holds the review, and how it was found, for the receipt.
 

@@ -44,6 +44,7 @@ _NUMBER_OR_DATE = re.compile(r"[-+.,:/$€£%\d\sTZ]*\d[-+.,:/$€£%\d\sTZ]*")
 _DATA = re.compile(r"[-+$€£]?\d|[^\s@]{1,64}@[^\s@]{1,255}\.\w|https?:")
 _SENTENCE = re.compile(r"(?:\S+\s+){3,}\S+[.!]")
 _LONGEST_NAME = 64  # characters
+_WORDS_OF_A_SENTENCE = 4
 _TIMES_LONGER = 3  # than its column's name is a cell that is no name
 
 # What the text format looks like, its cells and what is escaped in them.
@@ -279,14 +280,15 @@ def _plain_record(line: Line, dialect: _Dialect, problem: Problem | None = None)
 
 def _text_record(first: Line, lines: Iterator[Line]) -> _Record:
     """Read on where a backslash escapes the end of a line, as MySQL writes a line break."""
-    raw, problem = first.text, first.problem
-    while _is_escaped(raw) and len(raw) <= LONGEST_LINE and (line := next(lines, None)):
-        raw += line.text
-        problem = problem or line.problem
-    if _is_escaped(raw):
+    taken, size = [first], len(first.text)
+    while _is_escaped(taken[-1].text) and size <= LONGEST_LINE and (line := next(lines, None)):
+        taken.append(line)
+        size += len(line.text)
+    problem = next((line.problem for line in taken if line.problem), None)
+    if _is_escaped(taken[-1].text):
         message = "a backslash escapes the end of the last line"
         problem = problem or at_line(first.number, Problem(ErrorCode.UNCLOSED_QUOTE, message))
-    raw = raw.rstrip("\r\n")
+    raw = "".join(line.text for line in taken).rstrip("\r\n")
     return _Record(first.number, raw, _TEXT_CELL.findall(raw), problem, tidy=problem is None)
 
 
@@ -341,11 +343,14 @@ def _find_layout(lines: list[Line], options: ReadOptions, likely: str) -> _Layou
         for quotes in _quotings(body, delimiter)
     ]
     best = max(guesses, key=lambda guess: guess.merit)
+    if not best.is_table:
+        best = guesses[0].as_one_column()
     if not best.records:
         raise SourceError(ErrorCode.EMPTY_TABLE, "the table has no rows: every line is blank")
     first, *others = best.records
     if first.problem:
         raise SourceError(first.problem.code, first.problem.message)
+    preamble += body[: best.titles]
     has_header = _is_header(first.cells, others, options)
     end = "\r\n" if lines[0].text.endswith("\r\n") else "\n"
     names = first.cells if has_header else [str(number + 1) for number in range(best.width)]
@@ -371,7 +376,7 @@ def _quotings(lines: Sequence[Line], delimiter: str) -> list[str]:
     if delimiter == "\t":
         unquoted = _TEXT if _TEXT_FORMAT.search(text) else _NONE
         if _LEADING_QUOTE.search(text):
-            return [_DOUBLED, unquoted]
+            return [_DOUBLED, _ESCAPED, unquoted] if '\\"' in text else [_DOUBLED, unquoted]
         return [unquoted if unquoted == _TEXT else _DOUBLED]
     return [_DOUBLED, _ESCAPED] if '\\"' in text else [_DOUBLED]
 
@@ -384,17 +389,19 @@ class _Guess:
         dialect: the one.
         records: as it reads them.
         width: the number of cells in most records.
-        merit: whether the first names a review, whether most records are alike, how many, and how many
-            have their quotes in order.
+        titles: how many lines stand before the first record.
+        merit: whether the first names a review, whether most records are alike, what share, and what
+            share have their quotes in order.
     """
 
     dialect: _Dialect
     records: list[_Record]
     width: int
-    merit: tuple[bool, bool, float, int]
+    titles: int
+    merit: tuple[bool, bool, float, float]
 
     @classmethod
-    def of(cls, dialect: _Dialect, lines: Iterable[Line], options: ReadOptions) -> "_Guess":
+    def of(cls, dialect: _Dialect, lines: Sequence[Line], options: ReadOptions) -> "_Guess":
         records = list(_records(iter(lines), dialect))
         widths = Counter(len(record.cells) for record in records if not record.problem)
         ((width, alike),) = widths.most_common(1) or [(0, 0)]
@@ -402,11 +409,27 @@ class _Guess:
         names = records[0].cells if records else []
         named = len(names) > 1 and _names_a_review(names, options)
         fits = width > 1 and share > _FITTING_SHARE
-        if not named and (not fits or len(names) == 1):
-            # One column, its commas unquoted.
-            width, records = 1, [_whole(record) for record in records]
-        tidy = sum(record.tidy for record in records)
-        return cls(dialect, records, width, (named, fits, share if fits else 0.0, tidy))
+        titles = 0
+        if fits and len(names) == 1:
+            # Titles stand before names; else it is one column of prose, its commas unquoted.
+            above = next((n for n, r in enumerate(records[: _MOST_TITLES + 1]) if len(r.cells) > 1), 0)
+            fits = above > 0 and _is_header(records[above].cells, records[above + 1 :], options)
+            if fits and not _names_a_review(names, options):
+                titles, records = records[above].line - lines[0].number, records[above:]
+            else:
+                fits = False
+        tidy = sum(record.tidy for record in records) / max(1, len(records))
+        return cls(dialect, records, width, titles, (named, fits, share if fits else 0.0, tidy))
+
+    @property
+    def is_table(self) -> bool:
+        """Whether there are columns to tell apart."""
+        named, fits, *_ = self.merit
+        return named or fits
+
+    def as_one_column(self) -> "_Guess":
+        """Take whole records for the cells of one column, whatever stands in them."""
+        return replace(self, width=1, records=[_whole(record) for record in self.records])
 
 
 def _names_a_review(cells: Iterable[str], options: ReadOptions) -> bool:
@@ -420,6 +443,8 @@ def _is_header(cells: Sequence[str], others: Sequence[_Record], options: ReadOpt
     if _names_a_review(cells, options):
         return True
     named = [cell for cell in cells if cell.strip()]
+    if len(cells) == 1 and " " in cells[0].strip():
+        return False  # more likely the first of the reviews
     if len(set(named)) < len(named) or any(
         len(cell) > _LONGEST_NAME or _NUMBER_OR_DATE.fullmatch(cell) or _SENTENCE.fullmatch(cell)
         for cell in named
@@ -435,7 +460,10 @@ def _looks_unlike(name: str, cells: Sequence[str]) -> bool:
     filled = [cell for cell in cells if cell.strip() and cell not in MISSING]
     data = 0 if _DATA.match(name) else sum(1 for cell in filled if _DATA.match(cell))
     longer = sum(1 for cell in filled if len(cell) > _TIMES_LONGER * len(name))
-    return max(data, longer) > len(filled) / 2
+    # A word above sentences names them, however short they are.
+    is_word = len(name.split()) == 1
+    sentences = sum(1 for cell in filled if is_word and len(cell.split()) >= _WORDS_OF_A_SENTENCE)
+    return max(data, longer, sentences) > len(filled) / 2
 
 
 def _render(layout: _Layout, row: Row, added: Mapping[str, Value]) -> str:

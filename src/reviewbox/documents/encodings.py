@@ -93,5 +93,6 @@ def _refuse_binary(text: str) -> None:
     """Raise SourceError if a text has more control characters than any has."""
     if len(text) - len(text.translate(_CONTROLS)) > 1 + len(text) * _MOST_CONTROLS:
         raise SourceError(
-            ErrorCode.BINARY_FILE, "binary data and no text: export it as CSV, JSON Lines or text"
+            ErrorCode.BINARY_FILE,
+            "binary data, or UTF-16 without its mark: export it as CSV, JSON Lines or text, in UTF-8",
         )

@@ -40,6 +40,8 @@ def read(data: bytes, options: ReadOptions) -> Document:
     text, notes = decoded.text.strip(), dict[str, Value]({"encoding": decoded.encoding})
     if decoded.fallback:
         notes["fallback_encoding_used"] = True
+    if not text:
+        raise SourceError(ErrorCode.EMPTY_TABLE, "there is nothing but space in the file")
     if not text.startswith("["):
         end = _value_end(text, 0)
         if end != len(text) and _is_one_a_line(text):
@@ -67,13 +69,14 @@ def _object(text: str, notes: dict[str, Value], options: ReadOptions) -> Documen
     fields = parse_object(Line(1, text.strip()))
     if isinstance(fields, Problem):
         raise SourceError(fields.code, fields.message)
-    arrays = [name for name, value in fields.items() if isinstance(value, list) and dict in map(type, value)]
-    texts = [name for name, value in fields.items() if isinstance(value, str)]
-    if len(arrays) == 1 and not any(is_usual(name) or name == options.text_field for name in texts):
-        start, end = _member(text, arrays[0])
-        return json_table(partial(_values, text[:end], start), notes | {"array": arrays[0]}, options)
     sample = ColumnSample()
     sample.add(fields.items())
+    arrays = [name for name, value in fields.items() if isinstance(value, list) and dict in map(type, value)]
+    texts = [name for name, value in fields.items() if isinstance(value, str)]
+    is_review = sample.holds_prose or any(is_usual(name) or name == options.text_field for name in texts)
+    if len(arrays) == 1 and not is_review:
+        start, end = _member(text, arrays[0])
+        return json_table(partial(_values, text[:end], start), notes | {"array": arrays[0]}, options)
     text_field, found = sample.text_field(fields, options)
     review = review_in(fields, text_field)
     if isinstance(review, Problem):
@@ -143,6 +146,8 @@ def _value(line: int, text: str) -> Line:
     if len(text) > LONGEST_LINE:
         message = f"the value has {len(text):,} characters, and {LONGEST_LINE:,} are the most"
         return Line(line, text, problem=at_line(line, Problem(ErrorCode.LINE_TOO_LONG, message)))
+    if text.startswith('"'):
+        text = f'{{"text": {text}}}'  # a list of reviews and nothing else
     # In JSON a line only breaks between values: on one line it is the same object.
     return Line(line, _LINE_BREAK.sub(" ", text))
 

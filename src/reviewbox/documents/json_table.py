@@ -103,7 +103,9 @@ def parse_object(value: Line) -> dict[str, Any] | Problem:
         else:
             if isinstance(fields, dict):
                 return fields
-            problem = Problem(ErrorCode.NOT_AN_OBJECT, f"a JSON {_json_type(fields)}, not an object")
+            problem = Problem(
+                ErrorCode.NOT_AN_OBJECT, f"a JSON {_json_type(fields)}, not an object with a text"
+            )
     return at_line(number, problem)
 
 

@@ -7,10 +7,10 @@ from reviewbox.documents import text
 from reviewbox.documents.document import Document, Format, ReadOptions
 
 _MARKS = re.compile(
-    r"\A---\n(?:[^\n]*\n)*?---(?=\n)"  # front matter
+    r"\A---\n(?:[^\n]*\n){0,200}?---(?=\n)"  # front matter
     r"|^[ ]{0,3}(?:```|~~~)[^\n]*$"  # a fence of code
     r"|^[ ]{0,3}\#{1,6}(?=[ ])"  # of a heading
-    r"|^(?:[ ]{0,3}>)+"  # of a quotation
+    r"|^(?:[ ]{0,3}>){1,99}"  # of a quotation
     r"|^[ ]*(?:[-*+]|\d{1,9}[.)])(?=[ ])"  # of a list
     r"|^[ ]{0,3}(?:={3,}|-{3,}|\*{3,}|_{3,})[ ]*$"  # a rule, or a line under a heading
     r"|!?\[(?=[^\[\]\n]{0,999}\]\([^()\n]{0,999}\))|\]\([^()\n]{0,999}\)"  # around a link's text
