@@ -344,7 +344,9 @@ def _find_layout(lines: list[Line], options: ReadOptions, likely: str) -> _Layou
     ]
     best = max(guesses, key=lambda guess: guess.merit)
     if not best.is_table:
-        best = guesses[0].as_one_column()
+        # Without quotes every line would be a record, and look tidy.
+        quoted = [g for g in guesses if g.dialect.delimiter == delimiters[0] and g.dialect.quotes != _NONE]
+        best = max(quoted, key=lambda guess: guess.merit).as_one_column()
     if not best.records:
         raise SourceError(ErrorCode.EMPTY_TABLE, "the table has no rows: every line is blank")
     first, *others = best.records
