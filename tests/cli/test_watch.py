@@ -1,4 +1,5 @@
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -161,6 +162,36 @@ def test_a_file_that_cannot_be_read_keeps_no_other_from_it(watched: Watched) -> 
     (watched.results / "a.txt.json").mkdir()
 
     assert watched.looks(3) == [("a.txt", "failed"), ("b.txt", "classified")]
+
+
+def test_what_cannot_be_looked_at_is_told_once_and_keeps_no_other_from_it(watched: Watched) -> None:
+    (watched.folder / "link.txt").symlink_to("x" * 300)
+    watched.write("a.txt", b"great film")
+
+    assert watched.looks(3) == [("link.txt", "failed"), ("a.txt", "classified")]
+
+    (watched.folder / "link.txt").unlink()
+    watched.write("link.txt", b"great film")
+    assert watched.looks(2) == [("link.txt", "classified")]
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may look into any folder")
+def test_a_folder_that_cannot_be_looked_into_is_told_once(watched: Watched) -> None:
+    for mode in (0, 0o600):
+        (watched.folder / f"{mode}").mkdir()
+        watched.write(f"{mode}/b.txt", b"great film")
+        (watched.folder / f"{mode}").chmod(mode)
+    watched.write("a.txt", b"great film")
+
+    told = watched.looks(3)
+
+    assert sorted(told) == [("0", "failed"), ("384/b.txt", "failed"), ("a.txt", "classified")]
+
+
+def test_a_watched_folder_that_is_gone_is_told_once(watched: Watched) -> None:
+    watched.folder.rmdir()
+
+    assert watched.looks(2) == [(".", "failed")]
 
 
 def test_a_file_that_goes_away_keeps_its_result(watched: Watched) -> None:

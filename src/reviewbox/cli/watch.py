@@ -35,7 +35,8 @@ class Watch:
     A file is classified when two looks in a row find it the same: one that is still being written
     is left alone. What has a current result already costs one reading after a start.
 
-    What fails is told, and tried again when the file changes or after a start.
+    What fails is told, and tried again when the file changes or after a start. What cannot even be
+    looked at is told once, until it can be.
 
     Attributes:
         folder: what is watched, hidden files left out.
@@ -50,13 +51,17 @@ class Watch:
     tell: Tell
     _seen: dict[Path, _Look] = field(default_factory=dict)
     _done: dict[Path, _Look] = field(default_factory=dict)
+    _unreadable: set[Path] = field(default_factory=set)
 
     def look(self) -> None:
         """Look at the folder once, and classify what is ready."""
-        try:
-            present = {path: look for path in files_below(self.folder) if (look := _look_at(path))}
-        except OSError:  # a folder in it went away meanwhile
-            return
+        unreadable: dict[Path, OSError] = {}
+        files = files_below(self.folder, unreadable.__setitem__)
+        for path in sorted(unreadable.keys() - self._unreadable):
+            self._fail(path.relative_to(self.folder).as_posix(), unreadable[path])
+        self._unreadable.clear()
+        self._unreadable.update(unreadable)
+        present = {path: look for path in files if (look := _look_at(path))}
         for path, look in present.items():
             if self._seen.get(path) == look != self._done.get(path):
                 self._process(path.relative_to(self.folder).as_posix())
@@ -73,7 +78,10 @@ class Watch:
             if outcome in (Outcome.CLASSIFIED, Outcome.REFUSED):
                 self.tell(key, outcome, self._receipt(key))
         except Exception as error:  # noqa: BLE001 - one file's failure must not become another's
-            self.tell(key, "failed", {"error": {"code": "", "message": _reason(error)}})
+            self._fail(key, error)
+
+    def _fail(self, key: str, error: Exception) -> None:
+        self.tell(key, "failed", {"error": {"code": "", "message": _reason(error)}})
 
     def _receipt(self, key: str) -> Mapping[str, Any]:
         settings = self.pipeline.settings
