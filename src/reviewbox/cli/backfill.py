@@ -38,6 +38,10 @@ if TYPE_CHECKING:
 
 # Above it S3's own engine takes over: a job has a price of its own, but lists and retries by itself.
 MOST_QUEUED = 100_000
+# The queue of the template drops what it has held so long, and drops it for good: such a message
+# becomes no dead letter. Half of it is left for an estimate that is too low and for second tries.
+SECONDS_KEPT = 4 * 86_400
+MOST_SECONDS_QUEUED = SECONDS_KEPT / 2
 
 # SQS counts approximately. A queue that looked empty so often in a row is taken to be.
 _LOOKS_TO_BELIEVE = 3
@@ -63,7 +67,7 @@ def run_backfill(uri: str, stack_name: str, *, agreed: bool, dry_run: bool) -> b
     s3: S3Client = aws.connect("s3")
     in_aws = aws.is_aws(s3.meta.endpoint_url)
     counted = backfill.count(s3)
-    as_job = needs_job(stack, counted.objects, in_aws=in_aws)
+    as_job = needs_job(stack, counted, in_aws=in_aws)
     backfill.print_estimate(estimate(counted, stack, as_job=as_job), as_job=as_job)
     if not in_aws:
         backfill.tell(f"That is for AWS, which {s3.meta.endpoint_url} is not.")
@@ -80,9 +84,11 @@ def run_backfill(uri: str, stack_name: str, *, agreed: bool, dry_run: bool) -> b
     return backfill.watch_queue(sqs, counted.objects, dead)
 
 
-def needs_job(stack: Stack, objects: int, *, in_aws: bool) -> bool:
-    """Return whether so many objects are better left to S3 Batch Operations, and can be."""
-    return in_aws and stack.batch_operations is not None and objects > MOST_QUEUED
+def needs_job(stack: Stack, counted: Counted, *, in_aws: bool) -> bool:
+    """Return whether so much is better left to S3 Batch Operations, and can be."""
+    seconds = estimate(counted, stack, as_job=False).seconds
+    is_much = counted.objects > MOST_QUEUED or seconds > MOST_SECONDS_QUEUED
+    return is_much and in_aws and stack.batch_operations is not None
 
 
 def messages(bucket: str, listed: Iterable[Listed]) -> Iterator[str]:
@@ -162,6 +168,12 @@ class Backfill:
             f"About {lasts} with {at_once} at once{'; S3 decides how many there are' if as_job else ''}. "
             f"Prices of {prices.REGION}, {prices.DATE}."
         )
+        if not as_job and estimated.seconds > MOST_SECONDS_QUEUED:
+            self.tell(
+                f"The queue drops for good what it has held for {rounded_seconds(SECONDS_KEPT)}, and this may "
+                f"take {lasts}: raise MaxConcurrency, or go on prefix by prefix.",
+                "yellow",
+            )
 
     def queue(self, sqs: "SQSClient", listed: Iterable[Listed], total: int) -> None:
         """Send a message for each object.
