@@ -12,6 +12,7 @@ from typing import Any
 import boto3
 import pytest
 import typer
+from botocore.exceptions import ClientError
 from mypy_boto3_s3 import S3Client
 from mypy_boto3_sqs import SQSClient
 from rich.console import Console
@@ -353,9 +354,37 @@ def test_a_redrive_that_is_interrupted_loses_no_message(cloud: Cloud, call: str)
     with pytest.raises(KeyboardInterrupt):
         list(move(sqs, cloud.dead_letter_queue_url, cloud.queue_url))
 
-    left = waiting(cloud, cloud.dead_letter_queue_url)
-    assert left == 5
-    assert waiting(cloud, cloud.queue_url) >= len(bodies) - left
+    left = aws.count_messages(cloud.sqs(), cloud.dead_letter_queue_url)
+    assert (left.queued, left.in_flight) == (5, 0)  # and so the next redrive finds them
+    assert waiting(cloud, cloud.queue_url) >= len(bodies) - left.queued
+
+
+def test_a_redrive_that_cannot_send_gives_back_what_it_has(cloud: Cloud) -> None:
+    cloud.sqs().send_message(QueueUrl=cloud.dead_letter_queue_url, MessageBody="anything")
+    sqs: SQSClient = aws.connect("sqs")
+
+    with pytest.raises(ClientError, match="NonExistentQueue"):
+        list(move(sqs, cloud.dead_letter_queue_url, f"{cloud.queue_url}-gone"))
+
+    assert aws.count_messages(sqs, cloud.dead_letter_queue_url).queued == 1
+
+
+def test_dead_letters_that_someone_else_looks_at_are_told(
+    cloud: Cloud, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("time.sleep", lambda _: None)
+    for body in ("a", "b"):
+        cloud.sqs().send_message(QueueUrl=cloud.dead_letter_queue_url, MessageBody=body)
+    cloud.sqs().receive_message(QueueUrl=cloud.dead_letter_queue_url, VisibilityTimeout=600)
+
+    first, second = run("redrive", "--yes"), run("redrive", "--yes")
+
+    for result, moved in ((first, "Moved 1 message."), (second, "Moved 0 messages.")):
+        assert result.exit_code == 1
+        assert moved in result.stdout
+        assert (
+            "Left: 1 dead letter, being looked at by someone else; run it again in a minute." in result.stdout
+        )
 
 
 def test_classify_reads_objects_as_the_service_does(

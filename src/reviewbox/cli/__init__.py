@@ -133,11 +133,15 @@ def status(
 
 @app.command()
 def redrive(stack: StackOption = _STACK, yes: YesOption = False) -> None:
-    """Put the dead letters back into the queue, to be tried as often again as any message."""
+    """Put the dead letters back into the queue, to be tried as often again as any message.
+
+    The exit status is 1 if some are left, because someone else is looking at them.
+    """
     from reviewbox.cli.redrive import run_redrive
 
     with _errors_told():
-        run_redrive(stack, agreed=yes)
+        none_left = run_redrive(stack, agreed=yes)
+    raise typer.Exit(0 if none_left else 1)
 
 
 @app.command()
