@@ -158,6 +158,16 @@ def test_messages_that_sqs_does_not_take_are_sent_again_and_no_others(
     aws.send(client, QUEUE, ["a", "b", "c"])
 
 
+def test_no_request_has_more_bytes_than_sqs_takes(sqs: tuple[SQSClient, Stubber]) -> None:
+    client, stubber = sqs
+    bodies = ["a" * 200_000, "b" * 62_144, "c", "é" * 131_072, "d" * 300_000, "e", "f"]
+    for some in (bodies[:2], bodies[2:3], bodies[3:4], bodies[4:5], bodies[5:]):
+        entries = [{"Id": str(number), "MessageBody": body} for number, body in enumerate(some)]
+        stubber.add_response("send_message_batch", answer(), {"QueueUrl": QUEUE, "Entries": entries})
+
+    aws.send(client, QUEUE, bodies)
+
+
 def test_messages_that_sqs_never_takes_are_an_error(
     sqs: tuple[SQSClient, Stubber], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -36,6 +36,8 @@ if TYPE_CHECKING:
 READERS = 16
 # The most that SQS takes or gives at once.
 BATCH = 10
+# The most bytes that SQS takes at once. It has grown since in AWS; this much is taken everywhere.
+_MOST_BYTES = 262_144
 
 _URI = "s3://"
 _RECEIPT = receipt_key("", "")  # what the keys of receipts end with, and those of tables do not
@@ -241,6 +243,20 @@ def send(client: "SQSClient", queue_url: str, bodies: Sequence[str]) -> None:
     Raises:
         ReviewboxError: SQS took some of them, but not all, however often they were sent.
     """
+    request: list[str] = []
+    size = 0
+    for body in bodies:
+        length = len(body.encode())
+        if request and size + length > _MOST_BYTES:
+            _send_at_once(client, queue_url, request)
+            request, size = [], 0
+        request.append(body)
+        size += length
+    if request:
+        _send_at_once(client, queue_url, request)
+
+
+def _send_at_once(client: "SQSClient", queue_url: str, bodies: Sequence[str]) -> None:
     left = {str(number): body for number, body in enumerate(bodies)}
     for attempt in range(_MOST_SENDS):
         time.sleep(0.1 * (2**attempt - 1))  # not before the first
