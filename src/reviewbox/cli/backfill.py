@@ -170,8 +170,8 @@ class Backfill:
         )
         if not as_job and estimated.seconds > MOST_SECONDS_QUEUED:
             self.tell(
-                f"The queue drops for good what it has held for {rounded_seconds(SECONDS_KEPT)}, and this may "
-                f"take {lasts}: raise MaxConcurrency, or go on prefix by prefix.",
+                f"The queue drops for good what it has held for {rounded_seconds(SECONDS_KEPT)}, and this "
+                f"may take {lasts}: raise MaxConcurrency, or go on prefix by prefix.",
                 "yellow",
             )
 

@@ -51,7 +51,8 @@ def run_redrive(stack_name: str, *, agreed: bool) -> bool:
     if left:
         # By `reviewbox status`, by someone in the console, or by a redrive that was cut off.
         terminal.print(
-            f"Left: {number_of(left, 'dead letter')}, being looked at by someone else; run it again in a minute.",
+            f"Left: {number_of(left, 'dead letter')}, being looked at by someone else; "
+            "run it again in a minute.",
             style="yellow",
             highlight=False,
             soft_wrap=True,
