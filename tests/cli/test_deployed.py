@@ -437,6 +437,19 @@ def test_what_cannot_be_read_is_told_in_a_line(tiny_model: Path) -> None:
 
 
 @pytest.mark.usefixtures("cloud")
+def test_an_endpoint_that_is_no_url_is_told_in_a_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "foo")
+
+    for arguments in (["status"], ["classify", "s3://my-reviews/a.txt"]):
+        result = run(*arguments)
+
+        assert (result.exit_code, result.stderr) == (
+            2,
+            "reviewbox: Invalid endpoint: foo: AWS_ENDPOINT_URL takes a URL like http://127.0.0.1:5000\n",
+        )
+
+
+@pytest.mark.usefixtures("cloud")
 def test_no_credentials_are_told_in_a_line(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(boto3, "DEFAULT_SESSION", None)  # which remembers them
     monkeypatch.delenv("AWS_ACCESS_KEY_ID")

@@ -8,7 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from typer.testing import CliRunner
 
+from reviewbox.cli import app
 from reviewbox.cli.watch import Watch, watch_folder
 from reviewbox.errors import ReviewboxError
 from reviewbox.model.classifier import Classifier
@@ -211,6 +213,16 @@ def test_results_cannot_be_watched_themselves(tmp_path: Path, classifier: Classi
 
     with pytest.raises(ReviewboxError, match="results cannot go where reviews are looked for"):
         watch_folder(folder, tmp_path / results, classifier, Settings(), print)
+
+
+def test_the_root_cannot_be_watched(tmp_path: Path, tiny_model: Path) -> None:
+    for arguments in ([], ["--results", str(tmp_path)]):
+        result = CliRunner().invoke(app, ["watch", "/", "--model", str(tiny_model), *arguments])
+
+        assert (result.exit_code, result.stderr) == (
+            2,
+            "reviewbox: /: this folder has no name; watch one that lies in it\n",
+        )
 
 
 def test_watching_ends_by_an_interruption(tmp_path: Path, tiny_model: Path) -> None:

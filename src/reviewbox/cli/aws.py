@@ -151,9 +151,18 @@ class QueueCounts:
 
 
 def connect(service: Any) -> Any:
-    """Return the client of a service, as the environment says."""
+    """Return the client of a service, as the environment says.
+
+    Raises:
+        ReviewboxError: the environment names an endpoint that is no URL.
+    """
     config = Config(retries={"mode": "standard", "total_max_attempts": 5}, max_pool_connections=READERS)
-    return boto3.client(service, config=config)
+    try:
+        return boto3.client(service, config=config)
+    except BotoCoreError:  # some of which are ValueErrors, too
+        raise
+    except ValueError as error:
+        raise ReviewboxError(f"{error}: AWS_ENDPOINT_URL takes a URL like http://127.0.0.1:5000") from None
 
 
 def find_stack(client: "CloudFormationClient", name: str) -> Stack:

@@ -104,7 +104,7 @@ def run_watch(
         settings: how; but for where results go.
 
     Raises:
-        ReviewboxError: one of the two folders contains the other.
+        ReviewboxError: one of the two folders contains the other, or `folder` has no name.
     """
     watch = watch_folder(folder, results, classifier, settings, _print_outcome)
     print(f"Watching {watch.folder}; results go to {watch.results}. Ctrl-C ends it.", flush=True)
@@ -129,9 +129,11 @@ def watch_folder(
         tell: as `Watch` has it.
 
     Raises:
-        ReviewboxError: one of the two folders contains the other.
+        ReviewboxError: one of the two folders contains the other, or `folder` has no name.
     """
     folder = folder.resolve()
+    if not folder.name:  # which results record
+        raise ReviewboxError(f"{folder}: this folder has no name; watch one that lies in it")
     results = results.resolve() if results else folder.with_name(f"{folder.name}-results")
     if results.is_relative_to(folder) or folder.is_relative_to(results):
         raise ReviewboxError(f"{results}: results cannot go where reviews are looked for ({folder})")
