@@ -92,11 +92,6 @@ class Stack:
     threads: int
     max_object_bytes: int
 
-    def is_receipt(self, key: str) -> bool:
-        """Return whether a key under the results prefix is a receipt's, and no table's or job report's."""
-        reports = self.batch_operations.prefix if self.batch_operations else ""
-        return key.endswith(_RECEIPT) and not (reports and key.startswith(reports))
-
 
 # The outputs of template.yaml that tell it; those of a job only where it can be run.
 _OUTPUTS = {
@@ -199,6 +194,11 @@ def find_stack(client: "CloudFormationClient", name: str) -> Stack:
     texts = {field: outputs[output] for field, output in _OUTPUTS.items()}
     numbers = {field: int(parameters[parameter]) for field, parameter in _PARAMETERS.items()}
     return Stack(name=name, batch_operations=batch_operations, **texts, **numbers)  # type: ignore[arg-type]
+
+
+def is_receipt(key: str) -> bool:
+    """Return whether a key under a results prefix is a receipt's, and no table's."""
+    return key.endswith(_RECEIPT)
 
 
 def is_aws(endpoint_url: str) -> bool:

@@ -139,7 +139,7 @@ class Backfill:
         limit = self.stack.max_object_bytes
         with progress_bar(self.terminal, "Counting") as update:
             counted = count(_shown(aws.list_objects(s3, self.prefix), update), limit)
-            receipts = sum(self.stack.is_receipt(result.key) for result in aws.list_objects(s3, results))
+            receipts = sum(aws.is_receipt(result.key) for result in aws.list_objects(s3, results))
         if not counted.objects:
             raise ReviewboxError(f"{self.prefix}: nothing lies under it")
         self.tell(f"{self.prefix}: {number_of(counted.objects, 'object')}, {rounded_bytes(counted.size)}")
