@@ -215,6 +215,24 @@ def test_results_cannot_be_watched_themselves(tmp_path: Path, classifier: Classi
         watch_folder(folder, tmp_path / results, classifier, Settings(), print)
 
 
+def test_results_of_another_folder_are_not_overwritten(
+    watched: Watched, tmp_path: Path, classifier: Classifier
+) -> None:
+    watched.write("t.jsonl", b'{"text":"good"}\n')
+    watched.looks(2)
+    names, before = watched.names(), watched.receipt("t.jsonl")
+    other = tmp_path / "others"
+    other.mkdir()
+    (other / "t.jsonl").write_bytes(b'{"text":"bad"}\n')
+    watch = watch_folder(other, watched.results, classifier, Settings(), lambda *_: None)
+
+    watch.look()
+    with pytest.raises(ReviewboxError, match="t.jsonl there is that of a folder 'reviews', which 'others'"):
+        watch.look()
+
+    assert (watched.names(), watched.receipt("t.jsonl")) == (names, before)
+
+
 def test_the_root_cannot_be_watched(tmp_path: Path, tiny_model: Path) -> None:
     for arguments in ([], ["--results", str(tmp_path)]):
         result = CliRunner().invoke(app, ["watch", "/", "--model", str(tiny_model), *arguments])

@@ -1,6 +1,5 @@
 """`reviewbox watch`: the service for a folder, without a cloud."""
 
-import json
 import math
 import time
 from collections.abc import Callable, Mapping
@@ -17,7 +16,6 @@ from reviewbox.errors import ReviewboxError
 from reviewbox.model.classifier import Classifier
 from reviewbox.objects import ObjectRef
 from reviewbox.pipeline import Outcome, Pipeline
-from reviewbox.results import LARGEST_RECEIPT, receipt_key
 from reviewbox.settings import Settings
 from reviewbox.storage import describe
 
@@ -54,7 +52,11 @@ class Watch:
     _unreadable: set[Path] = field(default_factory=set)
 
     def look(self) -> None:
-        """Look at the folder once, and classify what is ready."""
+        """Look at the folder once, and classify what is ready.
+
+        Raises:
+            ReviewboxError: there is a result that another folder's file of the same name has.
+        """
         unreadable: dict[Path, OSError] = {}
         files = files_below(self.folder, unreadable.__setitem__)
         for path in sorted(unreadable.keys() - self._unreadable):
@@ -73,22 +75,31 @@ class Watch:
 
     def _process(self, key: str) -> None:
         ref = ObjectRef(self.folder.name, key)
+        other = ""
         try:
-            outcome = self.pipeline.process(ref, lambda: math.inf)
-            if outcome in (Outcome.CLASSIFIED, Outcome.REFUSED):
-                self.tell(key, outcome, self._receipt(key))
+            present = self._receipt(ref)
+            if present and present["source"]["bucket"] != self.folder.name:
+                other = present["source"]["bucket"]
+            else:
+                outcome = self.pipeline.process(ref, lambda: math.inf)
+                if outcome in (Outcome.CLASSIFIED, Outcome.REFUSED):
+                    self.tell(key, outcome, self._receipt(ref))
         except Exception as error:  # noqa: BLE001 - one file's failure must not become another's
             self._fail(key, error)
+        if other:
+            raise ReviewboxError(
+                f"{self.results}: the result of {key} there is that of a folder {other!r}, which "
+                f"{self.folder.name!r} would overwrite: give each folder --results of its own, or delete "
+                "those of a folder that has been renamed"
+            )
 
     def _fail(self, key: str, error: Exception) -> None:
         self.tell(key, "failed", {"error": {"code": "", "message": _reason(error)}})
 
-    def _receipt(self, key: str) -> Mapping[str, Any]:
-        settings = self.pipeline.settings
-        ref = ObjectRef(settings.results_bucket, receipt_key(settings.results_prefix, key))
-        found = self.pipeline.storage.read(ref, LARGEST_RECEIPT)
-        content: Mapping[str, Any] = json.loads(found.body) if found and found.body else {}
-        return content
+    def _receipt(self, ref: ObjectRef) -> Mapping[str, Any]:
+        """Return what the receipt of a file says; nothing if it has none, or one that is none of ours."""
+        receipt = self.pipeline.read_receipt(ref)
+        return receipt.content if receipt else {}
 
 
 def run_watch(
@@ -104,7 +115,8 @@ def run_watch(
         settings: how; but for where results go.
 
     Raises:
-        ReviewboxError: one of the two folders contains the other, or `folder` has no name.
+        ReviewboxError: one of the two folders contains the other, or `folder` has no name, or results of
+            another folder lie where its own go.
     """
     watch = watch_folder(folder, results, classifier, settings, _print_outcome)
     print(f"Watching {watch.folder}; results go to {watch.results}. Ctrl-C ends it.", flush=True)
