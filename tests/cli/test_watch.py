@@ -4,6 +4,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -196,6 +197,31 @@ def test_a_watched_folder_that_is_gone_is_told_once(watched: Watched) -> None:
     assert watched.looks(2) == [(".", "failed")]
 
 
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        ("c.txt", "c.txt.json/x.txt"),
+        ("c.txt", "c.txt.json/d/x.txt"),
+        ("c.txt.json/x.txt", "c.txt"),
+        ("t.jsonl.classified.jsonl/x.txt", "t.jsonl"),
+    ],
+)
+def test_results_that_need_the_same_path_are_told_with_it(watched: Watched, first: str, second: str) -> None:
+    watched.write(first, b'{"text":"good"}\n')
+    watched.looks(2)
+    folder, slash, _ = first.partition("/")
+    blocking = watched.results / (folder if slash else f"{first}.json")
+    told: list[Mapping[str, Any]] = []
+    watch = replace(watched.watch, tell=lambda _key, _outcome, receipt: told.append(receipt))
+
+    watched.write(second, b'{"text":"good"}\n')
+    watch.look()
+    watch.look()
+
+    (receipt,) = told
+    assert receipt["error"]["message"].startswith(f"{blocking} is in the way")
+
+
 def test_a_file_that_goes_away_keeps_its_result(watched: Watched) -> None:
     watched.write("a.txt", b"great film")
     watched.looks(2)
@@ -227,7 +253,7 @@ def test_results_of_another_folder_are_not_overwritten(
     watch = watch_folder(other, watched.results, classifier, Settings(), lambda *_: None)
 
     watch.look()
-    with pytest.raises(ReviewboxError, match="t.jsonl there is that of a folder 'reviews', which 'others'"):
+    with pytest.raises(ReviewboxError, match=r"t\.jsonl there is that of a folder 'reviews', which 'others'"):
         watch.look()
 
     assert (watched.names(), watched.receipt("t.jsonl")) == (names, before)

@@ -166,6 +166,12 @@ def _print_outcome(key: str, outcome: str, receipt: Mapping[str, Any]) -> None:
 def _reason(error: Exception) -> str:
     if isinstance(error, UnicodeEncodeError):  # a result has to say what it is of
         return "its name is not UTF-8: rename it"
+    if isinstance(error, (FileExistsError, NotADirectoryError, IsADirectoryError)):
+        # A file where a result needs a folder, or a folder where it needs a file: a file c.txt and a
+        # folder c.txt.json ask for both.
+        path = Path(error.filename)
+        blocking = next(place for place in (path, *path.parents) if place.exists())
+        return f"{printable(str(blocking))} is in the way: rename the file, or what has its place"
     return (error.strerror if isinstance(error, OSError) else None) or describe(error)
 
 
