@@ -146,7 +146,9 @@ class Backfill:
         if receipts:
             # Approximately: it counts what is left of sources that are gone, too.
             receipts = min(receipts, counted.objects)
-            self.tell(f"  {receipts:,} with a result already: where it is current, it costs one read")
+            self.tell(
+                f"  {receipts:,} with a result already: a current one costs one read and looks at states"
+            )
         if counted.compressed:
             self.tell(f"  {counted.compressed:,} compressed: priced at ten times the bytes")
         if counted.too_large:
@@ -192,7 +194,7 @@ class Backfill:
         except KeyboardInterrupt:
             self.tell(
                 f"Interrupted: queued {sent:,} of {number_of(total, 'object')}. Run it again to queue all; "
-                "what is done by then costs one read each."
+                "what is done by then costs one read each and looks at states."
             )
             raise typer.Exit(_INTERRUPTED) from None
         self.tell(f"Queued {number_of(sent, 'object')}.")

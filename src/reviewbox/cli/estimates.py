@@ -98,7 +98,9 @@ def estimate(counted: Counted, stack: Stack, *, as_job: bool) -> Estimate:
 
     gb_seconds = seconds * stack.memory_megabytes / 1024
     writes = counted.objects + counted.tables
-    reads = 3 * counted.objects  # the receipt, the source's state, the source
+    # The receipt, the state of the table it records, the source's state, the source: as for a table
+    # whose result is there and out of date.
+    reads = 4 * counted.objects
     items = [
         Item("Lambda, computing", f"{gb_seconds:,.0f} GB-s", gb_seconds * prices.LAMBDA_GB_SECOND),
         Item("Lambda, requests", f"{counted.objects:,}", counted.objects * prices.LAMBDA_REQUEST),
