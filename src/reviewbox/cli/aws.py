@@ -21,6 +21,7 @@ from botocore.exceptions import (
     NoCredentialsError,
     NoRegionError,
 )
+from botocore.loaders import create_loader
 
 from reviewbox.errors import ReviewboxError
 from reviewbox.objects import ObjectRef
@@ -42,7 +43,6 @@ _MOST_BYTES = 262_144
 _URI = "s3://"
 _RECEIPT = receipt_key("", "")  # what the keys of receipts end with, and those of tables do not
 _MOST_SENDS = 5
-_AWS_HOSTS = ("amazonaws.com", "amazonaws.com.cn", "api.aws")
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,7 +204,12 @@ def is_receipt(key: str) -> bool:
 def is_aws(endpoint_url: str) -> bool:
     """Return whether an endpoint is AWS's own, and not that of a local cloud or another store."""
     host = urlsplit(endpoint_url).hostname or ""
-    return host.endswith(tuple(f".{aws}" for aws in _AWS_HOSTS))
+    partitions: Any = create_loader().load_data("partitions")
+    return any(
+        host.endswith(f".{partition['outputs'][name]}")
+        for partition in partitions["partitions"]
+        for name in ("dnsSuffix", "dualStackDnsSuffix")
+    )
 
 
 def is_uri(text: str) -> bool:
