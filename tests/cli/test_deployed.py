@@ -180,7 +180,9 @@ def test_nothing_is_queued_without_a_yes(cloud: Cloud) -> None:
         assert result.exit_code == (0 if arguments else 1)
         assert ("Go on? [y/N]" in result.output) is not bool(arguments)
         assert "2 objects, 20 bytes" in result.stdout
-        assert "1 with a result already: a current one costs one read and looks at states" in result.stdout
+        assert (
+            "1 with a result already: a current one costs one read and a look at its state" in result.stdout
+        )
         assert "1 compressed" in result.stdout
         assert "Prices of us-east-1" in result.stdout
         assert f"That is for AWS, which {cloud.endpoint} is not." in result.stdout

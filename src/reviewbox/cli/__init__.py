@@ -104,9 +104,9 @@ def backfill(
     """Classify what has been in the bucket already: count, price, ask, go, and show how far it is.
 
     Up to 100,000 objects are queued as if they had just been dropped; more of them, or more than two days
-    of work, become a job of S3 Batch Operations. It may be interrupted and run again: a current result
-    costs one read (its own) and looks at the states of its object and its table. The exit status is 1 if
-    something failed.
+    of work, become a job of S3 Batch Operations. It may be interrupted and run again: what has a current
+    result costs one read (of the result) and a look at its state. The exit status is 1 if something
+    failed.
     """
     from reviewbox.cli.backfill import run_backfill
 

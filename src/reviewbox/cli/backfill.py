@@ -147,7 +147,7 @@ class Backfill:
             # Approximately: it counts what is left of sources that are gone, too.
             receipts = min(receipts, counted.objects)
             self.tell(
-                f"  {receipts:,} with a result already: a current one costs one read and looks at states"
+                f"  {receipts:,} with a result already: a current one costs one read and a look at its state"
             )
         if counted.compressed:
             self.tell(f"  {counted.compressed:,} compressed: priced at ten times the bytes")
@@ -194,7 +194,7 @@ class Backfill:
         except KeyboardInterrupt:
             self.tell(
                 f"Interrupted: queued {sent:,} of {number_of(total, 'object')}. Run it again to queue all; "
-                "what is done by then costs one read each and looks at states."
+                "what is done by then costs one read and a look at its state."
             )
             raise typer.Exit(_INTERRUPTED) from None
         self.tell(f"Queued {number_of(sent, 'object')}.")
