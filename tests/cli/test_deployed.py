@@ -197,6 +197,15 @@ def test_a_backfill_counts_what_will_be_refused(cloud: Cloud) -> None:
     assert "1 larger than MaxObjectBytes (16,777,216 bytes): an error each" in result.stdout
 
 
+def test_a_backfill_counts_what_is_archived(cloud: Cloud) -> None:
+    put(cloud, "incoming/a.txt")
+    cloud.s3().put_object(Bucket=BUCKET, Key="incoming/b.txt", Body=b"x", StorageClass="DEEP_ARCHIVE")
+
+    result = run("backfill", f"s3://{BUCKET}/incoming/", "--dry-run")
+
+    assert "1 archived: an error each until restored" in result.stdout
+
+
 @pytest.mark.usefixtures("cloud")
 def test_what_cannot_be_backfilled_is_told_in_a_line() -> None:
     elsewhere = "the stack 'reviewbox' classifies what lies under s3://reviewbox/incoming/, and nothing else"

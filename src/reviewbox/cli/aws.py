@@ -123,6 +123,7 @@ class Listed:
     key: str
     size: int
     last_modified: datetime
+    storage_class: str = "STANDARD"
 
 
 @dataclass(frozen=True, slots=True)
@@ -234,7 +235,8 @@ def list_objects(client: "S3Client", prefix: ObjectRef) -> Iterator[Listed]:
     for page in client.get_paginator("list_objects_v2").paginate(Bucket=prefix.bucket, Prefix=prefix.key):
         for item in page.get("Contents", []):
             if item["Size"] or not item["Key"].endswith("/"):
-                yield Listed(item["Key"], item["Size"], item["LastModified"])
+                storage_class = item.get("StorageClass", "STANDARD")
+                yield Listed(item["Key"], item["Size"], item["LastModified"], storage_class)
 
 
 def count_messages(client: "SQSClient", queue_url: str) -> QueueCounts:

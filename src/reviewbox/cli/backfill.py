@@ -154,6 +154,8 @@ class Backfill:
         if counted.too_large:
             most = f"{limit:,} bytes"
             self.tell(f"  {counted.too_large:,} larger than MaxObjectBytes ({most}): an error each", "yellow")
+        if counted.archived:
+            self.tell(f"  {counted.archived:,} archived: an error each until restored", "yellow")
         return counted
 
     def print_estimate(self, estimated: Estimate, *, as_job: bool) -> None:

@@ -7,6 +7,9 @@ from dataclasses import dataclass, field
 from reviewbox.cli import prices
 from reviewbox.cli.aws import Listed, Stack
 
+# Storage classes whose objects have to be restored before they can be read. What Intelligent-Tiering
+# has put into an archive, a listing does not tell.
+_ARCHIVES = ("GLACIER", "DEEP_ARCHIVE")
 _COMPRESSED = (".gz", ".zst")
 # Reviews compress to a third or a quarter, tables of them to a little less.
 _MOST_EXPANSION = 10
@@ -24,6 +27,7 @@ class Counted:
         tables: those that may come back as a table.
         compressed: those of whose size inside nothing is known.
         too_large: those that will be refused.
+        archived: those that can be read only when they have been restored.
         work: bytes to classify, at most.
         largest: bytes of one object to classify, at most.
     """
@@ -33,6 +37,7 @@ class Counted:
     tables: int = 0
     compressed: int = 0
     too_large: int = 0
+    archived: int = 0
     work: int = 0
     largest: int = 0
 
@@ -43,6 +48,8 @@ class Counted:
         self.objects += 1
         self.size += listed.size
         self.compressed += compressed
+        # They count as work: a listing does not tell those that have been restored.
+        self.archived += listed.storage_class in _ARCHIVES
         self.tables += name.removesuffix(".gz").removesuffix(".zst").endswith(_TABLES)
         if listed.size > max_object_bytes:
             self.too_large += 1
