@@ -74,6 +74,7 @@ def test_a_job_costs_a_quarter_and_a_dollar_a_million_and_no_messages() -> None:
 
     bill = {item.name: item.dollars for item in estimated.items}
     assert bill["S3 Batch Operations"] == pytest.approx(2.25)
+    assert bill["S3 Batch Operations, listing"] == pytest.approx(0.03)
     assert "SQS, requests" not in bill
 
 

@@ -117,6 +117,9 @@ def estimate(counted: Counted, stack: Stack, *, as_job: bool) -> Estimate:
     if as_job:
         job = prices.BATCH_OPERATIONS_JOB + counted.objects * prices.BATCH_OPERATIONS_OBJECT
         items.append(Item("S3 Batch Operations", f"1 job, {counted.objects:,} objects", job))
+        # S3 goes through the bucket for it, of which no more than the prefix has been counted.
+        listing = counted.objects * prices.BATCH_OPERATIONS_LISTED
+        items.append(Item("S3 Batch Operations, listing", f"{counted.objects:,} or more", listing))
     else:
         requests = 3 * counted.objects  # sent, received, deleted
         items.append(Item("SQS, requests", f"{requests:,}", requests * prices.SQS_REQUEST))
