@@ -88,7 +88,7 @@ class Watch:
             self._fail(key, error)
         if other:
             raise ReviewboxError(
-                f"{self.results}: the result of {key} there is that of a folder {other!r}, which "
+                f"{self.results}: the result of {printable(key)} there is that of a folder {other!r}, which "
                 f"{self.folder.name!r} would overwrite: give each folder --results of its own, or delete "
                 "those of a folder that has been renamed"
             )
