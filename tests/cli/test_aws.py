@@ -105,6 +105,10 @@ def test_outputs_that_are_missing_are_all_named() -> None:
         ("https://s3.eu-central-1.amazonaws.com", True),
         ("https://s3.cn-north-1.amazonaws.com.cn", True),
         ("https://bucket.vpce-1a2b-3c4d.s3.us-east-1.vpce.amazonaws.com", True),
+        ("https://s3.dualstack.eu-central-1.api.aws", True),
+        ("https://s3.eusc-de-east-1.amazonaws.eu", True),
+        ("https://s3.us-iso-east-1.c2s.ic.gov", True),
+        ("https://s3.us-isob-east-1.sc2s.sgov.gov", True),
         ("http://127.0.0.1:5000", False),
         ("http://localhost:4566", False),
         ("https://s3.amazonaws.com.example.org", False),
@@ -140,11 +144,10 @@ def test_listings_leave_out_the_markers_of_folders(s3: S3Client) -> None:
         ("results/incoming/a.txt.json", True),
         ("results/incoming/a.json.json", True),
         ("results/incoming/a.jsonl.classified.jsonl", False),
-        ("batch-operations/job-1/manifest.json", False),
     ],
 )
-def test_receipts_are_told_from_tables_and_reports_by_their_keys(key: str, expected: object) -> None:
-    assert STACK.is_receipt(key) is expected
+def test_receipts_are_told_from_tables_by_their_keys(key: str, expected: object) -> None:
+    assert aws.is_receipt(key) is expected
 
 
 def test_messages_that_sqs_does_not_take_are_sent_again_and_no_others(
@@ -156,6 +159,16 @@ def test_messages_that_sqs_does_not_take_are_sent_again_and_no_others(
     stubber.add_response("send_message_batch", answer(), {"QueueUrl": QUEUE, "Entries": entries[1:2]})
 
     aws.send(client, QUEUE, ["a", "b", "c"])
+
+
+def test_no_request_has_more_bytes_than_sqs_takes(sqs: tuple[SQSClient, Stubber]) -> None:
+    client, stubber = sqs
+    bodies = ["a" * 200_000, "b" * 62_144, "c", "é" * 131_072, "d" * 300_000, "e", "f"]
+    for some in (bodies[:2], bodies[2:3], bodies[3:4], bodies[4:5], bodies[5:]):
+        entries = [{"Id": str(number), "MessageBody": body} for number, body in enumerate(some)]
+        stubber.add_response("send_message_batch", answer(), {"QueueUrl": QUEUE, "Entries": entries})
+
+    aws.send(client, QUEUE, bodies)
 
 
 def test_messages_that_sqs_never_takes_are_an_error(

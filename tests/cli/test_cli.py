@@ -100,6 +100,18 @@ def test_a_file_that_cannot_be_read_is_told_in_a_line(tmp_path: Path, tiny_model
     assert (result.exit_code, result.stderr) == (2, f"reviewbox: {path}: No such device or address\n")
 
 
+def test_a_file_in_a_folder_that_cannot_be_looked_at_is_told_in_a_line(
+    tmp_path: Path, tiny_model: Path
+) -> None:
+    path = tmp_path / "a.txt"
+    path.symlink_to("x" * 300)
+
+    for command in (["classify", "--model", str(tiny_model)], ["demo"]):
+        result = CliRunner().invoke(app, [*command, str(tmp_path)])
+
+        assert (result.exit_code, result.stderr) == (2, f"reviewbox: {path}: File name too long\n")
+
+
 def test_a_name_that_is_no_text_can_be_printed(tmp_path: Path, tiny_model: Path) -> None:
     name = os.fsencode(tmp_path) + b"/odd\xff.txt"
     Path(os.fsdecode(name)).write_text("great film", encoding="utf-8")

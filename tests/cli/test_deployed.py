@@ -12,6 +12,7 @@ from typing import Any
 import boto3
 import pytest
 import typer
+from botocore.exceptions import ClientError
 from mypy_boto3_s3 import S3Client
 from mypy_boto3_sqs import SQSClient
 from rich.console import Console
@@ -179,7 +180,9 @@ def test_nothing_is_queued_without_a_yes(cloud: Cloud) -> None:
         assert result.exit_code == (0 if arguments else 1)
         assert ("Go on? [y/N]" in result.output) is not bool(arguments)
         assert "2 objects, 20 bytes" in result.stdout
-        assert "1 with a result already" in result.stdout
+        assert (
+            "1 with a result already: a current one costs one read and a look at its state" in result.stdout
+        )
         assert "1 compressed" in result.stdout
         assert "Prices of us-east-1" in result.stdout
         assert f"That is for AWS, which {cloud.endpoint} is not." in result.stdout
@@ -192,6 +195,15 @@ def test_a_backfill_counts_what_will_be_refused(cloud: Cloud) -> None:
     result = run("backfill", f"s3://{BUCKET}/incoming/", "--dry-run")
 
     assert "1 larger than MaxObjectBytes (16,777,216 bytes): an error each" in result.stdout
+
+
+def test_a_backfill_counts_what_is_archived(cloud: Cloud) -> None:
+    put(cloud, "incoming/a.txt")
+    cloud.s3().put_object(Bucket=BUCKET, Key="incoming/b.txt", Body=b"x", StorageClass="DEEP_ARCHIVE")
+
+    result = run("backfill", f"s3://{BUCKET}/incoming/", "--dry-run")
+
+    assert "1 archived: an error each until restored" in result.stdout
 
 
 @pytest.mark.usefixtures("cloud")
@@ -353,9 +365,37 @@ def test_a_redrive_that_is_interrupted_loses_no_message(cloud: Cloud, call: str)
     with pytest.raises(KeyboardInterrupt):
         list(move(sqs, cloud.dead_letter_queue_url, cloud.queue_url))
 
-    left = waiting(cloud, cloud.dead_letter_queue_url)
-    assert left == 5
-    assert waiting(cloud, cloud.queue_url) >= len(bodies) - left
+    left = aws.count_messages(cloud.sqs(), cloud.dead_letter_queue_url)
+    assert (left.queued, left.in_flight) == (5, 0)  # and so the next redrive finds them
+    assert waiting(cloud, cloud.queue_url) >= len(bodies) - left.queued
+
+
+def test_a_redrive_that_cannot_send_gives_back_what_it_has(cloud: Cloud) -> None:
+    cloud.sqs().send_message(QueueUrl=cloud.dead_letter_queue_url, MessageBody="anything")
+    sqs: SQSClient = aws.connect("sqs")
+
+    with pytest.raises(ClientError, match="NonExistentQueue"):
+        list(move(sqs, cloud.dead_letter_queue_url, f"{cloud.queue_url}-gone"))
+
+    assert aws.count_messages(sqs, cloud.dead_letter_queue_url).queued == 1
+
+
+def test_dead_letters_that_someone_else_looks_at_are_told(
+    cloud: Cloud, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("time.sleep", lambda _: None)
+    for body in ("a", "b"):
+        cloud.sqs().send_message(QueueUrl=cloud.dead_letter_queue_url, MessageBody=body)
+    cloud.sqs().receive_message(QueueUrl=cloud.dead_letter_queue_url, VisibilityTimeout=600)
+
+    first, second = run("redrive", "--yes"), run("redrive", "--yes")
+
+    for result, moved in ((first, "Moved 1 message."), (second, "Moved 0 messages.")):
+        assert result.exit_code == 1
+        assert moved in result.stdout
+        assert (
+            "Left: 1 dead letter, being looked at by someone else; run it again in a minute." in result.stdout
+        )
 
 
 def test_classify_reads_objects_as_the_service_does(
@@ -405,6 +445,19 @@ def test_what_cannot_be_read_is_told_in_a_line(tiny_model: Path) -> None:
         assert result.exit_code == 2
         assert result.stderr.startswith(f"reviewbox: {uri}: {expected}")
         assert result.stderr.count("\n") == 1
+
+
+@pytest.mark.usefixtures("cloud")
+def test_an_endpoint_that_is_no_url_is_told_in_a_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "foo")
+
+    for arguments in (["status"], ["classify", "s3://my-reviews/a.txt"]):
+        result = run(*arguments)
+
+        assert (result.exit_code, result.stderr) == (
+            2,
+            "reviewbox: Invalid endpoint: foo: AWS_ENDPOINT_URL takes a URL like http://127.0.0.1:5000\n",
+        )
 
 
 @pytest.mark.usefixtures("cloud")

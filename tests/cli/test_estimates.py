@@ -43,6 +43,15 @@ def test_what_is_compressed_counts_ten_times_and_what_is_too_large_not_at_all() 
     )
 
 
+def test_what_is_archived_is_counted_and_may_have_been_restored() -> None:
+    day = datetime(2026, 11, 1, tzinfo=UTC)
+    classes = ("STANDARD", "GLACIER", "DEEP_ARCHIVE", "GLACIER_IR", "STANDARD_IA")
+
+    counted = count([Listed("a.txt", 10, day, name) for name in classes], max_object_bytes=100)
+
+    assert (counted.objects, counted.archived, counted.work) == (5, 2, 50)
+
+
 def test_a_million_reviews_cost_a_few_dollars_through_the_queue() -> None:
     """1,300 characters each: 41 ms of computing and 100 ms of waiting, on 1,769 MB."""
     reviews = Counted(objects=1_000_000, size=1_300_000_000, work=1_300_000_000, largest=1300)
@@ -53,10 +62,10 @@ def test_a_million_reviews_cost_a_few_dollars_through_the_queue() -> None:
         "Lambda, computing": 4.06,
         "Lambda, requests": 0.20,
         "S3, writing results": 5.00,
-        "S3, reading": 1.20,
+        "S3, reading": 1.60,
         "SQS, requests": 1.20,
     }
-    assert estimated.dollars == pytest.approx(11.66, abs=0.01)
+    assert estimated.dollars == pytest.approx(12.06, abs=0.01)
     assert estimated.seconds == pytest.approx(14_100)
 
 
@@ -65,6 +74,7 @@ def test_a_job_costs_a_quarter_and_a_dollar_a_million_and_no_messages() -> None:
 
     bill = {item.name: item.dollars for item in estimated.items}
     assert bill["S3 Batch Operations"] == pytest.approx(2.25)
+    assert bill["S3 Batch Operations, listing"] == pytest.approx(0.03)
     assert "SQS, requests" not in bill
 
 

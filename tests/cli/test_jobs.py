@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from io import StringIO
+from pathlib import Path
 from typing import Any
 
 import boto3
@@ -13,7 +14,7 @@ from mypy_boto3_s3control import S3ControlClient
 from rich.console import Console
 from tests.cli.stacks import STACK
 
-from reviewbox.cli.backfill import MOST_QUEUED, Backfill, needs_job
+from reviewbox.cli.backfill import MOST_QUEUED, SECONDS_KEPT, Backfill, needs_job
 from reviewbox.cli.estimates import Counted, estimate
 from reviewbox.cli.jobs import job_request, start_job
 from reviewbox.objects import ObjectRef
@@ -219,10 +220,33 @@ def test_an_interruption_ends_the_watching_and_not_the_job(
     assert "The job goes on." in output
 
 
-def test_a_job_is_for_many_objects_in_aws_and_a_stack_that_runs_them() -> None:
-    many = MOST_QUEUED + 1
+def test_a_job_is_for_much_in_aws_and_a_stack_that_runs_them() -> None:
+    many = Counted(objects=MOST_QUEUED + 1)
+    # Three days for ten functions that take 31.5 ms a kilobyte.
+    long = Counted(objects=1000, work=82_000_000_000, largest=82_000_000)
 
-    assert needs_job(STACK, many, in_aws=True)
-    assert not needs_job(STACK, MOST_QUEUED, in_aws=True)
-    assert not needs_job(STACK, many, in_aws=False)
-    assert not needs_job(replace(STACK, batch_operations=None), many, in_aws=True)
+    for much in (many, long):
+        assert needs_job(STACK, much, in_aws=True)
+        assert not needs_job(STACK, much, in_aws=False)
+        assert not needs_job(replace(STACK, batch_operations=None), much, in_aws=True)
+    assert not needs_job(STACK, Counted(objects=MOST_QUEUED), in_aws=True)
+
+
+@pytest.mark.parametrize(
+    ("megabytes", "as_job", "is_told"), [(82_000, False, True), (82_000, True, False), (50_000, False, False)]
+)
+def test_work_that_may_outlast_the_queue_is_told(megabytes: int, as_job: object, is_told: object) -> None:
+    output = StringIO()
+    backfill = Backfill(Console(file=output, width=200), STACK, PREFIX)
+    counted = Counted(objects=1000, work=megabytes * 1_000_000)
+
+    backfill.print_estimate(estimate(counted, STACK, as_job=bool(as_job)), as_job=bool(as_job))
+
+    told = "The queue drops for good what it has held for 4 days, and this may take 3 days:"
+    assert (told in output.getvalue()) is is_told
+
+
+def test_how_long_the_queue_keeps_is_the_template_s() -> None:
+    template = (Path(__file__).parents[2] / "template.yaml").read_text(encoding="utf-8")
+
+    assert f"MessageRetentionPeriod: {SECONDS_KEPT}" in template

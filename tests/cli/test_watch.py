@@ -1,13 +1,17 @@
 import json
+import os
 import signal
 import subprocess
 import sys
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from typer.testing import CliRunner
 
+from reviewbox.cli import app
 from reviewbox.cli.watch import Watch, watch_folder
 from reviewbox.errors import ReviewboxError
 from reviewbox.model.classifier import Classifier
@@ -163,6 +167,61 @@ def test_a_file_that_cannot_be_read_keeps_no_other_from_it(watched: Watched) -> 
     assert watched.looks(3) == [("a.txt", "failed"), ("b.txt", "classified")]
 
 
+def test_what_cannot_be_looked_at_is_told_once_and_keeps_no_other_from_it(watched: Watched) -> None:
+    (watched.folder / "link.txt").symlink_to("x" * 300)
+    watched.write("a.txt", b"great film")
+
+    assert watched.looks(3) == [("link.txt", "failed"), ("a.txt", "classified")]
+
+    (watched.folder / "link.txt").unlink()
+    watched.write("link.txt", b"great film")
+    assert watched.looks(2) == [("link.txt", "classified")]
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may look into any folder")
+def test_a_folder_that_cannot_be_looked_into_is_told_once(watched: Watched) -> None:
+    for mode in (0, 0o600):
+        (watched.folder / f"{mode}").mkdir()
+        watched.write(f"{mode}/b.txt", b"great film")
+        (watched.folder / f"{mode}").chmod(mode)
+    watched.write("a.txt", b"great film")
+
+    told = watched.looks(3)
+
+    assert sorted(told) == [("0", "failed"), ("384/b.txt", "failed"), ("a.txt", "classified")]
+
+
+def test_a_watched_folder_that_is_gone_is_told_once(watched: Watched) -> None:
+    watched.folder.rmdir()
+
+    assert watched.looks(2) == [(".", "failed")]
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        ("c.txt", "c.txt.json/x.txt"),
+        ("c.txt", "c.txt.json/d/x.txt"),
+        ("c.txt.json/x.txt", "c.txt"),
+        ("t.jsonl.classified.jsonl/x.txt", "t.jsonl"),
+    ],
+)
+def test_results_that_need_the_same_path_are_told_with_it(watched: Watched, first: str, second: str) -> None:
+    watched.write(first, b'{"text":"good"}\n')
+    watched.looks(2)
+    folder, slash, _ = first.partition("/")
+    blocking = watched.results / (folder if slash else f"{first}.json")
+    told: list[Mapping[str, Any]] = []
+    watch = replace(watched.watch, tell=lambda _key, _outcome, receipt: told.append(receipt))
+
+    watched.write(second, b'{"text":"good"}\n')
+    watch.look()
+    watch.look()
+
+    (receipt,) = told
+    assert receipt["error"]["message"].startswith(f"{blocking} is in the way")
+
+
 def test_a_file_that_goes_away_keeps_its_result(watched: Watched) -> None:
     watched.write("a.txt", b"great film")
     watched.looks(2)
@@ -180,6 +239,34 @@ def test_results_cannot_be_watched_themselves(tmp_path: Path, classifier: Classi
 
     with pytest.raises(ReviewboxError, match="results cannot go where reviews are looked for"):
         watch_folder(folder, tmp_path / results, classifier, Settings(), print)
+
+
+def test_results_of_another_folder_are_not_overwritten(
+    watched: Watched, tmp_path: Path, classifier: Classifier
+) -> None:
+    watched.write("t.jsonl", b'{"text":"good"}\n')
+    watched.looks(2)
+    names, before = watched.names(), watched.receipt("t.jsonl")
+    other = tmp_path / "others"
+    other.mkdir()
+    (other / "t.jsonl").write_bytes(b'{"text":"bad"}\n')
+    watch = watch_folder(other, watched.results, classifier, Settings(), lambda *_: None)
+
+    watch.look()
+    with pytest.raises(ReviewboxError, match=r"t\.jsonl there is that of a folder 'reviews', which 'others'"):
+        watch.look()
+
+    assert (watched.names(), watched.receipt("t.jsonl")) == (names, before)
+
+
+def test_the_root_cannot_be_watched(tmp_path: Path, tiny_model: Path) -> None:
+    for arguments in ([], ["--results", str(tmp_path)]):
+        result = CliRunner().invoke(app, ["watch", "/", "--model", str(tiny_model), *arguments])
+
+        assert (result.exit_code, result.stderr) == (
+            2,
+            "reviewbox: /: this folder has no name; watch one that lies in it\n",
+        )
 
 
 def test_watching_ends_by_an_interruption(tmp_path: Path, tiny_model: Path) -> None:

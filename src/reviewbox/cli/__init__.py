@@ -103,9 +103,10 @@ def backfill(
 ) -> None:
     """Classify what has been in the bucket already: count, price, ask, go, and show how far it is.
 
-    Up to 100,000 objects are queued as if they had just been dropped; more become a job of S3 Batch
-    Operations. It may be interrupted and run again: what has a current result costs one read. The exit
-    status is 1 if something failed.
+    Up to 100,000 objects are queued as if they had just been dropped; more of them, or more than two days
+    of work, become a job of S3 Batch Operations. It may be interrupted and run again: what has a current
+    result costs one read (of the result) and a look at its state. The exit status is 1 if something
+    failed.
     """
     from reviewbox.cli.backfill import run_backfill
 
@@ -133,11 +134,15 @@ def status(
 
 @app.command()
 def redrive(stack: StackOption = _STACK, yes: YesOption = False) -> None:
-    """Put the dead letters back into the queue, to be tried as often again as any message."""
+    """Put the dead letters back into the queue, to be tried as often again as any message.
+
+    The exit status is 1 if some are left, because someone else is looking at them.
+    """
     from reviewbox.cli.redrive import run_redrive
 
     with _errors_told():
-        run_redrive(stack, agreed=yes)
+        none_left = run_redrive(stack, agreed=yes)
+    raise typer.Exit(0 if none_left else 1)
 
 
 @app.command()

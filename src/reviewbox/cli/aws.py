@@ -21,6 +21,7 @@ from botocore.exceptions import (
     NoCredentialsError,
     NoRegionError,
 )
+from botocore.loaders import create_loader
 
 from reviewbox.errors import ReviewboxError
 from reviewbox.objects import ObjectRef
@@ -36,11 +37,12 @@ if TYPE_CHECKING:
 READERS = 16
 # The most that SQS takes or gives at once.
 BATCH = 10
+# The most bytes that SQS takes at once. It has grown since in AWS; this much is taken everywhere.
+_MOST_BYTES = 262_144
 
 _URI = "s3://"
 _RECEIPT = receipt_key("", "")  # what the keys of receipts end with, and those of tables do not
 _MOST_SENDS = 5
-_AWS_HOSTS = ("amazonaws.com", "amazonaws.com.cn", "api.aws")
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,11 +92,6 @@ class Stack:
     threads: int
     max_object_bytes: int
 
-    def is_receipt(self, key: str) -> bool:
-        """Return whether a key under the results prefix is a receipt's, and no table's or job report's."""
-        reports = self.batch_operations.prefix if self.batch_operations else ""
-        return key.endswith(_RECEIPT) and not (reports and key.startswith(reports))
-
 
 # The outputs of template.yaml that tell it; those of a job only where it can be run.
 _OUTPUTS = {
@@ -126,6 +123,7 @@ class Listed:
     key: str
     size: int
     last_modified: datetime
+    storage_class: str = "STANDARD"
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,9 +147,18 @@ class QueueCounts:
 
 
 def connect(service: Any) -> Any:
-    """Return the client of a service, as the environment says."""
+    """Return the client of a service, as the environment says.
+
+    Raises:
+        ReviewboxError: the environment names an endpoint that is no URL.
+    """
     config = Config(retries={"mode": "standard", "total_max_attempts": 5}, max_pool_connections=READERS)
-    return boto3.client(service, config=config)
+    try:
+        return boto3.client(service, config=config)
+    except BotoCoreError:  # some of which are ValueErrors, too
+        raise
+    except ValueError as error:
+        raise ReviewboxError(f"{error}: AWS_ENDPOINT_URL takes a URL like http://127.0.0.1:5000") from None
 
 
 def find_stack(client: "CloudFormationClient", name: str) -> Stack:
@@ -190,10 +197,20 @@ def find_stack(client: "CloudFormationClient", name: str) -> Stack:
     return Stack(name=name, batch_operations=batch_operations, **texts, **numbers)  # type: ignore[arg-type]
 
 
+def is_receipt(key: str) -> bool:
+    """Return whether a key under a results prefix is a receipt's, and no table's."""
+    return key.endswith(_RECEIPT)
+
+
 def is_aws(endpoint_url: str) -> bool:
     """Return whether an endpoint is AWS's own, and not that of a local cloud or another store."""
     host = urlsplit(endpoint_url).hostname or ""
-    return host.endswith(tuple(f".{aws}" for aws in _AWS_HOSTS))
+    partitions: Any = create_loader().load_data("partitions")
+    return any(
+        host.endswith(f".{partition['outputs'][name]}")
+        for partition in partitions["partitions"]
+        for name in ("dnsSuffix", "dualStackDnsSuffix")
+    )
 
 
 def is_uri(text: str) -> bool:
@@ -218,7 +235,8 @@ def list_objects(client: "S3Client", prefix: ObjectRef) -> Iterator[Listed]:
     for page in client.get_paginator("list_objects_v2").paginate(Bucket=prefix.bucket, Prefix=prefix.key):
         for item in page.get("Contents", []):
             if item["Size"] or not item["Key"].endswith("/"):
-                yield Listed(item["Key"], item["Size"], item["LastModified"])
+                storage_class = item.get("StorageClass", "STANDARD")
+                yield Listed(item["Key"], item["Size"], item["LastModified"], storage_class)
 
 
 def count_messages(client: "SQSClient", queue_url: str) -> QueueCounts:
@@ -241,6 +259,20 @@ def send(client: "SQSClient", queue_url: str, bodies: Sequence[str]) -> None:
     Raises:
         ReviewboxError: SQS took some of them, but not all, however often they were sent.
     """
+    request: list[str] = []
+    size = 0
+    for body in bodies:
+        length = len(body.encode())
+        if request and size + length > _MOST_BYTES:
+            _send_at_once(client, queue_url, request)
+            request, size = [], 0
+        request.append(body)
+        size += length
+    if request:
+        _send_at_once(client, queue_url, request)
+
+
+def _send_at_once(client: "SQSClient", queue_url: str, bodies: Sequence[str]) -> None:
     left = {str(number): body for number, body in enumerate(bodies)}
     for attempt in range(_MOST_SENDS):
         time.sleep(0.1 * (2**attempt - 1))  # not before the first

@@ -38,6 +38,10 @@ if TYPE_CHECKING:
 
 # Above it S3's own engine takes over: a job has a price of its own, but lists and retries by itself.
 MOST_QUEUED = 100_000
+# The queue of the template drops what it has held so long, and drops it for good: such a message
+# becomes no dead letter. Half of it is left for an estimate that is too low and for second tries.
+SECONDS_KEPT = 4 * 86_400
+MOST_SECONDS_QUEUED = SECONDS_KEPT / 2
 
 # SQS counts approximately. A queue that looked empty so often in a row is taken to be.
 _LOOKS_TO_BELIEVE = 3
@@ -63,7 +67,7 @@ def run_backfill(uri: str, stack_name: str, *, agreed: bool, dry_run: bool) -> b
     s3: S3Client = aws.connect("s3")
     in_aws = aws.is_aws(s3.meta.endpoint_url)
     counted = backfill.count(s3)
-    as_job = needs_job(stack, counted.objects, in_aws=in_aws)
+    as_job = needs_job(stack, counted, in_aws=in_aws)
     backfill.print_estimate(estimate(counted, stack, as_job=as_job), as_job=as_job)
     if not in_aws:
         backfill.tell(f"That is for AWS, which {s3.meta.endpoint_url} is not.")
@@ -80,9 +84,11 @@ def run_backfill(uri: str, stack_name: str, *, agreed: bool, dry_run: bool) -> b
     return backfill.watch_queue(sqs, counted.objects, dead)
 
 
-def needs_job(stack: Stack, objects: int, *, in_aws: bool) -> bool:
-    """Return whether so many objects are better left to S3 Batch Operations, and can be."""
-    return in_aws and stack.batch_operations is not None and objects > MOST_QUEUED
+def needs_job(stack: Stack, counted: Counted, *, in_aws: bool) -> bool:
+    """Return whether so much is better left to S3 Batch Operations, and can be."""
+    seconds = estimate(counted, stack, as_job=False).seconds
+    is_much = counted.objects > MOST_QUEUED or seconds > MOST_SECONDS_QUEUED
+    return is_much and in_aws and stack.batch_operations is not None
 
 
 def messages(bucket: str, listed: Iterable[Listed]) -> Iterator[str]:
@@ -133,19 +139,23 @@ class Backfill:
         limit = self.stack.max_object_bytes
         with progress_bar(self.terminal, "Counting") as update:
             counted = count(_shown(aws.list_objects(s3, self.prefix), update), limit)
-            receipts = sum(self.stack.is_receipt(result.key) for result in aws.list_objects(s3, results))
+            receipts = sum(aws.is_receipt(result.key) for result in aws.list_objects(s3, results))
         if not counted.objects:
             raise ReviewboxError(f"{self.prefix}: nothing lies under it")
         self.tell(f"{self.prefix}: {number_of(counted.objects, 'object')}, {rounded_bytes(counted.size)}")
         if receipts:
             # Approximately: it counts what is left of sources that are gone, too.
             receipts = min(receipts, counted.objects)
-            self.tell(f"  {receipts:,} with a result already: where it is current, it costs one read")
+            self.tell(
+                f"  {receipts:,} with a result already: a current one costs one read and a look at its state"
+            )
         if counted.compressed:
             self.tell(f"  {counted.compressed:,} compressed: priced at ten times the bytes")
         if counted.too_large:
             most = f"{limit:,} bytes"
             self.tell(f"  {counted.too_large:,} larger than MaxObjectBytes ({most}): an error each", "yellow")
+        if counted.archived:
+            self.tell(f"  {counted.archived:,} archived: an error each until restored", "yellow")
         return counted
 
     def print_estimate(self, estimated: Estimate, *, as_job: bool) -> None:
@@ -162,6 +172,12 @@ class Backfill:
             f"About {lasts} with {at_once} at once{'; S3 decides how many there are' if as_job else ''}. "
             f"Prices of {prices.REGION}, {prices.DATE}."
         )
+        if not as_job and estimated.seconds > MOST_SECONDS_QUEUED:
+            self.tell(
+                f"The queue drops for good what it has held for {rounded_seconds(SECONDS_KEPT)}, and this "
+                f"may take {lasts}: raise MaxConcurrency, or go on prefix by prefix.",
+                "yellow",
+            )
 
     def queue(self, sqs: "SQSClient", listed: Iterable[Listed], total: int) -> None:
         """Send a message for each object.
@@ -180,7 +196,7 @@ class Backfill:
         except KeyboardInterrupt:
             self.tell(
                 f"Interrupted: queued {sent:,} of {number_of(total, 'object')}. Run it again to queue all; "
-                "what is done by then costs one read each."
+                "what is done by then costs one read and a look at its state."
             )
             raise typer.Exit(_INTERRUPTED) from None
         self.tell(f"Queued {number_of(sent, 'object')}.")

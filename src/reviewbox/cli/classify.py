@@ -1,6 +1,8 @@
 """`reviewbox classify`: the service's own reading and judging, of files and objects, on this machine."""
 
 import json
+import os
+import stat
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -97,13 +99,35 @@ def _objects(storage: Storage, uri: str) -> Iterator[ObjectRef]:
     yield from found
 
 
-def files_below(folder: Path) -> list[Path]:
-    """Return the files below a folder in order, hidden ones left out."""
-    return sorted(
-        path
-        for path in folder.rglob("*")
-        if path.is_file() and not any(part.startswith(".") for part in path.relative_to(folder).parts)
-    )
+def files_below(folder: Path, tell: Callable[[Path, OSError], None] | None = None) -> list[Path]:
+    """Return the files below a folder in order, hidden ones left out.
+
+    Args:
+        folder: to look into.
+        tell: called for what cannot be looked at, which is left out then.
+
+    Raises:
+        ReviewboxError: something cannot be looked at, and there is no `tell`.
+    """
+    found: list[Path] = []
+
+    def skip(error: OSError, path: Path) -> None:
+        if isinstance(error, FileNotFoundError) and path != folder:
+            return  # gone since it was listed, or a link to nothing
+        if tell is None:
+            raise ReviewboxError(f"{printable(str(path))}: {error.strerror}") from None
+        tell(path, error)
+
+    for parent, folders, files in os.walk(folder, onerror=lambda error: skip(error, Path(error.filename))):
+        folders[:] = (name for name in folders if not name.startswith("."))
+        for name in files:
+            path = Path(parent, name)
+            try:
+                if not name.startswith(".") and stat.S_ISREG(path.stat().st_mode):
+                    found.append(path)
+            except OSError as error:
+                skip(error, path)
+    return sorted(found)
 
 
 def _classify(inputs: Iterable[_Input], classifier: Classifier, settings: Settings) -> Iterator[Classified]:

@@ -7,6 +7,9 @@ from dataclasses import dataclass, field
 from reviewbox.cli import prices
 from reviewbox.cli.aws import Listed, Stack
 
+# Storage classes whose objects have to be restored before they can be read. What Intelligent-Tiering
+# has put into an archive, a listing does not tell.
+_ARCHIVES = ("GLACIER", "DEEP_ARCHIVE")
 _COMPRESSED = (".gz", ".zst")
 # Reviews compress to a third or a quarter, tables of them to a little less.
 _MOST_EXPANSION = 10
@@ -24,6 +27,7 @@ class Counted:
         tables: those that may come back as a table.
         compressed: those of whose size inside nothing is known.
         too_large: those that will be refused.
+        archived: those that can be read only when they have been restored.
         work: bytes to classify, at most.
         largest: bytes of one object to classify, at most.
     """
@@ -33,6 +37,7 @@ class Counted:
     tables: int = 0
     compressed: int = 0
     too_large: int = 0
+    archived: int = 0
     work: int = 0
     largest: int = 0
 
@@ -43,6 +48,8 @@ class Counted:
         self.objects += 1
         self.size += listed.size
         self.compressed += compressed
+        # They count as work: a listing does not tell those that have been restored.
+        self.archived += listed.storage_class in _ARCHIVES
         self.tables += name.removesuffix(".gz").removesuffix(".zst").endswith(_TABLES)
         if listed.size > max_object_bytes:
             self.too_large += 1
@@ -98,7 +105,9 @@ def estimate(counted: Counted, stack: Stack, *, as_job: bool) -> Estimate:
 
     gb_seconds = seconds * stack.memory_megabytes / 1024
     writes = counted.objects + counted.tables
-    reads = 3 * counted.objects  # the receipt, the source's state, the source
+    # The receipt, the state of the table it records, the source's state, the source: as for a table
+    # whose result is there and out of date.
+    reads = 4 * counted.objects
     items = [
         Item("Lambda, computing", f"{gb_seconds:,.0f} GB-s", gb_seconds * prices.LAMBDA_GB_SECOND),
         Item("Lambda, requests", f"{counted.objects:,}", counted.objects * prices.LAMBDA_REQUEST),
@@ -108,6 +117,9 @@ def estimate(counted: Counted, stack: Stack, *, as_job: bool) -> Estimate:
     if as_job:
         job = prices.BATCH_OPERATIONS_JOB + counted.objects * prices.BATCH_OPERATIONS_OBJECT
         items.append(Item("S3 Batch Operations", f"1 job, {counted.objects:,} objects", job))
+        # S3 goes through the bucket for it, of which no more than the prefix has been counted.
+        listing = counted.objects * prices.BATCH_OPERATIONS_LISTED
+        items.append(Item("S3 Batch Operations, listing", f"{counted.objects:,} or more", listing))
     else:
         requests = 3 * counted.objects  # sent, received, deleted
         items.append(Item("SQS, requests", f"{requests:,}", requests * prices.SQS_REQUEST))

@@ -14,6 +14,7 @@ S3_READ = 0.40 / 1e6  # GET, HEAD
 SQS_REQUEST = 0.40 / 1e6
 BATCH_OPERATIONS_JOB = 0.25
 BATCH_OPERATIONS_OBJECT = 1.00 / 1e6
+BATCH_OPERATIONS_LISTED = 0.015 / 1e6  # of all in the source bucket, for the manifest that S3 makes
 
 # Measured by `reviewbox evaluate`: 41 ms of processor time for a review of 1,300 characters (about as
 # many bytes in the languages the model knows), on one vCPU, which is what a function of 1,769 MB has.

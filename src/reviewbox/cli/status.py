@@ -125,7 +125,7 @@ def look(stack: Stack, s3: "S3Client", sqs: "SQSClient", newest: int, terminal: 
             size += listed.size
             update(advance=1)
         for listed in aws.list_objects(s3, results):
-            if stack.is_receipt(listed.key):
+            if aws.is_receipt(listed.key):
                 receipts += 1
                 heapq.heappush(latest, (listed.last_modified, listed.key))
                 if len(latest) > newest:

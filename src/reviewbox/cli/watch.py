@@ -1,6 +1,5 @@
 """`reviewbox watch`: the service for a folder, without a cloud."""
 
-import json
 import math
 import time
 from collections.abc import Callable, Mapping
@@ -17,7 +16,6 @@ from reviewbox.errors import ReviewboxError
 from reviewbox.model.classifier import Classifier
 from reviewbox.objects import ObjectRef
 from reviewbox.pipeline import Outcome, Pipeline
-from reviewbox.results import LARGEST_RECEIPT, receipt_key
 from reviewbox.settings import Settings
 from reviewbox.storage import describe
 
@@ -35,7 +33,8 @@ class Watch:
     A file is classified when two looks in a row find it the same: one that is still being written
     is left alone. What has a current result already costs one reading after a start.
 
-    What fails is told, and tried again when the file changes or after a start.
+    What fails is told, and tried again when the file changes or after a start. What cannot even be
+    looked at is told once, until it can be.
 
     Attributes:
         folder: what is watched, hidden files left out.
@@ -50,13 +49,21 @@ class Watch:
     tell: Tell
     _seen: dict[Path, _Look] = field(default_factory=dict)
     _done: dict[Path, _Look] = field(default_factory=dict)
+    _unreadable: set[Path] = field(default_factory=set)
 
     def look(self) -> None:
-        """Look at the folder once, and classify what is ready."""
-        try:
-            present = {path: look for path in files_below(self.folder) if (look := _look_at(path))}
-        except OSError:  # a folder in it went away meanwhile
-            return
+        """Look at the folder once, and classify what is ready.
+
+        Raises:
+            ReviewboxError: there is a result that another folder's file of the same name has.
+        """
+        unreadable: dict[Path, OSError] = {}
+        files = files_below(self.folder, unreadable.__setitem__)
+        for path in sorted(unreadable.keys() - self._unreadable):
+            self._fail(path.relative_to(self.folder).as_posix(), unreadable[path])
+        self._unreadable.clear()
+        self._unreadable.update(unreadable)
+        present = {path: look for path in files if (look := _look_at(path))}
         for path, look in present.items():
             if self._seen.get(path) == look != self._done.get(path):
                 self._process(path.relative_to(self.folder).as_posix())
@@ -68,19 +75,31 @@ class Watch:
 
     def _process(self, key: str) -> None:
         ref = ObjectRef(self.folder.name, key)
+        other = ""
         try:
-            outcome = self.pipeline.process(ref, lambda: math.inf)
-            if outcome in (Outcome.CLASSIFIED, Outcome.REFUSED):
-                self.tell(key, outcome, self._receipt(key))
+            present = self._receipt(ref)
+            if present and present["source"]["bucket"] != self.folder.name:
+                other = present["source"]["bucket"]
+            else:
+                outcome = self.pipeline.process(ref, lambda: math.inf)
+                if outcome in (Outcome.CLASSIFIED, Outcome.REFUSED):
+                    self.tell(key, outcome, self._receipt(ref))
         except Exception as error:  # noqa: BLE001 - one file's failure must not become another's
-            self.tell(key, "failed", {"error": {"code": "", "message": _reason(error)}})
+            self._fail(key, error)
+        if other:
+            raise ReviewboxError(
+                f"{self.results}: the result of {printable(key)} there is that of a folder {other!r}, which "
+                f"{self.folder.name!r} would overwrite: give each folder --results of its own, or delete "
+                "those of a folder that has been renamed"
+            )
 
-    def _receipt(self, key: str) -> Mapping[str, Any]:
-        settings = self.pipeline.settings
-        ref = ObjectRef(settings.results_bucket, receipt_key(settings.results_prefix, key))
-        found = self.pipeline.storage.read(ref, LARGEST_RECEIPT)
-        content: Mapping[str, Any] = json.loads(found.body) if found and found.body else {}
-        return content
+    def _fail(self, key: str, error: Exception) -> None:
+        self.tell(key, "failed", {"error": {"code": "", "message": _reason(error)}})
+
+    def _receipt(self, ref: ObjectRef) -> Mapping[str, Any]:
+        """Return what the receipt of a file says; nothing if it has none, or one that is none of ours."""
+        receipt = self.pipeline.read_receipt(ref)
+        return receipt.content if receipt else {}
 
 
 def run_watch(
@@ -96,7 +115,8 @@ def run_watch(
         settings: how; but for where results go.
 
     Raises:
-        ReviewboxError: one of the two folders contains the other.
+        ReviewboxError: one of the two folders contains the other, or `folder` has no name, or results of
+            another folder lie where its own go.
     """
     watch = watch_folder(folder, results, classifier, settings, _print_outcome)
     print(f"Watching {watch.folder}; results go to {watch.results}. Ctrl-C ends it.", flush=True)
@@ -121,9 +141,11 @@ def watch_folder(
         tell: as `Watch` has it.
 
     Raises:
-        ReviewboxError: one of the two folders contains the other.
+        ReviewboxError: one of the two folders contains the other, or `folder` has no name.
     """
     folder = folder.resolve()
+    if not folder.name:  # which results record
+        raise ReviewboxError(f"{folder}: this folder has no name; watch one that lies in it")
     results = results.resolve() if results else folder.with_name(f"{folder.name}-results")
     if results.is_relative_to(folder) or folder.is_relative_to(results):
         raise ReviewboxError(f"{results}: results cannot go where reviews are looked for ({folder})")
@@ -144,6 +166,12 @@ def _print_outcome(key: str, outcome: str, receipt: Mapping[str, Any]) -> None:
 def _reason(error: Exception) -> str:
     if isinstance(error, UnicodeEncodeError):  # a result has to say what it is of
         return "its name is not UTF-8: rename it"
+    if isinstance(error, (FileExistsError, NotADirectoryError, IsADirectoryError)):
+        # A file where a result needs a folder, or a folder where it needs a file: a file c.txt and a
+        # folder c.txt.json ask for both.
+        path = Path(error.filename)
+        blocking = next(place for place in (path, *path.parents) if place.exists())
+        return f"{printable(str(blocking))} is in the way: rename the file, or what has its place"
     return (error.strerror if isinstance(error, OSError) else None) or describe(error)
 
 
