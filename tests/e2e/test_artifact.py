@@ -101,7 +101,8 @@ def test_what_is_dropped_reaches_the_function_through_the_queue(
     for key in OBJECTS:
         put(s3, BUCKET, key)
 
-    assert deliver(cloud, lambda event, _: invoke(event)) == len(OBJECTS)
+    while deliver(cloud, lambda event, _: invoke(event)):
+        pass
 
     assert {receipt_of(key) for key in OBJECTS} <= set(keys(s3, BUCKET))
     assert cloud.is_idle()
