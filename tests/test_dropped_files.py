@@ -3,21 +3,20 @@
 import csv
 import io
 import json
-import os
 from collections import Counter, defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.cold_start import cold_start
 from tests.dropped_files import Dropped, write_files
 from typer.testing import CliRunner
 
-from handlers import common
 from reviewbox.cli import app
 from reviewbox.documents.compression import decompress
 from reviewbox.local.cloud import BUCKET, Cloud, start_cloud
-from reviewbox.local.function import deliver, load_handler
+from reviewbox.local.function import deliver
 
 ROOT = Path(__file__).parent.parent
 SEED = 20240229
@@ -39,19 +38,12 @@ def dropped(folder: Path) -> list[Dropped]:
 @pytest.fixture(scope="module")
 def receipts(dropped: list[Dropped], tiny_model: Path) -> Iterator[dict[str, dict[str, Any]]]:
     """The receipt of each file that was dropped into the local cloud; a table's `rows` are in it."""
-    with pytest.MonkeyPatch.context() as patch, start_cloud(ROOT / "template.yaml", 0) as cloud:
-        for name in {*cloud.environment, "REVIEWBOX_MODEL_DIR"}:
-            patch.setenv(name, os.environ.get(name, ""))
-        patch.setenv("REVIEWBOX_MODEL_DIR", str(tiny_model))
-        patch.syspath_prepend(str(ROOT))
-        common.pipeline.cache_clear()
-        handler = load_handler(cloud, ROOT)
+    with start_cloud(ROOT / "template.yaml", 0) as cloud, cold_start(cloud, tiny_model) as handler:
         for file in dropped:
             cloud.s3().put_object(Bucket=BUCKET, Key=f"incoming/{file.name}", Body=file.data)
         while deliver(cloud, handler):
             pass
         yield {file.name: receipt(file.name, cloud) for file in dropped}
-    common.pipeline.cache_clear()
 
 
 def receipt(name: str, cloud: Cloud) -> dict[str, Any]:

@@ -16,16 +16,16 @@ from botocore.exceptions import ClientError
 from mypy_boto3_s3 import S3Client
 from mypy_boto3_sqs import SQSClient
 from rich.console import Console
+from tests.cold_start import cold_start
 from typer.testing import CliRunner, Result
 
-from handlers import common
 from reviewbox.cli import app, aws
 from reviewbox.cli.aws import Listed, Stack
 from reviewbox.cli.backfill import Backfill, messages
 from reviewbox.cli.redrive import move
 from reviewbox.errors import ErrorCode, Problem
 from reviewbox.local.cloud import BUCKET, Cloud, start_cloud
-from reviewbox.local.function import Handler, deliver, deliveries, load_handler
+from reviewbox.local.function import Handler, deliver, deliveries
 from reviewbox.objects import ObjectRef
 from reviewbox.results import Provenance, error_receipt
 
@@ -50,15 +50,10 @@ def cloud(monkeypatch: pytest.MonkeyPatch) -> Iterator[Cloud]:
 
 
 @pytest.fixture
-def handler(cloud: Cloud, tiny_model: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Handler]:
+def handler(cloud: Cloud, tiny_model: Path) -> Iterator[Handler]:
     """The real handler, started cold with the tiny model."""
-    for name in cloud.environment:
-        monkeypatch.setenv(name, os.environ.get(name, ""))
-    monkeypatch.setenv("REVIEWBOX_MODEL_DIR", str(tiny_model))
-    monkeypatch.syspath_prepend(str(ROOT))
-    common.pipeline.cache_clear()
-    yield load_handler(cloud, ROOT)
-    common.pipeline.cache_clear()
+    with cold_start(cloud, tiny_model) as started:
+        yield started
 
 
 @pytest.fixture

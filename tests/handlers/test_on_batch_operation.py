@@ -1,7 +1,6 @@
 import json
 import logging
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any
 
 import boto3
@@ -9,29 +8,13 @@ import pytest
 from botocore.exceptions import ClientError, EndpointConnectionError
 from mypy_boto3_s3 import S3Client
 from tests.conftest import BUCKET
+from tests.handlers.conftest import Context
 
 from handlers import common, on_batch_operation
 from reviewbox.errors import EventError, SettingsError
 from reviewbox.storage import Storage
 
 SECRET = "zanzibar"  # a word that only reviews hold
-
-
-class Context:
-    def __init__(self, milliseconds: int = 900_000) -> None:
-        self._milliseconds = milliseconds
-
-    def get_remaining_time_in_millis(self) -> int:
-        return self._milliseconds
-
-
-@pytest.fixture(autouse=True)
-def function(s3: S3Client, tiny_model: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """A cold start in an environment with the tiny model."""
-    monkeypatch.setenv("REVIEWBOX_MODEL_DIR", str(tiny_model))
-    common.pipeline.cache_clear()
-    yield
-    common.pipeline.cache_clear()
 
 
 def request(*keys: str, version: str = "1.0") -> dict[str, Any]:

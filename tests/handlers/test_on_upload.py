@@ -1,35 +1,17 @@
 import json
 import logging
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 from mypy_boto3_s3 import S3Client
 from tests.conftest import BUCKET
+from tests.handlers.conftest import Context
 
 from handlers import common, on_upload
 from reviewbox.errors import SettingsError
 from reviewbox.storage import Storage
 
 SECRET = "zanzibar"  # a word that only reviews hold
-
-
-class Context:
-    def __init__(self, milliseconds: int = 900_000) -> None:
-        self._milliseconds = milliseconds
-
-    def get_remaining_time_in_millis(self) -> int:
-        return self._milliseconds
-
-
-@pytest.fixture(autouse=True)
-def function(s3: S3Client, tiny_model: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """A cold start in an environment with the tiny model."""
-    monkeypatch.setenv("REVIEWBOX_MODEL_DIR", str(tiny_model))
-    common.pipeline.cache_clear()
-    yield
-    common.pipeline.cache_clear()
 
 
 def notification(*keys: str) -> dict[str, Any]:

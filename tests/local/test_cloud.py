@@ -1,7 +1,6 @@
 """The demo's path: a file is uploaded with boto3, and its verdict comes back."""
 
 import json
-import os
 import socket
 import time
 from collections.abc import Iterator, Mapping
@@ -10,11 +9,11 @@ from typing import Any
 
 import boto3
 import pytest
+from tests.cold_start import cold_start
 
-from handlers import common
 from reviewbox.errors import ReviewboxError
 from reviewbox.local.cloud import BUCKET, Cloud, start_cloud
-from reviewbox.local.function import Handler, deliver, deliveries, load_handler
+from reviewbox.local.function import Handler, deliver, deliveries
 
 ROOT = Path(__file__).parents[2]
 TEMPLATE = ROOT / "template.yaml"
@@ -29,15 +28,10 @@ def cloud() -> Iterator[Cloud]:
 
 
 @pytest.fixture
-def handler(cloud: Cloud, tiny_model: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Handler]:
+def handler(cloud: Cloud, tiny_model: Path) -> Iterator[Handler]:
     """The real handler, started cold with the tiny model."""
-    for name in {*cloud.environment, "REVIEWBOX_MODEL_DIR"}:
-        monkeypatch.setenv(name, os.environ.get(name, ""))
-    monkeypatch.setenv("REVIEWBOX_MODEL_DIR", str(tiny_model))
-    monkeypatch.syspath_prepend(str(ROOT))
-    common.pipeline.cache_clear()
-    yield load_handler(cloud, ROOT)
-    common.pipeline.cache_clear()
+    with cold_start(cloud, tiny_model) as started:
+        yield started
 
 
 def wait_for(cloud: Cloud, key: str) -> dict[str, Any]:
