@@ -95,8 +95,8 @@ def messages(bucket: str, listed: Iterable[Listed]) -> Iterator[str]:
     """Yield a message for each object, in the shape of S3's own notification.
 
     One object a message, although a message could name many: a message is the unit of retrying. Ten
-    objects in it would share their five tries and come back together for the sake of one; and ten
-    such messages, which is what an invocation gets, could outlast it. That costs $1.20 a million.
+    objects in it would share their five tries and come back together for the sake of one, and they
+    could outlast an invocation. That costs $1.20 a million.
     """
     for item in listed:
         place = {"bucket": {"name": bucket}, "object": {"key": quote_plus(item.key, safe="/")}}
