@@ -13,6 +13,7 @@ from urllib.parse import unquote_plus
 
 from handlers.common import LambdaContext, pipeline, process
 from reviewbox.errors import ContentionError, EventError, OutOfTimeError
+from reviewbox.events import fields_of
 from reviewbox.objects import ObjectRef
 from reviewbox.pipeline import Outcome, Pipeline
 from reviewbox.storage import describe, is_transient
@@ -63,7 +64,7 @@ def _read(event: Any) -> tuple[str, str, list[Mapping[str, Any]]]:
     except (LookupError, TypeError):
         complete = False
     if not complete:
-        seen = ", ".join(sorted(map(str, event))[:10]) if isinstance(event, Mapping) else type(event).__name__
+        seen = fields_of(event) if isinstance(event, Mapping) else type(event).__name__
         raise EventError(f"no request of S3 Batch Operations whose tasks could be answered: {seen}")
     return version, invocation_id, tasks
 
@@ -91,7 +92,7 @@ def _ref(task: Mapping[str, Any], version: str) -> ObjectRef:
     field = _BUCKET_FIELDS[version]
     bucket, key = task.get(field), task.get("s3Key")
     if not (isinstance(bucket, str) and isinstance(key, str) and bucket and key):
-        raise EventError(f"the task names no {field} and s3Key; its fields are {', '.join(sorted(task))}")
+        raise EventError(f"the task names no {field} and s3Key: {fields_of(task)}")
     # Form-encoded, as in a notification: a space arrives as a plus sign, which AWS's own example misses.
     try:
         return ObjectRef(bucket.rpartition(":")[2], unquote_plus(key, errors="strict"))

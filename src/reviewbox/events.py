@@ -105,7 +105,7 @@ def _found(event: Any, envelopes: int) -> Iterator[_Found]:
         for number, record in enumerate(event["Records"], 1):
             yield from _from_record(record, f"record {number} of the notification", envelopes)
     else:
-        yield EventError(f"neither an S3 notification nor an EventBridge event: {_fields(event)}")
+        yield EventError(f"neither an S3 notification nor an EventBridge event: {fields_of(event)}")
 
 
 def _from_record(record: Any, where: str, envelopes: int) -> Iterator[_Found]:
@@ -116,7 +116,7 @@ def _from_record(record: Any, where: str, envelopes: int) -> Iterator[_Found]:
     elif isinstance(record.get("s3"), Mapping):
         yield from _from_notification(record, where)
     else:
-        yield EventError(f"{where} is neither from S3 nor from SNS: {_fields(record)}")
+        yield EventError(f"{where} is neither from S3 nor from SNS: {fields_of(record)}")
 
 
 def _from_sns(envelope: Mapping[str, Any], envelopes: int) -> Iterator[_Found]:
@@ -133,7 +133,7 @@ def _unwrapped(envelope: Mapping[str, Any], field: str, where: str, envelopes: i
     """Yield what is found in the event that an envelope holds in a field, as JSON text."""
     text = envelope.get(field)
     if not isinstance(text, str):
-        yield EventError(f"{where} has no text in {field!r}: {_fields(envelope)}")
+        yield EventError(f"{where} has no text in {field!r}: {fields_of(envelope)}")
     elif envelopes == _MOST_ENVELOPES:
         yield EventError(f"{where} lies in {envelopes} others; no sender wraps so deep")
     else:
@@ -150,7 +150,7 @@ def _from_notification(record: Mapping[str, Any], where: str) -> Iterator[_Found
     if _major(version) != _NOTIFICATION_MAJOR_VERSION:
         yield EventError(f"{where} has event version {_shown(version)}; known are 2.x")
     elif not isinstance(name, str):
-        yield EventError(f"{where} has no event name: {_fields(record)}")
+        yield EventError(f"{where} has no event name: {fields_of(record)}")
     elif name.removeprefix("s3:").startswith(_READABLE_NAMES):
         # S3 and MinIO encode the key as a form does, Ceph does not.
         yield _named(record["s3"], where, is_encoded=record.get("eventSource") != "ceph:s3")
@@ -162,7 +162,7 @@ def _from_eventbridge(event: Mapping[str, Any]) -> Iterator[_Found]:
     if source != "aws.s3":
         yield EventError(f"an EventBridge event from {_shown(source)} and not from aws.s3")
     elif not isinstance(kind, str) or not isinstance(detail, Mapping):
-        yield EventError(f"an EventBridge event without a type or detail: {_fields(event)}")
+        yield EventError(f"an EventBridge event without a type or detail: {fields_of(event)}")
     elif kind.endswith("via CloudTrail"):
         yield EventError("an EventBridge event via CloudTrail: have the bucket itself send to EventBridge")
     # Events from before there were versions have none.
@@ -178,7 +178,7 @@ def _named(holder: Mapping[str, Any], where: str, *, is_encoded: bool) -> _Found
     except (LookupError, TypeError):
         bucket = key = None
     if not (isinstance(bucket, str) and isinstance(key, str) and bucket and key):
-        return EventError(f"{where} names no bucket and key: {_fields(holder)}")
+        return EventError(f"{where} names no bucket and key: {fields_of(holder)}")
     try:
         key = unquote_plus(key, errors="strict") if is_encoded else key
         key.encode()
@@ -197,6 +197,7 @@ def _shown(value: Any) -> str:
     return str(value) if is_identifier else f"({type(value).__name__})"
 
 
-def _fields(holder: Mapping[str, Any]) -> str:
+def fields_of(holder: Mapping[str, Any]) -> str:
+    """Return which fields something unknown has, for an error; a name that could be a text is not shown."""
     names = [_shown(name) for name in sorted(map(str, holder))]
     return f"its fields are {', '.join(names[:10]) or 'none'}"

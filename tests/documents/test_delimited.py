@@ -7,7 +7,7 @@ from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 from tests.documents.reading import ADDED, NAMES, OPTIONS, document, problems, refusal, texts, written
 
-from reviewbox.documents import ReadOptions, delimited, lines
+from reviewbox.documents import ReadOptions, lines
 from reviewbox.errors import ErrorCode
 
 HEADER = ",".join(NAMES)
@@ -373,7 +373,7 @@ def test_a_doubled_name_that_a_setting_picks_is_refused() -> None:
 
 
 def test_more_rows_than_are_classified_at_once_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(delimited, "MOST_ROWS", 3)
+    monkeypatch.setattr("reviewbox.documents.document.MOST_ROWS", 3)
 
     assert len(texts(document("a.csv", "review\n" + "good\n" * 3))) == 3
     assert refusal("a.csv", "review\n" + "good\n" * 4).code is ErrorCode.TOO_LARGE

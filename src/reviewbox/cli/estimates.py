@@ -6,11 +6,11 @@ from dataclasses import dataclass, field
 
 from reviewbox.cli import prices
 from reviewbox.cli.aws import Listed, Stack
+from reviewbox.documents.compression import stem
 
 # Storage classes whose objects have to be restored before they can be read. What Intelligent-Tiering
 # has put into an archive, a listing does not tell.
 _ARCHIVES = ("GLACIER", "DEEP_ARCHIVE")
-_COMPRESSED = (".gz", ".zst")
 # Reviews compress to a third or a quarter, tables of them to a little less.
 _MOST_EXPANSION = 10
 # What comes back as a table, and so takes one write more.
@@ -44,13 +44,13 @@ class Counted:
     def add(self, listed: Listed, max_object_bytes: int) -> None:
         """Count one more object."""
         name = listed.key.lower()
-        compressed = name.endswith(_COMPRESSED)
+        compressed = stem(name) != name
         self.objects += 1
         self.size += listed.size
         self.compressed += compressed
         # They count as work: a listing does not tell those that have been restored.
         self.archived += listed.storage_class in _ARCHIVES
-        self.tables += name.removesuffix(".gz").removesuffix(".zst").endswith(_TABLES)
+        self.tables += stem(name).endswith(_TABLES)
         if listed.size > max_object_bytes:
             self.too_large += 1
             return

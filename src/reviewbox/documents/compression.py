@@ -6,7 +6,7 @@ import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Protocol
+from typing import Protocol
 
 from reviewbox.errors import ErrorCode, Problem, SourceError
 
@@ -90,16 +90,26 @@ class _Gzip:
         return self._member.unused_data
 
 
-def _zstd() -> Any:
-    return zstd.ZstdDecompressor()
-
-
 COMPRESSIONS = (
     Compression(
         "gzip", b"\x1f\x8b", (".gz", ".gzip"), "application/gzip", partial(gzip.compress, mtime=0), _Gzip
     ),
-    Compression("zstd", b"\x28\xb5\x2f\xfd", (".zst", ".zstd"), "application/zstd", zstd.compress, _zstd),
+    Compression(
+        "zstd",
+        b"\x28\xb5\x2f\xfd",
+        (".zst", ".zstd"),
+        "application/zstd",
+        zstd.compress,
+        zstd.ZstdDecompressor,
+    ),
 )
+
+
+def stem(name: str) -> str:
+    """Return a file's name without the extension of a compression, if it has one."""
+    extensions = (extension for compression in COMPRESSIONS for extension in compression.extensions)
+    ending = next((extension for extension in extensions if name.lower().endswith(extension)), "")
+    return name[: len(name) - len(ending)]
 
 
 def decompress(data: bytes, max_bytes: int) -> Opened:

@@ -10,7 +10,7 @@ from functools import partial
 from itertools import islice
 
 from reviewbox.documents.columns import MISSING, SAMPLE_ROWS, ColumnSample, is_usual
-from reviewbox.documents.document import MOST_ROWS, Document, Format, ReadOptions, Row, Table, Value
+from reviewbox.documents.document import Document, Format, ReadOptions, Row, Table, Value, refuse_too_many
 from reviewbox.documents.encodings import marked_encoding
 from reviewbox.documents.layout import SAMPLE_LINES, Layout, find_layout
 from reviewbox.documents.lines import (
@@ -51,24 +51,20 @@ def read(data: bytes, options: ReadOptions, *, likely: str, extension: str, cont
             sample.add(zip(layout.names, map(layout.dialect.unescape, record.cells), strict=True))
     if not rows:
         raise SourceError(ErrorCode.HEADER_ONLY, "the table has a header and no rows")
-    if rows > MOST_ROWS:
-        raise SourceError(
-            ErrorCode.TOO_LARGE,
-            f"the file has {rows:,} rows, and {MOST_ROWS:,} are classified at once: split it",
-        )
+    refuse_too_many(rows)
     text_field, found = sample.text_field(layout.names, options)
     namesakes = layout.names.count(text_field)
     if namesakes > 1:
         message = f"{namesakes} columns are called {text_field!r}: rename all but the one of the reviews"
         raise SourceError(ErrorCode.DUPLICATE_FIELD, message)
 
-    fallbacks = sum(line.fallback for line in read_lines(data, options))
+    encoding = encoding_notes(data, read_lines(data, options), options)
     # Excel takes text for UTF-8 only behind a mark; what was UTF-8 without one needs none.
-    mark = "\N{ZERO WIDTH NO-BREAK SPACE}" if fallbacks or marked_encoding(data) else ""
+    mark = "\N{ZERO WIDTH NO-BREAK SPACE}" if "fallback_encoding" in encoding or marked_encoding(data) else ""
     return Document(
         rows=_Rows(records, layout.dialect, layout.names.index(text_field)),
         notes={
-            **encoding_notes(data, fallbacks, options),
+            **encoding,
             "delimiter": _NAMES.get(layout.dialect.delimiter, layout.dialect.delimiter),
             "quotes": layout.dialect.quotes,
             "header": layout.header is not None,

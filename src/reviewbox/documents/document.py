@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from reviewbox.errors import Problem
+from reviewbox.errors import ErrorCode, Problem, SourceError
 
 # What is added to a row of a table, or noted of a document.
 Value = str | float | bool | None
@@ -101,3 +101,12 @@ class Format:
     content_types: frozenset[str]
     read: Callable[[bytes, ReadOptions], Document]
     looks_like: Callable[[str], bool] = lambda _: False
+
+
+def refuse_too_many(rows: int) -> None:
+    """Raise SourceError if a table has more rows than are classified at once."""
+    if rows > MOST_ROWS:
+        raise SourceError(
+            ErrorCode.TOO_LARGE,
+            f"the file has {rows:,} rows, and {MOST_ROWS:,} are classified at once: split it",
+        )

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from itertools import chain
 
 from reviewbox.documents import delimited, html_page, json_document, markdown, text
-from reviewbox.documents.compression import COMPRESSIONS, Opened, decompress
+from reviewbox.documents.compression import Opened, decompress, stem
 from reviewbox.documents.document import Document, Format, ReadOptions, Row
 from reviewbox.documents.encodings import beginning, marked_encoding
 from reviewbox.documents.lines import at_line
@@ -126,12 +126,8 @@ def _without_cut_line(opened: Opened) -> tuple[bytes, str]:
 
 
 def _find_format(name: str, content_type: str, content: bytes) -> Format:
-    for extension in (extension for c in COMPRESSIONS for extension in c.extensions):
-        if name.lower().endswith(extension):
-            name = name[: -len(extension)]
-            break
     # "report.v2.1" and "Mr. Smith" hold dots, not extensions.
-    found = _EXTENSION.search(name)
+    found = _EXTENSION.search(stem(name))
     extension = found[0].lower() if found else ""
     mime_type = content_type.partition(";")[0].strip().lower()
     claimants = chain(

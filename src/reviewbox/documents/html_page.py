@@ -6,6 +6,7 @@ them, and character references, out of every review.
 
 import re
 from dataclasses import replace
+from functools import partial
 
 from reviewbox.documents import text
 from reviewbox.documents.document import Document, Format, ReadOptions
@@ -36,14 +37,13 @@ def read(data: bytes, options: ReadOptions) -> Document:
     declared = _CHARSET.search(beginning(data, _FAR_ENOUGH))
     if declared and not marked_encoding(data) and is_encoding(declared[1]):
         options = replace(options, fallback_encoding=declared[1].lower())
-    document = text.read(data, options)
-    return replace(document, rows=[replace(row, text=_MARKUP.sub(_blank, row.text)) for row in document.rows])
+    return text.read(data, options, partial(_MARKUP.sub, _blank))
 
 
 def _blank(match: re.Match[str]) -> str:
     if match["bare"]:
         return match[0]
-    blank = re.sub(r"[^\n]", " ", match[0])
+    blank = text.blank(match[0])
     ends_sentence = match["tag"] and match["tag"].lower() not in _INLINE
     return "\n" + blank[1:] if ends_sentence else blank
 

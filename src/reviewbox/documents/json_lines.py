@@ -16,8 +16,8 @@ def read(data: bytes, options: ReadOptions) -> Document:
         SourceError: there is not one row, or too many, or no row has a field that could be the review.
     """
     refuse_binary_lines(data, options)
-    fallbacks = sum(line.fallback for line in _values(data, options))
-    return json_table(partial(_values, data, options), encoding_notes(data, fallbacks, options), options)
+    notes = encoding_notes(data, _values(data, options), options)
+    return json_table(partial(_values, data, options), notes, options)
 
 
 def _values(data: bytes, options: ReadOptions) -> Iterator[Line]:

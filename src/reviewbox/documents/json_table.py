@@ -12,7 +12,7 @@ from math import isinf
 from typing import Any, NoReturn
 
 from reviewbox.documents.columns import SAMPLE_ROWS, ColumnSample
-from reviewbox.documents.document import MOST_ROWS, Document, ReadOptions, Row, Table, Value
+from reviewbox.documents.document import Document, ReadOptions, Row, Table, Value, refuse_too_many
 from reviewbox.documents.lines import Line, at_line
 from reviewbox.errors import ErrorCode, Problem, SourceError
 
@@ -52,11 +52,7 @@ def json_table(
                 sample.add(fields.items())
     if not rows:
         raise SourceError(ErrorCode.EMPTY_TABLE, "the table has no rows")
-    if rows > MOST_ROWS:
-        raise SourceError(
-            ErrorCode.TOO_LARGE,
-            f"the file has {rows:,} rows, and {MOST_ROWS:,} are classified at once: split it",
-        )
+    refuse_too_many(rows)
     text_field, found = sample.text_field(names, options)
     return Document(
         rows=_Rows(values, text_field),

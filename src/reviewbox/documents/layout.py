@@ -140,11 +140,13 @@ class _Guess:
         if fits and len(names) == 1:
             # Titles stand before names; else it is one column of prose, its commas unquoted.
             above = next((n for n, r in enumerate(records[: _MOST_TITLES + 1]) if len(r.cells) > 1), 0)
-            fits = above > 0 and _is_header(records[above].cells, records[above + 1 :], options)
-            if fits and not _names_a_review(names, options):
+            fits = (
+                above > 0
+                and not _names_a_review(names, options)
+                and _is_header(records[above].cells, records[above + 1 :], options)
+            )
+            if fits:
                 titles, records = records[above].line - lines[0].number, records[above:]
-            else:
-                fits = False
         tidy = sum(record.tidy for record in records) / max(1, len(records))
         return cls(dialect, records, width, titles, (named, fits, share if fits else 0.0, tidy))
 

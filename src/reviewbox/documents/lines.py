@@ -3,7 +3,7 @@
 One line in another encoding, or none at all, does not spoil the others.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from io import BytesIO, StringIO
 
@@ -42,18 +42,25 @@ def read_lines(data: bytes, options: ReadOptions) -> Iterator[Line]:
 def refuse_binary_lines(data: bytes, options: ReadOptions) -> None:
     """Raise SourceError if most of `data` is binary, so that lines mean nothing."""
     size = binary = 0
+    problem: Problem | None = None
     for line in read_lines(data[:_ENOUGH_TO_LOOK_AT], options):
         size += len(line.text)
         if line.problem and line.problem.code is ErrorCode.BINARY_FILE:
             binary += len(line.text)
             problem = line.problem
-    if binary > size / 2:
+    if problem and binary > size / 2:
         raise SourceError(problem.code, problem.message)
 
 
-def encoding_notes(data: bytes, fallbacks: int, options: ReadOptions) -> dict[str, Value]:
-    """Return what a receipt says of the encoding of lines, of which `fallbacks` took the fallback."""
+def encoding_notes(data: bytes, lines: Iterable[Line], options: ReadOptions) -> dict[str, Value]:
+    """Return what a receipt says of the encoding of `data`, whose lines are `lines`."""
     notes: dict[str, Value] = {"encoding": marked_encoding(data) or "utf-8"}
+    try:
+        data.decode()
+    except UnicodeDecodeError:
+        fallbacks = sum(line.fallback for line in lines)
+    else:
+        fallbacks = 0  # and no line has to be read to know it
     if fallbacks:
         notes |= {"fallback_encoding": options.fallback_encoding, "lines_in_fallback_encoding": fallbacks}
     return notes

@@ -1,7 +1,7 @@
 """Markdown: one review. Its marks are blanked out, so that offsets stay those of the file."""
 
 import re
-from dataclasses import replace
+from functools import partial
 
 from reviewbox.documents import text
 from reviewbox.documents.document import Document, Format, ReadOptions
@@ -24,13 +24,7 @@ _MARKS = re.compile(
 
 def read(data: bytes, options: ReadOptions) -> Document:
     """Read a file as one review; raises what `text.read` does."""
-    document = text.read(data, options)
-    rows = [replace(row, text=_MARKS.sub(_blank, row.text)) for row in document.rows]
-    return replace(document, rows=rows)
-
-
-def _blank(match: re.Match[str]) -> str:
-    return re.sub(r"[^\n]", " ", match[0])
+    return text.read(data, options, partial(_MARKS.sub, lambda match: text.blank(match[0])))
 
 
 FORMAT = Format("Markdown", frozenset({".md", ".markdown"}), frozenset({"text/markdown"}), read)
