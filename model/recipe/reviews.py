@@ -12,6 +12,7 @@ from tokenizers import Tokenizer
 from reviewbox.model.plain_text import plain_text
 
 IMDB = "imdb"
+OTHER_DOMAINS = "other_domains_train.parquet"
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,18 +52,15 @@ class TokenizedReviews:
 def read_reviews(data: Path, config: dict[str, Any]) -> pd.DataFrame:
     """Read the labelled sets of folder `data`.
 
-    Returns a frame with the columns text, label, domain, source and split: "train", "validation"
-    (seen domains), "unseen" (held-out domains) or "unused" (over a source's cap). Of texts that
-    differ only in case, spacing and punctuation, the first is kept.
+    Returns a frame with the columns text, label, domain, source, digest and split: "train",
+    "validation" (seen domains), "unseen" (held-out domains) or "unused" (over a source's cap). Of
+    texts that differ only in case, spacing and punctuation, the first is kept.
     """
-    imdb = pd.read_parquet(data / "imdb_train.parquet", columns=["text", "label"])
-    others = pd.read_parquet(data / "other_domains_train.parquet")
-    reviews = pd.concat([imdb.assign(domain=IMDB, source=IMDB), others], ignore_index=True)
-    reviews = reviews[["text", "label", "domain", "source"]]
-
-    content = reviews.text.str.lower().str.replace(r"\W+", " ", regex=True).str.strip()
-    digest = content.map(lambda text: hashlib.sha256(text.encode()).hexdigest())
-    reviews = reviews.assign(digest=digest)[~digest.duplicated() & (content != "")]
+    frames = [_read_imdb(data, labelled=True).assign(domain=IMDB, source=IMDB)]
+    if (data / OTHER_DOMAINS).exists():
+        frames.append(pd.read_parquet(data / OTHER_DOMAINS))
+    reviews = pd.concat(frames, ignore_index=True)
+    reviews = without_copies(reviews[["text", "label", "domain", "source"]])
 
     held_out = reviews.domain.isin(config["held_out_domains"])
     drawn = reviews.digest.str[:8].map(lambda prefix: int(prefix, 16) / 16**8)
@@ -74,6 +72,31 @@ def read_reviews(data: Path, config: dict[str, Any]) -> pd.DataFrame:
     cap = reviews.source.map(config["caps"]).fillna(np.inf)
     unused = (reviews.split == "train") & (rank >= cap)
     return reviews.assign(split=reviews.split.mask(unused, "unused")).reset_index(drop=True)
+
+
+def read_unlabelled(data: Path, reviews: pd.DataFrame, config: dict[str, Any]) -> pd.DataFrame:
+    """Read film reviews without a label, as many as the recipe asks for, none of them in `reviews`."""
+    unlabelled = without_copies(_read_imdb(data, labelled=False))
+    known = unlabelled.digest.isin(reviews.digest)
+    return unlabelled[~known].sort_values("digest").head(config["unlabelled"]).reset_index(drop=True)
+
+
+def without_copies(reviews: pd.DataFrame) -> pd.DataFrame:
+    """Drop empty texts and copies; add each text's `digest`, blind to case, spacing and punctuation."""
+    content = reviews.text.str.lower().str.replace(r"\W+", " ", regex=True).str.strip()
+    digest = content.map(lambda text: hashlib.sha256(text.encode()).hexdigest())
+    return reviews.assign(digest=digest)[~digest.duplicated() & (content != "")]
+
+
+def _read_imdb(data: Path, *, labelled: bool) -> pd.DataFrame:
+    """Read the training reviews of an aclImdb folder, or of the Parquet files made of it."""
+    if not (data / "train" / "pos").is_dir():
+        if labelled:
+            return pd.read_parquet(data / "imdb_train.parquet", columns=["text", "label"])
+        return pd.read_parquet(data / "imdb_unlabelled.parquet", columns=["text"])
+    kinds = {"neg": 0, "pos": 1} if labelled else {"unsup": -1}
+    files = [(path, label) for kind, label in kinds.items() for path in sorted((data / "train" / kind).iterdir())]
+    return pd.DataFrame({"text": [path.read_text(encoding="utf-8") for path, _ in files], "label": [label for _, label in files]})
 
 
 def tokenize(reviews: pd.DataFrame, tokenizer: Tokenizer) -> TokenizedReviews:
