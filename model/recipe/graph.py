@@ -43,7 +43,13 @@ class Graph:
         return name
 
     def node(
-        self, operator: str, *inputs: str, domain: str = "", outputs: int = 1, name: str = "", **attributes: Any
+        self,
+        operator: str,
+        *inputs: str,
+        domain: str = "",
+        outputs: int = 1,
+        name: str = "",
+        **attributes: Any,
     ) -> str:
         """Add a node; with several outputs they are named `<name>:0`, `<name>:1` and so on."""
         name = name or f"{operator}_{len(self.nodes)}"
@@ -79,8 +85,12 @@ def classifier_graph(weights: Weights, heads: int, *, integers: bool = True) -> 
         prefix = f"encoder.encoder.layer.{layer}."
         attended = _attention(graph, weights, prefix, states, (bias, present), heads, linear)
         states = _add_and_norm(graph, weights, f"{prefix}attention.output.", attended, states, linear)
-        inner = linear(graph, f"{prefix}intermediate.dense", states, weights[f"{prefix}intermediate.dense.weight"])
-        inner_bias = graph.constant(f"{prefix}intermediate.dense.bias", weights[f"{prefix}intermediate.dense.bias"])
+        inner = linear(
+            graph, f"{prefix}intermediate.dense", states, weights[f"{prefix}intermediate.dense.weight"]
+        )
+        inner_bias = graph.constant(
+            f"{prefix}intermediate.dense.bias", weights[f"{prefix}intermediate.dense.bias"]
+        )
         inner = graph.node("BiasGelu", inner, inner_bias, domain=MICROSOFT)
         states = _add_and_norm(graph, weights, f"{prefix}output.", inner, states, linear)
     _head(graph, weights, states, mask)
@@ -89,7 +99,10 @@ def classifier_graph(weights: Weights, heads: int, *, integers: bool = True) -> 
     described = helper.make_graph(
         graph.nodes,
         "token_classifier",
-        [helper.make_tensor_value_info(name, TensorProto.INT64, batch) for name in ("input_ids", "attention_mask")],
+        [
+            helper.make_tensor_value_info(name, TensorProto.INT64, batch)
+            for name in ("input_ids", "attention_mask")
+        ],
         [
             helper.make_tensor_value_info("logits", TensorProto.FLOAT, ["batch", 2]),
             helper.make_tensor_value_info("token_logits", TensorProto.FLOAT, [*batch, 2]),
@@ -97,7 +110,9 @@ def classifier_graph(weights: Weights, heads: int, *, integers: bool = True) -> 
         list(graph.constants.values()),
     )
     opsets = [helper.make_opsetid("", OPSET), helper.make_opsetid(MICROSOFT, 1)]
-    model = helper.make_model(described, opset_imports=opsets, ir_version=IR_VERSION, producer_name="reviewbox")
+    model = helper.make_model(
+        described, opset_imports=opsets, ir_version=IR_VERSION, producer_name="reviewbox"
+    )
     onnx.checker.check_model(model)
     return model
 
@@ -142,7 +157,9 @@ def read_weights(model: onnx.ModelProto) -> dict[str, np.ndarray]:
     for stem in [name.removesuffix(".weight") for name in weights if name.endswith("attention.self.weight")]:
         for part in ("weight", "bias"):
             joined = np.split(weights.pop(f"{stem}.{part}"), 3)
-            weights |= {f"{stem}.{name}.{part}": values for name, values in zip(_ATTENDING, joined, strict=True)}
+            weights |= {
+                f"{stem}.{name}.{part}": values for name, values in zip(_ATTENDING, joined, strict=True)
+            }
     return weights
 
 
@@ -163,7 +180,9 @@ def _embeddings(graph: Graph, weights: Weights, *, integers: bool) -> str:
     else:
         found = graph.node("Gather", graph.constant("words", words), "input_ids")
     # The type of every token is 0, so its embedding is a part of the position's.
-    positions = weights[f"{prefix}position_embeddings.weight"] + weights[f"{prefix}token_type_embeddings.weight"][:1]
+    positions = (
+        weights[f"{prefix}position_embeddings.weight"] + weights[f"{prefix}token_type_embeddings.weight"][:1]
+    )
     length = graph.node("Shape", "input_ids", start=1, end=2)
     zero = _axes(graph, 0)
     position = graph.node("Slice", graph.constant("positions", positions), zero, length, zero)
@@ -224,7 +243,8 @@ def _attention(
     bias, present = masks
     stem = f"{prefix}attention.self"
     weight, added = (
-        np.concatenate([weights[f"{stem}.{name}.{part}"] for name in _ATTENDING]) for part in ("weight", "bias")
+        np.concatenate([weights[f"{stem}.{name}.{part}"] for name in _ATTENDING])
+        for part in ("weight", "bias")
     )
     width = weight.shape[1]
     joined = graph.node("Add", linear(graph, stem, states, weight), graph.constant(f"{stem}.bias", added))

@@ -95,8 +95,15 @@ def _read_imdb(data: Path, *, labelled: bool) -> pd.DataFrame:
             return pd.read_parquet(data / "imdb_train.parquet", columns=["text", "label"])
         return pd.read_parquet(data / "imdb_unlabelled.parquet", columns=["text"])
     kinds = {"neg": 0, "pos": 1} if labelled else {"unsup": -1}
-    files = [(path, label) for kind, label in kinds.items() for path in sorted((data / "train" / kind).iterdir())]
-    return pd.DataFrame({"text": [path.read_text(encoding="utf-8") for path, _ in files], "label": [label for _, label in files]})
+    files = [
+        (path, label) for kind, label in kinds.items() for path in sorted((data / "train" / kind).iterdir())
+    ]
+    return pd.DataFrame(
+        {
+            "text": [path.read_text(encoding="utf-8") for path, _ in files],
+            "label": [label for _, label in files],
+        }
+    )
 
 
 def tokenize(reviews: pd.DataFrame, tokenizer: Tokenizer) -> TokenizedReviews:

@@ -1,7 +1,8 @@
 """The frozen layout of a model folder, checked before anything is run.
 
 The layout is what Hugging Face Optimum exports for text classification (`model.onnx`, `tokenizer.json`,
-`config.json`). `bundle.json` may add what an export does not know: digests, window size, temperature.
+`config.json`). `bundle.json` may add what an export does not know: digests, window size, temperature, and
+golden reviews.
 """
 
 import hashlib
@@ -22,6 +23,15 @@ _SHORTEST_WINDOW = 3
 
 
 @dataclass(frozen=True, slots=True)
+class Golden:
+    """A text, and what the model said of it where it was made."""
+
+    text: str
+    label: str
+    score: float
+
+
+@dataclass(frozen=True, slots=True)
 class Bundle:
     """A model folder that is complete and, if it carries digests, unaltered.
 
@@ -34,6 +44,7 @@ class Bundle:
         calibrated: whether that temperature was fitted; else it is 1.
         digest: SHA-256 over the files' digests and the two numbers above: two folders with the
             same digest give a text the same verdict.
+        golden: texts whose verdicts must come out here as they did there.
     """
 
     folder: Path
@@ -43,6 +54,7 @@ class Bundle:
     temperature: float
     calibrated: bool
     digest: str
+    golden: tuple[Golden, ...]
 
     @property
     def model(self) -> Path:
@@ -82,6 +94,7 @@ class Bundle:
             temperature=1.0 if temperature is None else float(temperature),
             calibrated=temperature is not None,
             digest=hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest(),
+            golden=tuple(_golden(entry, folder / BUNDLE) for entry in bundle.get("golden", ())),
         )
 
 
@@ -115,9 +128,18 @@ def _read_bundle(path: Path) -> dict[str, Any]:
         raise ModelError(
             f"`window_tokens` in {path} is {window_tokens!r}, not a number from {_SHORTEST_WINDOW} on"
         )
+    if not isinstance(bundle.get("golden", []), list):
+        raise ModelError(f"`golden` in {path} is not a list")
     if not isinstance(bundle.get("sha256", {}), dict):
         raise ModelError(f"`sha256` in {path} is not an object of file names and digests")
     return bundle
+
+
+def _golden(entry: Any, path: Path) -> Golden:
+    match entry:
+        case {"text": str(text), "label": str(label), "score": int(score) | float(score)}:
+            return Golden(text, label, float(score))
+    raise ModelError(f"an entry of `golden` in {path} is not an object with `text`, `label` and `score`")
 
 
 def _labels(config: Mapping[str, Any], folder: Path) -> tuple[str, ...]:

@@ -1,13 +1,15 @@
 """Windows, inference and verdicts, composed."""
 
+import platform
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import islice, repeat
 from pathlib import Path
 from typing import Self
 
 from reviewbox.errors import ErrorCode, ModelError, Problem, ReviewboxError
-from reviewbox.model.bundle import Bundle
+from reviewbox.model.bundle import BUNDLE, Bundle
 from reviewbox.model.inference import Inference
 from reviewbox.model.plain_text import PlainText, plain_text
 from reviewbox.model.verdicts import Evidence, Pooled, Verdict, judge, pool, sentences
@@ -19,6 +21,9 @@ _CHARACTERS_PER_POOL = 50_000
 
 # Minutes of one processor. What is longer is no review, but many in one.
 _LONGEST_TEXT = 1_000_000
+
+# Of a score. The bundled model's are equal to the last digits on all processors tried.
+_GOLDEN_TOLERANCE = 1e-3
 
 NO_TOKENS = Problem(ErrorCode.EMPTY_REVIEW, "the review has no words: nothing is left to classify")
 TOO_LONG = Problem(
@@ -43,7 +48,8 @@ class Classifier:
         """Load a model folder, to run on `threads` threads.
 
         Raises:
-            ModelError: the folder is incomplete, altered, or not a text classifier.
+            ModelError: the folder is incomplete, altered, not a text classifier, or computes something
+                else on this processor than its golden reviews say.
         """
         bundle = Bundle.read(Path(model_dir))
         windows = Windows.load(bundle.tokenizer, bundle.window_tokens)
@@ -53,7 +59,24 @@ class Classifier:
                 f"{bundle.model} gives {inference.label_count} logits, but `id2label` beside it names "
                 f"{len(bundle.labels)} labels"
             )
-        return cls(bundle, windows, inference)
+        classifier = cls(bundle, windows, inference)
+        classifier._check_golden()
+        return classifier
+
+    def _check_golden(self) -> None:
+        """Compare the golden reviews' verdicts with those of the machine where the model was made."""
+        golden = self.bundle.golden
+        for number, (expected, found) in enumerate(
+            zip(golden, self.classify_each([review.text for review in golden], explain=False), strict=True)
+        ):
+            label, score = (found.label, found.score) if isinstance(found, Verdict) else (found.code, 0.0)
+            if label != expected.label or abs(score - expected.score) > _GOLDEN_TOLERANCE:
+                raise ModelError(
+                    f"{self.bundle.model} does not compute here what it did where it was made: on this "
+                    f"processor ({processor()}) golden review {number} of {BUNDLE} is {label} {score:.4f}, "
+                    f"expected {expected.label} {expected.score:.4f}. Run it on another machine, or export "
+                    "and calibrate it on this kind."
+                )
 
     def classify(self, texts: Sequence[str]) -> list[Verdict]:
         """Return the verdict on each text, with its evidence.
@@ -128,6 +151,15 @@ class Classifier:
             pool(group, list(islice(logits, len(group))), self.bundle.temperature) if group else None
             for group in windows
         ]
+
+
+def processor() -> str:
+    """Return the processor's name, for a person to recognise the machine by."""
+    with suppress(OSError):
+        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()
 
 
 def _is_review(text: str) -> bool:
