@@ -1,10 +1,9 @@
-"""Stage 5, evidence: does the sentence that a verdict names really carry it?
+"""Does the sentence that a verdict names really carry it?
 
 Each sentence of a review is left out in turn, and the verdict's margin compared. That is what a
 reader would call its weight; the evidence names the sentence that says most by itself.
 """
 
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,11 +17,9 @@ from reviewbox.model.verdicts import Verdict, sentences
 _FEWEST_SENTENCES, _MOST_SENTENCES = 4, 30
 
 
-def evidence(work: Path, output: Path, config: dict[str, Any]) -> None:
+def evidence(classifier: Classifier, reviews: pd.DataFrame, config: dict[str, Any]) -> None:
     """Print how the strongest sentence fares against a random one and the truly strongest."""
     rng = np.random.default_rng(config["seed"])
-    classifier = Classifier.load(output, threads=2)
-    reviews = pd.read_parquet(work / "validation.parquet")
     films = reviews.text[reviews.domain == IMDB]
     rows: list[tuple[float, float, float, bool]] = []
     for text in films:
@@ -30,7 +27,7 @@ def evidence(work: Path, output: Path, config: dict[str, Any]) -> None:
         if not _FEWEST_SENTENCES <= len(spans) <= _MOST_SENTENCES:
             continue
         rows.append(_drops(text, classifier, rng))
-        if len(rows) == config["evidence"]["reviews"]:
+        if len(rows) == config["evaluation"]["evidence_reviews"]:
             break
     named, other, best = (np.array(column, dtype=float) for column in list(zip(*rows, strict=True))[:3])
     hits = np.array([row[3] for row in rows])

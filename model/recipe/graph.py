@@ -31,8 +31,15 @@ _ATTENDING = ("query", "key", "value")
 
 @dataclass
 class Graph:
-    """Nodes and constants in the making; every method returns the name of its output."""
+    """Nodes and constants in the making; every method returns the name of its output.
 
+    Attributes:
+        weights: by the names of `TokenClassifier.state_dict()`.
+        integers: whether products run on 8-bit integers; else all is float32.
+    """
+
+    weights: Weights
+    integers: bool
     nodes: list[onnx.NodeProto] = field(default_factory=list)
     constants: dict[str, onnx.TensorProto] = field(default_factory=dict)
 
@@ -70,9 +77,8 @@ def classifier_graph(weights: Weights, heads: int, *, integers: bool = True) -> 
         heads: of the attention.
         integers: whether products run on 8-bit integers; else all is float32.
     """
-    graph = Graph()
-    linear = _integer_linear if integers else _float_linear
-    states = _embeddings(graph, weights, integers=integers)
+    graph = Graph(weights, integers)
+    states = _embeddings(graph)
     mask = graph.node("Cast", "attention_mask", to=TensorProto.FLOAT)
     one = graph.constant("one", 1)
     absent = graph.node("Sub", graph.node("Unsqueeze", mask, _axes(graph, 1, 2)), one)
@@ -83,17 +89,17 @@ def classifier_graph(weights: Weights, heads: int, *, integers: bool = True) -> 
     present = graph.node("Tile", present, graph.constant("as values", [1, heads, 1, width], np.int64))
     for layer in range(count_layers(weights)):
         prefix = f"encoder.encoder.layer.{layer}."
-        attended = _attention(graph, weights, prefix, states, (bias, present), heads, linear)
-        states = _add_and_norm(graph, weights, f"{prefix}attention.output.", attended, states, linear)
-        inner = linear(
+        attended = _attention(graph, prefix, states, (bias, present), heads)
+        states = _add_and_norm(graph, f"{prefix}attention.output.", attended, states)
+        inner = _linear(
             graph, f"{prefix}intermediate.dense", states, weights[f"{prefix}intermediate.dense.weight"]
         )
         inner_bias = graph.constant(
             f"{prefix}intermediate.dense.bias", weights[f"{prefix}intermediate.dense.bias"]
         )
         inner = graph.node("BiasGelu", inner, inner_bias, domain=MICROSOFT)
-        states = _add_and_norm(graph, weights, f"{prefix}output.", inner, states, linear)
-    _head(graph, weights, states, mask)
+        states = _add_and_norm(graph, f"{prefix}output.", inner, states)
+    _head(graph, states, mask)
 
     batch = ["batch", "tokens"]
     described = helper.make_graph(
@@ -167,10 +173,10 @@ def _axes(graph: Graph, *axes: int) -> str:
     return graph.constant(f"axes{axes}", axes, np.int64)
 
 
-def _embeddings(graph: Graph, weights: Weights, *, integers: bool) -> str:
-    prefix = "encoder.embeddings."
+def _embeddings(graph: Graph) -> str:
+    weights, prefix = graph.weights, "encoder.embeddings."
     words = weights[f"{prefix}word_embeddings.weight"]
-    if integers:
+    if graph.integers:
         # Look up rows of integers, then scale just those.
         rows, scales = quantize(words, axis=1, largest=127)
         found = graph.node("Gather", graph.constant("words.integers", rows, np.int8), "input_ids")
@@ -195,12 +201,10 @@ def _embeddings(graph: Graph, weights: Weights, *, integers: bool) -> str:
     )
 
 
-def _float_linear(graph: Graph, name: str, states: str, weight: np.ndarray) -> str:
-    return graph.node("MatMul", states, graph.constant(f"{name}.weight", weight.T))
-
-
-def _integer_linear(graph: Graph, name: str, states: str, weight: np.ndarray) -> str:
-    """Multiply by a weight of shape (out, in), both as integers; the bias is up to the caller."""
+def _linear(graph: Graph, name: str, states: str, weight: np.ndarray) -> str:
+    """Multiply by a weight of shape (out, in); the bias is up to the caller."""
+    if not graph.integers:
+        return graph.node("MatMul", states, graph.constant(f"{name}.weight", weight.T))
     columns, scales = quantize(weight, axis=1, largest=_LARGEST_WEIGHT)
     shifted = "Gelu" in states
     last = _axes(graph, -1)
@@ -232,9 +236,7 @@ def _integer_linear(graph: Graph, name: str, states: str, weight: np.ndarray) ->
     return product
 
 
-def _attention(
-    graph: Graph, weights: Weights, prefix: str, states: str, masks: tuple[str, str], heads: int, linear: Any
-) -> str:
+def _attention(graph: Graph, prefix: str, states: str, masks: tuple[str, str], heads: int) -> str:
     """Attend; the softmax is spelt out, its sum taken by a matrix product.
 
     The operator's own sum depends on the processor's vector width and on the padding. A last bit here
@@ -243,11 +245,11 @@ def _attention(
     bias, present = masks
     stem = f"{prefix}attention.self"
     weight, added = (
-        np.concatenate([weights[f"{stem}.{name}.{part}"] for name in _ATTENDING])
+        np.concatenate([graph.weights[f"{stem}.{name}.{part}"] for name in _ATTENDING])
         for part in ("weight", "bias")
     )
     width = weight.shape[1]
-    joined = graph.node("Add", linear(graph, stem, states, weight), graph.constant(f"{stem}.bias", added))
+    joined = graph.node("Add", _linear(graph, stem, states, weight), graph.constant(f"{stem}.bias", added))
     shape = graph.constant("shape of heads", [0, 0, 3 * heads, width // heads], np.int64)
     joined = graph.node("Transpose", graph.node("Reshape", joined, shape), perm=[0, 2, 1, 3])
     split = graph.node("Split", joined, outputs=3, name=f"{prefix}qkv", axis=1, num_outputs=3)
@@ -262,8 +264,9 @@ def _attention(
     return graph.node("Reshape", mixed, graph.constant("shape of states", [0, 0, width], np.int64))
 
 
-def _add_and_norm(graph: Graph, weights: Weights, prefix: str, states: str, skipped: str, linear: Any) -> str:
-    product = linear(graph, f"{prefix}dense", states, weights[f"{prefix}dense.weight"])
+def _add_and_norm(graph: Graph, prefix: str, states: str, skipped: str) -> str:
+    weights = graph.weights
+    product = _linear(graph, f"{prefix}dense", states, weights[f"{prefix}dense.weight"])
     return graph.node(
         "SkipLayerNormalization",
         product,
@@ -276,7 +279,8 @@ def _add_and_norm(graph: Graph, weights: Weights, prefix: str, states: str, skip
     )
 
 
-def _head(graph: Graph, weights: Weights, states: str, mask: str) -> None:
+def _head(graph: Graph, states: str, mask: str) -> None:
+    weights = graph.weights
     logits = graph.node("MatMul", states, graph.constant("head.weight", weights["head.weight"].T))
     logits = graph.node("Add", logits, graph.constant("head.bias", weights["head.bias"]))
     # A position is a token of the text when it is not the first, and the next one is attended to.

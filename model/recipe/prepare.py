@@ -21,7 +21,7 @@ def prepare(data: Path, encoder: Path, work: Path, config: dict[str, Any]) -> No
     "contrast_validation" (edited validation reviews), and "abstain" (texts without a verdict).
     """
     reviews = read_reviews(data, config["data"])
-    print(reviews.groupby(["source", "split"]).size().unstack(fill_value=0).to_string())
+    print(pd.crosstab(reviews.source, reviews.split).to_string())
     frames = {split: reviews[reviews.split == split].drop(columns="split") for split in SPLITS}
     frames["unlabelled"] = read_unlabelled(data, reviews, config["data"]).assign(label=-1, domain="imdb")
     frames["contrast"] = edited(HERE / "contrast.jsonl", frames["train"])

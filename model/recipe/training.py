@@ -168,7 +168,7 @@ def parameter_groups(
     return [{"params": p, "lr": rate, "weight_decay": decay} for (rate, decay), p in groups.items()]
 
 
-def fit(
+def fit(  # noqa: PLR0913, PLR0917 - one loop for all stages: what differs is given
     name: str,
     model: nn.Module,
     groups: list[dict[str, Any]],

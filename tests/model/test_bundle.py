@@ -204,6 +204,9 @@ def test_what_decides_no_score_does_not_count_in_the_digest(folder: Path) -> Non
         ({"window_tokens": 2}, "window_tokens"),
         ({"window_tokens": 12.5}, "window_tokens"),
         ({"sha256": ["model.onnx"]}, "sha256"),
+        ({"golden": {"text": "good"}}, "golden"),
+        ({"golden": [{"text": "good", "label": "positive"}]}, "golden"),
+        ({"golden": [{"text": "good", "label": "positive", "score": "high"}]}, "golden"),
     ],
 )
 def test_a_bundle_that_cannot_be_is_an_error(tmp_path: Path, bundle: dict[str, Any], complaint: str) -> None:

@@ -12,7 +12,7 @@ from tests.tiny import WORDS, tokenizer, write_model
 from tokenizers.pre_tokenizers import Metaspace
 
 from reviewbox.errors import ErrorCode, ModelError, Problem, ReviewboxError
-from reviewbox.model.classifier import Classifier
+from reviewbox.model.classifier import Classifier, processor
 from reviewbox.model.verdicts import Verdict
 
 TOLERANCE = 1e-6
@@ -266,3 +266,46 @@ def test_labels_that_do_not_fit_the_graph_are_an_error_at_load(tmp_path: Path) -
 
     with pytest.raises(ModelError, match="gives 2 logits, but `id2label` beside it names 3 labels"):
         Classifier.load(tmp_path)
+
+
+def golden(folder: Path, *reviews: dict[str, object]) -> Path:
+    (folder / "bundle.json").write_text(json.dumps({"golden": reviews}), encoding="utf-8")
+    return folder
+
+
+def test_golden_reviews_that_come_out_are_fine(tmp_path: Path) -> None:
+    folder = write_model(tmp_path)
+    (verdict,) = Classifier.load(folder).classify(["a good film"])
+
+    golden(folder, {"text": "a good film", "label": verdict.label, "score": verdict.score + 5e-4})
+
+    assert Classifier.load(folder).bundle.golden[0].text == "a good film"
+
+
+@pytest.mark.parametrize(
+    "expected", [{"label": "negative", "score": 0.9}, {"label": "positive", "score": 0.9}]
+)
+def test_golden_reviews_that_differ_name_model_and_processor(
+    expected: dict[str, object], tmp_path: Path
+) -> None:
+    folder = golden(
+        write_model(tmp_path),
+        {"text": "film", "label": "negative", "score": 0.5},
+        {"text": "good", **expected},
+    )
+
+    with pytest.raises(ModelError) as caught:
+        Classifier.load(folder)
+
+    message = str(caught.value)
+    assert str(folder / "model.onnx") in message
+    assert processor() in message
+    assert "golden review 1" in message
+    assert f"expected {expected['label']} 0.9000" in message
+
+
+def test_a_golden_review_without_words_is_an_error(tmp_path: Path) -> None:
+    folder = golden(write_model(tmp_path), {"text": " ", "label": "positive", "score": 0.9})
+
+    with pytest.raises(ModelError, match="golden review 0"):
+        Classifier.load(folder)

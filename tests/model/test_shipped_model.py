@@ -1,22 +1,27 @@
 """The model under `model/` on reviews that it has never seen, and what its folder promises."""
 
 import json
+import re
 import shutil
 from itertools import chain
 from pathlib import Path
 
 import numpy as np
+import onnx
 import onnxruntime
 import pytest
+from model.recipe.graph import classifier_graph, read_weights
 from tokenizers import Tokenizer
 
 from reviewbox.errors import ModelError
 from reviewbox.model.classifier import Classifier
 from reviewbox.model.verdicts import Verdict
+from reviewbox.settings import Settings
 
 MODEL = Path(__file__).parents[2] / "model"
 FILES = ("config.json", "model.onnx", "tokenizer.json")
 TOLERANCE = 1e-5
+NEEDS_REVIEW_BELOW = Settings().needs_review_below
 
 LONG_FILM_REVIEW = """\
 I should say at once that I am not the audience for this kind of film. I fall asleep in courtroom dramas, \
@@ -208,14 +213,66 @@ def test_a_review_scores_the_same_on_more_threads(alone: list[Verdict]) -> None:
     assert scores(verdicts) == pytest.approx(scores(alone), abs=TOLERANCE)
 
 
-@pytest.mark.parametrize(
-    "text", ["😀 😍", "很好看的电影", "отличный фильм", "x" * 10_000, "good\x00 film \ud800"]
-)
-def test_what_it_has_never_learnt_gets_some_verdict(text: str, shipped: Classifier) -> None:
+NO_REVIEWS = {
+    "one word": "table",
+    "a number": "12345",
+    "punctuation": "...",
+    "emoji": "\N{GRINNING FACE} \N{GRINNING FACE} \N{PARTY POPPER}",
+    "function words": "and of the to in a is it that with for on at by",
+    "letters": "asdkj qwoeiu zmxnc lkjasd poqwie mnbvc",
+    "German praise": "Der schönste Abend seit Langem, das Essen war ein Traum und die Bedienung reizend.",
+    "French complaint": "Deux heures de retard, une chambre sale et personne pour nous aider. Plus jamais.",
+    "Spanish praise": "Un libro precioso, lo he leído de una sentada y ya lo he regalado a mi hermana.",
+    "Italian complaint": "Il servizio era pessimo, la pasta fredda e il conto esagerato.",
+    "Russian complaint": "Фильм скучный, актёры играют плохо, жаль потраченного времени.",
+    "Japanese praise": "部屋がとても清潔で、朝食もおいしかったです。また泊まりたいです。",
+    "Arabic complaint": "الخدمة سيئة جدا والطعام بارد، لن أعود أبدا.",
+}
+
+
+@pytest.mark.parametrize("name", NO_REVIEWS)
+def test_what_cannot_be_judged_asks_for_a_look(name: str, shipped: Classifier) -> None:
+    (verdict,) = shipped.classify([NO_REVIEWS[name]])
+
+    assert verdict.score < NEEDS_REVIEW_BELOW
+
+
+@pytest.mark.parametrize("text", ["x" * 10_000, "good\x00 film \ud800", "<b></b>?", "\u200b!"])
+def test_odd_characters_get_some_verdict(text: str, shipped: Classifier) -> None:
     (verdict,) = shipped.classify([text])
 
     assert 0.5 <= verdict.score <= 1
     assert verdict.tokens > 0
+
+
+@pytest.mark.parametrize("name", [*POSITIVE, *NEGATIVE])
+def test_capitals_missing_punctuation_and_markup_change_no_label(name: str, shipped: Classifier) -> None:
+    text = {**POSITIVE, **NEGATIVE}[name]
+    bare = re.sub(r"[^\w\s]", "", text.replace("<br />", " "))
+    marked = "<html><body><p>" + text.replace(". ", ".</p><p class='x'>") + "</p></body></html>"
+
+    verdicts = shipped.classify([text.upper(), bare, marked])
+
+    assert {verdict.label for verdict in verdicts} == {"positive" if name in POSITIVE else "negative"}
+
+
+def test_a_review_of_a_hundred_thousand_words(shipped: Classifier) -> None:
+    sentence = "The second half drags, but the ending is glorious. "
+    (short,) = shipped.classify([sentence * 70])
+    (verdict,) = shipped.classify_each([sentence * 11_112], explain=False)
+
+    assert isinstance(verdict, Verdict)
+    assert verdict.label == short.label
+    assert verdict.tokens > 100_000
+
+
+def test_its_weights_give_its_graph_again(tmp_path: Path, shipped: Classifier) -> None:
+    """The folder is its own checkpoint: `python -m recipe export --from` reads the weights back."""
+    read = onnx.load(MODEL / "model.onnx")
+
+    onnx.save(classifier_graph(read_weights(read), heads=12), tmp_path / "model.onnx")
+
+    assert (tmp_path / "model.onnx").read_bytes() == (MODEL / "model.onnx").read_bytes()
 
 
 def test_an_unaltered_copy_is_the_same_model(folder: Path, shipped: Classifier) -> None:
@@ -241,3 +298,9 @@ def test_the_folder_is_small_enough_to_be_committed() -> None:
     size = sum(path.stat().st_size for path in MODEL.iterdir() if path.is_file())
 
     assert size < 25_000_000
+
+
+def test_golden_reviews_are_there() -> None:
+    bundle = json.loads((MODEL / "bundle.json").read_text(encoding="utf-8"))
+
+    assert len(bundle["golden"]) > 2
