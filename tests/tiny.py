@@ -1,6 +1,7 @@
 """Real parts made tiny: a tokenizer of a few words and a graph of a few nodes."""
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -41,12 +42,17 @@ def tokenizer() -> Tokenizer:
 
 
 def write_model(
-    folder: Path, *, token_logits: bool = True, labels: tuple[str, ...] = ("negative", "positive")
+    folder: Path,
+    *,
+    token_logits: bool = True,
+    labels: tuple[str, ...] = ("negative", "positive"),
+    words: Mapping[str, float] = WORDS,
 ) -> Path:
     """Write a model folder as an export for Hugging Face gives it, and return it.
 
     A window's logits are the mean of its words' weights: negative for the first label, positive for
-    the last, zero for those between. Unknown words count, with a weight of zero.
+    the last, zero for those between. Unknown words count, with a weight of zero. `words` are those of
+    `WORDS` in their order, maybe with other weights.
     """
     folder.mkdir(parents=True, exist_ok=True)
     tokenizer().save(str(folder / "tokenizer.json"))
@@ -59,7 +65,7 @@ def write_model(
     (folder / "config.json").write_text(json.dumps(config), encoding="utf-8")
 
     weights = np.zeros((len(SPECIAL) + len(WORDS), len(labels)), dtype=np.float32)
-    weights[len(SPECIAL) :, -1] = list(WORDS.values())
+    weights[len(SPECIAL) :, -1] = list(words.values())
     weights[:, 0] = -weights[:, -1]
     is_word = np.ones((len(weights), 1), dtype=np.float32)
     is_word[[0, 2, 3]] = 0  # padding and what wraps a text; an unknown word is a word

@@ -195,6 +195,15 @@ def test_evaluate_names_the_row_it_cannot_read(tmp_path: Path, tiny_model: Path)
     assert "a.csv, row 2: `label` is 'maybe'" in result.stderr
 
 
+def test_evaluate_names_the_row_without_a_label(tmp_path: Path, tiny_model: Path) -> None:
+    (tmp_path / "a.csv").write_text("text,label\ngood,1\nbad,\n", encoding="utf-8")
+
+    result = CliRunner().invoke(app, ["evaluate", str(tmp_path / "a.csv"), "--model", str(tiny_model)])
+
+    assert result.exit_code == 2
+    assert "a.csv, row 2: no `label`" in result.stderr
+
+
 @pytest.fixture
 def _cold_start(tiny_model: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """What the demo sets for its process is undone behind it."""

@@ -164,6 +164,35 @@ def evaluate(
 
 
 @app.command()
+def compare(  # noqa: PLR0913, PLR0917 - a command's options are its arguments
+    model_a: Annotated[
+        Path, typer.Argument(metavar="MODEL_A", help="A model folder.", exists=True, file_okay=False)
+    ],
+    model_b: Annotated[
+        Path, typer.Argument(metavar="MODEL_B", help="Another.", exists=True, file_okay=False)
+    ],
+    files: Annotated[list[Path], typer.Argument(metavar="FILE...", exists=True)],
+    flips: Annotated[int, typer.Option("--flips", min=0, help="How many flipped reviews to list.")] = 20,
+    show_text: Annotated[
+        bool, typer.Option("--show-text", help="Print the text of the listed reviews, too.")
+    ] = False,
+    threads: ThreadsOption = _CPUS,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """Show which verdicts flip between two models, how far they agree, and how fast each is.
+
+    A FILE is what `evaluate` reads, but needs no labels; where every review has one, each model's
+    accuracy is told, too. Flips are listed by file and row, those first of which both models are
+    surest.
+    """
+    from reviewbox.cli.compare import compare_models, print_comparison
+
+    with _errors_told():
+        found = compare_models(model_a, model_b, files, threads)
+        print_comparison(found, flips, show_text=show_text, as_json=as_json)
+
+
+@app.command()
 def local(port: PortOption = 5000, template: TemplateOption = _CLONE / "template.yaml") -> None:
     """Run the whole service on this machine until Ctrl-C: drop files, get verdicts."""
     from reviewbox.cli.local import run_local

@@ -19,12 +19,30 @@ from reviewbox.errors import Problem, ReviewboxError
 from reviewbox.model.classifier import Classifier
 from reviewbox.model.verdicts import Verdict
 
-_NAMES = {
+# What a label may be called, lowercased: 0 is negative, 1 positive.
+LABELS = {
     "0": 0, "neg": 0, "negative": 0, "label_0": 0,
     "1": 1, "pos": 1, "positive": 1, "label_1": 1,
 }  # fmt: skip
 
 _CALIBRATION_BINS = 15
+
+
+@dataclass(frozen=True, slots=True)
+class Review:
+    """A review of a file.
+
+    Attributes:
+        file: its path.
+        row: which of the file's rows it is, from 1; a header is none.
+        text: the review.
+        label: whether it is positive (1) or negative (0); None if the row does not say.
+    """
+
+    file: str
+    row: int
+    text: str
+    label: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +83,7 @@ def evaluate_files(files: Sequence[Path], model: Path, threads: int, *, as_json:
     if not reviews:
         raise ReviewboxError("there is not one labelled review")
     classifier = Classifier.load(model, threads=threads)
-    unknown = [label for label in classifier.bundle.labels if label.lower() not in _NAMES]
+    unknown = [label for label in classifier.bundle.labels if label.lower() not in LABELS]
     if unknown:
         raise ReviewboxError(f"the model's labels {unknown} are neither negative nor positive")
 
@@ -93,7 +111,7 @@ def evaluate_files(files: Sequence[Path], model: Path, threads: int, *, as_json:
 def figures(labels: Sequence[int], outcomes: Sequence[Verdict | Problem], cpu_seconds: float) -> Figures:
     """Compare verdicts with labels, which are 0 or 1, in the same order."""
     expected = np.array(labels)
-    predicted = np.array([-1 if isinstance(o, Problem) else _NAMES[o.label.lower()] for o in outcomes])
+    predicted = np.array([-1 if isinstance(o, Problem) else LABELS[o.label.lower()] for o in outcomes])
     scores = np.array([0.0 if isinstance(o, Problem) else o.score for o in outcomes])
     right = predicted == expected
     return Figures(
@@ -118,7 +136,21 @@ def calibration_error(scores: npt.NDArray[np.float64], right: npt.NDArray[np.boo
 
 
 def read_labelled(path: Path) -> Iterator[Labelled]:
-    """Yield the labelled reviews of a CSV, JSON Lines or Parquet file, or of an aclImdb folder.
+    """Yield the reviews of a file or folder that `read_reviews` takes.
+
+    Raises:
+        ReviewboxError: names the file and row that cannot be read, or has no label.
+    """
+    for review in read_reviews(path):
+        if review.label is None:
+            raise ReviewboxError(
+                f"{review.file}, row {review.row}: no `label`; 0/1, neg/pos or negative/positive is needed"
+            )
+        yield Labelled(review.text, review.label)
+
+
+def read_reviews(path: Path) -> Iterator[Review]:
+    """Yield the reviews of a CSV, JSON Lines or Parquet file, or of an aclImdb folder.
 
     Raises:
         ReviewboxError: names the file and row that cannot be read.
@@ -133,21 +165,27 @@ def read_labelled(path: Path) -> Iterator[Labelled]:
     number = 0
     try:
         for number, row in enumerate(reader(path), 1):
-            yield _labelled(row, f"{path}, row {number}")
+            yield _review(row, str(path), number)
     except (ValueError, LookupError, OSError, csv.Error) as error:  # pyarrow's errors are among them
         raise ReviewboxError(f"{path}, after row {number}: {error}") from None
 
 
-def _labelled(row: Mapping[str, Any], where: str) -> Labelled:
-    text, label = row.get("text"), row.get("label")
+def _review(row: Mapping[str, Any], file: str, number: int) -> Review:
+    text = row.get("text")
     if not isinstance(text, str):
-        raise ReviewboxError(f"{where}: no `text`; the columns are {', '.join(map(str, row))}")
-    name = str(label).strip().lower()
+        raise ReviewboxError(f"{file}, row {number}: no `text`; the columns are {', '.join(map(str, row))}")
+    return Review(file, number, text, _label(row.get("label"), f"{file}, row {number}"))
+
+
+def _label(label: Any, where: str) -> int | None:
+    name = "" if label is None else str(label).strip().lower()
+    if not name:
+        return None
     with suppress(TypeError, ValueError):
-        name = f"{float(label):g}"  # type: ignore[arg-type] # 1, 1.0, true, "1" and "1.0" are one label
-    if name not in _NAMES:
+        name = f"{float(label):g}"  # 1, 1.0, true, "1" and "1.0" are one label
+    if name not in LABELS:
         raise ReviewboxError(f"{where}: `label` is {label!r}, not 0/1, neg/pos or negative/positive")
-    return Labelled(text, _NAMES[name])
+    return LABELS[name]
 
 
 def _csv_rows(path: Path) -> Iterator[Mapping[str, Any]]:
@@ -174,10 +212,10 @@ def _parquet_rows(path: Path) -> Iterator[Mapping[str, Any]]:
         yield from batch.to_pylist()
 
 
-def _read_acl_imdb(folder: Path) -> Iterator[Labelled]:
+def _read_acl_imdb(folder: Path) -> Iterator[Review]:
     split = folder / "test" if (folder / "test").is_dir() else folder
     for name, label in (("neg", 0), ("pos", 1)):
         files = sorted((split / name).glob("*.txt"))
         if not files:
             raise ReviewboxError(f"{split / name} holds no .txt files: expected an aclImdb folder")
-        yield from (Labelled(file.read_text(encoding="utf-8"), label) for file in files)
+        yield from (Review(str(file), 1, file.read_text(encoding="utf-8"), label) for file in files)
