@@ -33,3 +33,9 @@ def edited(edits: Path, reviews: pd.DataFrame) -> pd.DataFrame:
             text = text[:start] + new + text[end:]
         rows.append({**row, "text": text, "label": 1 - row.label, "domain": entry["kind"]})
     return pd.DataFrame(rows, columns=reviews.columns)
+
+
+def read_pairs(path: Path) -> pd.DataFrame:
+    """Return minimal pairs of our own: the columns of their lines, with the label as 0 or 1."""
+    pairs = pd.read_json(path, lines=True)
+    return pairs.assign(label=(pairs.label == "positive").astype(int))

@@ -17,7 +17,7 @@ def distil(work: Path, config: dict[str, Any]) -> None:
     torch.manual_seed(config["seed"])
     settings, windows = config["distillation"], config["windows"]
     labelled = TokenizedReviews.load(work / "train.npz")
-    contrast = TokenizedReviews.load(work / "contrast.npz")
+    contrast = [TokenizedReviews.load(work / f"{name}.npz") for name in ("contrast", "pairs")]
     unlabelled = TokenizedReviews.load(work / "unlabelled.npz")
     soft = np.load(work / "soft.npy")
     unjudgeable = TokenizedReviews.load(work / "abstain.npz")
@@ -30,7 +30,8 @@ def distil(work: Path, config: dict[str, Any]) -> None:
         rng = np.random.default_rng([config["seed"], epoch])
         examples = sample(labelled, labelled.labels, range(len(labelled)), windows, rng)
         for _ in range(settings["contrast_repeats"]):
-            examples += sample(contrast, contrast.labels, range(len(contrast)), windows, rng)
+            for edited in contrast:
+                examples += sample(edited, edited.labels, range(len(edited)), windows, rng)
         examples += sample(unjudgeable, unsure, range(len(unjudgeable)), windows, rng)
         # Another part of the unlabelled reviews in each epoch.
         examples += sample(unlabelled, soft, range(epoch, len(unlabelled), settings["epochs"]), windows, rng)

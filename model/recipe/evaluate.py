@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from recipe.contrast import read_pairs
 from recipe.evidence import evidence
 from recipe.reviews import IMDB
 from reviewbox.cli.evaluate import calibration_error
@@ -50,7 +51,7 @@ def evaluate(work: Path, output: Path, config: dict[str, Any]) -> None:
     contrast = judged(classifier, pd.read_parquet(work / "contrast_validation.parquet"))
     print("\nedited reviews, by kind of edit")
     print_table(contrast.groupby("domain").right.agg(n="size", accuracy="mean"))
-    pairs = judged(classifier, minimal_pairs())
+    pairs = judged(classifier, read_pairs(HERE / "minimal_pairs.jsonl"))
     both = pairs.groupby("pair").right.all()
     phenomenon = pairs.groupby("pair").phenomenon.first()
     print(f"\nminimal pairs: {pairs.right.mean():.1%} of the texts, {both.mean():.1%} of the pairs")
@@ -79,12 +80,6 @@ def judged(classifier: Classifier, reviews: pd.DataFrame) -> pd.DataFrame:
     margin = np.log(positive) - np.log1p(-positive)
     reviews = reviews[kept].assign(margin=margin, tokens=tokens)
     return reviews.assign(right=(reviews.margin > 0) == (reviews.label == 1))
-
-
-def minimal_pairs() -> pd.DataFrame:
-    """Return our minimal pairs: columns pair, phenomenon, domain, text, and label as 0 or 1."""
-    pairs = pd.read_json(HERE / "minimal_pairs.jsonl", lines=True)
-    return pairs.assign(label=(pairs.label == "positive").astype(int))
 
 
 def fit_temperature(reviews: pd.DataFrame) -> float:

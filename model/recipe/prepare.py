@@ -7,7 +7,7 @@ import pandas as pd
 from tokenizers import Tokenizer
 
 from recipe.abstain import texts_without_a_verdict
-from recipe.contrast import edited
+from recipe.contrast import edited, read_pairs
 from recipe.reviews import read_reviews, read_unlabelled, tokenize
 
 SPLITS = ("train", "validation", "unseen")
@@ -17,14 +17,16 @@ HERE = Path(__file__).parent
 def prepare(data: Path, encoder: Path, work: Path, config: dict[str, Any]) -> None:
     """Write `<split>.npz` (token ids) and `<split>.parquet` (texts) for each split to `work`.
 
-    Beside the labelled splits these are "unlabelled", "contrast" (edited training reviews) and
-    "contrast_validation" (edited validation reviews), and "abstain" (texts without a verdict).
+    Beside the labelled splits these are "unlabelled" (films), "contrast" (edited training reviews),
+    "contrast_validation" (edited validation reviews), "pairs" (our own minimal pairs) and "abstain"
+    (texts without a verdict).
     """
     reviews = read_reviews(data, config["data"])
     print(pd.crosstab(reviews.source, reviews.split).to_string())
     frames = {split: reviews[reviews.split == split].drop(columns="split") for split in SPLITS}
     frames["unlabelled"] = read_unlabelled(data, reviews, config["data"]).assign(label=-1, domain="imdb")
     frames["contrast"] = edited(HERE / "contrast.jsonl", frames["train"])
+    frames["pairs"] = read_pairs(HERE / "pairs.jsonl")
     frames["contrast_validation"] = edited(HERE / "contrast_validation.jsonl", frames["validation"])
     tokenizer = Tokenizer.from_file(str(encoder / "tokenizer.json"))
     frames["abstain"] = texts_without_a_verdict(
