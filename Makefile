@@ -5,7 +5,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help demo local test lint types format bench model lock clean
+.PHONY: help demo local test lint types format bench bench-model model lock clean
 
 help: ## List the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -44,6 +44,9 @@ format: $(VENV)/.installed ## Format the code and fix what can be fixed
 
 bench: $(VENV)/.installed ## Measure speed side by side (slow)
 	$(BIN)/python tests/benchmarks/classifier.py
+
+bench-model: $(VENV)/.installed ## Measure the model beside DistilBERT, and where its time goes
+	$(BIN)/python tests/benchmarks/model.py
 
 # PyTorch is pinned but not hashed: which build of it fits depends on the machine.
 .venv-recipe/.installed: requirements/recipe.txt requirements/encoder.txt
