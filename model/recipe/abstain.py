@@ -22,7 +22,7 @@ _UNKNOWN = ["\U0001f914", "\U0001f355", "\U0001f6eb", "\U0001f389", "\u2764\ufe0
 
 
 def texts_without_a_verdict(tokenizer: Tokenizer, foreign: Path, count: int, seed: int) -> pd.DataFrame:
-    """Return `count` each of function words, pieces drawn from the vocabulary, and emoji; and all of `foreign`.
+    """Return `count` each of function words, drawn pieces of the vocabulary, and emoji; and all of `foreign`.
 
     Args:
         tokenizer: whose vocabulary is drawn from.
@@ -38,6 +38,6 @@ def texts_without_a_verdict(tokenizer: Tokenizer, foreign: Path, count: int, see
         drawn = " ".join(rng.choice(pieces, rng.integers(6, 60)))
         texts.append(("random pieces", drawn.replace(" ##", "").replace("##", "")))
         texts.append(("unknown symbols", " ".join(rng.choice(_UNKNOWN, rng.integers(1, 8)))))
-    for line in foreign.read_text(encoding="utf-8").splitlines():
-        texts.append(("other language", json.loads(line)["text"]))
+    lines = foreign.read_text(encoding="utf-8").splitlines()
+    texts += [("other language", json.loads(line)["text"]) for line in lines]
     return pd.DataFrame(texts, columns=["domain", "text"]).assign(label=-1)

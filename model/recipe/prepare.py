@@ -8,7 +8,7 @@ from tokenizers import Tokenizer
 
 from recipe.abstain import texts_without_a_verdict
 from recipe.contrast import edited
-from recipe.reviews import read_reviews, read_unlabelled, tokenize
+from recipe.reviews import read_reviews, read_texts, read_unlabelled, tokenize
 
 SPLITS = ("train", "validation", "unseen")
 HERE = Path(__file__).parent
@@ -18,10 +18,11 @@ def prepare(data: Path, encoder: Path, work: Path, config: dict[str, Any]) -> No
     """Write `<split>.npz` (token ids) and `<split>.parquet` (texts) for each split to `work`.
 
     Beside the labelled splits these are "unlabelled", "contrast" (edited training reviews) and
-    "contrast_validation" (edited validation reviews), and "abstain" (texts without a verdict).
+    "contrast_validation" (edited validation reviews), "abstain" (texts without a verdict) and "pretrain"
+    (every text that training may see).
     """
     reviews = read_reviews(data, config["data"])
-    print(reviews.groupby(["source", "split"]).size().unstack(fill_value=0).to_string())
+    print(reviews.pivot_table(index="source", columns="split", aggfunc="size", fill_value=0).to_string())
     frames = {split: reviews[reviews.split == split].drop(columns="split") for split in SPLITS}
     frames["unlabelled"] = read_unlabelled(data, reviews, config["data"]).assign(label=-1, domain="imdb")
     frames["contrast"] = edited(HERE / "contrast.jsonl", frames["train"])
@@ -31,6 +32,7 @@ def prepare(data: Path, encoder: Path, work: Path, config: dict[str, Any]) -> No
         tokenizer, HERE / "foreign.jsonl", config["data"]["abstentions"], config["seed"]
     )
 
+    frames["pretrain"] = read_texts(data, reviews, config["data"]).assign(label=-1, domain="any")
     work.mkdir(parents=True, exist_ok=True)
     for split, frame in frames.items():
         write(split, frame, tokenizer, work)
