@@ -5,41 +5,57 @@ import tomllib
 from pathlib import Path
 
 HERE = Path(__file__).parent
+STAGES = ("prepare", "pretrain", "teach", "distil", "export", "evaluate")
 
 
 def main() -> None:
     """Parse the command line and run the stage; its heavy imports happen here only."""
     parser = argparse.ArgumentParser(prog="python -m recipe", description="How the bundled model is made.")
-    parser.add_argument("stage", choices=["prepare", "train", "export", "calibrate", "evidence"])
-    parser.add_argument("--data", type=Path, help="folder of the training data's Parquet files")
+    parser.add_argument("stage", choices=STAGES, help="in this order")
+    parser.add_argument("--data", type=Path, help="folder of the training data; prepare needs it")
+    parser.add_argument("--encoder", type=Path, help="folder of the weights to start from (MiniLM-L6)")
     parser.add_argument("--work", type=Path, default=HERE / "work", help="folder of intermediate files")
     parser.add_argument("--output", type=Path, default=HERE.parent, help="the model folder to write")
+    parser.add_argument("--config", type=Path, default=HERE / "recipe.toml", help="the recipe's choices")
+    parser.add_argument(
+        "--from",
+        dest="checkpoint",
+        type=Path,
+        help="what to export: a stage's .pt or a model.onnx (default: distil.pt of the work folder)",
+    )
     arguments = parser.parse_args()
     work, output = arguments.work, arguments.output
-    config = tomllib.loads((HERE / "recipe.toml").read_text(encoding="utf-8"))
+    config = tomllib.loads(arguments.config.read_text(encoding="utf-8"))
 
     if arguments.stage == "prepare":
         from recipe.prepare import prepare
 
         if arguments.data is None:
             parser.error("prepare needs --data")
-        prepare(arguments.data, encoder_folder(), work, config)
-    elif arguments.stage == "train":
-        from recipe.train import train
+        prepare(arguments.data, arguments.encoder or encoder_folder(), work, config)
+    elif arguments.stage == "pretrain":
+        from recipe.pretrain import pretrain
 
-        train(encoder_folder(), work, config)
+        pretrain(arguments.encoder or encoder_folder(), work, config)
+    elif arguments.stage == "teach":
+        from recipe.teach import teach
+
+        teach(arguments.encoder or encoder_folder(), work, config)
+    elif arguments.stage == "distil":
+        from recipe.distil import distil
+
+        distil(work, config)
     elif arguments.stage == "export":
         from recipe.export import export
 
-        export(encoder_folder(), work, output, config)
-    elif arguments.stage == "calibrate":
-        from recipe.calibrate import calibrate
-
-        calibrate(work, output, config)
+        checkpoint = arguments.checkpoint or work / "distil.pt"
+        # The graph to write anew has its tokenizer beside it.
+        beside = checkpoint.parent if checkpoint.suffix == ".onnx" else work / "encoder"
+        export(checkpoint, beside / "tokenizer.json", output, config)
     else:
-        from recipe.evidence import evidence
+        from recipe.evaluate import evaluate
 
-        evidence(work, output, config)
+        evaluate(work, output, config)
 
 
 def encoder_folder() -> Path:

@@ -4,17 +4,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 
-from recipe.network import TokenClassifier
 from recipe.reviews import TokenizedReviews
-from recipe.training import DEVICE, batched, classification_loss, fit, parameter_groups, sample, validate
+from recipe.training import Example, batched, fit_classifier, sample
 
 
 def distil(work: Path, config: dict[str, Any]) -> None:
     """Train and write `distil.pt` to `work`; an interrupted run goes on where it was."""
-    torch.set_num_threads(config["threads"])
-    torch.manual_seed(config["seed"])
     settings, windows = config["distillation"], config["windows"]
     labelled = TokenizedReviews.load(work / "train.npz")
     contrast = [TokenizedReviews.load(work / f"{name}.npz") for name in ("contrast", "pairs")]
@@ -22,10 +18,8 @@ def distil(work: Path, config: dict[str, Any]) -> None:
     soft = np.load(work / "soft.npy")
     unjudgeable = TokenizedReviews.load(work / "abstain.npz")
     unsure = np.full(len(unjudgeable), 0.5)
-    model = TokenClassifier.from_pretrained(work / "encoder").to(DEVICE)
-    rates = {"head": settings["head_learning_rate"], "encoder": settings["learning_rate"]}
 
-    batches = []
+    batches: list[list[Example]] = []
     for epoch in range(settings["epochs"]):
         rng = np.random.default_rng([config["seed"], epoch])
         examples = sample(labelled, labelled.labels, range(len(labelled)), windows, rng)
@@ -36,13 +30,4 @@ def distil(work: Path, config: dict[str, Any]) -> None:
         # Another part of the unlabelled reviews in each epoch.
         examples += sample(unlabelled, soft, range(epoch, len(unlabelled), settings["epochs"]), windows, rng)
         batches += batched(examples, windows["tokens_per_batch"], rng)
-    fit(
-        "distil",
-        model,
-        parameter_groups(model, lambda name: rates[name.partition(".")[0]], settings["weight_decay"]),
-        batches,
-        lambda batch: classification_loss(model, batch),
-        lambda over: validate(model, work, windows["size"], 10**9 if over else settings["validate_reviews"]),
-        work,
-        settings,
-    )
+    fit_classifier("distil", work / "encoder", batches, work, config, settings)

@@ -1,7 +1,7 @@
 """Stage 5, export: a checkpoint -> the model folder's graph, tokenizer and configuration.
 
-The checkpoint is the `distil` stage's, or a model folder itself: `--from model` reads the weights back
-from its graph and gives the same bytes again, so the graph can be rebuilt and trained on without it.
+The checkpoint is the `distil` stage's, or a graph that this wrote: `--from model/model.onnx` reads the
+weights back and gives the same bytes again, so the graph can be rebuilt without any training.
 """
 
 import json

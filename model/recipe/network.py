@@ -2,16 +2,17 @@
 
 from pathlib import Path
 
-import torch
 from torch import Tensor, nn
 from transformers import BertModel
+
+# It slows training, and a few epochs over many domains hardly overfit.
+NO_DROPOUT = {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}
 
 
 class TokenClassifier(nn.Module):
     """One logit per token; a text's logit is the mean over its real tokens.
 
-    Because the mean is additive, a sentence's share of the verdict is the sum of its tokens'
-    logits over the token count, and windows of one review pool by their token counts.
+    Because the mean is additive, windows of one review pool by their token counts.
     """
 
     def __init__(self, encoder: BertModel) -> None:
@@ -21,16 +22,9 @@ class TokenClassifier(nn.Module):
 
     @classmethod
     def from_pretrained(cls, folder: Path) -> "TokenClassifier":
-        """Load the encoder's weights from `folder`; the head starts at zero.
-
-        Dropout is off: it slows training, and two epochs over many domains hardly overfit.
-        """
+        """Load the encoder's weights from `folder`; the head starts at zero."""
         encoder = BertModel.from_pretrained(
-            folder,
-            add_pooling_layer=False,
-            attn_implementation="sdpa",
-            hidden_dropout_prob=0.0,
-            attention_probs_dropout_prob=0.0,
+            folder, add_pooling_layer=False, attn_implementation="sdpa", **NO_DROPOUT
         )
         encoder.embeddings.requires_grad_(requires_grad=False)
         model = cls(encoder)
@@ -38,24 +32,9 @@ class TokenClassifier(nn.Module):
         nn.init.zeros_(model.head.bias)
         return model
 
-    def forward(self, input_ids: Tensor, attention_mask: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the windows' logits, shape (N,), and their token logits, shape (N, T).
-
-        `[CLS]`, `[SEP]` and padding have a token logit of zero and do not count in the mean.
-        """
+    def forward(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
+        """Return the windows' token logits, shape (N, T): zero for `[CLS]`, `[SEP]` and padding."""
         states = self.encoder(input_ids=input_ids, attention_mask=attention_mask).last_hidden_state
-        real = content_mask(attention_mask).to(states.dtype)
-        token_logits = self.head(states).squeeze(-1) * real
-        logits = token_logits.sum(dim=1) / real.sum(dim=1).clamp(min=1)
-        return logits, token_logits
-
-
-def content_mask(attention_mask: Tensor) -> Tensor:
-    """Return the mask of positions between `[CLS]` and `[SEP]`, of `attention_mask`'s shape.
-
-    A position is content when it is not the first and the next one is still attended to.
-    """
-    following = torch.nn.functional.pad(attention_mask[:, 1:], (0, 1))
-    content = attention_mask * following
-    first = torch.zeros_like(content[:, :1])
-    return torch.cat([first, content[:, 1:]], dim=1)
+        # A position is a token of the text when it is not the first, and the next one is attended to.
+        real = nn.functional.pad(attention_mask[:, 2:], (1, 1)).to(states.dtype)
+        return self.head(states).squeeze(-1) * real

@@ -8,7 +8,7 @@ from tokenizers import Tokenizer
 
 from recipe.abstain import texts_without_a_verdict
 from recipe.contrast import edited, read_pairs
-from recipe.reviews import read_reviews, read_unlabelled, tokenize
+from recipe.reviews import read_reviews, read_texts, read_unlabelled, tokenize
 
 SPLITS = ("train", "validation", "unseen")
 HERE = Path(__file__).parent
@@ -18,8 +18,8 @@ def prepare(data: Path, encoder: Path, work: Path, config: dict[str, Any]) -> No
     """Write `<split>.npz` (token ids) and `<split>.parquet` (texts) for each split to `work`.
 
     Beside the labelled splits these are "unlabelled" (films), "contrast" (edited training reviews),
-    "contrast_validation" (edited validation reviews), "pairs" (our own minimal pairs) and "abstain"
-    (texts without a verdict).
+    "contrast_validation" (edited validation reviews), "pairs" (our own minimal pairs), "abstain" (texts
+    without a verdict) and "pretrain" (every text that training may see).
     """
     reviews = read_reviews(data, config["data"])
     print(pd.crosstab(reviews.source, reviews.split).to_string())
@@ -33,6 +33,7 @@ def prepare(data: Path, encoder: Path, work: Path, config: dict[str, Any]) -> No
         tokenizer, HERE / "foreign.jsonl", config["data"]["abstentions"], config["seed"]
     )
 
+    frames["pretrain"] = read_texts(data, reviews, config["data"]).assign(label=-1, domain="any")
     work.mkdir(parents=True, exist_ok=True)
     for split, frame in frames.items():
         write(split, frame, tokenizer, work)

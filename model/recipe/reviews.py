@@ -13,6 +13,9 @@ from reviewbox.model.plain_text import plain_text
 
 IMDB = "imdb"
 OTHER_DOMAINS = "other_domains_train.parquet"
+OTHER_DOMAINS_UNLABELLED = "other_domains_unlabelled.parquet"
+
+_TEXTS_AT_A_TIME = 2000  # encodings hold far more than the ids
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +84,28 @@ def read_unlabelled(data: Path, reviews: pd.DataFrame, config: dict[str, Any]) -
     return unlabelled[~known].sort_values("digest").head(config["unlabelled"]).reset_index(drop=True)
 
 
+def read_texts(data: Path, reviews: pd.DataFrame, config: dict[str, Any]) -> pd.DataFrame:
+    """Read every text that training may see, with or without a label.
+
+    Left out are held-out domains, copies, and copies of reviews kept for validation. Texts are compared
+    without their markup, too: either may be the copy.
+    """
+    kept_back = reviews.split.isin(["validation", "unseen"])
+    frames = [reviews[~kept_back], _read_imdb(data, labelled=False)]
+    if (data / OTHER_DOMAINS_UNLABELLED).exists():
+        others = pd.read_parquet(data / OTHER_DOMAINS_UNLABELLED)
+        frames.append(others[~others.domain.isin(config["held_out_domains"])])
+    texts = without_copies(pd.concat([frame[["text"]] for frame in frames], ignore_index=True))
+    texts = texts[~texts.digest.isin(reviews.digest[kept_back])]
+    plain = without_copies(_without_markup(texts))
+    plain = plain[~plain.digest.isin(without_copies(_without_markup(reviews[kept_back])).digest)]
+    return texts.loc[plain.index].sort_values("digest").reset_index(drop=True)
+
+
+def _without_markup(reviews: pd.DataFrame) -> pd.DataFrame:
+    return reviews.assign(text=reviews.text.map(lambda text: plain_text(text).text))
+
+
 def without_copies(reviews: pd.DataFrame) -> pd.DataFrame:
     """Drop empty texts and copies; add each text's `digest`, blind to case, spacing and punctuation."""
     content = reviews.text.str.lower().str.replace(r"\W+", " ", regex=True).str.strip()
@@ -110,12 +135,14 @@ def tokenize(reviews: pd.DataFrame, tokenizer: Tokenizer) -> TokenizedReviews:
     """Return the word pieces of every review of a frame that `read_reviews` returned."""
     tokenizer.no_truncation()
     tokenizer.no_padding()
-    encodings = tokenizer.encode_batch(
-        [plain_text(text).text for text in reviews.text], add_special_tokens=False
-    )
+    ids = [np.empty(0, dtype=np.uint16)]
+    for start in range(0, len(reviews), _TEXTS_AT_A_TIME):
+        texts = [plain_text(text).text for text in reviews.text[start : start + _TEXTS_AT_A_TIME]]
+        encodings = tokenizer.encode_batch(texts, add_special_tokens=False)
+        ids += [np.array(encoding.ids, dtype=np.uint16) for encoding in encodings]
     return TokenizedReviews(
-        pieces=np.concatenate([np.array(encoding.ids, dtype=np.uint16) for encoding in encodings]),
-        ends=np.cumsum([len(encoding.ids) for encoding in encodings]),
+        pieces=np.concatenate(ids),
+        ends=np.cumsum([len(pieces) for pieces in ids[1:]], dtype=np.int64),
         labels=reviews.label.to_numpy(dtype=np.int8),
         domains=reviews.domain.to_numpy(dtype=str),
     )

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits
 
+from recipe.curve import draw
 from recipe.network import TokenClassifier
 from recipe.reviews import TokenizedReviews
 
@@ -111,7 +112,7 @@ def collate(examples: Sequence[Example]) -> Batch:
 def review_logits(model: TokenClassifier, batch: Batch) -> Tensor:
     """Return each review's mean token logit over all its windows, shape (R,), float32."""
     with torch.autocast(DEVICE.type, dtype=torch.bfloat16):
-        _, token_logits = model(batch.input_ids, batch.attention_mask)
+        token_logits = model(batch.input_ids, batch.attention_mask)
     counts = batch.attention_mask.sum(dim=1).float() - 2
     zeros = torch.zeros(len(batch.targets), device=DEVICE)
     sums = zeros.index_add(0, batch.review, token_logits.float().sum(dim=1))
@@ -168,7 +169,34 @@ def parameter_groups(
     return [{"params": p, "lr": rate, "weight_decay": decay} for (rate, decay), p in groups.items()]
 
 
-def fit(  # noqa: PLR0913, PLR0917 - one loop for all stages: what differs is given
+def fit_classifier(
+    name: str,
+    encoder: Path,
+    batches: Sequence[list[Example]],
+    work: Path,
+    config: dict[str, Any],
+    settings: dict[str, Any],
+) -> None:
+    """`fit` a classifier, starting from the encoder in a folder, with a stage's `settings`."""
+    torch.set_num_threads(config["threads"])
+    size = config["windows"]["size"]
+    model = TokenClassifier.from_pretrained(encoder).to(DEVICE)
+    rates = {"head": settings["head_learning_rate"], "encoder": settings["learning_rate"]}
+    fit(
+        name,
+        model,
+        parameter_groups(
+            model, lambda parameter: rates[parameter.partition(".")[0]], settings["weight_decay"]
+        ),
+        batches,
+        lambda batch: classification_loss(model, batch),
+        lambda over: validate(model, work, size, 10**9 if over else settings["validate_reviews"]),
+        work,
+        settings,
+    )
+
+
+def fit(
     name: str,
     model: nn.Module,
     groups: list[dict[str, Any]],
@@ -180,7 +208,8 @@ def fit(  # noqa: PLR0913, PLR0917 - one loop for all stages: what differs is gi
 ) -> None:
     """Take one step for each of `batches`; an interrupted run goes on from its last checkpoint.
 
-    Writes `<name>.pt` (weights, optimizer, step) and `<name>.jsonl` (the curve) to `work`.
+    Writes `<name>.pt` (weights, optimizer, step), `<name>.jsonl` (the curve) and `<name>.png` (the
+    curve drawn) to `work`.
 
     Args:
         name: the stage.
@@ -190,7 +219,8 @@ def fit(  # noqa: PLR0913, PLR0917 - one loop for all stages: what differs is gi
         loss_of: a batch's loss.
         validation: figures by name; it is told whether the run is over, and may take longer then.
         work: the folder of intermediate files.
-        settings: `warmup_share`, `checkpoint_every` and `validate_every` (steps).
+        settings: `warmup_share`, `checkpoint_every` and `validate_every` (steps); with `stop_after`,
+            the run is over at that step of the schedule.
     """
     model.train()
     optimizer = torch.optim.AdamW(groups, fused=True)
@@ -199,7 +229,7 @@ def fit(  # noqa: PLR0913, PLR0917 - one loop for all stages: what differs is gi
         optimizer, lambda step: min((step + 1) / warmup, (len(batches) - step) / (len(batches) - warmup))
     )
     checkpoint, curve, done = work / f"{name}.pt", work / f"{name}.jsonl", 0
-    running = math.nan
+    running, last = math.nan, settings.get("stop_after", len(batches))
     if checkpoint.exists():
         state = torch.load(checkpoint, map_location=DEVICE)
         done, running = state["step"], state["loss"]
@@ -209,7 +239,7 @@ def fit(  # noqa: PLR0913, PLR0917 - one loop for all stages: what differs is gi
         print(f"{name}: resumed at step {done}", flush=True)
 
     started = time.monotonic()
-    for step, batch in enumerate(batches[done:], done + 1):
+    for step, batch in enumerate(batches[done:last], done + 1):
         loss = loss_of(batch)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
@@ -221,12 +251,11 @@ def fit(  # noqa: PLR0913, PLR0917 - one loop for all stages: what differs is gi
             raise SystemExit(f"{name}: the loss at step {step} is {value}; the last checkpoint stands")
         running = value if math.isnan(running) else running + 0.02 * (value - running)
 
-        over = step == len(batches)
+        over = step == last
         if step % 20 == 0 or over:
-            minutes = (time.monotonic() - started) / (step - done) * (len(batches) - step) / 60
+            minutes = (time.monotonic() - started) / (step - done) * (last - step) / 60
             print(
-                f"{time.strftime('%H:%M')}  {name} {step}/{len(batches)}  loss {running:.4f}  "
-                f"{minutes:.0f} min left",
+                f"{time.strftime('%H:%M')}  {name} {step}/{last}  loss {running:.4f}  {minutes:.0f} min left",
                 flush=True,
             )
             note(curve, {"step": step, "loss": round(running, 4)})
@@ -244,7 +273,8 @@ def fit(  # noqa: PLR0913, PLR0917 - one loop for all stages: what differs is gi
         if step % settings["validate_every"] == 0 or over:
             figures = validation(over)
             note(curve, {"step": step, "validation": figures})
-            print(f"{name} {step}: " + ", ".join(f"{k} {v:.1f}" for k, v in figures.items()), flush=True)
+            print(f"{name} {step}: " + ", ".join(f"{k} {v:g}" for k, v in figures.items()), flush=True)
+    draw(curve)
 
 
 def note(curve: Path, point: dict[str, Any]) -> None:
