@@ -81,7 +81,7 @@ def test_a_job_costs_a_quarter_and_a_dollar_a_million_and_no_messages() -> None:
 def test_it_lasts_at_least_as_long_as_its_largest_object() -> None:
     one = Counted(objects=1, size=1_000_000, work=1_000_000, largest=1_000_000)
 
-    assert estimate(one, STACK, as_job=False).seconds == pytest.approx(31.54 + 0.1, abs=0.01)
+    assert estimate(one, STACK, as_job=False).seconds == pytest.approx(18.46 + 0.1, abs=0.01)
 
 
 def test_a_vcpu_without_a_thread_costs_and_a_thread_with_one_saves_time() -> None:

@@ -222,8 +222,8 @@ def test_an_interruption_ends_the_watching_and_not_the_job(
 
 def test_a_job_is_for_much_in_aws_and_a_stack_that_runs_them() -> None:
     many = Counted(objects=MOST_QUEUED + 1)
-    # Three days for ten functions that take 31.5 ms a kilobyte.
-    long = Counted(objects=1000, work=82_000_000_000, largest=82_000_000)
+    # Three days for ten functions that take 18.5 ms a kilobyte.
+    long = Counted(objects=1000, work=140_000_000_000, largest=140_000_000)
 
     for much in (many, long):
         assert needs_job(STACK, much, in_aws=True)
@@ -233,7 +233,7 @@ def test_a_job_is_for_much_in_aws_and_a_stack_that_runs_them() -> None:
 
 
 @pytest.mark.parametrize(
-    ("megabytes", "as_job", "is_told"), [(82_000, False, True), (82_000, True, False), (50_000, False, False)]
+    ("megabytes", "as_job", "is_told"), [(140_000, False, True), (140_000, True, False), (85_000, False, False)]
 )
 def test_work_that_may_outlast_the_queue_is_told(megabytes: int, as_job: object, is_told: object) -> None:
     output = StringIO()
