@@ -233,7 +233,8 @@ def test_a_job_is_for_much_in_aws_and_a_stack_that_runs_them() -> None:
 
 
 @pytest.mark.parametrize(
-    ("megabytes", "as_job", "is_told"), [(140_000, False, True), (140_000, True, False), (85_000, False, False)]
+    ("megabytes", "as_job", "is_told"),
+    [(140_000, False, True), (140_000, True, False), (85_000, False, False)],
 )
 def test_work_that_may_outlast_the_queue_is_told(megabytes: int, as_job: object, is_told: object) -> None:
     output = StringIO()
