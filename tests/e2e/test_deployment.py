@@ -19,7 +19,7 @@ from samples import OBJECTS, batch_operation
 BUCKET = "my-reviews"
 TABLE = "incoming/shop/earphones.jsonl"
 FOLDERS = ["hotels", "films/2026", "two words", "à la carte+"]
-GOOD = "Room {} was spotless, the staff were lovely, and breakfast was a joy. We will be back."
+GOOD = "Room {}: a wonderful stay from start to finish. Spotless, and lovely staff. Highly recommended."
 BAD = "Room {} was filthy, the staff were rude, and nothing worked. The worst stay I have had in years."
 
 
