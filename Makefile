@@ -43,10 +43,10 @@ format: $(VENV)/.installed ## Format the code and fix what can be fixed
 	$(BIN)/ruff format .
 
 bench: $(VENV)/.installed ## Measure speed side by side (slow)
-	$(BIN)/python tests/benchmarks/classifier.py
+	$(BIN)/python -m tests.benchmarks.classifier
 
 bench-model: $(VENV)/.installed ## Measure the model beside DistilBERT, and where its time goes
-	$(BIN)/python tests/benchmarks/model.py
+	$(BIN)/python -m tests.benchmarks.model
 
 # PyTorch is pinned but not hashed: which build of it fits depends on the machine.
 .venv-recipe/.installed: requirements/recipe.txt requirements/encoder.txt

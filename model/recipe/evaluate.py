@@ -3,7 +3,6 @@
 The scores come through `reviewbox` itself, so what is calibrated and measured is what is served.
 """
 
-import hashlib
 import json
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,7 @@ from recipe.contrast import read_pairs
 from recipe.evidence import evidence
 from recipe.reviews import IMDB
 from reviewbox.cli.evaluate import calibration_error
-from reviewbox.model.bundle import BUNDLE, CONFIG, MODEL, TOKENIZER
+from reviewbox.model.bundle import BUNDLE, CONFIG, MODEL, TOKENIZER, sha256
 from reviewbox.model.classifier import Classifier
 from reviewbox.model.verdicts import Verdict
 
@@ -35,7 +34,7 @@ GOLDEN = (
 def evaluate(work: Path, output: Path, config: dict[str, Any]) -> None:
     """Fit the temperature, write `bundle.json` and the calibration plot, and print all figures."""
     (output / BUNDLE).unlink(missing_ok=True)
-    reviews = score(work, output, config["evaluation"]["reviews_per_domain"])
+    reviews = score(work, output, config)
     temperature = fit_temperature(reviews)
     write_bundle(output, temperature, config)
     reviews["confidence"] = confidence(reviews, temperature)
@@ -64,11 +63,12 @@ def evaluate(work: Path, output: Path, config: dict[str, Any]) -> None:
     evidence(classifier, pd.read_parquet(work / "validation.parquet"), config)
 
 
-def score(work: Path, output: Path, limit: int) -> pd.DataFrame:
-    """Return up to `limit` reviews of each domain as `judged` does, with an uncalibrated margin."""
+def score(work: Path, output: Path, config: dict[str, Any]) -> pd.DataFrame:
+    """Return some reviews of each domain as `judged` does, with an uncalibrated margin."""
+    limit = config["evaluation"]["reviews_per_domain"]
     frames = [pd.read_parquet(work / f"{split}.parquet").assign(split=split) for split in SPLITS]
     reviews = pd.concat(frames).groupby(["split", "domain"]).head(limit).reset_index(drop=True)
-    return judged(Classifier.load(output, threads=2), reviews)
+    return judged(Classifier.load(output, threads=config["threads"]), reviews)
 
 
 def judged(classifier: Classifier, reviews: pd.DataFrame) -> pd.DataFrame:
@@ -108,7 +108,7 @@ def confidence(reviews: pd.DataFrame, temperature: float) -> np.ndarray:
 def write_bundle(output: Path, temperature: float, config: dict[str, Any]) -> None:
     """Write `bundle.json`; the golden reviews' scores are those of the model as the rest leaves it."""
     bundle: dict[str, Any] = {
-        "sha256": {name: digest(output / name) for name in (MODEL, TOKENIZER, CONFIG)},
+        "sha256": {name: sha256(output / name) for name in (MODEL, TOKENIZER, CONFIG)},
         "window_tokens": config["windows"]["size"] + 2,
         "temperature": round(temperature, 4),
     }
@@ -177,8 +177,3 @@ def print_table(table: pd.DataFrame) -> None:
     """Print a table of shares and counts."""
     formats = {"n": "{:,.0f}".format, "ece": "{:.3f}".format}
     print(table.to_string(formatters=formats, float_format="{:.1%}".format))
-
-
-def digest(path: Path) -> str:
-    """Return a file's SHA-256."""
-    return hashlib.sha256(path.read_bytes()).hexdigest()

@@ -98,7 +98,7 @@ def classifier_graph(weights: Weights, heads: int, *, integers: bool = True) -> 
             f"{prefix}intermediate.dense.bias", weights[f"{prefix}intermediate.dense.bias"]
         )
         inner = graph.node("BiasGelu", inner, inner_bias, domain=MICROSOFT)
-        states = _add_and_norm(graph, f"{prefix}output.", inner, states)
+        states = _add_and_norm(graph, f"{prefix}output.", inner, states, after_gelu=True)
     _head(graph, states, mask)
 
     batch = ["batch", "tokens"]
@@ -195,14 +195,13 @@ def _embeddings(graph: Graph) -> str:
     return _layer_norm(graph, prefix, graph.node("Add", found, position))
 
 
-def _linear(graph: Graph, name: str, states: str, weight: np.ndarray) -> str:
+def _linear(graph: Graph, name: str, states: str, weight: np.ndarray, *, after_gelu: bool = False) -> str:
     """Multiply by a weight of shape (out, in); the bias is up to the caller."""
     if not graph.integers:
         return graph.node("MatMul", states, graph.constant(f"{name}.weight", weight.T))
     columns, scales = quantize(weight, axis=1, largest=_LARGEST_WEIGHT)
-    shifted = "Gelu" in states
     last = _axes(graph, -1)
-    if shifted:
+    if after_gelu:
         # s * (q @ w) - floor * sum(w): the sum is a constant, and the product needs no zero point.
         floor = graph.constant("floor", _GELU_FLOOR)
         span = graph.node("Add", graph.node("ReduceMax", states, last, keepdims=1), floor)
@@ -212,7 +211,7 @@ def _linear(graph: Graph, name: str, states: str, weight: np.ndarray) -> str:
         peak = graph.node("ReduceMax", graph.node("Abs", states), last, keepdims=1)
         peak = graph.node("Max", peak, graph.constant("tiny", 1e-9))
         scale = graph.node("Mul", peak, graph.constant("1/127", 1 / 127))
-    middle = graph.constant("zero", 0, np.uint8) if shifted else graph.constant("middle", 128, np.uint8)
+    middle = graph.constant("zero", 0, np.uint8) if after_gelu else graph.constant("middle", 128, np.uint8)
     one = graph.constant("one", 1)
     product = graph.node(
         "MatMulIntegerToFloat",
@@ -224,7 +223,7 @@ def _linear(graph: Graph, name: str, states: str, weight: np.ndarray) -> str:
         domain=MICROSOFT,
     )
     product = graph.node("Mul", product, scale)
-    if shifted:
+    if after_gelu:
         sums = -_GELU_FLOOR * (columns * scales.astype(np.float64)).sum(axis=1)
         product = graph.node("Add", product, graph.constant(f"{name}.floor", sums))
     return product
@@ -258,9 +257,10 @@ def _attention(graph: Graph, prefix: str, states: str, masks: tuple[str, str], h
     return graph.node("Reshape", mixed, graph.constant("shape of states", [0, 0, width], np.int64))
 
 
-def _add_and_norm(graph: Graph, prefix: str, states: str, skipped: str) -> str:
+def _add_and_norm(graph: Graph, prefix: str, states: str, skipped: str, *, after_gelu: bool = False) -> str:
     weights = graph.weights
-    product = _linear(graph, f"{prefix}dense", states, weights[f"{prefix}dense.weight"])
+    weight = weights[f"{prefix}dense.weight"]
+    product = _linear(graph, f"{prefix}dense", states, weight, after_gelu=after_gelu)
     # Not SkipLayerNormalization: onnxruntime 1.32 takes ten times as long for it on a processor.
     bias = graph.constant(f"{prefix}dense.bias", weights[f"{prefix}dense.bias"])
     states = graph.node("Add", graph.node("Add", product, bias), skipped)

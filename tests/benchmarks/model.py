@@ -6,13 +6,11 @@ trained ones.
 """
 
 import argparse
-import importlib
 import json
 import logging
 import os
 import random
 import statistics
-import sys
 import tempfile
 import time
 from collections import Counter, defaultdict
@@ -25,24 +23,20 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import onnx
+from model.recipe.graph import classifier_graph
 from onnx import TensorProto, helper, numpy_helper
 from rich.console import Console
 from rich.table import Table
+from tests.benchmarks.classifier import MODEL, WORDS
 
 from reviewbox.model.bundle import Bundle
 from reviewbox.model.classifier import processor
 from reviewbox.model.windows import Windows
 
-MODEL = Path(__file__).parents[2] / "model"
 THIS, FLOAT, INTEGER = "this model", "DistilBERT fp32", "DistilBERT int8"
 
 LAYERS, WIDTH, HEADS, INNER, VOCABULARY, POSITIONS = 6, 768, 12, 3072, 30_522, 512
 PEAK_SIZE = 1024
-
-WORDS = (
-    "the a this that room film staff screen battery story food and but with for very quite really never "
-    "again good bad lovely awful clean dirty slow quick cheap expensive boring moving broken perfect was"
-).split()
 
 # Kinds of work, in the order they are printed.
 TOKENIZING = "tokenizing"
@@ -142,10 +136,8 @@ def distilbert(folder: Path) -> tuple[dict[str, Path], int, int]:
     """
     from onnxruntime.quantization import quantize_dynamic
 
-    sys.path.insert(0, str(MODEL))
-    recipe = importlib.import_module("recipe.graph")
     paths = {FLOAT: folder / "float.onnx", INTEGER: folder / "integer.onnx"}
-    model = recipe.classifier_graph(distilbert_weights(), HEADS, integers=False)
+    model = classifier_graph(distilbert_weights(), HEADS, integers=False)
     onnx.save(model, paths[FLOAT])
     # Its advice to optimize the graph first does not concern this one.
     logging.disable(logging.WARNING)

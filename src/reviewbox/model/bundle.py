@@ -73,7 +73,7 @@ class Bundle:
         Raises:
             ModelError: a file is missing, unreadable or not what `bundle.json` says it is.
         """
-        digests = {name: _sha256(folder / name) for name in (MODEL, TOKENIZER, CONFIG)}
+        digests = {name: sha256(folder / name) for name in (MODEL, TOKENIZER, CONFIG)}
         config = _read_json(folder / CONFIG)
         bundle = _read_bundle(folder / BUNDLE)
         expected = bundle.get("sha256", digests)
@@ -98,7 +98,12 @@ class Bundle:
         )
 
 
-def _sha256(path: Path) -> str:
+def sha256(path: Path) -> str:
+    """Return the digest of a file of a model folder.
+
+    Raises:
+        ModelError: there is no such file.
+    """
     try:
         with path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
