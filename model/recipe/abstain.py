@@ -18,11 +18,17 @@ FUNCTION_WORDS = (
     "they this those through to today under until up us was we were what when where which while who whose "
     "will with would you your yesterday 1 2 3 10 2019 , . - : ; ( ) /"
 ).split()
+# What people write where a form insists on a text.
+_NOTHING = (
+    "ok okay hmm well test review product film movie book item hotel flight restaurant app order size colour "
+    "delivery today yes no maybe none n/a nothing first update later idk asdf xyz blah user customer"
+).split()
+_MARKS = ["?", "!", ".", "...", "-", "*", ":", "/"]
 _UNKNOWN = ["\U0001f914", "\U0001f355", "\U0001f6eb", "\U0001f389", "\u2764\ufe0f", "\U0001f916"]
 
 
 def texts_without_a_verdict(tokenizer: Tokenizer, foreign: Path, count: int, seed: int) -> pd.DataFrame:
-    """Return `count` each of function words, pieces of the vocabulary, and emoji; and all of `foreign`.
+    """Return `count` each of function words, vocabulary, emoji, marks and fillers; and all of `foreign`.
 
     Args:
         tokenizer: whose vocabulary is drawn from.
@@ -37,6 +43,8 @@ def texts_without_a_verdict(tokenizer: Tokenizer, foreign: Path, count: int, see
         texts.append(("function words", " ".join(rng.choice(FUNCTION_WORDS, rng.integers(1, 25)))))
         drawn = " ".join(rng.choice(pieces, rng.integers(6, 60)))
         texts.append(("random pieces", drawn.replace(" ##", "").replace("##", "")))
+        texts.append(("marks", "".join(rng.choice(_MARKS, rng.integers(1, 6)))))
+        texts.append(("fillers", " ".join(rng.choice(_NOTHING, rng.integers(1, 4)))))
         texts.append(("unknown symbols", " ".join(rng.choice(_UNKNOWN, rng.integers(1, 8)))))
     lines = foreign.read_text(encoding="utf-8").splitlines()
     texts += [("other language", json.loads(line)["text"]) for line in lines]

@@ -1,7 +1,7 @@
 """Contrast pairs: reviews, and the same reviews edited by hand until they say the opposite.
 
-`contrast.jsonl` holds the edits alone, none of the reviews' text: a review is named by the digest of
-its content, an edit by the characters it replaces in the plain text and by what we wrote instead.
+`contrast.jsonl` holds the edits alone, none of the reviews' text: a review is named by the beginning of
+its content's digest, an edit by the characters it replaces in the plain text and by what we wrote instead.
 """
 
 import json
@@ -11,17 +11,19 @@ import pandas as pd
 
 from reviewbox.model.plain_text import plain_text
 
+DIGEST_LENGTH = 16
+
 
 def edited(edits: Path, reviews: pd.DataFrame) -> pd.DataFrame:
     """Return the rows of `reviews` that the file edits, with the new text and the opposite label.
 
-    Their domain is the kind of edit: "free", or "subtle" of at most four edits and fifteen words.
+    Their domain is the kind of edit: "free", or "subtle": four phrases with fifteen words at most.
 
     Args:
         edits: lines of `{"review": digest, "kind": kind, "edits": [[start, end, text], ...]}`.
         reviews: with the columns digest, text and label.
     """
-    by_digest = reviews.set_index("digest", drop=False)
+    by_digest = reviews.set_index(reviews.digest.str[:DIGEST_LENGTH])
     rows = []
     for line in edits.read_text(encoding="utf-8").splitlines():
         entry = json.loads(line)
@@ -35,7 +37,7 @@ def edited(edits: Path, reviews: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=reviews.columns)
 
 
-def read_pairs(path: Path) -> pd.DataFrame:
-    """Return minimal pairs of our own: the columns of their lines, with the label as 0 or 1."""
-    pairs = pd.read_json(path, lines=True)
-    return pairs.assign(label=(pairs.label == "positive").astype(int))
+def read_written(path: Path) -> pd.DataFrame:
+    """Return texts of our own: the columns of their lines, with the label as 0 or 1."""
+    texts = pd.read_json(path, lines=True)
+    return texts.assign(label=(texts.label == "positive").astype(int))

@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-# What a name's first character says of its figure; see `training.validate`.
-KINDS = {"": "seen domains", "*": "domains never seen", "~": "edited reviews"}
+# What a name's first character says of its figure; see `training.MARKS`.
+KINDS = {"": "seen domains", "*": "domains never seen", "~": "edited reviews", "+": "our own reviews"}
 
 
 def draw(curve: Path) -> None:
@@ -35,7 +35,7 @@ def draw(curve: Path) -> None:
     below.legend()
     for axes in (above, below):
         axes.grid(alpha=0.3)
-    figure.savefig(curve.with_suffix(".png"), dpi=120)
+    figure.savefig(curve.with_suffix(".png"), dpi=90)
 
 
 def mean_figures(validations: dict[int, dict[str, float]]) -> dict[str, dict[int, float]]:

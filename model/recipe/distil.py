@@ -1,4 +1,4 @@
-"""Stage 4, distil: the pretrained encoder, all labels and the teachers' scores -> the model."""
+"""Stage 4, distil: an encoder or an earlier model, all labels and the teachers' scores -> the model."""
 
 from pathlib import Path
 from typing import Any
@@ -9,25 +9,30 @@ from recipe.reviews import TokenizedReviews
 from recipe.training import Example, batched, fit_classifier, sample
 
 
-def distil(work: Path, config: dict[str, Any]) -> None:
-    """Train and write `distil.pt` to `work`; an interrupted run goes on where it was."""
+def distil(work: Path, config: dict[str, Any], start: Path | None = None) -> None:
+    """Train and write `distil.pt` to `work`; an interrupted run goes on where it was.
+
+    Args:
+        work: the folder of intermediate files.
+        config: the recipe's.
+        start: a checkpoint or `model.onnx` to start from, instead of the pretrained encoder.
+    """
     settings, windows = config["distillation"], config["windows"]
-    labelled = TokenizedReviews.load(work / "train.npz")
-    contrast = [TokenizedReviews.load(work / f"{name}.npz") for name in ("contrast", "pairs")]
-    unlabelled = TokenizedReviews.load(work / "unlabelled.npz")
-    soft = np.load(work / "soft.npy")
-    unjudgeable = TokenizedReviews.load(work / "abstain.npz")
-    unsure = np.full(len(unjudgeable), 0.5)
+    if start:
+        settings = settings | settings["further"]
+    texts = {split: TokenizedReviews.load(work / f"{split}.npz") for split in settings["repeats"]}
+    targets: dict[str, np.ndarray] = {split: reviews.labels for split, reviews in texts.items()}
+    targets["unlabelled"] = np.load(work / "soft.npy")
+    if len(targets["unlabelled"]) != len(texts["unlabelled"]):
+        raise SystemExit("distil: soft.npy is not of these passages; run teach again")
+    targets["abstain"] = np.full(len(texts["abstain"]), 0.5)
 
     batches: list[list[Example]] = []
     for epoch in range(settings["epochs"]):
         rng = np.random.default_rng([config["seed"], epoch])
-        examples = sample(labelled, labelled.labels, range(len(labelled)), windows, rng)
-        for _ in range(settings["contrast_repeats"]):
-            for edited in contrast:
-                examples += sample(edited, edited.labels, range(len(edited)), windows, rng)
-        examples += sample(unjudgeable, unsure, range(len(unjudgeable)), windows, rng)
-        # Another part of the unlabelled reviews in each epoch.
-        examples += sample(unlabelled, soft, range(epoch, len(unlabelled), settings["epochs"]), windows, rng)
+        examples: list[Example] = []
+        for split, repeats in settings["repeats"].items():
+            for _ in range(repeats):
+                examples += sample(texts[split], targets[split], range(len(texts[split])), windows, rng)
         batches += batched(examples, windows["tokens_per_batch"], rng)
-    fit_classifier("distil", work / "encoder", batches, work, config, settings)
+    fit_classifier("distil", work / "encoder", batches, work, config, settings, start)

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from recipe.contrast import read_pairs
+from recipe.contrast import read_written
 from recipe.evidence import evidence
 from recipe.reviews import IMDB
 from reviewbox.cli.evaluate import calibration_error
@@ -50,7 +50,11 @@ def evaluate(work: Path, output: Path, config: dict[str, Any]) -> None:
     contrast = judged(classifier, pd.read_parquet(work / "contrast_validation.parquet"))
     print("\nedited reviews, by kind of edit")
     print_table(contrast.groupby("domain").right.agg(n="size", accuracy="mean"))
-    pairs = judged(classifier, read_pairs(HERE / "minimal_pairs.jsonl"))
+    ours = judged(classifier, pd.read_parquet(work / "ours_validation.parquet"))
+    print("\nour own reviews, by domain")
+    print_table(ours.groupby("domain").right.agg(n="size", accuracy="mean"))
+    print(f"all {len(ours)}: {ours.right.mean():.1%}")
+    pairs = judged(classifier, read_written(HERE / "minimal_pairs.jsonl"))
     both = pairs.groupby("pair").right.all()
     phenomenon = pairs.groupby("pair").phenomenon.first()
     print(f"\nminimal pairs: {pairs.right.mean():.1%} of the texts, {both.mean():.1%} of the pairs")

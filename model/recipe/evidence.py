@@ -29,6 +29,9 @@ def evidence(classifier: Classifier, reviews: pd.DataFrame, config: dict[str, An
         rows.append(_drops(text, classifier, rng))
         if len(rows) == config["evaluation"]["evidence_reviews"]:
             break
+    if not rows:
+        print(f"evidence: no film review of {_FEWEST_SENTENCES} to {_MOST_SENTENCES} sentences")
+        return
     named, other, best = (np.array(column, dtype=float) for column in list(zip(*rows, strict=True))[:3])
     hits = np.array([row[3] for row in rows])
     print(f"{len(rows)} film reviews; drop of the verdict's margin when a sentence is left out:")

@@ -27,8 +27,7 @@ def export(checkpoint: Path, tokenizer: Path, output: Path, config: dict[str, An
         config: the recipe's.
     """
     window_tokens = config["windows"]["size"] + 2
-    graph = onnx.load(checkpoint) if checkpoint.suffix == ".onnx" else None
-    weights = dict(read_weights(graph) if graph else read_checkpoint(checkpoint))
+    weights = dict(read_checkpoint(checkpoint))
     # No window is longer, so no further position is ever looked up.
     positions = "encoder.embeddings.position_embeddings.weight"
     weights[positions] = weights[positions][:window_tokens]
@@ -49,7 +48,9 @@ def export(checkpoint: Path, tokenizer: Path, output: Path, config: dict[str, An
 
 
 def read_checkpoint(path: Path) -> Weights:
-    """Return the weights that a training stage wrote."""
+    """Return the weights that a training stage wrote, or those of a `model.onnx` that `export` wrote."""
+    if path.suffix == ".onnx":
+        return read_weights(onnx.load(path))
     import torch
 
     state: dict[str, np.ndarray] = {

@@ -7,8 +7,8 @@ import pandas as pd
 from tokenizers import Tokenizer
 
 from recipe.abstain import texts_without_a_verdict
-from recipe.contrast import edited, read_pairs
-from recipe.reviews import read_reviews, read_texts, read_unlabelled, tokenize
+from recipe.contrast import edited, read_written
+from recipe.reviews import IMDB, drawn, passages, read_reviews, read_texts, tokenize, without_copies
 
 SPLITS = ("train", "validation", "unseen")
 HERE = Path(__file__).parent
@@ -17,23 +17,30 @@ HERE = Path(__file__).parent
 def prepare(data: Path, encoder: Path, work: Path, config: dict[str, Any]) -> None:
     """Write `<split>.npz` (token ids) and `<split>.parquet` (texts) for each split to `work`.
 
-    Beside the labelled splits these are "unlabelled" (films), "contrast" (edited training reviews),
-    "contrast_validation" (edited validation reviews), "pairs" (our own minimal pairs), "abstain" (texts
-    without a verdict) and "pretrain" (every text that training may see).
+    Beside the labelled splits these are "unlabelled" (passages of reviews without a label), "contrast"
+    (edited training reviews), "contrast_validation" (edited validation reviews), "pairs" (our own minimal
+    pairs), "ours" and "ours_validation" (our own reviews), "abstain" (texts without a verdict) and
+    "pretrain" (every text that training may see).
     """
     reviews = read_reviews(data, config["data"])
     print(pd.crosstab(reviews.source, reviews.split).to_string())
     frames = {split: reviews[reviews.split == split].drop(columns="split") for split in SPLITS}
-    frames["unlabelled"] = read_unlabelled(data, reviews, config["data"]).assign(label=-1, domain="imdb")
+    frames["pretrain"] = texts = read_texts(data, reviews, config["data"])
+    films, others = (texts[(texts.label < 0) & (texts.domain.eq(IMDB) == wanted)] for wanted in (True, False))
+    most = config["data"]["unlabelled"]
+    unlabelled = pd.concat([films.head(most["films"]), others.head(most["others"])])
+    frames["unlabelled"] = passages(unlabelled, config["data"]["passage_words"], config["seed"])
     frames["contrast"] = edited(HERE / "contrast.jsonl", frames["train"])
-    frames["pairs"] = read_pairs(HERE / "pairs.jsonl")
+    frames["pairs"] = read_written(HERE / "pairs.jsonl")
+    ours = without_copies(read_written(HERE / "ours.jsonl"))
+    kept_back = drawn(ours) < config["data"]["validation_share_of_ours"]
+    frames["ours"], frames["ours_validation"] = ours[~kept_back], ours[kept_back]
     frames["contrast_validation"] = edited(HERE / "contrast_validation.jsonl", frames["validation"])
     tokenizer = Tokenizer.from_file(str(encoder / "tokenizer.json"))
     frames["abstain"] = texts_without_a_verdict(
         tokenizer, HERE / "foreign.jsonl", config["data"]["abstentions"], config["seed"]
     )
 
-    frames["pretrain"] = read_texts(data, reviews, config["data"]).assign(label=-1, domain="any")
     work.mkdir(parents=True, exist_ok=True)
     for split, frame in frames.items():
         write(split, frame, tokenizer, work)

@@ -66,8 +66,8 @@ def read_reviews(data: Path, config: dict[str, Any]) -> pd.DataFrame:
     reviews = without_copies(reviews[["text", "label", "domain", "source"]])
 
     held_out = reviews.domain.isin(config["held_out_domains"])
-    drawn = reviews.digest.str[:8].map(lambda prefix: int(prefix, 16) / 16**8)
-    split = np.where(held_out, "unseen", np.where(drawn < config["validation_share"], "validation", "train"))
+    kept_back = drawn(reviews) < config["validation_share"]
+    split = np.where(held_out, "unseen", np.where(kept_back, "validation", "train"))
     reviews = reviews.assign(split=split).sort_values("digest")
 
     # The digest order is as good as random, and does not depend on the order of the files.
@@ -77,29 +77,44 @@ def read_reviews(data: Path, config: dict[str, Any]) -> pd.DataFrame:
     return reviews.assign(split=reviews.split.mask(unused, "unused")).reset_index(drop=True)
 
 
-def read_unlabelled(data: Path, reviews: pd.DataFrame, config: dict[str, Any]) -> pd.DataFrame:
-    """Read film reviews without a label, as many as the recipe asks for, none of them in `reviews`."""
-    unlabelled = without_copies(_read_imdb(data, labelled=False))
-    known = unlabelled.digest.isin(reviews.digest)
-    return unlabelled[~known].sort_values("digest").head(config["unlabelled"]).reset_index(drop=True)
+def drawn(reviews: pd.DataFrame) -> pd.Series:
+    """Return a number in [0, 1) for each review, as good as random, that depends on its content alone."""
+    return reviews.digest.str[:8].map(lambda prefix: int(prefix, 16) / 16**8)
 
 
 def read_texts(data: Path, reviews: pd.DataFrame, config: dict[str, Any]) -> pd.DataFrame:
-    """Read every text that training may see, with or without a label.
+    """Read every text that training may see, with its domain; `label` is -1 where there is none.
 
     Left out are held-out domains, copies, and copies of reviews kept for validation. Texts are compared
     without their markup, too: either may be the copy.
     """
     kept_back = reviews.split.isin(["validation", "unseen"])
-    frames = [reviews[~kept_back], _read_imdb(data, labelled=False)]
+    frames = [reviews[~kept_back], _read_imdb(data, labelled=False).assign(domain=IMDB, label=-1)]
     if (data / OTHER_DOMAINS_UNLABELLED).exists():
-        others = pd.read_parquet(data / OTHER_DOMAINS_UNLABELLED)
+        others = pd.read_parquet(data / OTHER_DOMAINS_UNLABELLED).assign(label=-1)
         frames.append(others[~others.domain.isin(config["held_out_domains"])])
-    texts = without_copies(pd.concat([frame[["text"]] for frame in frames], ignore_index=True))
+    texts = pd.concat([frame[["text", "label", "domain"]] for frame in frames], ignore_index=True)
+    texts = without_copies(texts)
     texts = texts[~texts.digest.isin(reviews.digest[kept_back])]
     plain = without_copies(_without_markup(texts))
     plain = plain[~plain.digest.isin(without_copies(_without_markup(reviews[kept_back])).digest)]
     return texts.loc[plain.index].sort_values("digest").reset_index(drop=True)
+
+
+def passages(reviews: pd.DataFrame, words: int, seed: int) -> pd.DataFrame:
+    """Cut a passage of `words` words at most from each review's plain text, from the start of a sentence.
+
+    Teachers are asked about passages, so what they say is of about what the model sees at once.
+    """
+    rng = np.random.default_rng([seed, 6])
+
+    def cut(text: str) -> str:
+        spoken = plain_text(text).text.split()
+        ends = [i for i, word in enumerate(spoken[: -words // 2], 1) if word.endswith((".", "!", "?"))]
+        start = int(rng.choice([0, *ends]))
+        return " ".join(spoken[start : start + words])
+
+    return reviews.assign(text=reviews.text.map(cut)).drop(columns="digest")
 
 
 def _without_markup(reviews: pd.DataFrame) -> pd.DataFrame:

@@ -1,10 +1,11 @@
-"""Stage 3, teach: labelled reviews -> two teachers, and what they say of the unlabelled ones.
+"""Stage 3, teach: labelled reviews -> teachers, and what they say of passages without a label.
 
-One is a classifier from the original encoder, the other counts words. They err in different places, so
-both together are more often right than either, and that is what the `distil` stage learns from.
+One is a classifier from the original encoder, one a language model, one counts the words of film reviews.
+They err in different places, so together they are more often right than any, and that is what the
+`distil` stage learns from.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,8 @@ from sklearn.feature_extraction.text import CountVectorizer
 from sklearn.linear_model import LogisticRegression
 
 from recipe.export import export
-from recipe.reviews import IMDB, TokenizedReviews
+from recipe.language_model import train_language_model, trained_language_model
+from recipe.reviews import IMDB, TokenizedReviews, passages
 from recipe.training import Example, batched, fit_classifier, sample
 from reviewbox.model.bundle import TOKENIZER
 from reviewbox.model.classifier import Classifier
@@ -25,29 +27,61 @@ from reviewbox.model.verdicts import Verdict
 Teacher = Callable[[Sequence[str]], np.ndarray]
 
 
-def teach(encoder: Path, work: Path, config: dict[str, Any]) -> None:
-    """Train both and write `teach.pt`, the folder `teacher`, and `soft.npy` to `work`.
+def teach(encoder: Path, decoder: Path, work: Path, config: dict[str, Any], also: Path | None = None) -> None:
+    """Train all, let them `label`, and write checkpoints, the folder `teacher` and `soft.npy` to `work`.
 
     `soft.npy` has P(positive) for each row of the split "unlabelled", shape (R,), float32. An
-    interrupted training goes on where it was.
+    interrupted training goes on where it was, and so do the answers of the language model.
+
+    Args:
+        encoder: the folder of the weights that the classifier starts from.
+        decoder: the language model, a GGUF file or a folder.
+        work: the folder of intermediate files.
+        config: the recipe's.
+        also: a model folder made before, as one more teacher.
     """
     train_classifier(encoder, work, config)
     export(work / "teach.pt", encoder / TOKENIZER, work / "teacher", config)
+    train_language_model(decoder, work, config)
+    label(decoder, work, config, also)
 
-    train, validation = (_films(work / f"{split}.parquet") for split in ("train", "validation"))
-    unlabelled = pd.read_parquet(work / "unlabelled.parquet")
-    teachers = {
-        "classifier": classifier(work / "teacher", config["threads"]),
-        "n-grams": ngrams(train, config["teaching"], config["seed"]),
-    }
-    labels = validation.label.to_numpy()
-    known = np.column_stack([teacher(list(validation.text)) for teacher in teachers.values()])
-    both = LogisticRegression(C=1e6).fit(known, labels)
-    for name, logits in (*zip(teachers, known.T, strict=True), ("both", both.decision_function(known))):
-        print(f"{name}: {np.mean((logits > 0) == labels):.2%} of {len(labels)} validation films", flush=True)
-    print("weights of both: {:.3f} {:.3f}, bias {:.3f}".format(*both.coef_[0], both.intercept_[0]))
-    said = np.column_stack([teacher(list(unlabelled.text)) for teacher in teachers.values()])
-    np.save(work / "soft.npy", both.predict_proba(said)[:, 1].astype(np.float32))
+
+def label(decoder: Path, work: Path, config: dict[str, Any], also: Path | None) -> None:
+    """Write `soft.npy`, once the teachers are trained."""
+    splits = ("train", "validation", "unlabelled")
+    train, known, unlabelled = (pd.read_parquet(work / f"{split}.parquet") for split in splits)
+    known = passages(known, config["data"]["passage_words"], config["seed"])
+    everyone: dict[str, Teacher] = {"classifier": classifier(work / "teacher", config["threads"])}
+    if also:
+        everyone["earlier model"] = classifier(also, config["threads"])
+    everyone["language model"] = trained_language_model(decoder, work, config)
+    for_films = ngrams(train[train.domain == IMDB], config["teaching"], config["seed"])
+
+    soft = np.empty(len(unlabelled), dtype=np.float32)
+    for kind, teachers in (("films", everyone | {"n-grams": for_films}), ("other domains", everyone)):
+        asked, rows = (frame.domain.eq(IMDB) == (kind == "films") for frame in (known, unlabelled))
+        if rows.any():
+            soft[rows] = _joint(kind, teachers, known[asked], unlabelled[rows])
+    np.save(work / "soft.npy", soft)
+
+
+def _joint(
+    kind: str, teachers: Mapping[str, Teacher], known: pd.DataFrame, unlabelled: pd.DataFrame
+) -> np.ndarray:
+    """Return P(positive) of unlabelled passages, by a regression on the teachers' logits of known ones.
+
+    It is fitted on what its own figure is printed for: a number for each teacher, on many reviews.
+    """
+    labels = known.label.to_numpy()
+    logits = np.column_stack([teacher(list(known.text)) for teacher in teachers.values()])
+    joint = LogisticRegression(C=1e6).fit(logits, labels)
+    said = dict(zip(teachers, logits.T, strict=True)) | {"all": joint.decision_function(logits)}
+    for name, values in said.items():
+        print(f"{kind}, {name}: {np.mean((values > 0) == labels):.2%} of {len(labels)} validation passages")
+    print(f"{kind}, weights: {np.round(joint.coef_[0], 3)}, bias {joint.intercept_[0]:.3f}", flush=True)
+    asked = np.column_stack([teacher(list(unlabelled.text)) for teacher in teachers.values()])
+    found: np.ndarray = joint.predict_proba(asked)[:, 1]
+    return found
 
 
 def train_classifier(encoder: Path, work: Path, config: dict[str, Any]) -> None:
@@ -99,11 +133,6 @@ def ngrams(reviews: pd.DataFrame, settings: dict[str, Any], seed: int) -> Teache
         return found
 
     return logits
-
-
-def _films(path: Path) -> pd.DataFrame:
-    reviews = pd.read_parquet(path)
-    return reviews[reviews.domain == IMDB]
 
 
 def _plain(texts: Sequence[str]) -> list[str]:

@@ -14,10 +14,15 @@ from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits
 
 from recipe.curve import draw
+from recipe.export import read_checkpoint
+from recipe.graph import Weights
 from recipe.network import TokenClassifier
 from recipe.reviews import TokenizedReviews
 
 Item = TypeVar("Item")
+
+# How figures of each split are marked in a training curve.
+MARKS = {"validation": "", "unseen": "*", "contrast_validation": "~", "ours_validation": "+"}
 
 CLS, SEP, PAD = 101, 102, 0  # of the BERT vocabulary
 
@@ -142,12 +147,10 @@ def score(model: TokenClassifier, data: TokenizedReviews, size: int, rows: np.nd
 def validate(model: TokenClassifier, work: Path, size: int, limit: int) -> dict[str, float]:
     """Return the balanced accuracy of each domain, in percent, over up to `limit` reviews of each.
 
-    Domains that training never saw have a star before their name.
+    Domains that training never saw have a star before their name, edited reviews a tilde, ours a plus.
     """
     found = {}
-    for split, mark in (("validation", ""), ("unseen", "*"), ("contrast_validation", "~")):
-        if not (work / f"{split}.npz").exists():
-            continue
+    for split, mark in MARKS.items():
         data = TokenizedReviews.load(work / f"{split}.npz")
         for domain in np.unique(data.domains):
             rows = np.flatnonzero(data.domains == domain)[:limit]
@@ -176,11 +179,14 @@ def fit_classifier(
     work: Path,
     config: dict[str, Any],
     settings: dict[str, Any],
+    start: Path | None = None,
 ) -> None:
-    """`fit` a classifier, starting from the encoder in a folder, with a stage's `settings`."""
+    """`fit` a classifier with a stage's `settings`, from an encoder's folder or the weights of `start`."""
     torch.set_num_threads(config["threads"])
     size = config["windows"]["size"]
     model = TokenClassifier.from_pretrained(encoder).to(DEVICE)
+    if start:
+        load_weights(model, read_checkpoint(start))
     rates = {"head": settings["head_learning_rate"], "encoder": settings["learning_rate"]}
     fit(
         name,
@@ -194,6 +200,18 @@ def fit_classifier(
         work,
         settings,
     )
+
+
+def load_weights(model: nn.Module, weights: Weights) -> None:
+    """Copy weights into a model.
+
+    An exported one has fewer positions and types of token; what it lacks is never looked up.
+    """
+    state = model.state_dict()
+    if state.keys() != weights.keys():
+        raise SystemExit(f"weights of another model: {sorted(state.keys() ^ weights.keys())}")
+    for name, values in weights.items():
+        state[name][: len(values)] = torch.from_numpy(np.array(values))
 
 
 def fit(

@@ -31,7 +31,9 @@ threads = 1
 [data]
 validation_share = 0.2
 held_out_domains = ["kettles"]
-unlabelled = 30
+unlabelled = { films = 30, others = 30 }
+passage_words = 20
+validation_share_of_ours = 0.95
 abstentions = 2
 
 [data.caps]
@@ -72,25 +74,48 @@ longest_ngram = 3
 rarest_ngram = 2
 ngram_regularization = 0.1
 
+[language_model]
+learning_rate = 1e-2
+head_learning_rate = 1e-2
+weight_decay = 0.01
+warmup_share = 0.1
+longest = 30
+longest_edited = 20
+cap = 100
+caps = { imdb = 60 }
+tokens_per_batch = 300
+checkpoint_every = 7
+validate_every = 30
+validate_reviews = 5
+
 [distillation]
 learning_rate = 1e-3
 head_learning_rate = 1e-2
 weight_decay = 0.01
 warmup_share = 0.1
 epochs = 1
-contrast_repeats = 1
+further = { learning_rate = 1e-4 }
+repeats = { train = 1, unlabelled = 1, contrast = 1, pairs = 1, ours = 1, abstain = 1 }
 checkpoint_every = 7
 validate_every = 30
 validate_reviews = 5
+
+[evaluation]
+reviews_per_domain = 100
+evidence_reviews = 3
 """
 
 # Twelve heads, as `export` has it; the weights are random.
-ENCODER = """
+MODELS = """
 import sys, torch
-from transformers import BertConfig, BertModel
+from transformers import BertConfig, BertModel, LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 torch.manual_seed(0)
+encoder, tokenizer, decoder = sys.argv[1:]
 config = BertConfig(hidden_size=24, num_hidden_layers=2, num_attention_heads=12, intermediate_size=48)
-BertModel(config, add_pooling_layer=False).save_pretrained(sys.argv[1])
+BertModel(config, add_pooling_layer=False).save_pretrained(encoder)
+sizes = {"hidden_size": 24, "num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 48}
+LlamaForCausalLM(LlamaConfig(vocab_size=30522, **sizes)).save_pretrained(decoder)
+PreTrainedTokenizerFast(tokenizer_file=tokenizer).save_pretrained(decoder)
 """
 
 OPINIONS = {
@@ -148,12 +173,12 @@ def add_other_domains(folder: Path) -> None:
 
 @pytest.fixture(scope="module")
 def workshop(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with a miniature encoder, a configuration and training data."""
+    """A folder with a miniature encoder and decoder, a configuration and training data."""
     folder = tmp_path_factory.mktemp("workshop")
     (folder / "recipe.toml").write_text(CONFIG, encoding="utf-8")
-    (folder / "encoder").mkdir()
-    python("-c", ENCODER, folder / "encoder")
-    shutil.copy(ROOT / "model" / "tokenizer.json", folder / "encoder")
+    tokenizer = ROOT / "model" / "tokenizer.json"
+    python("-c", MODELS, folder / "encoder", tokenizer, folder / "decoder")
+    shutil.copy(tokenizer, folder / "encoder")
     add_other_domains(write_parquet(folder / "data"))
     return folder
 
@@ -161,7 +186,11 @@ def workshop(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def printed(workshop: Path) -> dict[str, str]:
     """What each stage printed when all of them ran, in the folder `work`."""
-    options = {"prepare": ("--data", workshop / "data"), "export": ("--output", workshop / "model")}
+    options = {
+        "prepare": ("--data", workshop / "data"),
+        "teach": ("--language-model", workshop / "decoder", "--also", ROOT / "model"),
+        "export": ("--output", workshop / "model"),
+    }
     stages = ("prepare", "pretrain", "teach", "distil", "export")
     return {stage: run(workshop, stage, *options.get(stage, ())) for stage in stages}
 
@@ -237,20 +266,24 @@ def test_pretraining_ends_where_it_is_told_and_leaves_an_encoder(
     assert (encoders[1] / "tokenizer.json").read_bytes() == (encoders[0] / "tokenizer.json").read_bytes()
 
 
-def test_both_teachers_score_every_unlabelled_review(workshop: Path, printed: dict[str, str]) -> None:
+def test_all_teachers_score_every_unlabelled_passage(workshop: Path, printed: dict[str, str]) -> None:
     soft = np.load(workshop / "work" / "soft.npy")
-    texts = pd.read_parquet(workshop / "work" / "unlabelled.parquet").text
-    positive = texts.map(lambda text: any(opinion in text for opinion in OPINIONS[1]))
+    passages = pd.read_parquet(workshop / "work" / "unlabelled.parquet")
+    positive = passages.text.map(lambda text: any(opinion[:6] in text for opinion in OPINIONS[1]))
+    films = passages.domain == "imdb"
 
-    assert soft.shape == (len(texts),)
+    assert soft.shape == (len(passages),)
     assert soft.dtype == np.float32
-    assert ((soft > 0.5) == positive).all()
-    for name in ("classifier", "n-grams", "both"):
-        assert f"\n{name}: " in printed["teach"]
+    assert ((soft > 0.5) == positive)[films].all()
+    assert set(passages.domain) == {"imdb", "household"}
+    teachers = ("classifier", "earlier model", "language model")
+    for line in (f"{kind}, {name}: " for kind in ("films", "other domains") for name in teachers):
+        assert f"\n{line}" in printed["teach"]
+    assert "\nfilms, n-grams: " in printed["teach"]
 
 
 def test_every_training_leaves_its_curve_as_a_picture(workshop: Path, printed: dict[str, str]) -> None:
-    for stage in ("pretrain", "teach", "distil"):
+    for stage in ("pretrain", "teach", "language", "distil"):
         assert (workshop / "work" / f"{stage}.png").read_bytes().startswith(b"\x89PNG")
 
 
@@ -271,6 +304,31 @@ def test_an_interrupted_training_ends_with_the_same_weights(
     undisturbed, resumed = (weights(folder / "distil.pt") for folder in (workshop / "work", work))
     assert undisturbed.keys() == resumed.keys()
     assert all(np.array_equal(undisturbed[name], resumed[name]) for name in resumed)
+
+
+def test_films_alone_will_do(workshop: Path, tmp_path: Path) -> None:
+    options = {
+        "prepare": ("--data", write_acl_imdb(tmp_path / "aclImdb")),
+        "teach": ("--language-model", workshop / "decoder"),
+        "export": ("--output", tmp_path / "model"),
+        "evaluate": ("--output", tmp_path / "model"),
+    }
+    for stage in ("prepare", "pretrain", "teach", "distil", "export", "evaluate"):
+        said = run(workshop, stage, "--work", tmp_path / "work", *options.get(stage, ()))
+
+    assert "minimal pairs: " in said
+    assert "golden" in (tmp_path / "model" / "bundle.json").read_text(encoding="utf-8")
+
+
+def test_distil_goes_on_from_an_exported_model(
+    workshop: Path, printed: dict[str, str], tmp_path: Path
+) -> None:
+    work = tmp_path / "work"
+    shutil.copytree(workshop / "work", work, ignore=shutil.ignore_patterns("distil.*"))
+    said = run(workshop, "distil", "--work", work, "--from", workshop / "model" / "model.onnx")
+    first, later = (float(text.split("loss ")[1].split()[0]) for text in (printed["distil"], said))
+
+    assert later < first
 
 
 def test_the_exported_model_classifies_and_can_be_exported_again(
