@@ -95,6 +95,30 @@ def watch(  # noqa: PLR0913, PLR0917 - a command's options are its arguments
 
 
 @app.command()
+def estimate(
+    paths: Annotated[
+        list[str], typer.Argument(metavar="PATH...", help="Files, folders, s3://bucket/prefix.")
+    ],
+    rate: Annotated[
+        float | None,
+        typer.Option(min=0, help="Milliseconds of processor time that 1,000 characters take, if measured."),
+    ] = None,
+    text_field: TextFieldOption = "",
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """Tell what classifying would cost on AWS, dropped or as a job, and what Amazon Comprehend would.
+
+    Files are read as the service would read them; of what is in S3 the sizes are listed and a few
+    objects read. Nothing is classified, written or charged but those requests. What cannot be read is
+    named, and the rest counts.
+    """
+    from reviewbox.cli.estimate import show_estimate
+
+    with _errors_told():
+        show_estimate(paths, _settings(text_field), rate, as_json=as_json)
+
+
+@app.command()
 def backfill(
     uri: Annotated[str, typer.Argument(metavar="URI", help="s3://bucket/prefix: what to classify.")],
     stack: StackOption = _STACK,

@@ -28,8 +28,9 @@ class Counted:
         compressed: those of whose size inside nothing is known.
         too_large: those that will be refused.
         archived: those that can be read only when they have been restored.
-        work: bytes to classify, at most.
-        largest: bytes of one object to classify, at most.
+        work: bytes to classify, at most; those for which evidence is looked for count as often as that
+            takes the time.
+        largest: the same of one object.
     """
 
     objects: int = 0
@@ -50,13 +51,29 @@ class Counted:
         self.compressed += compressed
         # They count as work: a listing does not tell those that have been restored.
         self.archived += listed.storage_class in _ARCHIVES
-        self.tables += stem(name).endswith(_TABLES)
+        self.tables += is_table(name)
         if listed.size > max_object_bytes:
             self.too_large += 1
             return
         inside = min(listed.size * _MOST_EXPANSION, max_object_bytes) if compressed else listed.size
-        self.work += inside
-        self.largest = max(self.largest, inside)
+        work = inside if is_table(name) else inside * prices.TIMES_WITH_EVIDENCE
+        self.work += work
+        self.largest = max(self.largest, work)
+
+
+@dataclass(frozen=True, slots=True)
+class Function:
+    """What estimates depend on of a function. The defaults are those of template.yaml.
+
+    Attributes:
+        memory_megabytes: which decide how much of a processor it gets, and its price.
+        threads: of its inference.
+        max_concurrency: how many copies of it work at once.
+    """
+
+    memory_megabytes: int = 1769
+    threads: int = 1
+    max_concurrency: int = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,16 +111,41 @@ def count(listed: Iterable[Listed], max_object_bytes: int) -> Counted:
     return counted
 
 
-def estimate(counted: Counted, stack: Stack, *, as_job: bool) -> Estimate:
-    """Estimate what the objects take in a stack, by an S3 Batch Operations job or through the queue."""
+def is_table(key: str) -> bool:
+    """Return whether a key or file name is one of those that may come back as a table."""
+    return stem(key.lower()).endswith(_TABLES)
+
+
+def comprehend_units(characters: int) -> int:
+    """Return how many units Amazon Comprehend charges for a review."""
+    return max(math.ceil(characters / prices.COMPREHEND_CHARACTERS), prices.COMPREHEND_LEAST_UNITS)
+
+
+def comprehend_dollars(units: float) -> float:
+    """Return what Amazon Comprehend charges for so many units in a month."""
+    dollars = 0.0
+    for number, price in prices.COMPREHEND_UNITS:
+        dollars += min(units, number) * price
+        units = max(units - number, 0)
+    return dollars
+
+
+def estimate(
+    counted: Counted,
+    function: Function | Stack,
+    *,
+    as_job: bool,
+    cpu_seconds_per_kilobyte: float = prices.CPU_SECONDS_PER_KILOBYTE,
+) -> Estimate:
+    """Estimate what the objects take, by an S3 Batch Operations job or through the queue."""
     # A vCPU that no thread uses is paid for all the same.
-    vcpus = min(stack.threads, stack.memory_megabytes / prices.MEGABYTES_PER_VCPU)
-    seconds_per_byte = prices.CPU_SECONDS_PER_KILOBYTE / 1000 / vcpus
+    vcpus = min(function.threads, function.memory_megabytes / prices.MEGABYTES_PER_VCPU)
+    seconds_per_byte = cpu_seconds_per_kilobyte / 1000 / vcpus
     waiting = prices.SECONDS_OF_WAITING_PER_OBJECT
     seconds = counted.work * seconds_per_byte + counted.objects * waiting
     longest = counted.largest * seconds_per_byte + waiting
 
-    gb_seconds = seconds * stack.memory_megabytes / 1024
+    gb_seconds = seconds * function.memory_megabytes / 1024
     writes = counted.objects + counted.tables
     # The receipt, the state of the table it records, the source's state, the source: as for a table
     # whose result is there and out of date.
@@ -123,7 +165,7 @@ def estimate(counted: Counted, stack: Stack, *, as_job: bool) -> Estimate:
     else:
         requests = 3 * counted.objects  # sent, received, deleted
         items.append(Item("SQS, requests", f"{requests:,}", requests * prices.SQS_REQUEST))
-    return Estimate(tuple(items), max(seconds / stack.max_concurrency, longest))
+    return Estimate(tuple(items), max(seconds / function.max_concurrency, longest))
 
 
 def number_of(count: int, what: str) -> str:

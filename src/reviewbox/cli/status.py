@@ -226,7 +226,7 @@ def _print(status: Status, terminal: Console) -> None:
     terminal.print(table)
     for name, reasons in (("failed", status.failures), ("dead letter", status.dead_letters)):
         if reasons:
-            _print_reasons(name, reasons, terminal)
+            print_reasons(name, reasons, terminal)
 
 
 def _lines(status: Status) -> Iterator[tuple[str, int, str]]:
@@ -250,7 +250,8 @@ def _lines(status: Status) -> Iterator[tuple[str, int, str]]:
         yield "  others", others, "made by another version; a backfill renews them"
 
 
-def _print_reasons(name: str, reasons: Sequence[Reason], terminal: Console) -> None:
+def print_reasons(name: str, reasons: Sequence[Reason], terminal: Console) -> None:
+    """Print a table of reasons, whose first column is called `name`."""
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     table.add_column(name, overflow="fold")
     table.add_column("why", overflow="fold")
