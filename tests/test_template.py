@@ -1,6 +1,9 @@
 import importlib
 import json
+import os
 import re
+import subprocess
+import sys
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -159,6 +162,15 @@ def test_an_event_that_the_queue_does_not_take_becomes_a_dead_letter() -> None:
 
 def test_telemetry_is_off_before_any_import() -> None:
     assert VARIABLES["ORT_DISABLE_TELEMETRY"] == VARIABLES["ORT_TELEMETRY_DISABLED"] == "1"
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="lists threads as Linux does")
+def test_importing_a_handler_starts_no_threads() -> None:
+    """The BLAS of numpy would start one for each other processor, which lengthens every cold start."""
+    check = "import os, handlers.on_upload; assert len(os.listdir('/proc/self/task')) == 1"
+    variables = {name: value for name, value in VARIABLES.items() if isinstance(value, str)}
+
+    subprocess.run([sys.executable, "-c", check], cwd=ROOT, env={**os.environ, **variables}, check=True)  # noqa: S603 - our own code
 
 
 @pytest.mark.parametrize("statement", statements(), ids=lambda statement: statement["Sid"])
