@@ -78,7 +78,7 @@ def score(work: Path, output: Path, config: dict[str, Any]) -> pd.DataFrame:
 def judged(classifier: Classifier, reviews: pd.DataFrame) -> pd.DataFrame:
     """Add `margin` (the logit of "positive"), `tokens` and `right`; drop what has no words."""
     verdicts = list(classifier.classify_each(reviews.text, explain=False))
-    kept = [isinstance(verdict, Verdict) for verdict in verdicts]
+    kept = np.array([isinstance(verdict, Verdict) for verdict in verdicts], dtype=bool)
     positive = np.array([v.scores["positive"] for v in verdicts if isinstance(v, Verdict)])
     tokens = [v.tokens for v in verdicts if isinstance(v, Verdict)]
     margin = np.log(positive) - np.log1p(-positive)
