@@ -95,7 +95,7 @@ weight_decay = 0.01
 warmup_share = 0.1
 epochs = 1
 further = { learning_rate = 0.0, head_learning_rate = 0.0 }
-repeats = { train = 1, unlabelled = 1, contrast = 1, pairs = 1, ours = 1, abstain = 1 }
+repeats = { train = 10, unlabelled = 5, contrast = 1, pairs = 0, ours = 0, abstain = 1 }
 checkpoint_every = 7
 validate_every = 30
 validate_reviews = 5
