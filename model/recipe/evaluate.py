@@ -22,6 +22,9 @@ HERE = Path(__file__).parent
 SPLITS = ("validation", "unseen")
 LENGTHS = {"up to 16 tokens": 16, "17 to 64": 64, "65 to 128": 128, "129 to 512": 512, "more": 10**9}
 
+# Calibration errors of the kinds of reviews; most texts of the training are films.
+ALLOWED_FILMS, ALLOWED = 0.02, 0.05
+
 # What every cold start asks the model; of all lengths, and sure, unsure and in capitals.
 GOLDEN = (
     "Lovely little place, we will be back.",
@@ -87,17 +90,19 @@ def judged(classifier: Classifier, reviews: pd.DataFrame) -> pd.DataFrame:
 
 
 def fit_temperature(reviews: pd.DataFrame) -> float:
-    """Return the temperature whose largest calibration error, over three kinds of reviews, is least.
+    """Return the temperature whose largest calibration error, as a part of what is allowed, is least.
 
-    The kinds are films, other domains that training saw, and domains that it never saw. One number has
-    to serve all: the least cross-entropy would favour those where the model is least sure.
+    There are three kinds of reviews: films, other domains that training saw, and domains that it never
+    saw. One number has to serve all: the least cross-entropy would favour those where the model is least
+    sure.
     """
     kind = np.where(reviews.domain == IMDB, IMDB, reviews.split)
-    groups = [group for _, group in reviews.groupby(kind)]
+    groups = [(ALLOWED_FILMS if name == IMDB else ALLOWED, group) for name, group in reviews.groupby(kind)]
 
     def worst(temperature: float) -> float:
         return max(
-            calibration_error(confidence(group, temperature), group.right.to_numpy()) for group in groups
+            calibration_error(confidence(group, temperature), group.right.to_numpy()) / allowed
+            for allowed, group in groups
         )
 
     return float(min(np.geomspace(0.5, 4, 200), key=worst))
