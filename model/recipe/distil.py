@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from recipe.reviews import TokenizedReviews
-from recipe.training import Example, batched, fit_classifier, sample
+from recipe.training import Example, batched, fit_classifier, sample, shape
 
 
 def distil(work: Path, config: dict[str, Any], start: Path | None = None) -> None:
@@ -34,5 +34,5 @@ def distil(work: Path, config: dict[str, Any], start: Path | None = None) -> Non
         for split, repeats in settings["repeats"].items():
             for _ in range(repeats):
                 examples += sample(texts[split], targets[split], range(len(texts[split])), windows, rng)
-        batches += batched(examples, windows["tokens_per_batch"], rng)
+        batches += batched(examples, windows["tokens_per_batch"], rng, shape)
     fit_classifier("distil", work / "encoder", batches, work, config, settings, start)

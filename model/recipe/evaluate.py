@@ -22,7 +22,7 @@ HERE = Path(__file__).parent
 SPLITS = ("validation", "unseen")
 LENGTHS = {"up to 16 tokens": 16, "17 to 64": 64, "65 to 128": 128, "129 to 512": 512, "more": 10**9}
 
-# Calibration errors of the kinds of reviews; most texts of the training are films.
+# Calibration errors that films, the largest set of the training, and other reviews may have.
 ALLOWED_FILMS, ALLOWED = 0.02, 0.05
 
 # What every cold start asks the model; of all lengths, and sure, unsure and in capitals.

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from recipe.training import DEVICE, MARKS, fit, parameter_groups
+from recipe.training import DEVICE, MARKS, balanced_accuracy, batched, fit, parameter_groups
 from reviewbox.model.plain_text import plain_text
 
 BEFORE, AFTER = "Review: ", "\nSentiment:"
@@ -85,7 +85,7 @@ def train_language_model(source: Path, work: Path, config: dict[str, Any]) -> No
     # An edit may be anywhere, so edited reviews are whole or not there.
     passages += [p for p in model.within_question(edited, 10**6) if len(p[0]) <= settings["longest_edited"]]
     rng = np.random.default_rng([seed, 7])
-    batches = length_batches(passages, settings["tokens_per_batch"], rng)
+    batches = batched(passages, settings["tokens_per_batch"], rng, lambda passage: (len(passage[0]), 1))
     held_back = {
         f"{mark}{name}": model.within_question(
             group.head(settings["validate_reviews"]), 10**6 if mark == "~" else settings["longest"]
@@ -98,9 +98,7 @@ def train_language_model(source: Path, work: Path, config: dict[str, Any]) -> No
         found = {}
         for name, asked in held_back.items():
             labels = np.array([label for _, label in asked])
-            right = (language_logits(model, asked) > 0) == labels
-            recalls = [np.mean(right[labels == label]) for label in np.unique(labels)]
-            found[name] = round(100 * float(np.mean(recalls)), 1)
+            found[name] = round(balanced_accuracy(language_logits(model, asked), labels), 1)
         return found
 
     def loss(batch: list[Passage]) -> Tensor:
@@ -112,17 +110,6 @@ def train_language_model(source: Path, work: Path, config: dict[str, Any]) -> No
 
     groups = parameter_groups(model, rate, settings["weight_decay"])
     fit("language", model, groups, batches, loss, validation, work, settings)
-
-
-def length_batches(passages: Sequence[Passage], tokens: int, rng: np.random.Generator) -> list[list[Passage]]:
-    """Group passages of similar length, `tokens` with padding at most; shuffle the groups."""
-    batches: list[list[Passage]] = [[]]
-    for passage in sorted(passages, key=lambda passage: len(passage[0]) + 8 * rng.random()):
-        longest = max(len(ids) for ids, _ in [*batches[-1], passage])
-        if batches[-1] and longest * (len(batches[-1]) + 1) > tokens:
-            batches.append([])
-        batches[-1].append(passage)
-    return [batches[i] for i in rng.permutation(len(batches))]
 
 
 def trained_language_model(

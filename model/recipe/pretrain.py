@@ -17,7 +17,19 @@ from transformers import BertForMaskedLM
 
 from recipe.network import NO_DROPOUT
 from recipe.reviews import TokenizedReviews
-from recipe.training import CLS, DEVICE, PAD, SEP, Example, batched, collate, fit, parameter_groups, sample
+from recipe.training import (
+    CLS,
+    DEVICE,
+    PAD,
+    SEP,
+    Example,
+    batched,
+    collate,
+    fit,
+    parameter_groups,
+    sample,
+    shape,
+)
 
 MASK, FIRST_WORD = 103, 999  # of the BERT vocabulary; before its words come marks and unused entries
 
@@ -76,7 +88,7 @@ def one_pass(
     """Return batches of windows of the texts `rows`, each window an example of its own."""
     texts = sample(data, np.zeros(len(data)), rows, config, rng)
     examples = [Example([window], text.target) for text in texts for window in text.windows]
-    return batched(examples, config["tokens_per_batch"], rng)
+    return batched(examples, config["tokens_per_batch"], rng, shape)
 
 
 def masked_loss(

@@ -17,7 +17,7 @@ from sklearn.linear_model import LogisticRegression
 from recipe.export import export
 from recipe.language_model import train_language_model, trained_language_model
 from recipe.reviews import IMDB, TokenizedReviews, passages
-from recipe.training import Example, batched, fit_classifier, sample
+from recipe.training import Example, batched, fit_classifier, sample, shape
 from reviewbox.model.bundle import TOKENIZER
 from reviewbox.model.classifier import Classifier
 from reviewbox.model.plain_text import plain_text
@@ -93,7 +93,7 @@ def train_classifier(encoder: Path, work: Path, config: dict[str, Any]) -> None:
     for epoch in range(settings["epochs"]):
         rng = np.random.default_rng([config["seed"], epoch])
         examples = sample(data, data.labels, range(len(data)), windows, rng)
-        batches += batched(examples, windows["tokens_per_batch"], rng)
+        batches += batched(examples, windows["tokens_per_batch"], rng, shape)
     fit_classifier("teach", encoder, batches, work, config, settings)
 
 

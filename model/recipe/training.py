@@ -78,23 +78,34 @@ def sample(
     return examples
 
 
+def shape(example: Example) -> tuple[int, int]:
+    """Return the width of an example's longest window, special tokens included, and how many it has."""
+    return max(map(len, example.windows)) + 2, len(example.windows)
+
+
 def batched(
-    examples: Sequence[Example], tokens_per_batch: int, rng: np.random.Generator
-) -> list[list[Example]]:
-    """Group examples of similar length, `tokens_per_batch` with padding at most; shuffle the groups."""
+    examples: Sequence[Item],
+    tokens_per_batch: int,
+    rng: np.random.Generator,
+    shape_of: Callable[[Item], tuple[int, int]],
+) -> list[list[Item]]:
+    """Group examples of similar length, `tokens_per_batch` with padding at most; shuffle the groups.
+
+    `shape_of` tells an example's width and rows in a batch, as `shape` does.
+    """
 
     # Noise in the key keeps the batches of two epochs different.
-    def length(example: Example) -> float:
-        return max(map(len, example.windows)) + rng.random() * 8 + len(example.windows)
+    def length(example: Item) -> float:
+        return sum(shape_of(example)) + rng.random() * 8
 
-    batches: list[list[Example]] = [[]]
+    batches: list[list[Item]] = [[]]
     longest = count = 0
     for example in sorted(examples, key=length):
-        longest = max(longest, *(len(window) + 2 for window in example.windows))
-        count += len(example.windows)
+        width, rows = shape_of(example)
+        longest, count = max(longest, width), count + rows
         if batches[-1] and longest * count > tokens_per_batch:
             batches.append([])
-            longest, count = max(len(window) + 2 for window in example.windows), len(example.windows)
+            longest, count = width, rows
         batches[-1].append(example)
     return [batches[i] for i in rng.permutation(len(batches))]
 
@@ -154,10 +165,15 @@ def validate(model: TokenClassifier, work: Path, size: int, limit: int) -> dict[
         data = TokenizedReviews.load(work / f"{split}.npz")
         for domain in np.unique(data.domains):
             rows = np.flatnonzero(data.domains == domain)[:limit]
-            positive, labels = score(model, data, size, rows) > 0, data.labels[rows]
-            recalls = [np.mean(positive[labels == label] == label) for label in np.unique(labels)]
-            found[f"{mark}{domain}"] = round(100 * float(np.mean(recalls)), 2)
+            accuracy = balanced_accuracy(score(model, data, size, rows), data.labels[rows])
+            found[f"{mark}{domain}"] = round(accuracy, 2)
     return found
+
+
+def balanced_accuracy(logits: np.ndarray, labels: np.ndarray) -> float:
+    """Return the mean of the labels' recalls, in percent."""
+    right = (logits > 0) == labels
+    return 100 * float(np.mean([np.mean(right[labels == label]) for label in np.unique(labels)]))
 
 
 def parameter_groups(
