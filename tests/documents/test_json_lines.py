@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 
 from reviewbox.documents import Document, ReadOptions, Table, read_document
 from reviewbox.documents.columns import USUAL_TEXT_FIELDS
-from reviewbox.documents.json_lines import read
-from reviewbox.documents.lines import LONGEST_LINE
+from reviewbox.documents.document import LONGEST_LINE
+from reviewbox.documents.json_lines import READER
+from reviewbox.documents.line_table import read_table
 from reviewbox.errors import ErrorCode, Problem, SourceError
 from reviewbox.model.verdicts import Verdict
 from reviewbox.results import TableWriter
@@ -35,6 +36,10 @@ FRAGMENTS = [
     b"\n", b"\r", b" ", b"\xe9", b"\x81", b"\x00", b"\x1c", b"\xc2\x85", b"\xe2\x80\xa8", b"\xef\xbb\xbf",
     b"\xff\xfe", b'{"text": "fine"}', b'{"text": "\\ud800"}',
 ]  # fmt: skip
+
+
+def read(data: bytes, options: ReadOptions) -> Document:
+    return read_table(READER, data, options)
 
 
 def texts(document: Document) -> list[str]:

@@ -5,7 +5,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from reviewbox.documents import ReadOptions, lines
-from reviewbox.documents.lines import Line, read_lines
+from reviewbox.documents.document import Line
+from reviewbox.documents.lines import read_lines
 from reviewbox.errors import ErrorCode
 
 OPTIONS = ReadOptions(fallback_encoding="windows-1252")

@@ -6,7 +6,8 @@ import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
-from typing import Protocol
+from io import BytesIO, RawIOBase
+from typing import Any, BinaryIO, Protocol
 
 from reviewbox.errors import ErrorCode, Problem, SourceError
 
@@ -16,6 +17,7 @@ else:
     from backports import zstd
 
 _CHUNK = 8 * 1024  # compressed; small, as the ratio of a bomb is known no finer
+_ENOUGH = 8  # to tell a member by its magic
 _PIECE = 1024 * 1024  # decompressed
 # Text shrinks to a tenth, and rarely to less than a hundredth.
 _RATIO_OF_A_BOMB = 100
@@ -112,38 +114,88 @@ def stem(name: str) -> str:
     return name[: len(name) - len(ending)]
 
 
+class Decompressed(RawIOBase):
+    """The content of a compressed stream.
+
+    Reading raises SourceError where it comes to more than `max_bytes`, if that is a limit, or else to more
+    than any text does for its compressed size; or where it is damaged so that nothing of it is sure.
+
+    Attributes:
+        problem: why the content is not all, or not all there was; None until all is read.
+    """
+
+    def __init__(
+        self, stream: BinaryIO, compression: Compression, max_bytes: int, *, is_limit: bool = True
+    ) -> None:
+        self.problem: Problem | None = None
+        self._stream = stream
+        self._compression = compression
+        self._max_bytes = max_bytes
+        self._is_limit = is_limit
+        self._pieces = self._decompress()
+        self._piece = memoryview(b"")
+
+    def readable(self) -> bool:
+        """Say so."""
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        """Fill a buffer as far as there is content."""
+        if not self._piece:
+            self._piece = memoryview(next(self._pieces, b""))
+        size = min(len(buffer), len(self._piece))
+        buffer[:size], self._piece = self._piece[:size], self._piece[size:]
+        return size
+
+    def _decompress(self) -> Iterator[bytes]:
+        compression = self._compression
+        size = taken = 0
+        chunk = self._stream.read(_ENOUGH)
+        ended = True
+        while ended and chunk.startswith(compression.magic):
+            member = compression.open()
+            while not member.eof and chunk:
+                taken += len(chunk)
+                for piece in _decompressed(member, chunk, size, compression):
+                    size += len(piece)
+                    ratio = size / taken
+                    if size > self._max_bytes and (self._is_limit or ratio > _RATIO_OF_A_BOMB):
+                        raise _too_large(compression, ratio, self._max_bytes)
+                    yield piece
+                chunk = b"" if member.eof else self._stream.read(_CHUNK)
+            ended = member.eof
+            taken -= len(member.unused_data)
+            chunk = member.unused_data + self._stream.read(_ENOUGH)
+        if not ended:
+            message = f"the {compression.name} data end in the middle: upload the file again"
+            self.problem = Problem(ErrorCode.TRUNCATED_FILE, message)
+            return
+        # Some programs fill the last block up with zeros.
+        garbage = 0
+        while chunk:
+            garbage += len(chunk if garbage else chunk.lstrip(b"\0"))
+            chunk = self._stream.read(_CHUNK)
+        if garbage:
+            message = f"behind the {compression.name} data stand {garbage:,} bytes that are none"
+            self.problem = Problem(ErrorCode.TRAILING_GARBAGE, message)
+
+
+def compression_of(beginning: bytes) -> Compression | None:
+    """Return how data are compressed that begin so; None if they are not."""
+    return next((c for c in COMPRESSIONS if beginning.startswith(c.magic)), None)
+
+
 def decompress(data: bytes, max_bytes: int) -> Opened:
     """Return what `data` holds, decompressed if it begins as a compressed file does.
 
     Raises:
         SourceError: it comes to more than `max_bytes`, or is damaged so that nothing of it is sure.
     """
-    compression = next((c for c in COMPRESSIONS if data.startswith(c.magic)), None)
+    compression = compression_of(data)
     if compression is None:
         return Opened(data)
-    pieces: list[bytes] = []
-    size, position, ended = 0, 0, True
-    while ended and data.startswith(compression.magic, position):
-        stream = compression.open()
-        while not stream.eof and position < len(data):
-            chunk = data[position : position + _CHUNK]
-            position += len(chunk)
-            for piece in _decompressed(stream, chunk, size, compression):
-                pieces.append(piece)
-                size += len(piece)
-                if size > max_bytes:
-                    raise _too_large(compression, size / position, max_bytes)
-        position -= len(stream.unused_data)
-        ended = stream.eof
-    if not ended:
-        message = f"the {compression.name} data end in the middle: upload the file again"
-        return Opened(b"".join(pieces), compression, Problem(ErrorCode.TRUNCATED_FILE, message))
-    # Some programs fill the last block up with zeros.
-    garbage = len(data[position:].lstrip(b"\0"))
-    if not garbage:
-        return Opened(b"".join(pieces), compression)
-    message = f"behind the {compression.name} data stand {garbage:,} bytes that are none"
-    return Opened(b"".join(pieces), compression, Problem(ErrorCode.TRAILING_GARBAGE, message))
+    stream = Decompressed(BytesIO(data), compression, max_bytes)
+    return Opened(stream.readall(), compression, stream.problem)
 
 
 def _decompressed(stream: _Stream, chunk: bytes, size: int, compression: Compression) -> Iterator[bytes]:

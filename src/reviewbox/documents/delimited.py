@@ -4,97 +4,87 @@ A record goes back as the very characters it came as, with the new fields added 
 """
 
 import csv
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from functools import partial
-from itertools import islice
+from itertools import chain, islice
+from typing import Any
 
 from reviewbox.documents.columns import MISSING, SAMPLE_ROWS, ColumnSample, is_usual
-from reviewbox.documents.document import Document, Format, ReadOptions, Row, Table, Value, refuse_too_many
-from reviewbox.documents.encodings import marked_encoding
-from reviewbox.documents.layout import SAMPLE_LINES, Layout, find_layout
-from reviewbox.documents.lines import (
+from reviewbox.documents.document import (
     LONGEST_LINE,
-    at_line,
-    encoding_notes,
-    read_lines,
-    refuse_binary_lines,
+    AtRow,
+    Format,
+    Line,
+    LineReader,
+    Lines,
+    ReadOptions,
+    Row,
+    Table,
+    Value,
 )
+from reviewbox.documents.layout import Layout, find_layout
+from reviewbox.documents.line_table import read_table
+from reviewbox.documents.lines import at_line, refuse_binary_lines
 from reviewbox.documents.records import TEXT, Dialect, Record, read_records, whole
 from reviewbox.errors import ErrorCode, Problem, SourceError
 
+# The extension and content type of the table that goes back.
+_WRITTEN = {",": ("csv", "text/csv"), "\t": ("tsv", "text/tab-separated-values")}
 _NAMES = {",": "comma", ";": "semicolon", "\t": "tab", "|": "bar"}
 
 
-def read(data: bytes, options: ReadOptions, *, likely: str, extension: str, content_type: str) -> Document:
-    """Read a table of reviews. Blank lines are no rows.
-
-    Args:
-        data: its bytes.
-        options: what they do not say.
-        likely: the delimiter, where several would do.
-        extension: of the table that goes back.
-        content_type: of the table that goes back.
-
-    Raises:
-        SourceError: there is not one row, or too many, or no column that could be the review.
-    """
-    refuse_binary_lines(data, options)
-    csv.field_size_limit(LONGEST_LINE)
-    layout = find_layout(list(islice(read_lines(data, options), SAMPLE_LINES)), options, likely)
-    records = partial(_body, data, options, layout)
-
-    sample, rows = ColumnSample(), 0
-    for record in records():
-        rows += 1
-        if rows <= SAMPLE_ROWS and not record.problem:
-            sample.add(zip(layout.names, map(layout.dialect.unescape, record.cells), strict=True))
-    if not rows:
-        raise SourceError(ErrorCode.HEADER_ONLY, "the table has a header and no rows")
-    refuse_too_many(rows)
-    text_field, found = sample.text_field(layout.names, options)
-    namesakes = layout.names.count(text_field)
-    if namesakes > 1:
-        message = f"{namesakes} columns are called {text_field!r}: rename all but the one of the reviews"
-        raise SourceError(ErrorCode.DUPLICATE_FIELD, message)
-
-    encoding = encoding_notes(data, read_lines(data, options), options)
-    # Excel takes text for UTF-8 only behind a mark; what was UTF-8 without one needs none.
-    mark = "\N{ZERO WIDTH NO-BREAK SPACE}" if "fallback_encoding" in encoding or marked_encoding(data) else ""
-    return Document(
-        rows=_Rows(records, layout.dialect, layout.names.index(text_field)),
-        notes={
-            **encoding,
-            "delimiter": _NAMES.get(layout.dialect.delimiter, layout.dialect.delimiter),
-            "quotes": layout.dialect.quotes,
-            "header": layout.header is not None,
-            **found,
-        },
-        table=Table(
-            extension,
-            content_type,
-            frozenset(layout.names),
-            partial(_render, layout),
-            partial(_keep, layout),
-            partial(_header, layout, mark),
-        ),
-    )
-
-
 @dataclass(frozen=True, slots=True)
-class _Rows:
-    """The rows of a table, parsed anew at each iteration."""
+class DelimitedTable:
+    """A table of which each record is a row. Blank lines are none.
 
-    records: Callable[[], Iterator[Record]]
-    dialect: Dialect
+    Attributes:
+        layout: how records are told apart, and what stands before them.
+        text_column: the one that holds the review, from 0.
+        mark: what the written table begins with: a byte-order mark, or nothing.
+        extension: of the written table.
+        content_type: of the written table.
+        notes: what was found out, for the receipt.
+    """
+
+    layout: Layout
     text_column: int
+    mark: str
+    extension: str
+    content_type: str
+    notes: Mapping[str, Value]
 
-    def __iter__(self) -> Iterator[Row]:
-        for record in self.records():
+    @classmethod
+    def restore(cls, fields: Mapping[str, Any]) -> "DelimitedTable":
+        """Make it of its `fields`."""
+        layout = fields["layout"]
+        return cls(**{**fields, "layout": Layout(**{**layout, "dialect": Dialect(**layout["dialect"])})})
+
+    def fields(self) -> dict[str, Any]:
+        """Return it as JSON holds it."""
+        return asdict(self)
+
+    @property
+    def table(self) -> Table:
+        """How rows are written back."""
+        return Table(
+            self.extension,
+            self.content_type,
+            frozenset(self.layout.names),
+            partial(_render, self.layout),
+            partial(_keep, self.layout),
+            partial(_header, self.layout, self.mark),
+        )
+
+    def rows(self, lines: Iterable[Line]) -> Iterator[Row]:
+        """Yield the rows that lines hold."""
+        csv.field_size_limit(LONGEST_LINE)
+        dialect = self.layout.dialect
+        for record in _fitted_records(iter(lines), self.layout):
             if record.problem:
                 yield Row(record.line, problem=record.problem, raw=record.raw)
                 continue
-            text = self.dialect.unescape(record.cells[self.text_column])
+            text = dialect.unescape(record.cells[self.text_column])
             if text in MISSING:
                 problem = Problem(ErrorCode.MISSING_FIELD, f"there is {text} in place of a review")
                 yield Row(record.line, problem=at_line(record.line, problem), raw=record.raw)
@@ -102,11 +92,57 @@ class _Rows:
                 yield Row(record.line, text, raw=record.raw)
 
 
-def _body(data: bytes, options: ReadOptions, layout: Layout) -> Iterator[Record]:
-    """Yield the records behind the header, each with as many cells as there are columns."""
-    lines = islice(read_lines(data, options), len(layout.preamble), None)
-    records = islice(read_records(lines, layout.dialect), layout.header is not None, None)
-    return (_fitted(record, layout) for record in records)
+def learn(lines: Lines, options: ReadOptions, at_row: AtRow, *, likely: str) -> DelimitedTable:
+    """Look at all lines of a table.
+
+    Args:
+        lines: all of them.
+        options: what they do not say.
+        at_row: told of each row.
+        likely: the delimiter, where several would do.
+
+    Raises:
+        SourceError: there is not one row, or no column that could be the review.
+    """
+    csv.field_size_limit(LONGEST_LINE)
+    first_lines = lines.sample()
+    refuse_binary_lines(first_lines)
+    layout = find_layout(first_lines, options, likely)
+    body = chain(first_lines[len(layout.preamble) :], lines)
+
+    sample, rows = ColumnSample(), 0
+    for record in islice(_fitted_records(body, layout), layout.header is not None, None):
+        rows += 1
+        at_row(record.line, record.problem)
+        if rows <= SAMPLE_ROWS and not record.problem:
+            sample.add(zip(layout.names, map(layout.dialect.unescape, record.cells), strict=True))
+    if not rows:
+        raise SourceError(ErrorCode.HEADER_ONLY, "the table has a header and no rows")
+    text_field, found = sample.text_field(layout.names, options)
+    namesakes = layout.names.count(text_field)
+    if namesakes > 1:
+        message = f"{namesakes} columns are called {text_field!r}: rename all but the one of the reviews"
+        raise SourceError(ErrorCode.DUPLICATE_FIELD, message)
+    notes: dict[str, Value] = {
+        **lines.notes(options),
+        "delimiter": _NAMES.get(layout.dialect.delimiter, layout.dialect.delimiter),
+        "quotes": layout.dialect.quotes,
+        "header": layout.header is not None,
+        **found,
+    }
+    # Excel takes text for UTF-8 only behind a mark; what was UTF-8 without one needs none.
+    is_marked = "fallback_encoding" in notes or lines.marked
+    return DelimitedTable(
+        layout,
+        layout.names.index(text_field),
+        "\N{ZERO WIDTH NO-BREAK SPACE}" if is_marked else "",
+        *_WRITTEN[likely],
+        notes,
+    )
+
+
+def _fitted_records(lines: Iterator[Line], layout: Layout) -> Iterator[Record]:
+    return (_fitted(record, layout) for record in read_records(lines, layout.dialect))
 
 
 def _fitted(record: Record, layout: Layout) -> Record:
@@ -157,10 +193,10 @@ def _keep(layout: Layout, text: str) -> str:
 
 
 def _header(layout: Layout, mark: str, names: Sequence[str]) -> str:
-    preamble = mark + "".join(line.text for line in layout.preamble)
+    preamble = mark + "".join(layout.preamble)
     if layout.header is None:
         return preamble
-    return preamble + layout.dialect.delimiter.join([layout.header.raw, *names]) + layout.end
+    return preamble + layout.dialect.delimiter.join([layout.header, *names]) + layout.end
 
 
 def _looks_like(delimiter: str, text: str) -> bool:
@@ -169,17 +205,21 @@ def _looks_like(delimiter: str, text: str) -> bool:
     return len(names) > 1 and bool(rest.strip()) and any(is_usual(name.strip('"')) for name in names)
 
 
+_CSV = LineReader("CSV", partial(learn, likely=","), DelimitedTable.restore)
+_TSV = LineReader("TSV", partial(learn, likely="\t"), DelimitedTable.restore)
 CSV = Format(
     "CSV",
     frozenset({".csv"}),
     frozenset({"text/csv", "application/csv"}),
-    partial(read, likely=",", extension="csv", content_type="text/csv"),
+    partial(read_table, _CSV),
     lambda text: any(_looks_like(delimiter, text) for delimiter in ",;|"),
+    lambda _: _CSV,
 )
 TSV = Format(
     "TSV",
     frozenset({".tsv", ".tab"}),
     frozenset({"text/tab-separated-values"}),
-    partial(read, likely="\t", extension="tsv", content_type="text/tab-separated-values"),
+    partial(read_table, _TSV),
     partial(_looks_like, "\t"),
+    lambda _: _TSV,
 )

@@ -3,11 +3,19 @@
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
+from io import BufferedReader, BytesIO
 from itertools import chain
 
 from reviewbox.documents import delimited, html_page, json_document, markdown, text
-from reviewbox.documents.compression import Opened, decompress, stem
-from reviewbox.documents.document import Document, Format, ReadOptions, Row
+from reviewbox.documents.compression import (
+    Compression,
+    Decompressed,
+    Opened,
+    compression_of,
+    decompress,
+    stem,
+)
+from reviewbox.documents.document import Document, Format, LineReader, ReadOptions, Row, Table
 from reviewbox.documents.encodings import beginning, marked_encoding
 from reviewbox.documents.lines import at_line
 from reviewbox.errors import ErrorCode, Problem, SourceError
@@ -26,7 +34,7 @@ FORMATS: tuple[Format, ...] = (
 _EXTENSION = re.compile(r"(?<=[^/])\.[A-Za-z][A-Za-z0-9]{0,9}$")
 # NUL, which databases refuse, and halves of characters, which UTF-8 cannot hold.
 _UNFIT = re.compile(r"[\0\ud800-\udfff]")
-_ENOUGH_TO_LOOK_AT = 64 * 1024  # bytes
+ENOUGH_TO_LOOK_AT = 64 * 1024  # bytes
 
 # What says what a file is not.
 _NOT_TEXT = (
@@ -58,42 +66,84 @@ def read_document(name: str, content_type: str, data: bytes, options: ReadOption
             raise SourceError(opened.problem.code, opened.problem.message)
         raise SourceError(ErrorCode.EMPTY_FILE, "the file has no content")
     document = _find_format(name, content_type, content).read(content, options)
-    last = None
+    last = doubtful_after = None
     if opened.problem and document.table is None:
         # A review is not worth having in part.
         raise SourceError(opened.problem.code, opened.problem.message)
     if opened.problem and document.table:
         line = content.count(b"\n") + 1
         last = Row(line, problem=at_line(line, opened.problem), raw=document.table.keep(left))
-    document = replace(document, rows=_Rows(document.rows, last))
+        if opened.problem.code is ErrorCode.TRUNCATED_FILE:
+            doubtful_after = next((row.line for row in document.rows if _is_unclosed(row)), None)
+    document = replace(document, rows=Checked(document.rows, last, doubtful_after))
     if opened.compression:
         document = replace(document, notes={"compression": opened.compression.name, **document.notes})
     if opened.compression and document.table:
-        table = replace(
-            document.table,
-            extension=document.table.extension + opened.compression.extensions[0],
-            content_type=opened.compression.content_type,
-            compress=opened.compression.compress,
-        )
-        document = replace(document, table=table)
+        document = replace(document, table=compressed(document.table, opened.compression))
     return document
 
 
+def compressed(table: Table, compression: Compression) -> Table:
+    """Have a table written back compressed."""
+    return replace(
+        table,
+        extension=table.extension + compression.extensions[0],
+        content_type=compression.content_type,
+        compress=compression.compress,
+    )
+
+
+def _is_unclosed(row: Row) -> bool:
+    return row.problem is not None and row.problem.code is ErrorCode.UNCLOSED_QUOTE
+
+
+def line_reader(name: str, content_type: str, head: bytes) -> LineReader | None:
+    """Return how a source is read line by line; None if it is no table of lines in UTF-8.
+
+    Args:
+        name: the source's key or file name.
+        content_type: as for `read_document`.
+        head: what it begins with, compressed if it is.
+    """
+    content = _content(head)
+    # Without a line feed its lines may end by carriage returns, or all of it may be one line.
+    if b"\n" not in content or marked_encoding(content) not in (None, "utf-8"):
+        return None
+    try:
+        found = _find_format(name, content_type, content)
+    except SourceError:
+        return None
+    return found.line_reader(beginning(content, ENOUGH_TO_LOOK_AT))
+
+
+def _content(head: bytes) -> bytes:
+    compression = compression_of(head)
+    if compression is None:
+        return head
+    with BufferedReader(Decompressed(BytesIO(head), compression, len(head), is_limit=False)) as stream:
+        try:
+            return stream.read(ENOUGH_TO_LOOK_AT)
+        except SourceError:
+            return b""
+
+
 @dataclass(frozen=True, slots=True)
-class _Rows:
-    """A document's rows, each checked for what no review may hold, and one more behind them."""
+class Checked:
+    """Rows, each checked for what no review may hold, and one more behind them.
+
+    Attributes:
+        rows: as a format gives them.
+        last: stands for what is missing at the end, or is too much there.
+        doubtful_after: the line of a quote that does not close, in a source whose end is missing.
+    """
 
     rows: Iterable[Row]
     last: Row | None = None
+    doubtful_after: int | None = None
 
     def __iter__(self) -> Iterator[Row]:
-        truncated = self.last and self.last.problem and self.last.problem.code is ErrorCode.TRUNCATED_FILE
-        unclosed = False
         for row in map(_checked, self.rows):
-            if row.problem:
-                unclosed |= row.problem.code is ErrorCode.UNCLOSED_QUOTE
-                yield row
-            elif truncated and unclosed:
+            if row.problem is None and self.doubtful_after is not None and row.line > self.doubtful_after:
                 problem = Problem(ErrorCode.TRUNCATED_FILE, "it may belong to a review whose end is missing")
                 yield replace(row, text="", problem=at_line(row.line, problem))
             else:
@@ -141,5 +191,5 @@ def _look(content: bytes) -> Format:
     for magic, what in _NOT_TEXT:
         if content.startswith(magic):
             raise SourceError(ErrorCode.UNSUPPORTED_FORMAT, f"it is {what}")
-    text_beginning = beginning(content, _ENOUGH_TO_LOOK_AT)
+    text_beginning = beginning(content, ENOUGH_TO_LOOK_AT)
     return next((f for f in FORMATS if f.looks_like(text_beginning)), text.FORMAT)

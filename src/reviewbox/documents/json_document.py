@@ -7,15 +7,27 @@ Values are read one at a time, so that a table needs little more room than its t
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from functools import partial
 
 from reviewbox.documents import json_lines
 from reviewbox.documents.columns import ColumnSample, is_usual
-from reviewbox.documents.document import Document, Format, ReadOptions, Row, Value
+from reviewbox.documents.document import (
+    LONGEST_LINE,
+    Document,
+    Format,
+    Line,
+    LineReader,
+    ReadOptions,
+    Row,
+    Value,
+    refuse_too_many,
+)
 from reviewbox.documents.encodings import beginning, decode
-from reviewbox.documents.json_table import json_table, parse_object, review_in
-from reviewbox.documents.lines import LONGEST_LINE, Line, at_line
+from reviewbox.documents.json_table import JsonTable, parse_object, review_in
+from reviewbox.documents.line_table import read_table
+from reviewbox.documents.lines import at_line
 from reviewbox.errors import ErrorCode, Problem, SourceError
 
 _SPACE = re.compile(r"[ \t\r\n]*")
@@ -45,16 +57,44 @@ def read(data: bytes, options: ReadOptions) -> Document:
     if not text.startswith("["):
         end = _value_end(text, 0)
         if end != len(text) and _is_one_a_line(text):
-            return json_lines.read(data, options)
+            return read_table(json_lines.READER, data, options)
         if end in (None, len(text)):
             return _object(decoded.text, notes, options)
-    return json_table(partial(_values, decoded.text), notes, options)
+    return _table(partial(_values, decoded.text), notes, options)
 
 
 def _read_lines(data: bytes, options: ReadOptions) -> Document:
     """Read JSON Lines, or what is only called so: an array, or objects of several lines each."""
     spread = _SPREAD.match(beginning(data, _ENOUGH))
-    return read(data, options) if spread else json_lines.read(data, options)
+    return read(data, options) if spread else read_table(json_lines.READER, data, options)
+
+
+def _table(
+    values: Callable[[], Iterator[Line]], notes: Mapping[str, Value], options: ReadOptions
+) -> Document:
+    """Return the table whose rows are `values`, which begin anew at each call."""
+    numbers: list[int] = []
+    table = JsonTable.learn(values(), options, lambda number, _: numbers.append(number))
+    refuse_too_many(len(numbers))
+    return Document(_Rows(values, table), {**notes, **table.notes}, table.table)
+
+
+@dataclass(frozen=True, slots=True)
+class _Rows:
+    """The rows of a table, parsed anew at each iteration."""
+
+    values: Callable[[], Iterator[Line]]
+    table: JsonTable
+
+    def __iter__(self) -> Iterator[Row]:
+        return self.table.rows(self.values())
+
+
+def _line_reader(text: str) -> LineReader | None:
+    """Return the reader of what begins like this, if it is JSON Lines, which many programs call JSON."""
+    start = text.strip()
+    is_lines = not start.startswith("[") and _value_end(start, 0) != len(start) and _is_one_a_line(start)
+    return json_lines.READER if is_lines else None
 
 
 def _is_one_a_line(text: str) -> bool:
@@ -76,7 +116,7 @@ def _object(text: str, notes: dict[str, Value], options: ReadOptions) -> Documen
     is_review = sample.holds_prose or any(is_usual(name) or name == options.text_field for name in texts)
     if len(arrays) == 1 and not is_review:
         start, end = _member(text, arrays[0])
-        return json_table(partial(_values, text[:end], start), notes | {"array": arrays[0]}, options)
+        return _table(partial(_values, text[:end], start), notes | {"array": arrays[0]}, options)
     text_field, found = sample.text_field(fields, options)
     review = review_in(fields, text_field)
     if isinstance(review, Problem):
@@ -167,10 +207,11 @@ def _looks_like(text: str) -> bool:
     return bool(re.match(r'\s*(?:\{\s*["}]|\[\s*\{)', text))
 
 
-JSON = Format("JSON", frozenset({".json"}), frozenset({"application/json"}), read, _looks_like)
+JSON = Format("JSON", frozenset({".json"}), frozenset({"application/json"}), read, _looks_like, _line_reader)
 JSON_LINES = Format(
     "JSON Lines",
     frozenset({".jsonl", ".ndjson", ".jsonlines"}),
     frozenset({"application/x-ndjson", "application/jsonl", "application/x-jsonlines"}),
     _read_lines,
+    line_reader=lambda text: None if _SPREAD.match(text) else json_lines.READER,
 )

@@ -1,27 +1,23 @@
 """JSON Lines: one JSON object a line, one of its fields the review."""
 
-from collections.abc import Iterator
 from dataclasses import replace
-from functools import partial
+from itertools import chain
 
-from reviewbox.documents.document import Document, ReadOptions
-from reviewbox.documents.json_table import json_table
-from reviewbox.documents.lines import Line, encoding_notes, read_lines, refuse_binary_lines
+from reviewbox.documents.document import AtRow, LineReader, Lines, ReadOptions
+from reviewbox.documents.json_table import JsonTable
+from reviewbox.documents.lines import refuse_binary_lines
 
 
-def read(data: bytes, options: ReadOptions) -> Document:
-    """Read a table of reviews. Blank lines are no rows.
+def learn(lines: Lines, options: ReadOptions, at_row: AtRow) -> JsonTable:
+    """Look at all lines of a table. Blank ones are no rows.
 
     Raises:
-        SourceError: there is not one row, or too many, or no row has a field that could be the review.
+        SourceError: there is not one row, or no row has a field that could be the review.
     """
-    refuse_binary_lines(data, options)
-    notes = encoding_notes(data, _values(data, options), options)
-    return json_table(partial(_values, data, options), notes, options)
+    sample = lines.sample()
+    refuse_binary_lines(sample)
+    table = JsonTable.learn(chain(sample, lines), options, at_row)
+    return replace(table, notes={**lines.notes(options), **table.notes})
 
 
-def _values(data: bytes, options: ReadOptions) -> Iterator[Line]:
-    for line in read_lines(data, options):
-        text = line.text.strip()
-        if text:
-            yield replace(line, text=text)
+READER = LineReader("JSON Lines", learn, JsonTable.restore)

@@ -6,18 +6,21 @@ brace: numbers keep their digits, and fields their order.
 
 import json
 import re
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from math import isinf
 from typing import Any, NoReturn
 
 from reviewbox.documents.columns import SAMPLE_ROWS, ColumnSample
-from reviewbox.documents.document import Document, ReadOptions, Row, Table, Value, refuse_too_many
-from reviewbox.documents.lines import Line, at_line
+from reviewbox.documents.document import AtRow, Line, ReadOptions, Row, Table, Value
+from reviewbox.documents.lines import at_line
 from reviewbox.errors import ErrorCode, Problem, SourceError
 
 # Under this name comes back what is no JSON object.
 _RAW_FIELD = "reviewbox_raw"
+
+# Of fields: as many as the rows of no table have, unless names are data.
+_MOST_NAMES = 10_000
 
 # Python's parser gives up at some depth, each version at another.
 _DEEPEST = 500
@@ -29,47 +32,61 @@ class _NumberError(ValueError):
     """A number that JSON, or a double, cannot hold."""
 
 
-def json_table(
-    values: Callable[[], Iterator[Line]], notes: Mapping[str, Value], options: ReadOptions
-) -> Document:
-    """Return the table whose rows are `values`: the text of one JSON value each, no space around it.
-
-    Args:
-        values: begins anew at each call, so that a million rows need no room.
-        notes: what is known of the document already.
-        options: what the bytes do not say.
-
-    Raises:
-        SourceError: there is not one row, or too many, or no row has a field that could be the review.
-    """
-    sample, names, rows = ColumnSample(), set[str](), 0
-    for value in values():
-        rows += 1
-        fields = parse_object(value)
-        if isinstance(fields, dict):
-            names.update(fields)
-            if rows <= SAMPLE_ROWS:
-                sample.add(fields.items())
-    if not rows:
-        raise SourceError(ErrorCode.EMPTY_TABLE, "the table has no rows")
-    refuse_too_many(rows)
-    text_field, found = sample.text_field(names, options)
-    return Document(
-        rows=_Rows(values, text_field),
-        notes={**notes, **found},
-        table=Table("jsonl", "application/x-ndjson", frozenset(names), _render, _keep),
-    )
-
-
 @dataclass(frozen=True, slots=True)
-class _Rows:
-    """The rows of a table, parsed anew at each iteration."""
+class JsonTable:
+    """A table whose rows are JSON objects.
 
-    values: Callable[[], Iterator[Line]]
+    Attributes:
+        text_field: the field that holds the review.
+        names: of fields that rows have.
+        notes: what was found out, for the receipt.
+    """
+
     text_field: str
+    names: frozenset[str]
+    notes: Mapping[str, Value]
 
-    def __iter__(self) -> Iterator[Row]:
-        for value in self.values():
+    @classmethod
+    def learn(
+        cls, values: Iterable[Line], options: ReadOptions, at_row: AtRow = lambda *_: None
+    ) -> "JsonTable":
+        """Look at all rows: the text of one JSON value each. Where there is but space, there is no row.
+
+        Raises:
+            SourceError: there is not one row, or no row has a field that could be the review.
+        """
+        sample, names, rows = ColumnSample(), set[str](), 0
+        for value in _stripped(values):
+            rows += 1
+            fields = parse_object(value)
+            at_row(value.number, fields if isinstance(fields, Problem) else None)
+            if isinstance(fields, dict):
+                if len(names) < _MOST_NAMES:
+                    names.update(fields)
+                if rows <= SAMPLE_ROWS:
+                    sample.add(fields.items())
+        if not rows:
+            raise SourceError(ErrorCode.EMPTY_TABLE, "the table has no rows")
+        text_field, found = sample.text_field(names, options)
+        return cls(text_field, frozenset(names), found)
+
+    @classmethod
+    def restore(cls, fields: Mapping[str, Any]) -> "JsonTable":
+        """Make it of its `fields`."""
+        return cls(fields["text_field"], frozenset(fields["names"]), fields["notes"])
+
+    def fields(self) -> dict[str, Any]:
+        """Return it as JSON holds it."""
+        return {"text_field": self.text_field, "names": sorted(self.names), "notes": dict(self.notes)}
+
+    @property
+    def table(self) -> Table:
+        """How rows are written back."""
+        return Table("jsonl", "application/x-ndjson", self.names, _render, _keep)
+
+    def rows(self, values: Iterable[Line]) -> Iterator[Row]:
+        """Yield the row that each value is."""
+        for value in _stripped(values):
             fields = parse_object(value)
             if isinstance(fields, Problem):
                 yield Row(value.number, problem=fields, raw=_keep(value.text))
@@ -79,6 +96,13 @@ class _Rows:
                 yield Row(value.number, problem=at_line(value.number, review), raw=value.text)
             else:
                 yield Row(value.number, review, raw=value.text)
+
+
+def _stripped(values: Iterable[Line]) -> Iterator[Line]:
+    for value in values:
+        text = value.text.strip()
+        if text or value.problem:
+            yield replace(value, text=text)
 
 
 def parse_object(value: Line) -> dict[str, Any] | Problem:

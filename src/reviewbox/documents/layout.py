@@ -6,8 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from reviewbox.documents.columns import MISSING, is_usual
-from reviewbox.documents.document import ReadOptions
-from reviewbox.documents.lines import Line
+from reviewbox.documents.document import Line, ReadOptions
 from reviewbox.documents.records import DOUBLED, ESCAPED, NONE, TEXT, Dialect, Record, read_records, whole
 from reviewbox.errors import ErrorCode, SourceError
 
@@ -15,7 +14,6 @@ _DELIMITERS = (",", ";", "\t", "|")
 
 # Excel reads its own first line of this kind, whatever the country.
 _SEP_LINE = re.compile(r"sep=(.)\s*", re.IGNORECASE)
-SAMPLE_LINES = 1000
 _MOST_TITLES = 10  # lines that programs write before a table
 # How many records must have the usual number of fields for a dialect to be the one.
 _FITTING_SHARE = 0.5
@@ -39,16 +37,16 @@ class Layout:
 
     Attributes:
         dialect: how fields are told apart.
-        header: the record of names; None if there is none.
+        header: the record of names as it stands there; None if there is none.
         names: of the columns; their numbers, from 1, if there is no header.
         preamble: the lines before the header: Excel's own, or titles.
         end: of lines that are added.
     """
 
     dialect: Dialect
-    header: Record | None
+    header: str | None
     names: list[str]
-    preamble: list[Line]
+    preamble: list[str]
     end: str
 
 
@@ -83,7 +81,8 @@ def find_layout(lines: list[Line], options: ReadOptions, likely: str) -> Layout:
     names = first.cells if has_header else [str(number + 1) for number in range(best.width)]
     if has_header and best.dialect.delimiter == "\t" and 1 < len(names) == best.width - 1:
         names = ["", *names]  # R leaves the name of its row names out
-    return Layout(best.dialect, first if has_header else None, names, preamble, end)
+    header = first.raw if has_header else None
+    return Layout(best.dialect, header, names, [line.text for line in preamble], end)
 
 
 def _titles(lines: Sequence[Line], options: ReadOptions) -> int:

@@ -8,7 +8,8 @@ from dataclasses import dataclass, replace
 from io import StringIO
 
 from reviewbox.documents.columns import MISSING
-from reviewbox.documents.lines import LONGEST_LINE, Line, at_line
+from reviewbox.documents.document import LONGEST_LINE, Line
+from reviewbox.documents.lines import at_line
 from reviewbox.errors import ErrorCode, Problem
 
 # How quotes are meant: doubled inside quotes, as RFC 4180 has it; behind a backslash, as Spark
