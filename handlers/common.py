@@ -5,10 +5,10 @@ import os
 import traceback
 from functools import cache
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from reviewbox.model.classifier import Classifier
-from reviewbox.objects import ObjectRef
+from reviewbox.objects import ObjectRef, SegmentRef
 from reviewbox.pipeline import Outcome, Pipeline
 from reviewbox.settings import Settings
 from reviewbox.storage import Storage, describe
@@ -32,8 +32,10 @@ def pipeline() -> Pipeline:
     return Pipeline(Storage.connect(), Classifier.load(model_dir, threads=settings.threads), settings)
 
 
-def process(ref: ObjectRef, worker: Pipeline, context: LambdaContext, logger: logging.Logger) -> Outcome:
-    """Bring an object's result up to date in the invocation's time, and log how it ended.
+def process(
+    ref: ObjectRef | SegmentRef, worker: Pipeline, context: LambdaContext, logger: logging.Logger
+) -> Outcome:
+    """Bring the result of an object, or of a segment, up to date in the invocation's time; log how it ended.
 
     Raises:
         Exception: whatever made it fail; it is logged already.
@@ -43,12 +45,17 @@ def process(ref: ObjectRef, worker: Pipeline, context: LambdaContext, logger: lo
     except Exception as error:
         log_failure("object.failed", ref, error, logger)
         raise
-    logger.info("object.%s", outcome, extra={"bucket": ref.bucket, "key": ref.key})
+    logger.info("object.%s", outcome, extra=_where(ref))
     return outcome
 
 
-def log_failure(event: str, ref: ObjectRef, error: Exception, logger: logging.Logger) -> None:
+def log_failure(event: str, ref: ObjectRef | SegmentRef, error: Exception, logger: logging.Logger) -> None:
     """Log an error by its type and the lines of its traceback; its message might quote a review."""
     frames = traceback.format_tb(error.__traceback__)
-    where = {"bucket": ref.bucket, "key": ref.key}
-    logger.error(event, extra={**where, "reason": describe(error), "frames": frames})
+    logger.error(event, extra={**_where(ref), "reason": describe(error), "frames": frames})
+
+
+def _where(ref: ObjectRef | SegmentRef) -> dict[str, Any]:
+    if isinstance(ref, SegmentRef):
+        return {"bucket": ref.source.bucket, "key": ref.source.key, "segment": ref.index}
+    return {"bucket": ref.bucket, "key": ref.key}

@@ -6,7 +6,7 @@ from typing import Any
 
 from handlers.common import LambdaContext, log_failure, pipeline, process
 from reviewbox.events import Message, parse
-from reviewbox.objects import ObjectRef
+from reviewbox.objects import ObjectRef, SegmentRef
 from reviewbox.pipeline import Pipeline
 
 logger = logging.getLogger("reviewbox.on_upload")
@@ -25,7 +25,9 @@ def handler(event: Mapping[str, Any], context: LambdaContext) -> dict[str, Any]:
     worker = pipeline()
     failed = [message for message in parse(event) if not _succeeds(message, worker, context)]
     if any(message.message_id is None for message in failed):
-        asked = [str(item) for message in failed for item in (*message.refs, *message.errors)]
+        asked = [
+            str(item) for message in failed for item in (*message.refs, *message.segments, *message.errors)
+        ]
         raise UploadError(f"not all of this could be done, and the log says what: {', '.join(asked)}")
     return {"batchItemFailures": [{"itemIdentifier": message.message_id} for message in failed]}
 
@@ -35,11 +37,12 @@ def _succeeds(message: Message, worker: Pipeline, context: LambdaContext) -> boo
     for unknown in message.errors:
         logger.error("message.unknown", extra={"message_id": message.message_id, "reason": str(unknown)})
     failures: dict[ObjectRef, Exception] = {}
-    for ref in message.refs:
+    named: tuple[ObjectRef | SegmentRef, ...] = (*message.refs, *message.segments)
+    for ref in named:
         try:
             process(ref, worker, context, logger)
         except Exception as error:  # noqa: BLE001 - one object's failure must not become another's
-            failures[ref] = error
+            failures[ref.source if isinstance(ref, SegmentRef) else ref] = error
     if message.receive_count >= worker.settings.max_receives:
         for ref, failure in failures.items():
             _record(ref, failure, worker)

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from samtranslator.yaml_helper import yaml_parse
 
+from reviewbox.classified import SPARE_SECONDS
 from reviewbox.cli import prices
 from reviewbox.cli.estimates import (
     Counted,
@@ -16,7 +17,6 @@ from reviewbox.cli.estimates import (
     comprehend_units,
     estimate,
 )
-from reviewbox.pipeline import _SPARE_SECONDS
 
 ROOT = Path(__file__).parent.parent
 PAGE = (ROOT / "docs" / "scale.md").read_text(encoding="utf-8")
@@ -134,7 +134,7 @@ def test_what_it_is_reckoned_from() -> None:
 
 
 def test_one_function() -> None:
-    usable = LAMBDA_SECONDS - _SPARE_SECONDS - prices.SECONDS_OF_WAITING_PER_OBJECT
+    usable = LAMBDA_SECONDS - SPARE_SECONDS - prices.SECONDS_OF_WAITING_PER_OBJECT
 
     assert rows("One function") == [
         [f"{EACH[0]:.3f}", f"{EACH[1]:.1f}"],
@@ -146,7 +146,7 @@ def test_one_function() -> None:
     ]
     assert prose("One function") == [
         f"{LAMBDA_SECONDS // 60}",
-        f"{_SPARE_SECONDS:.0f}",
+        f"{SPARE_SECONDS:.0f}",
         f"{LAMBDA_MEGABYTES:,}",
         f"{LAMBDA_MEGABYTES / prices.MEGABYTES_PER_VCPU:.1f}",
     ]

@@ -8,7 +8,8 @@
     ├── OutOfTimeError      the invocation ends before the object does: worth another try
     ├── ArchivedError       the object lies in an archive storage class: it cannot be read until restored
     ├── ConflictError       an object is not in the state that a conditional write expects
-    └── ContentionError     others kept changing the result meanwhile: worth another try
+    ├── ContentionError     others kept changing the result meanwhile: worth another try
+    └── QueueError          the queue did not take all messages: worth another try
 
 What goes wrong with one review of many is no exception but a `Problem`, carried in the review's place.
 Errors of botocore that another try may mend pass through as they are.
@@ -114,3 +115,7 @@ class ConflictError(ReviewboxError):
 
 class ContentionError(ReviewboxError):
     """The result was changed by others on every attempt to write it."""
+
+
+class QueueError(ReviewboxError):
+    """The queue did not take every message that was sent to it."""

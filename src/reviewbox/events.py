@@ -4,17 +4,19 @@ S3 tells of an object in a notification, as MinIO and Ceph do, or in an EventBri
 comes as it is, in the envelope of SNS, in a message of SQS, or in the one in the other. Each message
 of an SQS batch becomes one `Message`, and any other event as a whole. The object key is decoded
 here, once, as its sender encoded it; everything after this module takes it as it is.
+
+Reviewbox's own messages name segments of tables.
 """
 
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 from urllib.parse import unquote_plus
 
 from reviewbox.errors import EventError
-from reviewbox.objects import ObjectRef
+from reviewbox.objects import ObjectRef, SegmentRef
 
 # S3 raises the minor number when it adds fields, the major when old readers would go wrong.
 _NOTIFICATION_MAJOR_VERSION = "2"
@@ -30,7 +32,10 @@ _MOST_ENVELOPES = 4
 
 _IDENTIFIER = re.compile(r"[A-Za-z0-9.:_-]{1,40}")
 
-_Found = ObjectRef | EventError
+# The one field of a message of ours, which no event has.
+_SEGMENT = "reviewboxSegment"
+
+_Found = ObjectRef | SegmentRef | EventError
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,12 +47,21 @@ class Message:
         message_id: the SQS message to report a failure under; None for a direct invocation.
         receive_count: how often SQS has delivered it, this time included.
         errors: what in it means nothing to us, one for each such record, or one for the whole.
+        segments: those it names, if it is one of Reviewbox's own.
     """
 
     refs: tuple[ObjectRef, ...] = ()
     message_id: str | None = None
     receive_count: int = 1
     errors: tuple[EventError, ...] = ()
+    segments: tuple[SegmentRef, ...] = ()
+
+
+def segment_message(ref: SegmentRef) -> str:
+    """Return the message that names a segment, for `parse`."""
+    return json.dumps(
+        {_SEGMENT: {**asdict(ref.source), "plan": ref.plan, "index": ref.index}}, ensure_ascii=False
+    )
 
 
 def parse(event: Any) -> list[Message]:
@@ -82,8 +96,9 @@ def _sqs_message(record: Any) -> Message:
 def _message(found: Iterable[_Found], message_id: str | None = None, receive_count: int = 1) -> Message:
     found = list(found)
     refs = dict.fromkeys(part for part in found if isinstance(part, ObjectRef))
+    segments = (part for part in found if isinstance(part, SegmentRef))
     errors = (part for part in found if isinstance(part, EventError))
-    return Message(tuple(refs), message_id, receive_count, tuple(errors))
+    return Message(tuple(refs), message_id, receive_count, tuple(errors), tuple(segments))
 
 
 def _found(event: Any, envelopes: int) -> Iterator[_Found]:
@@ -101,11 +116,24 @@ def _found(event: Any, envelopes: int) -> Iterator[_Found]:
         yield from _from_sns(event, envelopes)
     elif "detail-type" in event:
         yield from _from_eventbridge(event)
+    elif _SEGMENT in event:
+        yield _segment(event[_SEGMENT])
     elif isinstance(event.get("Records"), list):
         for number, record in enumerate(event["Records"], 1):
             yield from _from_record(record, f"record {number} of the notification", envelopes)
     else:
         yield EventError(f"neither an S3 notification nor an EventBridge event: {fields_of(event)}")
+
+
+def _segment(fields: Any) -> _Found:
+    try:
+        segment = SegmentRef(ObjectRef(fields["bucket"], fields["key"]), fields["plan"], fields["index"])
+    except (LookupError, TypeError):
+        return EventError("a message of Reviewbox's own that names no segment")
+    known = (segment.source.bucket, segment.source.key, segment.plan)
+    if not (all(isinstance(name, str) for name in known) and isinstance(segment.index, int)):
+        return EventError("a message of Reviewbox's own that names no segment")
+    return segment
 
 
 def _from_record(record: Any, where: str, envelopes: int) -> Iterator[_Found]:

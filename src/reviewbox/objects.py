@@ -1,6 +1,9 @@
 """Which object, and which state of it."""
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from io import BufferedReader
+from typing import Protocol
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +34,24 @@ class Revision:
 
 
 @dataclass(frozen=True, slots=True)
+class SegmentRef:
+    """A segment of a table that is classified in segments.
+
+    Attributes:
+        source: the table.
+        plan: names how it was cut, and from which state of the table.
+        index: which segment, from 0.
+    """
+
+    source: ObjectRef
+    plan: str
+    index: int
+
+    def __str__(self) -> str:
+        return f"segment {self.index} of {self.source}"
+
+
+@dataclass(frozen=True, slots=True)
 class Source:
     """An object as it was read.
 
@@ -47,3 +68,30 @@ class Source:
     size: int
     content_type: str
     body: bytes | None
+
+
+class ObjectStore(Protocol):
+    """Where objects are read and written as `Storage` does it in S3, which says what each is to do."""
+
+    def read(self, ref: ObjectRef, max_bytes: int) -> Source | None:
+        """Return an object as it is now."""
+
+    def stream(
+        self, ref: ObjectRef, revision: Revision, start: int = 0, end: int | None = None
+    ) -> BufferedReader:
+        """Open an object, or some bytes of it, in a certain state."""
+
+    def revision(self, ref: ObjectRef) -> Revision | None:
+        """Return an object's present state."""
+
+    def etags(self, bucket: str, prefix: str) -> Mapping[str, str]:
+        """Return the keys that start so, each with its ETag."""
+
+    def write(self, ref: ObjectRef, body: bytes, content_type: str, *, replaces: str | None) -> str:
+        """Write an object if it is in the state that is expected, and return its new ETag."""
+
+    def remove(self, ref: ObjectRef, etag: str) -> None:
+        """Remove an object if it is in the state that is expected."""
+
+    def send(self, queue_url: str, messages: Iterable[str]) -> None:
+        """Send messages to a queue."""

@@ -7,14 +7,15 @@ that was read. Whoever loses a race starts over, and finds the winner's result o
 """
 
 import logging
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
 from enum import StrEnum
-from io import BytesIO
-from typing import Protocol
 
 from reviewbox import results
-from reviewbox.documents import Document, Row, read_document
+from reviewbox.classified import SPARE_SECONDS, classify_rows, classify_table, read_source, time_check
+from reviewbox.documents.compression import exceeds
+from reviewbox.documents.document import LineReader
+from reviewbox.documents.formats import ENOUGH_TO_LOOK_AT, line_reader
 from reviewbox.errors import (
     ArchivedError,
     ConflictError,
@@ -24,18 +25,18 @@ from reviewbox.errors import (
     Problem,
     SourceError,
 )
+from reviewbox.large_tables import LargeTables, Progress
 from reviewbox.model.classifier import Classifier
-from reviewbox.model.verdicts import Verdict
-from reviewbox.objects import ObjectRef, Revision, Source
-from reviewbox.results import Part, Provenance, Receipt, TableWriter, receipt_key
+from reviewbox.objects import ObjectRef, ObjectStore, SegmentRef, Source
+from reviewbox.receipts import Receipts
+from reviewbox.results import Part, Receipt
 from reviewbox.settings import Settings
 from reviewbox.storage import describe
 
 logger = logging.getLogger(__name__)
 
 _MOST_ATTEMPTS = 8
-# What must be left to classify some more reviews and write the result.
-_SPARE_SECONDS = 15.0
+_FEW = 2  # objects whose states are asked for one by one
 
 
 class Outcome(StrEnum):
@@ -46,19 +47,8 @@ class Outcome(StrEnum):
     CURRENT = "current"  # the result was there already
     GONE = "gone"  # no such object any more; an old result stays
     IGNORED = "ignored"  # no source: a result, a folder's marker, or under another prefix
-
-
-class ObjectStore(Protocol):
-    """Where objects are read and written as `Storage` does it in S3, which says what each is to do."""
-
-    def read(self, ref: ObjectRef, max_bytes: int) -> Source | None:
-        """Return an object as it is now."""
-
-    def revision(self, ref: ObjectRef) -> Revision | None:
-        """Return an object's present state."""
-
-    def write(self, ref: ObjectRef, body: bytes, content_type: str, *, replaces: str | None) -> str:
-        """Write an object if it is in the state that is expected, and return its new ETag."""
+    SEGMENTED = "segmented"  # a large table: its segments are in the queue
+    PARTIAL = "partial"  # a segment is classified; others of its table are not yet
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,25 +59,30 @@ class Pipeline:
     classifier: Classifier
     settings: Settings
 
-    def process(self, ref: ObjectRef, remaining_seconds: Callable[[], float]) -> Outcome:
-        """Bring the result of one object up to date, within the time that is left.
+    def process(self, ref: ObjectRef | SegmentRef, remaining_seconds: Callable[[], float]) -> Outcome:
+        """Bring the result of one object, or segment of one, up to date, within the time that is left.
 
         Raises:
             OutOfTimeError: there is more to do than time; no receipt was written.
             ContentionError: others kept changing the result.
         """
-        if not self._is_source(ref):
+        source = ref.source if isinstance(ref, SegmentRef) else ref
+        if not self._is_source(source):
             return Outcome.IGNORED
-        if remaining_seconds() < _SPARE_SECONDS:
+        if remaining_seconds() < SPARE_SECONDS:
             raise OutOfTimeError(f"too little of the invocation's time was left to begin with {ref}")
+        if isinstance(ref, SegmentRef):
+            progress = self._large_tables.classify(ref, remaining_seconds)
+            if progress is not Progress.STALE:
+                return _OUTCOMES[progress]
         contended: frozenset[ObjectRef] = frozenset()
         for _ in range(_MOST_ATTEMPTS):
             try:
-                return self._attempt(ref, remaining_seconds, contended)
+                return self._attempt(source, remaining_seconds, contended, resend=source is ref)
             except ConflictError as error:
                 contended |= {error.ref}
-                logger.info("object.contended", extra={"bucket": ref.bucket, "key": ref.key})
-        raise ContentionError(f"the result of {ref} was changed {_MOST_ATTEMPTS} times while it was made")
+                logger.info("object.contended", extra={"bucket": source.bucket, "key": source.key})
+        raise ContentionError(f"the result of {source} was changed {_MOST_ATTEMPTS} times while it was made")
 
     def give_up(self, ref: ObjectRef, error: Exception) -> None:
         """Record that an object's present state has no result because of `error`.
@@ -103,24 +98,28 @@ class Pipeline:
             if receipt and receipt.has_result:
                 return
         else:
-            if revision is None or (receipt and receipt.is_current(self._provenance(ref, revision))):
+            if revision is None or (receipt and receipt.is_current(self._receipts.provenance(ref, revision))):
                 return
         code = ErrorCode.OUT_OF_TIME if isinstance(error, OutOfTimeError) else ErrorCode.NOT_PROCESSED
         problem = Problem(code, f"{ref} was tried {self.settings.max_receives} times: {describe(error)}")
-        body = results.error_receipt(problem, self._provenance(ref, revision), final=False)
+        body = results.error_receipt(problem, self._receipts.provenance(ref, revision), final=False)
         try:
-            self._write_receipt(ref, body, receipt)
+            self._receipts.write(ref, body, receipt)
         except ConflictError:
             # Someone has just written one: a result, or the same error.
             logger.info("object.contended", extra={"bucket": ref.bucket, "key": ref.key})
 
     def read_receipt(self, ref: ObjectRef) -> Receipt | None:
         """Return the receipt of an object as it lies in S3, or None if it has none."""
-        found = self.storage.read(self._receipt_ref(ref), results.LARGEST_RECEIPT)
-        return Receipt.decode(found.revision.etag, found.body or b"") if found else None
+        return self._receipts.read(ref)
 
     def _attempt(
-        self, ref: ObjectRef, remaining_seconds: Callable[[], float], contended: frozenset[ObjectRef]
+        self,
+        ref: ObjectRef,
+        remaining_seconds: Callable[[], float],
+        contended: frozenset[ObjectRef],
+        *,
+        resend: bool,
     ) -> Outcome:
         """Try once.
 
@@ -129,148 +128,126 @@ class Pipeline:
             remaining_seconds: how much time is left.
             contended: objects that were not as the receipt had it when an earlier attempt wrote
                 them. A worker that died before its receipt leaves such a table.
+            resend: whether segments that were sent, and are not done, are to be sent again.
         """
         # Results before the source: whatever happens to them from here on fails our own write.
-        receipt = self.read_receipt(ref)
+        receipt = self._receipts.read(ref)
         recorded = {part.ref: part.etag for part in receipt.parts} if receipt else {}
-        present = {table: self._etag(table) for table in contended | recorded.keys()}
+        present = self._present(ref, contended | recorded.keys())
         if receipt:
             # The source's state alone tells whether there is anything to do; its body may be large.
             revision = self.storage.revision(ref)
             if revision is None:
                 return Outcome.GONE
-            provenance = self._provenance(ref, revision)
+            provenance = self._receipts.provenance(ref, revision)
             if receipt.is_current(provenance) and recorded.items() <= present.items():
                 return Outcome.CURRENT
         try:
-            source = self.storage.read(ref, self.settings.max_object_bytes)
+            source = self.storage.read(ref, self.settings.read_options.segment_bytes)
         except ArchivedError as error:
             # Not final: once it is restored, an event says so, and its state is still the same.
             problem = Problem(ErrorCode.ARCHIVED, str(error))
-            provenance = self._provenance(ref, self.storage.revision(ref))
-            self._write_receipt(ref, results.error_receipt(problem, provenance, final=False), receipt)
+            provenance = self._receipts.provenance(ref, self.storage.revision(ref))
+            self._receipts.write(ref, results.error_receipt(problem, provenance, final=False), receipt)
             return Outcome.REFUSED
         if source is None:
             return Outcome.GONE
         if ref.key.endswith("/") and source.size == 0:
             return Outcome.IGNORED  # what consoles create to show an empty folder
-        provenance = self._provenance(ref, source.revision)  # it may have changed since
 
-        outcome = Outcome.CLASSIFIED
+        return self._make(source, receipt, present, remaining_seconds, resend=resend)
+
+    def _make(
+        self,
+        source: Source,
+        receipt: Receipt | None,
+        present: Mapping[ObjectRef, str],
+        remaining_seconds: Callable[[], float],
+        *,
+        resend: bool,
+    ) -> Outcome:
+        """Make a source's result, or begin to, in the place of the present one."""
         try:
-            body = self._classify(source, provenance, present, remaining_seconds)
+            if reader := self._reader_of_segments(source):
+                return _OUTCOMES[self._large_tables.begin(source, reader, remaining_seconds, resend=resend)]
+            if source.body is None:
+                source = self._whole(source.ref)
+            outcome, body = Outcome.CLASSIFIED, self._classify(source, present, remaining_seconds)
         except SourceError as error:
-            outcome = Outcome.REFUSED
-            body = results.error_receipt(error.problem, provenance, final=True)
-        self._write_receipt(ref, body, receipt)
+            provenance = self._receipts.provenance(source.ref, source.revision)
+            outcome, body = Outcome.REFUSED, results.error_receipt(error.problem, provenance, final=True)
+        self._receipts.write(source.ref, body, receipt)
         return outcome
+
+    def _whole(self, ref: ObjectRef) -> Source:
+        source = self.storage.read(ref, self.settings.max_object_bytes)
+        if source is None:
+            raise ConflictError(ref)
+        return source
 
     def _classify(
         self,
         source: Source,
-        provenance: Provenance,
-        present: Mapping[ObjectRef, str | None],
+        present: Mapping[ObjectRef, str],
         remaining_seconds: Callable[[], float],
     ) -> bytes:
         """Return the receipt of a source; if it is a table, its results are written by then."""
+        provenance = self._receipts.provenance(source.ref, source.revision)
         document = read_source(source, self.settings)
-
-        def check_time() -> None:
-            if remaining_seconds() < _SPARE_SECONDS:
-                raise OutOfTimeError(
-                    f"{source.ref} needs more time than the function has: split it, or raise the timeout"
-                )
-
-        rows = classify_rows(document, self.classifier, check_time)
-        threshold = self.settings.needs_review_below
+        check_time = time_check(source.ref, remaining_seconds)
         if document.table is None:
-            _, verdict = next(rows)
+            _, verdict = next(classify_rows(document, self.classifier, check_time))
             if isinstance(verdict, Problem):
                 raise SourceError(verdict.code, verdict.message)
-            return results.verdict_receipt(verdict, provenance, document.notes, threshold)
+            return results.verdict_receipt(
+                verdict, provenance, document.notes, self.settings.needs_review_below
+            )
 
-        writer = TableWriter(document.table, threshold)
-        content = BytesIO()
-        content.write(_encoded(writer.header))
-        for row, verdict in rows:
-            content.write(_encoded(writer.render(row, verdict)))
+        table = classify_table(document, self.classifier, self.settings, check_time)
         key = results.table_key(self.settings.results_prefix, source.ref.key, document.table.extension)
-        target = ObjectRef(self._results_bucket(source.ref), key)
+        target = ObjectRef(self._receipts.bucket(source.ref), key)
         etag = self.storage.write(
-            target,
-            document.table.compress(content.getvalue()),
-            document.table.content_type,
-            replaces=present.get(target),
+            target, table.body, document.table.content_type, replaces=present.get(target)
         )
         part = Part(target.bucket, target.key, etag)
-        return results.table_receipt(writer.counts, [part], provenance, document.notes)
+        return results.table_receipt(table.counts, [part], provenance, document.notes)
+
+    def _reader_of_segments(self, source: Source) -> LineReader | None:
+        """Return how to read a source line by line, if it is a table larger than a segment."""
+        size, head = self.settings.read_options.segment_bytes, source.body
+        if head is None:
+            with self.storage.stream(source.ref, source.revision, 0, ENOUGH_TO_LOOK_AT) as stream:
+                head = stream.read()
+        elif not exceeds(head, size):
+            return None
+        return line_reader(source.ref.key, source.content_type, head)
+
+    def _present(self, ref: ObjectRef, refs: Collection[ObjectRef]) -> Mapping[ObjectRef, str]:
+        """Return the ETags of results, where they are there."""
+        if len(refs) > _FEW:
+            bucket = self._receipts.bucket(ref)
+            found = self.storage.etags(bucket, results.parts_prefix(self.settings.results_prefix, ref.key))
+            return {ObjectRef(bucket, key): etag for key, etag in found.items()}
+        states = {each: self.storage.revision(each) for each in refs}
+        return {each: state.etag for each, state in states.items() if state}
 
     def _is_source(self, ref: ObjectRef) -> bool:
-        is_result = ref.bucket == self._results_bucket(ref) and ref.key.startswith(
-            self.settings.results_prefix
-        )
+        ours = (self.settings.results_prefix, self.settings.work_prefix)
+        is_result = ref.bucket == self._receipts.bucket(ref) and ref.key.startswith(ours)
         return ref.key.startswith(self.settings.source_prefix) and not is_result
 
-    def _provenance(self, ref: ObjectRef, revision: Revision | None) -> Provenance:
-        return Provenance(
-            source=ref,
-            revision=revision,
-            model=self.classifier.bundle.digest,
-            settings=self.settings.digest,
-            calibrated=self.classifier.bundle.calibrated,
-        )
+    @property
+    def _receipts(self) -> Receipts:
+        return Receipts(self.storage, self.classifier.bundle, self.settings)
 
-    def _etag(self, ref: ObjectRef) -> str | None:
-        revision = self.storage.revision(ref)
-        return revision.etag if revision else None
-
-    def _results_bucket(self, ref: ObjectRef) -> str:
-        return self.settings.results_bucket or ref.bucket
-
-    def _receipt_ref(self, ref: ObjectRef) -> ObjectRef:
-        return ObjectRef(self._results_bucket(ref), receipt_key(self.settings.results_prefix, ref.key))
-
-    def _write_receipt(self, ref: ObjectRef, body: bytes, replaces: Receipt | None) -> None:
-        self.storage.write(
-            self._receipt_ref(ref),
-            body,
-            results.RECEIPT_CONTENT_TYPE,
-            replaces=replaces.etag if replaces else None,
-        )
+    @property
+    def _large_tables(self) -> LargeTables:
+        return LargeTables(self.storage, self.classifier, self.settings, self._receipts)
 
 
-def read_source(source: Source, settings: Settings) -> Document:
-    """Read a source as the document that it is.
-
-    Raises:
-        SourceError: it is too large, or none that can be read.
-    """
-    if source.body is None:
-        raise SourceError(
-            ErrorCode.TOO_LARGE,
-            f"the object has {source.size:,} bytes and the setting MAX_OBJECT_BYTES allows "
-            f"{settings.max_object_bytes:,}: split it, or raise the setting",
-        )
-    return read_document(source.ref.key, source.content_type, source.body, settings.read_options)
-
-
-def classify_rows(
-    document: Document, classifier: Classifier, before_run: Callable[[], None] = lambda: None
-) -> Iterator[tuple[Row, Verdict | Problem]]:
-    """Yield each row of a document with its verdict, or why it has none.
-
-    A table has no place for evidence, so none is looked for. `before_run` is called many times a
-    second while reviews are classified, and may raise to end that.
-    """
-    texts = (row.text for row in document.rows if row.problem is None)
-    outcomes = classifier.classify_each(texts, explain=document.table is None, before_run=before_run)
-    for row in document.rows:
-        outcome = row.problem or next(outcomes)
-        if isinstance(outcome, Problem) and document.table and row.problem is None:
-            outcome = replace(outcome, message=f"line {row.line}: {outcome.message}")
-        yield row, outcome
-
-
-def _encoded(text: str) -> bytes:
-    # Halves of characters, which UTF-8 cannot hold, stay legible.
-    return text.encode("utf-8", "backslashreplace")
+# What becomes of an object when work on a large table gets so far.
+_OUTCOMES = {
+    Progress.SENT: Outcome.SEGMENTED,
+    Progress.PARTIAL: Outcome.PARTIAL,
+    Progress.COMPLETE: Outcome.CLASSIFIED,
+}

@@ -17,11 +17,15 @@ from reviewbox.model.verdicts import Verdict
 from reviewbox.objects import ObjectRef, Revision
 
 RECEIPT_CONTENT_TYPE = "application/json"
-LARGEST_RECEIPT = 1024 * 1024  # bytes; none that we write comes near it
+LARGEST_RECEIPT = 64 * 1024 * 1024  # bytes; none that we write comes near it
+
+# Of rows: how many there are, have each label, need a look, and failed for each reason.
+Counts = Mapping[str, int | dict[str, int]]
 
 # Raised when results change their shape, so that older ones are made anew.
 _FORMAT = 2
 _LONGEST_KEY = 1024  # bytes of UTF-8, S3's limit
+_LONGEST_PART_NAME = 40
 _ADDED = ("sentiment", "score", "needs_review", "error_code", "error_message")
 
 
@@ -35,11 +39,21 @@ def table_key(results_prefix: str, source_key: str, extension: str) -> str:
     return _result_key(results_prefix, source_key, f".classified.{extension}")
 
 
-def _result_key(prefix: str, source_key: str, suffix: str) -> str:
+def _result_key(prefix: str, source_key: str, suffix: str, reserved: int = 0) -> str:
     key = f"{prefix}{source_key}{suffix}"
-    if len(key.encode()) <= _LONGEST_KEY:
+    if len(key.encode()) + reserved <= _LONGEST_KEY:
         return key
     return f"{prefix}{hashlib.sha256(source_key.encode()).hexdigest()}{suffix}"
+
+
+def part_key(results_prefix: str, source_key: str, number: int, extension: str) -> str:
+    """Return the key of a part of a source's classified table, the first of which has the number 0."""
+    return f"{parts_prefix(results_prefix, source_key)}part-{number:05}.{extension}"
+
+
+def parts_prefix(results_prefix: str, source_key: str) -> str:
+    """Return what the keys of all parts of a source's classified table begin with."""
+    return _result_key(results_prefix, source_key, ".classified/", reserved=_LONGEST_PART_NAME)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +73,18 @@ class Provenance:
     model: str
     settings: str
     calibrated: bool
+
+    @classmethod
+    def restore(cls, fields: Mapping[str, Any]) -> Self:
+        """Make it of its `fields`."""
+        source, model = fields["source"], fields["model"]
+        return cls(
+            ObjectRef(source["bucket"], source["key"]),
+            Revision(source["etag"], source["version"]) if "etag" in source else None,
+            model["sha256"],
+            fields["settings"]["sha256"],
+            model["calibrated"],
+        )
 
     def fields(self) -> dict[str, Any]:
         """Return it as a receipt records it."""
@@ -94,7 +120,7 @@ def verdict_receipt(
 
 
 def table_receipt(
-    counts: Mapping[str, int | dict[str, int]],
+    counts: Counts,
     parts: Iterable[Part],
     provenance: Provenance,
     notes: Mapping[str, Value],
@@ -212,7 +238,7 @@ class TableWriter:
         return self._table.render(row, {free: values.get(name) for name, free in self._names.items()})
 
     @property
-    def counts(self) -> dict[str, int | dict[str, int]]:
+    def counts(self) -> Counts:
         """What was rendered so far; total = the labels + failed."""
         return {
             "total": self._labels.total() + self._errors.total(),
@@ -221,6 +247,21 @@ class TableWriter:
             "failed": self._errors.total(),
             "errors": dict(sorted(self._errors.items())),
         }
+
+
+def sum_of(counts: Iterable[Counts]) -> Counts:
+    """Return the counts of all parts of a table together."""
+    total: dict[str, Any] = {}
+    for part in counts:
+        for name, value in part.items():
+            if isinstance(value, dict):
+                total[name] = Counter(total.get(name, {})) + Counter(value)
+            else:
+                total[name] = total.get(name, 0) + value
+    return {
+        name: dict(sorted(value.items())) if isinstance(value, Counter) else value
+        for name, value in total.items()
+    }
 
 
 def verdict_fields(verdict: Verdict, needs_review_below: float) -> dict[str, Any]:

@@ -24,8 +24,12 @@ class Settings:
         text_field: the field of a table that holds the review; "" to go by the usual names.
         fallback_encoding: what bytes are read as that are not UTF-8; "" to refuse them.
         needs_review_below: a calibrated score under it asks for a human's look; 0 to 1.
-        max_object_bytes: a larger object, or one that decompresses to more, gets an error instead of a
-            verdict.
+        max_object_bytes: what has to be read whole, and is larger or decompresses to more, gets an error
+            instead of a verdict. Tables of lines do not have to be.
+        segment_bytes: a larger table of lines is classified in segments of about that size.
+        work_prefix: what keys start with of the plans and the like of tables that are being classified in
+            segments. They lie with the results.
+        queue_url: the queue that segments are sent to; "" to classify them one after the other.
         max_receives: how often the queue delivers a message before it goes to the dead letters.
         threads: how many threads inference uses.
         model_dir: the model folder; "" for the one that is shipped.
@@ -38,6 +42,9 @@ class Settings:
     fallback_encoding: str = field(default="windows-1252", metadata={"shapes_results": True})
     needs_review_below: float = field(default=0.8, metadata={"shapes_results": True})
     max_object_bytes: int = field(default=16 * 1024 * 1024, metadata={"shapes_results": True})
+    segment_bytes: int = field(default=1024 * 1024, metadata={"shapes_results": True})
+    work_prefix: str = "work/"
+    queue_url: str = ""
     max_receives: int = 5
     threads: int = 1
     model_dir: str = ""
@@ -71,7 +78,9 @@ class Settings:
     @property
     def read_options(self) -> ReadOptions:
         """How documents are read."""
-        return ReadOptions(self.text_field, self.fallback_encoding, self.max_object_bytes)
+        # What does not fit as a whole does not fit as a segment.
+        segment_bytes = min(self.segment_bytes, self.max_object_bytes)
+        return ReadOptions(self.text_field, self.fallback_encoding, self.max_object_bytes, segment_bytes)
 
     @property
     def digest(self) -> str:
@@ -83,18 +92,24 @@ class Settings:
         checks = {
             "SOURCE_PREFIX must be empty or end with a slash": self.source_prefix[-1:] in ("", "/"),
             "RESULTS_PREFIX must end with a slash": self.results_prefix.endswith("/"),
+            "WORK_PREFIX must end with a slash": self.work_prefix.endswith("/"),
             f"SOURCE_PREFIX and {_VARIABLE_PREFIX}RESULTS_PREFIX must not contain each other, or results "
             "would be classified again": bool(self.results_bucket)
-            or not (
-                self.source_prefix.startswith(self.results_prefix)
-                or self.results_prefix.startswith(self.source_prefix)
-            ),
+            or not _overlap(self.source_prefix, self.results_prefix),
+            f"WORK_PREFIX must neither contain {_VARIABLE_PREFIX}SOURCE_PREFIX or {_VARIABLE_PREFIX}"
+            "RESULTS_PREFIX nor lie in one": not _overlap(self.work_prefix, self.results_prefix)
+            and (bool(self.results_bucket) or not _overlap(self.work_prefix, self.source_prefix)),
             f"FALLBACK_ENCODING: Python knows no encoding {self.fallback_encoding!r}": (
                 not self.fallback_encoding or is_encoding(self.fallback_encoding)
             ),
             "NEEDS_REVIEW_BELOW must lie between 0 and 1": 0 <= self.needs_review_below <= 1,
             "MAX_OBJECT_BYTES must be at least 1": self.max_object_bytes >= 1,
+            "SEGMENT_BYTES must be at least 1": self.segment_bytes >= 1,
             "MAX_RECEIVES must be at least 1": self.max_receives >= 1,
             "THREADS must be at least 1": self.threads >= 1,
         }
         return [_VARIABLE_PREFIX + complaint for complaint, fine in checks.items() if not fine]
+
+
+def _overlap(prefix: str, other: str) -> bool:
+    return prefix.startswith(other) or other.startswith(prefix)

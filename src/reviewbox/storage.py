@@ -1,6 +1,9 @@
 """Reading objects, and writing them on condition. The only module of the core that knows boto3."""
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from io import BufferedReader
+from itertools import islice
 from typing import TYPE_CHECKING, Any, Self
 
 import boto3
@@ -8,11 +11,13 @@ from botocore.config import Config
 from botocore.exceptions import ClientError, HTTPClientError, IncompleteReadError
 from botocore.exceptions import ConnectionError as NoConnectionError
 
-from reviewbox.errors import ArchivedError, ConflictError, ReviewboxError
+from reviewbox.errors import ArchivedError, ConflictError, QueueError, ReviewboxError
 from reviewbox.objects import ObjectRef, Revision, Source
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
+    from mypy_boto3_sqs import SQSClient
+    from mypy_boto3_sqs.type_defs import SendMessageBatchRequestEntryTypeDef
 
 _ABSENT = frozenset({"404", "NoSuchKey", "NotFound", "NoSuchVersion"})
 # 404 on a conditional write: what it was to replace has been deleted.
@@ -20,6 +25,10 @@ _CONFLICT = frozenset({"412", "PreconditionFailed", "409", "ConditionalRequestCo
 # What passes though its status (4xx) says otherwise. A new invocation brings new credentials.
 _TRANSIENT = frozenset({"RequestTimeout", "SlowDown", "TooManyRequestsException", "ExpiredToken"})
 _SERVER_ERROR = 500
+
+_RETRIES = Config(retries={"mode": "standard", "total_max_attempts": 5})
+_READ_AHEAD = 1024 * 1024  # bytes
+_BATCH = 10  # messages, the most that SQS takes at once
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,8 +40,7 @@ class Storage:
     @classmethod
     def connect(cls) -> Self:
         """Connect as the environment says, with botocore's standard retries."""
-        retries = Config(retries={"mode": "standard", "total_max_attempts": 5})
-        return cls(boto3.client("s3", config=retries))
+        return cls(boto3.client("s3", config=_RETRIES))
 
     def read(self, ref: ObjectRef, max_bytes: int) -> Source | None:
         """Return an object as it is now, its body only if it is no larger than `max_bytes`.
@@ -58,6 +66,34 @@ class Storage:
                 content_type=response.get("ContentType", ""),
                 body=body.read() if response["ContentLength"] <= max_bytes else None,
             )
+
+    def stream(
+        self, ref: ObjectRef, revision: Revision, start: int = 0, end: int | None = None
+    ) -> BufferedReader:
+        """Open an object that is not empty, in the state `revision`: its bytes from `start` to before `end`.
+
+        Raises:
+            ConflictError: it is in another state, or gone.
+        """
+        span = f"bytes={start}-{'' if end is None else end - 1}"
+        try:
+            response = self.client.get_object(
+                Bucket=ref.bucket, Key=ref.key, IfMatch=revision.etag, Range=span
+            )
+        except ClientError as error:
+            if _code(error) in _CONFLICT:
+                raise ConflictError(ref) from None
+            raise
+        body: Any = response["Body"]
+        if _revision(response) != revision:
+            body.close()
+            raise ConflictError(ref)
+        return BufferedReader(body, _READ_AHEAD)
+
+    def etags(self, bucket: str, prefix: str) -> dict[str, str]:
+        """Return the keys that start so, each with its ETag."""
+        pages = self.client.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix)
+        return {item["Key"]: item["ETag"] for page in pages for item in page.get("Contents", [])}
 
     def revision(self, ref: ObjectRef) -> Revision | None:
         """Return an object's present state, or None if there is no such object."""
@@ -90,6 +126,30 @@ class Storage:
                 raise ConflictError(ref) from None
             raise
         return response["ETag"]
+
+    def remove(self, ref: ObjectRef, etag: str) -> None:
+        """Remove an object if its ETag is `etag`; else it stays."""
+        try:
+            self.client.delete_object(Bucket=ref.bucket, Key=ref.key, IfMatch=etag)
+        except ClientError as error:
+            if _code(error) not in _CONFLICT:
+                raise
+
+    def send(self, queue_url: str, messages: Iterable[str]) -> None:
+        """Send messages to a queue of SQS.
+
+        Raises:
+            QueueError: it did not take all of them.
+        """
+        # Seldom needed, and not cheap to make.
+        client: SQSClient = boto3.client("sqs", config=_RETRIES)
+        entries: Iterator[SendMessageBatchRequestEntryTypeDef] = (
+            {"Id": str(number % _BATCH), "MessageBody": m} for number, m in enumerate(messages)
+        )
+        while batch := list(islice(entries, _BATCH)):
+            answer = client.send_message_batch(QueueUrl=queue_url, Entries=batch)
+            if refused := answer.get("Failed"):
+                raise QueueError(f"{queue_url} did not take {len(refused)} of {len(batch)} messages")
 
 
 def _revision(response: Any) -> Revision:

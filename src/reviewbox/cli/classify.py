@@ -12,6 +12,7 @@ from typing import Any
 
 from rich.text import Text
 
+from reviewbox.classified import classify_rows, read_source
 from reviewbox.cli import aws
 from reviewbox.cli.folder import read_file
 from reviewbox.cli.tables import console, outcome_cells, outcome_table, printable
@@ -19,7 +20,6 @@ from reviewbox.errors import Problem, ReviewboxError, SourceError
 from reviewbox.model.classifier import Classifier
 from reviewbox.model.verdicts import Verdict
 from reviewbox.objects import ObjectRef, Revision, Source
-from reviewbox.pipeline import classify_rows, read_source
 from reviewbox.results import problem_fields, verdict_fields
 from reviewbox.settings import Settings
 from reviewbox.storage import Storage

@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from reviewbox.classified import read_source
 from reviewbox.cli import aws, prices
 from reviewbox.cli.aws import Listed
 from reviewbox.cli.classify import files_below
@@ -35,7 +36,6 @@ from reviewbox.cli.tables import console, printable, progress_bar
 from reviewbox.documents.compression import stem
 from reviewbox.errors import ErrorCode, ReviewboxError, SourceError
 from reviewbox.objects import ObjectRef, Source
-from reviewbox.pipeline import read_source
 from reviewbox.settings import Settings
 from reviewbox.storage import Storage
 

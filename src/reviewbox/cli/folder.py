@@ -2,9 +2,11 @@
 
 import hashlib
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from io import BufferedReader, BytesIO
 from pathlib import Path
+from typing import Any
 
 from reviewbox.errors import ConflictError
 from reviewbox.objects import ObjectRef, Revision, Source
@@ -37,6 +39,31 @@ class FolderStorage:
         except (FileNotFoundError, NotADirectoryError):
             return None
 
+    def stream(
+        self, ref: ObjectRef, revision: Revision, start: int = 0, end: int | None = None
+    ) -> BufferedReader:
+        """Open a file in the state `revision`, or its bytes from `start` to before `end`.
+
+        Raises:
+            ConflictError: it is in another state, or gone.
+        """
+        if self.revision(ref) != revision:
+            raise ConflictError(ref)
+        file = (self.folders[ref.bucket] / ref.key).open("rb")
+        if not start and end is None:
+            return file
+        with file:
+            file.seek(start)
+            content: Any = BytesIO(file.read(-1 if end is None else end - start))
+            return BufferedReader(content)
+
+    def etags(self, bucket: str, prefix: str) -> dict[str, str]:
+        """Return the files whose paths in a folder start so, each with its ETag."""
+        folder = self.folders[bucket]
+        paths = (path for path in (folder / prefix).parent.rglob("*") if path.is_file())
+        keys = {path.relative_to(folder).as_posix(): path for path in paths}
+        return {key: _etag(path.read_bytes()) for key, path in keys.items() if key.startswith(prefix)}
+
     def revision(self, ref: ObjectRef) -> Revision | None:
         """Return a file's present state, or None if there is no such file."""
         source = self.read(ref, 0)
@@ -64,6 +91,16 @@ class FolderStorage:
         finally:
             temporary.unlink(missing_ok=True)
         return _etag(body)
+
+    def remove(self, ref: ObjectRef, etag: str) -> None:
+        """Remove a file if its ETag is `etag`; else it stays."""
+        present = self.revision(ref)
+        if present and present.etag == etag:
+            (self.folders[ref.bucket] / ref.key).unlink(missing_ok=True)
+
+    def send(self, queue_url: str, messages: Iterable[str]) -> None:
+        """Fail: there are no queues here."""
+        raise NotImplementedError(queue_url, messages)
 
 
 def read_file(path: Path, ref: ObjectRef, max_bytes: int) -> Source:

@@ -200,10 +200,11 @@ def _record(letter: "MessageTypeDef") -> dict[str, Any]:
 def _reasons(message: Message, stack: Stack, storage: Storage) -> Iterator[Reason]:
     for error in message.errors:
         yield Reason("", "", f"a message that is no event: {error}")
+    sources = (*message.refs, *(segment.source for segment in message.segments))
     receipts = [
-        ObjectRef(stack.results_bucket, receipt_key(stack.results_prefix, ref.key)) for ref in message.refs
+        ObjectRef(stack.results_bucket, receipt_key(stack.results_prefix, ref.key)) for ref in sources
     ]
-    for ref, content in zip(message.refs, _contents(storage, receipts), strict=True):
+    for ref, content in zip(sources, _contents(storage, receipts), strict=True):
         if "error" in content:
             yield Reason(str(ref), content["error"]["code"], content["error"]["message"])
         elif content:
@@ -211,7 +212,7 @@ def _reasons(message: Message, stack: Stack, storage: Storage) -> Iterator[Reaso
         else:
             # The last try leaves a receipt, unless the function dies in it.
             yield Reason(str(ref), "", "it left no result: the function's log may tell of timeouts or memory")
-    if not (message.refs or message.errors):
+    if not (sources or message.errors):
         yield Reason("", "", "a message that names no object")
 
 

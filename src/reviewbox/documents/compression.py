@@ -139,6 +139,11 @@ class Decompressed(RawIOBase):
         """Say so."""
         return True
 
+    @property
+    def is_truncated(self) -> bool:
+        """Whether all is read, and it ended early."""
+        return self.problem is not None and self.problem.code is ErrorCode.TRUNCATED_FILE
+
     def readinto(self, buffer: Any) -> int:
         """Fill a buffer as far as there is content."""
         if not self._piece:
@@ -183,6 +188,18 @@ class Decompressed(RawIOBase):
 def compression_of(beginning: bytes) -> Compression | None:
     """Return how data are compressed that begin so; None if they are not."""
     return next((c for c in COMPRESSIONS if beginning.startswith(c.magic)), None)
+
+
+def exceeds(data: bytes, size: int) -> bool:
+    """Return whether `data`, decompressed if they are compressed, come to more than `size` bytes."""
+    compression = compression_of(data)
+    if compression is None:
+        return len(data) > size
+    try:
+        decompress(data, size)
+    except SourceError as error:
+        return error.problem.code is not ErrorCode.CORRUPT_FILE
+    return False
 
 
 def decompress(data: bytes, max_bytes: int) -> Opened:

@@ -205,21 +205,21 @@ def _looks_like(delimiter: str, text: str) -> bool:
     return len(names) > 1 and bool(rest.strip()) and any(is_usual(name.strip('"')) for name in names)
 
 
-_CSV = LineReader("CSV", partial(learn, likely=","), DelimitedTable.restore)
-_TSV = LineReader("TSV", partial(learn, likely="\t"), DelimitedTable.restore)
+CSV_READER = LineReader("CSV", partial(learn, likely=","), DelimitedTable.restore)
+TSV_READER = LineReader("TSV", partial(learn, likely="\t"), DelimitedTable.restore)
 CSV = Format(
     "CSV",
     frozenset({".csv"}),
     frozenset({"text/csv", "application/csv"}),
-    partial(read_table, _CSV),
+    partial(read_table, CSV_READER),
     lambda text: any(_looks_like(delimiter, text) for delimiter in ",;|"),
-    lambda _: _CSV,
+    lambda _: CSV_READER,
 )
 TSV = Format(
     "TSV",
     frozenset({".tsv", ".tab"}),
     frozenset({"text/tab-separated-values"}),
-    partial(read_table, _TSV),
+    partial(read_table, TSV_READER),
     partial(_looks_like, "\t"),
-    lambda _: _TSV,
+    lambda _: TSV_READER,
 )

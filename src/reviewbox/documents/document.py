@@ -26,12 +26,14 @@ class ReadOptions:
     Attributes:
         text_field: the field that holds the review; "" to find it.
         fallback_encoding: what bytes are read as that are not UTF-8; "" to refuse them.
-        max_bytes: a document that decompresses to more is refused.
+        max_bytes: a document that decompresses to more is refused, unless it is read in segments.
+        segment_bytes: how large a segment of a table is.
     """
 
     text_field: str = ""
     fallback_encoding: str = ""
     max_bytes: int = 16 * 1024 * 1024
+    segment_bytes: int = 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)

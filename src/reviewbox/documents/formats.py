@@ -1,12 +1,13 @@
 """Which format a source is in. A new format is one module and one line here."""
 
 import re
+import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from io import BufferedReader, BytesIO
 from itertools import chain
 
-from reviewbox.documents import delimited, html_page, json_document, markdown, text
+from reviewbox.documents import delimited, html_page, json_document, json_lines, markdown, text
 from reviewbox.documents.compression import (
     Compression,
     Decompressed,
@@ -30,6 +31,11 @@ FORMATS: tuple[Format, ...] = (
     markdown.FORMAT,
     text.FORMAT,
 )
+
+# By their names, to restore what they have learnt.
+LINE_READERS = {
+    reader.name: reader for reader in (delimited.CSV_READER, delimited.TSV_READER, json_lines.READER)
+}
 
 _EXTENSION = re.compile(r"(?<=[^/])\.[A-Za-z][A-Za-z0-9]{0,9}$")
 # NUL, which databases refuse, and halves of characters, which UTF-8 cannot hold.
@@ -120,7 +126,7 @@ def _content(head: bytes) -> bytes:
     compression = compression_of(head)
     if compression is None:
         return head
-    with BufferedReader(Decompressed(BytesIO(head), compression, len(head), is_limit=False)) as stream:
+    with BufferedReader(Decompressed(BytesIO(head), compression, sys.maxsize)) as stream:
         try:
             return stream.read(ENOUGH_TO_LOOK_AT)
         except SourceError:

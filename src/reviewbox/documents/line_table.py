@@ -5,11 +5,11 @@ can be read without the others, and so can a segment: some rows that stand one a
 """
 
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from io import BytesIO
 from itertools import dropwhile
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, Self
 
 from reviewbox.documents.document import (
     Document,
@@ -75,17 +75,29 @@ class SegmentedTable:
         reader: the name of its reader.
         table: what the reader has learnt.
         segments: in order, without gaps.
+        lines: how many there are.
+        left: the line in which a truncated table ends, which is no row.
         doubtful_after: the first line with a quote that does not close; None if there is none.
     """
 
     reader: str
     table: LineTable
     segments: tuple[Segment, ...]
+    lines: int
+    left: str = ""
     doubtful_after: int | None = None
 
-    def rows(self, index: int, data: bytes, options: ReadOptions) -> Iterator[Row]:
-        """Yield the rows of a segment, whose bytes are `data`."""
-        return self.table.rows(decoded_lines(BytesIO(data), options, self.segments[index].line))
+    @classmethod
+    def restore(cls, fields: Mapping[str, Any], readers: Mapping[str, LineReader]) -> Self:
+        """Make it of its `fields`, by the reader that has the name they say."""
+        return cls(
+            fields["reader"],
+            readers[fields["reader"]].restore(fields["table"]),
+            tuple(Segment(*segment) for segment in fields["segments"]),
+            fields["lines"],
+            fields["left"],
+            fields["doubtful_after"],
+        )
 
     def fields(self) -> dict[str, Any]:
         """Return it as JSON holds it."""
@@ -93,30 +105,49 @@ class SegmentedTable:
             "reader": self.reader,
             "table": self.table.fields(),
             "segments": [[segment.start, segment.end, segment.line] for segment in self.segments],
+            "lines": self.lines,
+            "left": self.left,
             "doubtful_after": self.doubtful_after,
         }
+
+    def rows(self, index: int, data: bytes, options: ReadOptions) -> Iterable[Row]:
+        """Return the rows of a segment, whose bytes are `data`."""
+        return _SegmentRows(self.table, data, options, self.segments[index].line)
+
+
+@dataclass(frozen=True, slots=True)
+class _SegmentRows:
+    """The rows of a segment, parsed anew at each iteration."""
+
+    table: LineTable
+    data: bytes
+    options: ReadOptions
+    first: int
+
+    def __iter__(self) -> Iterator[Row]:
+        return self.table.rows(decoded_lines(BytesIO(self.data), self.options, self.first))
 
 
 def cut(
     stream: BinaryIO,
     reader: LineReader,
     options: ReadOptions,
-    segment_bytes: int,
-    keep: Callable[[int, bytes], None] | None = None,
+    at_cut: Callable[[int, bytes], None] = lambda *_: None,
+    is_truncated: Callable[[], bool] = lambda: False,
 ) -> SegmentedTable:
-    """Look at all lines of a table in UTF-8, and cut it where a row has `segment_bytes` before it.
+    """Look at all lines of a table in UTF-8, and cut it where a row has a full segment before it.
 
     Args:
         stream: the table's bytes.
         reader: of its format.
-        options: what they do not say.
-        segment_bytes: of a segment, at least, but for the last one.
-        keep: called with each segment's number, from 0, and its bytes, where they are wanted.
+        options: what they do not say, and how large a segment is to be: the last one may be smaller.
+        at_cut: called with each segment's number, from 0, and its bytes.
+        is_truncated: asked when all is read, and the last line has no end: whether that line is no row.
 
     Raises:
         SourceError: it is no table that can be read, or a line has more than `options.max_bytes`.
     """
-    tape = _Tape(stream, options.max_bytes, keep)
+    tape = _Tape(stream, options.max_bytes, is_truncated)
     segments: list[Segment] = []
     begun: tuple[int, int] | None = None  # the segment that is not yet full: start, line
     doubtful_after: int | None = None
@@ -127,48 +158,55 @@ def cut(
         if doubtful_after is None and problem and problem.code is ErrorCode.UNCLOSED_QUOTE:
             doubtful_after = line
         if begun is None:
-            tape.drop(offset)
+            tape.take(offset)
             begun = offset, line
-        elif offset - begun[0] >= segment_bytes:
-            segments.append(Segment(begun[0], offset, begun[1]))
-            tape.cut(offset)
+        elif offset - begun[0] >= options.segment_bytes:
+            end_segment(begun, offset)
             begun = offset, line
+
+    def end_segment(start: tuple[int, int], end: int) -> None:
+        at_cut(len(segments), tape.take(end))
+        segments.append(Segment(start[0], end, start[1]))
 
     lines = Lines(decoded_lines(tape, options), marked_encoding(tape.first))
     table = reader.learn(lines, options, at_row)
     if begun:  # there are rows, or the reader would have raised
-        segments.append(Segment(begun[0], tape.end, begun[1]))
-        tape.cut(tape.end)
-    return SegmentedTable(reader.name, table, tuple(segments), doubtful_after)
+        end_segment(begun, tape.end)
+    left = tape.left.decode("utf-8", "backslashreplace")
+    return SegmentedTable(reader.name, table, tuple(segments), tape.lines, left, doubtful_after)
 
 
 class _Tape:
     """The lines of a stream, and where those began that were read last.
 
+    What was read is held until it is taken: about a segment.
+
     Attributes:
         first: the first line.
         end: how many bytes were read.
+        lines: how many lines were read.
+        left: the line in which a truncated stream ends.
     """
 
-    def __init__(self, stream: BinaryIO, longest: int, keep: Callable[[int, bytes], None] | None) -> None:
+    def __init__(self, stream: BinaryIO, longest: int, is_truncated: Callable[[], bool]) -> None:
         self._stream = stream
+        self._is_truncated = is_truncated
         self._longest = longest
-        self._keep = keep
         self._begun: deque[tuple[int, int]] = deque()
-        self._kept = bytearray()
-        self._kept_from = self._cuts = self.end = 0
-        self.first = self._read(1)
+        self._held = bytearray()
+        self._held_from = self.end = self.lines = 0
+        self.left = b""
+        self.first = self._read()
 
     def __iter__(self) -> Iterator[bytes]:
-        line, number = self.first, 1
+        line = self.first
         while line:
-            self._begun.append((number, self.end))
+            self.lines += 1
+            self._begun.append((self.lines, self.end))
             self.end += len(line)
-            if self._keep:
-                self._kept += line
+            self._held += line
             yield line
-            number += 1
-            line = self._read(number)
+            line = self._read()
 
     def offset_of(self, number: int) -> int:
         """Return where a line begins that is no earlier than the one asked for before."""
@@ -176,24 +214,23 @@ class _Tape:
             self._begun.popleft()
         return self._begun[0][1]
 
-    def drop(self, offset: int) -> None:
-        """Forget what was read before `offset`."""
-        del self._kept[: offset - self._kept_from]
-        self._kept_from = offset
+    def take(self, end: int) -> bytes:
+        """Return what was read before `end` and not taken yet."""
+        size = end - self._held_from
+        taken = bytes(self._held[:size])
+        del self._held[:size]
+        self._held_from = end
+        return taken
 
-    def cut(self, offset: int) -> None:
-        """Give away what was read before `offset` since the last cut, or what was dropped."""
-        if self._keep:
-            self._keep(self._cuts, bytes(self._kept[: offset - self._kept_from]))
-        self._cuts += 1
-        self.drop(offset)
-
-    def _read(self, number: int) -> bytes:
+    def _read(self) -> bytes:
         line = self._stream.readline(self._longest + 1)
         if len(line) > self._longest:
             raise SourceError(
                 ErrorCode.LINE_TOO_LONG,
-                f"line {number} has more than the {self._longest:,} bytes that the setting MAX_OBJECT_BYTES "
-                "allows: has it lost its line ends?",
+                f"line {self.lines + 1} has more than the {self._longest:,} bytes that the setting "
+                "MAX_OBJECT_BYTES allows: has it lost its line ends?",
             )
+        if line and not line.endswith(b"\n") and self._is_truncated():
+            self.left = line
+            return b""
         return line

@@ -1,0 +1,346 @@
+"""A table larger than a segment: cut once, classified by many workers, told of as one.
+
+All that workers know of each other lies in S3, under a prefix for each plan: for one state of the
+table, one model and the same settings.
+
+    work/<plan>/plan.json          how the table is cut
+    work/<plan>/input/00000        the bytes of a segment, if the table is compressed
+    work/<plan>/sent               every segment was sent to the queue
+    work/<plan>/done/00000.json    what became of a segment: its part's ETag, its counts
+
+Whatever is written depends on the plan alone, so a step may be done twice, by two at once, or again
+after a crash. The receipt is written by whoever finds the last segment done.
+"""
+
+import hashlib
+import json
+import logging
+import sys
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from enum import StrEnum
+from io import BufferedReader
+from typing import Any, Self
+
+from reviewbox import results
+from reviewbox.classified import ClassifiedTable, classify_table, time_check
+from reviewbox.documents.compression import COMPRESSIONS, Compression, Decompressed, compression_of
+from reviewbox.documents.document import Document, LineReader, Row, Table, Value
+from reviewbox.documents.formats import LINE_READERS, Checked, compressed
+from reviewbox.documents.line_table import SegmentedTable, cut
+from reviewbox.documents.lines import at_line
+from reviewbox.errors import ConflictError, ContentionError, ErrorCode, Problem
+from reviewbox.events import segment_message
+from reviewbox.model.classifier import Classifier
+from reviewbox.objects import ObjectRef, ObjectStore, Revision, SegmentRef, Source
+from reviewbox.receipts import Receipts
+from reviewbox.results import Part, Provenance, Receipt
+from reviewbox.settings import Settings
+
+logger = logging.getLogger(__name__)
+
+_MOST_ATTEMPTS = 8
+_READS_AT_ONCE = 10
+_LARGEST_PLAN = 256 * 1024 * 1024  # bytes
+_LARGEST_DONE = 1024 * 1024
+_JSON = "application/json"
+_ENOUGH = 8  # bytes, to tell a compression
+_READ_AHEAD = 1024 * 1024
+
+
+class Progress(StrEnum):
+    """How a step of the work on a large table ended."""
+
+    SENT = "sent"  # every segment is in the queue
+    PARTIAL = "partial"  # a segment is done; others are not
+    COMPLETE = "complete"  # the receipt is written
+    STALE = "stale"  # there is no such plan, or one for another state, model or settings
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """How a table is classified in segments.
+
+    Attributes:
+        provenance: what its result is made from.
+        segmented: how it is cut.
+        compression: how it is compressed; None if it is not.
+        last: stands behind all rows for what is missing at its end, or is too much there.
+    """
+
+    provenance: Provenance
+    segmented: SegmentedTable
+    compression: Compression | None
+    last: Row | None
+
+    @property
+    def source(self) -> ObjectRef:
+        """The table."""
+        return self.provenance.source
+
+    @property
+    def revision(self) -> Revision:
+        """Its state."""
+        if self.provenance.revision is None:
+            raise ValueError("a plan is for a known state")
+        return self.provenance.revision
+
+    @property
+    def table(self) -> Table:
+        """How rows are written back."""
+        table = self.segmented.table.table
+        return compressed(table, self.compression) if self.compression else table
+
+    @property
+    def notes(self) -> Mapping[str, Value]:
+        """What was found out while reading, for the receipt."""
+        note = {"compression": self.compression.name} if self.compression else {}
+        return {**note, **self.segmented.table.notes}
+
+    def document(self, index: int, data: bytes, settings: Settings) -> Document:
+        """Return a segment, whose bytes are `data`, as a document by itself."""
+        rows = self.segmented.rows(index, data, settings.read_options)
+        is_last = index == len(self.segmented.segments) - 1
+        is_truncated = self.last and self.last.problem and self.last.problem.code is ErrorCode.TRUNCATED_FILE
+        doubtful_after = self.segmented.doubtful_after if is_truncated else None
+        return Document(Checked(rows, self.last if is_last else None, doubtful_after), {}, self.table)
+
+    @classmethod
+    def decode(cls, body: bytes) -> Self | None:
+        """Read one as it lies in S3; None if it is of another release, which reads it in its own way."""
+        fields = json.loads(body.decode("utf-8", "surrogatepass"))
+        provenance = Provenance.restore(fields["made_from"])
+        if provenance.fields() != fields["made_from"]:
+            return None
+        last = fields["last"]
+        return cls(
+            provenance,
+            SegmentedTable.restore(fields["segmented"], LINE_READERS),
+            next((c for c in COMPRESSIONS if c.name == fields["compression"]), None),
+            Row(**{**last, "problem": Problem(**last["problem"])}) if last else None,
+        )
+
+    def encode(self) -> bytes:
+        """Return it as it lies in S3."""
+        return _encoded(
+            {
+                "made_from": self.provenance.fields(),
+                "segmented": self.segmented.fields(),
+                "compression": self.compression.name if self.compression else None,
+                "last": asdict(self.last) if self.last else None,
+            }
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class LargeTables:
+    """Classifies tables in segments."""
+
+    storage: ObjectStore
+    classifier: Classifier
+    settings: Settings
+    receipts: Receipts
+
+    def begin(
+        self,
+        source: Source,
+        reader: LineReader,
+        remaining_seconds: Callable[[], float],
+        *,
+        resend: bool,
+    ) -> Progress:
+        """Cut a table, unless that is done, and have its segments classified.
+
+        That is by way of the queue; where there is none, here, one after the other.
+
+        Args:
+            source: its state.
+            reader: of its format.
+            remaining_seconds: how much time is left.
+            resend: whether to send segments again that were sent and are not done.
+
+        Raises:
+            SourceError: it is no table that can be read.
+            ConflictError: it has changed meanwhile.
+            OutOfTimeError: there is more to do than time; what is done stays done.
+        """
+        provenance = self.receipts.provenance(source.ref, source.revision)
+        name = _name(provenance)
+        plan = self._read_plan(source.ref, name)
+        if plan is None:
+            plan = self._cut(source, reader, provenance, time_check(source.ref, remaining_seconds))
+            self._put(self._work(source.ref, name, "plan.json"), plan.encode(), _JSON)
+        segments = [SegmentRef(source.ref, name, index) for index in range(len(plan.segmented.segments))]
+        if not self.settings.queue_url:
+            for segment in segments:
+                progress = self.classify(segment, remaining_seconds)
+            return progress
+        sent = self._work(source.ref, name, "sent")
+        if resend or self.storage.revision(sent) is None:
+            done = self._done(source.ref, name)
+            waiting = [segment for segment in segments if self._done_ref(segment).key not in done]
+            self.storage.send(self.settings.queue_url, map(segment_message, waiting))
+            self._put(sent, b"", "application/octet-stream")
+            if not waiting:  # but someone died before the receipt
+                return self._finish(plan, name)
+        return Progress.SENT
+
+    def classify(self, ref: SegmentRef, remaining_seconds: Callable[[], float]) -> Progress:
+        """Classify a segment, unless that is done; tell of the table if all are done.
+
+        Raises:
+            OutOfTimeError: there is more to do than time.
+            ContentionError: others kept changing its part.
+        """
+        plan = self._read_plan(ref.source, ref.plan)
+        if plan is None or ref.index >= len(plan.segmented.segments):
+            return Progress.STALE
+        part = self._part_ref(plan, ref.index)
+        table: ClassifiedTable | None = None
+        for _ in range(_MOST_ATTEMPTS):
+            # Results before the source: whatever happens to them from here on fails our own write.
+            present = self.storage.revision(part)
+            done = self.storage.read(self._done_ref(ref), _LARGEST_DONE)
+            if present and done and json.loads(done.body or b"{}").get("etag") == present.etag:
+                return self._finish(plan, ref.plan)
+            if not self._is_current(plan):
+                return Progress.STALE
+            try:
+                if table is None:
+                    check = time_check(ref.source, remaining_seconds)
+                    document = plan.document(ref.index, self._read_segment(plan, ref), self.settings)
+                    table = classify_table(document, self.classifier, self.settings, check)
+                etag = self.storage.write(
+                    part, table.body, plan.table.content_type, replaces=present.etag if present else None
+                )
+                body = _encoded({"etag": etag, "counts": table.counts})
+                self.storage.write(
+                    self._done_ref(ref), body, _JSON, replaces=done.revision.etag if done else None
+                )
+            except ConflictError as error:
+                logger.info("object.contended", extra={"bucket": error.ref.bucket, "key": error.ref.key})
+            else:
+                return self._finish(plan, ref.plan)
+        raise ContentionError(f"the part of {ref} was changed {_MOST_ATTEMPTS} times while it was made")
+
+    def _cut(
+        self, source: Source, reader: LineReader, provenance: Provenance, check_time: Callable[[], None]
+    ) -> Plan:
+        """Look at the whole table. What has to be decompressed is written down in segments."""
+        with self.storage.stream(source.ref, source.revision) as stored:
+            compression = compression_of(stored.peek(_ENOUGH)[:_ENOUGH])
+            options = self.settings.read_options
+            name = _name(provenance)
+
+            def keep(index: int, data: bytes) -> None:
+                check_time()
+                self._put(self._input_ref(source.ref, name, index), data, "application/octet-stream")
+
+            if compression is None:
+                segmented = cut(stored, reader, options, lambda *_: check_time())
+                return Plan(provenance, segmented, None, None)
+            content = Decompressed(stored, compression, self.settings.max_object_bytes, is_limit=False)
+            segmented = cut(
+                BufferedReader(content, _READ_AHEAD), reader, options, keep, lambda: content.is_truncated
+            )
+            last = None
+            if content.problem:
+                line = segmented.lines + 1
+                raw = segmented.table.table.keep(segmented.left)
+                last = Row(line, problem=at_line(line, content.problem), raw=raw)
+            return Plan(provenance, segmented, compression, last)
+
+    def _read_segment(self, plan: Plan, ref: SegmentRef) -> bytes:
+        if plan.compression is None:
+            segment = plan.segmented.segments[ref.index]
+            with self.storage.stream(plan.source, plan.revision, segment.start, segment.end) as stream:
+                return stream.read()
+        found = self.storage.read(self._input_ref(ref.source, ref.plan, ref.index), sys.maxsize)
+        if found is None or found.body is None:
+            raise ConflictError(plan.source)
+        return found.body
+
+    def _finish(self, plan: Plan, name: str) -> Progress:
+        """Write the receipt, if all segments are done and it is not there yet."""
+        numbers = range(len(plan.segmented.segments))
+        for _ in range(_MOST_ATTEMPTS):
+            done = self._done(plan.source, name)
+            if len(done) < len(numbers):
+                return Progress.PARTIAL
+            # Results before the source, as for a segment.
+            receipt = self.receipts.read(plan.source)
+            bucket = self.receipts.bucket(plan.source)
+            prefix = results.parts_prefix(self.settings.results_prefix, plan.source.key)
+            present = self.storage.etags(bucket, prefix)
+            with ThreadPoolExecutor(_READS_AT_ONCE) as pool:
+                told = list(pool.map(self._told, (SegmentRef(plan.source, name, n) for n in numbers)))
+            parts = [Part(bucket, self._part_ref(plan, n).key, told[n]["etag"]) for n in numbers]
+            if any(present.get(part.key) != part.etag for part in parts):
+                return Progress.PARTIAL  # someone is making it again
+            if not self._is_current(plan):
+                return Progress.STALE
+            if receipt and receipt.is_current(plan.provenance) and receipt.parts == parts:
+                return Progress.COMPLETE
+            counts = results.sum_of(segment["counts"] for segment in told)
+            body = results.table_receipt(counts, parts, plan.provenance, plan.notes)
+            self._remove_older(receipt, present, parts)
+            try:
+                self.receipts.write(plan.source, body, receipt)
+            except ConflictError:
+                logger.info("object.contended", extra={"bucket": bucket, "key": plan.source.key})
+            else:
+                return Progress.COMPLETE
+        raise ContentionError(f"the result of {plan.source} was changed {_MOST_ATTEMPTS} times")
+
+    def _remove_older(self, receipt: Receipt | None, present: Mapping[str, str], parts: list[Part]) -> None:
+        """Remove parts that are none of this table's: who reads all of a folder would read them, too."""
+        bucket = parts[0].bucket
+        older = {part.ref: part.etag for part in receipt.parts} if receipt else {}
+        older |= {ObjectRef(bucket, key): etag for key, etag in present.items()}
+        for ref in older.keys() - {part.ref for part in parts}:
+            self.storage.remove(ref, older[ref])
+
+    def _told(self, ref: SegmentRef) -> Any:
+        found = self.storage.read(self._done_ref(ref), _LARGEST_DONE)
+        return json.loads(found.body or b"{}") if found else {"etag": None}
+
+    def _is_current(self, plan: Plan) -> bool:
+        now = self.receipts.provenance(plan.source, self.storage.revision(plan.source))
+        return now == plan.provenance
+
+    def _read_plan(self, source: ObjectRef, name: str) -> Plan | None:
+        found = self.storage.read(self._work(source, name, "plan.json"), _LARGEST_PLAN)
+        return Plan.decode(found.body or b"") if found else None
+
+    def _done(self, source: ObjectRef, name: str) -> Mapping[str, str]:
+        folder = self._work(source, name, "done/")
+        return self.storage.etags(folder.bucket, folder.key)
+
+    def _put(self, ref: ObjectRef, body: bytes, content_type: str) -> None:
+        """Write what is the same whoever writes it."""
+        with suppress(ConflictError):
+            self.storage.write(ref, body, content_type, replaces=None)
+
+    def _part_ref(self, plan: Plan, index: int) -> ObjectRef:
+        prefix, extension = self.settings.results_prefix, plan.table.extension
+        key = results.part_key(prefix, plan.source.key, index, extension)
+        return ObjectRef(self.receipts.bucket(plan.source), key)
+
+    def _done_ref(self, ref: SegmentRef) -> ObjectRef:
+        return self._work(ref.source, ref.plan, f"done/{ref.index:05}.json")
+
+    def _input_ref(self, source: ObjectRef, name: str, index: int) -> ObjectRef:
+        return self._work(source, name, f"input/{index:05}")
+
+    def _work(self, source: ObjectRef, name: str, what: str) -> ObjectRef:
+        return ObjectRef(self.receipts.bucket(source), f"{self.settings.work_prefix}{name}/{what}")
+
+
+def _name(provenance: Provenance) -> str:
+    return hashlib.sha256(json.dumps(provenance.fields(), sort_keys=True).encode()).hexdigest()
+
+
+def _encoded(content: Mapping[str, Any]) -> bytes:
+    return json.dumps(content, ensure_ascii=False).encode("utf-8", "surrogatepass")

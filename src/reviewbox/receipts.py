@@ -1,0 +1,49 @@
+"""Receipts as they lie beside their sources."""
+
+from dataclasses import dataclass
+
+from reviewbox import results
+from reviewbox.model.bundle import Bundle
+from reviewbox.objects import ObjectRef, ObjectStore, Revision
+from reviewbox.results import Provenance, Receipt
+from reviewbox.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class Receipts:
+    """Reads and writes receipts of what a model makes of sources with some settings."""
+
+    storage: ObjectStore
+    bundle: Bundle
+    settings: Settings
+
+    def provenance(self, ref: ObjectRef, revision: Revision | None) -> Provenance:
+        """Return what a result of an object in a certain state is made from."""
+        return Provenance(
+            source=ref,
+            revision=revision,
+            model=self.bundle.digest,
+            settings=self.settings.digest,
+            calibrated=self.bundle.calibrated,
+        )
+
+    def read(self, ref: ObjectRef) -> Receipt | None:
+        """Return the receipt of an object as it lies in S3, or None if it has none."""
+        found = self.storage.read(self._ref(ref), results.LARGEST_RECEIPT)
+        return Receipt.decode(found.revision.etag, found.body or b"") if found else None
+
+    def write(self, ref: ObjectRef, body: bytes, replaces: Receipt | None) -> None:
+        """Write the receipt of an object in the place of the one that was read.
+
+        Raises:
+            ConflictError: there is another one now.
+        """
+        etag = replaces.etag if replaces else None
+        self.storage.write(self._ref(ref), body, results.RECEIPT_CONTENT_TYPE, replaces=etag)
+
+    def bucket(self, ref: ObjectRef) -> str:
+        """Return the bucket that the results of an object go to."""
+        return self.settings.results_bucket or ref.bucket
+
+    def _ref(self, ref: ObjectRef) -> ObjectRef:
+        return ObjectRef(self.bucket(ref), results.receipt_key(self.settings.results_prefix, ref.key))
