@@ -3,6 +3,7 @@
 import csv
 import gzip
 import io
+import itertools
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -15,6 +16,7 @@ from mypy_boto3_s3 import S3Client
 from mypy_boto3_sqs import SQSClient
 from tests.conftest import BUCKET
 
+from reviewbox.errors import OutOfTimeError
 from reviewbox.events import parse
 from reviewbox.model.classifier import Classifier
 from reviewbox.objects import ObjectRef
@@ -86,15 +88,13 @@ def results(s3: S3Client) -> dict[str, bytes]:
 def deliver(pipeline: Pipeline, sqs: SQSClient) -> list[Outcome]:
     """Process what is in the queue, and what that sends, until nothing is left."""
     outcomes: list[Outcome] = []
-    while messages := sqs.receive_message(
-        QueueUrl=pipeline.settings.queue_url, MaxNumberOfMessages=10
-    ).get("Messages"):
+    while messages := sqs.receive_message(QueueUrl=pipeline.settings.queue_url, MaxNumberOfMessages=10).get(
+        "Messages"
+    ):
         for message in messages:
             (parsed,) = parse(json.loads(message["Body"]))
             outcomes += [pipeline.process(segment, plenty) for segment in parsed.segments]
-            sqs.delete_message(
-                QueueUrl=pipeline.settings.queue_url, ReceiptHandle=message["ReceiptHandle"]
-            )
+            sqs.delete_message(QueueUrl=pipeline.settings.queue_url, ReceiptHandle=message["ReceiptHandle"])
     return outcomes
 
 
@@ -117,16 +117,16 @@ COMPRESSED: dict[str, tuple[Callable[[bytes], bytes], Callable[[bytes], bytes]]]
 
 
 @pytest.mark.parametrize("compression", COMPRESSED)
-@pytest.mark.parametrize("with_queue", [True, False])
+@pytest.mark.parametrize("way", ["queue", "alone"])
 def test_the_parts_of_a_large_table_are_the_rows_of_the_whole(
-    pipeline: Pipeline, s3: S3Client, sqs: SQSClient, compression: str, with_queue: bool
+    pipeline: Pipeline, s3: S3Client, sqs: SQSClient, compression: str, way: str
 ) -> None:
     compress, decompress = COMPRESSED[compression]
     name, body = f"export.csv{compression}", compress(rows(60))
     ref = ObjectRef(BUCKET, f"incoming/{name}")
     put(s3, body, ref)
 
-    if with_queue:
+    if way == "queue":
         assert pipeline.process(ref, plenty) is Outcome.SEGMENTED
         outcomes = deliver(pipeline, sqs)
         assert outcomes[:-1] == [Outcome.PARTIAL] * (len(outcomes) - 1)
@@ -157,3 +157,234 @@ def test_a_table_of_one_segment_stays_one_object(pipeline: Pipeline, s3: S3Clien
 
     assert keys(s3, "work/") == []
     assert [part["key"] for part in receipt_of(s3)["parts"]] == ["results/incoming/export.csv.classified.csv"]
+
+
+class WorkerKilledError(BaseException):
+    """As when Lambda ends a process: nothing in the pipeline may catch it."""
+
+
+def killed_at(client: S3Client, number: int) -> Callable[[], int]:
+    """Die just before the client's call with that number leaves; return what counts the calls."""
+    calls = 0
+
+    def hook(**_: Any) -> None:
+        nonlocal calls
+        calls += 1
+        if calls == number:
+            raise WorkerKilledError
+
+    client.meta.events.register("before-call.s3", hook, unique_id="killer")
+    return lambda: calls
+
+
+@pytest.mark.parametrize("compression", ["", ".gz"])
+def test_whenever_a_worker_is_killed_the_next_delivery_leaves_the_same_objects(
+    pipeline: Pipeline, s3: S3Client, sqs: SQSClient, compression: str
+) -> None:
+    """At every call of S3 on the way, in the worker that cuts and in those that classify."""
+    ref = ObjectRef(BUCKET, f"incoming/export.csv{compression}")
+    put(s3, COMPRESSED[compression][0](rows(25)), ref)
+    version = pipeline.storage.revision(ref)
+    worker = boto3.client("s3")
+    steady = replace(pipeline, storage=Storage(worker))
+    calls = killed_at(worker, 0)
+    steady.process(ref, plenty)
+    deliver(steady, sqs)
+    undisturbed, steps = results(s3), calls()
+    assert len(receipt_of(s3, ref)["parts"]) == 2
+
+    for step in range(1, steps + 1):
+        for key in undisturbed:
+            s3.delete_object(Bucket=BUCKET, Key=key)
+        worker = boto3.client("s3")
+        killed_at(worker, step)
+        disturbed = replace(pipeline, storage=Storage(worker))
+        waiting: list[Any] = [ref]
+        deaths = 0
+        while waiting:  # as a queue does: what failed comes again, and what was sent comes, too
+            item = waiting.pop(0)
+            try:
+                disturbed.process(item, plenty)
+            except WorkerKilledError:
+                waiting.append(item)
+                deaths += 1
+            waiting += segments_sent(pipeline, sqs)
+        assert deaths == 1
+        assert results(s3) == undisturbed, f"killed at call {step} of {steps}"
+    assert pipeline.storage.revision(ref) == version
+
+
+def segments_sent(pipeline: Pipeline, sqs: SQSClient) -> Iterator[Any]:
+    """Take everything that is in the queue."""
+    url = pipeline.settings.queue_url
+    while messages := sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10).get("Messages"):
+        for message in messages:
+            sqs.delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
+            yield from parse(json.loads(message["Body"]))[0].segments
+
+
+def test_events_and_segments_may_come_twice(pipeline: Pipeline, s3: S3Client, sqs: SQSClient) -> None:
+    put(s3, rows(30))
+    pipeline.process(TABLE, plenty)
+    segments = list(segments_sent(pipeline, sqs))
+    for segment in segments:
+        pipeline.process(segment, plenty)
+    before = results(s3)
+
+    again = [pipeline.process(segment, plenty) for segment in segments]
+
+    assert set(again) == {Outcome.CLASSIFIED}
+    assert pipeline.process(TABLE, plenty) is Outcome.CURRENT
+    assert results(s3) == before
+    assert list(segments_sent(pipeline, sqs)) == []
+
+
+def test_a_second_event_sends_what_is_not_done(pipeline: Pipeline, s3: S3Client, sqs: SQSClient) -> None:
+    """Messages are kept for some days only; and nothing is lost that an event can bring back."""
+    put(s3, rows(30))
+    pipeline.process(TABLE, plenty)
+    first, *lost = segments_sent(pipeline, sqs)
+    pipeline.process(first, plenty)
+
+    assert pipeline.process(TABLE, plenty) is Outcome.SEGMENTED
+
+    assert list(segments_sent(pipeline, sqs)) == lost
+
+
+def test_a_source_replaced_meanwhile_gets_its_own_result(
+    pipeline: Pipeline, s3: S3Client, sqs: SQSClient
+) -> None:
+    """At every point between two segments; what was begun for the older one is not gone on with."""
+    s3.put_bucket_versioning(Bucket=BUCKET, VersioningConfiguration={"Status": "Enabled"})
+    for done_before in range(4):
+        put(s3, rows(40, "good"))
+        pipeline.process(TABLE, plenty)
+        older = list(segments_sent(pipeline, sqs))
+        for segment in older[:done_before]:
+            pipeline.process(segment, plenty)
+        put(s3, rows(20, "bad"))
+
+        pipeline.process(TABLE, plenty)
+        newer = list(segments_sent(pipeline, sqs))
+        for old, new in itertools.zip_longest(older[done_before:], newer):
+            for segment in filter(None, (old, new)):
+                pipeline.process(segment, plenty)
+
+        receipt = receipt_of(s3)
+        written = b"".join(read(s3, part["key"]) for part in receipt["parts"])
+        assert receipt["counts"]["total"] == 20
+        assert b"bad" in written
+        assert b"good" not in written
+        # Who reads the folder reads nothing else.
+        assert keys(s3, "results/incoming/export.csv.classified/") == [
+            part["key"] for part in receipt["parts"]
+        ]
+
+
+def test_a_stale_segment_does_not_send_everything_again(
+    pipeline: Pipeline, s3: S3Client, sqs: SQSClient
+) -> None:
+    put(s3, rows(40))
+    pipeline.process(TABLE, plenty)
+    older = list(segments_sent(pipeline, sqs))
+    put(s3, rows(20))
+
+    assert {pipeline.process(segment, plenty) for segment in older} == {Outcome.SEGMENTED}
+
+    assert len(list(segments_sent(pipeline, sqs))) < len(older)
+
+
+def test_another_model_or_setting_begins_anew(pipeline: Pipeline, s3: S3Client, sqs: SQSClient) -> None:
+    """A deployment in the middle of a table: no event comes for it, so its segments have to do."""
+    put(s3, rows(30))
+    pipeline.process(TABLE, plenty)
+    (first, *others) = segments_sent(pipeline, sqs)
+    pipeline.process(first, plenty)
+    deployed = replace(pipeline, settings=replace(pipeline.settings, needs_review_below=1.0))
+
+    for segment in others:
+        deployed.process(segment, plenty)
+    deliver(deployed, sqs)
+
+    counts = receipt_of(s3)["counts"]
+    assert counts["needs_review"] == counts["total"] - counts["failed"]
+
+
+@pytest.mark.parametrize("size", [20, 2])
+def test_a_smaller_table_leaves_no_part_of_the_larger(
+    pipeline: Pipeline, s3: S3Client, sqs: SQSClient, size: int
+) -> None:
+    put(s3, rows(40))
+    pipeline.process(TABLE, plenty)
+    deliver(pipeline, sqs)
+    put(s3, rows(size))
+
+    pipeline.process(TABLE, plenty)
+    deliver(pipeline, sqs)
+
+    parts = [part["key"] for part in receipt_of(s3)["parts"]]
+    assert [key for key in keys(s3, "results/") if ".classified" in key] == parts
+
+
+def test_a_lost_part_is_made_again(pipeline: Pipeline, s3: S3Client, sqs: SQSClient) -> None:
+    put(s3, rows(40))
+    pipeline.process(TABLE, plenty)
+    deliver(pipeline, sqs)
+    before = results(s3)
+    s3.delete_object(Bucket=BUCKET, Key=receipt_of(s3)["parts"][2]["key"])
+
+    assert pipeline.process(TABLE, plenty) is Outcome.SEGMENTED
+    deliver(pipeline, sqs)
+
+    assert results(s3) == before
+
+
+def test_a_table_that_ends_in_the_middle_says_so_at_its_end(
+    pipeline: Pipeline, s3: S3Client, sqs: SQSClient
+) -> None:
+    ref = ObjectRef(BUCKET, "incoming/export.csv.gz")
+    body = gzip.compress(rows(200))[:-40]
+    put(s3, body, ref)
+
+    pipeline.process(ref, plenty)
+    deliver(pipeline, sqs)
+
+    receipt = receipt_of(s3, ref)
+    written = b"".join(gzip.decompress(read(s3, part["key"])) for part in receipt["parts"])
+    whole, expected = in_one_piece(pipeline, s3, body, "export.csv.gz")
+    assert receipt["counts"] == whole["counts"]
+    assert receipt["counts"]["errors"]["truncated_file"] == 1
+    assert written.splitlines()[-1] == gzip.decompress(expected).splitlines()[-1]
+
+
+def test_a_large_table_without_reviews_is_refused(pipeline: Pipeline, s3: S3Client) -> None:
+    put(s3, b"id,price\n" + b"1,2\n" * 200)
+
+    assert pipeline.process(TABLE, plenty) is Outcome.REFUSED
+
+    assert receipt_of(s3)["error"]["code"] == "no_text_field"
+
+
+def test_what_is_no_table_of_lines_is_read_whole(pipeline: Pipeline, s3: S3Client) -> None:
+    ref = ObjectRef(BUCKET, "incoming/review.txt")
+    put(s3, b"good film\n" * 100, ref)
+
+    assert pipeline.process(ref, plenty) is Outcome.CLASSIFIED
+
+    assert receipt_of(s3, ref)["sentiment"] == "positive"
+
+
+def test_without_a_queue_a_table_goes_on_where_time_ran_out(
+    pipeline: Pipeline, s3: S3Client, sqs: SQSClient
+) -> None:
+    alone = replace(pipeline, settings=replace(pipeline.settings, queue_url=""))
+    put(s3, rows(40))
+    seconds = iter([900.0] * 6 + [0.0] * 100)
+
+    with pytest.raises(OutOfTimeError):
+        alone.process(TABLE, lambda: next(seconds))
+    done = keys(s3, "results/")
+    assert 0 < len(done) < 5
+    assert alone.process(TABLE, plenty) is Outcome.CLASSIFIED
+
+    assert receipt_of(s3)["counts"]["total"] == 40

@@ -25,7 +25,9 @@ def main() -> None:
         help="a stage's .pt or a model.onnx: what export writes (default: distil.pt of the work folder), "
         "where distil starts (default: the pretrained encoder)",
     )
-    parser.add_argument("--also", type=Path, help="a model folder made before, as one more teacher")
+    parser.add_argument(
+        "--also", type=Path, nargs="*", default=(), help="model folders made before, as further teachers"
+    )
     parser.add_argument(
         "--language-model", type=Path, help="weights of SmolLM2-135M-Instruct: a GGUF file, or a folder"
     )

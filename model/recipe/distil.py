@@ -22,8 +22,8 @@ def distil(work: Path, config: dict[str, Any], start: Path | None = None) -> Non
         settings = settings | settings["further"]
     texts = {split: TokenizedReviews.load(work / f"{split}.npz") for split in settings["repeats"]}
     targets: dict[str, np.ndarray] = {split: reviews.labels for split, reviews in texts.items()}
-    targets["unlabelled"] = np.load(work / "soft.npy")
-    if len(targets["unlabelled"]) != len(texts["unlabelled"]):
+    targets["passages"] = np.load(work / "soft.npy")
+    if len(targets["passages"]) != len(texts["passages"]):
         raise SystemExit("distil: soft.npy is not of these passages; run teach again")
     targets["abstain"] = np.full(len(texts["abstain"]), 0.5)
 

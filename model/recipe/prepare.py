@@ -17,7 +17,7 @@ HERE = Path(__file__).parent
 def prepare(data: Path, encoder: Path, work: Path, config: dict[str, Any]) -> None:
     """Write `<split>.npz` (token ids) and `<split>.parquet` (texts) for each split to `work`.
 
-    Beside the labelled splits these are "unlabelled" (passages of reviews without a label), "contrast"
+    Beside the labelled splits these are "passages" (of reviews with and without a label), "contrast"
     (edited training reviews), "contrast_validation" (edited validation reviews), "pairs" (our own minimal
     pairs), "ours" and "ours_validation" (our own reviews), "abstain" (texts without a verdict) and
     "pretrain" (every text that training may see).
@@ -27,9 +27,11 @@ def prepare(data: Path, encoder: Path, work: Path, config: dict[str, Any]) -> No
     frames = {split: reviews[reviews.split == split].drop(columns="split") for split in SPLITS}
     frames["pretrain"] = texts = read_texts(data, reviews, config["data"])
     films, others = (texts[(texts.label < 0) & (texts.domain.eq(IMDB) == wanted)] for wanted in (True, False))
-    most = config["data"]["unlabelled"]
-    unlabelled = pd.concat([films.head(most["films"]), others.head(most["others"])])
-    frames["unlabelled"] = passages(unlabelled, config["data"]["passage_words"], config["seed"])
+    most = config["data"]["passages"]
+    chosen = [films.head(most["films"]), others.head(most["others"])]
+    labelled = frames["train"][frames["train"].domain != IMDB].drop(columns="source")
+    chosen.append(labelled.head(most["labelled_others"]))
+    frames["passages"] = passages(pd.concat(chosen), config["data"]["passage_words"], config["seed"])
     frames["contrast"] = edited(HERE / "contrast.jsonl", frames["train"])
     frames["pairs"] = read_written(HERE / "pairs.jsonl")
     ours = without_copies(read_written(HERE / "ours.jsonl"))

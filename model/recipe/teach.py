@@ -1,4 +1,4 @@
-"""Stage 3, teach: labelled reviews -> teachers, and what they say of passages without a label.
+"""Stage 3, teach: labelled reviews -> teachers, and what they say of passages of reviews.
 
 One is a classifier from the original encoder, one a language model, one counts the words of film reviews.
 They err in different places, so together they are more often right than any, and that is what the
@@ -27,10 +27,12 @@ from reviewbox.model.verdicts import Verdict
 Teacher = Callable[[Sequence[str]], np.ndarray]
 
 
-def teach(encoder: Path, decoder: Path, work: Path, config: dict[str, Any], also: Path | None = None) -> None:
+def teach(
+    encoder: Path, decoder: Path, work: Path, config: dict[str, Any], also: Sequence[Path] = ()
+) -> None:
     """Train all, let them `label`, and write checkpoints, the folder `teacher` and `soft.npy` to `work`.
 
-    `soft.npy` has P(positive) for each row of the split "unlabelled", shape (R,), float32. An
+    `soft.npy` has P(positive) for each row of the split "passages", shape (R,), float32. An
     interrupted training goes on where it was, and so do the answers of the language model.
 
     Args:
@@ -38,7 +40,7 @@ def teach(encoder: Path, decoder: Path, work: Path, config: dict[str, Any], also
         decoder: the language model, a GGUF file or a folder.
         work: the folder of intermediate files.
         config: the recipe's.
-        also: a model folder made before, as one more teacher.
+        also: model folders made before, as further teachers.
     """
     train_classifier(encoder, work, config)
     export(work / "teach.pt", encoder / TOKENIZER, work / "teacher", config)
@@ -46,41 +48,42 @@ def teach(encoder: Path, decoder: Path, work: Path, config: dict[str, Any], also
     label(decoder, work, config, also)
 
 
-def label(decoder: Path, work: Path, config: dict[str, Any], also: Path | None) -> None:
+def label(decoder: Path, work: Path, config: dict[str, Any], also: Sequence[Path]) -> None:
     """Write `soft.npy`, once the teachers are trained."""
-    splits = ("train", "validation", "unlabelled")
-    train, known, unlabelled = (pd.read_parquet(work / f"{split}.parquet") for split in splits)
+    splits = ("train", "validation", "passages")
+    train, known, asked = (pd.read_parquet(work / f"{split}.parquet") for split in splits)
     known = passages(known, config["data"]["passage_words"], config["seed"])
     everyone: dict[str, Teacher] = {"classifier": classifier(work / "teacher", config["threads"])}
-    if also:
-        everyone["earlier model"] = classifier(also, config["threads"])
+    everyone |= {str(folder): classifier(folder, config["threads"]) for folder in also}
     everyone["language model"] = trained_language_model(decoder, work, config)
     for_films = ngrams(train[train.domain == IMDB], config["teaching"], config["seed"])
 
-    soft = np.empty(len(unlabelled), dtype=np.float32)
+    soft = np.empty(len(asked), dtype=np.float32)
     for kind, teachers in (("films", everyone | {"n-grams": for_films}), ("other domains", everyone)):
-        asked, rows = (frame.domain.eq(IMDB) == (kind == "films") for frame in (known, unlabelled))
-        if rows.any():
-            soft[rows] = _joint(kind, teachers, known[asked], unlabelled[rows])
+        of_known, of_asked = (frame.domain.eq(IMDB) == (kind == "films") for frame in (known, asked))
+        if of_asked.any():
+            soft[of_asked] = _joint(kind, teachers, known[of_known], asked[of_asked])
     np.save(work / "soft.npy", soft)
 
 
 def _joint(
-    kind: str, teachers: Mapping[str, Teacher], known: pd.DataFrame, unlabelled: pd.DataFrame
+    kind: str, teachers: Mapping[str, Teacher], known: pd.DataFrame, asked: pd.DataFrame
 ) -> np.ndarray:
-    """Return P(positive) of unlabelled passages, by a regression on the teachers' logits of known ones.
+    """Return P(positive) of the passages `asked`, by a regression on the teachers' logits of known ones.
 
-    It is fitted on what its own figure is printed for: a number for each teacher, on many reviews.
+    It is fitted on what its own figure is printed for: a number for each teacher, on many reviews. Both
+    labels weigh the same, whatever there is more of: that most reviews of a shop are good says nothing
+    about the next one.
     """
     labels = known.label.to_numpy()
     logits = np.column_stack([teacher(list(known.text)) for teacher in teachers.values()])
-    joint = LogisticRegression(C=1e6).fit(logits, labels)
+    joint = LogisticRegression(C=1e6, class_weight="balanced").fit(logits, labels)
     said = dict(zip(teachers, logits.T, strict=True)) | {"all": joint.decision_function(logits)}
     for name, values in said.items():
         print(f"{kind}, {name}: {np.mean((values > 0) == labels):.2%} of {len(labels)} validation passages")
     print(f"{kind}, weights: {np.round(joint.coef_[0], 3)}, bias {joint.intercept_[0]:.3f}", flush=True)
-    asked = np.column_stack([teacher(list(unlabelled.text)) for teacher in teachers.values()])
-    found: np.ndarray = joint.predict_proba(asked)[:, 1]
+    logits = np.column_stack([teacher(list(asked.text)) for teacher in teachers.values()])
+    found: np.ndarray = joint.predict_proba(logits)[:, 1]
     return found
 
 

@@ -36,7 +36,7 @@ from reviewbox.events import segment_message
 from reviewbox.model.classifier import Classifier
 from reviewbox.objects import ObjectRef, ObjectStore, Revision, SegmentRef, Source
 from reviewbox.receipts import Receipts
-from reviewbox.results import Part, Provenance, Receipt
+from reviewbox.results import Counts, Part, Provenance
 from reviewbox.settings import Settings
 
 logger = logging.getLogger(__name__)
@@ -179,8 +179,8 @@ class LargeTables:
             return progress
         sent = self._work(source.ref, name, "sent")
         if resend or self.storage.revision(sent) is None:
-            done = self._done(source.ref, name)
-            waiting = [segment for segment in segments if self._done_ref(segment).key not in done]
+            found = self._found(plan, name)
+            waiting = [segment for segment in segments if segment.index not in found.parts]
             self.storage.send(self.settings.queue_url, map(segment_message, waiting))
             self._put(sent, b"", "application/octet-stream")
             if not waiting:  # but someone died before the receipt
@@ -203,7 +203,7 @@ class LargeTables:
             # Results before the source: whatever happens to them from here on fails our own write.
             present = self.storage.revision(part)
             done = self.storage.read(self._done_ref(ref), _LARGEST_DONE)
-            if present and done and json.loads(done.body or b"{}").get("etag") == present.etag:
+            if present and done and json.loads(done.body or b"{}")["etag"] == present.etag:
                 return self._finish(plan, ref.plan)
             if not self._is_current(plan):
                 return Progress.STALE
@@ -264,47 +264,51 @@ class LargeTables:
 
     def _finish(self, plan: Plan, name: str) -> Progress:
         """Write the receipt, if all segments are done and it is not there yet."""
-        numbers = range(len(plan.segmented.segments))
+        total = len(plan.segmented.segments)
         for _ in range(_MOST_ATTEMPTS):
-            done = self._done(plan.source, name)
-            if len(done) < len(numbers):
+            # Asked first, as it mostly tells that there is more to come.
+            folder = self._work(plan.source, name, "done/")
+            if len(self.storage.etags(folder.bucket, folder.key)) < total:
                 return Progress.PARTIAL
             # Results before the source, as for a segment.
             receipt = self.receipts.read(plan.source)
-            bucket = self.receipts.bucket(plan.source)
-            prefix = results.parts_prefix(self.settings.results_prefix, plan.source.key)
-            present = self.storage.etags(bucket, prefix)
-            with ThreadPoolExecutor(_READS_AT_ONCE) as pool:
-                told = list(pool.map(self._told, (SegmentRef(plan.source, name, n) for n in numbers)))
-            parts = [Part(bucket, self._part_ref(plan, n).key, told[n]["etag"]) for n in numbers]
-            if any(present.get(part.key) != part.etag for part in parts):
-                return Progress.PARTIAL  # someone is making it again
+            found = self._found(plan, name)
+            if len(found.parts) < total:
+                return Progress.PARTIAL  # someone is making one of them again
             if not self._is_current(plan):
                 return Progress.STALE
+            parts = [found.parts[index] for index in range(total)]
             if receipt and receipt.is_current(plan.provenance) and receipt.parts == parts:
                 return Progress.COMPLETE
-            counts = results.sum_of(segment["counts"] for segment in told)
-            body = results.table_receipt(counts, parts, plan.provenance, plan.notes)
-            self._remove_older(receipt, present, parts)
+            body = results.table_receipt(results.sum_of(found.counts), parts, plan.provenance, plan.notes)
             try:
+                self.receipts.remove_older(receipt, parts, found.present)
                 self.receipts.write(plan.source, body, receipt)
-            except ConflictError:
-                logger.info("object.contended", extra={"bucket": bucket, "key": plan.source.key})
+            except ConflictError as error:
+                logger.info("object.contended", extra={"bucket": error.ref.bucket, "key": error.ref.key})
             else:
                 return Progress.COMPLETE
         raise ContentionError(f"the result of {plan.source} was changed {_MOST_ATTEMPTS} times")
 
-    def _remove_older(self, receipt: Receipt | None, present: Mapping[str, str], parts: list[Part]) -> None:
-        """Remove parts that are none of this table's: who reads all of a folder would read them, too."""
-        bucket = parts[0].bucket
-        older = {part.ref: part.etag for part in receipt.parts} if receipt else {}
-        older |= {ObjectRef(bucket, key): etag for key, etag in present.items()}
-        for ref in older.keys() - {part.ref for part in parts}:
-            self.storage.remove(ref, older[ref])
+    def _found(self, plan: Plan, name: str) -> "_Found":
+        """Return what is done, and still there as it was written."""
+        bucket = self.receipts.bucket(plan.source)
+        prefix = results.parts_prefix(self.settings.results_prefix, plan.source.key)
+        listed = self.storage.etags(bucket, prefix)
+        segments = [SegmentRef(plan.source, name, index) for index in range(len(plan.segmented.segments))]
+        with ThreadPoolExecutor(_READS_AT_ONCE) as pool:
+            told = list(pool.map(self._told, segments))
+        found = _Found({}, [], {ObjectRef(bucket, key): etag for key, etag in listed.items()})
+        for index, content in enumerate(told):
+            part = self._part_ref(plan, index)
+            if content and listed.get(part.key) == content["etag"]:
+                found.parts[index] = Part(part.bucket, part.key, content["etag"])
+                found.counts.append(content["counts"])
+        return found
 
     def _told(self, ref: SegmentRef) -> Any:
         found = self.storage.read(self._done_ref(ref), _LARGEST_DONE)
-        return json.loads(found.body or b"{}") if found else {"etag": None}
+        return json.loads(found.body or b"{}") if found else None
 
     def _is_current(self, plan: Plan) -> bool:
         now = self.receipts.provenance(plan.source, self.storage.revision(plan.source))
@@ -313,10 +317,6 @@ class LargeTables:
     def _read_plan(self, source: ObjectRef, name: str) -> Plan | None:
         found = self.storage.read(self._work(source, name, "plan.json"), _LARGEST_PLAN)
         return Plan.decode(found.body or b"") if found else None
-
-    def _done(self, source: ObjectRef, name: str) -> Mapping[str, str]:
-        folder = self._work(source, name, "done/")
-        return self.storage.etags(folder.bucket, folder.key)
 
     def _put(self, ref: ObjectRef, body: bytes, content_type: str) -> None:
         """Write what is the same whoever writes it."""
@@ -336,6 +336,21 @@ class LargeTables:
 
     def _work(self, source: ObjectRef, name: str, what: str) -> ObjectRef:
         return ObjectRef(self.receipts.bucket(source), f"{self.settings.work_prefix}{name}/{what}")
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """What there is of a classified table.
+
+    Attributes:
+        parts: those that are done, by their numbers.
+        counts: of each of them.
+        present: the ETags of all objects in the folder of parts, older ones among them.
+    """
+
+    parts: dict[int, Part]
+    counts: list[Counts]
+    present: Mapping[ObjectRef, str]
 
 
 def _name(provenance: Provenance) -> str:

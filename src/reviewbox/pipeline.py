@@ -176,6 +176,8 @@ class Pipeline:
         except SourceError as error:
             provenance = self._receipts.provenance(source.ref, source.revision)
             outcome, body = Outcome.REFUSED, results.error_receipt(error.problem, provenance, final=True)
+        if outcome is Outcome.CLASSIFIED:
+            self._receipts.remove_older(receipt, Receipt.decode("", body).parts)
         self._receipts.write(source.ref, body, receipt)
         return outcome
 

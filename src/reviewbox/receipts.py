@@ -1,12 +1,16 @@
 """Receipts as they lie beside their sources."""
 
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 
 from reviewbox import results
 from reviewbox.model.bundle import Bundle
 from reviewbox.objects import ObjectRef, ObjectStore, Revision
-from reviewbox.results import Provenance, Receipt
+from reviewbox.results import Part, Provenance, Receipt
 from reviewbox.settings import Settings
+
+EMPTY: Mapping[ObjectRef, str] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +44,22 @@ class Receipts:
         """
         etag = replaces.etag if replaces else None
         self.storage.write(self._ref(ref), body, results.RECEIPT_CONTENT_TYPE, replaces=etag)
+
+    def remove_older(
+        self, replaced: Receipt | None, parts: Collection[Part], present: Mapping[ObjectRef, str] = EMPTY
+    ) -> None:
+        """Remove parts of an earlier table: who reads all of a folder would read them, too.
+
+        Args:
+            replaced: the receipt that is about to be replaced.
+            parts: of the table there is now.
+            present: what else may be of an earlier one, each with its ETag.
+        """
+        older = dict(present)
+        if replaced:
+            older |= {part.ref: part.etag for part in replaced.parts}
+        for ref in older.keys() - {part.ref for part in parts}:
+            self.storage.remove(ref, older[ref])
 
     def bucket(self, ref: ObjectRef) -> str:
         """Return the bucket that the results of an object go to."""
