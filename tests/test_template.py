@@ -54,12 +54,39 @@ def test_every_setting_is_a_variable_of_the_functions_and_the_other_way_round() 
 
 def test_the_parameters_defaults_are_the_settings_defaults() -> None:
     environ = {
-        name: str(PARAMETERS[value["Ref"]]["Default"])
+        name: value if isinstance(value, str) else str(PARAMETERS[value["Ref"]]["Default"])
         for name, value in VARIABLES.items()
-        if name.startswith("REVIEWBOX_")
+        if name.startswith("REVIEWBOX_") and value != {"Ref": "Uploads"}
     }
 
     assert Settings.from_environ(environ) == Settings()
+
+
+def test_segments_go_to_the_queue_that_brings_uploads() -> None:
+    (mapping,) = FUNCTIONS["OnUpload"]["Events"].values()
+    (allowed,) = [s for s in statements() if s["Action"] == "sqs:SendMessage"]
+
+    assert VARIABLES["REVIEWBOX_QUEUE_URL"] == {"Ref": "Uploads"}
+    assert allowed["Resource"] == mapping["Properties"]["Queue"] == {"Fn::GetAtt": ["Uploads", "Arn"]}
+
+
+def test_what_large_tables_need_outlives_their_messages_and_nothing_else() -> None:
+    rules = {
+        rule["Id"]: rule for rule in RESOURCES["Bucket"]["Properties"]["LifecycleConfiguration"]["Rules"]
+    }
+    retention = RESOURCES["Uploads"]["Properties"]["MessageRetentionPeriod"]
+
+    assert rules["work"]["Prefix"] == VARIABLES["REVIEWBOX_WORK_PREFIX"]
+    assert rules["work"]["ExpirationInDays"] * 24 * 3600 > retention
+    for parameter in ("SourcePrefix", "ResultsPrefix"):
+        assert not re.search(PARAMETERS[parameter]["AllowedPattern"], VARIABLES["REVIEWBOX_WORK_PREFIX"])
+
+
+def test_nothing_but_tables_can_be_removed() -> None:
+    (allowed,) = [s for s in statements() if "DeleteObject" in str(s["Action"])]
+
+    assert allowed["Action"] == "s3:DeleteObject"
+    assert allowed["Resource"]["Fn::Sub"][0].endswith("/${ResultsPrefix}*.classified*")
 
 
 def test_only_what_calls_them_tells_the_functions_apart() -> None:
