@@ -1,8 +1,9 @@
-"""What the functions share: one pipeline, and one way to process an object and log its end."""
+"""What the functions share: one pipeline, and one way to process objects and log their ends."""
 
 import logging
 import os
 import traceback
+from collections.abc import Iterable, Iterator
 from functools import cache
 from pathlib import Path
 from typing import Any, Protocol
@@ -32,21 +33,16 @@ def pipeline() -> Pipeline:
     return Pipeline(Storage.connect(), Classifier.load(model_dir, threads=settings.threads), settings)
 
 
-def process(
-    ref: ObjectRef | SegmentRef, worker: Pipeline, context: LambdaContext, logger: logging.Logger
-) -> Outcome:
-    """Bring the result of an object, or of a segment, up to date in the invocation's time; log how it ended.
-
-    Raises:
-        Exception: whatever made it fail; it is logged already.
-    """
-    try:
-        outcome = worker.process(ref, lambda: context.get_remaining_time_in_millis() / 1000)
-    except Exception as error:
-        log_failure("object.failed", ref, error, logger)
-        raise
-    logger.info("object.%s", outcome, extra=_where(ref))
-    return outcome
+def process_all(
+    refs: Iterable[ObjectRef | SegmentRef], worker: Pipeline, context: LambdaContext, logger: logging.Logger
+) -> Iterator[tuple[ObjectRef | SegmentRef, Outcome | Exception]]:
+    """Bring results up to date in the invocation's time; yield how each ended, when it is logged."""
+    for ref, end in worker.process_all(refs, lambda: context.get_remaining_time_in_millis() / 1000):
+        if isinstance(end, Exception):
+            log_failure("object.failed", ref, end, logger)
+        else:
+            logger.info("object.%s", end, extra=_where(ref))
+        yield ref, end
 
 
 def log_failure(event: str, ref: ObjectRef | SegmentRef, error: Exception, logger: logging.Logger) -> None:

@@ -11,7 +11,7 @@ from enum import StrEnum
 from typing import Any
 from urllib.parse import unquote_plus
 
-from handlers.common import LambdaContext, pipeline, process
+from handlers.common import LambdaContext, pipeline, process_all
 from reviewbox.errors import ContentionError, EventError, OutOfTimeError
 from reviewbox.events import fields_of
 from reviewbox.objects import ObjectRef
@@ -76,13 +76,16 @@ def _perform(task: Mapping[str, Any], version: str, worker: Pipeline, context: L
     except EventError as error:
         logger.error("task.unknown", extra={"task_id": task["taskId"], "reason": str(error)})  # noqa: TRY400
         return ResultCode.PERMANENT_FAILURE, str(error)
+    ((_, end),) = process_all([ref], worker, context, logger)
     try:
-        outcome = process(ref, worker, context, logger)
-        return _result(outcome, ref, worker)
+        return _failure(end) if isinstance(end, Exception) else _result(end, ref, worker)
     except Exception as error:  # noqa: BLE001 - one task's failure must not become another's
-        passes = isinstance(error, (OutOfTimeError, ContentionError)) or is_transient(error)
-        code = ResultCode.TEMPORARY_FAILURE if passes else ResultCode.PERMANENT_FAILURE
-        return code, describe(error)
+        return _failure(error)
+
+
+def _failure(error: Exception) -> Result:
+    passes = isinstance(error, (OutOfTimeError, ContentionError)) or is_transient(error)
+    return ResultCode.TEMPORARY_FAILURE if passes else ResultCode.PERMANENT_FAILURE, describe(error)
 
 
 def _ref(task: Mapping[str, Any], version: str) -> ObjectRef:

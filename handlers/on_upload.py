@@ -4,10 +4,10 @@ import logging
 from collections.abc import Mapping
 from typing import Any
 
-from handlers.common import LambdaContext, log_failure, pipeline, process
+from handlers.common import LambdaContext, log_failure, pipeline, process_all
 from reviewbox.events import Message, parse
 from reviewbox.objects import ObjectRef, SegmentRef
-from reviewbox.pipeline import Pipeline
+from reviewbox.pipeline import Outcome, Pipeline
 
 logger = logging.getLogger("reviewbox.on_upload")
 
@@ -23,29 +23,30 @@ def handler(event: Mapping[str, Any], context: LambdaContext) -> dict[str, Any]:
         UploadError: the event came directly, and something in it failed.
     """
     worker = pipeline()
-    failed = [message for message in parse(event) if not _succeeds(message, worker, context)]
+    messages = parse(event)
+    named = [ref for message in messages for ref in _named(message)]
+    ends = dict(process_all(named, worker, context, logger))
+    failed = [message for message in messages if not _succeeded(message, ends, worker)]
     if any(message.message_id is None for message in failed):
-        asked = [
-            str(item) for message in failed for item in (*message.refs, *message.segments, *message.errors)
-        ]
+        asked = [str(item) for message in failed for item in (*_named(message), *message.errors)]
         raise UploadError(f"not all of this could be done, and the log says what: {', '.join(asked)}")
     return {"batchItemFailures": [{"itemIdentifier": message.message_id} for message in failed]}
 
 
-def _succeeds(message: Message, worker: Pipeline, context: LambdaContext) -> bool:
-    """Process each object of a message, whatever becomes of the others; return whether all went well."""
+def _named(message: Message) -> tuple[ObjectRef | SegmentRef, ...]:
+    return (*message.refs, *message.segments)
+
+
+def _succeeded(
+    message: Message, ends: Mapping[ObjectRef | SegmentRef, Outcome | Exception], worker: Pipeline
+) -> bool:
+    """Return whether all went well that a message asked for; record what failed for the last time."""
     for unknown in message.errors:
         logger.error("message.unknown", extra={"message_id": message.message_id, "reason": str(unknown)})
-    failures: dict[ObjectRef, Exception] = {}
-    named: tuple[ObjectRef | SegmentRef, ...] = (*message.refs, *message.segments)
-    for ref in named:
-        try:
-            process(ref, worker, context, logger)
-        except Exception as error:  # noqa: BLE001 - one object's failure must not become another's
-            failures[ref.source if isinstance(ref, SegmentRef) else ref] = error
+    failures = {ref: end for ref in _named(message) if isinstance(end := ends[ref], Exception)}
     if message.receive_count >= worker.settings.max_receives:
         for ref, failure in failures.items():
-            _record(ref, failure, worker)
+            _record(ref.source if isinstance(ref, SegmentRef) else ref, failure, worker)
     return not (failures or message.errors)
 
 

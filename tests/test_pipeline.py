@@ -1,3 +1,4 @@
+import itertools
 import json
 from collections.abc import Callable
 from contextlib import suppress
@@ -530,3 +531,41 @@ def test_in_a_versioned_bucket_the_version_is_recorded(pipeline: Pipeline, s3: S
 
     assert outcome is Outcome.CLASSIFIED
     assert receipt_of(s3, REVIEW)["source"]["version"] == again["VersionId"]
+
+
+def test_many_objects_end_as_each_alone(pipeline: Pipeline, s3: S3Client) -> None:
+    refs = [ObjectRef(BUCKET, f"incoming/{number}.txt") for number in range(40)]
+    for number, ref in enumerate(refs):
+        put(s3, ref, b"great film . " * (number % 7) + b"awful")
+    gone = ObjectRef(BUCKET, "incoming/gone.txt")
+    elsewhere = ObjectRef("no-such-bucket", "incoming/a.txt")
+    put(s3, TABLE, REVISIONS[TABLE][0])
+
+    ends = dict(pipeline.process_all([*refs, gone, TABLE, elsewhere, *refs], plenty))
+
+    together = everything(s3)
+    failed = ends.pop(elsewhere)
+    assert isinstance(failed, Exception)
+    assert ends.pop(gone) is Outcome.GONE
+    assert ends == dict.fromkeys([*refs, TABLE], Outcome.CLASSIFIED)
+    for ref in (*refs, TABLE):
+        s3.delete_object(Bucket=BUCKET, Key=f"results/{ref.key}.json")
+        pipeline.process(ref, plenty)
+    assert everything(s3) == together
+
+
+def test_large_objects_take_turns(pipeline: Pipeline, s3: S3Client) -> None:
+    """Where time is short, some are finished, rather than all begun."""
+    first, *refs = [ObjectRef(BUCKET, f"incoming/{number}.txt") for number in range(7)]
+    for ref in (first, *refs):
+        put(s3, ref, b"great film . " * 8000)
+    looks = itertools.count(1)
+    pipeline.process(first, lambda: 900.0 if next(looks) else 0.0)
+    for_one = next(looks) - 1
+    assert for_one > 50
+
+    enough_for_two_and_a_half = iter([900.0] * (len(refs) + for_one * 5 // 2))
+    ends = dict(pipeline.process_all(refs, lambda: next(enough_for_two_and_a_half, 0.0)))
+
+    assert list(ends.values()).count(Outcome.CLASSIFIED) == 2
+    assert sum(isinstance(end, OutOfTimeError) for end in ends.values()) == 4

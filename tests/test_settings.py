@@ -23,6 +23,7 @@ CHANGES: dict[str, tuple[Any, bool]] = {
     "queue_url": ("https://sqs.eu-central-1.amazonaws.com/123456789012/uploads", False),
     "max_receives": (3, False),
     "threads": (2, False),
+    "objects_at_once": (4, False),
     "model_dir": ("/opt/model", False),
 }
 

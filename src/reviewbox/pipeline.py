@@ -1,4 +1,4 @@
-"""One object: from what an event hints at to its result in S3.
+"""Objects: from what an event hints at to their results in S3.
 
 An event may be late, doubled or out of order, and several workers may have the same one. So the
 steps are always the same: read the receipt, look at the *current* source, stop if the receipt
@@ -7,13 +7,16 @@ that was read. Whoever loses a race starts over, and finds the winner's result o
 """
 
 import logging
-from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextlib import nullcontext
+from dataclasses import dataclass, field
 from enum import StrEnum
+from threading import Lock
 
 from reviewbox import results
 from reviewbox.classified import SPARE_SECONDS, classify_rows, classify_table, read_source, time_check
-from reviewbox.documents.compression import exceeds
+from reviewbox.documents.compression import compression_of, exceeds
 from reviewbox.documents.document import LineReader
 from reviewbox.documents.formats import ENOUGH_TO_LOOK_AT, line_reader
 from reviewbox.errors import (
@@ -36,6 +39,7 @@ from reviewbox.storage import describe
 logger = logging.getLogger(__name__)
 
 _MOST_ATTEMPTS = 8
+_SMALL = 64 * 1024  # bytes
 _FEW = 2  # objects whose states are asked for one by one
 
 
@@ -53,11 +57,29 @@ class Outcome(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Pipeline:
-    """Brings results up to date with their sources, one object at a time."""
+    """Brings results up to date with their sources."""
 
     storage: ObjectStore
     classifier: Classifier
     settings: Settings
+    # Held for what takes much memory, and so much time that one had better be finished before another
+    # is begun.
+    _large: Lock = field(default_factory=Lock, compare=False, repr=False)
+
+    def process_all(
+        self, refs: Iterable[ObjectRef | SegmentRef], remaining_seconds: Callable[[], float]
+    ) -> Iterator[tuple[ObjectRef | SegmentRef, Outcome | Exception]]:
+        """Process objects and segments, several at once; yield each when it ends, and how, or why it failed.
+
+        While some wait for S3, others are classified, and their windows share runs of the model.
+        """
+        with ThreadPoolExecutor(self.settings.objects_at_once) as pool:
+            futures = {pool.submit(self.process, ref, remaining_seconds): ref for ref in dict.fromkeys(refs)}
+            for future in as_completed(futures):
+                try:
+                    yield futures[future], future.result()
+                except Exception as error:  # noqa: BLE001 - one object's failure must not become another's
+                    yield futures[future], error
 
     def process(self, ref: ObjectRef | SegmentRef, remaining_seconds: Callable[[], float]) -> Outcome:
         """Bring the result of one object, or segment of one, up to date, within the time that is left.
@@ -69,10 +91,11 @@ class Pipeline:
         source = ref.source if isinstance(ref, SegmentRef) else ref
         if not self._is_source(source):
             return Outcome.IGNORED
-        if remaining_seconds() < SPARE_SECONDS:
-            raise OutOfTimeError(f"too little of the invocation's time was left to begin with {ref}")
+        _check_begin(ref, remaining_seconds)
         if isinstance(ref, SegmentRef):
-            progress = self._large_tables.classify(ref, remaining_seconds)
+            with self._large:
+                _check_begin(ref, remaining_seconds)
+                progress = self._large_tables.classify(ref, remaining_seconds)
             if progress is not Progress.STALE:
                 return _OUTCOMES[progress]
         contended: frozenset[ObjectRef] = frozenset()
@@ -155,7 +178,10 @@ class Pipeline:
         if ref.key.endswith("/") and source.size == 0:
             return Outcome.IGNORED  # what consoles create to show an empty folder
 
-        return self._make(source, receipt, present, remaining_seconds, resend=resend)
+        is_small = source.size <= _SMALL and compression_of(source.body or b"") is None
+        with nullcontext() if is_small else self._large:
+            _check_begin(ref, remaining_seconds)
+            return self._make(source, receipt, present, remaining_seconds, resend=resend)
 
     def _make(
         self,
@@ -245,6 +271,11 @@ class Pipeline:
     @property
     def _large_tables(self) -> LargeTables:
         return LargeTables(self.storage, self.classifier, self.settings, self._receipts)
+
+
+def _check_begin(ref: ObjectRef | SegmentRef, remaining_seconds: Callable[[], float]) -> None:
+    if remaining_seconds() < SPARE_SECONDS:
+        raise OutOfTimeError(f"too little of the invocation's time was left to begin with {ref}")
 
 
 # What becomes of an object when work on a large table gets so far.

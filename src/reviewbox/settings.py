@@ -32,6 +32,8 @@ class Settings:
         queue_url: the queue that segments are sent to; "" to classify them one after the other.
         max_receives: how often the queue delivers a message before it goes to the dead letters.
         threads: how many threads inference uses.
+        objects_at_once: how many objects of a batch are worked on at once, so that waiting for S3 takes
+            no time. Large ones take turns: memory holds one of them.
         model_dir: the model folder; "" for the one that is shipped.
     """
 
@@ -47,6 +49,7 @@ class Settings:
     queue_url: str = ""
     max_receives: int = 5
     threads: int = 1
+    objects_at_once: int = 16
     model_dir: str = ""
 
     @classmethod
@@ -107,6 +110,7 @@ class Settings:
             "SEGMENT_BYTES must be at least 1": self.segment_bytes >= 1,
             "MAX_RECEIVES must be at least 1": self.max_receives >= 1,
             "THREADS must be at least 1": self.threads >= 1,
+            "OBJECTS_AT_ONCE must be at least 1": self.objects_at_once >= 1,
         }
         return [_VARIABLE_PREFIX + complaint for complaint, fine in checks.items() if not fine]
 

@@ -26,7 +26,8 @@ _CONFLICT = frozenset({"412", "PreconditionFailed", "409", "ConditionalRequestCo
 _TRANSIENT = frozenset({"RequestTimeout", "SlowDown", "TooManyRequestsException", "ExpiredToken"})
 _SERVER_ERROR = 500
 
-_RETRIES = Config(retries={"mode": "standard", "total_max_attempts": 5})
+# As many connections as any number of objects at once will need.
+_CONFIG = Config(retries={"mode": "standard", "total_max_attempts": 5}, max_pool_connections=50)
 _READ_AHEAD = 1024 * 1024  # bytes
 _BATCH = 10  # messages, the most that SQS takes at once
 
@@ -40,7 +41,7 @@ class Storage:
     @classmethod
     def connect(cls) -> Self:
         """Connect as the environment says, with botocore's standard retries."""
-        return cls(boto3.client("s3", config=_RETRIES))
+        return cls(boto3.client("s3", config=_CONFIG))
 
     def read(self, ref: ObjectRef, max_bytes: int) -> Source | None:
         """Return an object as it is now, its body only if it is no larger than `max_bytes`.
@@ -142,7 +143,7 @@ class Storage:
             QueueError: it did not take all of them.
         """
         # Seldom needed, and not cheap to make.
-        client: SQSClient = boto3.client("sqs", config=_RETRIES)
+        client: SQSClient = boto3.client("sqs", config=_CONFIG)
         entries: Iterator[SendMessageBatchRequestEntryTypeDef] = (
             {"Id": str(number % _BATCH), "MessageBody": m} for number, m in enumerate(messages)
         )

@@ -1,7 +1,9 @@
 import os
 import subprocess
 import sys
+import threading
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -285,3 +287,67 @@ def test_telemetry_is_off_before_onnxruntime_is_imported(tiny_model: Path) -> No
     )
 
     assert process.stdout.split() == ["1", "1"]
+
+
+class InstructedError(Exception):
+    """Raised where a test says so."""
+
+
+def test_threads_share_runs_and_each_gets_its_own(tiny_model: Path) -> None:
+    """While one runs, the others gather; whoever comes next runs the graph for all of them."""
+    shared = load(tiny_model / "model.onnx")
+    asked = [windows_of([length]) for length in range(1, 9)]
+    expected = [load(tiny_model / "model.onnx").run(windows) for windows in asked]
+    started, may_go = threading.Event(), threading.Event()
+    runs = []
+
+    def wait() -> None:
+        started.set()
+        may_go.wait()
+
+    with ThreadPoolExecutor(10) as pool:
+        first = pool.submit(shared.run, asked[0], wait)
+        started.wait()
+        others = [pool.submit(shared.run, windows, lambda: runs.append(1)) for windows in asked[1:]]
+        while len(shared._waiting) < len(others):  # noqa: SLF001 - nothing else tells that they have come
+            pass
+        may_go.set()
+        found = [first.result(), *(future.result() for future in others)]
+
+    for logits, alone in zip(found, expected, strict=True):
+        np.testing.assert_allclose(logits, alone, atol=TOLERANCE)
+    assert len(runs) == 1
+
+
+def test_what_one_thread_cannot_have_computed_fails_alone(tiny_model: Path) -> None:
+    """Be it that its time is up, or that the graph breaks on its windows."""
+    shared = load(tiny_model / "model.onnx")
+    started, may_go = threading.Event(), threading.Event()
+
+    def wait() -> None:
+        started.set()
+        may_go.wait()
+
+    def refuse() -> None:
+        raise InstructedError
+
+    asked = [
+        (windows_of([3]), lambda: None),
+        (windows_of([3]), refuse),
+        ([window(10**6)], lambda: None),
+        (windows_of([2, 5]), lambda: None),
+    ]
+    with ThreadPoolExecutor(10) as pool:
+        first = pool.submit(shared.run, windows_of([1]), wait)
+        started.wait()
+        futures = []
+        for number, (windows, before_run) in enumerate(asked, 1):
+            futures.append(pool.submit(shared.run, windows, before_run))
+            while len(shared._waiting) < number:  # noqa: SLF001 - so that they come in this order
+                pass
+        may_go.set()
+        fine, refused, broken, last = futures
+        assert len(first.result()) == len(fine.result()) == 1
+        assert isinstance(refused.exception(), InstructedError)
+        assert "Gather" in str(broken.exception())
+        assert len(last.result()) == 2

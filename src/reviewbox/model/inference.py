@@ -1,8 +1,12 @@
 """Windows -> logits. The only module that knows `onnxruntime`."""
 
 import os
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
+from threading import Lock
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
@@ -21,11 +25,27 @@ _LOGITS = "logits"
 _TOKENS_PER_RUN = 512
 
 
+Logits = npt.NDArray[np.float32]
+
+
+@dataclass(slots=True, eq=False)
+class _Job:
+    """What one caller asks for, and what it gets."""
+
+    windows: Sequence[Window]
+    logits: list[Logits] | None = None
+
+
 class Inference:
-    """An ONNX graph of a text classifier, ready to run on the CPU."""
+    """An ONNX graph of a text classifier, ready to run on the CPU.
+
+    Threads may share one. One of them runs the graph at a time, for all that wait for it.
+    """
 
     def __init__(self, session: "InferenceSession", pad_token_id: int) -> None:
         self._session = session
+        self._running = Lock()
+        self._waiting: deque[_Job] = deque()
         self._pad_token_id = pad_token_id
         self._inputs = [graph_input.name for graph_input in session.get_inputs()]
         available = [output.name for output in session.get_outputs()]
@@ -66,15 +86,44 @@ class Inference:
             raise ModelError(f"{path} cannot be loaded by onnxruntime: {error}") from None
         return cls(session, pad_token_id)
 
-    def run(
-        self, windows: Sequence[Window], before_run: Callable[[], None] = lambda: None
-    ) -> list[npt.NDArray[np.float32]]:
+    def run(self, windows: Sequence[Window], before_run: Callable[[], None] = lambda: None) -> list[Logits]:
         """Return the logits of each window, shape (L,), in the order given.
 
-        Windows of similar length share a run, so that little is spent on padding. `before_run` is
-        called before each run, and may raise to end it.
+        Windows of similar length share a run, so that little is spent on padding, whichever thread they
+        come from. `before_run` is called before each run, and may raise to end it.
         """
-        results: dict[int, npt.NDArray[np.float32]] = {}
+        job = _Job(windows)
+        self._waiting.append(job)
+        with self._running:
+            if job.logits is None:
+                self._run_for_all(job, before_run)
+        if job.logits is None:
+            raise AssertionError("a run gives every window its logits, or raises")
+        return job.logits
+
+    def _run_for_all(self, own: _Job, before_run: Callable[[], None]) -> None:
+        """Give logits to a job, and to all others that wait."""
+        jobs = [own]
+        while self._waiting:
+            job = self._waiting.popleft()
+            if job is not own:
+                jobs.append(job)
+        try:
+            self._run(jobs, before_run)
+        except Exception:
+            if len(jobs) == 1:
+                raise
+            # Whatever it is, it may be another's: each is to find out by itself.
+            self._waiting.extend(jobs[1:])
+            self._run([own], before_run)
+
+    def _run(self, jobs: Sequence[_Job], before_run: Callable[[], None]) -> None:
+        logits = iter(self._logits([window for job in jobs for window in job.windows], before_run))
+        for job in jobs:
+            job.logits = list(islice(logits, len(job.windows)))
+
+    def _logits(self, windows: Sequence[Window], before_run: Callable[[], None]) -> list[Logits]:
+        results: dict[int, Logits] = {}
         for rows in _batches([len(window.input_ids) for window in windows]):
             before_run()
             (logits,) = self._session.run([_LOGITS], self._feeds([windows[row] for row in rows]))
