@@ -5,7 +5,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help demo local test lint types format bench bench-model model lock clean
+.PHONY: help demo local test lint types format bench bench-page bench-model model lock clean
 
 help: ## List the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -50,15 +50,16 @@ format: $(VENV)/.installed ## Format the code and fix what can be fixed
 	.venv-bench/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $<
 	@touch $@
 
-BENCHMARKS := throughput latency memory growth
+BENCHMARKS := classifier throughput latency memory growth
+BENCH := PYTHONPATH=src .venv-bench/bin/python -m tests.benchmarks
 
-bench: .venv-bench/.installed ## Measure the whole job side by side (an hour; QUICK=--quick for a rehearsal), into docs/benchmarks
-	@echo "classifier:"; PYTHONPATH=src .venv-bench/bin/python -m tests.benchmarks.classifier
-	for name in $(BENCHMARKS); do \
-	  PYTHONPATH=src .venv-bench/bin/python -m tests.benchmarks.$$name $(QUICK) || exit; \
-	done
-	PYTHONPATH=src .venv-bench/bin/python -m tests.benchmarks.plots $(QUICK)
-	PYTHONPATH=src .venv-bench/bin/python -m tests.benchmarks.page $(QUICK)
+bench: .venv-bench/.installed ## Measure the whole job side by side into docs/benchmarks (an hour; QUICK=--quick rehearses)
+	for name in $(BENCHMARKS); do $(BENCH).$$name $(QUICK) || exit; done
+	@$(MAKE) --no-print-directory bench-page
+
+bench-page: .venv-bench/.installed ## Draw and write docs/benchmarks anew from its figures
+	$(BENCH).plots $(QUICK)
+	$(BENCH).page $(QUICK)
 
 bench-model: $(VENV)/.installed ## Measure the model beside DistilBERT, and where its time goes
 	$(BIN)/python -m tests.benchmarks.model

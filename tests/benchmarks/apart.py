@@ -117,7 +117,7 @@ def _serve(
             seconds.value += time.perf_counter() - started
         return body
 
-    DomainDispatcherApplication.__call__ = late
+    DomainDispatcherApplication.__call__ = late  # type: ignore[method-assign]
     with start_cloud(ROOT / "template.yaml", 0) as cloud:
         pipe.send(cloud)
         with suppress(EOFError):  # whoever started it has ended

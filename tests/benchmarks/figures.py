@@ -52,7 +52,12 @@ def write(name: str, figures: Mapping[str, Any], *, rehearsal: bool) -> None:
     path = folder(rehearsal=rehearsal) / f"{name}.json"
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(_rounded(figures), indent=2) + "\n", encoding="utf-8")
-    print(f"{name}: {path.relative_to(ROOT)}")  # noqa: T201 - a command's answer
+    say(f"{name}: {path.relative_to(ROOT)}")
+
+
+def say(what: str) -> None:
+    """Tell whoever waits how far it is."""
+    print(what, flush=True)  # noqa: T201 - a command's answer
 
 
 def read(name: str, where: Path) -> Figures | None:

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from tests.benchmarks import uploads
 from tests.benchmarks.apart import Traffic, cloud_apart, process_apart
 from tests.benchmarks.classifier import MODEL
-from tests.benchmarks.figures import Figures, machine, quick, write
+from tests.benchmarks.figures import Figures, machine, quick, say, write
 from tests.benchmarks.texts import mixed
 
 from reviewbox.local.cloud import Cloud
@@ -32,6 +32,7 @@ def main() -> None:
     runs: dict[int, list[tuple[uploads.Spent, float, Traffic]]] = {each: [] for each in MILLISECONDS}
     with cloud_apart() as apart, process_apart(start, apart.cloud) as process:
         for number in range(rounds):
+            say(f"{NAME}: round {number + 1} of {rounds}")
             for milliseconds in MILLISECONDS:
                 inference = process.submit(classify, texts).result()
                 bodies = uploads.files(texts, f"{number}/{milliseconds}")
@@ -84,7 +85,8 @@ def classify(texts: Sequence[str]) -> float:
 def times_inference(run: Figures) -> float:
     """Return how many times as long as inference alone it took, the median of the rounds."""
     pairs = zip(run["wall_seconds"], run["inference_seconds"], strict=True)
-    return statistics.median(wall / inference for wall, inference in pairs)
+    times: float = statistics.median(wall / inference for wall, inference in pairs)
+    return times
 
 
 def in_turn(figures: Figures, run: Figures) -> float:

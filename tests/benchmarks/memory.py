@@ -14,7 +14,7 @@ from pathlib import Path
 from tests.benchmarks import tutorial, uploads
 from tests.benchmarks.apart import cloud_apart, peak_megabytes, process_apart
 from tests.benchmarks.classifier import review
-from tests.benchmarks.figures import Figures, machine, quick, write
+from tests.benchmarks.figures import Figures, machine, quick, say, write
 from tests.tiny import write_model
 
 from reviewbox.local.cloud import BUCKET, Cloud
@@ -35,6 +35,7 @@ def main() -> None:
         model = tiny_model(Path(folder))
         runs = []
         for megabytes in sizes:
+            say(f"{NAME}: {megabytes} MB")
             runs.append(of_reviewbox(megabytes, model, Path(folder)))
             if megabytes <= TUTORIAL_MEGABYTES:
                 runs.append(of_tutorial(megabytes, Path(folder)))

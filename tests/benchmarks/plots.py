@@ -106,8 +106,8 @@ def draw_memory(figures: Figures, before: Figures | None) -> Any:
         pane.plot(*_points(done, "megabytes", "peak_megabytes"), marker, color=color, label=label)
         refused = [run for run in runs if run["error"]]
         if refused:
-            label = f"{label}: {refused[0]['error']}"
-            pane.plot(*_points(refused, "megabytes", "peak_megabytes"), "x", color=color, label=label)
+            points = _points(refused, "megabytes", "peak_megabytes")
+            pane.plot(*points, "x", color=color, label=f"{label}: {refused[0]['error']}")
     sizes = sorted({run["megabytes"] for run in figures["runs"]})
     pane.plot(sizes, sizes, ":", color="black", linewidth=1, label="the table itself")
     pane.set(xscale="log", yscale="log", xlabel="size of the table, MB", ylabel="most memory held, MB")

@@ -17,7 +17,7 @@ from typing import Any
 from tests.benchmarks import tutorial, uploads
 from tests.benchmarks.apart import Apart, Traffic, cloud_apart, process_apart
 from tests.benchmarks.classifier import MODEL
-from tests.benchmarks.figures import Figures, machine, quick, write
+from tests.benchmarks.figures import Figures, machine, quick, say, write
 from tests.benchmarks.model import INTEGER, PROFILED, distilbert, peak_rates, profiled
 from tests.benchmarks.texts import MIX, mixed, table
 
@@ -62,6 +62,7 @@ def main() -> None:
         apart = stack.enter_context(cloud_apart())
         ways = ways_of(apart, paths[INTEGER], stack)
         for number in range(rounds):
+            say(f"{NAME}: round {number + 1} of {rounds}")
             for (name, kind), (bodies, reviews) in works.items():
                 # No result is there yet: each round drops its own objects.
                 dropped = {f"{number}/{key}": body for key, body in bodies.items()}

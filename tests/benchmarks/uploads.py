@@ -47,7 +47,7 @@ class _Stopwatch:
         self.processor += time.process_time() - processor
         self.wall += time.perf_counter() - wall
         self.invocations += 1
-        if response != {"batchItemFailures": []}:
+        if response["batchItemFailures"]:
             # `deliver` would try again, so it must end here.
             os.write(2, f"the handler failed: {response}\n".encode())
             os._exit(1)
