@@ -95,7 +95,7 @@ def draw_memory(figures: Figures, before: Figures | None) -> Any:
     figure, pane = plt.subplots(figsize=(6.5, 3.8))
     lines = [
         (figures, memory.TUTORIAL, "tutorial handler, without a model", OTHERS, "s-"),
-        (before, memory.REVIEWBOX, "Reviewbox before", OURS, "o:"),
+        (before, memory.REVIEWBOX, "Reviewbox before", THIRD, "o--"),
         (figures, memory.REVIEWBOX, "Reviewbox", OURS, "o-"),
     ]
     for found, who, label, color, marker in lines:
@@ -109,10 +109,11 @@ def draw_memory(figures: Figures, before: Figures | None) -> Any:
             points = _points(refused, "megabytes", "peak_megabytes")
             pane.plot(*points, "x", color=color, label=f"{label}: {refused[0]['error']}")
     sizes = sorted({run["megabytes"] for run in figures["runs"]})
+    most = max(run["peak_megabytes"] for run in figures["runs"])
     pane.plot(sizes, sizes, ":", color="black", linewidth=1, label="the table itself")
     pane.set(xscale="log", yscale="log", xlabel="size of the table, MB", ylabel="most memory held, MB")
     _plain_numbers(pane.xaxis, sizes)
-    _plain_numbers(pane.yaxis, [10**power for power in range(5) if sizes[0] <= 10**power])
+    _plain_numbers(pane.yaxis, [10**power for power in range(5) if sizes[0] <= 10**power <= most])
     pane.legend(fontsize=9)
     return figure
 

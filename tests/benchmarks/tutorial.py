@@ -127,8 +127,6 @@ _handlers: list[Handler] = []
 
 def start(cloud: Cloud, classifier: Callable[[Path], Classify], graph: Path) -> None:
     """Make the handler in this process; `graph` is what the classifier that needs one runs."""
-    # onnxruntime reports usage over the network unless told not to before the import.
-    os.environ["ORT_DISABLE_TELEMETRY"] = os.environ["ORT_TELEMETRY_DISABLED"] = "1"
     os.environ.update(cloud.environment)
     classify = classifier(graph)
     for text in mixed(20, "to warm up"):
