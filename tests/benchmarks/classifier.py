@@ -1,6 +1,7 @@
-"""`make bench`: the shipped model's processor time, pooled against one review at a time.
+"""The shipped model's processor time, pooled against one review at a time.
 
-One run, one thread, texts from a seeded generator; the ratios are what to look at.
+One run, one thread, texts from a seeded generator; the ratios are what to look at. It prints them, and
+leaves no figures.
 """
 
 import random
