@@ -158,11 +158,19 @@ def test_no_message_expires_before_its_last_receive() -> None:
     assert PARAMETERS["MaxReceives"]["MaxValue"] * 6 * longest < retention
 
 
-def test_an_upload_has_an_invocation_to_itself() -> None:
-    """What is not begun for want of time would come back, and that counts as a try."""
+@pytest.mark.parametrize("timeout", TIMEOUTS)
+def test_a_batch_is_no_larger_than_there_is_time_for(timeout: str) -> None:
+    """Of segments, which take about 20 seconds each; and no larger than SQS gives without waiting."""
     (mapping,) = FUNCTIONS["OnUpload"]["Events"].values()
+    batch = TEMPLATE["Mappings"]["Timeout"][timeout]["Batch"]
 
-    assert mapping["Properties"]["BatchSize"] == 1
+    assert mapping["Properties"]["BatchSize"]["Fn::FindInMap"] == [
+        "Timeout",
+        {"Ref": "TimeoutSeconds"},
+        "Batch",
+    ]
+    assert batch * 20 <= int(timeout) - SPARE_SECONDS
+    assert batch <= 10
 
 
 def test_what_is_restored_from_an_archive_is_told_as_uploads_are() -> None:

@@ -6,6 +6,7 @@
     ├── EventError          an event of a shape that Reviewbox does not know
     ├── SourceError         the object's content: retrying cannot mend it, so it is recorded
     ├── OutOfTimeError      the invocation ends before the object does: worth another try
+    │   └── NotBegunError   it was not even begun, as others of its batch took the time
     ├── ArchivedError       the object lies in an archive storage class: it cannot be read until restored
     ├── ConflictError       an object is not in the state that a conditional write expects
     ├── ContentionError     others kept changing the result meanwhile: worth another try
@@ -96,6 +97,10 @@ class SourceError(ReviewboxError):
 
 class OutOfTimeError(ReviewboxError):
     """Too little of the invocation's time is left to finish the object."""
+
+
+class NotBegunError(OutOfTimeError):
+    """Too little of the invocation's time is left to begin with the object."""
 
 
 class ArchivedError(ReviewboxError):

@@ -11,7 +11,7 @@ Reviewbox's own messages name segments of tables.
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 from urllib.parse import unquote_plus
 
@@ -48,6 +48,7 @@ class Message:
         receive_count: how often SQS has delivered it, this time included.
         errors: what in it means nothing to us, one for each such record, or one for the whole.
         segments: those it names, if it is one of Reviewbox's own.
+        body: of the SQS message, to send it anew; "" for a direct invocation.
     """
 
     refs: tuple[ObjectRef, ...] = ()
@@ -55,6 +56,7 @@ class Message:
     receive_count: int = 1
     errors: tuple[EventError, ...] = ()
     segments: tuple[SegmentRef, ...] = ()
+    body: str = field(default="", compare=False)
 
 
 def segment_message(ref: SegmentRef) -> str:
@@ -90,7 +92,9 @@ def _sqs_message(record: Any) -> Message:
         receive_count = int(record["attributes"]["ApproximateReceiveCount"])
     except (LookupError, TypeError, ValueError, OverflowError):
         receive_count = 1
-    return _message(_unwrapped(record, "body", "the SQS message", envelopes=0), message_id, receive_count)
+    message = _message(_unwrapped(record, "body", "the SQS message", envelopes=0), message_id, receive_count)
+    body = record.get("body")
+    return replace(message, body=body) if isinstance(body, str) else message
 
 
 def _message(found: Iterable[_Found], message_id: str | None = None, receive_count: int = 1) -> Message:

@@ -24,6 +24,7 @@ from reviewbox.errors import (
     ConflictError,
     ContentionError,
     ErrorCode,
+    NotBegunError,
     OutOfTimeError,
     Problem,
     SourceError,
@@ -275,7 +276,7 @@ class Pipeline:
 
 def _check_begin(ref: ObjectRef | SegmentRef, remaining_seconds: Callable[[], float]) -> None:
     if remaining_seconds() < SPARE_SECONDS:
-        raise OutOfTimeError(f"too little of the invocation's time was left to begin with {ref}")
+        raise NotBegunError(f"too little of the invocation's time was left to begin with {ref}")
 
 
 # What becomes of an object when work on a large table gets so far.

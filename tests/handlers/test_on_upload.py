@@ -2,6 +2,7 @@ import json
 import logging
 from typing import Any
 
+import boto3
 import pytest
 from mypy_boto3_s3 import S3Client
 from tests.conftest import BUCKET
@@ -216,3 +217,52 @@ def test_an_unforeseen_error_is_logged_without_its_message(
     assert vars(record)["reason"] == "ValueError"
     assert any("storage.py" in frame for frame in vars(record)["frames"])
     assert SECRET not in str(vars(record))
+
+
+class Hurried(Context):
+    """Has time to begin with a few things, and then no more."""
+
+    def __init__(self, looks: int) -> None:
+        super().__init__()
+        self._looks = looks
+
+    def get_remaining_time_in_millis(self) -> int:
+        self._looks -= 1
+        return 900_000 if self._looks >= 0 else 0
+
+
+def test_what_others_left_no_time_for_is_sent_anew(s3: S3Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And that is no failed try, whatever number it would have been."""
+    queue = boto3.client("sqs")
+    url = queue.create_queue(QueueName="uploads")["QueueUrl"]
+    monkeypatch.setenv("REVIEWBOX_QUEUE_URL", url)
+    monkeypatch.setenv("REVIEWBOX_OBJECTS_AT_ONCE", "1")
+    keys = [f"incoming/{number}.txt" for number in range(5)]
+    for key in keys:
+        s3.put_object(Bucket=BUCKET, Key=key, Body=b"great film")
+    bodies = [notification(key) for key in keys]
+
+    response = on_upload.handler(sqs(*bodies, receive_count=5), Hurried(looks=9))
+
+    waiting = queue.receive_message(QueueUrl=url, MaxNumberOfMessages=10)["Messages"]
+    done = [item["Key"] for item in s3.list_objects_v2(Bucket=BUCKET, Prefix="results/")["Contents"]]
+    assert response == failures()
+    assert 0 < len(done) < 5
+    assert len(done) + len(waiting) == 5
+    assert all(json.loads(message["Body"]) in bodies for message in waiting)
+
+
+def test_what_ran_out_of_time_by_itself_is_a_failed_try(
+    s3: S3Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url = boto3.client("sqs").create_queue(QueueName="uploads")["QueueUrl"]
+    monkeypatch.setenv("REVIEWBOX_QUEUE_URL", url)
+    s3.put_object(Bucket=BUCKET, Key="incoming/a.txt", Body=b"great film " * 10_000)
+
+    assert on_upload.handler(sqs(notification("incoming/a.txt")), Hurried(looks=5)) == failures(1)
+
+
+def test_without_a_queue_what_was_not_begun_is_a_failed_try(s3: S3Client) -> None:
+    s3.put_object(Bucket=BUCKET, Key="incoming/a.txt", Body=b"great film")
+
+    assert on_upload.handler(sqs(notification("incoming/a.txt")), Hurried(looks=0)) == failures(1)
