@@ -52,7 +52,8 @@ def receipt(name: str, cloud: Cloud) -> dict[str, Any]:
 
     content: dict[str, Any] = json.loads(read(f"results/incoming/{name}.json"))
     for part in content.get("parts", []):
-        content["rows"] = told_by_table(part["key"], read(part["key"]), content["notes"])
+        rows = told_by_table(part["key"], read(part["key"]), content["notes"])
+        content["rows"] = content.get("rows", []) + rows
     return content
 
 
