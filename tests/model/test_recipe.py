@@ -31,7 +31,7 @@ threads = 1
 [data]
 validation_share = 0.2
 held_out_domains = ["kettles"]
-unlabelled = { films = 30, others = 30 }
+passages = { films = 30, others = 30, labelled_others = 20 }
 passage_words = 20
 validation_share_of_ours = 0.95
 abstentions = 2
@@ -95,7 +95,7 @@ weight_decay = 0.01
 warmup_share = 0.1
 epochs = 1
 further = { learning_rate = 0.0, head_learning_rate = 0.0 }
-repeats = { train = 10, unlabelled = 5, contrast = 1, pairs = 0, ours = 0, abstain = 1 }
+repeats = { train = 10, passages = 5, contrast = 1, pairs = 0, ours = 0, abstain = 1 }
 checkpoint_every = 7
 validate_every = 30
 validate_reviews = 5
@@ -233,7 +233,7 @@ def test_an_acl_imdb_folder_and_parquet_files_are_prepared_alike(workshop: Path,
     for data, work in zip(folders, works, strict=True):
         run(workshop, "prepare", "--data", data, "--work", work)
 
-    for split in ("train", "validation", "unlabelled", "pretrain"):
+    for split in ("train", "validation", "passages", "pretrain"):
         assert tokens(works[0] / f"{split}.npz") == tokens(works[1] / f"{split}.npz")
 
 
@@ -266,9 +266,9 @@ def test_pretraining_ends_where_it_is_told_and_leaves_an_encoder(
     assert (encoders[1] / "tokenizer.json").read_bytes() == (encoders[0] / "tokenizer.json").read_bytes()
 
 
-def test_all_teachers_score_every_unlabelled_passage(workshop: Path, printed: dict[str, str]) -> None:
+def test_all_teachers_score_every_passage(workshop: Path, printed: dict[str, str]) -> None:
     soft = np.load(workshop / "work" / "soft.npy")
-    passages = pd.read_parquet(workshop / "work" / "unlabelled.parquet")
+    passages = pd.read_parquet(workshop / "work" / "passages.parquet")
     positive = passages.text.map(lambda text: any(opinion[:6] in text for opinion in OPINIONS[1]))
     films = passages.domain == "imdb"
 
@@ -276,7 +276,7 @@ def test_all_teachers_score_every_unlabelled_passage(workshop: Path, printed: di
     assert soft.dtype == np.float32
     assert ((soft > 0.5) == positive)[films].all()
     assert set(passages.domain) == {"imdb", "household"}
-    teachers = ("classifier", "earlier model", "language model")
+    teachers = ("classifier", str(ROOT / "model"), "language model")
     for line in (f"{kind}, {name}: " for kind in ("films", "other domains") for name in teachers):
         assert f"\n{line}" in printed["teach"]
     assert "\nfilms, n-grams: " in printed["teach"]
