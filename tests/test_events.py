@@ -13,8 +13,8 @@ from mypy_boto3_s3 import S3Client
 from tests.conftest import BUCKET
 
 from reviewbox.errors import EventError
-from reviewbox.events import Message, parse
-from reviewbox.objects import ObjectRef
+from reviewbox.events import Message, parse, segment_message
+from reviewbox.objects import ObjectRef, SegmentRef
 
 EVENTS = Path(__file__).with_name("events")
 
@@ -622,3 +622,30 @@ def is_understood_or_refused(event: Any) -> bool:
         return True
     assert all(len(str(error)) < 600 for message in messages for error in message.errors)
     return all(isinstance(message, Message) for message in messages)
+
+
+def test_a_message_of_our_own_names_a_segment() -> None:
+    segment = SegmentRef(ObjectRef("reviewbox", "incoming/a b+é.csv"), "1f" * 32, 12)
+    record = {"eventSource": "aws:sqs", "messageId": "1", "body": segment_message(segment)}
+
+    (message,) = parse({"Records": [record]})
+
+    assert (message.segments, message.refs, message.errors) == ((segment,), (), ())
+    assert message.body == record["body"]
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        None,
+        [],
+        {},
+        {"bucket": "b", "key": "k", "plan": "p"},
+        {"bucket": 1, "key": "k", "plan": "p", "index": 0},
+    ],
+)
+def test_a_message_of_our_own_that_names_none_is_an_error(fields: Any) -> None:
+    (message,) = parse({"reviewboxSegment": fields})
+
+    assert message.segments == ()
+    assert len(message.errors) == 1

@@ -5,7 +5,7 @@ import gzip
 import io
 import itertools
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -212,6 +212,27 @@ def test_whenever_a_worker_is_killed_the_next_delivery_leaves_the_same_objects(
         assert deaths == 1
         assert results(s3) == undisturbed, f"killed at call {step} of {steps}"
     assert pipeline.storage.revision(ref) == version
+
+
+@pytest.mark.parametrize("sent", [0, 1, 2])
+def test_a_worker_killed_while_it_sends_is_made_good(
+    pipeline: Pipeline, s3: S3Client, sqs: SQSClient, sent: int
+) -> None:
+    """Before any message has left, between two, and when all have but nothing says so."""
+    put(s3, rows(40))
+
+    class Dying(Storage):
+        def send(self, queue_url: str, messages: Iterable[str]) -> None:
+            Storage.send(self, queue_url, list(messages)[: (0, 2, None)[sent]])
+            raise WorkerKilledError
+
+    with pytest.raises(WorkerKilledError):
+        replace(pipeline, storage=Dying(s3)).process(TABLE, plenty)
+    deliver(pipeline, sqs)
+    pipeline.process(TABLE, plenty)
+    deliver(pipeline, sqs)
+
+    assert receipt_of(s3)["counts"]["total"] == 40
 
 
 def segments_sent(pipeline: Pipeline, sqs: SQSClient) -> Iterator[Any]:

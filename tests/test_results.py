@@ -12,12 +12,16 @@ from reviewbox.errors import ErrorCode, Problem
 from reviewbox.model.verdicts import Evidence, Verdict
 from reviewbox.objects import ObjectRef, Revision
 from reviewbox.results import (
+    Counts,
     Part,
     Provenance,
     Receipt,
     TableWriter,
     error_receipt,
+    part_key,
+    parts_prefix,
     receipt_key,
+    sum_of,
     table_key,
     table_receipt,
     verdict_receipt,
@@ -367,3 +371,41 @@ def test_a_receipt_of_an_odd_shape_is_made_anew(content: dict[str, Any]) -> None
     assert receipt.content == {}
     assert receipt.parts == []
     assert not receipt.has_result
+
+
+def test_the_parts_of_a_table_lie_in_a_folder_of_their_own() -> None:
+    assert part_key("results/", "incoming/a.csv", 12, "csv.gz") == (
+        "results/incoming/a.csv.classified/part-00012.csv.gz"
+    )
+    assert part_key("results/", "incoming/a.csv", 123_456, "csv").endswith("/part-123456.csv")
+
+
+def test_a_long_key_leaves_room_for_the_parts() -> None:
+    key = part_key("results/", "incoming/" + "é" * 490, 123_456, "jsonl.gz")
+
+    assert len(key.encode()) <= 1024
+    assert key.startswith(parts_prefix("results/", "incoming/" + "é" * 490))
+
+
+def test_counts_of_parts_add_up() -> None:
+    parts: list[Counts] = [
+        {
+            "total": 2,
+            "labels": {"positive": 1},
+            "needs_review": 1,
+            "failed": 1,
+            "errors": {"empty_review": 1},
+        },
+        {"total": 3, "labels": {"negative": 2, "positive": 1}, "needs_review": 0, "failed": 0, "errors": {}},
+    ]
+
+    total = sum_of(parts)
+
+    assert total == {
+        "total": 5,
+        "labels": {"negative": 2, "positive": 2},
+        "needs_review": 1,
+        "failed": 1,
+        "errors": {"empty_review": 1},
+    }
+    assert list(total) == list(parts[0])

@@ -1,5 +1,6 @@
-from typing import Literal
+from typing import Any, Literal
 
+import boto3
 import pytest
 from botocore.exceptions import (
     ClientError,
@@ -11,7 +12,7 @@ from botocore.exceptions import (
 from mypy_boto3_s3 import S3Client
 from tests.conftest import BUCKET
 
-from reviewbox.errors import ConflictError
+from reviewbox.errors import ConflictError, QueueError
 from reviewbox.objects import ObjectRef
 from reviewbox.storage import Storage, describe, is_transient
 
@@ -146,3 +147,93 @@ def test_what_passes_is_told_from_what_stays(error: Exception) -> None:
 )
 def test_what_stays_is_told_from_what_passes(error: Exception) -> None:
     assert not is_transient(error)
+
+
+def test_a_write_does_not_ask_first(s3: S3Client) -> None:
+    """That would be another round trip for every result."""
+    sent: list[Any] = []
+    storage = Storage.connect()
+    storage.client.meta.events.register("before-send.s3.PutObject", lambda request, **_: sent.append(request))
+
+    storage.write(REF, b"text", "text/plain", replaces=None)
+
+    assert "Expect" not in sent[0].headers
+
+
+def test_a_part_of_an_object_is_read_in_the_state_that_is_asked_for(storage: Storage, s3: S3Client) -> None:
+    s3.put_object(Bucket=REF.bucket, Key=REF.key, Body=b"one\ntwo\nthree\n")
+    revision = storage.revision(REF)
+    assert revision is not None
+
+    with storage.stream(REF, revision) as whole, storage.stream(REF, revision, 4, 8) as part:
+        assert list(whole) == [b"one\n", b"two\n", b"three\n"]
+        assert part.read() == b"two\n"
+    with storage.stream(REF, revision, 8) as rest:
+        assert rest.read() == b"three\n"
+
+
+@pytest.mark.parametrize("change", ["replaced", "uploaded again", "gone"])
+def test_an_object_in_another_state_is_not_read(storage: Storage, s3: S3Client, change: str) -> None:
+    s3.put_bucket_versioning(Bucket=REF.bucket, VersioningConfiguration={"Status": "Enabled"})
+    s3.put_object(Bucket=REF.bucket, Key=REF.key, Body=b"one")
+    revision = storage.revision(REF)
+    assert revision is not None
+    if change == "gone":
+        s3.delete_object(Bucket=REF.bucket, Key=REF.key)
+    else:
+        s3.put_object(Bucket=REF.bucket, Key=REF.key, Body=b"two" if change == "replaced" else b"one")
+
+    with pytest.raises(ConflictError):
+        storage.stream(REF, revision)
+
+
+def test_all_keys_under_a_prefix_are_listed(storage: Storage, s3: S3Client) -> None:
+    keys = [f"results/a/{number:04}" for number in range(1001)]
+    for key in [*keys, "results/b"]:
+        s3.put_object(Bucket=REF.bucket, Key=key, Body=b"x")
+
+    found = storage.etags(REF.bucket, "results/a/")
+
+    assert list(found) == keys
+    assert set(found.values()) == {s3.head_object(Bucket=REF.bucket, Key="results/b")["ETag"]}
+
+
+def test_messages_are_sent_in_as_many_batches_as_it_takes(storage: Storage) -> None:
+    queue = boto3.client("sqs")
+    url = queue.create_queue(QueueName="uploads")["QueueUrl"]
+
+    storage.send(url, (str(number) for number in range(25)))
+
+    received: list[int] = []
+    while messages := queue.receive_message(QueueUrl=url, MaxNumberOfMessages=10).get("Messages"):
+        received += [int(message["Body"]) for message in messages]
+    assert sorted(received) == list(range(25))
+
+
+def test_a_message_that_the_queue_does_not_take_is_an_error(
+    storage: Storage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url = boto3.client("sqs").create_queue(QueueName="uploads")["QueueUrl"]
+    answer = {"Failed": [{"Id": "1", "SenderFault": False, "Code": "InternalError"}], "Successful": []}
+    monkeypatch.setattr("botocore.client.BaseClient._make_api_call", lambda *_: answer)
+
+    with pytest.raises(QueueError, match="1 of 2 messages"):
+        storage.send(url, ["a", "b"])
+
+
+def test_an_object_is_removed(storage: Storage, s3: S3Client) -> None:
+    etag = storage.write(REF, b"text", "text/plain", replaces=None)
+
+    storage.remove(REF, etag)
+    storage.remove(REF, etag)
+
+    assert storage.revision(REF) is None
+
+
+def test_what_has_changed_is_not_removed(storage: Storage, s3: S3Client) -> None:
+    etag = storage.write(REF, b"text", "text/plain", replaces=None)
+    storage.write(REF, b"newer", "text/plain", replaces=etag)
+
+    storage.remove(REF, etag)
+
+    assert s3.get_object(Bucket=REF.bucket, Key=REF.key)["Body"].read() == b"newer"

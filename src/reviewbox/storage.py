@@ -41,7 +41,9 @@ class Storage:
     @classmethod
     def connect(cls) -> Self:
         """Connect as the environment says, with botocore's standard retries."""
-        return cls(boto3.client("s3", config=_CONFIG))
+        client = boto3.client("s3", config=_CONFIG)
+        client.meta.events.register_last("before-call.s3", _send_body_at_once)
+        return cls(client)
 
     def read(self, ref: ObjectRef, max_bytes: int) -> Source | None:
         """Return an object as it is now, its body only if it is no larger than `max_bytes`.
@@ -151,6 +153,11 @@ class Storage:
             answer = client.send_message_batch(QueueUrl=queue_url, Entries=batch)
             if refused := answer.get("Failed"):
                 raise QueueError(f"{queue_url} did not take {len(refused)} of {len(batch)} messages")
+
+
+def _send_body_at_once(params: Any, **_: Any) -> None:
+    # botocore would ask S3 first whether it wants the body, which takes a round trip for each write.
+    params["headers"].pop("Expect", None)
 
 
 def _revision(response: Any) -> Revision:

@@ -132,14 +132,16 @@ class Classifier:
     ) -> Iterator[list[Evidence]]:
         """Yield for each text how its sentences read by themselves."""
         spans = [list(sentences(t.text)) if pooled else [] for t, pooled in zip(texts, whole, strict=True)]
-        pairs = zip(texts, spans, strict=True)
+        # The only sentence of a text reads as the text does.
+        several = [(text, of) for text, of in zip(texts, spans, strict=True) if len(of) > 1]
         alone = iter(
-            self._pooled([text.text[start:end] for text, of in pairs for start, end in of], before_run)
+            self._pooled([text.text[start:end] for text, of in several for start, end in of], before_run)
         )
-        for text, pooled, of_text in zip(texts, whole, spans, strict=True):
+        for text, pooled, of in zip(texts, whole, spans, strict=True):
+            read = islice(alone, len(of)) if len(of) > 1 else [pooled] * len(of)
             yield [
                 Evidence(*text.original_span(start, end), sentence.margin(pooled.winner))
-                for (start, end), sentence in zip(of_text, islice(alone, len(of_text)), strict=True)
+                for (start, end), sentence in zip(of, read, strict=True)
                 if pooled and sentence
             ]
 
