@@ -1,0 +1,77 @@
+"""Ten thousand files dropped at once into `reviewbox local`."""
+
+import random
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pytest
+from botocore.config import Config
+from processes import ROOT, free_port, server
+
+from reviewbox.local.cloud import BUCKET
+
+FILES = 10_000
+# Of a shared processor: what is slower than this has stopped.
+MOST_SECONDS = 1800
+
+OPINIONS = (
+    "a great film",
+    "an awful film",
+    "not bad at all",
+    "the battery died",
+    "lovely staff",
+    "never again",
+)
+
+
+def keys(s3: Any, prefix: str) -> list[str]:
+    pages = s3.get_paginator("list_objects_v2").paginate(Bucket=BUCKET, Prefix=prefix)
+    return [item["Key"] for page in pages for item in page.get("Contents", [])]
+
+
+def peak_megabytes(pid: int) -> float:
+    status = Path(f"/proc/{pid}/status").read_text(encoding="utf-8")
+    (kilobytes,) = (line.split()[1] for line in status.splitlines() if line.startswith("VmHWM"))
+    return int(kilobytes) * 1024 / 1e6
+
+
+def test_each_of_many_files_gets_exactly_one_receipt(capsys: pytest.CaptureFixture[str]) -> None:
+    port = free_port()
+    generator = random.Random(0)  # noqa: S311 - texts, not secrets
+    dropped = [f"incoming/{number % 100:02}/{number:05}.txt" for number in range(FILES)]
+    command = [Path(sys.executable).with_name("reviewbox"), "local", "--port", str(port)]
+    environment = {"HOME": str(Path.home()), "PATH": "/usr/bin:/bin"}
+    with server(command, environment, port, "local.log", cwd=ROOT) as process:
+        s3 = boto3.client(
+            "s3",
+            endpoint_url=f"http://127.0.0.1:{port}",
+            region_name="us-east-1",
+            aws_access_key_id="any",
+            aws_secret_access_key="any",
+            config=Config(retries={"total_max_attempts": 10}, max_pool_connections=8),
+        )
+        s3.get_waiter("bucket_exists").wait(Bucket=BUCKET)
+        started = time.monotonic()
+        with ThreadPoolExecutor(8) as pool:
+            bodies = [generator.choice(OPINIONS).encode() for _ in dropped]
+            list(
+                pool.map(lambda key, body: s3.put_object(Bucket=BUCKET, Key=key, Body=body), dropped, bodies)
+            )
+        uploaded = time.monotonic() - started
+        found: list[str] = []
+        while len(found) < FILES and time.monotonic() - started < MOST_SECONDS:
+            time.sleep(2)
+            found = keys(s3, "results/")
+        seconds, memory = time.monotonic() - started, peak_megabytes(process.pid)
+        everything = keys(s3, "")
+    with capsys.disabled():
+        print(  # noqa: T201 - figures to look at, which decide nothing
+            f"\n{FILES:,} files uploaded in {uploaded:.0f} s, all receipts there after {seconds:.0f} s "
+            f"({FILES / seconds:.0f} a second); at most {memory:.0f} MB, the cloud's own objects included"
+        )
+    assert sorted(found) == sorted(f"results/{key}.json" for key in dropped)
+    assert sorted(everything) == sorted([*dropped, *found])
