@@ -56,18 +56,18 @@ def test_the_parameters_defaults_are_the_settings_defaults() -> None:
     environ = {
         name: value if isinstance(value, str) else str(PARAMETERS[value["Ref"]]["Default"])
         for name, value in VARIABLES.items()
-        if name.startswith("REVIEWBOX_") and value != {"Ref": "Uploads"}
+        if name.startswith("REVIEWBOX_") and value != {"Ref": "Segments"}
     }
 
     assert Settings.from_environ(environ) == Settings()
 
 
-def test_segments_go_to_the_queue_that_brings_uploads() -> None:
-    (mapping,) = FUNCTIONS["OnUpload"]["Events"].values()
+def test_segments_go_to_the_queue_of_segments() -> None:
+    mapping = FUNCTIONS["OnUpload"]["Events"]["Segments"]
     (allowed,) = [s for s in statements() if s["Action"] == "sqs:SendMessage"]
 
-    assert VARIABLES["REVIEWBOX_QUEUE_URL"] == {"Ref": "Uploads"}
-    assert allowed["Resource"] == mapping["Properties"]["Queue"] == {"Fn::GetAtt": ["Uploads", "Arn"]}
+    assert VARIABLES["REVIEWBOX_QUEUE_URL"] == {"Ref": "Segments"}
+    assert allowed["Resource"] == mapping["Properties"]["Queue"] == {"Fn::GetAtt": ["Segments", "Arn"]}
 
 
 def test_what_large_tables_need_outlives_their_messages_and_nothing_else() -> None:
@@ -132,7 +132,7 @@ def test_the_outputs_tell_what_a_command_line_needs() -> None:
     """Their names are what commands look for in a deployed stack."""
     assert set(OUTPUTS) == {
         *("Bucket", "SourcePrefix", "DropHere", "Results", "ResultsBucket", "ResultsPrefix"),
-        *("QueueUrl", "DeadLetterQueueUrl", "FunctionName"),
+        *("QueueUrl", "SegmentsQueueUrl", "DeadLetterQueueUrl", "FunctionName"),
         *("OnBatchOperationArn", "BatchOperationsRoleArn", "BatchOperationsPrefix"),
     }
 
@@ -158,19 +158,19 @@ def test_no_message_expires_before_its_last_receive() -> None:
     assert PARAMETERS["MaxReceives"]["MaxValue"] * 6 * longest < retention
 
 
-@pytest.mark.parametrize("timeout", TIMEOUTS)
-def test_a_batch_is_no_larger_than_there_is_time_for(timeout: str) -> None:
-    """Of segments, which take about 20 seconds each; and no larger than SQS gives without waiting."""
-    (mapping,) = FUNCTIONS["OnUpload"]["Events"].values()
-    batch = TEMPLATE["Mappings"]["Timeout"][timeout]["Batch"]
+def test_a_segment_has_an_invocation_to_itself() -> None:
+    """So that a table's segments are classified at once, and what a batch left no time for has all of it."""
+    mappings = {name: event["Properties"] for name, event in FUNCTIONS["OnUpload"]["Events"].items()}
 
-    assert mapping["Properties"]["BatchSize"]["Fn::FindInMap"] == [
-        "Timeout",
-        {"Ref": "TimeoutSeconds"},
-        "Batch",
-    ]
-    assert batch * 20 <= int(timeout) - SPARE_SECONDS
-    assert batch <= 10
+    assert mappings["Segments"]["BatchSize"] == 1
+    assert mappings["Uploads"]["BatchSize"] > 10
+    assert mappings["Uploads"]["MaximumBatchingWindowInSeconds"] >= 1  # else Lambda refuses more than ten
+
+
+def test_both_queues_are_alike_to_messages_that_fail() -> None:
+    uploads, segments = (RESOURCES[name]["Properties"] for name in ("Uploads", "Segments"))
+
+    assert uploads == segments
 
 
 def test_what_is_restored_from_an_archive_is_told_as_uploads_are() -> None:

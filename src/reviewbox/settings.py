@@ -29,7 +29,8 @@ class Settings:
         segment_bytes: a larger table of lines is classified in segments of about that size.
         work_prefix: what keys start with of the plans and the like of tables that are being classified in
             segments. They lie with the results.
-        queue_url: the queue that segments are sent to; "" to classify them one after the other.
+        queue_url: the queue of what is to have an invocation to itself: segments, and what a batch left
+            no time for; "" to classify segments one after the other.
         max_receives: how often the queue delivers a message before it goes to the dead letters.
         threads: how many threads inference uses.
         objects_at_once: how many objects of a batch are worked on at once, so that waiting for S3 takes

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 BUCKET = "reviewbox"
 
 _FUNCTION = "OnUpload"
-_EVENT_SOURCE_MAPPING = "AWS::Lambda::EventSourceMapping"
+_EVENT_SOURCE_MAPPING = "OnUploadUploads"  # as the name of the event becomes that of a resource
 _REGION = "us-east-1"
 _CREDENTIAL = "local"  # any will do
 
@@ -36,6 +36,7 @@ class Cloud:
     Attributes:
         endpoint: the URL that AWS clients are pointed at.
         queue_url: of the queue of uploads.
+        segments_queue_url: of the queue of what has an invocation to itself.
         dead_letter_queue_url: of the queue of uploads that failed for good.
         handler: the dotted name of the Lambda function's handler.
         environment: the function's variables, the endpoint and credentials among them.
@@ -45,6 +46,7 @@ class Cloud:
 
     endpoint: str
     queue_url: str
+    segments_queue_url: str
     dead_letter_queue_url: str
     handler: str
     environment: Mapping[str, str]
@@ -62,12 +64,16 @@ class Cloud:
         return client
 
     def is_idle(self) -> bool:
-        """Return whether no upload waits or is being worked on."""
-        attributes = self.sqs().get_queue_attributes(
-            QueueUrl=self.queue_url,
-            AttributeNames=["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"],
-        )["Attributes"]
-        return not any(int(count) for count in attributes.values())
+        """Return whether no upload, or segment of one, waits or is being worked on."""
+        # In this order: what is sent on is first in the one queue, and then in both.
+        for queue_url in (self.queue_url, self.segments_queue_url):
+            attributes = self.sqs().get_queue_attributes(
+                QueueUrl=queue_url,
+                AttributeNames=["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"],
+            )["Attributes"]
+            if any(int(count) for count in attributes.values()):
+                return False
+        return True
 
 
 @contextmanager
@@ -143,12 +149,13 @@ def _provision(template: dict[str, Any], endpoint: str) -> Cloud:
     # moto would run functions in Docker. This process runs the one for uploads itself, and has
     # CloudFormation tell what its properties come to. Others get no events here.
     function = template["Resources"][_FUNCTION]["Properties"]
-    mappings = [r["Properties"] for r in template["Resources"].values() if r["Type"] == _EVENT_SOURCE_MAPPING]
+    mapping = template["Resources"][_EVENT_SOURCE_MAPPING]["Properties"]
     questions = {
         "Handler": function["Handler"],
         "Timeout": function["Timeout"],
-        "BatchSize": mappings[0]["BatchSize"],
+        "BatchSize": mapping["BatchSize"],
         "QueueUrl": template["Outputs"]["QueueUrl"]["Value"],
+        "SegmentsQueueUrl": template["Outputs"]["SegmentsQueueUrl"]["Value"],
         "DeadLetterQueueUrl": template["Outputs"]["DeadLetterQueueUrl"]["Value"],
         **{_output_of(name): value for name, value in function["Environment"]["Variables"].items()},
     }
@@ -180,6 +187,7 @@ def _provision(template: dict[str, Any], endpoint: str) -> Cloud:
     return Cloud(
         endpoint=endpoint,
         queue_url=answers["QueueUrl"],
+        segments_queue_url=answers["SegmentsQueueUrl"],
         dead_letter_queue_url=answers["DeadLetterQueueUrl"],
         handler=answers["Handler"],
         environment={

@@ -22,6 +22,7 @@ Handler = Callable[[Mapping[str, Any], Any], Mapping[str, Any]]
 
 # In AWS a failed message stays out of sight for six times the function's timeout.
 SECONDS_TO_RETRY = 2
+_MOST_AT_ONCE = 10  # messages that SQS gives at once
 
 
 class Context:
@@ -76,16 +77,25 @@ def _deliver_until(stopping: threading.Event, cloud: Cloud, handler: Handler) ->
 
 
 def deliver(cloud: Cloud, handler: Handler, seconds_to_retry: int = SECONDS_TO_RETRY) -> int:
-    """Invoke the handler with one batch of messages, if there are any; return how many.
+    """Invoke the handler with a batch of messages of each queue, if there are any; return how many.
 
     What fails is delivered again after `seconds_to_retry`, until the queue gives it up.
     """
+    batches = ((cloud.queue_url, cloud.batch_size), (cloud.segments_queue_url, 1))
+    return sum(_deliver_batch(cloud, handler, url, size, seconds_to_retry) for url, size in batches)
+
+
+def _deliver_batch(cloud: Cloud, handler: Handler, queue_url: str, size: int, seconds_to_retry: int) -> int:
     sqs = cloud.sqs()
-    messages = sqs.receive_message(
-        QueueUrl=cloud.queue_url,
-        MaxNumberOfMessages=min(cloud.batch_size, 10),
+    messages: list[MessageTypeDef] = []
+    while some := sqs.receive_message(
+        QueueUrl=queue_url,
+        MaxNumberOfMessages=min(size - len(messages), _MOST_AT_ONCE),
         MessageSystemAttributeNames=["All"],
-    ).get("Messages", [])
+    ).get("Messages", []):
+        messages += some
+        if len(messages) == size:
+            break
     if not messages:
         return 0
     try:
@@ -100,10 +110,10 @@ def deliver(cloud: Cloud, handler: Handler, seconds_to_retry: int = SECONDS_TO_R
         handle = message["ReceiptHandle"]
         if message["MessageId"] in failed:
             sqs.change_message_visibility(
-                QueueUrl=cloud.queue_url, ReceiptHandle=handle, VisibilityTimeout=seconds_to_retry
+                QueueUrl=queue_url, ReceiptHandle=handle, VisibilityTimeout=seconds_to_retry
             )
         else:
-            sqs.delete_message(QueueUrl=cloud.queue_url, ReceiptHandle=handle)
+            sqs.delete_message(QueueUrl=queue_url, ReceiptHandle=handle)
     return len(messages)
 
 
