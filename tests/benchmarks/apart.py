@@ -102,7 +102,10 @@ def _serve(
     seconds: "Synchronized[float]",
 ) -> None:
     from moto.moto_server.werkzeug_app import DomainDispatcherApplication
+    from werkzeug.serving import WSGIRequestHandler
 
+    # Connections last, as they do with S3; else a new one for each request is part of what is measured.
+    WSGIRequestHandler.protocol_version = "HTTP/1.1"
     _stay_on(last=False)
     answer = DomainDispatcherApplication.__call__
 
