@@ -108,15 +108,12 @@ class Plan:
         return Document(Checked(rows, self.last if is_last else None, doubtful_after), {}, self.table)
 
     @classmethod
-    def decode(cls, body: bytes) -> Self | None:
-        """Read one as it lies in S3; None if it is of another release, which reads it in its own way."""
+    def decode(cls, body: bytes) -> Self:
+        """Read one as it lies in S3."""
         fields = json.loads(body.decode("utf-8", "surrogatepass"))
-        provenance = Provenance.restore(fields["made_from"])
-        if provenance.fields() != fields["made_from"]:
-            return None
         last = fields["last"]
         return cls(
-            provenance,
+            Provenance.restore(fields["made_from"]),
             SegmentedTable.restore(fields["segmented"], LINE_READERS),
             next((c for c in COMPRESSIONS if c.name == fields["compression"]), None),
             Row(**{**last, "problem": Problem(**last["problem"])}) if last else None,
@@ -195,7 +192,7 @@ class LargeTables:
             ContentionError: others kept changing its part.
         """
         plan = self._read_plan(ref.source, ref.plan)
-        if plan is None or ref.index >= len(plan.segmented.segments):
+        if plan is None or not 0 <= ref.index < len(plan.segmented.segments):
             return Progress.STALE
         part = self._part_ref(plan, ref.index)
         table: ClassifiedTable | None = None
@@ -292,16 +289,14 @@ class LargeTables:
 
     def _found(self, plan: Plan, name: str) -> "_Found":
         """Return what is done, and still there as it was written."""
-        bucket = self.receipts.bucket(plan.source)
-        prefix = results.parts_prefix(self.settings.results_prefix, plan.source.key)
-        listed = self.storage.etags(bucket, prefix)
+        listed = self.receipts.listed_parts(plan.source)
         segments = [SegmentRef(plan.source, name, index) for index in range(len(plan.segmented.segments))]
         with ThreadPoolExecutor(_READS_AT_ONCE) as pool:
             told = list(pool.map(self._told, segments))
-        found = _Found({}, [], {ObjectRef(bucket, key): etag for key, etag in listed.items()})
+        found = _Found({}, [], listed)
         for index, content in enumerate(told):
             part = self._part_ref(plan, index)
-            if content and listed.get(part.key) == content["etag"]:
+            if content and listed.get(part) == content["etag"]:
                 found.parts[index] = Part(part.bucket, part.key, content["etag"])
                 found.counts.append(content["counts"])
         return found

@@ -203,8 +203,9 @@ class Pipeline:
         except SourceError as error:
             provenance = self._receipts.provenance(source.ref, source.revision)
             outcome, body = Outcome.REFUSED, results.error_receipt(error.problem, provenance, final=True)
-        if outcome is Outcome.CLASSIFIED:
-            self._receipts.remove_older(receipt, Receipt.decode("", body).parts)
+        if receipt and outcome is Outcome.CLASSIFIED:
+            parts = Receipt.decode("", body).parts
+            self._receipts.remove_older(receipt, parts, self._receipts.listed_parts(source.ref))
         self._receipts.write(source.ref, body, receipt)
         return outcome
 
@@ -253,12 +254,9 @@ class Pipeline:
 
     def _present(self, ref: ObjectRef, refs: Collection[ObjectRef]) -> Mapping[ObjectRef, str]:
         """Return the ETags of results, where they are there."""
-        if len(refs) > _FEW:
-            bucket = self._receipts.bucket(ref)
-            found = self.storage.etags(bucket, results.parts_prefix(self.settings.results_prefix, ref.key))
-            return {ObjectRef(bucket, key): etag for key, etag in found.items()}
-        states = {each: self.storage.revision(each) for each in refs}
-        return {each: state.etag for each, state in states.items() if state}
+        listed = self._receipts.listed_parts(ref) if len(refs) > _FEW else {}
+        states = {each: self.storage.revision(each) for each in refs if each not in listed}
+        return listed | {each: state.etag for each, state in states.items() if state}
 
     def _is_source(self, ref: ObjectRef) -> bool:
         ours = (self.settings.results_prefix, self.settings.work_prefix)

@@ -2,15 +2,12 @@
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from types import MappingProxyType
 
 from reviewbox import results
 from reviewbox.model.bundle import Bundle
 from reviewbox.objects import ObjectRef, ObjectStore, Revision
 from reviewbox.results import Part, Provenance, Receipt
 from reviewbox.settings import Settings
-
-EMPTY: Mapping[ObjectRef, str] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,20 +43,27 @@ class Receipts:
         self.storage.write(self._ref(ref), body, results.RECEIPT_CONTENT_TYPE, replaces=etag)
 
     def remove_older(
-        self, replaced: Receipt | None, parts: Collection[Part], present: Mapping[ObjectRef, str] = EMPTY
+        self, replaced: Receipt | None, parts: Collection[Part], present: Mapping[ObjectRef, str]
     ) -> None:
         """Remove parts of an earlier table: who reads all of a folder would read them, too.
 
         Args:
             replaced: the receipt that is about to be replaced.
             parts: of the table there is now.
-            present: what else may be of an earlier one, each with its ETag.
+            present: those that are there, each with its ETag.
         """
         older = dict(present)
         if replaced:
             older |= {part.ref: part.etag for part in replaced.parts}
         for ref in older.keys() - {part.ref for part in parts}:
             self.storage.remove(ref, older[ref])
+
+    def listed_parts(self, ref: ObjectRef) -> dict[ObjectRef, str]:
+        """Return the ETags of all parts of an object's classified table that there are, older ones among them."""
+        bucket, prefix = self.bucket(ref), self.settings.results_prefix
+        listed = self.storage.etags(bucket, results.parts_prefix(prefix, ref.key))
+        parts = {key: etag for key, etag in listed.items() if results.is_part_key(key, prefix, ref.key)}
+        return {ObjectRef(bucket, key): etag for key, etag in parts.items()}
 
     def bucket(self, ref: ObjectRef) -> str:
         """Return the bucket that the results of an object go to."""

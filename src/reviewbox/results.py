@@ -6,6 +6,7 @@ settings give the same bytes.
 
 import hashlib
 import json
+import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
@@ -26,6 +27,7 @@ Counts = Mapping[str, int | dict[str, int]]
 _FORMAT = 2
 _LONGEST_KEY = 1024  # bytes of UTF-8, S3's limit
 _LONGEST_PART_NAME = 40
+_PART_NAME = re.compile(r"part-\d{5,}\.(?:csv|tsv|jsonl)(?:\.gz|\.zst)?")
 _ADDED = ("sentiment", "score", "needs_review", "error_code", "error_message")
 
 
@@ -54,6 +56,11 @@ def part_key(results_prefix: str, source_key: str, number: int, extension: str) 
 def parts_prefix(results_prefix: str, source_key: str) -> str:
     """Return what the keys of all parts of a source's classified table begin with."""
     return _result_key(results_prefix, source_key, ".classified/", reserved=_LONGEST_PART_NAME)
+
+
+def is_part_key(key: str, results_prefix: str, source_key: str) -> bool:
+    """Return whether `key` is that of a part: a source could lie in a folder that is called as ours are."""
+    return bool(_PART_NAME.fullmatch(key.removeprefix(parts_prefix(results_prefix, source_key))))
 
 
 @dataclass(frozen=True, slots=True)
