@@ -19,4 +19,5 @@ STACK = Stack(
     memory_megabytes=1769,
     threads=1,
     max_object_bytes=1_000_000,
+    segment_bytes=100_000,
 )

@@ -14,6 +14,7 @@ from tests.conftest import BUCKET
 from reviewbox.cli import aws
 from reviewbox.errors import ReviewboxError
 from reviewbox.objects import ObjectRef
+from reviewbox.settings import Settings
 
 QUEUE = "https://sqs.us-east-1.amazonaws.com/123456789012/uploads"
 OUTPUTS = {
@@ -29,7 +30,13 @@ BATCH_OUTPUTS = {
     "BatchOperationsRoleArn": "arn:aws:iam::123456789012:role/batch-operations",
     "BatchOperationsPrefix": "batch-operations/",
 }
-PARAMETERS = {"MaxConcurrency": 10, "MemorySize": 1769, "Threads": 1, "MaxObjectBytes": 16_777_216}
+PARAMETERS = {
+    "MaxConcurrency": 10,
+    "MemorySize": 1769,
+    "Threads": 1,
+    "MaxObjectBytes": 16_777_216,
+    "SegmentBytes": 1_048_576,
+}
 
 
 def deploy(outputs: dict[str, str], parameters: dict[str, int]) -> None:
@@ -72,7 +79,17 @@ def test_a_stack_is_found_by_its_outputs_and_parameters() -> None:
     assert (stack.queue_url, stack.dead_letter_queue_url) == (QUEUE, f"{QUEUE}-failed")
     assert (stack.max_concurrency, stack.memory_megabytes, stack.threads) == (10, 1769, 1)
     assert stack.max_object_bytes == 16_777_216
+    assert stack.segment_bytes == 1_048_576
     assert stack.batch_operations == STACK.batch_operations
+
+
+@pytest.mark.usefixtures("s3")
+def test_a_stack_of_an_older_template_is_taken_to_cut_as_ours_does() -> None:
+    deploy(OUTPUTS, {name: value for name, value in PARAMETERS.items() if name != "SegmentBytes"})
+
+    assert (
+        aws.find_stack(aws.connect("cloudformation"), "reviewbox").segment_bytes == Settings().segment_bytes
+    )
 
 
 @pytest.mark.usefixtures("s3")

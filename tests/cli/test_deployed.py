@@ -184,11 +184,12 @@ def test_nothing_is_queued_without_a_yes(cloud: Cloud) -> None:
         assert waiting(cloud, cloud.queue_url) == 0
 
 
-def test_a_backfill_counts_what_will_be_refused(cloud: Cloud) -> None:
-    put(cloud, "incoming/large.txt", body=b"x" * 16_777_217)
+def test_a_backfill_counts_what_will_be_refused_and_what_will_be_cut(cloud: Cloud) -> None:
+    put(cloud, "incoming/large.txt", "incoming/large.csv", body=b"x" * 16_777_217)
 
     result = run("backfill", f"s3://{BUCKET}/incoming/", "--dry-run")
 
+    assert "1 table in 17 segments" in result.stdout
     assert "1 larger than MaxObjectBytes (16,777,216 bytes): an error each" in result.stdout
 
 

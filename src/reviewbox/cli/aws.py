@@ -23,9 +23,11 @@ from botocore.exceptions import (
 )
 from botocore.loaders import create_loader
 
+from reviewbox.documents import ReadOptions
 from reviewbox.errors import ReviewboxError
 from reviewbox.objects import ObjectRef
 from reviewbox.results import receipt_key
+from reviewbox.settings import Settings
 
 if TYPE_CHECKING:
     from mypy_boto3_cloudformation import CloudFormationClient
@@ -76,7 +78,8 @@ class Stack:
         max_concurrency: how many copies of the function work at once.
         memory_megabytes: of the function.
         threads: of its inference.
-        max_object_bytes: a larger object gets an error.
+        max_object_bytes: a larger object gets an error, if it is no table of lines.
+        segment_bytes: a larger table of lines is classified in segments.
     """
 
     name: str
@@ -91,6 +94,13 @@ class Stack:
     memory_megabytes: int
     threads: int
     max_object_bytes: int
+    segment_bytes: int
+
+    @property
+    def read_options(self) -> ReadOptions:
+        """How its function reads, as far as sizes go."""
+        settings = Settings(max_object_bytes=self.max_object_bytes, segment_bytes=self.segment_bytes)
+        return settings.read_options
 
 
 # The outputs of template.yaml that tell it; those of a job only where it can be run.
@@ -114,6 +124,8 @@ _PARAMETERS = {
     "threads": "Threads",
     "max_object_bytes": "MaxObjectBytes",
 }
+# Stacks of older templates have none.
+_SEGMENT_BYTES = "SegmentBytes"
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,6 +206,7 @@ def find_stack(client: "CloudFormationClient", name: str) -> Stack:
         batch_operations = BatchOperations(**told)
     texts = {field: outputs[output] for field, output in _OUTPUTS.items()}
     numbers = {field: int(parameters[parameter]) for field, parameter in _PARAMETERS.items()}
+    numbers["segment_bytes"] = int(parameters.get(_SEGMENT_BYTES, Settings().segment_bytes))
     return Stack(name=name, batch_operations=batch_operations, **texts, **numbers)  # type: ignore[arg-type]
 
 

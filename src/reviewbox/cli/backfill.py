@@ -17,6 +17,7 @@ from rich.text import Text
 from reviewbox.cli import aws, prices
 from reviewbox.cli.aws import Listed, Stack
 from reviewbox.cli.estimates import (
+    MOST_SECONDS_TO_CUT,
     Counted,
     Estimate,
     count,
@@ -136,9 +137,8 @@ class Backfill:
             ReviewboxError: it is nothing.
         """
         results = ObjectRef(self.stack.results_bucket, self.stack.results_prefix + self.prefix.key)
-        limit = self.stack.max_object_bytes
         with progress_bar(self.terminal, "Counting") as update:
-            counted = count(_shown(aws.list_objects(s3, self.prefix), update), limit)
+            counted = count(_shown(aws.list_objects(s3, self.prefix), update), self.stack.read_options)
             receipts = sum(aws.is_receipt(result.key) for result in aws.list_objects(s3, results))
         if not counted.objects:
             raise ReviewboxError(f"{self.prefix}: nothing lies under it")
@@ -151,8 +151,10 @@ class Backfill:
             )
         if counted.compressed:
             self.tell(f"  {counted.compressed:,} compressed: priced at ten times the bytes")
+        if counted.large:
+            self.tell(f"  {number_of(counted.large, 'table')} in {number_of(counted.segments, 'segment')}")
         if counted.too_large:
-            most = f"{limit:,} bytes"
+            most = f"{self.stack.max_object_bytes:,} bytes"
             self.tell(f"  {counted.too_large:,} larger than MaxObjectBytes ({most}): an error each", "yellow")
         if counted.archived:
             self.tell(f"  {counted.archived:,} archived: an error each until restored", "yellow")
@@ -172,6 +174,12 @@ class Backfill:
             f"About {lasts} with {at_once} at once{'; S3 decides how many there are' if as_job else ''}. "
             f"Prices of {prices.REGION}, {prices.DATE}."
         )
+        if estimated.longest_cut > MOST_SECONDS_TO_CUT:
+            self.tell(
+                f"The largest table is cut in one invocation, and that may take "
+                f"{rounded_seconds(estimated.longest_cut)}: split it.",
+                "yellow",
+            )
         if not as_job and estimated.seconds > MOST_SECONDS_QUEUED:
             self.tell(
                 f"The queue drops for good what it has held for {rounded_seconds(SECONDS_KEPT)}, and this "
