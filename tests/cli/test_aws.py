@@ -167,6 +167,19 @@ def test_receipts_are_told_from_tables_by_their_keys(key: str, expected: object)
     assert aws.is_receipt(key) is expected
 
 
+@pytest.mark.parametrize(
+    ("key", "receipt"),
+    [
+        ("results/incoming/a.csv.gz.classified/part-00012.csv.gz", "results/incoming/a.csv.gz.json"),
+        ("results/incoming/a.csv.classified.csv", ""),
+        ("results/incoming/a.csv.classified/other.txt.json", ""),
+        ("results/incoming/part-00012.csv.json", ""),
+    ],
+)
+def test_parts_are_told_from_other_results_by_their_keys(key: str, receipt: str) -> None:
+    assert aws.table_of_part(key) == receipt
+
+
 def test_messages_that_sqs_does_not_take_are_sent_again_and_no_others(
     sqs: tuple[SQSClient, Stubber],
 ) -> None:

@@ -246,6 +246,20 @@ def test_status_tells_done_from_failed(cloud: Cloud, handler: Handler) -> None:
     assert failure["code"] == "empty_file"
 
 
+def test_status_tells_of_large_tables_in_work(cloud: Cloud) -> None:
+    """Their receipts come at the end."""
+    put(cloud, "incoming/done.csv", "incoming/large.csv.gz")
+    put(cloud, "results/incoming/done.csv.classified/part-00000.csv", "results/incoming/done.csv.json")
+    put(cloud, *(f"results/incoming/large.csv.gz.classified/part-0000{number}.csv.gz" for number in (0, 2)))
+
+    told = status()
+    printed = " ".join(run("status").stdout.split())
+
+    assert (told["objects"], told["receipts"]) == (2, 1)
+    assert (told["tables_in_work"], told["parts_in_work"]) == (1, 2)
+    assert "in work 1 large table, 2 parts so far" in printed
+
+
 def test_status_reads_no_more_results_than_it_is_told_to(cloud: Cloud, handler: Handler) -> None:
     for number in range(3):
         drop(cloud, f"incoming/{number}.txt")

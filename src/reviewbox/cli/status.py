@@ -65,6 +65,8 @@ class Status:
         objects: how many lie under the source prefix.
         bytes: their size.
         receipts: how many lie under the results prefix, those of sources that are gone included.
+        tables_in_work: large tables of which there are parts, and no receipt yet.
+        parts_in_work: parts of them.
         receipts_read: how many of them, the newest, the following is about. It counts those, too, that
             another version made, which are neither done nor failed.
         done: those with a verdict or a table.
@@ -85,6 +87,8 @@ class Status:
     objects: int
     bytes: int
     receipts: int
+    tables_in_work: int
+    parts_in_work: int
     receipts_read: int
     done: int
     failed: int
@@ -119,6 +123,7 @@ def look(stack: Stack, s3: "S3Client", sqs: "SQSClient", newest: int, terminal: 
     dead_lettered = aws.count_messages(sqs, stack.dead_letter_queue_url).total
     objects = size = receipts = 0
     latest: list[tuple[datetime, str]] = []  # a heap, the oldest first
+    in_work: Counter[str] = Counter()  # by the receipts to come
     with progress_bar(terminal, "Listing") as update:
         for listed in aws.list_objects(s3, source):
             objects += 1
@@ -127,9 +132,12 @@ def look(stack: Stack, s3: "S3Client", sqs: "SQSClient", newest: int, terminal: 
         for listed in aws.list_objects(s3, results):
             if aws.is_receipt(listed.key):
                 receipts += 1
+                del in_work[listed.key]  # S3 lists the parts before it
                 heapq.heappush(latest, (listed.last_modified, listed.key))
                 if len(latest) > newest:
                     heapq.heappop(latest)
+            elif table := aws.table_of_part(listed.key):
+                in_work[table] += 1
             update(advance=1)
     storage = Storage(s3)
     refs = [ObjectRef(stack.results_bucket, key) for _, key in latest]
@@ -152,6 +160,8 @@ def look(stack: Stack, s3: "S3Client", sqs: "SQSClient", newest: int, terminal: 
         objects=objects,
         bytes=size,
         receipts=receipts,
+        tables_in_work=len(in_work),
+        parts_in_work=in_work.total(),
         receipts_read=len(refs),
         done=len(done),
         failed=len(failures),
@@ -239,6 +249,9 @@ def _lines(status: Status) -> Iterator[tuple[str, int, str]]:
         "`reviewbox redrive` tries again" if status.dead_lettered else "",
     )
     yield "objects", status.objects, rounded_bytes(status.bytes)
+    if status.tables_in_work:
+        tables = f"large table{'' if status.tables_in_work == 1 else 's'}"
+        yield "in work", status.tables_in_work, f"{tables}, {number_of(status.parts_in_work, 'part')} so far"
     unread = status.receipts - status.receipts_read
     only = f"the newest {status.receipts_read:,} were read:" if unread else ""
     yield "results", status.receipts, only
@@ -246,6 +259,12 @@ def _lines(status: Status) -> Iterator[tuple[str, int, str]]:
     yield "  done", status.done, f"{number_of(status.reviews, 'review')}{bad}"
     codes = Counter(reason.code for reason in status.failures).most_common()
     yield "  failed", status.failed, ", ".join(f"{count:,} {code}" for code, count in codes)
+    if status.tables_in_work:
+        yield (
+            "  in parts",
+            status.tables_in_work,
+            f"in work: {number_of(status.parts_in_work, 'part')} so far",
+        )
     others = status.receipts_read - status.done - status.failed
     if others:
         yield "  others", others, "made by another version; a backfill renews them"
