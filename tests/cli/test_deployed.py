@@ -189,7 +189,7 @@ def test_a_backfill_counts_what_will_be_refused_and_what_will_be_cut(cloud: Clou
 
     result = run("backfill", f"s3://{BUCKET}/incoming/", "--dry-run")
 
-    assert "1 table in 17 segments" in result.stdout
+    assert "1 table to be cut into 17 segments, which go through the queue" in result.stdout
     assert "1 larger than MaxObjectBytes (16,777,216 bytes): an error each" in result.stdout
 
 

@@ -1,18 +1,14 @@
 import gzip
 import json
-from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 
-import boto3
 import pytest
-from botocore.config import Config
-from mypy_boto3_s3 import S3Client
 from tests.cli.stacks import STACK
-from tests.conftest import BUCKET
+from tests.large_table import count_requests
 
 from reviewbox.classified import SPARE_SECONDS
 from reviewbox.cli import prices
@@ -31,12 +27,7 @@ from reviewbox.cli.estimates import (
 )
 from reviewbox.documents import ReadOptions
 from reviewbox.documents.formats import FORMATS
-from reviewbox.events import parse
 from reviewbox.model.classifier import Classifier
-from reviewbox.objects import ObjectRef
-from reviewbox.pipeline import Outcome, Pipeline
-from reviewbox.settings import Settings
-from reviewbox.storage import Storage
 
 MEGABYTE = ReadOptions(max_bytes=1_000_000, segment_bytes=1_000_000)
 
@@ -140,7 +131,7 @@ def test_it_lasts_at_least_as_long_as_its_largest_object() -> None:
     assert estimate(one, STACK, as_job=False).seconds == pytest.approx(18.46 + 0.1, abs=0.01)
 
 
-def test_a_large_table_lasts_as_long_as_its_cut_and_a_segment_if_enough_work_on_it() -> None:
+def test_a_large_table_is_cut_and_then_classified_by_as_many_as_there_are() -> None:
     table = Counted(objects=1, tables=1)
     table.add_source(1_300_000_000, 1_300_000_000, MEGABYTE, compressed=False)
 
@@ -149,9 +140,12 @@ def test_a_large_table_lasts_as_long_as_its_cut_and_a_segment_if_enough_work_on_
     ]
 
     reading, segment = 1300 / 13, 1000 * prices.CPU_SECONDS_PER_KILOBYTE
-    assert taken[0].longest_cut == pytest.approx(reading, rel=0.1)
-    assert taken[0].seconds == pytest.approx((1300 * segment + reading) / 10, rel=0.02)
-    assert taken[1].seconds == taken[2].seconds == pytest.approx(reading + segment, rel=0.1)
+    assert [each.longest_cut for each in taken] == [pytest.approx(reading, rel=0.1)] * 3
+    assert [each.seconds for each in taken] == [
+        pytest.approx(reading + 130 * segment, rel=0.02),
+        pytest.approx(reading + 1.3 * segment, rel=0.1),
+        pytest.approx(reading + segment, rel=0.1),  # which is not divided any further
+    ]
 
 
 def test_what_an_invocation_has_to_cut_is_what_it_leaves_of_its_time() -> None:
@@ -167,40 +161,24 @@ def test_lists_of_more_than_a_thousand_segments_take_more_requests() -> None:
 
 
 @pytest.mark.parametrize("compress", [bytes, partial(gzip.compress, compresslevel=0)])
+@pytest.mark.usefixtures("s3")
 def test_a_large_table_takes_the_requests_that_are_priced(
-    s3: S3Client, classifier: Classifier, compress: Callable[[bytes], bytes]
+    classifier: Classifier, compress: Callable[[bytes], bytes]
 ) -> None:
     """Of the first four of any object two are of a result that is not there yet."""
-    sqs = boto3.client("sqs")
-    settings = Settings(segment_bytes=1000, queue_url=sqs.create_queue(QueueName="uploads")["QueueUrl"])
     rows = b"".join(json.dumps({"text": "good film " * 10}).encode() + b"\n" for _ in range(104))
-    ref = ObjectRef(BUCKET, "incoming/a.jsonl")
-    s3.put_object(Bucket=ref.bucket, Key=ref.key, Body=compress(rows))
-    calls: Counter[str] = Counter()
-    client = boto3.client("s3", config=Config(retries={"total_max_attempts": 1}))
-    client.meta.events.register(
-        "before-call.s3", lambda model, **_: calls.update([model.name]), unique_id="counter"
-    )
-    pipeline = Pipeline(Storage(client), classifier, settings)
 
-    assert pipeline.process(ref, lambda: 900.0) is Outcome.SEGMENTED
-    segments = 0
-    queue: Any = {"QueueUrl": settings.queue_url, "MaxNumberOfMessages": 10}
-    while received := sqs.receive_message(**queue).get("Messages"):
-        for message in received:
-            (parsed,) = parse(json.loads(message["Body"]))
-            for segment in parsed.segments:
-                pipeline.process(segment, lambda: 900.0)
-                segments += 1
+    counted = count_requests(classifier, compress(rows), segment_bytes=1000)
 
     table = Counted(objects=1, tables=1)
-    table.add_source(1, len(rows), settings.read_options, compressed=compress is not bytes)
+    options = ReadOptions(segment_bytes=1000)
+    table.add_source(1, len(rows), options, compressed=compress is not bytes)
     quantities = {item.name: item.quantity for item in estimate(table, STACK, as_job=False).items}
-    assert segments == table.segments == 12
-    assert quantities["Lambda, requests"] == f"{1 + segments}"
-    assert quantities["S3, reading"] == f"{calls['GetObject'] + calls['HeadObject'] + 2}"
-    assert quantities["S3, writing results"] == f"{calls['PutObject'] + calls['ListObjectsV2']}"
-    assert quantities["SQS, requests"] == f"{3 + 2 + 2 * segments}"
+    assert counted.segments == table.segments == 12
+    assert quantities["Lambda, requests"] == f"{1 + 12}"
+    assert quantities["S3, reading"] == f"{counted.under('', 'GetObject', 'HeadObject') + 2}"
+    assert quantities["S3, writing results"] == f"{counted.under('', 'PutObject', 'ListObjectsV2')}"
+    assert quantities["SQS, requests"] == f"{3 + 2 + 2 * 12}"
 
 
 def test_a_vcpu_without_a_thread_costs_and_a_thread_with_one_saves_time() -> None:

@@ -152,7 +152,8 @@ class Backfill:
         if counted.compressed:
             self.tell(f"  {counted.compressed:,} compressed: priced at ten times the bytes")
         if counted.large:
-            self.tell(f"  {number_of(counted.large, 'table')} in {number_of(counted.segments, 'segment')}")
+            tables, segments = number_of(counted.large, "table"), number_of(counted.segments, "segment")
+            self.tell(f"  {tables} to be cut into {segments}, which go through the queue")
         if counted.too_large:
             most = f"{self.stack.max_object_bytes:,} bytes"
             self.tell(f"  {counted.too_large:,} larger than MaxObjectBytes ({most}): an error each", "yellow")

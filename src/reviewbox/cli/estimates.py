@@ -51,6 +51,7 @@ class Counted:
             takes the time.
         largest: the same of one object, or of one segment.
         large: tables that are classified in segments.
+        in_segments: the work on them.
         segments: of all of them.
         written: segments that are written down first, as their tables are compressed.
         cut: bytes that are read to cut tables, decompressed.
@@ -68,6 +69,7 @@ class Counted:
     work: int = 0
     largest: int = 0
     large: int = 0
+    in_segments: int = 0
     segments: int = 0
     written: int = 0
     cut: int = 0
@@ -108,6 +110,7 @@ class Counted:
         self.work += work
         self.largest = max(self.largest, round(work * options.segment_bytes / size))
         self.large += 1
+        self.in_segments += work
         self.segments += segments
         self.written += segments if compressed else 0
         self.cut += size
@@ -213,12 +216,17 @@ def estimate(
     waiting = prices.SECONDS_OF_WAITING_PER_OBJECT
     waiting_segment = _REQUESTS_OF_A_SEGMENT * prices.SECONDS_OF_WAITING_PER_REQUEST
     cutting = seconds_to_cut(counted, function)
-    seconds = counted.work * seconds_per_byte + counted.objects * waiting
-    seconds += cutting + counted.segments * waiting_segment
-    longest_cut = cutting * counted.largest_cut / counted.cut if counted.cut else 0.0
+    classifying = counted.in_segments * seconds_per_byte + counted.segments * waiting_segment
+    alone = (counted.work - counted.in_segments) * seconds_per_byte + counted.objects * waiting
+    seconds = alone + cutting + classifying
+
     longest = counted.largest * seconds_per_byte + waiting
-    if counted.large:
-        longest += longest_cut + waiting_segment
+    longest_cut = 0.0
+    if counted.large:  # of the largest, all is cut before the first segment is classified
+        share = counted.largest_cut / counted.cut
+        longest_cut = share * cutting
+        segments = share * classifying / function.max_concurrency
+        longest = longest_cut + max(longest + waiting_segment, segments)
 
     gb_seconds = seconds * function.memory_megabytes / 1024
     invocations = counted.objects + counted.segments
