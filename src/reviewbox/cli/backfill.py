@@ -87,8 +87,10 @@ def run_backfill(uri: str, stack_name: str, *, agreed: bool, dry_run: bool) -> b
 
 def needs_job(stack: Stack, counted: Counted, *, in_aws: bool) -> bool:
     """Return whether so much is better left to S3 Batch Operations, and can be."""
-    seconds = estimate(counted, stack, as_job=False).seconds
-    is_much = counted.objects > MOST_QUEUED or seconds > MOST_SECONDS_QUEUED
+    estimated = estimate(counted, stack, as_job=False)
+    # Segments of large tables go through the queue in any case.
+    others = estimated.seconds - estimated.in_segments
+    is_much = counted.objects > MOST_QUEUED or others > MOST_SECONDS_QUEUED
     return is_much and in_aws and stack.batch_operations is not None
 
 
@@ -181,10 +183,11 @@ class Backfill:
                 f"{rounded_seconds(estimated.longest_cut)}: split it.",
                 "yellow",
             )
-        if not as_job and estimated.seconds > MOST_SECONDS_QUEUED:
+        queued = estimated.in_segments if as_job else estimated.seconds
+        if queued > MOST_SECONDS_QUEUED:
             self.tell(
                 f"The queue drops for good what it has held for {rounded_seconds(SECONDS_KEPT)}, and this "
-                f"may take {lasts}: raise MaxConcurrency, or go on prefix by prefix.",
+                f"may take {rounded_seconds(queued)}: raise MaxConcurrency, or go on prefix by prefix.",
                 "yellow",
             )
 

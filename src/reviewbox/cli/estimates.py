@@ -153,11 +153,13 @@ class Estimate:
         items: what it costs.
         seconds: how long it lasts, once all are queued.
         longest_cut: how much of that it takes to cut the largest table, in one invocation.
+        in_segments: how long the queue holds segments, if there is nothing else in it.
     """
 
     items: tuple[Item, ...] = field(default_factory=tuple)
     seconds: float = 0.0
     longest_cut: float = 0.0
+    in_segments: float = 0.0
 
     @property
     def dollars(self) -> float:
@@ -253,7 +255,8 @@ def estimate(
         requests += 3 * counted.objects  # sent, received, deleted
     if requests:
         items.append(Item("SQS, requests", f"{requests:,}", requests * prices.SQS_REQUEST))
-    return Estimate(tuple(items), max(seconds / function.max_concurrency, longest), longest_cut)
+    at_once = function.max_concurrency
+    return Estimate(tuple(items), max(seconds / at_once, longest), longest_cut, classifying / at_once)
 
 
 def seconds_to_cut(counted: Counted, function: Function | Stack) -> float:
