@@ -131,6 +131,38 @@ def test_larger_tables_come_back_in_parts_and_nothing_else_stays(
     assert watch.looks(2) == []
 
 
+def test_a_large_table_that_is_interrupted_goes_on_where_it_was(
+    watched: Watched, classifier: Classifier
+) -> None:
+    watch = Watched(watched.folder, classifier, Settings(max_object_bytes=100))
+    watch.write("t.jsonl", ROWS)
+    written: list[str] = []
+
+    @dataclass(frozen=True, slots=True)
+    class Interrupted(FolderStorage):
+        def write(self, ref: ObjectRef, body: bytes, content_type: str, *, replaces: str | None) -> str:
+            written.append(ref.key.rpartition("/")[2])
+            if ref.key.endswith("part-00001.jsonl") and written.count("part-00001.jsonl") == 1:
+                raise KeyboardInterrupt
+            return FolderStorage.write(self, ref, body, content_type, replaces=replaces)
+
+    def look() -> list[tuple[str, str]]:
+        pipeline = watch.watch.pipeline
+        assert isinstance(pipeline.storage, FolderStorage)
+        storage = Interrupted(pipeline.storage.folders)
+        watch.watch = replace(watch.watch, pipeline=replace(pipeline, storage=storage))
+        return watch.looks(2)
+
+    with pytest.raises(KeyboardInterrupt):
+        look()
+    watch.restart()
+    watch.write("a.txt", b"great film")  # comes first
+
+    assert look() == [("a.txt", "classified"), ("t.jsonl", "classified")]
+    assert (written.count("plan.json"), written.count("part-00000.jsonl")) == (1, 1)
+    assert list(watch.results.glob(".*")) == []
+
+
 def test_a_large_table_that_changes_while_it_is_classified_is_begun_anew(
     watched: Watched, classifier: Classifier
 ) -> None:

@@ -22,9 +22,7 @@ _SINGLE = (".txt", ".text", ".md", ".markdown", ".html", ".htm", ".xhtml")
 # What a large table takes of S3 beyond what any object does, as tests count it. What a segment did is
 # asked for twice more: when all are sent, and by the last of them.
 _READS = 5  # its beginning, the plan, all of it; the receipt and its state, at the end
-_READS_OF_A_SEGMENT = (
-    5 + 2
-)  # the plan, the part, what was done, the table's state, the segment; and see above
+_READS_OF_A_SEGMENT = 5 + 2  # the plan, the part, what was done, the table's state, the segment
 _WRITES = 4  # the plan, that all is sent; and the parts are listed twice
 _WRITES_OF_A_SEGMENT = 3  # the part, that it is done; and what is done is listed
 _LISTED = 1000  # keys, that S3 names at once

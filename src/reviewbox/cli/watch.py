@@ -17,6 +17,7 @@ from reviewbox.errors import ReviewboxError
 from reviewbox.model.classifier import Classifier
 from reviewbox.objects import ObjectRef
 from reviewbox.pipeline import Outcome, Pipeline
+from reviewbox.results import parts_prefix
 from reviewbox.settings import Settings
 from reviewbox.storage import describe
 
@@ -87,10 +88,13 @@ class Watch:
                 other = present["source"]["bucket"]
             else:
                 outcome = self.pipeline.process(ref, lambda: math.inf)
-                # An interrupted one goes on where it was; one that ended needs no plan any more.
-                shutil.rmtree(self.results / _WORK, ignore_errors=True)
                 if outcome in (Outcome.CLASSIFIED, Outcome.REFUSED):
-                    self.tell(key, outcome, self._receipt(ref))
+                    receipt = self._receipt(ref)
+                    parts = parts_prefix("", key)
+                    if any(part["key"].startswith(parts) for part in receipt.get("parts", [])):
+                        # It is done. Had it been interrupted, it would have gone on where it was.
+                        shutil.rmtree(self.results / _WORK, ignore_errors=True)
+                    self.tell(key, outcome, receipt)
         except Exception as error:  # noqa: BLE001 - one file's failure must not become another's
             self._fail(key, error)
         if other:
