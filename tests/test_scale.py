@@ -13,6 +13,8 @@ from tests.large_table import count_requests
 from reviewbox.classified import SPARE_SECONDS
 from reviewbox.cli import prices
 from reviewbox.cli.estimates import (
+    OBJECTS_AT_ONCE,
+    OBJECTS_IN_A_BATCH,
     Counted,
     Estimate,
     Function,
@@ -46,7 +48,8 @@ AT_ONCE = Function().max_concurrency
 DAYS_KEPT = 4
 DAYS_OF_WORK = 5
 SECONDS_HIDDEN = 6 * 900
-BATCH = TEMPLATE["Resources"]["OnUpload"]["Properties"]["Events"]["Uploads"]["Properties"]["BatchSize"]
+EVENTS = TEMPLATE["Resources"]["OnUpload"]["Properties"]["Events"]
+BATCHES = tuple(EVENTS[queue]["Properties"]["BatchSize"] for queue in ("Uploads", "Segments"))
 
 # The page's two ways to hold reviews: one a file, or so many a table.
 ROWS = (1, 5_000)
@@ -101,10 +104,12 @@ def seconds(reviews: int, at_once: int = 1) -> tuple[float, float]:
     return files.seconds, tables.seconds
 
 
-# Seconds of work on one object of either kind.
-EACH = tuple(
-    estimate(counted(rows, rows), Function(max_concurrency=1), as_job=False).seconds for rows in ROWS
+# A batch of either kind, and seconds of work on one of its objects.
+BATCH = tuple(
+    estimate(counted(OBJECTS_IN_A_BATCH * rows, rows), Function(max_concurrency=1), as_job=False)
+    for rows in ROWS
 )
+EACH = tuple(batch.seconds / OBJECTS_IN_A_BATCH for batch in BATCH)
 PER_SECOND = tuple(rows / each for rows, each in zip(ROWS, EACH, strict=True))
 # An invocation of its own takes a segment; what is largest is a full one.
 A_SEGMENT = replace(table(OPTIONS.segment_bytes + 1), objects=0, large=0, cut=0, sends=0, segments=1)
@@ -157,8 +162,14 @@ def requests(estimated: Estimate) -> int:
 
 
 def invocations(reviews: int) -> tuple[float, float]:
-    """Return how many there are: of a table one more than it has segments."""
-    return reviews / ROWS[0], reviews / ROWS[1] * (1 + TABLE.segments)
+    """Return how many there are: one for a batch, and one for a segment."""
+    files, tables = (
+        int(item.quantity.replace(",", ""))
+        for each in taken(reviews)
+        for item in each.items
+        if item.name == "Lambda, requests"
+    )
+    return files, tables
 
 
 def comprehend(reviews: int) -> list[str]:
@@ -180,6 +191,7 @@ def test_what_it_is_reckoned_from() -> None:
         [f"{milliseconds:.0f}", *numbers(prices.MEASURED.replace("`", ""))],
         [f"{milliseconds * prices.TIMES_WITH_EVIDENCE:.0f}"],
         [f"{1000 * waiting:.0f}", f"{prices.SECONDS_OF_WAITING_PER_OBJECT / waiting:.0f}"],
+        [f"{OBJECTS_IN_A_BATCH}", f"{OBJECTS_AT_ONCE}"],
         [f"{ROWS[1]:,}", f"{TABLE.cut / 1e6:.1f}"],
         [f"{OPTIONS.segment_bytes // 1024**2}", f"{TABLE.segments}"],
         [f"{prices.CUT_BYTES_PER_CPU_SECOND / 1e6:.0f}"],
@@ -197,8 +209,10 @@ def test_one_function() -> None:
 
     assert rows("One function") == [
         [f"{EACH[0]:.3f}", f"{EACH[1]:.1f}"],
-        ["1", f"{1 + TABLE.segments}"],
-        [f"{EACH[0]:.3f}", f"{estimate(A_SEGMENT, Function(max_concurrency=1), as_job=False).seconds:.1f}"],
+        [
+            f"{BATCH[0].seconds:.1f}",
+            f"{estimate(A_SEGMENT, Function(max_concurrency=1), as_job=False).seconds:.1f}",
+        ],
         both(PER_SECOND, ".1f"),
         both(tuple(86_400 * each for each in PER_SECOND), ",.0f"),
         ["1", f"{largest[0] // prices.MEASURED_CHARACTERS:,}"],
@@ -262,7 +276,7 @@ def test_a_thousand_at_once() -> None:
         [f"{objects[1]:.1f}"],
         both((objects[0] * WRITES[0], objects[1] * WRITES[1]), ",.0f"),
         both((objects[0] * READS[0], objects[1] * READS[1]), ",.0f"),
-        [f"{1000 * BATCH:,}"] * 2,
+        [f"{1000 * batch:,}" for batch in BATCHES],
     ]
     assert prose("A thousand at once") == [
         f"{QUEUE_AT_FIRST}",
@@ -278,7 +292,7 @@ def test_the_quotas_come_in_their_order() -> None:
         tuple(S3_READS * each / reads for each, reads in zip(EACH, READS, strict=True)),
         (LAMBDA_AT_ONCE, LAMBDA_AT_ONCE),
         (QUEUE_AT_ONCE, QUEUE_AT_ONCE),
-        (SQS_IN_FLIGHT / BATCH, SQS_IN_FLIGHT / BATCH),
+        tuple(SQS_IN_FLIGHT / batch for batch in BATCHES),
     ]
     quotas = (AT_ONCE, S3_WRITES, S3_READS, LAMBDA_AT_ONCE, QUEUE_AT_ONCE, SQS_IN_FLIGHT)
     cells = [[f"{quota:,}", *both(values, ",.0f")] for quota, values in zip(quotas, met, strict=True)]
@@ -353,7 +367,11 @@ def test_the_template_is_what_the_page_takes_it_for() -> None:
     timeout = PARAMETERS["TimeoutSeconds"]["Default"]
 
     lifecycle = TEMPLATE["Resources"]["Bucket"]["Properties"]["LifecycleConfiguration"]["Rules"]
+    settings = TEMPLATE["Globals"]["Function"]["Environment"]["Variables"]
 
+    assert (OBJECTS_IN_A_BATCH, 1) == BATCHES
+    assert f"{OBJECTS_AT_ONCE}" == settings["REVIEWBOX_OBJECTS_AT_ONCE"]
+    assert TEMPLATE["Resources"]["Segments"]["Properties"]["MessageRetentionPeriod"] == DAYS_KEPT * 86_400
     assert queue["MessageRetentionPeriod"] == DAYS_KEPT * 86_400
     assert [rule["ExpirationInDays"] for rule in lifecycle if rule["Id"] == "work"] == [DAYS_OF_WORK]
     assert int(timeout) == LAMBDA_SECONDS

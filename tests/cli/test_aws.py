@@ -24,6 +24,7 @@ OUTPUTS = {
     "ResultsPrefix": "results/",
     "QueueUrl": QUEUE,
     "DeadLetterQueueUrl": f"{QUEUE}-failed",
+    "SegmentsQueueUrl": f"{QUEUE}-segments",
 }
 BATCH_OUTPUTS = {
     "OnBatchOperationArn": "arn:aws:lambda:us-east-1:123456789012:function:on-batch-operation",
@@ -79,17 +80,20 @@ def test_a_stack_is_found_by_its_outputs_and_parameters() -> None:
     assert (stack.queue_url, stack.dead_letter_queue_url) == (QUEUE, f"{QUEUE}-failed")
     assert (stack.max_concurrency, stack.memory_megabytes, stack.threads) == (10, 1769, 1)
     assert stack.max_object_bytes == 16_777_216
+    assert stack.queue_urls == (QUEUE, f"{QUEUE}-segments")
     assert stack.segment_bytes == 1_048_576
     assert stack.batch_operations == STACK.batch_operations
 
 
 @pytest.mark.usefixtures("s3")
 def test_a_stack_of_an_older_template_is_taken_to_cut_as_ours_does() -> None:
-    deploy(OUTPUTS, {name: value for name, value in PARAMETERS.items() if name != "SegmentBytes"})
+    outputs = {name: value for name, value in OUTPUTS.items() if name != "SegmentsQueueUrl"}
+    deploy(outputs, {name: value for name, value in PARAMETERS.items() if name != "SegmentBytes"})
 
-    assert (
-        aws.find_stack(aws.connect("cloudformation"), "reviewbox").segment_bytes == Settings().segment_bytes
-    )
+    stack = aws.find_stack(aws.connect("cloudformation"), "reviewbox")
+
+    assert stack.segment_bytes == Settings().segment_bytes
+    assert stack.queue_urls == (QUEUE,)
 
 
 @pytest.mark.usefixtures("s3")

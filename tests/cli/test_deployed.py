@@ -189,7 +189,7 @@ def test_a_backfill_counts_what_will_be_refused_and_what_will_be_cut(cloud: Clou
 
     result = run("backfill", f"s3://{BUCKET}/incoming/", "--dry-run")
 
-    assert "1 table to be cut into 17 segments, which go through the queue" in result.stdout
+    assert "1 table to be cut into 17 segments, which go through a queue of their own" in result.stdout
     assert "1 larger than MaxObjectBytes (16,777,216 bytes): an error each" in result.stdout
 
 
@@ -252,10 +252,16 @@ def test_status_tells_of_large_tables_in_work(cloud: Cloud) -> None:
     put(cloud, "results/incoming/done.csv.classified/part-00000.csv", "results/incoming/done.csv.json")
     put(cloud, *(f"results/incoming/large.csv.gz.classified/part-0000{number}.csv.gz" for number in (0, 2)))
 
+    for number in range(3):
+        cloud.sqs().send_message(QueueUrl=cloud.segments_queue_url, MessageBody=f"segment {number}")
+    drop(cloud, "incoming/other.txt")
+
     told = status()
     printed = " ".join(run("status").stdout.split())
 
-    assert (told["objects"], told["receipts"]) == (2, 1)
+    assert (told["queued"], told["segments_queued"]) == (4, 3)
+    assert "queued 4 3 segments of them" in printed
+    assert (told["objects"], told["receipts"]) == (3, 1)
     assert (told["tables_in_work"], told["parts_in_work"]) == (1, 2)
     assert "in work 1 large table, 2 parts so far" in printed
 

@@ -100,20 +100,28 @@ def test_what_is_archived_is_counted_and_may_have_been_restored() -> None:
 
 
 def test_a_million_reviews_cost_a_few_dollars_through_the_queue() -> None:
-    """1,300 characters each: 48 ms of computing, with evidence, and 100 ms of waiting, on 1,769 MB."""
+    """1,300 characters each: 48 ms of computing, with evidence, and 1 ms of waiting, on 1,769 MB."""
     reviews = Counted(objects=1_000_000, size=1_300_000_000, work=2_600_000_000, largest=2600)
 
     estimated = estimate(reviews, STACK, as_job=False)
 
     assert {item.name: round(item.dollars, 2) for item in estimated.items} == {
-        "Lambda, computing": 4.26,
-        "Lambda, requests": 0.20,
+        "Lambda, computing": 1.41,
+        "Lambda, requests": 0.00,
         "S3, writing results": 5.00,
         "S3, reading": 1.60,
         "SQS, requests": 1.20,
     }
-    assert estimated.dollars == pytest.approx(12.26, abs=0.01)
-    assert estimated.seconds == pytest.approx(14_800)
+    assert estimated.dollars == pytest.approx(9.21, abs=0.01)
+    assert estimated.seconds == pytest.approx(4_900)
+
+
+def test_waiting_takes_longer_than_computing_if_reviews_are_short() -> None:
+    """Sixteen at once wait for 100 ms each."""
+    reviews = Counted(objects=160_000, work=160_000)
+
+    assert estimate(reviews, STACK, as_job=False).seconds == pytest.approx((1000 + 160) / 10)
+    assert estimate(reviews, STACK, as_job=True).seconds == pytest.approx(1600, rel=0.01)
 
 
 def test_a_job_costs_a_quarter_and_a_dollar_a_million_and_no_messages() -> None:

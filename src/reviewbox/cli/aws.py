@@ -76,6 +76,7 @@ class Stack:
         results_bucket: where results go.
         results_prefix: what their keys start with.
         queue_url: of the queue of uploads.
+        segments_queue_url: of the queue of segments; "" if the stack has none.
         dead_letter_queue_url: of the queue of uploads that failed for good.
         batch_operations: how a job is run; None if the stack has nothing for it.
         max_concurrency: how many copies of the function work at once.
@@ -91,6 +92,7 @@ class Stack:
     results_bucket: str
     results_prefix: str
     queue_url: str
+    segments_queue_url: str
     dead_letter_queue_url: str
     batch_operations: BatchOperations | None
     max_concurrency: int
@@ -98,6 +100,11 @@ class Stack:
     threads: int
     max_object_bytes: int
     segment_bytes: int
+
+    @property
+    def queue_urls(self) -> tuple[str, ...]:
+        """Of all queues that its function takes messages from, in the order in which they are sent on."""
+        return tuple(filter(None, (self.queue_url, self.segments_queue_url)))
 
     @property
     def read_options(self) -> ReadOptions:
@@ -127,8 +134,9 @@ _PARAMETERS = {
     "threads": "Threads",
     "max_object_bytes": "MaxObjectBytes",
 }
-# Stacks of older templates have none.
+# Stacks of older templates have neither.
 _SEGMENT_BYTES = "SegmentBytes"
+_SEGMENTS_QUEUE_URL = "SegmentsQueueUrl"
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,6 +216,7 @@ def find_stack(client: "CloudFormationClient", name: str) -> Stack:
         told = {field: outputs[output] for field, output in _BATCH_OUTPUTS.items()}
         batch_operations = BatchOperations(**told)
     texts = {field: outputs[output] for field, output in _OUTPUTS.items()}
+    texts["segments_queue_url"] = outputs.get(_SEGMENTS_QUEUE_URL, "")
     numbers = {field: int(parameters[parameter]) for field, parameter in _PARAMETERS.items()}
     numbers["segment_bytes"] = int(parameters.get(_SEGMENT_BYTES, Settings().segment_bytes))
     return Stack(name=name, batch_operations=batch_operations, **texts, **numbers)  # type: ignore[arg-type]

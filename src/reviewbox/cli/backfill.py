@@ -155,7 +155,7 @@ class Backfill:
             self.tell(f"  {counted.compressed:,} compressed: priced at ten times the bytes")
         if counted.large:
             tables, segments = number_of(counted.large, "table"), number_of(counted.segments, "segment")
-            self.tell(f"  {tables} to be cut into {segments}, which go through the queue")
+            self.tell(f"  {tables} to be cut into {segments}, which go through a queue of their own")
         if counted.too_large:
             most = f"{self.stack.max_object_bytes:,} bytes"
             self.tell(f"  {counted.too_large:,} larger than MaxObjectBytes ({most}): an error each", "yellow")
@@ -214,12 +214,12 @@ class Backfill:
         self.tell(f"Queued {number_of(sent, 'object')}.")
 
     def watch_queue(self, sqs: "SQSClient", total: int, dead_before: int) -> bool:
-        """Show the queue going down until it is empty; return whether no dead letters have come."""
+        """Show the queues going down until they are empty; return whether no dead letters have come."""
         looks = 0
         try:
             with progress_bar(self.terminal, "Classifying", total) as update:
                 while True:
-                    left = aws.count_messages(sqs, self.stack.queue_url).total
+                    left = sum(aws.count_messages(sqs, url).total for url in self.stack.queue_urls)
                     update(total=max(total, left), completed=max(total - left, 0))
                     looks = 0 if left else looks + 1
                     if looks == _LOOKS_TO_BELIEVE:

@@ -30,6 +30,10 @@ _AT_ONCE = 10  # done segments that are asked for, and messages that are sent
 # Those that a segment waits for: of what was done, ten are asked for at once.
 _REQUESTS_OF_A_SEGMENT = _READS_OF_A_SEGMENT - 2 + _WRITES_OF_A_SEGMENT + 1 / _AT_ONCE
 
+# The template's: a batch of uploads, and how many of its objects are worked on at once.
+OBJECTS_IN_A_BATCH = 100
+OBJECTS_AT_ONCE = 16
+
 # What an invocation has for it: the template's timeout, less what the function leaves alone.
 MOST_SECONDS_TO_CUT = 900.0 - 15.0
 
@@ -217,7 +221,11 @@ def estimate(
     waiting_segment = _REQUESTS_OF_A_SEGMENT * prices.SECONDS_OF_WAITING_PER_REQUEST
     cutting = seconds_to_cut(counted, function)
     classifying = counted.in_segments * seconds_per_byte + counted.segments * waiting_segment
-    alone = (counted.work - counted.in_segments) * seconds_per_byte + counted.objects * waiting
+    batches = counted.objects if as_job else math.ceil(counted.objects / OBJECTS_IN_A_BATCH)
+    # Of a batch some objects wait while others are classified, but at its beginning and its end.
+    waited = counted.objects * waiting
+    computed = (counted.work - counted.in_segments) * seconds_per_byte
+    alone = computed + waited if as_job else max(computed, waited / OBJECTS_AT_ONCE) + batches * waiting
     seconds = alone + cutting + classifying
 
     longest = counted.largest * seconds_per_byte + waiting
@@ -229,7 +237,7 @@ def estimate(
         longest = longest_cut + max(longest + waiting_segment, segments)
 
     gb_seconds = seconds * function.memory_megabytes / 1024
-    invocations = counted.objects + counted.segments
+    invocations = batches + counted.segments
     writes = counted.objects + counted.tables - counted.large
     writes += counted.large * _WRITES + counted.segments * _WRITES_OF_A_SEGMENT
     writes += counted.written + counted.pages

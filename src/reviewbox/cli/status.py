@@ -59,6 +59,7 @@ class Status:
         source: where reviews are dropped.
         results: where results go.
         queued: messages that wait.
+        segments_queued: those of them that are to have an invocation to themselves: segments, mostly.
         in_flight: messages that are being worked on, or wait to be tried again.
         delayed: messages that may not be taken yet.
         dead_lettered: messages that failed for good.
@@ -81,6 +82,7 @@ class Status:
     source: str
     results: str
     queued: int
+    segments_queued: int
     in_flight: int
     delayed: int
     dead_lettered: int
@@ -119,7 +121,7 @@ def look(stack: Stack, s3: "S3Client", sqs: "SQSClient", newest: int, terminal: 
     """Gather a stack's status. The dead letters are looked at and left where they are."""
     source = ObjectRef(stack.bucket, stack.source_prefix)
     results = ObjectRef(stack.results_bucket, stack.results_prefix)
-    queue = aws.count_messages(sqs, stack.queue_url)
+    queues = [aws.count_messages(sqs, url) for url in stack.queue_urls]
     dead_lettered = aws.count_messages(sqs, stack.dead_letter_queue_url).total
     objects = size = receipts = 0
     latest: list[tuple[datetime, str]] = []  # a heap, the oldest first
@@ -153,9 +155,10 @@ def look(stack: Stack, s3: "S3Client", sqs: "SQSClient", newest: int, terminal: 
         stack=stack.name,
         source=str(source),
         results=str(results),
-        queued=queue.queued,
-        in_flight=queue.in_flight,
-        delayed=queue.delayed,
+        queued=sum(queue.queued for queue in queues),
+        segments_queued=sum(queue.queued for queue in queues[1:]),
+        in_flight=sum(queue.in_flight for queue in queues),
+        delayed=sum(queue.delayed for queue in queues),
         dead_lettered=dead_lettered,
         objects=objects,
         bytes=size,
@@ -241,7 +244,9 @@ def _print(status: Status, terminal: Console) -> None:
 
 
 def _lines(status: Status) -> Iterator[tuple[str, int, str]]:
-    yield "queued", status.queued, f"and {status.delayed:,} delayed" if status.delayed else ""
+    segments = f"{number_of(status.segments_queued, 'segment')} of them" if status.segments_queued else ""
+    delayed = f"and {status.delayed:,} delayed" if status.delayed else ""
+    yield "queued", status.queued, " ".join(filter(None, (segments, delayed)))
     yield "in flight", status.in_flight, ""
     yield (
         "dead letters",
