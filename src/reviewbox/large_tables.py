@@ -173,6 +173,8 @@ class LargeTables:
         if not self.settings.queue_url:
             for segment in segments:
                 progress = self.classify(segment, remaining_seconds)
+                if progress is Progress.STALE:
+                    raise ConflictError(source.ref)
             return progress
         sent = self._work(source.ref, name, "sent")
         if resend or self.storage.revision(sent) is None:

@@ -9,6 +9,7 @@ STACK = Stack(
     results_bucket="my-results",
     results_prefix="results/",
     queue_url="https://sqs.us-east-1.amazonaws.com/123456789012/uploads",
+    segments_queue_url="https://sqs.us-east-1.amazonaws.com/123456789012/segments",
     dead_letter_queue_url="https://sqs.us-east-1.amazonaws.com/123456789012/failed-uploads",
     batch_operations=BatchOperations(
         function_arn="arn:aws:lambda:us-east-1:123456789012:function:on-batch-operation",
@@ -19,4 +20,5 @@ STACK = Stack(
     memory_megabytes=1769,
     threads=1,
     max_object_bytes=1_000_000,
+    segment_bytes=100_000,
 )

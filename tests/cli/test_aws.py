@@ -14,6 +14,7 @@ from tests.conftest import BUCKET
 from reviewbox.cli import aws
 from reviewbox.errors import ReviewboxError
 from reviewbox.objects import ObjectRef
+from reviewbox.settings import Settings
 
 QUEUE = "https://sqs.us-east-1.amazonaws.com/123456789012/uploads"
 OUTPUTS = {
@@ -23,13 +24,20 @@ OUTPUTS = {
     "ResultsPrefix": "results/",
     "QueueUrl": QUEUE,
     "DeadLetterQueueUrl": f"{QUEUE}-failed",
+    "SegmentsQueueUrl": f"{QUEUE}-segments",
 }
 BATCH_OUTPUTS = {
     "OnBatchOperationArn": "arn:aws:lambda:us-east-1:123456789012:function:on-batch-operation",
     "BatchOperationsRoleArn": "arn:aws:iam::123456789012:role/batch-operations",
     "BatchOperationsPrefix": "batch-operations/",
 }
-PARAMETERS = {"MaxConcurrency": 10, "MemorySize": 1769, "Threads": 1, "MaxObjectBytes": 16_777_216}
+PARAMETERS = {
+    "MaxConcurrency": 10,
+    "MemorySize": 1769,
+    "Threads": 1,
+    "MaxObjectBytes": 16_777_216,
+    "SegmentBytes": 1_048_576,
+}
 
 
 def deploy(outputs: dict[str, str], parameters: dict[str, int]) -> None:
@@ -72,7 +80,20 @@ def test_a_stack_is_found_by_its_outputs_and_parameters() -> None:
     assert (stack.queue_url, stack.dead_letter_queue_url) == (QUEUE, f"{QUEUE}-failed")
     assert (stack.max_concurrency, stack.memory_megabytes, stack.threads) == (10, 1769, 1)
     assert stack.max_object_bytes == 16_777_216
+    assert stack.queue_urls == (QUEUE, f"{QUEUE}-segments")
+    assert stack.segment_bytes == 1_048_576
     assert stack.batch_operations == STACK.batch_operations
+
+
+@pytest.mark.usefixtures("s3")
+def test_a_stack_of_an_older_template_is_taken_to_cut_as_ours_does() -> None:
+    outputs = {name: value for name, value in OUTPUTS.items() if name != "SegmentsQueueUrl"}
+    deploy(outputs, {name: value for name, value in PARAMETERS.items() if name != "SegmentBytes"})
+
+    stack = aws.find_stack(aws.connect("cloudformation"), "reviewbox")
+
+    assert stack.segment_bytes == Settings().segment_bytes
+    assert stack.queue_urls == (QUEUE,)
 
 
 @pytest.mark.usefixtures("s3")
@@ -148,6 +169,19 @@ def test_listings_leave_out_the_markers_of_folders(s3: S3Client) -> None:
 )
 def test_receipts_are_told_from_tables_by_their_keys(key: str, expected: object) -> None:
     assert aws.is_receipt(key) is expected
+
+
+@pytest.mark.parametrize(
+    ("key", "receipt"),
+    [
+        ("results/incoming/a.csv.gz.classified/part-00012.csv.gz", "results/incoming/a.csv.gz.json"),
+        ("results/incoming/a.csv.classified.csv", ""),
+        ("results/incoming/a.csv.classified/other.txt.json", ""),
+        ("results/incoming/part-00012.csv.json", ""),
+    ],
+)
+def test_parts_are_told_from_other_results_by_their_keys(key: str, receipt: str) -> None:
+    assert aws.table_of_part(key) == receipt
 
 
 def test_messages_that_sqs_does_not_take_are_sent_again_and_no_others(

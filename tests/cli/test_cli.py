@@ -1,3 +1,4 @@
+import gzip
 import json
 import os
 import stat
@@ -76,6 +77,29 @@ def test_classify_judges_by_the_service_s_settings(
     assert a["needs_review"] is True
     assert (b["error_code"], c["error_code"], stdin["error_code"]) == ("not_text", "too_large", "too_large")
     assert (d["sentiment"], other["sentiment"]) == ("negative", "positive")
+
+
+TABLE = b"\xef\xbb\xbftext,stars\n" + b'"a great\nfilm",5\nawful,1\n,2\ngood,3,surplus\n' * 40
+
+
+@pytest.mark.parametrize(
+    ("name", "body"),
+    [
+        ("a.csv", TABLE),
+        ("a.csv.gz", gzip.compress(TABLE)),
+        ("truncated.csv.gz", gzip.compress(TABLE, compresslevel=0)[:-300]),
+        ("a.jsonl", b'\n{"text": "great film"}\nbroken\n' * 40),
+    ],
+)
+def test_classify_reads_tables_of_lines_of_any_size(
+    tmp_path: Path, tiny_model: Path, monkeypatch: pytest.MonkeyPatch, name: str, body: bytes
+) -> None:
+    (tmp_path / name).write_bytes(body)
+    whole = run("classify", tmp_path, "--model", tiny_model, status=1)
+    monkeypatch.setenv("REVIEWBOX_MAX_OBJECT_BYTES", "500")
+
+    assert run("classify", tmp_path, "--model", tiny_model, status=1) == whole
+    assert len(lines(whole)) > 70
 
 
 def test_a_setting_that_cannot_be_is_told_in_a_line(

@@ -184,11 +184,12 @@ def test_nothing_is_queued_without_a_yes(cloud: Cloud) -> None:
         assert waiting(cloud, cloud.queue_url) == 0
 
 
-def test_a_backfill_counts_what_will_be_refused(cloud: Cloud) -> None:
-    put(cloud, "incoming/large.txt", body=b"x" * 16_777_217)
+def test_a_backfill_counts_what_will_be_refused_and_what_will_be_cut(cloud: Cloud) -> None:
+    put(cloud, "incoming/large.txt", "incoming/large.csv", body=b"x" * 16_777_217)
 
     result = run("backfill", f"s3://{BUCKET}/incoming/", "--dry-run")
 
+    assert "1 table to be cut into 17 segments, which go through a queue of their own" in result.stdout
     assert "1 larger than MaxObjectBytes (16,777,216 bytes): an error each" in result.stdout
 
 
@@ -243,6 +244,26 @@ def test_status_tells_done_from_failed(cloud: Cloud, handler: Handler) -> None:
     (failure,) = told["failures"]
     assert failure["object"] == "s3://reviewbox/incoming/empty.txt"
     assert failure["code"] == "empty_file"
+
+
+def test_status_tells_of_large_tables_in_work(cloud: Cloud) -> None:
+    """Their receipts come at the end."""
+    put(cloud, "incoming/done.csv", "incoming/large.csv.gz")
+    put(cloud, "results/incoming/done.csv.classified/part-00000.csv", "results/incoming/done.csv.json")
+    put(cloud, *(f"results/incoming/large.csv.gz.classified/part-0000{number}.csv.gz" for number in (0, 2)))
+
+    for number in range(3):
+        cloud.sqs().send_message(QueueUrl=cloud.segments_queue_url, MessageBody=f"segment {number}")
+    drop(cloud, "incoming/other.txt")
+
+    told = status()
+    printed = " ".join(run("status").stdout.split())
+
+    assert (told["queued"], told["segments_queued"]) == (4, 3)
+    assert "queued 4 3 segments of them" in printed
+    assert (told["objects"], told["receipts"]) == (3, 1)
+    assert (told["tables_in_work"], told["parts_in_work"]) == (1, 2)
+    assert "in work 1 large table, 2 parts so far" in printed
 
 
 def test_status_reads_no_more_results_than_it_is_told_to(cloud: Cloud, handler: Handler) -> None:

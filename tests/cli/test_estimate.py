@@ -2,6 +2,10 @@
 
 import gzip
 import json
+import math
+import os
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,13 +17,15 @@ from typer.testing import CliRunner, Result
 
 from reviewbox.cli import app, prices
 from reviewbox.cli.estimates import Function, comprehend_dollars, comprehend_units
+from reviewbox.settings import Settings
 
 ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture(autouse=True)
 def _no_settings(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("REVIEWBOX_MAX_OBJECT_BYTES", raising=False)
+    for name in ("REVIEWBOX_MAX_OBJECT_BYTES", "REVIEWBOX_SEGMENT_BYTES"):
+        monkeypatch.delenv(name, raising=False)
 
 
 def run(*arguments: object, status: int = 0) -> Result:
@@ -71,8 +77,91 @@ def test_files_are_counted_as_the_service_reads_them(tmp_path: Path) -> None:
     assert told["comprehend"] == {"units": 3 + 4 + 3 + 13, "dollars": pytest.approx(0.0023)}
 
 
+PACKED: dict[str, Callable[[bytes], bytes]] = {"": bytes, ".gz": partial(gzip.compress, compresslevel=0)}
+
+
+@pytest.mark.parametrize("compression", PACKED)
+def test_a_table_that_fits_is_read_whole_and_priced_in_segments(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, compression: str
+) -> None:
+    monkeypatch.setenv("REVIEWBOX_SEGMENT_BYTES", "10000")
+    body = table(*[100] * 999, 0)
+    (tmp_path / f"a.jsonl{compression}").write_bytes(PACKED[compression](body))
+
+    told = estimate(tmp_path)
+
+    assert (told["reviews"], told["failed_reviews"], told["characters"]) == (999, 1, 99_900)
+    assert (told["tables"], told["large"], told["segments"]) == (1, 1, math.ceil(len(body) / 10_000))
+    assert (told["beginnings"], told["too_large"], told["unreadable"]) == (0, 0, [])
+    assert told["seconds"]["10"] < 99.9 * prices.CPU_SECONDS_PER_KILOBYTE
+    assert "1 table larger than a segment, in 12 segments together" in run(tmp_path).stdout
+
+
+def quoted(count: int) -> bytes:
+    """CSV, each review of which has two lines."""
+    return b"text,stars\n" + b"".join(b'"' + b"x" * 40 + b"\n" + b"x" * 59 + b'",1\n' for _ in range(count))
+
+
+@pytest.mark.parametrize("compression", PACKED)
+@pytest.mark.parametrize(("name", "body"), [("a.jsonl", table(*[100] * 2000)), ("a.csv", quoted(2000))])
+@pytest.mark.parametrize("place", ["file", "object"])
+def test_a_larger_table_is_told_from_its_beginning(
+    s3: S3Client,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    compression: str,
+    name: str,
+    body: bytes,
+    place: str,
+) -> None:
+    monkeypatch.setenv("REVIEWBOX_MAX_OBJECT_BYTES", "50000")
+    monkeypatch.setenv("REVIEWBOX_SEGMENT_BYTES", "10000")
+    packed = PACKED[compression](body)
+    if place == "file":
+        (tmp_path / f"{name}{compression}").write_bytes(packed)
+    else:
+        put(s3, {f"{name}{compression}": packed})
+
+    path = tmp_path if place == "file" else f"s3://{BUCKET}/"
+    told = estimate(path)
+
+    assert (told["too_large"], told["failed_reviews"], told["unreadable"]) == (0, 0, [])
+    assert told["reviews"] == pytest.approx(2000, rel=0.1 if compression else 0.01)
+    assert told["characters"] == pytest.approx(100 * told["reviews"], rel=0.01)
+    assert told["segments"] == pytest.approx(len(body) / 10_000, abs=2)
+    assert told["beginnings"] == 1
+    printed = run(path).stdout
+    assert "of 1 table no more than the beginning was read; the rest is taken to be like it" in printed
+
+
+def test_what_is_too_large_and_no_table_of_lines_is_refused_where_that_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("REVIEWBOX_MAX_OBJECT_BYTES", "1000")
+    (tmp_path / "a.json").write_text(json.dumps([{"text": "x" * 100}] * 20), encoding="utf-8")
+    (tmp_path / "b.csv").write_bytes("text,stars\ngood,1\n".encode("utf-16") * 50)
+
+    told = estimate(tmp_path)
+
+    assert (told["too_large"], told["large"]) == (2, 0)
+    assert [u["code"] for u in told["unreadable"]] == ["too_large"] * 2
+
+
+def test_a_table_that_takes_too_long_to_cut_is_told(tmp_path: Path) -> None:
+    """A sparse file of some terabytes, whose first bytes are reviews."""
+    path = tmp_path / "a.jsonl"
+    path.write_bytes(table(*[1000] * 16_800))
+    os.truncate(path, 2**40)
+
+    told = " ".join(run(path).stdout.split())
+
+    assert "the largest table is cut in one invocation, and that may take" in told
+    assert "split it" in told
+
+
 def test_a_million_characters_cost_what_the_price_table_says(tmp_path: Path) -> None:
     (tmp_path / "a.jsonl").write_bytes(table(*[1000] * 1000))
+    assert (tmp_path / "a.jsonl").stat().st_size < Settings().segment_bytes
 
     told = estimate(tmp_path)
 

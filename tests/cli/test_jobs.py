@@ -247,6 +247,35 @@ def test_work_that_may_outlast_the_queue_is_told(megabytes: int, as_job: object,
     assert (told in output.getvalue()) is is_told
 
 
+def large_tables(count: int, gigabytes: int) -> Counted:
+    counted = Counted(objects=count, tables=count)
+    for _ in range(count):
+        counted.add_source(gigabytes * 10**9, gigabytes * 10**9, STACK.read_options, compressed=False)
+    return counted
+
+
+def test_segments_go_through_the_queue_and_a_job_would_not_help() -> None:
+    counted = large_tables(140, gigabytes=1)
+    output = StringIO()
+    backfill = Backfill(Console(file=output, width=200), STACK, PREFIX)
+
+    backfill.print_estimate(estimate(counted, STACK, as_job=True), as_job=True)
+
+    assert not needs_job(STACK, counted, in_aws=True)
+    assert "The queue drops for good what it has held for 4 days" in output.getvalue()
+    assert "The largest table is cut in one invocation" not in output.getvalue()
+
+
+def test_a_table_that_is_too_large_to_be_cut_in_time_is_told() -> None:
+    output = StringIO()
+    backfill = Backfill(Console(file=output, width=200), STACK, PREFIX)
+
+    backfill.print_estimate(estimate(large_tables(1, gigabytes=20), STACK, as_job=False), as_job=False)
+
+    told = "The largest table is cut in one invocation, and that may take"
+    assert told in output.getvalue()
+
+
 def test_how_long_the_queue_keeps_is_the_template_s() -> None:
     template = (Path(__file__).parents[2] / "template.yaml").read_text(encoding="utf-8")
 

@@ -1,10 +1,11 @@
+import gzip
 import json
 import os
 import signal
 import subprocess
 import sys
-from collections.abc import Mapping
-from dataclasses import replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +13,11 @@ import pytest
 from typer.testing import CliRunner
 
 from reviewbox.cli import app
+from reviewbox.cli.folder import FolderStorage
 from reviewbox.cli.watch import Watch, watch_folder
 from reviewbox.errors import ReviewboxError
 from reviewbox.model.classifier import Classifier
+from reviewbox.objects import ObjectRef
 from reviewbox.settings import Settings
 
 SECONDS_TO_WAIT = 60
@@ -92,6 +95,95 @@ def test_results_are_those_of_the_service(watched: Watched) -> None:
     assert watched.receipt("long.txt")["error"]["code"] == "too_large"
     assert watched.receipt("t.jsonl")["counts"]["failed"] == 1
     assert watched.receipt("t.jsonl")["parts"][0]["key"] == "t.jsonl.classified.jsonl"
+
+
+ROWS = b'{"text":"good film"}\n' * 9 + b'{"text":"bad"}\n'
+
+
+def test_tables_stay_whole_up_to_the_most_that_is_read_whole(
+    watched: Watched, classifier: Classifier
+) -> None:
+    settings = Settings(max_object_bytes=len(ROWS), segment_bytes=40)
+    watch = Watched(watched.folder, classifier, settings)
+    watch.write("t.jsonl", ROWS)
+
+    assert watch.looks(2) == [("t.jsonl", "classified")]
+
+    assert watch.names() == ["t.jsonl.classified.jsonl", "t.jsonl.json"]
+
+
+@pytest.mark.parametrize("compress", [bytes, gzip.compress])
+def test_larger_tables_come_back_in_parts_and_nothing_else_stays(
+    watched: Watched, classifier: Classifier, compress: Callable[[bytes], bytes]
+) -> None:
+    watch = Watched(watched.folder, classifier, Settings(max_object_bytes=100))
+    watch.write("t.jsonl", compress(ROWS))
+    watch.write("z.txt", b"great film")
+
+    assert watch.looks(2) == [("t.jsonl", "classified"), ("z.txt", "classified")]
+
+    ending = ".gz" if compress is gzip.compress else ""
+    parts = [f"t.jsonl.classified/part-0000{number}.jsonl{ending}" for number in range(2)]
+    assert watch.names() == [*parts, "t.jsonl.json", "z.txt.json"]
+    assert list(watch.results.glob(".*")) == []
+    assert watch.receipt("t.jsonl")["counts"]["labels"] == {"negative": 1, "positive": 9}
+    watch.restart()
+    assert watch.looks(2) == []
+
+
+def test_a_large_table_that_is_interrupted_goes_on_where_it_was(
+    watched: Watched, classifier: Classifier
+) -> None:
+    watch = Watched(watched.folder, classifier, Settings(max_object_bytes=100))
+    watch.write("t.jsonl", ROWS)
+    written: list[str] = []
+
+    @dataclass(frozen=True, slots=True)
+    class Interrupted(FolderStorage):
+        def write(self, ref: ObjectRef, body: bytes, content_type: str, *, replaces: str | None) -> str:
+            written.append(ref.key.rpartition("/")[2])
+            if ref.key.endswith("part-00001.jsonl") and written.count("part-00001.jsonl") == 1:
+                raise KeyboardInterrupt
+            return FolderStorage.write(self, ref, body, content_type, replaces=replaces)
+
+    def look() -> list[tuple[str, str]]:
+        pipeline = watch.watch.pipeline
+        assert isinstance(pipeline.storage, FolderStorage)
+        storage = Interrupted(pipeline.storage.folders)
+        watch.watch = replace(watch.watch, pipeline=replace(pipeline, storage=storage))
+        return watch.looks(2)
+
+    with pytest.raises(KeyboardInterrupt):
+        look()
+    watch.restart()
+    watch.write("a.txt", b"great film")  # comes first
+
+    assert look() == [("a.txt", "classified"), ("t.jsonl", "classified")]
+    assert (written.count("plan.json"), written.count("part-00000.jsonl")) == (1, 1)
+    assert list(watch.results.glob(".*")) == []
+
+
+def test_a_large_table_that_changes_while_it_is_classified_is_begun_anew(
+    watched: Watched, classifier: Classifier
+) -> None:
+    watch = Watched(watched.folder, classifier, Settings(max_object_bytes=100))
+    watch.write("t.jsonl", ROWS)
+    pipeline = watch.watch.pipeline
+
+    @dataclass(frozen=True, slots=True)
+    class Disturbed(FolderStorage):
+        def write(self, ref: ObjectRef, body: bytes, content_type: str, *, replaces: str | None) -> str:
+            if ref.key.endswith("part-00001.jsonl"):
+                (self.folders["reviews"] / "t.jsonl").write_bytes(ROWS.replace(b"good", b"awful"))
+            return FolderStorage.write(self, ref, body, content_type, replaces=replaces)
+
+    assert isinstance(pipeline.storage, FolderStorage)
+    watch.watch = replace(
+        watch.watch, pipeline=replace(pipeline, storage=Disturbed(pipeline.storage.folders))
+    )
+
+    assert watch.looks(2) == [("t.jsonl", "classified")]
+    assert watch.receipt("t.jsonl")["counts"]["labels"] == {"negative": 10}
 
 
 def test_a_file_that_is_being_written_is_left_alone(watched: Watched) -> None:

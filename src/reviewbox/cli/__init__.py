@@ -83,9 +83,10 @@ def watch(  # noqa: PLR0913, PLR0917 - a command's options are its arguments
 ) -> None:
     """Classify what comes into a folder, without any cloud, until Ctrl-C.
 
-    Results are what the service writes, under the same names. A file is taken when two looks in a row
-    find it unchanged; what has a current result is not classified again. The settings are the
-    service's, from the same variables (REVIEWBOX_TEXT_FIELD and so on).
+    Results are what the service writes, under the same names; but a table comes back in parts only if
+    it is larger than REVIEWBOX_MAX_OBJECT_BYTES. A file is taken when two looks in a row find it
+    unchanged; what has a current result is not classified again. The settings are the service's, from
+    the same variables (REVIEWBOX_TEXT_FIELD and so on).
     """
     from reviewbox.cli.watch import run_watch
     from reviewbox.model.classifier import Classifier
@@ -108,9 +109,9 @@ def estimate(
 ) -> None:
     """Tell what classifying would cost on AWS, dropped or as a job, and what Amazon Comprehend would.
 
-    Files are read as the service would read them; of what is in S3 the sizes are listed and a few
-    objects read. Nothing is classified, written or charged but those requests. What cannot be read is
-    named, and the rest counts.
+    Files are read as the service would read them, of large tables no more than the beginning; of what
+    is in S3 the sizes are listed and a few objects read. Nothing is classified, written or charged but
+    those requests. What cannot be read is named, and the rest counts.
     """
     from reviewbox.cli.estimate import show_estimate
 

@@ -4,6 +4,7 @@ The only module of the command line that knows boto3. Endpoint, region, profile 
 the usual ones: what `aws` would use.
 """
 
+import re
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -23,9 +24,11 @@ from botocore.exceptions import (
 )
 from botocore.loaders import create_loader
 
+from reviewbox.documents import ReadOptions
 from reviewbox.errors import ReviewboxError
 from reviewbox.objects import ObjectRef
-from reviewbox.results import receipt_key
+from reviewbox.results import parts_prefix, receipt_key
+from reviewbox.settings import Settings
 
 if TYPE_CHECKING:
     from mypy_boto3_cloudformation import CloudFormationClient
@@ -42,6 +45,8 @@ _MOST_BYTES = 262_144
 
 _URI = "s3://"
 _RECEIPT = receipt_key("", "")  # what the keys of receipts end with, and those of tables do not
+_PARTS = parts_prefix("", "")  # what follows the key of a large table in those of its parts
+_PART = re.compile(r"part-\d{5,}\.[\w.]+")
 _MOST_SENDS = 5
 
 
@@ -71,12 +76,14 @@ class Stack:
         results_bucket: where results go.
         results_prefix: what their keys start with.
         queue_url: of the queue of uploads.
+        segments_queue_url: of the queue of segments; "" if the stack has none.
         dead_letter_queue_url: of the queue of uploads that failed for good.
         batch_operations: how a job is run; None if the stack has nothing for it.
         max_concurrency: how many copies of the function work at once.
         memory_megabytes: of the function.
         threads: of its inference.
-        max_object_bytes: a larger object gets an error.
+        max_object_bytes: a larger object gets an error, if it is no table of lines.
+        segment_bytes: a larger table of lines is classified in segments.
     """
 
     name: str
@@ -85,12 +92,25 @@ class Stack:
     results_bucket: str
     results_prefix: str
     queue_url: str
+    segments_queue_url: str
     dead_letter_queue_url: str
     batch_operations: BatchOperations | None
     max_concurrency: int
     memory_megabytes: int
     threads: int
     max_object_bytes: int
+    segment_bytes: int
+
+    @property
+    def queue_urls(self) -> tuple[str, ...]:
+        """Of all queues that its function takes messages from, in the order in which they are sent on."""
+        return tuple(filter(None, (self.queue_url, self.segments_queue_url)))
+
+    @property
+    def read_options(self) -> ReadOptions:
+        """How its function reads, as far as sizes go."""
+        settings = Settings(max_object_bytes=self.max_object_bytes, segment_bytes=self.segment_bytes)
+        return settings.read_options
 
 
 # The outputs of template.yaml that tell it; those of a job only where it can be run.
@@ -114,6 +134,9 @@ _PARAMETERS = {
     "threads": "Threads",
     "max_object_bytes": "MaxObjectBytes",
 }
+# Stacks of older templates have neither.
+_SEGMENT_BYTES = "SegmentBytes"
+_SEGMENTS_QUEUE_URL = "SegmentsQueueUrl"
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,13 +216,21 @@ def find_stack(client: "CloudFormationClient", name: str) -> Stack:
         told = {field: outputs[output] for field, output in _BATCH_OUTPUTS.items()}
         batch_operations = BatchOperations(**told)
     texts = {field: outputs[output] for field, output in _OUTPUTS.items()}
+    texts["segments_queue_url"] = outputs.get(_SEGMENTS_QUEUE_URL, "")
     numbers = {field: int(parameters[parameter]) for field, parameter in _PARAMETERS.items()}
+    numbers["segment_bytes"] = int(parameters.get(_SEGMENT_BYTES, Settings().segment_bytes))
     return Stack(name=name, batch_operations=batch_operations, **texts, **numbers)  # type: ignore[arg-type]
 
 
 def is_receipt(key: str) -> bool:
     """Return whether a key under a results prefix is a receipt's, and no table's."""
     return key.endswith(_RECEIPT)
+
+
+def table_of_part(key: str) -> str:
+    """Return the key of the receipt beside a part of a large table; "" for what is no part."""
+    table, _, name = key.rpartition(_PARTS)
+    return f"{table}{_RECEIPT}" if table and _PART.fullmatch(name) else ""
 
 
 def is_aws(endpoint_url: str) -> bool:

@@ -17,6 +17,7 @@ from rich.text import Text
 from reviewbox.cli import aws, prices
 from reviewbox.cli.aws import Listed, Stack
 from reviewbox.cli.estimates import (
+    MOST_SECONDS_TO_CUT,
     Counted,
     Estimate,
     count,
@@ -86,8 +87,10 @@ def run_backfill(uri: str, stack_name: str, *, agreed: bool, dry_run: bool) -> b
 
 def needs_job(stack: Stack, counted: Counted, *, in_aws: bool) -> bool:
     """Return whether so much is better left to S3 Batch Operations, and can be."""
-    seconds = estimate(counted, stack, as_job=False).seconds
-    is_much = counted.objects > MOST_QUEUED or seconds > MOST_SECONDS_QUEUED
+    estimated = estimate(counted, stack, as_job=False)
+    # Segments of large tables go through the queue in any case.
+    others = estimated.seconds - estimated.in_segments
+    is_much = counted.objects > MOST_QUEUED or others > MOST_SECONDS_QUEUED
     return is_much and in_aws and stack.batch_operations is not None
 
 
@@ -136,9 +139,8 @@ class Backfill:
             ReviewboxError: it is nothing.
         """
         results = ObjectRef(self.stack.results_bucket, self.stack.results_prefix + self.prefix.key)
-        limit = self.stack.max_object_bytes
         with progress_bar(self.terminal, "Counting") as update:
-            counted = count(_shown(aws.list_objects(s3, self.prefix), update), limit)
+            counted = count(_shown(aws.list_objects(s3, self.prefix), update), self.stack.read_options)
             receipts = sum(aws.is_receipt(result.key) for result in aws.list_objects(s3, results))
         if not counted.objects:
             raise ReviewboxError(f"{self.prefix}: nothing lies under it")
@@ -151,8 +153,11 @@ class Backfill:
             )
         if counted.compressed:
             self.tell(f"  {counted.compressed:,} compressed: priced at ten times the bytes")
+        if counted.large:
+            tables, segments = number_of(counted.large, "table"), number_of(counted.segments, "segment")
+            self.tell(f"  {tables} to be cut into {segments}, which go through a queue of their own")
         if counted.too_large:
-            most = f"{limit:,} bytes"
+            most = f"{self.stack.max_object_bytes:,} bytes"
             self.tell(f"  {counted.too_large:,} larger than MaxObjectBytes ({most}): an error each", "yellow")
         if counted.archived:
             self.tell(f"  {counted.archived:,} archived: an error each until restored", "yellow")
@@ -172,10 +177,17 @@ class Backfill:
             f"About {lasts} with {at_once} at once{'; S3 decides how many there are' if as_job else ''}. "
             f"Prices of {prices.REGION}, {prices.DATE}."
         )
-        if not as_job and estimated.seconds > MOST_SECONDS_QUEUED:
+        if estimated.longest_cut > MOST_SECONDS_TO_CUT:
+            self.tell(
+                f"The largest table is cut in one invocation, and that may take "
+                f"{rounded_seconds(estimated.longest_cut)}: split it.",
+                "yellow",
+            )
+        queued = estimated.in_segments if as_job else estimated.seconds
+        if queued > MOST_SECONDS_QUEUED:
             self.tell(
                 f"The queue drops for good what it has held for {rounded_seconds(SECONDS_KEPT)}, and this "
-                f"may take {lasts}: raise MaxConcurrency, or go on prefix by prefix.",
+                f"may take {rounded_seconds(queued)}: raise MaxConcurrency, or go on prefix by prefix.",
                 "yellow",
             )
 
@@ -202,12 +214,12 @@ class Backfill:
         self.tell(f"Queued {number_of(sent, 'object')}.")
 
     def watch_queue(self, sqs: "SQSClient", total: int, dead_before: int) -> bool:
-        """Show the queue going down until it is empty; return whether no dead letters have come."""
+        """Show the queues going down until they are empty; return whether no dead letters have come."""
         looks = 0
         try:
             with progress_bar(self.terminal, "Classifying", total) as update:
                 while True:
-                    left = aws.count_messages(sqs, self.stack.queue_url).total
+                    left = sum(aws.count_messages(sqs, url).total for url in self.stack.queue_urls)
                     update(total=max(total, left), completed=max(total - left, 0))
                     looks = 0 if left else looks + 1
                     if looks == _LOOKS_TO_BELIEVE:

@@ -5,10 +5,13 @@ import os
 import stat
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
+from io import BufferedReader
+from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from rich.text import Text
 
@@ -16,7 +19,13 @@ from reviewbox.classified import classify_rows, read_source
 from reviewbox.cli import aws
 from reviewbox.cli.folder import read_file
 from reviewbox.cli.tables import console, outcome_cells, outcome_table, printable
-from reviewbox.errors import Problem, ReviewboxError, SourceError
+from reviewbox.documents import Document, ReadOptions, Row
+from reviewbox.documents.compression import Decompressed, compression_of, exceeds
+from reviewbox.documents.document import LineReader
+from reviewbox.documents.formats import ENOUGH_TO_LOOK_AT, Checked, line_reader
+from reviewbox.documents.line_table import SegmentedTable, cut
+from reviewbox.documents.lines import at_line, decoded_lines
+from reviewbox.errors import ErrorCode, Problem, ReviewboxError, SourceError
 from reviewbox.model.classifier import Classifier
 from reviewbox.model.verdicts import Verdict
 from reviewbox.objects import ObjectRef, Revision, Source
@@ -62,10 +71,17 @@ def classify_paths(paths: Sequence[str], model: Path, threads: int, settings: Se
 
 @dataclass(frozen=True, slots=True)
 class _Input:
-    """Something to classify: its name, and what reads it if it is no larger than so many bytes."""
+    """Something to classify.
+
+    Attributes:
+        name: for people.
+        read: returns it, its body only if it is no larger than so many bytes.
+        path: where it can be read more than once; None if it is no file.
+    """
 
     name: str
     read: Callable[[int], Source]
+    path: Path | None = None
 
 
 def _inputs(paths: Sequence[str]) -> Iterator[_Input]:
@@ -78,9 +94,9 @@ def _inputs(paths: Sequence[str]) -> Iterator[_Input]:
             yield _Input(path, _read_stdin)
         elif Path(path).is_dir():
             for file in files_below(Path(path)):
-                yield _Input(printable(str(file)), partial(_read_file, str(file)))
+                yield _Input(printable(str(file)), partial(_read_file, str(file)), file)
         elif Path(path).exists():
-            yield _Input(printable(path), partial(_read_file, path))
+            yield _Input(printable(path), partial(_read_file, path), Path(path))
         else:
             raise ReviewboxError(f"{path}: no such file or folder")
 
@@ -133,12 +149,68 @@ def files_below(folder: Path, tell: Callable[[Path, OSError], None] | None = Non
 def _classify(inputs: Iterable[_Input], classifier: Classifier, settings: Settings) -> Iterator[Classified]:
     for each in inputs:
         try:
-            document = read_source(each.read(settings.max_object_bytes), settings)
+            document = _read(each, settings)
         except SourceError as error:
             yield Classified(each.name, 1, "", error.problem)
             continue
         for row, outcome in classify_rows(document, classifier):
             yield Classified(each.name, row.line, row.text, outcome)
+
+
+def _read(each: _Input, settings: Settings) -> Document:
+    """Read a source as the service does, but for its segments: a large table is read in one go.
+
+    Raises:
+        SourceError: it cannot be read.
+    """
+    source = each.read(settings.max_object_bytes)
+    if each.path and (source.body is None or exceeds(source.body, settings.max_object_bytes)):
+        with each.path.open("rb") as file:
+            reader = line_reader(source.ref.key, source.content_type, file.read(ENOUGH_TO_LOOK_AT))
+        if reader:
+            return _read_large(each.path, reader, settings.read_options)
+    return read_source(source, settings)
+
+
+def _read_large(path: Path, reader: LineReader, options: ReadOptions) -> Document:
+    """Read a table of lines without holding it."""
+    with _content(path, options) as (stream, decompressed):
+        ends_early = (lambda: decompressed.is_truncated) if decompressed else lambda: False
+        table = cut(stream, reader, options, is_truncated=ends_early)
+        problem = decompressed.problem if decompressed else None
+    last = Row(table.lines + 1, problem=at_line(table.lines + 1, problem)) if problem else None
+    is_truncated = problem is not None and problem.code is ErrorCode.TRUNCATED_FILE
+    rows = Checked(_Rows(path, table, options), last, table.doubtful_after if is_truncated else None)
+    return Document(rows, {}, table.table.table)
+
+
+@dataclass(frozen=True, slots=True)
+class _Rows:
+    """The rows of a table, read anew at each iteration."""
+
+    path: Path
+    table: SegmentedTable
+    options: ReadOptions
+
+    def __iter__(self) -> Iterator[Row]:
+        first = self.table.segments[0].line
+        with _content(self.path, self.options) as (stream, _):
+            # Behind the last line there may be one that is cut off.
+            lines = islice(decoded_lines(stream, self.options), first - 1, self.table.lines)
+            yield from self.table.table.rows(lines)
+
+
+@contextmanager
+def _content(path: Path, options: ReadOptions) -> Iterator[tuple[BinaryIO, Decompressed | None]]:
+    """Open a file, decompressed if it is compressed; yield what decompresses it, too."""
+    with path.open("rb") as file:
+        compression = compression_of(file.peek())
+        if compression is None:
+            yield file, None
+            return
+        decompressed = Decompressed(file, compression, options.max_bytes, is_limit=False)
+        with BufferedReader(decompressed) as stream:
+            yield stream, decompressed
 
 
 def _read_file(path: str, max_bytes: int) -> Source:

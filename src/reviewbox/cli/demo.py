@@ -47,7 +47,8 @@ def run_demo(reviews: Path, port: int, template: Path) -> None:
             result = receipt_key(settings.results_prefix, key)
             receipt = _wait_for(ObjectRef(BUCKET, result), storage, cloud)
             if "counts" in receipt:
-                result = receipt["parts"][0]["key"]
+                parts = [part["key"] for part in receipt["parts"]]
+                result = parts[0] if len(parts) == 1 else f"{parts[0].rpartition('/')[0]}/"
             table.add_row(
                 Text(str(file.relative_to(reviews))),
                 *_cells(receipt, file, settings),

@@ -1,10 +1,14 @@
 """`reviewbox estimate`: what it would cost, before anything is deployed or uploaded."""
 
 import json
+import os
+from array import array
 from bisect import insort
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from hashlib import sha256
+from io import BufferedReader, BytesIO
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,24 +22,28 @@ from reviewbox.cli import aws, prices
 from reviewbox.cli.aws import Listed
 from reviewbox.cli.classify import files_below
 from reviewbox.cli.estimates import (
+    MOST_SECONDS_TO_CUT,
     Counted,
     Estimate,
     Function,
     comprehend_dollars,
     comprehend_units,
     estimate,
-    is_table,
+    may_be_table,
     number_of,
     rounded_bytes,
     rounded_dollars,
     rounded_seconds,
 )
-from reviewbox.cli.folder import read_file
 from reviewbox.cli.status import Reason, print_reasons
 from reviewbox.cli.tables import console, printable, progress_bar
-from reviewbox.documents.compression import stem
+from reviewbox.documents import ReadOptions, Row
+from reviewbox.documents.compression import Decompressed, compression_of, decompress, exceeds, stem
+from reviewbox.documents.document import LineReader
+from reviewbox.documents.formats import ENOUGH_TO_LOOK_AT, Checked, line_reader
+from reviewbox.documents.line_table import cut
 from reviewbox.errors import ErrorCode, ReviewboxError, SourceError
-from reviewbox.objects import ObjectRef, Source
+from reviewbox.objects import ObjectRef, Revision, Source
 from reviewbox.settings import Settings
 from reviewbox.storage import Storage
 
@@ -74,19 +82,36 @@ class Content:
         self.work += other.work * times
 
 
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """A source that was read, or the beginning of a large table.
+
+    Attributes:
+        content: what is in it, or in all of it if the rest is like its beginning.
+        size: of a table of lines, decompressed, and estimated in the same way; 0 for what is none.
+        is_table: whether it comes back as a table.
+        is_whole: whether all of it was read.
+    """
+
+    content: Content
+    size: float
+    is_table: bool
+    is_whole: bool = True
+
+
 @dataclass(slots=True)
 class _Kind:
     """Objects of one kind, and those of them that will be read: an arbitrary but constant choice."""
 
     objects: int = 0
     size: int = 0
-    largest: int = 0
+    sizes: "array[int]" = field(default_factory=lambda: array("Q"))
     chosen: list[tuple[bytes, str, int]] = field(default_factory=list)  # digest, key, size
 
     def add(self, item: Listed) -> None:
         self.objects += 1
         self.size += item.size
-        self.largest = max(self.largest, item.size)
+        self.sizes.append(item.size)
         insort(self.chosen, (sha256(item.key.encode()).digest(), item.key, item.size))
         del self.chosen[_MOST_SAMPLED:]
 
@@ -100,6 +125,7 @@ class Found:
         content: what is in them.
         sampled: how many objects in S3 were read to tell what is in the others.
         listed: how many objects in S3 there are.
+        beginnings: how many tables were read in part, to tell what is in the rest.
         unreadable: what could not be read, as the service will not be able to either.
     """
 
@@ -107,6 +133,7 @@ class Found:
     content: Content = field(default_factory=Content)
     sampled: int = 0
     listed: int = 0
+    beginnings: int = 0
     unreadable: list[Reason] = field(default_factory=list)
 
 
@@ -162,16 +189,57 @@ def look(paths: Sequence[str], settings: Settings, tell: Callable[[], None]) -> 
     return found
 
 
-def read_content(source: Source, settings: Settings) -> tuple[Content, bool]:
-    """Return what is in a source, read as the service reads it, and whether it is a table.
+def read_content(source: Source, first: bytes, settings: Settings) -> Seen:
+    """Return what is in a source, read as the service reads it.
+
+    Args:
+        source: without its body, if it is larger than `settings.max_object_bytes`.
+        first: its body, or else its first `max_object_bytes`.
+        settings: the service's.
 
     Raises:
         SourceError: it cannot be read.
     """
+    options = settings.read_options
+    reader = line_reader(source.ref.key, source.content_type, first[:ENOUGH_TO_LOOK_AT])
+    if reader and (source.body is None or exceeds(source.body, options.segment_bytes)):
+        return _read_large(source.size, first, reader, options)
     document = read_source(source, settings)
+    content = _content(document.rows, 1 if document.table else prices.TIMES_WITH_EVIDENCE)
+    size = len(decompress(first, options.max_bytes).data) if reader else 0
+    return Seen(content, size, document.table is not None)
+
+
+def _read_large(size: int, first: bytes, reader: LineReader, options: ReadOptions) -> Seen:
+    """Return what is in a table of lines of `size` bytes, as far as its first bytes tell."""
+    stored = BytesIO(first)
+    content, taken = first, len(first)
+    compression = compression_of(first)
+    if compression:
+        with BufferedReader(Decompressed(stored, compression, options.max_bytes, is_limit=False)) as stream:
+            content = stream.read(options.max_bytes + 1)
+            taken = stored.tell()
+    is_whole = taken == size and len(content) <= options.max_bytes
+    inside = len(content) * size / taken
+    if not is_whole:
+        content = content[: content.rfind(b"\n") + 1]
+    table = cut(BytesIO(content), reader, options)
+    end = len(content)
+    # A quote that opens near the end may close behind it.
+    if not is_whole and table.doubtful_after and table.doubtful_after > table.lines / 2:
+        end = sum(map(len, islice(BytesIO(content), table.doubtful_after - 1)))
+    found = Content()
+    for index, segment in enumerate(table.segments):
+        rows = table.rows(index, content[segment.start : min(segment.end, end)], options)
+        found.add(_content(Checked(rows), 1))
+    scaled = Content()
+    scaled.add(found, inside / end, inside / end)
+    return Seen(scaled, inside, is_table=True, is_whole=is_whole)
+
+
+def _content(rows: Iterable[Row], times: int) -> Content:
     content = Content()
-    times = 1 if document.table else prices.TIMES_WITH_EVIDENCE
-    for row in document.rows:
+    for row in rows:
         if row.problem or not row.text.strip():
             content.failed_reviews += 1
             continue
@@ -180,7 +248,7 @@ def read_content(source: Source, settings: Settings) -> tuple[Content, bool]:
         content.characters += characters
         content.units += comprehend_units(characters)
         content.work += characters * times
-    return content, document.table is not None
+    return content
 
 
 def _look_at_files(path: Path, settings: Settings, found: Found, tell: Callable[[], None]) -> None:
@@ -192,21 +260,27 @@ def _look_at_files(path: Path, settings: Settings, found: Found, tell: Callable[
         tell()
         name = printable(str(file))
         try:
-            source = read_file(file, ObjectRef("", str(file)), settings.max_object_bytes)
+            with file.open("rb") as stream:
+                size = os.fstat(stream.fileno()).st_size
+                first = stream.read(settings.max_object_bytes)
         except OSError as error:
             unreadable(file, error)
             continue
+        body = first if size <= settings.max_object_bytes else None
+        source = Source(ObjectRef("", str(file)), Revision("", ""), size, "", body)
         counted.objects += 1
-        counted.size += source.size
+        counted.size += size
         try:
-            content, table = read_content(source, settings)
+            seen = read_content(source, first, settings)
         except SourceError as error:
             _refuse(found, name, error)
             continue
-        found.content.add(content)
-        counted.tables += table
-        counted.work += round(content.work)
-        counted.largest = max(counted.largest, round(content.work))
+        found.content.add(seen.content)
+        found.beginnings += not seen.is_whole
+        counted.tables += seen.is_table
+        work = round(seen.content.work)
+        compressed = compression_of(first) is not None
+        counted.add_source(work, round(seen.size), settings.read_options, compressed=compressed)
 
 
 def _look_at_objects(
@@ -214,49 +288,68 @@ def _look_at_objects(
 ) -> None:
     """List a prefix, and read a few objects of each kind: tables and others, compressed or not."""
     prefix = aws.parse_uri(uri)
-    kinds: dict[tuple[bool, bool], _Kind] = {}
+    kinds: dict[tuple[bool, bool, bool], _Kind] = {}
     listing = Counted()
+    options = settings.read_options
     with aws.errors_at(uri):
         for item in aws.list_objects(s3, prefix):
             tell()
             refused = listing.too_large + listing.archived
-            listing.add(item, settings.max_object_bytes)
+            listing.add(item, options)
             if listing.too_large + listing.archived == refused:
-                name = (is_table(item.key), stem(item.key) != item.key)
-                kinds.setdefault(name, _Kind()).add(item)
+                tables = may_be_table(item, options)
+                name = stem(item.key.lower())
+                shape = (tables, name.endswith(".json"), name != item.key.lower())
+                kinds.setdefault(shape, _Kind()).add(item)
     if not listing.objects:
         raise ReviewboxError(f"{uri}: nothing lies under it")
-    work = 0.0
-    for (tables, _), kind in kinds.items():
-        sample = _read_sample(Storage(s3), prefix.bucket, kind, settings, found)
+    for (tables, _, compressed), kind in kinds.items():
+        sample, lines = _read_sample(Storage(s3), prefix.bucket, kind, settings, found)
         size = sum(size for _, _, size in kind.chosen)
         by_size = kind.size / size if size else 0
         # Of tables there are as many reviews as bytes allow, of others one in each.
         found.content.add(sample, by_size, by_size if tables else kind.objects / len(kind.chosen))
-        work += sample.work * by_size
-        largest = sample.work / size * kind.largest if size else 0
-        found.counted.largest = max(found.counted.largest, round(largest))
+        for each in kind.sizes:
+            work = round(sample.work / size * each) if size else 0
+            inside = round(lines / size * each) if size else 0
+            found.counted.add_source(work, inside if tables else 0, options, compressed=compressed)
     found.listed += listing.objects
     for amount in ("objects", "size", "tables", "too_large", "archived"):
         setattr(found.counted, amount, getattr(found.counted, amount) + getattr(listing, amount))
-    found.counted.work += round(work)
 
 
-def _read_sample(storage: Storage, bucket: str, kind: _Kind, settings: Settings, found: Found) -> Content:
-    sample = Content()
+def _read_sample(
+    storage: Storage, bucket: str, kind: _Kind, settings: Settings, found: Found
+) -> tuple[Content, float]:
+    """Return what is in the objects that were chosen, and how large they are as tables of lines."""
+    sample, lines = Content(), 0.0
     for _, key, _ in kind.chosen:
         ref = ObjectRef(bucket, key)
         found.sampled += 1
         try:
             with aws.errors_at(str(ref)):
-                source = storage.read(ref, settings.max_object_bytes)
-            if source is not None:
-                sample.add(read_content(source, settings)[0])
+                seen = _read_object(storage, ref, settings)
+            if seen is not None:
+                sample.add(seen.content)
+                lines += seen.size
+                found.beginnings += not seen.is_whole
         except SourceError as error:
             _refuse(found, str(ref), error)
         except ReviewboxError as error:  # which names the object first
             found.unreadable.append(Reason(str(ref), "", str(error).removeprefix(f"{ref}: ")))
-    return sample
+    return sample, lines
+
+
+def _read_object(storage: Storage, ref: ObjectRef, settings: Settings) -> Seen | None:
+    """Read an object, or the beginning of one that is too large for that; None if it is gone."""
+    source = storage.read(ref, settings.max_object_bytes)
+    if source is None:
+        return None
+    first = source.body
+    if first is None:
+        with storage.stream(ref, source.revision, 0, settings.max_object_bytes) as stream:
+            first = stream.read()
+    return read_content(source, first, settings)
 
 
 def _refuse(found: Found, name: str, error: SourceError) -> None:
@@ -287,12 +380,16 @@ def _told(paths: Sequence[str], found: Found, rate: Rate) -> dict[str, Any]:
         "sampled": found.sampled,
         "too_large": counted.too_large,
         "archived": counted.archived,
+        "large": counted.large,
+        "segments": counted.segments,
+        "beginnings": found.beginnings,
         "unreadable": [asdict(reason) for reason in found.unreadable],
         "region": prices.REGION,
         "date": prices.DATE,
         "rate": asdict(rate),
         "queue": _priced(take(default, as_job=False)),
         "job": _priced(take(default, as_job=True)),
+        "longest_cut": take(default, as_job=False).longest_cut,
         "comprehend": {"dollars": comprehend_dollars(units), "units": units},
         "seconds": {str(at_once): take(at_once, as_job=False).seconds for at_once in (default, _AT_ONCE)},
     }
@@ -316,6 +413,16 @@ def _print(told: Mapping[str, Any], terminal: Console) -> None:
             f"  of {told['listed']:,} in S3 a sample of {told['sampled']:,} was read; reviews and characters "
             "are estimated from it"
         )
+    if told["large"]:
+        tell(
+            f"  {number_of(told['large'], 'table')} larger than a segment, in "
+            f"{number_of(told['segments'], 'segment')} together"
+        )
+    if told["beginnings"]:
+        tell(
+            f"  of {number_of(told['beginnings'], 'table')} no more than the beginning was read; the rest is "
+            "taken to be like it"
+        )
     if told["failed_reviews"]:
         tell(f"  {told['failed_reviews']:,} more without a text that can be read: an error each", "yellow")
     if told["too_large"]:
@@ -324,6 +431,9 @@ def _print(told: Mapping[str, Any], terminal: Console) -> None:
         tell(f"  {told['archived']:,} archived: an error each until restored", "yellow")
     if told["unreadable"]:
         tell(f"  {len(told['unreadable']):,} could not be read, and are listed below", "yellow")
+    if told["longest_cut"] > MOST_SECONDS_TO_CUT:
+        lasts = rounded_seconds(told["longest_cut"])
+        tell(f"  the largest table is cut in one invocation, and that may take {lasts}: split it", "yellow")
     terminal.print(_bill(told))
     durations = (f"{rounded_seconds(time)} with {int(number):,}" for number, time in told["seconds"].items())
     function = Function()

@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from io import BufferedReader, BytesIO
@@ -110,7 +111,7 @@ def read_file(path: Path, ref: ObjectRef, max_bytes: int) -> Source:
         OSError: it cannot be read.
     """
     with path.open("rb") as file:
-        body = file.read(max_bytes + 1)
+        body = file.read(max_bytes + 1 if max_bytes < sys.maxsize else -1)
         if len(body) <= max_bytes:
             return Source(ref, Revision(_etag(body), ""), len(body), "", body)
         file.seek(0)

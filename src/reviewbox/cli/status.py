@@ -59,12 +59,15 @@ class Status:
         source: where reviews are dropped.
         results: where results go.
         queued: messages that wait.
+        segments_queued: those of them that are to have an invocation to themselves: segments, mostly.
         in_flight: messages that are being worked on, or wait to be tried again.
         delayed: messages that may not be taken yet.
         dead_lettered: messages that failed for good.
         objects: how many lie under the source prefix.
         bytes: their size.
         receipts: how many lie under the results prefix, those of sources that are gone included.
+        tables_in_work: large tables of which there are parts, and no receipt yet.
+        parts_in_work: parts of them.
         receipts_read: how many of them, the newest, the following is about. It counts those, too, that
             another version made, which are neither done nor failed.
         done: those with a verdict or a table.
@@ -79,12 +82,15 @@ class Status:
     source: str
     results: str
     queued: int
+    segments_queued: int
     in_flight: int
     delayed: int
     dead_lettered: int
     objects: int
     bytes: int
     receipts: int
+    tables_in_work: int
+    parts_in_work: int
     receipts_read: int
     done: int
     failed: int
@@ -115,10 +121,11 @@ def look(stack: Stack, s3: "S3Client", sqs: "SQSClient", newest: int, terminal: 
     """Gather a stack's status. The dead letters are looked at and left where they are."""
     source = ObjectRef(stack.bucket, stack.source_prefix)
     results = ObjectRef(stack.results_bucket, stack.results_prefix)
-    queue = aws.count_messages(sqs, stack.queue_url)
+    queues = [aws.count_messages(sqs, url) for url in stack.queue_urls]
     dead_lettered = aws.count_messages(sqs, stack.dead_letter_queue_url).total
     objects = size = receipts = 0
     latest: list[tuple[datetime, str]] = []  # a heap, the oldest first
+    in_work: Counter[str] = Counter()  # by the receipts to come
     with progress_bar(terminal, "Listing") as update:
         for listed in aws.list_objects(s3, source):
             objects += 1
@@ -127,9 +134,12 @@ def look(stack: Stack, s3: "S3Client", sqs: "SQSClient", newest: int, terminal: 
         for listed in aws.list_objects(s3, results):
             if aws.is_receipt(listed.key):
                 receipts += 1
+                del in_work[listed.key]  # S3 lists the parts before it
                 heapq.heappush(latest, (listed.last_modified, listed.key))
                 if len(latest) > newest:
                     heapq.heappop(latest)
+            elif table := aws.table_of_part(listed.key):
+                in_work[table] += 1
             update(advance=1)
     storage = Storage(s3)
     refs = [ObjectRef(stack.results_bucket, key) for _, key in latest]
@@ -145,13 +155,16 @@ def look(stack: Stack, s3: "S3Client", sqs: "SQSClient", newest: int, terminal: 
         stack=stack.name,
         source=str(source),
         results=str(results),
-        queued=queue.queued,
-        in_flight=queue.in_flight,
-        delayed=queue.delayed,
+        queued=sum(queue.queued for queue in queues),
+        segments_queued=sum(queue.queued for queue in queues[1:]),
+        in_flight=sum(queue.in_flight for queue in queues),
+        delayed=sum(queue.delayed for queue in queues),
         dead_lettered=dead_lettered,
         objects=objects,
         bytes=size,
         receipts=receipts,
+        tables_in_work=len(in_work),
+        parts_in_work=in_work.total(),
         receipts_read=len(refs),
         done=len(done),
         failed=len(failures),
@@ -231,7 +244,9 @@ def _print(status: Status, terminal: Console) -> None:
 
 
 def _lines(status: Status) -> Iterator[tuple[str, int, str]]:
-    yield "queued", status.queued, f"and {status.delayed:,} delayed" if status.delayed else ""
+    segments = f"{number_of(status.segments_queued, 'segment')} of them" if status.segments_queued else ""
+    delayed = f"and {status.delayed:,} delayed" if status.delayed else ""
+    yield "queued", status.queued, " ".join(filter(None, (segments, delayed)))
     yield "in flight", status.in_flight, ""
     yield (
         "dead letters",
@@ -239,6 +254,9 @@ def _lines(status: Status) -> Iterator[tuple[str, int, str]]:
         "`reviewbox redrive` tries again" if status.dead_lettered else "",
     )
     yield "objects", status.objects, rounded_bytes(status.bytes)
+    if status.tables_in_work:
+        tables = f"large table{'' if status.tables_in_work == 1 else 's'}"
+        yield "in work", status.tables_in_work, f"{tables}, {number_of(status.parts_in_work, 'part')} so far"
     unread = status.receipts - status.receipts_read
     only = f"the newest {status.receipts_read:,} were read:" if unread else ""
     yield "results", status.receipts, only
@@ -246,6 +264,12 @@ def _lines(status: Status) -> Iterator[tuple[str, int, str]]:
     yield "  done", status.done, f"{number_of(status.reviews, 'review')}{bad}"
     codes = Counter(reason.code for reason in status.failures).most_common()
     yield "  failed", status.failed, ", ".join(f"{count:,} {code}" for code, count in codes)
+    if status.tables_in_work:
+        yield (
+            "  in parts",
+            status.tables_in_work,
+            f"in work: {number_of(status.parts_in_work, 'part')} so far",
+        )
     others = status.receipts_read - status.done - status.failed
     if others:
         yield "  others", others, "made by another version; a backfill renews them"

@@ -1,6 +1,7 @@
 """`reviewbox watch`: the service for a folder, without a cloud."""
 
 import math
+import shutil
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
@@ -16,11 +17,16 @@ from reviewbox.errors import ReviewboxError
 from reviewbox.model.classifier import Classifier
 from reviewbox.objects import ObjectRef
 from reviewbox.pipeline import Outcome, Pipeline
+from reviewbox.results import parts_prefix
 from reviewbox.settings import Settings
 from reviewbox.storage import describe
 
 # A file's name within the folder, how it ended, and its receipt.
 Tell = Callable[[str, str, Mapping[str, Any]], None]
+
+# The folder within that of the results for tables that are being classified in segments. Hidden, as it may
+# hold reviews.
+_WORK = ".reviewbox"
 
 # A file's size and the times at which its content and its status changed.
 _Look = tuple[int, int, int]
@@ -83,7 +89,12 @@ class Watch:
             else:
                 outcome = self.pipeline.process(ref, lambda: math.inf)
                 if outcome in (Outcome.CLASSIFIED, Outcome.REFUSED):
-                    self.tell(key, outcome, self._receipt(ref))
+                    receipt = self._receipt(ref)
+                    parts = parts_prefix("", key)
+                    if any(part["key"].startswith(parts) for part in receipt.get("parts", [])):
+                        # It is done. Had it been interrupted, it would have gone on where it was.
+                        shutil.rmtree(self.results / _WORK, ignore_errors=True)
+                    self.tell(key, outcome, receipt)
         except Exception as error:  # noqa: BLE001 - one file's failure must not become another's
             self._fail(key, error)
         if other:
@@ -153,7 +164,15 @@ def watch_folder(
     # lies, so that the results can be moved and stay current.
     bucket, results_bucket = folder.name, f"{folder.name}-results"
     storage = FolderStorage({bucket: folder, results_bucket: results})
-    settings = replace(settings, source_prefix="", results_prefix="", results_bucket=results_bucket)
+    settings = replace(
+        settings,
+        source_prefix="",
+        results_prefix="",
+        results_bucket=results_bucket,
+        work_prefix=f"{_WORK}/",
+        # There are no others to share the work with: a table is cut only if it is too large to be held.
+        segment_bytes=settings.max_object_bytes,
+    )
     return Watch(folder, results, Pipeline(storage, classifier, settings), tell)
 
 
