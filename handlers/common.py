@@ -8,6 +8,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Protocol
 
+from reviewbox.errors import NotBegunError
 from reviewbox.model.classifier import Classifier
 from reviewbox.objects import ObjectRef, SegmentRef
 from reviewbox.pipeline import Outcome, Pipeline
@@ -38,8 +39,12 @@ def process_all(
 ) -> Iterator[tuple[ObjectRef | SegmentRef, Outcome | Exception]]:
     """Bring results up to date in the invocation's time; yield how each ended, when it is logged."""
     for ref, end in worker.process_all(refs, lambda: context.get_remaining_time_in_millis() / 1000):
-        if isinstance(end, Exception):
+        if isinstance(end, NotBegunError):
+            logger.info("object.deferred", extra={**_where(ref), "reason": str(end)})
+        elif isinstance(end, Exception):
             log_failure("object.failed", ref, end, logger)
+            # What it was raised from holds the object, and there may be many.
+            end.__traceback__ = end.__context__ = end.__cause__ = None
         else:
             logger.info("object.%s", end, extra=_where(ref))
         yield ref, end

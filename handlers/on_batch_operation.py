@@ -12,7 +12,7 @@ from typing import Any
 from urllib.parse import unquote_plus
 
 from handlers.common import LambdaContext, pipeline, process_all
-from reviewbox.errors import ContentionError, EventError, OutOfTimeError
+from reviewbox.errors import ContentionError, EventError, OutOfTimeError, QueueError
 from reviewbox.events import fields_of
 from reviewbox.objects import ObjectRef
 from reviewbox.pipeline import Outcome, Pipeline
@@ -84,7 +84,7 @@ def _perform(task: Mapping[str, Any], version: str, worker: Pipeline, context: L
 
 
 def _failure(error: Exception) -> Result:
-    passes = isinstance(error, (OutOfTimeError, ContentionError)) or is_transient(error)
+    passes = isinstance(error, (OutOfTimeError, ContentionError, QueueError)) or is_transient(error)
     return ResultCode.TEMPORARY_FAILURE if passes else ResultCode.PERMANENT_FAILURE, describe(error)
 
 

@@ -163,8 +163,8 @@ class WorkerKilledError(BaseException):
     """As when Lambda ends a process: nothing in the pipeline may catch it."""
 
 
-def killed_at(client: S3Client, number: int) -> Callable[[], int]:
-    """Die just before the client's call with that number leaves; return what counts the calls."""
+def killed_at(client: S3Client, number: int, when: str) -> Callable[[], int]:
+    """Die just before, or after, the client's call with that number; return what counts the calls."""
     calls = 0
 
     def hook(**_: Any) -> None:
@@ -173,13 +173,14 @@ def killed_at(client: S3Client, number: int) -> Callable[[], int]:
         if calls == number:
             raise WorkerKilledError
 
-    client.meta.events.register("before-call.s3", hook, unique_id="killer")
+    client.meta.events.register(when, hook, unique_id="killer")
     return lambda: calls
 
 
+@pytest.mark.parametrize("when", ["before-call.s3", "after-call.s3"])
 @pytest.mark.parametrize("compression", ["", ".gz"])
 def test_whenever_a_worker_is_killed_the_next_delivery_leaves_the_same_objects(
-    pipeline: Pipeline, s3: S3Client, sqs: SQSClient, compression: str
+    pipeline: Pipeline, s3: S3Client, sqs: SQSClient, compression: str, when: str
 ) -> None:
     """At every call of S3 on the way, in the worker that cuts and in those that classify."""
     ref = ObjectRef(BUCKET, f"incoming/export.csv{compression}")
@@ -187,7 +188,7 @@ def test_whenever_a_worker_is_killed_the_next_delivery_leaves_the_same_objects(
     version = pipeline.storage.revision(ref)
     worker = boto3.client("s3")
     steady = replace(pipeline, storage=Storage(worker))
-    calls = killed_at(worker, 0)
+    calls = killed_at(worker, 0, when)
     steady.process(ref, plenty)
     deliver(steady, sqs)
     undisturbed, steps = results(s3), calls()
@@ -197,7 +198,7 @@ def test_whenever_a_worker_is_killed_the_next_delivery_leaves_the_same_objects(
         for key in undisturbed:
             s3.delete_object(Bucket=BUCKET, Key=key)
         worker = boto3.client("s3")
-        killed_at(worker, step)
+        killed_at(worker, step, when)
         disturbed = replace(pipeline, storage=Storage(worker))
         waiting: list[Any] = [ref]
         deaths = 0
@@ -331,6 +332,122 @@ def test_another_model_or_setting_begins_anew(pipeline: Pipeline, s3: S3Client, 
     assert counts["needs_review"] == counts["total"] - counts["failed"]
 
 
+def test_a_deployment_that_is_rolled_back_loses_nothing(
+    pipeline: Pipeline, s3: S3Client, sqs: SQSClient
+) -> None:
+    put(s3, rows(30))
+    newer = replace(pipeline, settings=replace(pipeline.settings, needs_review_below=1.0))
+    pipeline.process(TABLE, plenty)
+    (first, *others) = segments_sent(pipeline, sqs)
+    pipeline.process(first, plenty)
+    for segment in others:
+        newer.process(segment, plenty)
+    (first, *others) = segments_sent(pipeline, sqs)
+    newer.process(first, plenty)
+
+    for segment in others:
+        pipeline.process(segment, plenty)
+    deliver(pipeline, sqs)
+
+    receipt = receipt_of(s3)
+    assert receipt["counts"]["total"] == 30
+    assert receipt["settings"]["sha256"] == pipeline.settings.digest
+
+
+@pytest.mark.parametrize("gone", ["plan.json", "input/00001"])
+def test_what_is_gone_from_the_work_is_made_again(
+    pipeline: Pipeline, s3: S3Client, sqs: SQSClient, gone: str
+) -> None:
+    """A lifecycle rule goes by days, and removes what was written before midnight a day earlier."""
+    ref = ObjectRef(BUCKET, "incoming/export.csv.gz")
+    put(s3, gzip.compress(rows(40)), ref)
+    pipeline.process(ref, plenty)
+    (key,) = [key for key in keys(s3, "work/") if key.endswith(gone)]
+    s3.delete_object(Bucket=BUCKET, Key=key)
+
+    deliver(pipeline, sqs)
+
+    assert receipt_of(s3, ref)["counts"]["total"] == 40
+
+
+def test_a_part_lost_meanwhile_is_made_again(pipeline: Pipeline, s3: S3Client, sqs: SQSClient) -> None:
+    put(s3, rows(40))
+    pipeline.process(TABLE, plenty)
+    (first, *others) = segments_sent(pipeline, sqs)
+    pipeline.process(first, plenty)
+    (part,) = keys(s3, "results/")
+    s3.delete_object(Bucket=BUCKET, Key=part)
+
+    for segment in others:
+        pipeline.process(segment, plenty)
+    deliver(pipeline, sqs)
+
+    assert receipt_of(s3)["counts"]["total"] == 40
+
+
+def test_an_older_table_s_parts_are_found_where_no_receipt_names_them(
+    pipeline: Pipeline, s3: S3Client, sqs: SQSClient
+) -> None:
+    """It was replaced before it was done, by what is no table, and that by a smaller one."""
+    put(s3, rows(40))
+    pipeline.process(TABLE, plenty)
+    (first, *_) = segments_sent(pipeline, sqs)
+    pipeline.process(first, plenty)
+    put(s3, b"id,price\n1,2\n")
+    assert pipeline.process(TABLE, plenty) is Outcome.REFUSED
+    put(s3, rows(2))
+
+    pipeline.process(TABLE, plenty)
+
+    parts = [part["key"] for part in receipt_of(s3)["parts"]]
+    assert [key for key in keys(s3, "results/") if ".classified" in key] == parts
+
+
+def test_nothing_but_parts_is_removed(pipeline: Pipeline, s3: S3Client, sqs: SQSClient) -> None:
+    """A source can lie in a folder that is called as that of the parts is."""
+    neighbour = ObjectRef(BUCKET, f"{TABLE.key}.classified/part-00009.csv")
+    put(s3, rows(2), neighbour)
+    pipeline.process(neighbour, plenty)
+    before = results(s3)
+    put(s3, rows(40))
+
+    pipeline.process(TABLE, plenty)
+    deliver(pipeline, sqs)
+
+    assert before.items() <= results(s3).items()
+
+
+def test_a_worker_of_an_older_table_leaves_no_part_that_nobody_knows(
+    pipeline: Pipeline, s3: S3Client, sqs: SQSClient
+) -> None:
+    """It is overtaken while it classifies: by a table that is done, and has fewer parts."""
+    put(s3, rows(60))
+    pipeline.process(TABLE, plenty)
+    *_, last = segments_sent(pipeline, sqs)
+
+    def overtake() -> None:
+        put(s3, rows(30))
+        pipeline.process(TABLE, plenty)
+        deliver(pipeline, sqs)
+
+    worker = boto3.client("s3")
+    calls = 0
+
+    def hook(model: Any, **_: Any) -> None:
+        nonlocal calls
+        calls += model.name == "PutObject"
+        if calls == 1:
+            calls += 1
+            overtake()
+
+    worker.meta.events.register("before-call.s3", hook)
+    replace(pipeline, storage=Storage(worker)).process(last, plenty)
+
+    parts = [part["key"] for part in receipt_of(s3)["parts"]]
+    assert receipt_of(s3)["counts"]["total"] == 30
+    assert keys(s3, f"results/{TABLE.key}.classified/") == parts
+
+
 @pytest.mark.parametrize("size", [20, 2])
 def test_a_smaller_table_leaves_no_part_of_the_larger(
     pipeline: Pipeline, s3: S3Client, sqs: SQSClient, size: int
@@ -360,11 +477,18 @@ def test_a_lost_part_is_made_again(pipeline: Pipeline, s3: S3Client, sqs: SQSCli
     assert results(s3) == before
 
 
+@pytest.mark.parametrize(
+    "content",
+    [
+        pytest.param(rows(200), id="tidy"),
+        pytest.param(rows(100) + b'100,"a film without end\n' + rows(100)[11:], id="quote left open"),
+    ],
+)
 def test_a_table_that_ends_in_the_middle_says_so_at_its_end(
-    pipeline: Pipeline, s3: S3Client, sqs: SQSClient
+    pipeline: Pipeline, s3: S3Client, sqs: SQSClient, content: bytes
 ) -> None:
     ref = ObjectRef(BUCKET, "incoming/export.csv.gz")
-    body = gzip.compress(rows(200))[:-40]
+    body = gzip.compress(content)[:-40]
     put(s3, body, ref)
 
     pipeline.process(ref, plenty)
@@ -373,9 +497,10 @@ def test_a_table_that_ends_in_the_middle_says_so_at_its_end(
     receipt = receipt_of(s3, ref)
     written = b"".join(gzip.decompress(read(s3, part["key"])) for part in receipt["parts"])
     whole, expected = in_one_piece(pipeline, s3, body, "export.csv.gz")
+    header = gzip.decompress(expected).splitlines(keepends=True)[0]
     assert receipt["counts"] == whole["counts"]
-    assert receipt["counts"]["errors"]["truncated_file"] == 1
-    assert written.splitlines()[-1] == gzip.decompress(expected).splitlines()[-1]
+    assert receipt["counts"]["errors"]["truncated_file"] >= 1
+    assert header + written.replace(header, b"") == gzip.decompress(expected)
 
 
 def test_a_large_table_without_reviews_is_refused(pipeline: Pipeline, s3: S3Client) -> None:

@@ -61,9 +61,7 @@ class Message:
 
 def segment_message(ref: SegmentRef) -> str:
     """Return the message that names a segment, for `parse`."""
-    return json.dumps(
-        {_SEGMENT: {**asdict(ref.source), "plan": ref.plan, "index": ref.index}}, ensure_ascii=False
-    )
+    return json.dumps({_SEGMENT: {**asdict(ref.source), "plan": ref.plan, "index": ref.index}})
 
 
 def parse(event: Any) -> list[Message]:

@@ -5,7 +5,7 @@ table, one model and the same settings.
 
     work/<plan>/plan.json          how the table is cut
     work/<plan>/input/00000        the bytes of a segment, if the table is compressed
-    work/<plan>/sent               every segment was sent to the queue
+    work/<plan>/sent               whether every segment that is not done is in the queue
     work/<plan>/done/00000.json    what became of a segment: its part's ETag, its counts
 
 Whatever is written depends on the plan alone, so a step may be done twice, by two at once, or again
@@ -16,7 +16,7 @@ import hashlib
 import json
 import logging
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import asdict, dataclass
@@ -35,11 +35,17 @@ from reviewbox.errors import ConflictError, ContentionError, ErrorCode, Problem
 from reviewbox.events import segment_message
 from reviewbox.model.classifier import Classifier
 from reviewbox.objects import ObjectRef, ObjectStore, Revision, SegmentRef, Source
-from reviewbox.receipts import Receipts
-from reviewbox.results import Counts, Part, Provenance
+from reviewbox.receipts import Receipts, older_parts
+from reviewbox.results import Counts, Part, Provenance, Receipt
 from reviewbox.settings import Settings
 
 logger = logging.getLogger(__name__)
+
+# Raised when plans change their shape, or a reader cuts tables in other places, so that they are cut anew.
+_FORMAT = 1
+
+# What `sent` says: of a plan that was stale for a while, messages were thrown away.
+_ALL, _NOT_ALL = b"all", b"not all"
 
 _MOST_ATTEMPTS = 8
 _READS_AT_ONCE = 10
@@ -116,7 +122,7 @@ class Plan:
             Provenance.restore(fields["made_from"]),
             SegmentedTable.restore(fields["segmented"], LINE_READERS),
             next((c for c in COMPRESSIONS if c.name == fields["compression"]), None),
-            Row(**{**last, "problem": Problem(**last["problem"])}) if last else None,
+            Row(**{**last, "problem": _problem(**last["problem"])}) if last else None,
         )
 
     def encode(self) -> bytes:
@@ -166,9 +172,10 @@ class LargeTables:
         provenance = self.receipts.provenance(source.ref, source.revision)
         name = _name(provenance)
         plan = self._read_plan(source.ref, name)
-        if plan is None:
+        if plan is None or not self._has_inputs(plan, name):
             plan = self._cut(source, reader, provenance, time_check(source.ref, remaining_seconds))
             self._put(self._work(source.ref, name, "plan.json"), plan.encode(), _JSON)
+            resend = True
         segments = [SegmentRef(source.ref, name, index) for index in range(len(plan.segmented.segments))]
         if not self.settings.queue_url:
             for segment in segments:
@@ -176,15 +183,21 @@ class LargeTables:
                 if progress is Progress.STALE:
                     raise ConflictError(source.ref)
             return progress
-        sent = self._work(source.ref, name, "sent")
-        if resend or self.storage.revision(sent) is None:
-            found = self._found(plan, name)
+        sent = self.storage.read(self._sent_ref(source.ref, name), _LARGEST_DONE)
+        if resend or sent is None or sent.body != _ALL:
+            found = self._found(plan, name, self._done(plan, name))
             waiting = [segment for segment in segments if segment.index not in found.parts]
             self.storage.send(self.settings.queue_url, map(segment_message, waiting))
-            self._put(sent, b"", "application/octet-stream")
-            if not waiting:  # but someone died before the receipt
-                return self._finish(plan, name)
+            self._note(source.ref, name, sent, _ALL)
+            if not waiting and self._finish(plan, name) is Progress.COMPLETE:  # someone died before that
+                return Progress.COMPLETE
         return Progress.SENT
+
+    def discard(self, ref: SegmentRef) -> None:
+        """Note that a stale segment's message is not kept: its plan may hold again, and then lack it."""
+        sent = self.storage.read(self._sent_ref(ref.source, ref.plan), _LARGEST_DONE)
+        if sent:
+            self._note(ref.source, ref.plan, sent, _NOT_ALL)
 
     def classify(self, ref: SegmentRef, remaining_seconds: Callable[[], float]) -> Progress:
         """Classify a segment, unless that is done; tell of the table if all are done.
@@ -208,12 +221,19 @@ class LargeTables:
                 return Progress.STALE
             try:
                 if table is None:
+                    data = self._read_segment(plan, ref)
+                    if data is None:
+                        return Progress.STALE
                     check = time_check(ref.source, remaining_seconds)
-                    document = plan.document(ref.index, self._read_segment(plan, ref), self.settings)
+                    document = plan.document(ref.index, data, self.settings)
                     table = classify_table(document, self.classifier, self.settings, check)
                 etag = self.storage.write(
                     part, table.body, plan.table.content_type, replaces=present.etag if present else None
                 )
+                if not self._is_current(plan):
+                    # A newer table may have fewer parts, and then nobody else would know of this one.
+                    self.storage.remove(part, etag)
+                    return Progress.STALE
                 body = _encoded({"etag": etag, "counts": table.counts})
                 self.storage.write(
                     self._done_ref(ref), body, _JSON, replaces=done.revision.etag if done else None
@@ -251,37 +271,47 @@ class LargeTables:
                 last = Row(line, problem=at_line(line, content.problem), raw=raw)
             return Plan(provenance, segmented, compression, last)
 
-    def _read_segment(self, plan: Plan, ref: SegmentRef) -> bytes:
+    def _read_segment(self, plan: Plan, ref: SegmentRef) -> bytes | None:
+        """Return a segment's bytes; None if they were written down and are gone."""
         if plan.compression is None:
             segment = plan.segmented.segments[ref.index]
             with self.storage.stream(plan.source, plan.revision, segment.start, segment.end) as stream:
                 return stream.read()
         found = self.storage.read(self._input_ref(ref.source, ref.plan, ref.index), sys.maxsize)
-        if found is None or found.body is None:
-            raise ConflictError(plan.source)
-        return found.body
+        return found.body if found else None
+
+    def _has_inputs(self, plan: Plan, name: str) -> bool:
+        """Return whether what was written down is there: being older than the plan, it is gone earlier."""
+        folder = self._work(plan.source, name, "input/")
+        return plan.compression is None or (
+            len(self.storage.etags(folder.bucket, folder.key)) == len(plan.segmented.segments)
+        )
 
     def _finish(self, plan: Plan, name: str) -> Progress:
         """Write the receipt, if all segments are done and it is not there yet."""
         total = len(plan.segmented.segments)
         for _ in range(_MOST_ATTEMPTS):
             # Asked first, as it mostly tells that there is more to come.
-            folder = self._work(plan.source, name, "done/")
-            if len(self.storage.etags(folder.bucket, folder.key)) < total:
+            done = self._done(plan, name)
+            if len(done) < total:
                 return Progress.PARTIAL
             # Results before the source, as for a segment.
             receipt = self.receipts.read(plan.source)
-            found = self._found(plan, name)
-            if len(found.parts) < total:
-                return Progress.PARTIAL  # someone is making one of them again
+            found = self._found(plan, name, done)
             if not self._is_current(plan):
                 return Progress.STALE
+            if len(found.parts) < total:
+                # Someone has changed them, or removed them, since they were written.
+                lost = [SegmentRef(plan.source, name, n) for n in range(total) if n not in found.parts]
+                if self.settings.queue_url:
+                    self.storage.send(self.settings.queue_url, map(segment_message, lost))
+                return Progress.PARTIAL
             parts = [found.parts[index] for index in range(total)]
             if receipt and receipt.is_current(plan.provenance) and receipt.parts == parts:
                 return Progress.COMPLETE
             body = results.table_receipt(results.sum_of(found.counts), parts, plan.provenance, plan.notes)
             try:
-                self.receipts.remove_older(receipt, parts, found.present)
+                self.receipts.remove(found.older(receipt, parts))
                 self.receipts.write(plan.source, body, receipt)
             except ConflictError as error:
                 logger.info("object.contended", extra={"bucket": error.ref.bucket, "key": error.ref.key})
@@ -289,17 +319,22 @@ class LargeTables:
                 return Progress.COMPLETE
         raise ContentionError(f"the result of {plan.source} was changed {_MOST_ATTEMPTS} times")
 
-    def _found(self, plan: Plan, name: str) -> "_Found":
+    def _done(self, plan: Plan, name: str) -> Mapping[str, str]:
+        folder = self._work(plan.source, name, "done/")
+        return self.storage.etags(folder.bucket, folder.key)
+
+    def _found(self, plan: Plan, name: str, done: Mapping[str, str]) -> "_Found":
         """Return what is done, and still there as it was written."""
-        listed = self.receipts.listed_parts(plan.source)
-        segments = [SegmentRef(plan.source, name, index) for index in range(len(plan.segmented.segments))]
+        listed = self.receipts.listed_parts(plan.source, plan.table.extension)
+        every = (SegmentRef(plan.source, name, index) for index in range(len(plan.segmented.segments)))
+        segments = [ref for ref in every if self._done_ref(ref).key in done]
         with ThreadPoolExecutor(_READS_AT_ONCE) as pool:
             told = list(pool.map(self._told, segments))
         found = _Found({}, [], listed)
-        for index, content in enumerate(told):
-            part = self._part_ref(plan, index)
+        for ref, content in zip(segments, told, strict=True):
+            part = self._part_ref(plan, ref.index)
             if content and listed.get(part) == content["etag"]:
-                found.parts[index] = Part(part.bucket, part.key, content["etag"])
+                found.parts[ref.index] = Part(part.bucket, part.key, content["etag"])
                 found.counts.append(content["counts"])
         return found
 
@@ -317,8 +352,28 @@ class LargeTables:
 
     def _put(self, ref: ObjectRef, body: bytes, content_type: str) -> None:
         """Write what is the same whoever writes it."""
-        with suppress(ConflictError):
-            self.storage.write(ref, body, content_type, replaces=None)
+        for _ in range(_MOST_ATTEMPTS):
+            with suppress(ConflictError):
+                self.storage.write(ref, body, content_type, replaces=None)
+                return
+            # Another is writing it, or has; only what is there will stay.
+            if self.storage.revision(ref):
+                return
+        raise ContentionError(f"{ref} was neither there nor could it be written, {_MOST_ATTEMPTS} times")
+
+    def _note(self, source: ObjectRef, name: str, sent: Source | None, text: bytes) -> None:
+        """Say whether all messages of a plan are in the queue, if nobody has said anything since `sent`."""
+        if sent is None or sent.body != text:
+            with suppress(ConflictError):
+                self.storage.write(
+                    self._sent_ref(source, name),
+                    text,
+                    "text/plain",
+                    replaces=sent.revision.etag if sent else None,
+                )
+
+    def _sent_ref(self, source: ObjectRef, name: str) -> ObjectRef:
+        return self._work(source, name, "sent")
 
     def _part_ref(self, plan: Plan, index: int) -> ObjectRef:
         prefix, extension = self.settings.results_prefix, plan.table.extension
@@ -349,9 +404,18 @@ class _Found:
     counts: list[Counts]
     present: Mapping[ObjectRef, str]
 
+    def older(self, replaced: Receipt | None, parts: Collection[Part]) -> Mapping[ObjectRef, str]:
+        """Return what is of an earlier table, and not one of the present `parts`, each with its ETag."""
+        return older_parts(replaced, parts, self.present)
+
+
+def _problem(code: str, message: str) -> Problem:
+    return Problem(ErrorCode(code), message)
+
 
 def _name(provenance: Provenance) -> str:
-    return hashlib.sha256(json.dumps(provenance.fields(), sort_keys=True).encode()).hexdigest()
+    made_from = {**provenance.fields(), "plan_format": _FORMAT}
+    return hashlib.sha256(json.dumps(made_from, sort_keys=True).encode()).hexdigest()
 
 
 def _encoded(content: Mapping[str, Any]) -> bytes:

@@ -9,10 +9,8 @@ that was read. Whoever loses a race starts over, and finds the winner's result o
 import logging
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from contextlib import nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from enum import StrEnum
-from threading import Lock
 
 from reviewbox import results
 from reviewbox.classified import SPARE_SECONDS, classify_rows, classify_table, read_source, time_check
@@ -32,7 +30,7 @@ from reviewbox.errors import (
 from reviewbox.large_tables import LargeTables, Progress
 from reviewbox.model.classifier import Classifier
 from reviewbox.objects import ObjectRef, ObjectStore, SegmentRef, Source
-from reviewbox.receipts import Receipts
+from reviewbox.receipts import Receipts, older_parts
 from reviewbox.results import Part, Receipt
 from reviewbox.settings import Settings
 from reviewbox.storage import describe
@@ -63,19 +61,20 @@ class Pipeline:
     storage: ObjectStore
     classifier: Classifier
     settings: Settings
-    # Held for what takes much memory, and so much time that one had better be finished before another
-    # is begun.
-    _large: Lock = field(default_factory=Lock, compare=False, repr=False)
 
     def process_all(
         self, refs: Iterable[ObjectRef | SegmentRef], remaining_seconds: Callable[[], float]
     ) -> Iterator[tuple[ObjectRef | SegmentRef, Outcome | Exception]]:
         """Process objects and segments, several at once; yield each when it ends, and how, or why it failed.
 
-        While some wait for S3, others are classified, and their windows share runs of the model.
+        While some wait for S3, others are classified, and their windows share runs of the model. What is
+        large is not begun where it is one of many, so that memory holds few of them and none is kept
+        waiting: there is a queue for it. Without that queue, they are processed one after the other.
         """
-        with ThreadPoolExecutor(self.settings.objects_at_once) as pool:
-            futures = {pool.submit(self.process, ref, remaining_seconds): ref for ref in dict.fromkeys(refs)}
+        refs = list(dict.fromkeys(refs))
+        turn = _Turn(remaining_seconds, alone=len(refs) == 1 or not self.settings.queue_url)
+        with ThreadPoolExecutor(1 if turn.alone else self.settings.objects_at_once) as pool:
+            futures = {pool.submit(self._process, ref, turn): ref for ref in refs}
             for future in as_completed(futures):
                 try:
                     yield futures[future], future.result()
@@ -89,20 +88,26 @@ class Pipeline:
             OutOfTimeError: there is more to do than time; no receipt was written.
             ContentionError: others kept changing the result.
         """
+        return self._process(ref, _Turn(remaining_seconds))
+
+    def _process(self, ref: ObjectRef | SegmentRef, turn: "_Turn") -> Outcome:
         source = ref.source if isinstance(ref, SegmentRef) else ref
         if not self._is_source(source):
             return Outcome.IGNORED
-        _check_begin(ref, remaining_seconds)
+        if turn.remaining_seconds() < SPARE_SECONDS:
+            raise NotBegunError(f"too little of the invocation's time was left to begin with {ref}")
         if isinstance(ref, SegmentRef):
-            with self._large:
-                _check_begin(ref, remaining_seconds)
-                progress = self._large_tables.classify(ref, remaining_seconds)
+            if not turn.alone:
+                raise NotBegunError(f"{ref} is to have an invocation to itself")
+            progress = self._large_tables.classify(ref, turn.remaining_seconds)
             if progress is not Progress.STALE:
                 return _OUTCOMES[progress]
+            self._large_tables.discard(ref)
+            turn = replace(turn, resend=False)
         contended: frozenset[ObjectRef] = frozenset()
         for _ in range(_MOST_ATTEMPTS):
             try:
-                return self._attempt(source, remaining_seconds, contended, resend=source is ref)
+                return self._attempt(source, turn, contended)
             except ConflictError as error:
                 contended |= {error.ref}
                 logger.info("object.contended", extra={"bucket": source.bucket, "key": source.key})
@@ -137,22 +142,14 @@ class Pipeline:
         """Return the receipt of an object as it lies in S3, or None if it has none."""
         return self._receipts.read(ref)
 
-    def _attempt(
-        self,
-        ref: ObjectRef,
-        remaining_seconds: Callable[[], float],
-        contended: frozenset[ObjectRef],
-        *,
-        resend: bool,
-    ) -> Outcome:
+    def _attempt(self, ref: ObjectRef, turn: "_Turn", contended: frozenset[ObjectRef]) -> Outcome:
         """Try once.
 
         Args:
             ref: the object.
-            remaining_seconds: how much time is left.
+            turn: what the try may do.
             contended: objects that were not as the receipt had it when an earlier attempt wrote
                 them. A worker that died before its receipt leaves such a table.
-            resend: whether segments that were sent, and are not done, are to be sent again.
         """
         # Results before the source: whatever happens to them from here on fails our own write.
         receipt = self._receipts.read(ref)
@@ -167,7 +164,8 @@ class Pipeline:
             if receipt.is_current(provenance) and recorded.items() <= present.items():
                 return Outcome.CURRENT
         try:
-            source = self.storage.read(ref, self.settings.read_options.segment_bytes)
+            segment_bytes = self.settings.read_options.segment_bytes
+            source = self.storage.read(ref, segment_bytes if turn.alone else min(_SMALL, segment_bytes))
         except ArchivedError as error:
             # Not final: once it is restored, an event says so, and its state is still the same.
             problem = Problem(ErrorCode.ARCHIVED, str(error))
@@ -179,33 +177,32 @@ class Pipeline:
         if ref.key.endswith("/") and source.size == 0:
             return Outcome.IGNORED  # what consoles create to show an empty folder
 
-        is_small = source.size <= _SMALL and compression_of(source.body or b"") is None
-        with nullcontext() if is_small else self._large:
-            _check_begin(ref, remaining_seconds)
-            return self._make(source, receipt, present, remaining_seconds, resend=resend)
+        if not turn.alone and (source.body is None or compression_of(source.body)):
+            raise NotBegunError(f"{ref} is large, or may be: it is to have an invocation to itself")
+        return self._make(source, receipt, present, turn)
 
     def _make(
-        self,
-        source: Source,
-        receipt: Receipt | None,
-        present: Mapping[ObjectRef, str],
-        remaining_seconds: Callable[[], float],
-        *,
-        resend: bool,
+        self, source: Source, receipt: Receipt | None, present: Mapping[ObjectRef, str], turn: "_Turn"
     ) -> Outcome:
         """Make a source's result, or begin to, in the place of the present one."""
         try:
             if reader := self._reader_of_segments(source):
-                return _OUTCOMES[self._large_tables.begin(source, reader, remaining_seconds, resend=resend)]
+                progress = self._large_tables.begin(
+                    source, reader, turn.remaining_seconds, resend=turn.resend
+                )
+                return _OUTCOMES[progress]
             if source.body is None:
                 source = self._whole(source.ref)
-            outcome, body = Outcome.CLASSIFIED, self._classify(source, present, remaining_seconds)
+            outcome, body = Outcome.CLASSIFIED, self._classify(source, present, turn.remaining_seconds)
         except SourceError as error:
             provenance = self._receipts.provenance(source.ref, source.revision)
             outcome, body = Outcome.REFUSED, results.error_receipt(error.problem, provenance, final=True)
         if receipt and outcome is Outcome.CLASSIFIED:
             parts = Receipt.decode("", body).parts
-            self._receipts.remove_older(receipt, parts, self._receipts.listed_parts(source.ref))
+            older = older_parts(receipt, parts, self._receipts.listed_parts(source.ref))
+            if older and self.storage.revision(source.ref) != source.revision:
+                raise ConflictError(source.ref)  # they may be of a newer table by now
+            self._receipts.remove(older)
         self._receipts.write(source.ref, body, receipt)
         return outcome
 
@@ -272,9 +269,19 @@ class Pipeline:
         return LargeTables(self.storage, self.classifier, self.settings, self._receipts)
 
 
-def _check_begin(ref: ObjectRef | SegmentRef, remaining_seconds: Callable[[], float]) -> None:
-    if remaining_seconds() < SPARE_SECONDS:
-        raise NotBegunError(f"too little of the invocation's time was left to begin with {ref}")
+@dataclass(frozen=True, slots=True)
+class _Turn:
+    """What a try may do.
+
+    Attributes:
+        remaining_seconds: tells how much time is left.
+        alone: whether there are no others beside it, so that it may take all the memory and time.
+        resend: whether segments that were sent, and are not done, are to be sent again.
+    """
+
+    remaining_seconds: Callable[[], float]
+    alone: bool = True
+    resend: bool = True
 
 
 # What becomes of an object when work on a large table gets so far.

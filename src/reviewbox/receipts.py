@@ -1,6 +1,7 @@
 """Receipts as they lie beside their sources."""
 
 from collections.abc import Collection, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from reviewbox import results
@@ -8,6 +9,8 @@ from reviewbox.model.bundle import Bundle
 from reviewbox.objects import ObjectRef, ObjectStore, Revision
 from reviewbox.results import Part, Provenance, Receipt
 from reviewbox.settings import Settings
+
+_AT_ONCE = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,28 +45,25 @@ class Receipts:
         etag = replaces.etag if replaces else None
         self.storage.write(self._ref(ref), body, results.RECEIPT_CONTENT_TYPE, replaces=etag)
 
-    def remove_older(
-        self, replaced: Receipt | None, parts: Collection[Part], present: Mapping[ObjectRef, str]
-    ) -> None:
-        """Remove parts of an earlier table: who reads all of a folder would read them, too.
+    def listed_parts(self, ref: ObjectRef, extension: str = "") -> dict[ObjectRef, str]:
+        """Return what there is of an object's classified tables, older ones among them, each with its ETag.
 
-        Args:
-            replaced: the receipt that is about to be replaced.
-            parts: of the table there is now.
-            present: those that are there, each with its ETag.
+        That is all parts; and the table as one object, if its extension is given.
         """
-        older = dict(present)
-        if replaced:
-            older |= {part.ref: part.etag for part in replaced.parts}
-        for ref in older.keys() - {part.ref for part in parts}:
-            self.storage.remove(ref, older[ref])
-
-    def listed_parts(self, ref: ObjectRef) -> dict[ObjectRef, str]:
-        """Return the ETags of all parts of an object's classified table that there are, older ones among them."""
         bucket, prefix = self.bucket(ref), self.settings.results_prefix
         listed = self.storage.etags(bucket, results.parts_prefix(prefix, ref.key))
-        parts = {key: etag for key, etag in listed.items() if results.is_part_key(key, prefix, ref.key)}
-        return {ObjectRef(bucket, key): etag for key, etag in parts.items()}
+        found = {key: etag for key, etag in listed.items() if results.is_part_key(key, prefix, ref.key)}
+        parts = {ObjectRef(bucket, key): etag for key, etag in found.items()}
+        if extension:
+            single = ObjectRef(bucket, results.table_key(prefix, ref.key, extension))
+            if state := self.storage.revision(single):
+                parts[single] = state.etag
+        return parts
+
+    def remove(self, objects: Mapping[ObjectRef, str]) -> None:
+        """Remove objects, if they still have their ETags."""
+        with ThreadPoolExecutor(_AT_ONCE) as pool:
+            list(pool.map(lambda ref: self.storage.remove(ref, objects[ref]), objects))
 
     def bucket(self, ref: ObjectRef) -> str:
         """Return the bucket that the results of an object go to."""
@@ -71,3 +71,18 @@ class Receipts:
 
     def _ref(self, ref: ObjectRef) -> ObjectRef:
         return ObjectRef(self.bucket(ref), results.receipt_key(self.settings.results_prefix, ref.key))
+
+
+def older_parts(
+    replaced: Receipt | None, parts: Collection[Part], present: Mapping[ObjectRef, str]
+) -> dict[ObjectRef, str]:
+    """Return what is left of an earlier table: who reads all of a folder would read it, too.
+
+    Args:
+        replaced: the receipt that is about to be replaced.
+        parts: of the table there is now.
+        present: what is there of either, each with its ETag.
+    """
+    recorded = {part.ref: part.etag for part in replaced.parts} if replaced else {}
+    now = {part.ref for part in parts}
+    return {ref: etag for ref, etag in {**recorded, **present}.items() if ref not in now}

@@ -30,6 +30,7 @@ _SERVER_ERROR = 500
 _CONFIG = Config(retries={"mode": "standard", "total_max_attempts": 5}, max_pool_connections=50)
 _READ_AHEAD = 1024 * 1024  # bytes
 _BATCH = 10  # messages, the most that SQS takes at once
+_MOST_SENDS = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,9 +151,14 @@ class Storage:
             {"Id": str(number % _BATCH), "MessageBody": m} for number, m in enumerate(messages)
         )
         while batch := list(islice(entries, _BATCH)):
-            answer = client.send_message_batch(QueueUrl=queue_url, Entries=batch)
-            if refused := answer.get("Failed"):
-                raise QueueError(f"{queue_url} did not take {len(refused)} of {len(batch)} messages")
+            for _ in range(_MOST_SENDS):
+                answer = client.send_message_batch(QueueUrl=queue_url, Entries=batch)
+                refused = {failure["Id"] for failure in answer.get("Failed", [])}
+                batch = [entry for entry in batch if entry["Id"] in refused]
+                if not batch:
+                    break
+            else:
+                raise QueueError(f"{queue_url} did not take {len(batch)} messages, {_MOST_SENDS} times")
 
 
 def _send_body_at_once(params: Any, **_: Any) -> None:

@@ -139,6 +139,7 @@ def test_a_line_that_fits_no_memory_refuses_the_table() -> None:
         ("a.txt", b"good\nfilm\n", None),
         ("a.csv", b"id,review\r1,good\r", None),
         ("a.csv", "id,review\n1,good\n".encode("utf-16"), None),
+        ("a.csv", b"review " * 10_000, "CSV"),
         ("a", b"%PDF-1.7\n", None),
         ("a", b"", None),
     ],
@@ -156,3 +157,12 @@ def test_a_compressed_table_is_told_by_the_content() -> None:
 
     assert found is not None
     assert found.name == "CSV"
+
+
+def test_blank_lines_take_no_memory_to_speak_of() -> None:
+    data = b"id,review\n1,good\n" + b"\n" * 2000 + b"2,bad\n"
+
+    with pytest.raises(SourceError) as raised:
+        cut(io.BytesIO(data), LINE_READERS["CSV"], ReadOptions(max_bytes=1000))
+
+    assert raised.value.problem.code is ErrorCode.LINE_TOO_LONG

@@ -1,3 +1,4 @@
+import gzip
 import json
 import logging
 from typing import Any
@@ -242,7 +243,7 @@ def test_what_others_left_no_time_for_is_sent_anew(s3: S3Client, monkeypatch: py
         s3.put_object(Bucket=BUCKET, Key=key, Body=b"great film")
     bodies = [notification(key) for key in keys]
 
-    response = on_upload.handler(sqs(*bodies, receive_count=5), Hurried(looks=9))
+    response = on_upload.handler(sqs(*bodies, receive_count=5), Hurried(looks=6))
 
     waiting = queue.receive_message(QueueUrl=url, MaxNumberOfMessages=10)["Messages"]
     done = [item["Key"] for item in s3.list_objects_v2(Bucket=BUCKET, Prefix="results/")["Contents"]]
@@ -266,3 +267,31 @@ def test_without_a_queue_what_was_not_begun_is_a_failed_try(s3: S3Client) -> Non
     s3.put_object(Bucket=BUCKET, Key="incoming/a.txt", Body=b"great film")
 
     assert on_upload.handler(sqs(notification("incoming/a.txt")), Hurried(looks=0)) == failures(1)
+
+
+@pytest.mark.parametrize(
+    ("key", "body"),
+    [
+        ("incoming/a.csv", b"id,review\n" + b"1,good film\n" * 10_000),
+        ("incoming/a.txt", b"good film " * 10_000),
+        ("incoming/a.txt.gz", gzip.compress(b"good film")),
+    ],
+)
+def test_what_is_large_or_may_be_has_an_invocation_to_itself(
+    s3: S3Client, monkeypatch: pytest.MonkeyPatch, key: str, body: bytes
+) -> None:
+    """It would keep the others waiting, and take the memory of all of them."""
+    queue = boto3.client("sqs")
+    url = queue.create_queue(QueueName="uploads")["QueueUrl"]
+    monkeypatch.setenv("REVIEWBOX_QUEUE_URL", url)
+    s3.put_object(Bucket=BUCKET, Key=key, Body=body)
+    s3.put_object(Bucket=BUCKET, Key="incoming/b.txt", Body=b"awful film")
+
+    response = on_upload.handler(sqs(notification(key), notification("incoming/b.txt")), Context())
+
+    (sent,) = queue.receive_message(QueueUrl=url, MaxNumberOfMessages=10)["Messages"]
+    results = {item["Key"] for item in s3.list_objects_v2(Bucket=BUCKET, Prefix="results/")["Contents"]}
+    assert response == failures()
+    assert results == {"results/incoming/b.txt.json"}
+    assert on_upload.handler(sqs(sent["Body"]), Context()) == failures()
+    assert receipt(s3, key)["source"]["key"] == key

@@ -112,8 +112,8 @@ def line_reader(name: str, content_type: str, head: bytes) -> LineReader | None:
         head: what it begins with, compressed if it is.
     """
     content = _content(head)
-    # Without a line feed its lines may end by carriage returns, or all of it may be one line.
-    if b"\n" not in content or marked_encoding(content) not in (None, "utf-8"):
+    is_macintosh = b"\r" in content and b"\n" not in content  # which ends lines by carriage returns
+    if not content or is_macintosh or marked_encoding(content) not in (None, "utf-8"):
         return None
     try:
         found = _find_format(name, content_type, content)

@@ -21,6 +21,7 @@ _RAW_FIELD = "reviewbox_raw"
 
 # Of fields: as many as the rows of no table have, unless names are data.
 _MOST_NAMES = 10_000
+_LONGEST_NAME = 1000  # characters
 
 # Python's parser gives up at some depth, each version at another.
 _DEEPEST = 500
@@ -62,7 +63,7 @@ class JsonTable:
             at_row(value.number, fields if isinstance(fields, Problem) else None)
             if isinstance(fields, dict):
                 if len(names) < _MOST_NAMES:
-                    names.update(fields)
+                    names.update(name for name in fields if len(name) <= _LONGEST_NAME)
                 if rows <= SAMPLE_ROWS:
                     sample.add(fields.items())
         if not rows:

@@ -75,7 +75,7 @@ class SegmentedTable:
         reader: the name of its reader.
         table: what the reader has learnt.
         segments: in order, without gaps.
-        lines: how many there are.
+        lines: how many there are that have an end.
         left: the line in which a truncated table ends, which is no row.
         doubtful_after: the first line with a quote that does not close; None if there is none.
     """
@@ -173,7 +173,8 @@ def cut(
     if begun:  # there are rows, or the reader would have raised
         end_segment(begun, tape.end)
     left = tape.left.decode("utf-8", "backslashreplace")
-    return SegmentedTable(reader.name, table, tuple(segments), tape.lines, left, doubtful_after)
+    lines_ended = tape.lines - (not tape.is_last_ended)
+    return SegmentedTable(reader.name, table, tuple(segments), lines_ended, left, doubtful_after)
 
 
 class _Tape:
@@ -185,6 +186,7 @@ class _Tape:
         first: the first line.
         end: how many bytes were read.
         lines: how many lines were read.
+        is_last_ended: whether the last of them has an end.
         left: the line in which a truncated stream ends.
     """
 
@@ -194,17 +196,23 @@ class _Tape:
         self._longest = longest
         self._begun: deque[tuple[int, int]] = deque()
         self._held = bytearray()
-        self._held_from = self.end = self.lines = 0
+        self._held_from = self._blank = self.end = self.lines = 0
         self.left = b""
+        self.is_last_ended = True
         self.first = self._read()
 
     def __iter__(self) -> Iterator[bytes]:
         line = self.first
         while line:
             self.lines += 1
-            self._begun.append((self.lines, self.end))
+            if line.strip(b"\r\n "):  # what is less is no row to any reader
+                self._begun.append((self.lines, self.end))
+                self._blank = 0
+            else:
+                self._blank += len(line)
             self.end += len(line)
             self._held += line
+            self.is_last_ended = line.endswith(b"\n")
             yield line
             line = self._read()
 
@@ -224,10 +232,11 @@ class _Tape:
 
     def _read(self) -> bytes:
         line = self._stream.readline(self._longest + 1)
-        if len(line) > self._longest:
+        what = "has" if len(line) > self._longest else "and the blank ones before it have"
+        if len(line) + self._blank > self._longest:
             raise SourceError(
                 ErrorCode.LINE_TOO_LONG,
-                f"line {self.lines + 1} has more than the {self._longest:,} bytes that the setting "
+                f"line {self.lines + 1} {what} more than the {self._longest:,} bytes that the setting "
                 "MAX_OBJECT_BYTES allows: has it lost its line ends?",
             )
         if line and not line.endswith(b"\n") and self._is_truncated():
