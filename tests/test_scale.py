@@ -67,7 +67,7 @@ TABLE = table(ROWS[1] * prices.MEASURED_CHARACTERS)
 # What an object takes under the prefix that takes most, as a test counts it. Of a file that is its receipt
 # and itself; of a table its plan, that all is sent, and what is done.
 WRITES = (1, TABLE.segments + 2)
-READS = (1, 5 * TABLE.segments + 1)
+READS = (1, 4 * TABLE.segments + 3)
 
 
 def counted(reviews: int, rows: int) -> Counted:

@@ -19,16 +19,15 @@ _TABLES = (".csv", ".tsv", ".tab", ".json", ".jsonl", ".ndjson", ".jsonlines")
 # What is a single review, whatever is in it.
 _SINGLE = (".txt", ".text", ".md", ".markdown", ".html", ".htm", ".xhtml")
 
-# What a large table takes of S3 beyond what any object does, as tests count it. What a segment did is
-# asked for twice more: when all are sent, and by the last of them.
-_READS = 5  # its beginning, the plan, all of it; the receipt and its state, at the end
-_READS_OF_A_SEGMENT = 5 + 2  # the plan, the part, what was done, the table's state, the segment
-_WRITES = 4  # the plan, that all is sent; and the parts are listed twice
+# What a large table takes of S3 beyond what any object does, as tests count it.
+_READS = 8  # its beginning, all of it, the plan, `sent`; at the end receipt, state, and older tables twice
+_READS_OF_A_SEGMENT = 6 + 1  # the plan, part, what was done, segment, the source twice; what was done again
+_WRITES = 5  # the plan, that all is sent; the parts are listed twice, and what is done
 _WRITES_OF_A_SEGMENT = 3  # the part, that it is done; and what is done is listed
 _LISTED = 1000  # keys, that S3 names at once
 _AT_ONCE = 10  # done segments that are asked for, and messages that are sent
 # Those that a segment waits for: of what was done, ten are asked for at once.
-_REQUESTS_OF_A_SEGMENT = _READS_OF_A_SEGMENT - 2 + _WRITES_OF_A_SEGMENT + 1 / _AT_ONCE
+_REQUESTS_OF_A_SEGMENT = _READS_OF_A_SEGMENT - 1 + _WRITES_OF_A_SEGMENT + 1 / _AT_ONCE
 
 # The template's: a batch of uploads, and how many of its objects are worked on at once.
 OBJECTS_IN_A_BATCH = 100
