@@ -317,7 +317,7 @@ def faults(reviewer: Reviewer) -> list[Dropped]:
         refused("faults/bomb.txt.gz", gzip.compress(b"good " * (BOMB // 5)), "decompression_bomb"),
         refused("faults/bomb.jsonl.zst", zstd.compress(b"good " * (BOMB // 5)), "decompression_bomb"),
         refused(
-            "faults/100 MB line.jsonl", b'{"text": "' + b"good " * (HUGE_LINE // 5) + b'"}\n', "too_large"
+            "faults/100 MB line.jsonl", b'{"text": "' + b"good " * (HUGE_LINE // 5) + b'"}\n', "line_too_long"
         ),
         refused("faults/noise.bin", reviewer.noise(5000), "binary_file"),
         refused("faults/picture.txt", b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR" + reviewer.noise(500), "binary_file"),

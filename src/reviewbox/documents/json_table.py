@@ -63,7 +63,7 @@ class JsonTable:
             at_row(value.number, fields if isinstance(fields, Problem) else None)
             if isinstance(fields, dict):
                 if len(names) < _MOST_NAMES:
-                    names.update(name for name in fields if len(name) <= _LONGEST_NAME)
+                    names.update(name[:_LONGEST_NAME] for name in fields)
                 if rows <= SAMPLE_ROWS:
                     sample.add(fields.items())
         if not rows:
