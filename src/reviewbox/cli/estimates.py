@@ -31,7 +31,7 @@ _REQUESTS_OF_A_SEGMENT = _READS_OF_A_SEGMENT - 1 + _WRITES_OF_A_SEGMENT + 1 / _A
 
 # The template's: a batch of uploads, and how many of its objects are worked on at once.
 OBJECTS_IN_A_BATCH = 100
-OBJECTS_AT_ONCE = 16
+OBJECTS_AT_ONCE = 32
 
 # What an invocation has for it: the template's timeout, less what the function leaves alone.
 MOST_SECONDS_TO_CUT = 900.0 - 15.0

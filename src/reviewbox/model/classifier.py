@@ -4,7 +4,7 @@ import platform
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from itertools import islice, repeat
+from itertools import islice
 from pathlib import Path
 from typing import Self
 
@@ -119,31 +119,19 @@ class Classifier:
         self, originals: Sequence[str], before_run: Callable[[], None], *, explain: bool
     ) -> Iterator[Verdict | Problem]:
         texts = [plain_text(original) for original in originals]
-        whole = self._pooled([text.text if _is_review(text.text) else "" for text in texts], before_run)
-        evidence = self._evidence(texts, whole, before_run) if explain else repeat([])
-        for text, pooled, found in zip(texts, whole, evidence, strict=False):
-            if pooled is None:
+        reviews = [text.text if _is_review(text.text) else "" for text in texts]
+        spans = [list(sentences(review)) if explain else [] for review in reviews]
+        # The only sentence of a text reads as the text does.
+        several = [(review, of) for review, of in zip(reviews, spans, strict=True) if len(of) > 1]
+        alone = [review[start:end] for review, of in several for start, end in of]
+        pooled = self._pooled([*reviews, *alone], before_run)
+        of_sentences = iter(pooled[len(texts) :])
+        for text, of, whole in zip(texts, spans, pooled, strict=False):
+            read = list(islice(of_sentences, len(of))) if len(of) > 1 else [whole] * len(of)
+            if whole is None:
                 yield TOO_LONG if len(text.text) > _LONGEST_TEXT else NO_TOKENS
             else:
-                yield judge(pooled, self.bundle.labels, found)
-
-    def _evidence(
-        self, texts: Sequence[PlainText], whole: Sequence[Pooled | None], before_run: Callable[[], None]
-    ) -> Iterator[list[Evidence]]:
-        """Yield for each text how its sentences read by themselves."""
-        spans = [list(sentences(t.text)) if pooled else [] for t, pooled in zip(texts, whole, strict=True)]
-        # The only sentence of a text reads as the text does.
-        several = [(text, of) for text, of in zip(texts, spans, strict=True) if len(of) > 1]
-        alone = iter(
-            self._pooled([text.text[start:end] for text, of in several for start, end in of], before_run)
-        )
-        for text, pooled, of in zip(texts, whole, spans, strict=True):
-            read = islice(alone, len(of)) if len(of) > 1 else [pooled] * len(of)
-            yield [
-                Evidence(*text.original_span(start, end), sentence.margin(pooled.winner))
-                for (start, end), sentence in zip(of, read, strict=True)
-                if pooled and sentence
-            ]
+                yield judge(whole, self.bundle.labels, _evidence(text, of, read, whole.winner))
 
     def _pooled(self, texts: Sequence[str], before_run: Callable[[], None]) -> list[Pooled | None]:
         """Return the logits of each text, or None for one without tokens."""
@@ -153,6 +141,17 @@ class Classifier:
             pool(group, list(islice(logits, len(group))), self.bundle.temperature) if group else None
             for group in windows
         ]
+
+
+def _evidence(
+    text: PlainText, spans: Sequence[tuple[int, int]], read: Sequence[Pooled | None], label: int
+) -> list[Evidence]:
+    """Return what each sentence says for a label by itself, and where the original has it."""
+    return [
+        Evidence(*text.original_span(start, end), sentence.margin(label))
+        for (start, end), sentence in zip(spans, read, strict=True)
+        if sentence
+    ]
 
 
 def processor() -> str:
