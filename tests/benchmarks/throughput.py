@@ -49,7 +49,7 @@ Took = tuple[float, float, Traffic]
 def main() -> None:
     """Measure, and write the figures."""
     rehearsal = quick(__doc__.splitlines()[0])
-    files, rows, sample, rounds = (20, 100, 20, 1) if rehearsal else (200, 5000, 240, 2)
+    files, rows, sample, rounds = (20, 100, 20, 1) if rehearsal else (200, 5000, 240, 3)
     # onnxruntime reports usage over the network unless told not to before the import, here or in a child.
     os.environ["ORT_DISABLE_TELEMETRY"] = os.environ["ORT_TELEMETRY_DISABLED"] = "1"
     texts = mixed(rows, "a table")
