@@ -117,10 +117,10 @@ def test_a_million_reviews_cost_a_few_dollars_through_the_queue() -> None:
 
 
 def test_waiting_takes_longer_than_computing_if_reviews_are_short() -> None:
-    """Sixteen at once wait for 100 ms each."""
+    """Thirty-two at once wait for 100 ms each."""
     reviews = Counted(objects=160_000, work=160_000)
 
-    assert estimate(reviews, STACK, as_job=False).seconds == pytest.approx((1000 + 160) / 10)
+    assert estimate(reviews, STACK, as_job=False).seconds == pytest.approx((500 + 160) / 10)
     assert estimate(reviews, STACK, as_job=True).seconds == pytest.approx(1600, rel=0.01)
 
 
