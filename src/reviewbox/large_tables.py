@@ -16,7 +16,7 @@ import hashlib
 import json
 import logging
 import sys
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import asdict, dataclass
@@ -36,7 +36,7 @@ from reviewbox.events import segment_message
 from reviewbox.model.classifier import Classifier
 from reviewbox.objects import ObjectRef, ObjectStore, Revision, SegmentRef, Source
 from reviewbox.receipts import Receipts, older_parts
-from reviewbox.results import Counts, Part, Provenance, Receipt
+from reviewbox.results import Counts, Part, Provenance
 from reviewbox.settings import Settings
 
 logger = logging.getLogger(__name__)
@@ -311,7 +311,7 @@ class LargeTables:
                 return Progress.COMPLETE
             body = results.table_receipt(results.sum_of(found.counts), parts, plan.provenance, plan.notes)
             try:
-                self.receipts.remove(found.older(receipt, parts))
+                self.receipts.remove(older_parts(receipt, parts, found.present))
                 self.receipts.write(plan.source, body, receipt)
             except ConflictError as error:
                 logger.info("object.contended", extra={"bucket": error.ref.bucket, "key": error.ref.key})
@@ -403,10 +403,6 @@ class _Found:
     parts: dict[int, Part]
     counts: list[Counts]
     present: Mapping[ObjectRef, str]
-
-    def older(self, replaced: Receipt | None, parts: Collection[Part]) -> Mapping[ObjectRef, str]:
-        """Return what is of an earlier table, and not one of the present `parts`, each with its ETag."""
-        return older_parts(replaced, parts, self.present)
 
 
 def _problem(code: str, message: str) -> Problem:

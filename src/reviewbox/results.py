@@ -27,7 +27,8 @@ Counts = Mapping[str, int | dict[str, int]]
 _FORMAT = 2
 _LONGEST_KEY = 1024  # bytes of UTF-8, S3's limit
 _LONGEST_PART_NAME = 40
-_PART_NAME = re.compile(r"part-\d{5,}\.(?:csv|tsv|jsonl)(?:\.gz|\.zst)?")
+# What `part_key` ends with.
+PART_NAME = re.compile(r"part-\d{5,}\.(?:csv|tsv|jsonl)(?:\.gz|\.zst)?")
 _ADDED = ("sentiment", "score", "needs_review", "error_code", "error_message")
 
 
@@ -60,7 +61,7 @@ def parts_prefix(results_prefix: str, source_key: str) -> str:
 
 def is_part_key(key: str, results_prefix: str, source_key: str) -> bool:
     """Return whether `key` is that of a part: a source could lie in a folder that is called as ours are."""
-    return bool(_PART_NAME.fullmatch(key.removeprefix(parts_prefix(results_prefix, source_key))))
+    return bool(PART_NAME.fullmatch(key.removeprefix(parts_prefix(results_prefix, source_key))))
 
 
 @dataclass(frozen=True, slots=True)

@@ -34,7 +34,7 @@ class Settings:
         max_receives: how often the queue delivers a message before it goes to the dead letters.
         threads: how many threads inference uses.
         objects_at_once: how many objects of a batch are worked on at once, so that waiting for S3 takes
-            no time. Large ones take turns: memory holds one of them.
+            no time. Large ones are none of them: they go to that queue.
         model_dir: the model folder; "" for the one that is shipped.
     """
 

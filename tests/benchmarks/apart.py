@@ -74,9 +74,9 @@ def process_apart(prepare: Callable[..., None], *arguments: Any) -> Iterator[Pro
         yield process
 
 
-def peak_megabytes() -> float:
-    """Return the most memory that this process has held at once, as Linux counts it."""
-    status = Path("/proc/self/status").read_text(encoding="utf-8")
+def peak_megabytes(process: int | str = "self") -> float:
+    """Return the most memory that a process has held at once, as Linux counts it."""
+    status = Path(f"/proc/{process}/status").read_text(encoding="utf-8")
     (kilobytes,) = (line.split()[1] for line in status.splitlines() if line.startswith("VmHWM"))
     return int(kilobytes) * 1024 / 1e6
 

@@ -11,6 +11,7 @@ import boto3
 import pytest
 from botocore.config import Config
 from processes import ROOT, free_port, server
+from tests.benchmarks.apart import peak_megabytes
 
 from reviewbox.local.cloud import BUCKET
 
@@ -31,12 +32,6 @@ OPINIONS = (
 def keys(s3: Any, prefix: str) -> list[str]:
     pages = s3.get_paginator("list_objects_v2").paginate(Bucket=BUCKET, Prefix=prefix)
     return [item["Key"] for page in pages for item in page.get("Contents", [])]
-
-
-def peak_megabytes(pid: int) -> float:
-    status = Path(f"/proc/{pid}/status").read_text(encoding="utf-8")
-    (kilobytes,) = (line.split()[1] for line in status.splitlines() if line.startswith("VmHWM"))
-    return int(kilobytes) * 1024 / 1e6
 
 
 def test_each_of_many_files_gets_exactly_one_receipt(capsys: pytest.CaptureFixture[str]) -> None:

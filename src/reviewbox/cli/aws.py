@@ -4,7 +4,6 @@ The only module of the command line that knows boto3. Endpoint, region, profile 
 the usual ones: what `aws` would use.
 """
 
-import re
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -27,7 +26,7 @@ from botocore.loaders import create_loader
 from reviewbox.documents import ReadOptions
 from reviewbox.errors import ReviewboxError
 from reviewbox.objects import ObjectRef
-from reviewbox.results import parts_prefix, receipt_key
+from reviewbox.results import PART_NAME, parts_prefix, receipt_key
 from reviewbox.settings import Settings
 
 if TYPE_CHECKING:
@@ -46,7 +45,6 @@ _MOST_BYTES = 262_144
 _URI = "s3://"
 _RECEIPT = receipt_key("", "")  # what the keys of receipts end with, and those of tables do not
 _PARTS = parts_prefix("", "")  # what follows the key of a large table in those of its parts
-_PART = re.compile(r"part-\d{5,}\.[\w.]+")
 _MOST_SENDS = 5
 
 
@@ -230,7 +228,7 @@ def is_receipt(key: str) -> bool:
 def table_of_part(key: str) -> str:
     """Return the key of the receipt beside a part of a large table; "" for what is no part."""
     table, _, name = key.rpartition(_PARTS)
-    return f"{table}{_RECEIPT}" if table and _PART.fullmatch(name) else ""
+    return f"{table}{_RECEIPT}" if table and PART_NAME.fullmatch(name) else ""
 
 
 def is_aws(endpoint_url: str) -> bool:

@@ -264,12 +264,6 @@ def _lines(status: Status) -> Iterator[tuple[str, int, str]]:
     yield "  done", status.done, f"{number_of(status.reviews, 'review')}{bad}"
     codes = Counter(reason.code for reason in status.failures).most_common()
     yield "  failed", status.failed, ", ".join(f"{count:,} {code}" for code, count in codes)
-    if status.tables_in_work:
-        yield (
-            "  in parts",
-            status.tables_in_work,
-            f"in work: {number_of(status.parts_in_work, 'part')} so far",
-        )
     others = status.receipts_read - status.done - status.failed
     if others:
         yield "  others", others, "made by another version; a backfill renews them"
