@@ -89,6 +89,8 @@ TABLE = b"\xef\xbb\xbftext,stars\n" + b'"a great\nfilm",5\nawful,1\n,2\ngood,3,s
         ("a.csv.gz", gzip.compress(TABLE)),
         ("truncated.csv.gz", gzip.compress(TABLE, compresslevel=0)[:-300]),
         ("a.jsonl", b'\n{"text": "great film"}\nbroken\n' * 40),
+        ("no end.csv", TABLE[:-1]),
+        ("no end.csv.gz", gzip.compress(TABLE[:-1])),
     ],
 )
 def test_classify_reads_tables_of_lines_of_any_size(

@@ -9,7 +9,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from io import BufferedReader
-from itertools import islice
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -24,7 +23,7 @@ from reviewbox.documents.compression import Decompressed, compression_of, exceed
 from reviewbox.documents.document import LineReader
 from reviewbox.documents.formats import ENOUGH_TO_LOOK_AT, Checked, line_reader
 from reviewbox.documents.line_table import SegmentedTable, cut
-from reviewbox.documents.lines import at_line, decoded_lines
+from reviewbox.documents.lines import at_line
 from reviewbox.errors import ErrorCode, Problem, ReviewboxError, SourceError
 from reviewbox.model.classifier import Classifier
 from reviewbox.model.verdicts import Verdict
@@ -193,11 +192,10 @@ class _Rows:
     options: ReadOptions
 
     def __iter__(self) -> Iterator[Row]:
-        first = self.table.segments[0].line
         with _content(self.path, self.options) as (stream, _):
-            # Behind the last line there may be one that is cut off.
-            lines = islice(decoded_lines(stream, self.options), first - 1, self.table.lines)
-            yield from self.table.table.rows(lines)
+            stream.read(self.table.segments[0].start)
+            for index, segment in enumerate(self.table.segments):
+                yield from self.table.rows(index, stream.read(segment.end - segment.start), self.options)
 
 
 @contextmanager
