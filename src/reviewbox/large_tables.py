@@ -19,7 +19,7 @@ import sys
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from enum import StrEnum
 from io import BufferedReader
 from typing import Any, Self
@@ -27,11 +27,10 @@ from typing import Any, Self
 from reviewbox import results
 from reviewbox.classified import ClassifiedTable, classify_table, time_check
 from reviewbox.documents.compression import COMPRESSIONS, Compression, Decompressed, compression_of
-from reviewbox.documents.document import Document, LineReader, Row, Table, Value
-from reviewbox.documents.formats import LINE_READERS, Checked, compressed
+from reviewbox.documents.document import Document, LineReader, Table, Value
+from reviewbox.documents.formats import LINE_READERS, compressed
 from reviewbox.documents.line_table import SegmentedTable, cut
-from reviewbox.documents.lines import at_line
-from reviewbox.errors import ConflictError, ContentionError, ErrorCode, Problem
+from reviewbox.errors import ConflictError, ContentionError
 from reviewbox.events import segment_message
 from reviewbox.model.classifier import Classifier
 from reviewbox.objects import ObjectRef, ObjectStore, Revision, SegmentRef, Source
@@ -73,13 +72,11 @@ class Plan:
         provenance: what its result is made from.
         segmented: how it is cut.
         compression: how it is compressed; None if it is not.
-        last: stands behind all rows for what is missing at its end, or is too much there.
     """
 
     provenance: Provenance
     segmented: SegmentedTable
     compression: Compression | None
-    last: Row | None
 
     @property
     def source(self) -> ObjectRef:
@@ -107,22 +104,16 @@ class Plan:
 
     def document(self, index: int, data: bytes, settings: Settings) -> Document:
         """Return a segment, whose bytes are `data`, as a document by itself."""
-        rows = self.segmented.rows(index, data, settings.read_options)
-        is_last = index == len(self.segmented.segments) - 1
-        is_truncated = self.last and self.last.problem and self.last.problem.code is ErrorCode.TRUNCATED_FILE
-        doubtful_after = self.segmented.doubtful_after if is_truncated else None
-        return Document(Checked(rows, self.last if is_last else None, doubtful_after), {}, self.table)
+        return Document(self.segmented.rows(index, data, settings.read_options), {}, self.table)
 
     @classmethod
     def decode(cls, body: bytes) -> Self:
         """Read one as it lies in S3."""
         fields = json.loads(body.decode("utf-8", "surrogatepass"))
-        last = fields["last"]
         return cls(
             Provenance.restore(fields["made_from"]),
             SegmentedTable.restore(fields["segmented"], LINE_READERS),
             next((c for c in COMPRESSIONS if c.name == fields["compression"]), None),
-            Row(**{**last, "problem": _problem(**last["problem"])}) if last else None,
         )
 
     def encode(self) -> bytes:
@@ -132,7 +123,6 @@ class Plan:
                 "made_from": self.provenance.fields(),
                 "segmented": self.segmented.fields(),
                 "compression": self.compression.name if self.compression else None,
-                "last": asdict(self.last) if self.last else None,
             }
         )
 
@@ -259,17 +249,11 @@ class LargeTables:
 
             if compression is None:
                 segmented = cut(stored, reader, options, lambda *_: check_time())
-                return Plan(provenance, segmented, None, None)
+                return Plan(provenance, segmented, None)
             content = Decompressed(stored, compression, self.settings.max_object_bytes, is_limit=False)
-            segmented = cut(
-                BufferedReader(content, _READ_AHEAD), reader, options, keep, lambda: content.is_truncated
-            )
-            last = None
-            if content.problem:
-                line = segmented.lines + 1
-                raw = segmented.table.table.keep(segmented.left)
-                last = Row(line, problem=at_line(line, content.problem), raw=raw)
-            return Plan(provenance, segmented, compression, last)
+            stream = BufferedReader(content, _READ_AHEAD)
+            segmented = cut(stream, reader, options, keep, lambda: content.problem)
+            return Plan(provenance, segmented, compression)
 
     def _read_segment(self, plan: Plan, ref: SegmentRef) -> bytes | None:
         """Return a segment's bytes; None if they were written down and are gone."""
@@ -403,10 +387,6 @@ class _Found:
     parts: dict[int, Part]
     counts: list[Counts]
     present: Mapping[ObjectRef, str]
-
-
-def _problem(code: str, message: str) -> Problem:
-    return Problem(ErrorCode(code), message)
 
 
 def _name(provenance: Provenance) -> str:

@@ -21,10 +21,9 @@ from reviewbox.cli.tables import console, outcome_cells, outcome_table, printabl
 from reviewbox.documents import Document, ReadOptions, Row
 from reviewbox.documents.compression import Decompressed, compression_of, exceeds
 from reviewbox.documents.document import LineReader
-from reviewbox.documents.formats import ENOUGH_TO_LOOK_AT, Checked, line_reader
+from reviewbox.documents.formats import ENOUGH_TO_LOOK_AT, line_reader
 from reviewbox.documents.line_table import SegmentedTable, cut
-from reviewbox.documents.lines import at_line
-from reviewbox.errors import ErrorCode, Problem, ReviewboxError, SourceError
+from reviewbox.errors import Problem, ReviewboxError, SourceError
 from reviewbox.model.classifier import Classifier
 from reviewbox.model.verdicts import Verdict
 from reviewbox.objects import ObjectRef, Revision, Source
@@ -174,13 +173,9 @@ def _read(each: _Input, settings: Settings) -> Document:
 def _read_large(path: Path, reader: LineReader, options: ReadOptions) -> Document:
     """Read a table of lines without holding it."""
     with _content(path, options) as (stream, decompressed):
-        ends_early = (lambda: decompressed.is_truncated) if decompressed else lambda: False
-        table = cut(stream, reader, options, is_truncated=ends_early)
-        problem = decompressed.problem if decompressed else None
-    last = Row(table.lines + 1, problem=at_line(table.lines + 1, problem)) if problem else None
-    is_truncated = problem is not None and problem.code is ErrorCode.TRUNCATED_FILE
-    rows = Checked(_Rows(path, table, options), last, table.doubtful_after if is_truncated else None)
-    return Document(rows, {}, table.table.table)
+        at_end = (lambda: decompressed.problem) if decompressed else lambda: None
+        table = cut(stream, reader, options, problem_at_end=at_end)
+    return Document(_Rows(path, table, options), {}, table.table.table)
 
 
 @dataclass(frozen=True, slots=True)

@@ -40,7 +40,7 @@ from reviewbox.cli.tables import console, printable, progress_bar
 from reviewbox.documents import ReadOptions, Row
 from reviewbox.documents.compression import Decompressed, compression_of, decompress, exceeds, stem
 from reviewbox.documents.document import LineReader
-from reviewbox.documents.formats import ENOUGH_TO_LOOK_AT, Checked, line_reader
+from reviewbox.documents.formats import ENOUGH_TO_LOOK_AT, line_reader
 from reviewbox.documents.line_table import cut
 from reviewbox.errors import ErrorCode, ReviewboxError, SourceError
 from reviewbox.objects import ObjectRef, Revision, Source
@@ -231,7 +231,7 @@ def _read_large(size: int, first: bytes, reader: LineReader, options: ReadOption
     found = Content()
     for index, segment in enumerate(table.segments):
         rows = table.rows(index, content[segment.start : min(segment.end, end)], options)
-        found.add(_content(Checked(rows), 1))
+        found.add(_content(rows, 1))
     scaled = Content()
     scaled.add(found, inside / end, inside / end)
     return Seen(scaled, inside, is_table=True, is_whole=is_whole)

@@ -139,11 +139,6 @@ class Decompressed(RawIOBase):
         """Say so."""
         return True
 
-    @property
-    def is_truncated(self) -> bool:
-        """Whether all is read, and it ended early."""
-        return self.problem is not None and self.problem.code is ErrorCode.TRUNCATED_FILE
-
     def readinto(self, buffer: Any) -> int:
         """Fill a buffer as far as there is content."""
         if not self._piece:

@@ -6,11 +6,12 @@ can be read without the others, and so can a segment: some rows that stand one a
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from io import BytesIO
 from itertools import dropwhile
 from typing import Any, BinaryIO, Self
 
+from reviewbox.documents.checked import Checked
 from reviewbox.documents.document import (
     Document,
     LineReader,
@@ -21,7 +22,7 @@ from reviewbox.documents.document import (
     refuse_too_many,
 )
 from reviewbox.documents.encodings import marked_encoding
-from reviewbox.documents.lines import decoded_lines, read_lines
+from reviewbox.documents.lines import at_line, decoded_lines, read_lines
 from reviewbox.errors import ErrorCode, Problem, SourceError
 
 
@@ -76,7 +77,7 @@ class SegmentedTable:
         table: what the reader has learnt.
         segments: in order, without gaps.
         lines: how many there are that have an end.
-        left: the line in which a truncated table ends, which is no row.
+        last: stands behind all rows for what is missing at the end, or is too much there.
         doubtful_after: the first line with a quote that does not close; None if there is none.
     """
 
@@ -84,18 +85,19 @@ class SegmentedTable:
     table: LineTable
     segments: tuple[Segment, ...]
     lines: int
-    left: str = ""
+    last: Row | None = None
     doubtful_after: int | None = None
 
     @classmethod
     def restore(cls, fields: Mapping[str, Any], readers: Mapping[str, LineReader]) -> Self:
         """Make it of its `fields`, by the reader that has the name they say."""
+        last = fields["last"]
         return cls(
             fields["reader"],
             readers[fields["reader"]].restore(fields["table"]),
             tuple(Segment(*segment) for segment in fields["segments"]),
             fields["lines"],
-            fields["left"],
+            Row(**{**last, "problem": _problem(**last["problem"])}) if last else None,
             fields["doubtful_after"],
         )
 
@@ -106,13 +108,16 @@ class SegmentedTable:
             "table": self.table.fields(),
             "segments": [[segment.start, segment.end, segment.line] for segment in self.segments],
             "lines": self.lines,
-            "left": self.left,
+            "last": asdict(self.last) if self.last else None,
             "doubtful_after": self.doubtful_after,
         }
 
     def rows(self, index: int, data: bytes, options: ReadOptions) -> Iterable[Row]:
-        """Return the rows of a segment, whose bytes are `data`."""
-        return _SegmentRows(self.table, data, options, self.segments[index].line)
+        """Return the rows of a segment, whose bytes are `data`, checked."""
+        rows = _SegmentRows(self.table, data, options, self.segments[index].line)
+        is_last = index == len(self.segments) - 1
+        is_truncated = self.last is not None and _is_truncated(self.last.problem)
+        return Checked(rows, self.last if is_last else None, self.doubtful_after if is_truncated else None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +138,7 @@ def cut(
     reader: LineReader,
     options: ReadOptions,
     at_cut: Callable[[int, bytes], None] = lambda *_: None,
-    is_truncated: Callable[[], bool] = lambda: False,
+    problem_at_end: Callable[[], Problem | None] = lambda: None,
 ) -> SegmentedTable:
     """Look at all lines of a table in UTF-8, and cut it where a row has a full segment before it.
 
@@ -142,12 +147,13 @@ def cut(
         reader: of its format.
         options: what they do not say, and how large a segment is to be: the last one may be smaller.
         at_cut: called with each segment's number, from 0, and its bytes.
-        is_truncated: asked when all is read, and the last line has no end: whether that line is no row.
+        problem_at_end: asked when all is read: why that is not all, or not all there was. If it is
+            truncated, a last line without an end is no row.
 
     Raises:
         SourceError: it is no table that can be read, or a line has more than `options.max_bytes`.
     """
-    tape = _Tape(stream, options.max_bytes, is_truncated)
+    tape = _Tape(stream, options.max_bytes, lambda: _is_truncated(problem_at_end()))
     segments: list[Segment] = []
     begun: tuple[int, int] | None = None  # the segment that is not yet full: start, line
     doubtful_after: int | None = None
@@ -172,9 +178,20 @@ def cut(
     table = reader.learn(lines, options, at_row)
     if begun:  # there are rows, or the reader would have raised
         end_segment(begun, tape.end)
-    left = tape.left.decode("utf-8", "backslashreplace")
     lines_ended = tape.lines - (not tape.is_last_ended)
-    return SegmentedTable(reader.name, table, tuple(segments), lines_ended, left, doubtful_after)
+    last = None
+    if problem := problem_at_end():
+        left = table.table.keep(tape.left.decode("utf-8", "backslashreplace"))
+        last = Row(lines_ended + 1, problem=at_line(lines_ended + 1, problem), raw=left)
+    return SegmentedTable(reader.name, table, tuple(segments), lines_ended, last, doubtful_after)
+
+
+def _is_truncated(problem: Problem | None) -> bool:
+    return problem is not None and problem.code is ErrorCode.TRUNCATED_FILE
+
+
+def _problem(code: str, message: str) -> Problem:
+    return Problem(ErrorCode(code), message)
 
 
 class _Tape:
