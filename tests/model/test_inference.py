@@ -1,3 +1,4 @@
+import itertools
 import os
 import subprocess
 import sys
@@ -49,6 +50,13 @@ def attentive(tmp_path_factory: pytest.TempPathFactory) -> Inference:
     """A graph in which padding would be the loudest of words, if it were attended to."""
     path = tmp_path_factory.mktemp("attentive") / "model.onnx"
     write_attentive_graph(path)
+    return load(path)
+
+
+@pytest.fixture(scope="module")
+def measuring(tmp_path_factory: pytest.TempPathFactory) -> Inference:
+    path = tmp_path_factory.mktemp("measuring") / "model.onnx"
+    write_measuring_graph(path)
     return load(path)
 
 
@@ -106,14 +114,14 @@ def write_attentive_graph(path: Path) -> None:
 
 
 def write_measuring_graph(path: Path) -> None:
-    """Write a graph whose logits are how many tokens, padding included, the run holds."""
+    """Write a graph whose logits are how many windows the run holds, and how long it makes them."""
     graph = helper.make_graph(
         [
-            helper.make_node("Size", ["input_ids"], ["tokens"]),
-            helper.make_node("Cast", ["tokens"], ["number"], to=TensorProto.FLOAT),
+            helper.make_node("Shape", ["input_ids"], ["shape"]),
+            helper.make_node("Cast", ["shape"], ["numbers"], to=TensorProto.FLOAT),
             helper.make_node("Shape", ["input_ids"], ["rows"], end=1),
-            helper.make_node("Concat", ["rows", "labels"], ["shape"], axis=0),
-            helper.make_node("Expand", ["number", "shape"], ["logits"]),
+            helper.make_node("Concat", ["rows", "labels"], ["expanded"], axis=0),
+            helper.make_node("Expand", ["numbers", "expanded"], ["logits"]),
         ],
         "measuring",
         [helper.make_tensor_value_info("input_ids", TensorProto.INT64, ["batch", "length"])],
@@ -173,13 +181,36 @@ def test_more_windows_than_fit_into_a_run_are_all_answered(attentive: Inference)
     assert_same(outputs, [output for alone in windows for output in attentive.run([alone])])
 
 
-def test_a_run_is_bounded_however_many_windows_there_are(tmp_path: Path) -> None:
-    write_measuring_graph(tmp_path / "model.onnx")
+def test_a_run_is_bounded_however_many_windows_there_are(measuring: Inference) -> None:
+    outputs = measuring.run(windows_of([1 + index * 7 % 200 for index in range(300)]))
 
-    outputs = load(tmp_path / "model.onnx").run(windows_of([1 + index * 7 % 200 for index in range(300)]))
-
-    sizes = [output[0] for output in outputs]
+    sizes = [rows * length for rows, length in outputs]
     assert 256 < max(sizes) <= 512
+
+
+def test_sentences_are_not_padded_to_the_length_of_their_review(measuring: Inference) -> None:
+    outputs = measuring.run(windows_of([10, 100, 10, 10, 10]))
+
+    assert [list(output) for output in outputs] == [[4, 12], [1, 102], [4, 12], [4, 12], [4, 12]]
+
+
+@given(lengths=st.lists(st.integers(1, 60), min_size=1, max_size=8))
+@settings(deadline=None, max_examples=50)
+def test_runs_are_those_that_cost_least(lengths: list[int], measuring: Inference) -> None:
+    """Of all ways to cut the windows, in the order of their lengths, into runs."""
+    windows = windows_of(lengths)
+    order = sorted((len(window.input_ids) for window in windows), reverse=True)
+    ways = (
+        [order[start:end] for start, end in itertools.pairwise([0, *cuts, len(order)])]
+        for count in range(len(order))
+        for cuts in itertools.combinations(range(1, len(order)), count)
+    )
+    costs = [sum(len(run) * run[0] + 16 for run in way) for way in ways]
+    runs: list[None] = []
+
+    outputs = measuring.run(windows, before_run=lambda: runs.append(None))
+
+    assert sum(length for _, length in outputs) + 16 * len(runs) == min(costs)
 
 
 def test_a_window_longer_than_a_run_is_answered(attentive: Inference) -> None:

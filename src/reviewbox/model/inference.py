@@ -1,5 +1,6 @@
 """Windows -> logits. The only module that knows `onnxruntime`."""
 
+import math
 import os
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
@@ -23,6 +24,9 @@ _LOGITS = "logits"
 # Large enough to keep the matrix products efficient, small enough for the processor's cache (make bench):
 # a run of four times as many takes longer for each token.
 _TOKENS_PER_RUN = 512
+
+# A run costs as much more than its tokens as so many tokens do.
+_TOKENS_OF_A_RUN = 16
 
 
 Logits = npt.NDArray[np.float32]
@@ -146,10 +150,26 @@ class Inference:
 
 
 def _batches(lengths: Sequence[int]) -> Iterator[list[int]]:
-    """Group the indices of `lengths`, longest first, so that no group pads to too many tokens."""
+    """Group the indices of `lengths` so that all groups, each padded to its longest, cost least.
+
+    Of groups of similar lengths, that is: the cheapest way to cut them in the order of their lengths.
+    """
     order = sorted(range(len(lengths)), key=lambda index: -lengths[index])
-    start = 0
-    while start < len(order):
-        count = max(1, _TOKENS_PER_RUN // lengths[order[start]])
-        yield order[start : start + count]
-        start += count
+    # The cost of the first so many, and where the last of their groups starts.
+    costs, starts = [0.0], [0]
+    for end in range(1, len(order) + 1):
+        cheapest, best = math.inf, end - 1
+        for start in range(end - 1, -1, -1):
+            tokens = (end - start) * lengths[order[start]]
+            if tokens > _TOKENS_PER_RUN and start < end - 1:
+                break
+            if (cost := costs[start] + tokens + _TOKENS_OF_A_RUN) <= cheapest:
+                cheapest, best = cost, start
+        costs.append(cheapest)
+        starts.append(best)
+    groups: list[list[int]] = []
+    end = len(order)
+    while end:
+        groups.append(order[starts[end] : end])
+        end = starts[end]
+    yield from reversed(groups)
