@@ -554,6 +554,92 @@ def test_many_objects_end_as_each_alone(pipeline: Pipeline, s3: S3Client) -> Non
     assert everything(s3) == together
 
 
+@pytest.fixture
+def one_by_one(storage: Storage, classifier: Classifier) -> Pipeline:
+    """What takes batches, so that objects after the first know what that was."""
+    return Pipeline(storage, classifier, Settings(queue_url="https://queue.example", objects_at_once=1))
+
+
+NEW = ObjectRef(BUCKET, "incoming/new.txt")
+
+
+def test_after_a_new_object_of_a_batch_nobody_asks_for_receipts(one_by_one: Pipeline, s3: S3Client) -> None:
+    for ref in (NEW, REVIEW, TABLE):
+        put(s3, ref, b'{"text": "good film"}')
+    asked = operations(s3)
+
+    ends = dict(one_by_one.process_all([NEW, REVIEW, TABLE], plenty))
+
+    assert set(ends.values()) == {Outcome.CLASSIFIED}
+    assert asked == [
+        "GetObject",
+        "GetObject",
+        "PutObject",
+        *["GetObject", "PutObject"],
+        *["GetObject", "PutObject"],
+        "PutObject",
+    ]
+
+
+def test_a_batch_of_what_has_current_results_reads_receipts_alone(one_by_one: Pipeline, s3: S3Client) -> None:
+    refs = [NEW, REVIEW]
+    for ref in refs:
+        put(s3, ref, b"good film")
+        one_by_one.process(ref, plenty)
+    asked = operations(s3)
+
+    ends = dict(one_by_one.process_all(refs, plenty))
+
+    assert ends == dict.fromkeys(refs, Outcome.CURRENT)
+    assert asked == ["GetObject", "HeadObject"] * 2
+
+
+@pytest.mark.parametrize("ref", REVISIONS)
+@pytest.mark.parametrize("is_current", [True, False])
+def test_what_was_wrongly_taken_for_new_ends_as_alone(
+    one_by_one: Pipeline, s3: S3Client, ref: ObjectRef, *, is_current: bool
+) -> None:
+    put(s3, ref, REVISIONS[ref][0])
+    one_by_one.process(ref, plenty)
+    before = everything(s3)
+    if not is_current:
+        put(s3, ref, REVISIONS[ref][1])
+    put(s3, NEW, b"good film")
+
+    ends = dict(one_by_one.process_all([NEW, ref], plenty))
+
+    assert ends == {NEW: Outcome.CLASSIFIED, ref: Outcome.CURRENT if is_current else Outcome.CLASSIFIED}
+    after = everything(s3)
+    s3.delete_object(Bucket=BUCKET, Key=f"results/{ref.key}.json")
+    one_by_one.process(ref, plenty)
+    assert everything(s3) == after
+    assert is_current == all(after[key] == body for key, body in before.items())
+
+
+@pytest.mark.parametrize(("ref", "call"), [(REVIEW, 4), (REVIEW, 5), (TABLE, 4), (TABLE, 5), (TABLE, 6)])
+def test_what_is_taken_for_new_and_overtaken_leaves_the_newest(
+    one_by_one: Pipeline, s3: S3Client, classifier: Classifier, ref: ObjectRef, call: int
+) -> None:
+    """Just before a call for the second object of a batch: read it, write its table, write its receipt."""
+    put(s3, NEW, b"good film")
+    put(s3, ref, REVISIONS[ref][0])
+    bystander = boto3.client("s3")
+    rival = Pipeline(Storage(bystander), classifier, Settings())
+    of_the_rival: dict[str, bytes] = {}
+
+    def overtake() -> None:
+        put(bystander, ref, REVISIONS[ref][1])
+        rival.process(ref, plenty)
+        of_the_rival.update(everything(bystander))
+
+    at_call(s3, call, overtake)
+    dict(one_by_one.process_all([NEW, ref], plenty))
+
+    assert of_the_rival
+    assert everything(bystander) == of_the_rival
+    assert rival.process(ref, plenty) is Outcome.CURRENT
+
+
 def test_large_objects_take_turns(pipeline: Pipeline, s3: S3Client) -> None:
     """Where time is short, some are finished, rather than all begun."""
     first, *refs = [ObjectRef(BUCKET, f"incoming/{number}.txt") for number in range(7)]
