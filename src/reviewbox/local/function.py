@@ -22,7 +22,7 @@ Handler = Callable[[Mapping[str, Any], Any], Mapping[str, Any]]
 
 # In AWS a failed message stays out of sight for six times the function's timeout.
 SECONDS_TO_RETRY = 2
-_MOST_AT_ONCE = 10  # messages that SQS gives at once
+_MOST_AT_ONCE = 10  # messages that SQS gives, or deletes, at once
 
 
 class Context:
@@ -107,13 +107,22 @@ def _deliver_batch(cloud: Cloud, handler: Handler, queue_url: str, size: int, se
         logger.exception("invocation.failed")
         failed = {message["MessageId"] for message in messages}
     for message in messages:
-        handle = message["ReceiptHandle"]
         if message["MessageId"] in failed:
             sqs.change_message_visibility(
-                QueueUrl=queue_url, ReceiptHandle=handle, VisibilityTimeout=seconds_to_retry
+                QueueUrl=queue_url,
+                ReceiptHandle=message["ReceiptHandle"],
+                VisibilityTimeout=seconds_to_retry,
             )
-        else:
-            sqs.delete_message(QueueUrl=queue_url, ReceiptHandle=handle)
+    done = [message for message in messages if message["MessageId"] not in failed]
+    for start in range(0, len(done), _MOST_AT_ONCE):
+        some = done[start : start + _MOST_AT_ONCE]
+        sqs.delete_message_batch(
+            QueueUrl=queue_url,
+            Entries=[
+                {"Id": str(number), "ReceiptHandle": message["ReceiptHandle"]}
+                for number, message in enumerate(some)
+            ],
+        )
     return len(messages)
 
 
