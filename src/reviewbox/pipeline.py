@@ -4,9 +4,6 @@ An event may be late, doubled or out of order, and several workers may have the 
 steps are always the same: read the receipt, look at the *current* source, stop if the receipt
 records it already, else read it, classify and write, on condition that the receipt is still the one
 that was read. Whoever loses a race starts over, and finds the winner's result or a newer source.
-
-Where the first of a batch of uploads have no receipt, the others are taken to have none, either, until
-one that has fails its write. So a dropped folder costs a request less for most of its files.
 """
 
 import logging
@@ -75,8 +72,7 @@ class Pipeline:
         waiting: there is a queue for it. Without that queue, they are processed one after the other.
         """
         refs = list(dict.fromkeys(refs))
-        alone = len(refs) == 1 or not self.settings.queue_url
-        turn = _Turn(remaining_seconds, None if alone else _Batch())
+        turn = _Turn(remaining_seconds, alone=len(refs) == 1 or not self.settings.queue_url)
         with ThreadPoolExecutor(1 if turn.alone else self.settings.objects_at_once) as pool:
             futures = {pool.submit(self._process, ref, turn): ref for ref in refs}
             for future in as_completed(futures):
@@ -113,8 +109,6 @@ class Pipeline:
             try:
                 return self._attempt(source, turn, contended)
             except ConflictError as error:
-                if turn.batch:
-                    turn.batch.all_new = False
                 contended |= {error.ref}
                 logger.info("object.contended", extra={"bucket": source.bucket, "key": source.key})
         raise ContentionError(f"the result of {source} was changed {_MOST_ATTEMPTS} times while it was made")
@@ -158,7 +152,7 @@ class Pipeline:
                 them. A worker that died before its receipt leaves such a table.
         """
         # Results before the source: whatever happens to them from here on fails our own write.
-        receipt = self._receipt(ref, turn.batch)
+        receipt = self._receipts.read(ref)
         recorded = {part.ref: part.etag for part in receipt.parts} if receipt else {}
         present = self._present(ref, contended | recorded.keys())
         if receipt:
@@ -186,15 +180,6 @@ class Pipeline:
         if not turn.alone and (source.body is None or compression_of(source.body)):
             raise NotBegunError(f"{ref} is large, or may be: it is to have an invocation to itself")
         return self._make(source, receipt, present, turn)
-
-    def _receipt(self, ref: ObjectRef, batch: "_Batch | None") -> Receipt | None:
-        """Return the receipt of an object; None, too, if those before it in its batch had none."""
-        if batch and batch.all_new:
-            return None
-        receipt = self._receipts.read(ref)
-        if batch and (receipt or batch.all_new is None):
-            batch.all_new = receipt is None
-        return receipt
 
     def _make(
         self, source: Source, receipt: Receipt | None, present: Mapping[ObjectRef, str], turn: "_Turn"
@@ -290,29 +275,13 @@ class _Turn:
 
     Attributes:
         remaining_seconds: tells how much time is left.
-        batch: what it is one of; None if it is alone, so that it may take all the memory and time.
+        alone: whether there are no others beside it, so that it may take all the memory and time.
         resend: whether segments that were sent, and are not done, are to be sent again.
     """
 
     remaining_seconds: Callable[[], float]
-    batch: "_Batch | None" = None
+    alone: bool = True
     resend: bool = True
-
-    @property
-    def alone(self) -> bool:
-        """Whether there are no others beside it."""
-        return self.batch is None
-
-
-@dataclass(slots=True)
-class _Batch:
-    """What was found of the objects of a batch so far, for those that come after.
-
-    Attributes:
-        all_new: whether they had no receipt; None as long as nothing is known.
-    """
-
-    all_new: bool | None = None
 
 
 # What becomes of an object when work on a large table gets so far.
