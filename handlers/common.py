@@ -35,10 +35,19 @@ def pipeline() -> Pipeline:
 
 
 def process_all(
-    refs: Iterable[ObjectRef | SegmentRef], worker: Pipeline, context: LambdaContext, logger: logging.Logger
+    refs: Iterable[ObjectRef | SegmentRef],
+    worker: Pipeline,
+    context: LambdaContext,
+    logger: logging.Logger,
+    *,
+    in_turn: bool = False,
 ) -> Iterator[tuple[ObjectRef | SegmentRef, Outcome | Exception]]:
     """Bring results up to date in the invocation's time; yield how each ended, when it is logged."""
-    for ref, end in worker.process_all(refs, lambda: context.get_remaining_time_in_millis() / 1000):
+
+    def remaining_seconds() -> float:
+        return context.get_remaining_time_in_millis() / 1000
+
+    for ref, end in worker.process_all(refs, remaining_seconds, in_turn=in_turn):
         if isinstance(end, NotBegunError):
             logger.info("object.deferred", extra={**_where(ref), "reason": str(end)})
         elif isinstance(end, Exception):

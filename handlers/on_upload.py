@@ -29,7 +29,8 @@ def handler(event: Mapping[str, Any], context: LambdaContext) -> dict[str, Any]:
     worker = pipeline()
     messages = parse(event)
     named = [ref for message in messages for ref in _named(message)]
-    ends = dict(process_all(named, worker, context, logger))
+    # What is large in a message that came alone has no other place to go.
+    ends = dict(process_all(named, worker, context, logger, in_turn=len(messages) == 1))
     sent = _sent_on(messages, ends, worker)
     left = [message for message in messages if message not in sent]
     failed = [message for message in left if not _succeeded(message, ends, worker)]

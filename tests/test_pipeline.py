@@ -533,7 +533,8 @@ def test_in_a_versioned_bucket_the_version_is_recorded(pipeline: Pipeline, s3: S
     assert receipt_of(s3, REVIEW)["source"]["version"] == again["VersionId"]
 
 
-def test_many_objects_end_as_each_alone(pipeline: Pipeline, s3: S3Client) -> None:
+def test_many_objects_end_as_each_alone(storage: Storage, classifier: Classifier, s3: S3Client) -> None:
+    pipeline = Pipeline(storage, classifier, Settings(queue_url="https://queue.example"))
     refs = [ObjectRef(BUCKET, f"incoming/{number}.txt") for number in range(40)]
     for number, ref in enumerate(refs):
         put(s3, ref, b"great film . " * (number % 7) + b"awful")

@@ -63,16 +63,21 @@ class Pipeline:
     settings: Settings
 
     def process_all(
-        self, refs: Iterable[ObjectRef | SegmentRef], remaining_seconds: Callable[[], float]
+        self,
+        refs: Iterable[ObjectRef | SegmentRef],
+        remaining_seconds: Callable[[], float],
+        *,
+        in_turn: bool = False,
     ) -> Iterator[tuple[ObjectRef | SegmentRef, Outcome | Exception]]:
         """Process objects and segments, several at once; yield each when it ends, and how, or why it failed.
 
         While some wait for S3, others are classified, and their windows share runs of the model. What is
         large is not begun where it is one of many, so that memory holds few of them and none is kept
-        waiting: there is a queue for it. Without that queue, they are processed one after the other.
+        waiting: there is a queue for it. Without that queue, or if they are to be processed `in_turn`, one
+        comes after the other, and is begun whatever its size.
         """
         refs = list(dict.fromkeys(refs))
-        turn = _Turn(remaining_seconds, alone=len(refs) == 1 or not self.settings.queue_url)
+        turn = _Turn(remaining_seconds, alone=in_turn or len(refs) == 1 or not self.settings.queue_url)
         with ThreadPoolExecutor(1 if turn.alone else self.settings.objects_at_once) as pool:
             futures = {pool.submit(self._process, ref, turn): ref for ref in refs}
             for future in as_completed(futures):

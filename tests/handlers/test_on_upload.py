@@ -295,3 +295,22 @@ def test_what_is_large_or_may_be_has_an_invocation_to_itself(
     assert results == {"results/incoming/b.txt.json"}
     assert on_upload.handler(sqs(sent["Body"]), Context()) == failures()
     assert receipt(s3, key)["source"]["key"] == key
+
+
+@pytest.mark.parametrize("wrapped", [sqs, lambda event: event], ids=["message", "direct"])
+def test_what_is_large_is_done_even_if_its_message_names_others(
+    s3: S3Client, monkeypatch: pytest.MonkeyPatch, wrapped: Any
+) -> None:
+    """A message that comes alone cannot be sent on to where it would be."""
+    queue = boto3.client("sqs")
+    url = queue.create_queue(QueueName="uploads")["QueueUrl"]
+    monkeypatch.setenv("REVIEWBOX_QUEUE_URL", url)
+    s3.put_object(Bucket=BUCKET, Key="incoming/a.csv", Body=b"id,review\n" + b"1,good film\n" * 10_000)
+    s3.put_object(Bucket=BUCKET, Key="incoming/b.txt", Body=b"awful film")
+
+    response = on_upload.handler(wrapped(notification("incoming/a.csv", "incoming/b.txt")), Context())
+
+    assert response == failures()
+    assert receipt(s3, "incoming/a.csv")["counts"]["total"] == 10_000
+    assert receipt(s3, "incoming/b.txt")["sentiment"] == "negative"
+    assert "Messages" not in queue.receive_message(QueueUrl=url)

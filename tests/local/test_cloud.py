@@ -87,6 +87,24 @@ def test_an_invocation_that_fails_brings_back_its_whole_batch(cloud: Cloud) -> N
     assert delivered == 1
 
 
+def test_of_a_large_batch_only_what_failed_comes_back(cloud: Cloud) -> None:
+    for number in range(25):
+        cloud.sqs().send_message(QueueUrl=cloud.queue_url, MessageBody=str(number))
+    seen: list[str] = []
+
+    def but_two(event: Mapping[str, Any], _context: Any) -> Mapping[str, Any]:
+        failed = [record["messageId"] for record in event["Records"] if record["body"] in {"3", "20"}]
+        seen.extend(record["body"] for record in event["Records"])
+        return {"batchItemFailures": [{"itemIdentifier": identifier} for identifier in failed]}
+
+    delivered = deliver(cloud, but_two, seconds_to_retry=0)
+    again = deliver(cloud, lambda *_: {"batchItemFailures": []})
+
+    assert sorted(map(int, seen)) == list(range(25))
+    assert (delivered, again) == (25, 2)
+    assert cloud.is_idle()
+
+
 def test_the_function_s_variables_are_the_template_s(cloud: Cloud) -> None:
     assert cloud.environment["REVIEWBOX_SOURCE_PREFIX"] == "incoming/"
     assert cloud.environment["REVIEWBOX_RESULTS_BUCKET"] == ""

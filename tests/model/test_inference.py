@@ -194,7 +194,7 @@ def test_sentences_are_not_padded_to_the_length_of_their_review(measuring: Infer
     assert [list(output) for output in outputs] == [[4, 12], [1, 102], [4, 12], [4, 12], [4, 12]]
 
 
-@given(lengths=st.lists(st.integers(1, 60), min_size=1, max_size=8))
+@given(lengths=st.lists(st.integers(1, 200), min_size=1, max_size=8))
 @settings(deadline=None, max_examples=50)
 def test_runs_are_those_that_cost_least(lengths: list[int], measuring: Inference) -> None:
     """Of all ways to cut the windows, in the order of their lengths, into runs."""
@@ -205,7 +205,11 @@ def test_runs_are_those_that_cost_least(lengths: list[int], measuring: Inference
         for count in range(len(order))
         for cuts in itertools.combinations(range(1, len(order)), count)
     )
-    costs = [sum(len(run) * run[0] + 16 for run in way) for way in ways]
+    costs = [
+        sum(len(run) * run[0] + 16 for run in way)
+        for way in ways
+        if all(len(run) * run[0] <= 512 for run in way)
+    ]
     runs: list[None] = []
 
     outputs = measuring.run(windows, before_run=lambda: runs.append(None))

@@ -106,13 +106,6 @@ def _deliver_batch(cloud: Cloud, handler: Handler, queue_url: str, size: int, se
     except Exception:
         logger.exception("invocation.failed")
         failed = {message["MessageId"] for message in messages}
-    for message in messages:
-        if message["MessageId"] in failed:
-            sqs.change_message_visibility(
-                QueueUrl=queue_url,
-                ReceiptHandle=message["ReceiptHandle"],
-                VisibilityTimeout=seconds_to_retry,
-            )
     done = [message for message in messages if message["MessageId"] not in failed]
     for start in range(0, len(done), _MOST_AT_ONCE):
         some = done[start : start + _MOST_AT_ONCE]
@@ -123,6 +116,13 @@ def _deliver_batch(cloud: Cloud, handler: Handler, queue_url: str, size: int, se
                 for number, message in enumerate(some)
             ],
         )
+    for message in messages:
+        if message["MessageId"] in failed:
+            sqs.change_message_visibility(
+                QueueUrl=queue_url,
+                ReceiptHandle=message["ReceiptHandle"],
+                VisibilityTimeout=seconds_to_retry,
+            )
     return len(messages)
 
 
