@@ -111,12 +111,11 @@ def _hasten_moto() -> None:
     """Keep moto from finding out again and again what it could know."""
     backends: Any = import_module("moto.backends")
     sqs: Any = import_module("moto.sqs.models")
-    # It looks through its own folder for each request, and no other request goes on meanwhile: half of the
-    # time that it takes for one.
+    # It looks through its own folder for each request, and no other request goes on meanwhile.
     modules = list(backends.list_of_moto_modules())
     backends.list_of_moto_modules = lambda: modules
     # It counts a queue's messages anew for each that is sent or received, and for each of them asks a clock
-    # that takes forty times as long as the system's. Of ten thousand files nearly all of the time was that.
+    # that is far slower than the system's.
     sqs.unix_time_millis = lambda: time.time() * 1000
 
 
