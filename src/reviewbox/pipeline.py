@@ -4,18 +4,22 @@ An event may be late, doubled or out of order, and several workers may have the 
 steps are always the same: read the receipt, look at the *current* source, stop if the receipt
 records it already, else read it, classify and write, on condition that the receipt is still the one
 that was read. Whoever loses a race starts over, and finds the winner's result or a newer source.
+
+Single reviews of a batch are taken for new at first (ADR 10): they are read, classified and written on
+condition that there is no receipt. Where there is one, the steps follow, and what was made is used.
 """
 
 import logging
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
+from threading import Event
 
 from reviewbox import results
 from reviewbox.classified import SPARE_SECONDS, classify_rows, classify_table, read_source, time_check
 from reviewbox.documents.compression import compression_of, exceeds
-from reviewbox.documents.document import LineReader
+from reviewbox.documents.document import Document, LineReader
 from reviewbox.documents.formats import ENOUGH_TO_LOOK_AT, line_reader
 from reviewbox.errors import (
     ArchivedError,
@@ -109,14 +113,24 @@ class Pipeline:
                 return _OUTCOMES[progress]
             self._large_tables.discard(ref)
             turn = replace(turn, resend=False)
+        made = self._make_as_new(source, turn)
+        if made:
+            try:
+                return self._finish(made, None)
+            except ConflictError:
+                turn.has_results.set()
+        return self._bring_up_to_date(source, turn, made)
+
+    def _bring_up_to_date(self, ref: ObjectRef, turn: "_Turn", made: "_Made | None") -> Outcome:
+        """Try until no one else changes the result meanwhile."""
         contended: frozenset[ObjectRef] = frozenset()
         for _ in range(_MOST_ATTEMPTS):
             try:
-                return self._attempt(source, turn, contended)
+                return self._attempt(ref, turn, contended, made)
             except ConflictError as error:
                 contended |= {error.ref}
-                logger.info("object.contended", extra={"bucket": source.bucket, "key": source.key})
-        raise ContentionError(f"the result of {source} was changed {_MOST_ATTEMPTS} times while it was made")
+                logger.info("object.contended", extra={"bucket": ref.bucket, "key": ref.key})
+        raise ContentionError(f"the result of {ref} was changed {_MOST_ATTEMPTS} times while it was made")
 
     def give_up(self, ref: ObjectRef, error: Exception) -> None:
         """Record that an object's present state has no result because of `error`.
@@ -147,7 +161,28 @@ class Pipeline:
         """Return the receipt of an object as it lies in S3, or None if it has none."""
         return self._receipts.read(ref)
 
-    def _attempt(self, ref: ObjectRef, turn: "_Turn", contended: frozenset[ObjectRef]) -> Outcome:
+    def _make_as_new(self, ref: ObjectRef, turn: "_Turn") -> "_Made | None":
+        """Make the receipt of a single review as if it had none; None if it is no small one of a batch."""
+        if turn.alone or turn.has_results.is_set():
+            return None
+        try:
+            source = self.storage.read(ref, self._most_bytes(turn))
+        except ArchivedError:
+            return None
+        if source is None or not source.body or compression_of(source.body):
+            return None
+        try:
+            document = read_source(source, self.settings)
+            if document.table:
+                return None
+            body = self._classify(source, document, {}, turn.remaining_seconds)
+        except SourceError as error:
+            return self._refused(source, error)
+        return _Made(source, Outcome.CLASSIFIED, body)
+
+    def _attempt(
+        self, ref: ObjectRef, turn: "_Turn", contended: frozenset[ObjectRef], made: "_Made | None"
+    ) -> Outcome:
         """Try once.
 
         Args:
@@ -155,6 +190,7 @@ class Pipeline:
             turn: what the try may do.
             contended: objects that were not as the receipt had it when an earlier attempt wrote
                 them. A worker that died before its receipt leaves such a table.
+            made: what was made of a state of the object that may still be the present one.
         """
         # Results before the source: whatever happens to them from here on fails our own write.
         receipt = self._receipts.read(ref)
@@ -168,9 +204,15 @@ class Pipeline:
             provenance = self._receipts.provenance(ref, revision)
             if receipt.is_current(provenance) and recorded.items() <= present.items():
                 return Outcome.CURRENT
+            if made and made.source.revision == revision:
+                return self._finish(made, receipt)
+        source = self._read(ref, receipt, turn)
+        return source if isinstance(source, Outcome) else self._make(source, receipt, present, turn)
+
+    def _read(self, ref: ObjectRef, receipt: Receipt | None, turn: "_Turn") -> Source | Outcome:
+        """Return an object as it is to be worked on, or how it ends if it is not."""
         try:
-            segment_bytes = self.settings.read_options.segment_bytes
-            source = self.storage.read(ref, segment_bytes if turn.alone else min(_SMALL, segment_bytes))
+            source = self.storage.read(ref, self._most_bytes(turn))
         except ArchivedError as error:
             # Not final: once it is restored, an event says so, and its state is still the same.
             problem = Problem(ErrorCode.ARCHIVED, str(error))
@@ -184,7 +226,7 @@ class Pipeline:
 
         if not turn.alone and (source.body is None or compression_of(source.body)):
             raise NotBegunError(f"{ref} is large, or may be: it is to have an invocation to itself")
-        return self._make(source, receipt, present, turn)
+        return source
 
     def _make(
         self, source: Source, receipt: Receipt | None, present: Mapping[ObjectRef, str], turn: "_Turn"
@@ -198,18 +240,34 @@ class Pipeline:
                 return _OUTCOMES[progress]
             if source.body is None:
                 source = self._whole(source.ref)
-            outcome, body = Outcome.CLASSIFIED, self._classify(source, present, turn.remaining_seconds)
+            document = read_source(source, self.settings)
+            body = self._classify(source, document, present, turn.remaining_seconds)
         except SourceError as error:
-            provenance = self._receipts.provenance(source.ref, source.revision)
-            outcome, body = Outcome.REFUSED, results.error_receipt(error.problem, provenance, final=True)
-        if receipt and outcome is Outcome.CLASSIFIED:
-            parts = Receipt.decode("", body).parts
-            older = older_parts(receipt, parts, self._receipts.listed_parts(source.ref))
-            if older and self.storage.revision(source.ref) != source.revision:
-                raise ConflictError(source.ref)  # they may be of a newer table by now
+            made = self._refused(source, error)
+        else:
+            made = _Made(source, Outcome.CLASSIFIED, body)
+        return self._finish(made, receipt)
+
+    def _finish(self, made: "_Made", receipt: Receipt | None) -> Outcome:
+        """Write what was made in the place of the receipt that was read, and remove what is left of that."""
+        ref = made.source.ref
+        if receipt and made.outcome is Outcome.CLASSIFIED:
+            parts = Receipt.decode("", made.body).parts
+            older = older_parts(receipt, parts, self._receipts.listed_parts(ref))
+            if older and self.storage.revision(ref) != made.source.revision:
+                raise ConflictError(ref)  # they may be of a newer table by now
             self._receipts.remove(older)
-        self._receipts.write(source.ref, body, receipt)
-        return outcome
+        self._receipts.write(ref, made.body, receipt)
+        return made.outcome
+
+    def _refused(self, source: Source, error: SourceError) -> "_Made":
+        provenance = self._receipts.provenance(source.ref, source.revision)
+        return _Made(source, Outcome.REFUSED, results.error_receipt(error.problem, provenance, final=True))
+
+    def _most_bytes(self, turn: "_Turn") -> int:
+        """Return how large an object may be to be read at once."""
+        segment_bytes = self.settings.read_options.segment_bytes
+        return segment_bytes if turn.alone else min(_SMALL, segment_bytes)
 
     def _whole(self, ref: ObjectRef) -> Source:
         source = self.storage.read(ref, self.settings.max_object_bytes)
@@ -220,12 +278,12 @@ class Pipeline:
     def _classify(
         self,
         source: Source,
+        document: Document,
         present: Mapping[ObjectRef, str],
         remaining_seconds: Callable[[], float],
     ) -> bytes:
         """Return the receipt of a source; if it is a table, its results are written by then."""
         provenance = self._receipts.provenance(source.ref, source.revision)
-        document = read_source(source, self.settings)
         check_time = time_check(source.ref, remaining_seconds)
         if document.table is None:
             _, verdict = next(classify_rows(document, self.classifier, check_time))
@@ -282,11 +340,29 @@ class _Turn:
         remaining_seconds: tells how much time is left.
         alone: whether there are no others beside it, so that it may take all the memory and time.
         resend: whether segments that were sent, and are not done, are to be sent again.
+        has_results: set once an object that was taken for new had a result. So may the others of its batch,
+            and then they would be classified in vain.
     """
 
     remaining_seconds: Callable[[], float]
     alone: bool = True
     resend: bool = True
+    has_results: Event = field(default_factory=Event)
+
+
+@dataclass(frozen=True, slots=True)
+class _Made:
+    """What has been made of a source.
+
+    Attributes:
+        source: as it was read.
+        outcome: whether it was classified or refused.
+        body: of its receipt.
+    """
+
+    source: Source
+    outcome: Outcome
+    body: bytes
 
 
 # What becomes of an object when work on a large table gets so far.

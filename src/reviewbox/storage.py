@@ -2,14 +2,18 @@
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from datetime import datetime
+from email.utils import parsedate_to_datetime
 from io import BufferedReader
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Self
 
 import boto3
+import botocore.session
 from botocore.config import Config
 from botocore.exceptions import ClientError, HTTPClientError, IncompleteReadError
 from botocore.exceptions import ConnectionError as NoConnectionError
+from botocore.utils import parse_timestamp
 
 from reviewbox.errors import ArchivedError, ConflictError, QueueError, ReviewboxError
 from reviewbox.objects import ObjectRef, Revision, Source
@@ -26,8 +30,12 @@ _CONFLICT = frozenset({"412", "PreconditionFailed", "409", "ConditionalRequestCo
 _TRANSIENT = frozenset({"RequestTimeout", "SlowDown", "TooManyRequestsException", "ExpiredToken"})
 _SERVER_ERROR = 500
 
-# As many connections as any number of objects at once will need.
-_CONFIG = Config(retries={"mode": "standard", "total_max_attempts": 5}, max_pool_connections=50)
+_CONFIG = Config(
+    retries={"mode": "standard", "total_max_attempts": 5},
+    max_pool_connections=100,  # as many as any number of objects at once will need
+    # botocore else puts its own together anew for each request.
+    user_agent=f"reviewbox Botocore/{botocore.__version__}",
+)
 _READ_AHEAD = 1024 * 1024  # bytes
 _BATCH = 10  # messages, the most that SQS takes at once
 _MOST_SENDS = 5
@@ -42,7 +50,10 @@ class Storage:
     @classmethod
     def connect(cls) -> Self:
         """Connect as the environment says, with botocore's standard retries."""
-        client = boto3.client("s3", config=_CONFIG)
+        session = botocore.session.get_session()
+        parsers = session.get_component("response_parser_factory")
+        parsers.set_parser_defaults(timestamp_parser=_timestamp)
+        client = boto3.Session(botocore_session=session).client("s3", config=_CONFIG)
         client.meta.events.register_last("before-call.s3", _send_body_at_once)
         return cls(client)
 
@@ -164,6 +175,14 @@ class Storage:
 def _send_body_at_once(params: Any, **_: Any) -> None:
     # botocore would ask S3 first whether it wants the body, which takes a round trip for each write.
     params["headers"].pop("Expect", None)
+
+
+def _timestamp(value: Any) -> datetime:
+    # What HTTP has in its headers; botocore's own parser, for any format, takes longer.
+    try:
+        return parsedate_to_datetime(value)
+    except ValueError:
+        return parse_timestamp(value)
 
 
 def _revision(response: Any) -> Revision:
