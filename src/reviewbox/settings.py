@@ -50,7 +50,7 @@ class Settings:
     queue_url: str = ""
     max_receives: int = 5
     threads: int = 1
-    objects_at_once: int = 32
+    objects_at_once: int = 100
     model_dir: str = ""
 
     @classmethod

@@ -20,7 +20,7 @@ from tests.benchmarks.figures import ROOT
 from reviewbox.local.cloud import Cloud, start_cloud
 
 # A fresh interpreter each: a fork would begin with this process's memory.
-_CONTEXT = get_context("spawn")
+CONTEXT = get_context("spawn")
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,9 +54,9 @@ class Apart:
 @contextmanager
 def cloud_apart() -> Iterator[Apart]:
     """Run a cloud in a process of its own while the context lasts."""
-    here, there = _CONTEXT.Pipe()
-    counters = _CONTEXT.Value("d", 0.0), _CONTEXT.Value("q", 0), _CONTEXT.Value("d", 0.0)
-    process = _CONTEXT.Process(target=_serve, args=(there, *counters), daemon=True)
+    here, there = CONTEXT.Pipe()
+    counters = CONTEXT.Value("d", 0.0), CONTEXT.Value("q", 0), CONTEXT.Value("d", 0.0)
+    process = CONTEXT.Process(target=_serve, args=(there, *counters), daemon=True)
     process.start()
     there.close()  # so that a process that dies is the end of the pipe
     try:
@@ -69,7 +69,7 @@ def cloud_apart() -> Iterator[Apart]:
 @contextmanager
 def process_apart(prepare: Callable[..., None], *arguments: Any) -> Iterator[ProcessPoolExecutor]:
     """Yield a process that has run `prepare`, for one task at a time; it has one processor to itself."""
-    with ProcessPoolExecutor(1, _CONTEXT, _prepare, (prepare, *arguments)) as process:
+    with ProcessPoolExecutor(1, CONTEXT, _prepare, (prepare, *arguments)) as process:
         process.submit(int).result()  # its first task has it prepare
         yield process
 
@@ -82,14 +82,14 @@ def peak_megabytes(process: int | str = "self") -> float:
 
 
 def _prepare(prepare: Callable[..., None], *arguments: Any) -> None:
-    _stay_on(last=True)
+    stay_on(last=True)
     for name in [name for name in os.environ if name.startswith("AWS_")]:
         del os.environ[name]  # the cloud's are what counts
     prepare(*arguments)
 
 
-def _stay_on(*, last: bool) -> None:
-    """Keep to the last of the processors that this process may use, or to the others."""
+def stay_on(*, last: bool) -> None:
+    """Keep this process to the last of the processors that it may use, or to the others."""
     processors = sorted(os.sched_getaffinity(0))
     if len(processors) > 1:
         os.sched_setaffinity(0, processors[-1:] if last else processors[:-1])
@@ -106,7 +106,7 @@ def _serve(
 
     # Connections last, as they do with S3; else a new one for each request is part of what is measured.
     WSGIRequestHandler.protocol_version = "HTTP/1.1"
-    _stay_on(last=False)
+    stay_on(last=False)
     answer = DomainDispatcherApplication.__call__
 
     def late(self: Any, environ: dict[str, Any], start_response: Any) -> Any:

@@ -1,17 +1,19 @@
 """Small files against S3's latency: how much longer than inference alone, with 0, 25 and 100 ms a request.
 
-Every request to S3 waits so long before the cloud looks at it. Inference alone is the classifier on the same
-reviews, evidence included, in the same process.
+Every request to S3 waits so long before it is answered, by a stand-in that takes hardly any processor time.
+Inference alone is the classifier on the same reviews, evidence included, in the same process.
 """
 
 import statistics
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 
 from tests.benchmarks import uploads
 from tests.benchmarks.apart import Traffic, cloud_apart, process_apart
 from tests.benchmarks.classifier import MODEL
 from tests.benchmarks.figures import Figures, machine, quick, say, write
+from tests.benchmarks.stand_in import s3_apart
 from tests.benchmarks.texts import mixed
 
 from reviewbox.local.cloud import Cloud
@@ -30,21 +32,26 @@ def main() -> None:
     files, rounds = (20, 1) if rehearsal else (200, 3)
     texts = mixed(files, "small files")
     runs: dict[int, list[tuple[uploads.Spent, float, Traffic]]] = {each: [] for each in MILLISECONDS}
-    with cloud_apart() as apart, process_apart(start, apart.cloud) as process:
+    with (
+        cloud_apart() as apart,
+        s3_apart(apart.cloud) as s3,
+        process_apart(start, apart.cloud, s3.cloud.endpoint) as process,
+    ):
         for number in range(rounds):
             say(f"{NAME}: round {number + 1} of {rounds}")
             for milliseconds in MILLISECONDS:
                 inference = process.submit(classify, texts).result()
                 bodies = uploads.files(texts, f"{number}/{milliseconds}")
-                keys = uploads.drop(apart.cloud, bodies)
-                with apart.delayed(milliseconds / 1000) as traffic:
+                keys = uploads.drop(s3.cloud, bodies)
+                uploads.drop(apart.cloud, bodies)  # which tells the queue
+                with s3.delayed(milliseconds / 1000) as traffic:
                     spent = process.submit(uploads.drain, apart.cloud).result()
                     runs[milliseconds].append((spent, inference, traffic()))
-                uploads.check(apart.cloud, keys, files)
+                uploads.check(s3.cloud, keys, files)
         batch_size = apart.cloud.batch_size
 
     figures: Figures = {
-        "machine": machine("onnxruntime", "boto3", "moto"),
+        "machine": machine("onnxruntime", "boto3"),
         "rounds": rounds,
         "files": files,
         "batch_size": batch_size,
@@ -67,9 +74,9 @@ def main() -> None:
     write(NAME, figures, rehearsal=rehearsal)
 
 
-def start(cloud: Cloud) -> None:
-    """Start the function in this process, and a classifier beside it."""
-    uploads.start(cloud)
+def start(cloud: Cloud, s3: str) -> None:
+    """Start the function in this process, with S3 at another endpoint, and a classifier beside it."""
+    uploads.start(replace(cloud, environment={**cloud.environment, "AWS_ENDPOINT_URL_S3": s3}))
     _classifiers[:] = [Classifier.load(MODEL, threads=1)]
 
 

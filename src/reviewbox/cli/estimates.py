@@ -30,8 +30,8 @@ _AT_ONCE = 10  # done segments that are asked for, and messages that are sent
 _REQUESTS_OF_A_SEGMENT = _READS_OF_A_SEGMENT - 1 + _WRITES_OF_A_SEGMENT + 1 / _AT_ONCE
 
 # The template's: a batch of uploads, and how many of its objects are worked on at once.
-OBJECTS_IN_A_BATCH = 100
-OBJECTS_AT_ONCE = 32
+OBJECTS_IN_A_BATCH = 200
+OBJECTS_AT_ONCE = 100
 
 # What an invocation has for it: the template's timeout, less what the function leaves alone.
 MOST_SECONDS_TO_CUT = 900.0 - 15.0

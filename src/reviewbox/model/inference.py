@@ -2,12 +2,11 @@
 
 import math
 import os
-from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
-from threading import Lock
+from threading import Event, Lock
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
@@ -37,10 +36,17 @@ Logits = npt.NDArray[np.float32]
 
 @dataclass(slots=True, eq=False)
 class _Job:
-    """What one caller asks for, and what it gets."""
+    """What one caller asks for, and what it gets.
+
+    Attributes:
+        windows: to run the graph on.
+        logits: of each, once it has run.
+        woken: set when they are there, or when it is this caller's turn to run the graph.
+    """
 
     windows: Sequence[Window]
     logits: list[Logits] | None = None
+    woken: Event = field(default_factory=Event)
 
 
 class Inference:
@@ -51,8 +57,9 @@ class Inference:
 
     def __init__(self, session: "InferenceSession", pad_token_id: int) -> None:
         self._session = session
-        self._running = Lock()
-        self._waiting: deque[_Job] = deque()
+        self._lock = Lock()  # held to look at these two
+        self._running = False
+        self._waiting: list[_Job] = []
         self._pad_token_id = pad_token_id
         self._inputs = [graph_input.name for graph_input in session.get_inputs()]
         available = [output.name for output in session.get_outputs()]
@@ -100,29 +107,38 @@ class Inference:
         come from. `before_run` is called before each run, and may raise to end it.
         """
         job = _Job(windows)
-        self._waiting.append(job)
-        with self._running:
-            if job.logits is None:
-                self._run_for_all(job, before_run)
+        with self._lock:
+            self._waiting.append(job)
+            waits, self._running = self._running, True
+        if waits:
+            job.woken.wait()
+        if job.logits is None:
+            self._run_for_all(job, before_run)
         if job.logits is None:
             raise AssertionError("a run gives every window its logits, or raises")
         return job.logits
 
     def _run_for_all(self, own: _Job, before_run: Callable[[], None]) -> None:
-        """Give logits to a job, and to all others that wait."""
-        jobs = [own]
-        while self._waiting:
-            job = self._waiting.popleft()
-            if job is not own:
-                jobs.append(job)
+        """Give logits to a job, and to all others that wait; have one of those that came meanwhile go on."""
+        with self._lock:
+            jobs, self._waiting = self._waiting, []
         try:
             self._run(jobs, before_run)
         except Exception:
             if len(jobs) == 1:
                 raise
             # Whatever it is, it may be another's: each is to find out by itself.
-            self._waiting.extend(jobs[1:])
             self._run([own], before_run)
+        finally:
+            # Those that have what they want first, so that none of them waits for the next run.
+            for job in jobs:
+                if job.logits is not None:
+                    job.woken.set()
+            with self._lock:
+                self._waiting[:0] = [job for job in jobs if job.logits is None and job is not own]
+                self._running = bool(self._waiting)
+                if self._waiting:
+                    self._waiting[0].woken.set()
 
     def _run(self, jobs: Sequence[_Job], before_run: Callable[[], None]) -> None:
         logits = iter(self._logits([window for job in jobs for window in job.windows], before_run))

@@ -73,7 +73,9 @@ class Pooled:
 
     def margin(self, label: int) -> float:
         """Return a label's logit minus the mean of the others'."""
-        return float(self.logits[label] - np.delete(self.logits, label).mean())
+        others: list[float] = self.logits.tolist()
+        own = others.pop(label)
+        return own - sum(others) / len(others)
 
 
 def pool(windows: Sequence[Window], logits: Sequence[npt.NDArray[np.float32]], temperature: float) -> Pooled:
@@ -83,7 +85,9 @@ def pool(windows: Sequence[Window], logits: Sequence[npt.NDArray[np.float32]], t
     exactly; for other models it is an approximation.
     """
     tokens = [window.tokens for window in windows]
-    mean = np.average(np.asarray(logits, dtype=np.float64), axis=0, weights=tokens)
+    (mean, *others) = np.asarray(logits, dtype=np.float64)
+    if others:  # sentences have none, and there are many
+        mean = np.average([mean, *others], axis=0, weights=tokens)
     return Pooled(mean / temperature, sum(tokens), len(windows))
 
 

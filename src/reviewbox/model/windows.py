@@ -31,7 +31,7 @@ class Window:
     @property
     def tokens(self) -> int:
         """How many tokens of the text it holds."""
-        return int(self.content.sum())
+        return int(np.count_nonzero(self.content))
 
 
 class Windows:
