@@ -1,5 +1,6 @@
 """What the functions share: one pipeline, and one way to process objects and log their ends."""
 
+import gc
 import logging
 import os
 import traceback
@@ -29,6 +30,8 @@ class LambdaContext(Protocol):
 def pipeline() -> Pipeline:
     """Compose the pipeline, once for all invocations of this process."""
     logging.getLogger("reviewbox").setLevel(logging.INFO)
+    # Each request makes thousands of objects, and hardly one of them is in a cycle (make bench).
+    gc.set_threshold(10_000)
     settings = Settings.from_environ(os.environ)
     model_dir = Path(settings.model_dir) if settings.model_dir else SHIPPED_MODEL
     return Pipeline(Storage.connect(), Classifier.load(model_dir, threads=settings.threads), settings)
