@@ -30,27 +30,28 @@ class LambdaContext(Protocol):
 def pipeline() -> Pipeline:
     """Compose the pipeline, once for all invocations of this process."""
     logging.getLogger("reviewbox").setLevel(logging.INFO)
-    # Each request makes thousands of objects, and hardly one of them is in a cycle (make bench).
+    # Each request makes thousands of objects, and hardly one of them is in a cycle.
     gc.set_threshold(10_000)
     settings = Settings.from_environ(os.environ)
     model_dir = Path(settings.model_dir) if settings.model_dir else SHIPPED_MODEL
     return Pipeline(Storage.connect(), Classifier.load(model_dir, threads=settings.threads), settings)
 
 
-def process_all(
+def process_all(  # noqa: PLR0913 - the last two are passed on
     refs: Iterable[ObjectRef | SegmentRef],
     worker: Pipeline,
     context: LambdaContext,
     logger: logging.Logger,
     *,
     in_turn: bool = False,
+    again: bool = False,
 ) -> Iterator[tuple[ObjectRef | SegmentRef, Outcome | Exception]]:
     """Bring results up to date in the invocation's time; yield how each ended, when it is logged."""
 
     def remaining_seconds() -> float:
         return context.get_remaining_time_in_millis() / 1000
 
-    for ref, end in worker.process_all(refs, remaining_seconds, in_turn=in_turn):
+    for ref, end in worker.process_all(refs, remaining_seconds, in_turn=in_turn, again=again):
         if isinstance(end, NotBegunError):
             logger.info("object.deferred", extra={**_where(ref), "reason": str(end)})
         elif isinstance(end, Exception):

@@ -30,7 +30,9 @@ def handler(event: Mapping[str, Any], context: LambdaContext) -> dict[str, Any]:
     messages = parse(event)
     named = [ref for message in messages for ref in _named(message)]
     # What is large in a message that came alone has no other place to go.
-    ends = dict(process_all(named, worker, context, logger, in_turn=len(messages) == 1))
+    alone = len(messages) == 1
+    again = any(message.receive_count > 1 for message in messages)
+    ends = dict(process_all(named, worker, context, logger, in_turn=alone, again=again))
     sent = _sent_on(messages, ends, worker)
     left = [message for message in messages if message not in sent]
     failed = [message for message in left if not _succeeded(message, ends, worker)]

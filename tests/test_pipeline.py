@@ -2,6 +2,7 @@ import itertools
 import json
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import replace
 from typing import Any
 
 import boto3
@@ -11,6 +12,7 @@ from tests.conftest import BUCKET
 
 from reviewbox.errors import ContentionError, OutOfTimeError
 from reviewbox.model.classifier import Classifier
+from reviewbox.model.inference import Inference
 from reviewbox.objects import ObjectRef
 from reviewbox.pipeline import Outcome, Pipeline
 from reviewbox.settings import Settings
@@ -33,6 +35,24 @@ def plenty() -> float:
 @pytest.fixture
 def pipeline(storage: Storage, classifier: Classifier) -> Pipeline:
     return Pipeline(storage, classifier, Settings())
+
+
+def alone(pipeline: Pipeline, ref: ObjectRef) -> Outcome:
+    return pipeline.process(ref, plenty)
+
+
+def in_batch(pipeline: Pipeline, *refs: ObjectRef) -> Outcome:
+    """Process objects, one at a time, as among others; return how the first ended."""
+    settings = replace(pipeline.settings, queue_url="https://queue.example", objects_at_once=1)
+    other = ObjectRef(BUCKET, "elsewhere/of no interest")
+    ends = dict(replace(pipeline, settings=settings).process_all([*refs, other], plenty))
+    end = ends[refs[0]]
+    if isinstance(end, Exception):
+        raise end
+    return end
+
+
+Work = Callable[[Pipeline, ObjectRef], Outcome]
 
 
 def put(s3: S3Client, ref: ObjectRef, body: bytes) -> str:
@@ -172,15 +192,22 @@ def test_a_newer_upload_replaces_the_result(pipeline: Pipeline, s3: S3Client, re
     assert receipt_of(s3, ref)["source"]["etag"] == etag
 
 
-# Each call that a worker makes to S3: read the receipt, read the source, write.
-STEPS = [(REVIEW, call) for call in (1, 2, 3)] + [(TABLE, call) for call in (1, 2, 3, 4)]
-# With an older result: read the receipt, look at a table's part and at the source, read it, write.
-STEPS_OVER_A_RESULT = [(REVIEW, call) for call in range(1, 5)] + [(TABLE, call) for call in range(1, 7)]
+def steps(work: Work, calls: dict[ObjectRef, int]) -> list[tuple[Work, ObjectRef, int]]:
+    """Return each call that a worker makes to S3."""
+    return [(work, ref, call) for ref, most in calls.items() for call in range(1, most + 1)]
 
 
-@pytest.mark.parametrize(("ref", "call"), STEPS)
+# Read the receipt, read the source, write. In a batch, read the source first; write, if it is a review.
+STEPS = steps(alone, {REVIEW: 3, TABLE: 4}) + steps(in_batch, {REVIEW: 2, TABLE: 5})
+# With an older result: read the receipt, look at a table's part and at the source, read it, write; list its
+# parts before the receipt. In a batch, read the source first, and fail to write, if it is a review; which is
+# not read again.
+STEPS_OVER_A_RESULT = steps(alone, {REVIEW: 5, TABLE: 7}) + steps(in_batch, {REVIEW: 6, TABLE: 8})
+
+
+@pytest.mark.parametrize(("work", "ref", "call"), STEPS)
 def test_of_two_racing_workers_the_newer_revision_wins(
-    pipeline: Pipeline, s3: S3Client, classifier: Classifier, ref: ObjectRef, call: int
+    pipeline: Pipeline, s3: S3Client, classifier: Classifier, work: Work, ref: ObjectRef, call: int
 ) -> None:
     """Just before a worker's nth call, a newer upload is made, and finished by another worker."""
     older, newer = REVISIONS[ref]
@@ -195,16 +222,16 @@ def test_of_two_racing_workers_the_newer_revision_wins(
         of_the_rival.update(everything(bystander))
 
     at_call(s3, call, overtake)
-    pipeline.process(ref, plenty)
+    work(pipeline, ref)
 
     assert of_the_rival
     assert everything(bystander) == of_the_rival
     assert rival.process(ref, plenty) is Outcome.CURRENT
 
 
-@pytest.mark.parametrize(("ref", "call"), STEPS_OVER_A_RESULT)
+@pytest.mark.parametrize(("work", "ref", "call"), STEPS_OVER_A_RESULT)
 def test_a_worker_overtaken_over_an_older_result_leaves_the_newest(
-    pipeline: Pipeline, s3: S3Client, classifier: Classifier, ref: ObjectRef, call: int
+    pipeline: Pipeline, s3: S3Client, classifier: Classifier, work: Work, ref: ObjectRef, call: int
 ) -> None:
     """As above, but a result of a first revision is there, and the newest has that one's content.
 
@@ -224,7 +251,7 @@ def test_a_worker_overtaken_over_an_older_result_leaves_the_newest(
         overtaken.append(rival.process(ref, plenty))
 
     at_call(s3, call, overtake)
-    pipeline.process(ref, plenty)
+    work(pipeline, ref)
 
     assert overtaken == [Outcome.CLASSIFIED]
     for part in receipt_of(bystander, ref).get("parts", []):
@@ -236,9 +263,9 @@ class WorkerKilledError(BaseException):
     """No `except Exception` may catch what ends a process."""
 
 
-@pytest.mark.parametrize(("ref", "call"), STEPS)
+@pytest.mark.parametrize(("work", "ref", "call"), STEPS)
 def test_what_a_killed_worker_left_is_finished_by_the_next_delivery(
-    pipeline: Pipeline, s3: S3Client, classifier: Classifier, ref: ObjectRef, call: int
+    pipeline: Pipeline, s3: S3Client, classifier: Classifier, work: Work, ref: ObjectRef, call: int
 ) -> None:
     put(s3, ref, REVISIONS[ref][0])
 
@@ -247,9 +274,9 @@ def test_what_a_killed_worker_left_is_finished_by_the_next_delivery(
 
     at_call(s3, call, kill)
     with pytest.raises(WorkerKilledError):
-        pipeline.process(ref, plenty)
+        work(pipeline, ref)
     next_worker = Pipeline(Storage(boto3.client("s3")), classifier, Settings())
-    outcome = next_worker.process(ref, plenty)
+    outcome = work(next_worker, ref)
 
     assert outcome is Outcome.CLASSIFIED
     assert next_worker.process(ref, plenty) is Outcome.CURRENT
@@ -372,13 +399,16 @@ def test_too_little_time_writes_nothing(
     assert list(everything(s3)) == [ref.key]
 
 
-def test_what_is_archived_is_an_error_until_it_is_restored(pipeline: Pipeline, s3: S3Client) -> None:
+@pytest.mark.parametrize("work", [alone, in_batch])
+def test_what_is_archived_is_an_error_until_it_is_restored(
+    pipeline: Pipeline, s3: S3Client, work: Work
+) -> None:
     s3.put_object(Bucket=BUCKET, Key=REVIEW.key, Body=b"good film", StorageClass="GLACIER")
 
-    outcomes = [pipeline.process(REVIEW, plenty), pipeline.process(REVIEW, plenty)]
+    outcomes = [work(pipeline, REVIEW), work(pipeline, REVIEW)]
     error = receipt_of(s3, REVIEW)["error"]
     s3.restore_object(Bucket=BUCKET, Key=REVIEW.key, RestoreRequest={"Days": 1})
-    outcomes.append(pipeline.process(REVIEW, plenty))
+    outcomes.append(work(pipeline, REVIEW))
 
     assert outcomes == [Outcome.REFUSED, Outcome.REFUSED, Outcome.CLASSIFIED]
     assert (error["code"], error["final"]) == ("archived", False)
@@ -553,6 +583,120 @@ def test_many_objects_end_as_each_alone(storage: Storage, classifier: Classifier
         s3.delete_object(Bucket=BUCKET, Key=f"results/{ref.key}.json")
         pipeline.process(ref, plenty)
     assert everything(s3) == together
+
+
+def test_a_new_review_of_a_batch_costs_one_read(pipeline: Pipeline, s3: S3Client) -> None:
+    """That of the source: where there is a receipt, writing another fails."""
+    put(s3, REVIEW, b"great film")
+    asked = operations(s3)
+
+    outcome = in_batch(pipeline, REVIEW)
+
+    assert outcome is Outcome.CLASSIFIED
+    assert asked == ["GetObject", "PutObject"]
+
+
+def test_a_review_of_a_batch_that_cannot_be_read_gets_its_error(pipeline: Pipeline, s3: S3Client) -> None:
+    put(s3, REVIEW, b" ")
+    asked = operations(s3)
+
+    outcome = in_batch(pipeline, REVIEW)
+
+    assert outcome is Outcome.REFUSED
+    assert receipt_of(s3, REVIEW)["error"]["code"] == "empty_review"
+    assert asked[:-1] == ["GetObject", "PutObject"]
+
+
+def test_in_a_batch_too_a_current_result_stays(pipeline: Pipeline, s3: S3Client) -> None:
+    """And once one was found, others of the batch are not taken for new."""
+    others = [ObjectRef(BUCKET, f"incoming/{number}.txt") for number in range(3)]
+    for ref in (REVIEW, *others):
+        put(s3, ref, b"great film")
+        pipeline.process(ref, plenty)
+    before = everything(s3)
+    asked = operations(s3)
+
+    outcome = in_batch(pipeline, REVIEW, *others)
+
+    assert outcome is Outcome.CURRENT
+    assert asked == ["GetObject", "PutObject", *["GetObject", "HeadObject"] * 4]
+    assert everything(s3) == before
+
+
+def test_an_overwritten_review_of_a_batch_is_classified_once(
+    pipeline: Pipeline, s3: S3Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    classified = []
+    run = Inference.run
+
+    def count(self: Inference, *arguments: Any) -> Any:
+        classified.append(1)
+        return run(self, *arguments)
+
+    put(s3, REVIEW, REVISIONS[REVIEW][0])
+    pipeline.process(REVIEW, plenty)
+    etag = put(s3, REVIEW, REVISIONS[REVIEW][1])
+    monkeypatch.setattr(Inference, "run", count)
+
+    outcome = in_batch(pipeline, REVIEW)
+
+    assert outcome is Outcome.CLASSIFIED
+    assert receipt_of(s3, REVIEW)["source"]["etag"] == etag
+    assert len(classified) == 1
+
+
+def test_what_was_made_of_an_older_state_is_not_written(pipeline: Pipeline, s3: S3Client) -> None:
+    """The source is read, found to have a result, and replaced; no one else works on it yet."""
+    put(s3, REVIEW, b"good film")
+    pipeline.process(REVIEW, plenty)
+    put(s3, REVIEW, b"great film")
+    bystander = boto3.client("s3")
+    etags = []
+
+    at_call(s3, 3, lambda: etags.append(put(bystander, REVIEW, b"awful film")))
+    outcome = in_batch(pipeline, REVIEW)
+
+    assert outcome is Outcome.CLASSIFIED
+    assert [receipt_of(bystander, REVIEW)["source"]["etag"]] == etags
+    assert receipt_of(bystander, REVIEW)["sentiment"] == "negative"
+
+
+def test_of_a_batch_delivered_again_nothing_is_taken_for_new(pipeline: Pipeline, s3: S3Client) -> None:
+    put(s3, REVIEW, b"great film")
+    settings = replace(pipeline.settings, queue_url="https://queue.example")
+    asked = operations(s3)
+
+    ends = dict(replace(pipeline, settings=settings).process_all([REVIEW, TABLE], plenty, again=True))
+
+    assert ends == {REVIEW: Outcome.CLASSIFIED, TABLE: Outcome.GONE}
+    assert sorted(asked) == [*["GetObject"] * 4, "PutObject"]
+
+
+def test_a_current_result_needs_no_time(pipeline: Pipeline, s3: S3Client) -> None:
+    put(s3, REVIEW, b"great film")
+    pipeline.process(REVIEW, plenty)
+    times = iter([900.0])
+    settings = replace(pipeline.settings, queue_url="https://queue.example", objects_at_once=1)
+    other = ObjectRef(BUCKET, "elsewhere")
+
+    ends = dict(replace(pipeline, settings=settings).process_all([REVIEW, other], lambda: next(times, 0.0)))
+
+    assert ends[REVIEW] is Outcome.CURRENT
+
+
+def test_a_review_of_a_batch_takes_the_place_of_a_table(pipeline: Pipeline, s3: S3Client) -> None:
+    """Of the same key; nothing of the table stays."""
+    source = ObjectRef(BUCKET, "incoming/reviews.json")
+    put(s3, source, b'[{"text": "good"}, {"text": "bad"}]')
+    pipeline.process(source, plenty)
+    (part,) = receipt_of(s3, source)["parts"]
+    put(s3, source, b'{"text": "a great film"}')
+
+    outcome = in_batch(pipeline, source)
+
+    assert outcome is Outcome.CLASSIFIED
+    assert receipt_of(s3, source)["sentiment"] == "positive"
+    assert part["key"] not in everything(s3)
 
 
 def test_large_objects_take_turns(pipeline: Pipeline, s3: S3Client) -> None:

@@ -160,6 +160,22 @@ def test_a_write_does_not_ask_first(s3: S3Client) -> None:
     assert "Expect" not in sent[0].headers
 
 
+def test_times_are_those_that_botocore_reads(s3: S3Client) -> None:
+    """Receipts hold them. In lists they have another form than in headers."""
+    s3.put_object(Bucket=BUCKET, Key="a key", Body=b"good")
+
+    (ours, listed), (botocore_s, listed_by_botocore) = (
+        (
+            client.head_object(Bucket=BUCKET, Key="a key")["LastModified"],
+            client.list_objects_v2(Bucket=BUCKET)["Contents"][0]["LastModified"],
+        )
+        for client in (Storage.connect().client, s3)
+    )
+
+    assert ours.isoformat() == botocore_s.isoformat()
+    assert listed == listed_by_botocore
+
+
 def test_a_part_of_an_object_is_read_in_the_state_that_is_asked_for(storage: Storage, s3: S3Client) -> None:
     s3.put_object(Bucket=REF.bucket, Key=REF.key, Body=b"one\ntwo\nthree\n")
     revision = storage.revision(REF)

@@ -42,7 +42,7 @@ from reviewbox.storage import describe
 logger = logging.getLogger(__name__)
 
 _MOST_ATTEMPTS = 8
-_SMALL = 64 * 1024  # bytes
+_SMALL = 20 * 1024  # bytes; OBJECTS_AT_ONCE of them are worked on at once
 _FEW = 2  # objects whose states are asked for one by one
 
 
@@ -72,16 +72,20 @@ class Pipeline:
         remaining_seconds: Callable[[], float],
         *,
         in_turn: bool = False,
+        again: bool = False,
     ) -> Iterator[tuple[ObjectRef | SegmentRef, Outcome | Exception]]:
         """Process objects and segments, several at once; yield each when it ends, and how, or why it failed.
 
         While some wait for S3, others are classified, and their windows share runs of the model. What is
         large is not begun where it is one of many, so that memory holds few of them and none is kept
         waiting: there is a queue for it. Without that queue, or if they are to be processed `in_turn`, one
-        comes after the other, and is begun whatever its size.
+        comes after the other, and is begun whatever its size. If they were delivered before (`again`), none
+        is taken for new.
         """
         refs = list(dict.fromkeys(refs))
         turn = _Turn(remaining_seconds, alone=in_turn or len(refs) == 1 or not self.settings.queue_url)
+        if again:
+            turn.has_results.set()
         with ThreadPoolExecutor(1 if turn.alone else self.settings.objects_at_once) as pool:
             futures = {pool.submit(self._process, ref, turn): ref for ref in refs}
             for future in as_completed(futures):
@@ -167,10 +171,14 @@ class Pipeline:
             return None
         try:
             source = self.storage.read(ref, self._most_bytes(turn))
-        except ArchivedError:
-            return None
-        if source is None or not source.body or compression_of(source.body):
-            return None
+            if source and source.body and not compression_of(source.body):
+                return self._make_single(source, turn)
+        except (ArchivedError, OutOfTimeError):
+            pass  # there may be a result, and then nothing to do
+        return None
+
+    def _make_single(self, source: Source, turn: "_Turn") -> "_Made | None":
+        """Make the receipt of a single review; None if it is a table."""
         try:
             document = read_source(source, self.settings)
             if document.table:
@@ -340,8 +348,8 @@ class _Turn:
         remaining_seconds: tells how much time is left.
         alone: whether there are no others beside it, so that it may take all the memory and time.
         resend: whether segments that were sent, and are not done, are to be sent again.
-        has_results: set once an object that was taken for new had a result. So may the others of its batch,
-            and then they would be classified in vain.
+        has_results: set if an object of the batch has a result, or may have one. So may the others, and if
+            they were taken for new they would be classified in vain.
     """
 
     remaining_seconds: Callable[[], float]

@@ -25,7 +25,7 @@ CONTEXT = get_context("spawn")
 
 @dataclass(frozen=True, slots=True)
 class Traffic:
-    """Requests to S3, and the seconds that the cloud took for them beside the delay that was asked for."""
+    """Requests to S3, and what the cloud took for them: seconds beside the delay, or of its processor."""
 
     requests: int
     seconds: float

@@ -179,16 +179,17 @@ def of_latency(figures: Figures) -> list[str]:
         prose(
             machine(figures),
             f"Medians of {figures['rounds']} rounds. {figures['files']} files of a review each, in the same",
-            f"mix, by {number_of(run['invocations'], 'invocation')}. Every request to S3 waits so long until it",
-            "is answered. moto is not what answers: it takes some milliseconds of a processor for a file,",
+            f"mix, by {number_of(run['invocations'], 'invocation')}. Every request to S3 waits so long until",
+            "it is answered. moto is not what answers: it takes some milliseconds of a processor for a file,",
             "and where processors share a core that slows the function, as S3 does not. A stand-in does,",
-            "which keeps objects in a dictionary. Inference alone is the classifier on the same reviews, all",
-            "at once, evidence included. All figures are of one file.",
+            "which keeps objects in a dictionary, checks no signatures and speaks plain HTTP. Inference",
+            "alone is the classifier on the same reviews, all at once, evidence included. All figures are",
+            "of one file.",
         ),
         markdown(
             [
                 *("latency", "ms", "times inference", "requests", "processor ms", "inference ms"),
-                *("the stand-in's own ms", "inference, then requests in turn, ms"),
+                *("the stand-in's processor ms", "inference, then requests in turn, ms"),
             ],
             rows,
         ),

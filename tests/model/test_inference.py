@@ -3,8 +3,10 @@ import os
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -352,6 +354,70 @@ def test_threads_share_runs_and_each_gets_its_own(tiny_model: Path) -> None:
     for logits, alone in zip(found, expected, strict=True):
         np.testing.assert_allclose(logits, alone, atol=TOLERANCE)
     assert len(runs) == 1
+
+
+def test_who_has_its_logits_does_not_wait_for_the_next_run(tiny_model: Path) -> None:
+    """One runs, two wait for it; while the one of them runs for both, a last comes, and runs after that."""
+    shared = load(tiny_model / "model.onnx")
+    first_runs, others_run, last_runs, first_may_go, others_may_go, last_may_go = (
+        threading.Event() for _ in range(6)
+    )
+
+    def run(length: int, runs: threading.Event, may_go: threading.Event) -> int:
+        def wait() -> None:
+            runs.set()
+            may_go.wait(60)
+
+        return len(shared.run(windows_of([length]), wait))
+
+    with ThreadPoolExecutor(10) as pool:
+        first = pool.submit(run, 1, first_runs, first_may_go)
+        assert first_runs.wait(60)
+        others = [pool.submit(run, length, others_run, others_may_go) for length in (2, 3)]
+        come(shared, 2)
+        first_may_go.set()
+        assert others_run.wait(60)
+        last = pool.submit(run, 4, last_runs, last_may_go)
+        come(shared, 1)
+        others_may_go.set()
+        assert last_runs.wait(60)
+        done = [future.result(60) for future in (first, *others)]
+        last_ran_meanwhile = not last.done()
+        last_may_go.set()
+
+    assert done == [1, 1, 1]
+    assert last_ran_meanwhile
+    assert last.result() == 1
+
+
+def test_so_many_windows_share_a_run_that_none_waits_for_long(tiny_model: Path) -> None:
+    shared = load(tiny_model / "model.onnx")
+    started, may_go = threading.Event(), threading.Event()
+    ran: list[int] = []
+
+    def wait() -> None:
+        started.set()
+        may_go.wait(60)
+
+    with ThreadPoolExecutor(10) as pool:
+        first = pool.submit(shared.run, windows_of([1]), wait)
+        assert started.wait(60)
+        others = []
+        for number, count in enumerate((400, 600, 500, 1500, 1)):
+            others.append(pool.submit(shared.run, windows_of([1] * count), partial(ran.append, number)))
+            come(shared, number + 1)
+        may_go.set()
+
+    assert len(first.result()) == 1
+    assert [len(future.result()) for future in others] == [400, 600, 500, 1500, 1]
+    assert set(ran) == {0, 2, 3, 4}
+
+
+def come(shared: Inference, count: int) -> None:
+    """Wait until so many wait for the one that runs."""
+    until = time.monotonic() + 60
+    while len(shared._waiting) < count:  # noqa: SLF001 - nothing else tells that they have come
+        assert time.monotonic() < until
 
 
 def test_what_one_thread_cannot_have_computed_fails_alone(tiny_model: Path) -> None:

@@ -148,7 +148,7 @@ class Item:
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """What it takes at most, if no result is current.
+    """What it takes at most, if no result is current; files that are overwritten take one write more.
 
     Attributes:
         items: what it costs.
@@ -241,8 +241,10 @@ def estimate(
     writes += counted.large * _WRITES + counted.segments * _WRITES_OF_A_SEGMENT
     writes += counted.written + counted.pages
     # The receipt, the state of the table it records, the source's state, the source: as for a table
-    # whose result is there and out of date.
-    reads = 4 * counted.objects + counted.large * _READS + counted.segments * _READS_OF_A_SEGMENT
+    # whose result is there and out of date. A batch's are read first, and again if they are tables; if
+    # they are reviews that were overwritten, there is one write more.
+    reads = 4 * counted.objects + (0 if as_job else counted.tables - counted.large)
+    reads += counted.large * _READS + counted.segments * _READS_OF_A_SEGMENT
     items = [
         Item("Lambda, computing", f"{gb_seconds:,.0f} GB-s", gb_seconds * prices.LAMBDA_GB_SECOND),
         Item("Lambda, requests", f"{invocations:,}", invocations * prices.LAMBDA_REQUEST),

@@ -2,9 +2,10 @@
 
 import math
 import os
+from bisect import bisect_right
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from itertools import islice
+from itertools import accumulate, islice
 from pathlib import Path
 from threading import Event, Lock
 from typing import TYPE_CHECKING, Any, Self
@@ -119,9 +120,10 @@ class Inference:
         return job.logits
 
     def _run_for_all(self, own: _Job, before_run: Callable[[], None]) -> None:
-        """Give logits to a job, and to all others that wait; have one of those that came meanwhile go on."""
+        """Give logits to the job that has waited longest, and to others that wait; have the next go on."""
         with self._lock:
-            jobs, self._waiting = self._waiting, []
+            jobs = self._first()
+            del self._waiting[: len(jobs)]
         try:
             self._run(jobs, before_run)
         except Exception:
@@ -139,6 +141,11 @@ class Inference:
                 self._running = bool(self._waiting)
                 if self._waiting:
                     self._waiting[0].woken.set()
+
+    def _first(self) -> list[_Job]:
+        """Return those who have waited longest: not so many that none has its logits for a long time."""
+        windows = list(accumulate(len(job.windows) for job in self._waiting))
+        return self._waiting[: max(1, bisect_right(windows, _WINDOWS_TO_GROUP))]
 
     def _run(self, jobs: Sequence[_Job], before_run: Callable[[], None]) -> None:
         logits = iter(self._logits([window for job in jobs for window in job.windows], before_run))
