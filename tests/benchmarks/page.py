@@ -328,7 +328,7 @@ def changes(found: dict[str, Figures | None], before: dict[str, Figures | None])
         return []
     return [
         "## Before and after",
-        f"The figures from before are in [{BEFORE}/]({BEFORE}/), measured alike.",
+        f"The figures [from before]({BEFORE}/) are of one object an invocation, measured alike.",
         markdown(["", "before", "after"], rows),
     ]
 
