@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from datetime import datetime
 from email.utils import parsedate_to_datetime
 from io import BufferedReader
 from itertools import islice
@@ -177,7 +176,7 @@ def _send_body_at_once(params: Any, **_: Any) -> None:
     params["headers"].pop("Expect", None)
 
 
-def _timestamp(value: Any) -> datetime:
+def _timestamp(value: Any) -> Any:
     # What HTTP has in its headers; botocore's own parser, for any format, takes longer.
     try:
         return parsedate_to_datetime(value)

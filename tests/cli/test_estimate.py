@@ -171,7 +171,7 @@ def test_a_million_characters_cost_what_the_price_table_says(tmp_path: Path) -> 
         "Lambda, computing": pytest.approx(seconds * 1769 / 1024 * prices.LAMBDA_GB_SECOND),
         "Lambda, requests": pytest.approx(prices.LAMBDA_REQUEST),
         "S3, writing results": pytest.approx(2 * prices.S3_WRITE),
-        "S3, reading": pytest.approx(4 * prices.S3_READ),
+        "S3, reading": pytest.approx(5 * prices.S3_READ),
         "SQS, requests": pytest.approx(3 * prices.SQS_REQUEST),
     }
     assert dollars(told, "job")["S3 Batch Operations"] == pytest.approx(0.250001)
