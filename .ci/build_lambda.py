@@ -45,6 +45,7 @@ UNUSED = [
     "onnxruntime/transformers",
     "reviewbox/cli",
     "reviewbox/local",
+    "reviewbox/stack",
     "**/*.pyi",
     "**/*.pxd",
 ]

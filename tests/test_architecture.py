@@ -13,12 +13,12 @@ import pytest
 ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "src" / "reviewbox"
 MODULES = sorted(PACKAGE.rglob("*.py"))
-CORE = [path for path in MODULES if not {"cli", "local"} & set(path.relative_to(PACKAGE).parts)]
+CORE = [path for path in MODULES if not {"cli", "local", "stack"} & set(path.relative_to(PACKAGE).parts)]
 
 # Which modules may import a library that does I/O or needs the machine.
 OWNERS = {
-    "boto3": ("storage.py", "cli/aws.py", "local/"),
-    "botocore": ("storage.py", "cli/aws.py", "local/"),
+    "boto3": ("storage.py", "stack/", "local/"),
+    "botocore": ("storage.py", "stack/", "local/"),
     "tokenizers": ("model/windows.py",),
     "onnxruntime": ("model/inference.py",),
     "moto": ("local/",),
@@ -64,7 +64,11 @@ def test_the_package_knows_no_handlers(path: Path) -> None:
 
 @pytest.mark.parametrize("path", CORE, ids=place)
 def test_the_core_knows_neither_command_line_nor_local_cloud(path: Path) -> None:
-    assert not {name for name in imports(path) if name.startswith(("reviewbox.cli", "reviewbox.local"))}
+    assert not {
+        name
+        for name in imports(path)
+        if name.startswith(("reviewbox.cli", "reviewbox.local", "reviewbox.stack"))
+    }
 
 
 @pytest.mark.parametrize("path", CORE, ids=place)

@@ -3,9 +3,9 @@
 import re
 from pathlib import Path
 
-from reviewbox.documents.columns import USUAL_TEXT_FIELDS
 from reviewbox.documents.compression import COMPRESSIONS
-from reviewbox.documents.formats import FORMATS
+from reviewbox.documents.detection import FORMATS
+from reviewbox.documents.review_field import USUAL_TEXT_FIELDS
 from reviewbox.errors import ErrorCode
 
 ROOT = Path(__file__).parent.parent

@@ -10,7 +10,7 @@ import pytest
 from samtranslator.yaml_helper import yaml_parse
 from tests.large_table import count_requests
 
-from reviewbox.classified import SPARE_SECONDS
+from reviewbox.classification import SPARE_SECONDS
 from reviewbox.cli import prices
 from reviewbox.cli.estimates import (
     OBJECTS_AT_ONCE,

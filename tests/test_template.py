@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from samtranslator.yaml_helper import yaml_parse
 
-from reviewbox.classified import SPARE_SECONDS
+from reviewbox.classification import SPARE_SECONDS
 from reviewbox.pipeline import Outcome
 from reviewbox.settings import Settings
 

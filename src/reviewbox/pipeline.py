@@ -16,11 +16,10 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from threading import Event
 
-from reviewbox import results
-from reviewbox.classified import SPARE_SECONDS, classify_rows, classify_table, read_source, time_check
+from reviewbox.classification import SPARE_SECONDS, classify_rows, classify_table, read_source, time_check
 from reviewbox.documents.compression import compression_of, exceeds
+from reviewbox.documents.detection import ENOUGH_TO_LOOK_AT, line_reader
 from reviewbox.documents.document import Document, LineReader
-from reviewbox.documents.formats import ENOUGH_TO_LOOK_AT, line_reader
 from reviewbox.errors import (
     ArchivedError,
     ConflictError,
@@ -31,11 +30,12 @@ from reviewbox.errors import (
     Problem,
     SourceError,
 )
-from reviewbox.large_tables import LargeTables, Progress
+from reviewbox.large_tables.coordinator import LargeTables, Progress
 from reviewbox.model.classifier import Classifier
 from reviewbox.objects import ObjectRef, ObjectStore, SegmentRef, Source
-from reviewbox.receipts import Receipts, older_parts
-from reviewbox.results import Part, Receipt
+from reviewbox.results import keys
+from reviewbox.results.receipt import Part, Receipt, error_receipt, table_receipt, verdict_receipt
+from reviewbox.results.receipt_store import Receipts, older_parts
 from reviewbox.settings import Settings
 from reviewbox.storage import describe
 
@@ -154,7 +154,7 @@ class Pipeline:
                 return
         code = ErrorCode.OUT_OF_TIME if isinstance(error, OutOfTimeError) else ErrorCode.NOT_PROCESSED
         problem = Problem(code, f"{ref} was tried {self.settings.max_receives} times: {describe(error)}")
-        body = results.error_receipt(problem, self._receipts.provenance(ref, revision), final=False)
+        body = error_receipt(problem, self._receipts.provenance(ref, revision), final=False)
         try:
             self._receipts.write(ref, body, receipt)
         except ConflictError:
@@ -225,7 +225,7 @@ class Pipeline:
             # Not final: once it is restored, an event says so, and its state is still the same.
             problem = Problem(ErrorCode.ARCHIVED, str(error))
             provenance = self._receipts.provenance(ref, self.storage.revision(ref))
-            self._receipts.write(ref, results.error_receipt(problem, provenance, final=False), receipt)
+            self._receipts.write(ref, error_receipt(problem, provenance, final=False), receipt)
             return Outcome.REFUSED
         if source is None:
             return Outcome.GONE
@@ -270,7 +270,7 @@ class Pipeline:
 
     def _refused(self, source: Source, error: SourceError) -> "_Made":
         provenance = self._receipts.provenance(source.ref, source.revision)
-        return _Made(source, Outcome.REFUSED, results.error_receipt(error.problem, provenance, final=True))
+        return _Made(source, Outcome.REFUSED, error_receipt(error.problem, provenance, final=True))
 
     def _most_bytes(self, turn: "_Turn") -> int:
         """Return how large an object may be to be read at once."""
@@ -297,18 +297,16 @@ class Pipeline:
             _, verdict = next(classify_rows(document, self.classifier, check_time))
             if isinstance(verdict, Problem):
                 raise SourceError(verdict.code, verdict.message)
-            return results.verdict_receipt(
-                verdict, provenance, document.notes, self.settings.needs_review_below
-            )
+            return verdict_receipt(verdict, provenance, document.notes, self.settings.needs_review_below)
 
         table = classify_table(document, self.classifier, self.settings, check_time)
-        key = results.table_key(self.settings.results_prefix, source.ref.key, document.table.extension)
+        key = keys.table_key(self.settings.results_prefix, source.ref.key, document.table.extension)
         target = ObjectRef(self._receipts.bucket(source.ref), key)
         etag = self.storage.write(
             target, table.body, document.table.content_type, replaces=present.get(target)
         )
         part = Part(target.bucket, target.key, etag)
-        return results.table_receipt(table.counts, [part], provenance, document.notes)
+        return table_receipt(table.counts, [part], provenance, document.notes)
 
     def _reader_of_segments(self, source: Source) -> LineReader | None:
         """Return how to read a source line by line, if it is a table larger than a segment."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, fields
 from typing import Any, Self
 
 from reviewbox.documents import ReadOptions
-from reviewbox.documents.encodings import is_encoding
+from reviewbox.documents.encoding import is_encoding
 from reviewbox.errors import SettingsError
 
 _VARIABLE_PREFIX = "REVIEWBOX_"

@@ -13,7 +13,7 @@ from tests.benchmarks.figures import ROOT
 
 from reviewbox.local.cloud import BUCKET, Cloud
 from reviewbox.local.function import Handler, deliver, load_handler
-from reviewbox.results import receipt_key
+from reviewbox.results.keys import receipt_key
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,6 @@
 """A stack as it is deployed."""
 
-from reviewbox.cli.aws import BatchOperations, Stack
+from reviewbox.stack.discovery import BatchOperations, Stack
 
 STACK = Stack(
     name="reviewbox",

@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 from handlers import common
 from reviewbox.cli import app
 from reviewbox.cli.classify import files_below
-from reviewbox.cli.tables import outcome_cells
+from reviewbox.cli.render import outcome_cells
 
 ROWS = [("great film", 1), ("good film", 1), ("awful film", 0), ("not great film", 0)]
 

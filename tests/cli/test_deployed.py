@@ -19,15 +19,16 @@ from rich.console import Console
 from tests.cold_start import cold_start
 from typer.testing import CliRunner, Result
 
-from reviewbox.cli import app, aws
-from reviewbox.cli.aws import Listed, Stack
+from reviewbox.cli import app
 from reviewbox.cli.backfill import Backfill, messages
 from reviewbox.cli.redrive import move
 from reviewbox.errors import ErrorCode, Problem
 from reviewbox.local.cloud import BUCKET, Cloud, start_cloud
 from reviewbox.local.function import Handler, deliver, deliveries
 from reviewbox.objects import ObjectRef
-from reviewbox.results import Provenance, error_receipt
+from reviewbox.results.receipt import Provenance, error_receipt
+from reviewbox.stack import discovery as aws
+from reviewbox.stack.discovery import Listed, Stack
 
 ROOT = Path(__file__).parents[2]
 CREDENTIALS = ("AWS_ENDPOINT_URL", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_DEFAULT_REGION")

@@ -10,9 +10,8 @@ import pytest
 from tests.cli.stacks import STACK
 from tests.large_table import count_requests
 
-from reviewbox.classified import SPARE_SECONDS
+from reviewbox.classification import SPARE_SECONDS
 from reviewbox.cli import prices
-from reviewbox.cli.aws import Listed
 from reviewbox.cli.estimates import (
     MOST_SECONDS_TO_CUT,
     Counted,
@@ -26,8 +25,9 @@ from reviewbox.cli.estimates import (
     rounded_seconds,
 )
 from reviewbox.documents import ReadOptions
-from reviewbox.documents.formats import FORMATS
+from reviewbox.documents.detection import FORMATS
 from reviewbox.model.classifier import Classifier
+from reviewbox.stack.discovery import Listed
 
 MEGABYTE = ReadOptions(max_bytes=1_000_000, segment_bytes=1_000_000)
 

@@ -13,9 +13,9 @@ import pytest
 from typer.testing import CliRunner
 
 from reviewbox.cli import app
-from reviewbox.cli.folder import FolderStorage
 from reviewbox.cli.watch import Watch, watch_folder
 from reviewbox.errors import ReviewboxError
+from reviewbox.folder_storage import FolderStorage
 from reviewbox.model.classifier import Classifier
 from reviewbox.objects import ObjectRef
 from reviewbox.settings import Settings

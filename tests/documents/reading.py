@@ -5,7 +5,7 @@ import pytest
 from reviewbox.documents import Document, ReadOptions, read_document
 from reviewbox.errors import ErrorCode, Problem, SourceError
 from reviewbox.model.verdicts import Verdict
-from reviewbox.results import TableWriter
+from reviewbox.results.table_writer import TableWriter
 
 OPTIONS = ReadOptions(fallback_encoding="windows-1252")
 VERDICT = Verdict("positive", 0.87654, {"negative": 0.12346, "positive": 0.87654}, 7, 1, ())

@@ -14,8 +14,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from reviewbox.cli import aws, prices
-from reviewbox.cli.aws import Listed, Stack
+from reviewbox.cli import prices
 from reviewbox.cli.estimates import (
     MOST_SECONDS_TO_CUT,
     Counted,
@@ -27,10 +26,12 @@ from reviewbox.cli.estimates import (
     rounded_dollars,
     rounded_seconds,
 )
-from reviewbox.cli.jobs import describe_job, report_uri, start_job
-from reviewbox.cli.tables import console, progress_bar
+from reviewbox.cli.render import console, progress_bar
 from reviewbox.errors import ReviewboxError
 from reviewbox.objects import ObjectRef
+from reviewbox.stack import discovery as aws
+from reviewbox.stack.discovery import Listed, Stack
+from reviewbox.stack.jobs import describe_job, report_uri, start_job
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client

@@ -14,21 +14,21 @@ from typing import Any, BinaryIO
 
 from rich.text import Text
 
-from reviewbox.classified import classify_rows, read_source
-from reviewbox.cli import aws
-from reviewbox.cli.folder import read_file
-from reviewbox.cli.tables import console, outcome_cells, outcome_table, printable
+from reviewbox.classification import classify_rows, read_source
+from reviewbox.cli.render import console, outcome_cells, outcome_table, printable
 from reviewbox.documents import Document, ReadOptions, Row
 from reviewbox.documents.compression import Decompressed, compression_of, exceeds
+from reviewbox.documents.detection import ENOUGH_TO_LOOK_AT, line_reader
 from reviewbox.documents.document import LineReader
-from reviewbox.documents.formats import ENOUGH_TO_LOOK_AT, line_reader
-from reviewbox.documents.line_table import SegmentedTable, cut
+from reviewbox.documents.segments import SegmentedTable, cut
 from reviewbox.errors import Problem, ReviewboxError, SourceError
+from reviewbox.folder_storage import read_file
 from reviewbox.model.classifier import Classifier
 from reviewbox.model.verdicts import Verdict
 from reviewbox.objects import ObjectRef, Revision, Source
-from reviewbox.results import problem_fields, verdict_fields
+from reviewbox.results.receipt import problem_fields, verdict_fields
 from reviewbox.settings import Settings
+from reviewbox.stack import discovery as aws
 from reviewbox.storage import Storage
 
 

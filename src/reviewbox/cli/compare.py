@@ -18,7 +18,7 @@ from rich.table import Table
 from rich.text import Text
 
 from reviewbox.cli.evaluate import LABELS, Review, read_reviews
-from reviewbox.cli.tables import console, printable
+from reviewbox.cli.render import console, printable
 from reviewbox.errors import Problem, ReviewboxError
 from reviewbox.model.classifier import Classifier
 from reviewbox.model.verdicts import Verdict

@@ -10,13 +10,14 @@ from rich.progress import track
 from rich.text import Text
 
 from reviewbox.cli.classify import files_below
-from reviewbox.cli.tables import console, counts_texts, outcome_cells, outcome_table
+from reviewbox.cli.render import console, counts_texts, outcome_cells, outcome_table
 from reviewbox.documents import read_document
 from reviewbox.errors import ReviewboxError
 from reviewbox.local.cloud import BUCKET, Cloud, start_cloud
 from reviewbox.local.function import deliveries, load_handler
 from reviewbox.objects import ObjectRef
-from reviewbox.results import LARGEST_RECEIPT, receipt_key
+from reviewbox.results.keys import receipt_key
+from reviewbox.results.receipt import LARGEST_RECEIPT
 from reviewbox.settings import Settings
 from reviewbox.storage import Storage
 

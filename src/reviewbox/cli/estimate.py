@@ -17,9 +17,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from reviewbox.classified import read_source
-from reviewbox.cli import aws, prices
-from reviewbox.cli.aws import Listed
+from reviewbox.classification import read_source
+from reviewbox.cli import prices
 from reviewbox.cli.classify import files_below
 from reviewbox.cli.estimates import (
     MOST_SECONDS_TO_CUT,
@@ -35,16 +34,18 @@ from reviewbox.cli.estimates import (
     rounded_dollars,
     rounded_seconds,
 )
+from reviewbox.cli.render import console, printable, progress_bar
 from reviewbox.cli.status import Reason, print_reasons
-from reviewbox.cli.tables import console, printable, progress_bar
 from reviewbox.documents import ReadOptions, Row
 from reviewbox.documents.compression import Decompressed, compression_of, decompress, exceeds, stem
+from reviewbox.documents.detection import ENOUGH_TO_LOOK_AT, line_reader
 from reviewbox.documents.document import LineReader
-from reviewbox.documents.formats import ENOUGH_TO_LOOK_AT, line_reader
-from reviewbox.documents.line_table import cut
+from reviewbox.documents.segments import cut
 from reviewbox.errors import ErrorCode, ReviewboxError, SourceError
 from reviewbox.objects import ObjectRef, Revision, Source
 from reviewbox.settings import Settings
+from reviewbox.stack import discovery as aws
+from reviewbox.stack.discovery import Listed
 from reviewbox.storage import Storage
 
 if TYPE_CHECKING:

@@ -5,9 +5,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from reviewbox.cli import prices
-from reviewbox.cli.aws import Listed, Stack
 from reviewbox.documents import ReadOptions
 from reviewbox.documents.compression import stem
+from reviewbox.stack.discovery import Listed, Stack
 
 # Storage classes whose objects have to be restored before they can be read. What Intelligent-Tiering
 # has put into an archive, a listing does not tell.

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from reviewbox.cli import aws
 from reviewbox.cli.estimates import number_of
-from reviewbox.cli.tables import console, progress_bar
+from reviewbox.cli.render import console, progress_bar
+from reviewbox.stack import discovery as aws
 
 if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient

@@ -15,13 +15,14 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from reviewbox.cli import aws
-from reviewbox.cli.aws import Stack
 from reviewbox.cli.estimates import number_of, rounded_bytes
-from reviewbox.cli.tables import console, progress_bar
+from reviewbox.cli.render import console, progress_bar
 from reviewbox.events import Message, parse
 from reviewbox.objects import ObjectRef
-from reviewbox.results import LARGEST_RECEIPT, Receipt, receipt_key
+from reviewbox.results.keys import receipt_key
+from reviewbox.results.receipt import LARGEST_RECEIPT, Receipt
+from reviewbox.stack import discovery as aws
+from reviewbox.stack.discovery import Stack
 from reviewbox.storage import Storage
 
 if TYPE_CHECKING:

@@ -11,13 +11,13 @@ from typing import Any
 from rich.text import Text
 
 from reviewbox.cli.classify import files_below
-from reviewbox.cli.folder import FolderStorage
-from reviewbox.cli.tables import console, printable, receipt_text
+from reviewbox.cli.render import console, printable, receipt_text
 from reviewbox.errors import ReviewboxError
+from reviewbox.folder_storage import FolderStorage
 from reviewbox.model.classifier import Classifier
 from reviewbox.objects import ObjectRef
 from reviewbox.pipeline import Outcome, Pipeline
-from reviewbox.results import parts_prefix
+from reviewbox.results.keys import parts_prefix
 from reviewbox.settings import Settings
 from reviewbox.storage import describe
 

@@ -1,6 +1,6 @@
 """Bytes -> reviews, one module per format."""
 
+from reviewbox.documents.detection import read_document
 from reviewbox.documents.document import Document, ReadOptions, Row, Table, Value
-from reviewbox.documents.formats import read_document
 
 __all__ = ["Document", "ReadOptions", "Row", "Table", "Value", "read_document"]

@@ -8,7 +8,7 @@ from dataclasses import replace
 from io import BytesIO, StringIO
 
 from reviewbox.documents.document import LONGEST_LINE, Line, ReadOptions
-from reviewbox.documents.encodings import decode_unmarked, marked_encoding
+from reviewbox.documents.encoding import decode_unmarked, marked_encoding
 from reviewbox.errors import ErrorCode, Problem, SourceError
 
 _ENOUGH_TO_LOOK_AT = 64 * 1024  # bytes

@@ -1,0 +1,1 @@
+"""A deployed stack: what it consists of and how it is doing."""

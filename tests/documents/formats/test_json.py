@@ -1,0 +1,251 @@
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tests.documents.reading import NAMES, document, problems, refusal, texts, written
+
+from reviewbox.documents import ReadOptions
+from reviewbox.documents.formats import json as json_document
+from reviewbox.errors import ErrorCode
+
+SCALARS = (
+    st.none() | st.booleans() | st.integers(-(10**30), 10**30)
+    | st.floats(allow_nan=False, allow_infinity=False) | st.text()
+)  # fmt: skip
+VALUES = st.recursive(
+    SCALARS,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+    max_leaves=8,
+)
+
+
+def loaded(text: str) -> list[dict[str, Any]]:
+    """A written table as a reader of JSON Lines sees it."""
+    return [json.loads(line) for line in text.split("\n")[:-1]]
+
+
+def test_an_object_is_one_review() -> None:
+    read = document("a.json", '\n{\n  "stars": 5,\n  "text": "good"\n}\n')
+
+    assert texts(read) == ["good"]
+    assert read.table is None
+    assert read.notes == {"encoding": "utf-8", "text_field": "text", "text_field_by": "name"}
+
+
+@pytest.mark.parametrize(
+    ("data", "lines"),
+    [
+        ('[{"text": "good"}, {"text": "bad"}]', [1, 1]),
+        ('[\n  {\n    "text": "good"\n  },\n  {\n    "text": "bad"\n  }\n]\n', [2, 5]),
+        ('\n\n[{"text": "good"}\n,\n{"text": "bad"}]', [3, 5]),
+        ('{"text": "good"}\n{"text": "bad"}\n', [1, 2]),
+        ('{"text": "good"}{"text": "bad"}', [1, 1]),
+        ('{\n  "text": "good"\n}\n{\n  "text": "bad"\n}\n', [1, 4]),
+        ('[{"text": "good"} {"text": "bad"},]', [1, 1]),
+    ],
+)
+@pytest.mark.parametrize("name", ["a.json", "a.jsonl"])
+def test_several_objects_are_a_table_however_they_are_strung(data: str, lines: list[int], name: str) -> None:
+    if name == "a.jsonl" and data.startswith('{"text": "good"}{'):
+        assert problems(document(name, data)) == [(1, ErrorCode.BROKEN_JSON)]
+        return
+
+    read = document(name, data)
+
+    assert [(row.line, row.text) for row in read.rows] == list(zip(lines, ["good", "bad"], strict=True))
+    assert read.table is not None
+    assert read.table.extension == "jsonl"
+    assert [row["text"] for row in loaded(written(read))] == ["good", "bad"]
+
+
+def test_one_line_of_json_lines_is_a_table() -> None:
+    assert document("a.jsonl", '{"text": "good"}\n').table is not None
+
+
+def test_an_array_of_one_is_a_table() -> None:
+    assert document("a.json", '[{"text": "good"}]').table is not None
+
+
+def test_a_row_goes_back_in_the_very_characters_it_came_in_but_on_one_line() -> None:
+    data = '[{"id": 1.10,\n  "text": "a\\nb\\u00e9é", "n": [1,\r\n\t2]},\n'
+    data += '{"text":"bad","big":12345678901234567890123}]'
+
+    first, second = written(document("a.json", data)).splitlines()
+
+    assert first.startswith('{"id": 1.10, "text": "a\\nb\\u00e9é", "n": [1, 2],"sentiment":')
+    assert second.startswith('{"text":"bad","big":12345678901234567890123,"sentiment":')
+
+
+@pytest.mark.parametrize(
+    ("value", "code"),
+    [
+        ('{"text": "secret" "x"}', ErrorCode.BROKEN_JSON),
+        ('{"text": "secret",}', ErrorCode.BROKEN_JSON),
+        ("{'text': 'secret'}", ErrorCode.BROKEN_JSON),
+        ('{"text": "sec\nret"}', ErrorCode.BROKEN_JSON),
+        ('{"text": "secret", "n": NaN}', ErrorCode.INVALID_NUMBER),
+        ('{"text": "secret", "n": -Infinity}', ErrorCode.INVALID_NUMBER),
+        ('{"text": "secret", "n": 1e999}', ErrorCode.INVALID_NUMBER),
+        ('{"text": "secret", "n": ' + "9" * 5000 + "}", ErrorCode.INVALID_NUMBER),
+        ('{"text": "secret", "n": ' + "[" * 501 + "]" * 501 + "}", ErrorCode.NESTED_TOO_DEEP),
+        ('{"text": "secret", "n": ' + "[" * 10_000 + "]" * 10_000 + "}", ErrorCode.NESTED_TOO_DEEP),
+        ('{"text": "secret", "n": ' + '{"a":' * 10_000 + "1" + "}" * 10_000 + "}", ErrorCode.NESTED_TOO_DEEP),
+        ("5", ErrorCode.NOT_AN_OBJECT),
+        ("[]", ErrorCode.NOT_AN_OBJECT),
+        ("null", ErrorCode.NOT_AN_OBJECT),
+        ("{}", ErrorCode.MISSING_FIELD),
+        ('{"text": null}', ErrorCode.MISSING_FIELD),
+        ('{"text": ["secret"]}', ErrorCode.MISSING_FIELD),
+    ],
+)
+def test_a_bad_row_comes_back_in_its_place_and_the_others_go_on(value: str, code: ErrorCode) -> None:
+    read = document("a.json", f'[\n{{"text": "good"}},\n{value},\n{{"text": "bad"}}\n]', ReadOptions("text"))
+
+    assert texts(read) == ["good", "", "bad"]
+    (problem,) = problems(read)
+    assert problem[1] is code
+    assert problem[0] == 3
+    returned = loaded(written(read))[1]
+    if code is not ErrorCode.MISSING_FIELD:
+        assert returned["reviewbox_raw"] == value
+    assert returned["error_code"] == code
+
+
+@pytest.mark.parametrize(
+    ("data", "expected"),
+    [
+        ('[{"text": "good"}, {"text": "bad"', [(1, ErrorCode.BROKEN_JSON)]),
+        ('[{"text": "good"},\n', [(2, ErrorCode.BROKEN_JSON)]),
+        ('[{"text": "good"}] and more', [(1, ErrorCode.TRAILING_GARBAGE)]),
+        ('[{"text": "good"}]\n\n[{"text": "bad"}]', [(3, ErrorCode.TRAILING_GARBAGE)]),
+        ('[{"text": "good"}]]', [(1, ErrorCode.TRAILING_GARBAGE)]),
+    ],
+)
+def test_an_array_that_ends_badly_has_one_more_row_that_says_so(
+    data: str, expected: list[tuple[int, ErrorCode]]
+) -> None:
+    read = document("a.json", data)
+
+    assert texts(read) == ["good", ""]
+    assert problems(read) == expected
+
+
+@pytest.mark.parametrize(
+    ("data", "code"),
+    [
+        ("[]", ErrorCode.EMPTY_TABLE),
+        (" [ ] ", ErrorCode.EMPTY_TABLE),
+        ('"secret"', ErrorCode.NOT_AN_OBJECT),
+        ("5", ErrorCode.NOT_AN_OBJECT),
+        ("secret", ErrorCode.BROKEN_JSON),
+        (" \n ", ErrorCode.EMPTY_TABLE),
+        ('{"text": "secret"', ErrorCode.BROKEN_JSON),
+        ('{"text": "secret", "n": NaN}', ErrorCode.INVALID_NUMBER),
+        ('{"text": "secret", "n": ' + "[" * 10_000 + "]" * 10_000 + "}", ErrorCode.NESTED_TOO_DEEP),
+        ('{"text": "secret", "n": ' + "[" * 10_000, ErrorCode.NESTED_TOO_DEEP),
+        ('{"stars": 5}', ErrorCode.NO_TEXT_FIELD),
+        ('[{"stars": 5}]', ErrorCode.NO_TEXT_FIELD),
+        ('{"text": null}', ErrorCode.NO_TEXT_FIELD),
+        ("{}", ErrorCode.MISSING_FIELD),
+    ],
+)
+def test_what_holds_no_review_is_refused(data: str, code: ErrorCode) -> None:
+    problem = refusal("a.json", data)
+
+    assert problem.code is code
+    assert "secret" not in problem.message
+
+
+def test_an_array_of_nothing_but_brackets_is_a_bad_row() -> None:
+    assert problems(document("a.json", "[" * 10_000)) == [(1, ErrorCode.NESTED_TOO_DEEP)]
+
+
+def test_nesting_within_the_limit_is_fine() -> None:
+    data = '{"text": "good", "n": ' + "[" * 499 + "]" * 499 + ', "s": "' + "[" * 1000 + '"}'
+
+    assert texts(document("a.json", data)) == ["good"]
+    assert texts(document("a.json", f"[{data}]")) == ["good"]
+
+
+def test_a_value_that_is_too_long_costs_its_row_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(json_document, "LONGEST_LINE", 1000)
+    data = [{"text": "good"}, {"text": "secret " * 200}, {"text": "bad"}]
+
+    read = document("a.json", json.dumps(data, indent=1))
+
+    assert texts(read) == ["good", "", "bad"]
+    assert problems(read) == [(5, ErrorCode.LINE_TOO_LONG)]
+
+
+def test_an_array_is_read_to_its_end_however_long_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(json_document, "_FAR", 10)
+    rows = [f'{{"text": "good {number}"}}' if number % 3 else '{"text" 5}' for number in range(100)]
+
+    read = document("a.json", "[" + ",\n".join(rows) + "]")
+
+    assert texts(read) == [f"good {number}" if number % 3 else "" for number in range(100)]
+    assert problems(read) == [(number + 1, ErrorCode.BROKEN_JSON) for number in range(0, 100, 3)]
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "windows-1252"])
+def test_an_array_may_be_in_any_encoding(encoding: str) -> None:
+    read = document("a.json", '[{"text": "café"},\n{"text": "bad"}]'.encode(encoding))
+
+    assert texts(read) == ["café", "bad"]
+
+
+@given(
+    objects=st.lists(
+        st.dictionaries(st.text() | st.sampled_from(NAMES), VALUES, max_size=4), min_size=2, max_size=4
+    ),
+    reviews=st.lists(SCALARS, min_size=4, max_size=4),
+    indent=st.sampled_from([None, 0, 2, "\t"]),
+    ascii_only=st.booleans(),
+    strung=st.sampled_from(["[%s]", "[\n%s\n]", "%s"]),
+)
+@settings(deadline=None, max_examples=200)
+def test_what_python_writes_comes_back_unchanged(
+    objects: list[dict[str, Any]],
+    reviews: list[Any],
+    indent: int | str | None,
+    ascii_only: bool,  # noqa: FBT001
+    strung: str,
+) -> None:
+    originals = [{"text": review, **fields} for fields, review in zip(objects, reviews, strict=False)]
+    dumped = [json.dumps(fields, indent=indent, ensure_ascii=ascii_only) for fields in originals]
+    data = strung % ("," if "[" in strung else "\n").join(dumped)
+
+    read = document("a.json", data.encode("utf-8", "surrogatepass"), ReadOptions("text"))
+
+    for row, original in zip(read.rows, originals, strict=True):
+        if row.problem:
+            fit = isinstance(original["text"], str) and "\0" not in original["text"]
+            assert not fit or row.problem.code is ErrorCode.LONE_SURROGATE
+        else:
+            assert row.text == original["text"]
+    returned = loaded(written(read))
+    assert [
+        {name: row[name] for name in original} for row, original in zip(returned, originals, strict=True)
+    ] == (originals)
+    assert {len(row) - len(original) for row, original in zip(returned, originals, strict=True)} == {5}
+
+
+def test_an_array_of_texts_is_a_table_of_them() -> None:
+    read = document("a.json", '["good film",\n "bad \\"film\\""]')
+
+    assert texts(read) == ["good film", 'bad "film"']
+    assert [json.loads(row.raw) for row in read.rows] == [{"text": "good film"}, {"text": 'bad "film"'}]
+
+
+def test_an_array_beside_a_review_is_not_the_table() -> None:
+    history = '"history": [{"note": "it was sent on a Friday"}, {"note": "a letter came back to us"}]'
+
+    prose = document("a.json", f'{{"verdict": "The film is good and never too long", {history}}}')
+    usual = document("a.json", f'{{"review": "Good!", {history}}}')
+    neither = document("a.json", f'{{"page": "1", {history}}}')
+
+    assert [texts(prose), texts(usual)] == [["The film is good and never too long"], ["Good!"]]
+    assert prose.table is usual.table is None
+    assert texts(neither) == ["it was sent on a Friday", "a letter came back to us"]

@@ -1,0 +1,68 @@
+import codecs
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from reviewbox.documents import Document, ReadOptions, Row
+from reviewbox.documents.formats.text import read
+from reviewbox.errors import ErrorCode, SourceError
+
+OPTIONS = ReadOptions(fallback_encoding="windows-1252")
+
+
+def test_a_file_is_one_review_whatever_its_lines() -> None:
+    document = read(b"Slow start.\r\n\r\nSuperb end.\n", OPTIONS)
+
+    assert document == Document([Row(1, "Slow start.\r\n\r\nSuperb end.\n")], {"encoding": "utf-8"})
+
+
+def test_a_review_keeps_its_markup() -> None:
+    """Evidence counts characters of the original."""
+    (row,) = read(b" Slow.<br /><br />Superb &amp; kind ", OPTIONS).rows
+
+    assert row.text == " Slow.<br /><br />Superb &amp; kind "
+
+
+@pytest.mark.parametrize(
+    ("mark", "encoding"),
+    [
+        (codecs.BOM_UTF8, "utf-8"),
+        (codecs.BOM_UTF16_LE, "utf-16-le"),
+        (codecs.BOM_UTF16_BE, "utf-16-be"),
+    ],
+)
+def test_a_byte_order_mark_is_no_part_of_the_review(mark: bytes, encoding: str) -> None:
+    document = read(mark + "caf\u00e9".encode(encoding), OPTIONS)
+
+    assert document == Document([Row(1, "caf\u00e9")], {"encoding": encoding})
+
+
+def test_the_fallback_encoding_is_noted() -> None:
+    document = read(b"caf\xe9", OPTIONS)
+
+    assert document.rows == [Row(1, "caf\u00e9")]
+    assert document.notes == {"encoding": "windows-1252", "fallback_encoding_used": True}
+
+
+@pytest.mark.parametrize(
+    ("data", "code"),
+    [
+        (b"\xff\xfea", ErrorCode.NOT_TEXT),
+        (b"caf\xe9 \x81", ErrorCode.NOT_TEXT),
+        (b"\x00\x01\x02\x03", ErrorCode.BINARY_FILE),
+    ],
+)
+def test_what_is_not_text_is_refused(data: bytes, code: ErrorCode) -> None:
+    with pytest.raises(SourceError) as raised:
+        read(data, OPTIONS)
+
+    assert raised.value.problem.code is code
+
+
+@given(st.text(st.characters(min_codepoint=32, exclude_categories=["Cs"], exclude_characters="\ufeff")))
+@settings(deadline=None)
+def test_text_comes_through_unchanged(text: str) -> None:
+    document = read(text.encode(), OPTIONS)
+
+    assert document.rows == [Row(1, text)]

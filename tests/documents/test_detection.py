@@ -1,0 +1,266 @@
+import csv
+import json
+from collections.abc import Callable
+from io import StringIO
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from reviewbox.documents import Document, ReadOptions, read_document
+from reviewbox.documents.compression import COMPRESSIONS
+from reviewbox.documents.detection import FORMATS
+from reviewbox.errors import ErrorCode, Problem, SourceError
+from reviewbox.model.verdicts import Verdict
+from reviewbox.results.table_writer import TableWriter
+
+JSON_LINES = b'{"text": "good"}\n{"text": "bad"}\n'
+OPTIONS = ReadOptions()
+
+
+def is_table(name: str, content_type: str = "") -> bool:
+    """Whether JSON Lines under that name are read as such: a text file is one review."""
+    document = read_document(name, content_type, JSON_LINES, OPTIONS)
+    assert len(list(document.rows)) == (2 if document.table else 1)
+    return document.table is not None
+
+
+@pytest.mark.parametrize(
+    "name", ["a.jsonl", "a.ndjson", "a.jsonlines", "A.JSONL", "incoming/2026.11/my file.v2.JsonL"]
+)
+def test_an_extension_names_the_format(name: str) -> None:
+    assert is_table(name)
+
+
+@pytest.mark.parametrize("name", ["a.txt", "a.text", "A.TXT", "incoming/a.jsonl/b.txt", "a.jsonl.txt"])
+def test_a_text_file_is_one_review(name: str) -> None:
+    assert not is_table(name)
+
+
+@pytest.mark.parametrize(
+    "content_type",
+    [
+        "application/x-ndjson",
+        "application/jsonl",
+        "Application/X-JSONLines; charset=utf-8",
+        " application/x-ndjson ",
+    ],
+)
+@pytest.mark.parametrize("name", ["reviews", "reviews.data"])
+def test_without_a_known_extension_the_content_type_names_it(name: str, content_type: str) -> None:
+    assert is_table(name, content_type)
+
+
+def test_the_extension_outranks_the_content_type() -> None:
+    """Uploaders guess types; people choose names."""
+    assert not is_table("a.txt", "application/x-ndjson")
+    assert is_table("a.jsonl", "text/plain")
+
+
+LOOKS = {
+    "CSV": (b"id,review\n1,good\n", "csv"),
+    "semicolons": (b"id;review\n1;good\n", "csv"),
+    "bars": (b"id|review\n1|good\n", "csv"),
+    "TSV": (b"id\tText\n1\tgood\n", "tsv"),
+    "JSON Lines": (JSON_LINES, "jsonl"),
+    "a JSON array": (b'\n [ {"text": "good"}]', "jsonl"),
+    "a JSON object": (b'{"text": "good"}', None),
+    "HTML": (b"<!-- saved --> <!DOCTYPE html><p>good", None),
+    "text": (b"Good, as the review says.\nBad, too.\n", None),
+    "Markdown": (b"# Good\n\n*really*\n", None),
+}
+
+
+@pytest.mark.parametrize(
+    "content_type", ["", "binary/octet-stream", "application/octet-stream", "application/x-unknown"]
+)
+@pytest.mark.parametrize("name", ["review", "incoming/2026.11/review", "incoming/.hidden", "reviews.export"])
+@pytest.mark.parametrize("looks", LOOKS)
+def test_where_neither_name_nor_type_tells_it_is_looked_at(name: str, content_type: str, looks: str) -> None:
+    data, extension = LOOKS[looks]
+
+    document = read_document(name, content_type, data, OPTIONS)
+
+    assert (document.table.extension if document.table else None) == extension
+
+
+@pytest.mark.parametrize("content_type", ["text/plain", "text/plain; charset=utf-8"])
+def test_a_type_is_believed_before_looks(content_type: str) -> None:
+    assert not is_table("reviews", content_type)
+    assert not is_table("reviews.export", content_type)
+
+
+@pytest.mark.parametrize(
+    ("name", "content_type", "notes"),
+    [
+        ("a.csv", "text/plain", "comma"),
+        ("a", "text/csv; charset=utf-8", "comma"),
+        ("a.tab", "", "comma"),
+        ("a", "text/tab-separated-values", "comma"),
+        ("a.CSV.GZ", "", "comma"),
+    ],
+)
+def test_a_table_is_read_whatever_its_delimiter(name: str, content_type: str, notes: str) -> None:
+    document = read_document(name, content_type, b"id,review\n1,good\n", OPTIONS)
+
+    assert document.notes["delimiter"] == notes
+    assert [row.text for row in document.rows] == ["good"]
+
+
+@pytest.mark.parametrize(
+    ("data", "what"),
+    [
+        (b"PK\x03\x04\x14\0", "Office"),
+        (b"%PDF-1.7\n", "PDF"),
+        (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "Office"),
+        (b"PAR1\x15\x04", "Parquet"),
+    ],
+)
+@pytest.mark.parametrize("name", ["a.xlsx", "a.dat", "a"])
+def test_what_holds_no_text_and_is_known_is_refused_by_its_name(data: bytes, what: str, name: str) -> None:
+    problem = attempt(name, "", data, OPTIONS)
+
+    assert isinstance(problem, Problem)
+    assert problem.code is ErrorCode.UNSUPPORTED_FORMAT
+    assert what in problem.message
+    assert "export it as" in problem.message
+
+
+@pytest.mark.parametrize("name", ["a.txt", "a.csv", "a.json", "a.jsonl", "a.html", "a.md", "a"])
+def test_a_binary_file_is_refused(name: str) -> None:
+    problem = attempt(name, "", b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR\0\0\0\1" + bytes(range(32)) * 9, OPTIONS)
+
+    assert isinstance(problem, Problem)
+    assert problem.code is ErrorCode.BINARY_FILE
+
+
+TABLES = {
+    "a.csv": b"id,review\n1,good\n2,XXXX\n3,bad\n",
+    "a.tsv": b"id\treview\n1\tgood\n2\tXXXX\n3\tbad\n",
+    "a.jsonl": b'\n{"id":"1","review":"good"}\n{"id":"2","review":"XXXX"}\n{"id":"3","review":"bad"}\n',
+    "a.json": b'[\n{"id":"1","review":"good"},\n{"id":"2","review":"XXXX"},\n{"id":"3","review":"bad"}\n]',
+}
+
+
+@pytest.mark.parametrize(
+    ("names", "spoilt", "code"),
+    [
+        (["a.csv", "a.tsv"], b"a\0b", ErrorCode.NUL_CHARACTER),
+        (["a.csv", "a.tsv", "a.jsonl", "a.json"], b"a\xed\xa0\xbd", ErrorCode.LONE_SURROGATE),
+        (["a.jsonl", "a.json"], b"a\\u0000b", ErrorCode.NUL_CHARACTER),
+        (["a.jsonl", "a.json"], b"a\\ud83d", ErrorCode.LONE_SURROGATE),
+    ],
+)
+def test_what_no_review_may_hold_is_its_rows_error(names: list[str], spoilt: bytes, code: ErrorCode) -> None:
+    for name in names:
+        document = read_document(name, "", TABLES[name].replace(b"XXXX", spoilt), OPTIONS)
+
+        rows = [(row.line, row.text, row.problem and row.problem.code) for row in document.rows]
+        assert rows == [(2, "good", None), (3, "", code), (4, "bad", None)]
+        (message,) = (row.problem.message for row in document.rows if row.problem)
+        assert message.startswith("line 3: ")
+
+
+@pytest.mark.parametrize("name", TABLES)
+def test_other_fields_may_hold_them(name: str) -> None:
+    spoilt = b"\\u0000\\ud83d" if "json" in name else b"\xed\xa0\xbd"
+
+    document = read_document(name, "", TABLES[name].replace(b"2", spoilt, 1), OPTIONS)
+
+    assert [row.text for row in document.rows] == ["good", "XXXX", "bad"]
+
+
+@pytest.mark.parametrize(("name", "data"), [("a.txt", b"good\nfi\0lm"), ("a.json", b'{"text": "a\\ud800"}')])
+def test_a_review_by_itself_is_checked_too(name: str, data: bytes) -> None:
+    (row,) = read_document(name, "", data, OPTIONS).rows
+
+    assert row.problem is not None
+    assert row.problem.code in (ErrorCode.NUL_CHARACTER, ErrorCode.LONE_SURROGATE)
+
+
+@pytest.mark.parametrize("name", ["a.txt", "a.jsonl", "a", "a.pdf"])
+def test_an_empty_file_is_refused(name: str) -> None:
+    with pytest.raises(SourceError) as raised:
+        read_document(name, "", b"", OPTIONS)
+
+    assert raised.value.problem.code is ErrorCode.EMPTY_FILE
+
+
+def test_options_reach_the_format() -> None:
+    data = b'{"note": "caf\xe9", "text": "x"}'
+
+    document = read_document("a.jsonl", "", data, ReadOptions("note", "latin-1"))
+
+    assert next(iter(document.rows)).text == "caf\u00e9"
+
+
+NAMES = [f"a{extension}" for format_ in FORMATS for extension in sorted(format_.extensions)] + ["a", "a.gz"]
+TYPES = ["", *(content_type for format_ in FORMATS for content_type in sorted(format_.content_types))]
+# What files of all formats are made of, for some that are almost right.
+FRAGMENTS = [
+    b"id", b"review", b"text", b"good film", b"1", b",", b";", b"\t", b"|", b'"', b'""', b"\n", b"\r\n",
+    b"\r", b"\\", b"\\N", b"sep=;\n", b"{", b"}", b"[", b"]", b":", b'{"text": "good"}', b"NaN", b"1e400",
+    b"<p>", b"<!--", b"<script", b"&amp;", b"# ", b"---\n", b"[a](", b")", b"\0", b"\x81", b"\xe9",
+    b"\xed\xa0\x80", b"\xef\xbb\xbf", b"\xff\xfe", b"\x1f\x8b", b"\x28\xb5\x2f\xfd",
+]  # fmt: skip
+
+
+@given(
+    name=st.text() | st.sampled_from(NAMES),
+    content_type=st.text() | st.sampled_from(TYPES),
+    data=st.binary() | st.lists(st.sampled_from(FRAGMENTS), max_size=40).map(b"".join),
+    compress=st.sampled_from([bytes, *(compression.compress for compression in COMPRESSIONS)]),
+    options=st.builds(ReadOptions, st.sampled_from(["", "text"]), st.sampled_from(["", "windows-1252"])),
+)
+@settings(deadline=None, max_examples=500)
+def test_whatever_is_dropped_is_read_or_refused(
+    name: str, content_type: str, data: bytes, compress: Callable[[bytes], bytes], options: ReadOptions
+) -> None:
+    outcome = attempt(name, content_type, compress(data), options)
+
+    if isinstance(outcome, Problem):
+        assert outcome.message
+        return
+    rows = list(outcome.rows)
+    assert rows == list(outcome.rows)
+    assert rows
+    for row in rows:
+        assert row.line >= 1
+        assert not (row.text and row.problem)
+        if row.problem and outcome.table:
+            assert row.problem.message.startswith("line ")
+        row.text.encode()
+    if outcome.table is None:
+        assert len(rows) == 1
+        return
+    # What goes back loads, and holds as many rows.
+    writer = TableWriter(outcome.table, 0.8)
+    verdict = Verdict("positive", 0.9, {"positive": 0.9}, 1, 1, ())
+    written = writer.header + "".join(writer.render(row, row.problem or verdict) for row in rows)
+    if outcome.table.extension.startswith("jsonl"):
+        assert [type(json.loads(line)) for line in written.split("\n")[:-1]] == [dict] * len(rows)
+    elif outcome.notes["quotes"] == "doubled":
+        delimiter = {"comma": ",", "semicolon": ";", "tab": "\t", "bar": "|"}.get(
+            str(outcome.notes["delimiter"])
+        )
+        body = StringIO(written.removeprefix(writer.header), newline="")
+        loaded = list(csv.reader(body, delimiter=delimiter or str(outcome.notes["delimiter"]), strict=True))
+        assert len(loaded) == len(rows)
+        assert len({len(cells) for cells in loaded}) == 1
+
+
+def attempt(name: str, content_type: str, data: bytes, options: ReadOptions) -> Document | Problem:
+    try:
+        return read_document(name, content_type, data, options)
+    except SourceError as error:
+        return error.problem
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["incoming/2026.11.02 hotel review", "incoming/Mr. Smith", "v2.5", "incoming/.hidden", "a.b/review"],
+)
+def test_a_dot_in_a_name_does_not_make_an_extension(name: str) -> None:
+    document = read_document(name, "binary/octet-stream", b"good film", ReadOptions())
+
+    assert document.table is None

@@ -1,0 +1,111 @@
+from typing import Any
+
+import pytest
+
+from reviewbox.documents import ReadOptions
+from reviewbox.documents.review_field import USUAL_TEXT_FIELDS, ColumnSample, is_usual
+from reviewbox.errors import ErrorCode, SourceError
+
+PROSE = [
+    "It was a very good film",
+    "We did not like it at all",
+    "The best we have seen this year",
+    "Nobody should have to see this",
+]
+
+
+def found(rows: list[dict[str, Any]], text_field: str = "") -> tuple[str, str]:
+    """The field that holds the review, and how it was found."""
+    sample = ColumnSample()
+    for row in rows:
+        sample.add(row.items())
+    name, notes = sample.text_field({name for row in rows for name in row}, ReadOptions(text_field))
+    assert notes == {"text_field": name, "text_field_by": notes["text_field_by"]}
+    return name, str(notes["text_field_by"])
+
+
+def refusal(rows: list[dict[str, Any]], text_field: str = "") -> str:
+    with pytest.raises(SourceError) as raised:
+        found(rows, text_field)
+    assert raised.value.problem.code is ErrorCode.NO_TEXT_FIELD
+    return raised.value.problem.message
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["review", "Review_Text", "reviewText", "review-body", "REVIEW CONTENT", " text ", "Comment", "Feedback"],
+)
+def test_reviews_are_found_by_their_usual_names(name: str) -> None:
+    assert is_usual(name)
+    assert found([{"id": 1, name: "good"}]) == (name, "name")
+
+
+@pytest.mark.parametrize("name", ["reviewer", "review_id", "texture", "comment count", ""])
+def test_other_names_are_not_usual(name: str) -> None:
+    assert not is_usual(name)
+
+
+def test_the_name_with_most_texts_wins_and_then_the_likelier() -> None:
+    assert found([{"comment": "good", "review": ""}, {"comment": "bad", "review": "5"}]) == (
+        "comment",
+        "name",
+    )
+    assert found([dict.fromkeys(reversed(USUAL_TEXT_FIELDS), "good")]) == (USUAL_TEXT_FIELDS[0], "name")
+
+
+def test_a_setting_outranks_names() -> None:
+    assert found([{"note": "x", "review": "good"}], "note") == ("note", "setting")
+
+
+def test_a_setting_that_no_row_has_is_refused() -> None:
+    message = refusal([{"note": "x", "review": "good"}], "Note")
+
+    assert "'Note' that TEXT_FIELD names" in message
+    assert "'note', 'review'" in message
+
+
+def test_the_one_column_of_prose_is_the_review() -> None:
+    rows = [{"id": n, "product": "Coffee", "who": "Ann Lee", "meinung": text} for n, text in enumerate(PROSE)]
+
+    assert found(rows) == ("meinung", "prose")
+
+
+def test_a_category_of_many_words_is_no_prose() -> None:
+    rows = [{"kind": "Home and garden, and all tools", "meinung": text} for text in PROSE]
+
+    assert found(rows) == ("meinung", "prose")
+
+
+def test_of_two_columns_of_prose_the_one_clearly_longer_is_the_review() -> None:
+    rows = [{"headline": text, "says": f"{text}. {text}! {text}?"} for text in PROSE]
+
+    assert found(rows) == ("says", "prose")
+
+
+def test_several_columns_of_prose_are_a_persons_choice() -> None:
+    message = refusal([{"liked": text, "disliked": text} for text in PROSE])
+
+    assert "several hold prose" in message
+    assert "TEXT_FIELD" in message
+    assert "'disliked', 'liked'" in message
+
+
+@pytest.mark.parametrize("value", ["Coffee", "5", 5, None, "NaN", ["It was a very good film"]])
+def test_without_a_column_of_prose_the_fields_that_are_there_are_named(value: Any) -> None:
+    message = refusal([{"stars": 5, "note": value}])
+
+    assert "no field has a usual name or holds prose" in message
+    assert "'note', 'stars'" in message
+
+
+def test_names_that_are_long_or_many_are_cut_short() -> None:
+    assert len(refusal([{f"{n} " + "x" * 10_000: 5 for n in range(1000)}])) < 2000
+
+
+def test_what_stands_for_no_value_does_not_make_a_name_usual() -> None:
+    assert found([{"comment": "NaN", "text": "good"}, {"comment": "NULL", "text": "bad"}]) == ("text", "name")
+
+
+def test_a_usual_name_will_do_where_no_row_has_a_value() -> None:
+    """So that each row says what is wrong with it."""
+    assert found([{"id": "1", "text": "NULL"}]) == ("text", "name")
