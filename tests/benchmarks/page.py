@@ -10,7 +10,7 @@ from tests.benchmarks.cold_start import DEPLOYED, PARTS, PHASES
 from tests.benchmarks.figures import BEFORE, Figures, folder, quick, read
 from tests.benchmarks.tutorial import LONGEST
 
-from reviewbox.cli.estimates import number_of
+from reviewbox.cli.render import number_of
 
 GATE, GOAL = 8, 20  # times the tutorial handler, per core
 MOST_TIMES_INFERENCE = 1.2

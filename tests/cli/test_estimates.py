@@ -12,18 +12,8 @@ from tests.large_table import count_requests
 
 from reviewbox.classification import SPARE_SECONDS
 from reviewbox.cli import prices
-from reviewbox.cli.estimates import (
-    MOST_SECONDS_TO_CUT,
-    Counted,
-    count,
-    estimate,
-    is_table,
-    is_too_large,
-    number_of,
-    rounded_bytes,
-    rounded_dollars,
-    rounded_seconds,
-)
+from reviewbox.cli.estimates import MOST_SECONDS_TO_CUT, Counted, count, estimate, is_table, is_too_large
+from reviewbox.cli.render import number_of, rounded_bytes, rounded_dollars, rounded_seconds
 from reviewbox.documents import ReadOptions
 from reviewbox.documents.detection import FORMATS
 from reviewbox.model.classifier import Classifier

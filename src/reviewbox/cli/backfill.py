@@ -15,18 +15,15 @@ from rich.table import Table
 from rich.text import Text
 
 from reviewbox.cli import prices
-from reviewbox.cli.estimates import (
-    MOST_SECONDS_TO_CUT,
-    Counted,
-    Estimate,
-    count,
-    estimate,
+from reviewbox.cli.estimates import MOST_SECONDS_TO_CUT, Counted, Estimate, count, estimate
+from reviewbox.cli.render import (
+    console,
     number_of,
+    progress_bar,
     rounded_bytes,
     rounded_dollars,
     rounded_seconds,
 )
-from reviewbox.cli.render import console, progress_bar
 from reviewbox.errors import ReviewboxError
 from reviewbox.objects import ObjectRef
 from reviewbox.stack import discovery as aws

@@ -29,12 +29,16 @@ from reviewbox.cli.estimates import (
     comprehend_units,
     estimate,
     may_be_table,
+)
+from reviewbox.cli.render import (
+    console,
     number_of,
+    printable,
+    progress_bar,
     rounded_bytes,
     rounded_dollars,
     rounded_seconds,
 )
-from reviewbox.cli.render import console, printable, progress_bar
 from reviewbox.cli.status import Reason, print_reasons
 from reviewbox.documents import ReadOptions, Row
 from reviewbox.documents.compression import Decompressed, compression_of, decompress, exceeds, stem

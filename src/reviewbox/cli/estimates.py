@@ -275,29 +275,3 @@ def seconds_to_cut(counted: Counted, function: Function | Stack) -> float:
     vcpus = min(1, function.memory_megabytes / prices.MEGABYTES_PER_VCPU)
     reading = counted.cut / prices.CUT_BYTES_PER_CPU_SECOND / vcpus
     return reading + in_turn * prices.SECONDS_OF_WAITING_PER_REQUEST
-
-
-def number_of(count: int, what: str) -> str:
-    """Return a count of something, whose plural takes an s."""
-    return f"{count:,} {what}{'' if count == 1 else 's'}"
-
-
-def rounded_dollars(dollars: float) -> str:
-    """Return an amount as people read it: to the cent, and never as nothing if it is something."""
-    return "< $0.01" if 0 < dollars < 0.01 else f"${dollars:,.2f}"  # noqa: PLR2004 - a cent
-
-
-def rounded_bytes(size: int) -> str:
-    """Return a size as people read it."""
-    if size < 1000:  # noqa: PLR2004 - a kilobyte
-        return f"{size} bytes"
-    power = min(int(math.log10(size)) // 3, 4)
-    return f"{size / 1000**power:,.1f} {('kB', 'MB', 'GB', 'TB')[power - 1]}"
-
-
-def rounded_seconds(seconds: float) -> str:
-    """Return a duration as people read it."""
-    for name, length in (("day", 86_400), ("hour", 3_600), ("minute", 60)):
-        if seconds >= 2 * length:
-            return f"{seconds / length:,.0f} {name}s"
-    return f"{max(seconds, 1):.0f} second{'s' if seconds >= 1.5 else ''}"  # noqa: PLR2004 - what rounds to 2

@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from reviewbox.cli.estimates import number_of
-from reviewbox.cli.render import console, progress_bar
+from reviewbox.cli.render import console, number_of, progress_bar
 from reviewbox.stack import discovery as aws
 
 if TYPE_CHECKING:

@@ -15,8 +15,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from reviewbox.cli.estimates import number_of, rounded_bytes
-from reviewbox.cli.render import console, progress_bar
+from reviewbox.cli.render import console, number_of, progress_bar, rounded_bytes
 from reviewbox.events import Message, parse
 from reviewbox.objects import ObjectRef
 from reviewbox.results.keys import receipt_key
