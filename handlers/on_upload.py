@@ -9,6 +9,7 @@ from reviewbox.errors import NotBegunError
 from reviewbox.events import Message, parse
 from reviewbox.objects import ObjectRef, SegmentRef
 from reviewbox.pipeline import Outcome, Pipeline
+from reviewbox.queue import Queue
 from reviewbox.storage import describe
 
 logger = logging.getLogger("reviewbox.on_upload")
@@ -66,7 +67,7 @@ def _sent_on(messages: Sequence[Message], ends: Ends, worker: Pipeline) -> list[
     if not found:
         return []
     try:
-        worker.storage.send(queue_url, [message.body for message in found])
+        Queue(queue_url).send(message.body for message in found)
     except Exception as error:  # noqa: BLE001 - then they are failed tries, and come back all the same
         logger.warning("message.not_sent", extra={"reason": describe(error)})
         return []

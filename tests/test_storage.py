@@ -1,6 +1,5 @@
 from typing import Any, Literal
 
-import boto3
 import pytest
 from botocore.exceptions import (
     ClientError,
@@ -12,7 +11,7 @@ from botocore.exceptions import (
 from mypy_boto3_s3 import S3Client
 from tests.conftest import BUCKET
 
-from reviewbox.errors import ConflictError, QueueError
+from reviewbox.errors import ConflictError
 from reviewbox.objects import ObjectRef
 from reviewbox.storage import Storage, describe, is_transient
 
@@ -212,29 +211,6 @@ def test_all_keys_under_a_prefix_are_listed(storage: Storage, s3: S3Client) -> N
 
     assert list(found) == keys
     assert set(found.values()) == {s3.head_object(Bucket=REF.bucket, Key="results/b")["ETag"]}
-
-
-def test_messages_are_sent_in_as_many_batches_as_it_takes(storage: Storage) -> None:
-    queue = boto3.client("sqs")
-    url = queue.create_queue(QueueName="uploads")["QueueUrl"]
-
-    storage.send(url, (str(number) for number in range(25)))
-
-    received: list[int] = []
-    while messages := queue.receive_message(QueueUrl=url, MaxNumberOfMessages=10).get("Messages"):
-        received += [int(message["Body"]) for message in messages]
-    assert sorted(received) == list(range(25))
-
-
-def test_a_message_that_the_queue_does_not_take_is_an_error(
-    storage: Storage, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    url = boto3.client("sqs").create_queue(QueueName="uploads")["QueueUrl"]
-    answer = {"Failed": [{"Id": "1", "SenderFault": False, "Code": "InternalError"}], "Successful": []}
-    monkeypatch.setattr("botocore.client.BaseClient._make_api_call", lambda *_: answer)
-
-    with pytest.raises(QueueError, match="did not take 1 messages"):
-        storage.send(url, ["a", "b"])
 
 
 def test_an_object_is_removed(storage: Storage, s3: S3Client) -> None:

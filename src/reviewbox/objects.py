@@ -1,6 +1,6 @@
 """Which object, and which state of it."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from io import BufferedReader
 from typing import Protocol
@@ -92,6 +92,3 @@ class ObjectStore(Protocol):
 
     def remove(self, ref: ObjectRef, etag: str) -> None:
         """Remove an object if it is in the state that is expected."""
-
-    def send(self, queue_url: str, messages: Iterable[str]) -> None:
-        """Send messages to a queue."""

@@ -1,10 +1,8 @@
 """Reading objects, and writing them on condition. The only module of the core that knows boto3."""
 
-from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from io import BufferedReader
-from itertools import islice
 from typing import TYPE_CHECKING, Any, Self
 
 import boto3
@@ -14,13 +12,11 @@ from botocore.exceptions import ClientError, HTTPClientError, IncompleteReadErro
 from botocore.exceptions import ConnectionError as NoConnectionError
 from botocore.utils import parse_timestamp
 
-from reviewbox.errors import ArchivedError, ConflictError, QueueError, ReviewboxError
+from reviewbox.errors import ArchivedError, ConflictError, ReviewboxError
 from reviewbox.objects import ObjectRef, Revision, Source
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
-    from mypy_boto3_sqs import SQSClient
-    from mypy_boto3_sqs.type_defs import SendMessageBatchRequestEntryTypeDef
 
 _ABSENT = frozenset({"404", "NoSuchKey", "NotFound", "NoSuchVersion"})
 # 404 on a conditional write: what it was to replace has been deleted.
@@ -36,8 +32,6 @@ _CONFIG = Config(
     user_agent=f"reviewbox Botocore/{botocore.__version__}",
 )
 _READ_AHEAD = 1024 * 1024  # bytes
-_BATCH = 10  # messages, the most that SQS takes at once
-_MOST_SENDS = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,27 +142,6 @@ class Storage:
         except ClientError as error:
             if _code(error) not in _CONFLICT:
                 raise
-
-    def send(self, queue_url: str, messages: Iterable[str]) -> None:
-        """Send messages to a queue of SQS.
-
-        Raises:
-            QueueError: it did not take all of them.
-        """
-        # Seldom needed, and not cheap to make.
-        client: SQSClient = boto3.client("sqs", config=_CONFIG)
-        entries: Iterator[SendMessageBatchRequestEntryTypeDef] = (
-            {"Id": str(number % _BATCH), "MessageBody": m} for number, m in enumerate(messages)
-        )
-        while batch := list(islice(entries, _BATCH)):
-            for _ in range(_MOST_SENDS):
-                answer = client.send_message_batch(QueueUrl=queue_url, Entries=batch)
-                refused = {failure["Id"] for failure in answer.get("Failed", [])}
-                batch = [entry for entry in batch if entry["Id"] in refused]
-                if not batch:
-                    break
-            else:
-                raise QueueError(f"{queue_url} did not take {len(batch)} messages, {_MOST_SENDS} times")
 
 
 def _send_body_at_once(params: Any, **_: Any) -> None:

@@ -1,13 +1,9 @@
 import json
-from collections.abc import Iterator
-from typing import Any
 
 import boto3
 import pytest
 from botocore.exceptions import ClientError, EndpointConnectionError, NoCredentialsError, NoRegionError
-from botocore.stub import Stubber
 from mypy_boto3_s3 import S3Client
-from mypy_boto3_sqs import SQSClient
 from tests.cli.stacks import STACK
 from tests.conftest import BUCKET
 
@@ -52,21 +48,6 @@ def deploy(outputs: dict[str, str], parameters: dict[str, int]) -> None:
 
 def refusal(code: str, message: str) -> ClientError:
     return ClientError({"Error": {"Code": code, "Message": message}}, "ListObjectsV2")
-
-
-@pytest.fixture
-def sqs() -> Iterator[tuple[SQSClient, Stubber]]:
-    client = boto3.client(
-        "sqs", region_name="us-east-1", aws_access_key_id="any", aws_secret_access_key="any"
-    )
-    with Stubber(client) as stubber:
-        yield client, stubber
-        stubber.assert_no_pending_responses()
-
-
-def answer(*failed: str) -> dict[str, Any]:
-    entries = [{"Id": number, "Code": "InternalError", "SenderFault": False} for number in failed]
-    return {"Successful": [], "Failed": entries}
 
 
 @pytest.mark.usefixtures("s3")
@@ -182,39 +163,6 @@ def test_receipts_are_told_from_tables_by_their_keys(key: str, expected: object)
 )
 def test_parts_are_told_from_other_results_by_their_keys(key: str, receipt: str) -> None:
     assert aws.table_of_part(key) == receipt
-
-
-def test_messages_that_sqs_does_not_take_are_sent_again_and_no_others(
-    sqs: tuple[SQSClient, Stubber],
-) -> None:
-    client, stubber = sqs
-    entries = [{"Id": str(number), "MessageBody": body} for number, body in enumerate("abc")]
-    stubber.add_response("send_message_batch", answer("1"), {"QueueUrl": QUEUE, "Entries": entries})
-    stubber.add_response("send_message_batch", answer(), {"QueueUrl": QUEUE, "Entries": entries[1:2]})
-
-    aws.send(client, QUEUE, ["a", "b", "c"])
-
-
-def test_no_request_has_more_bytes_than_sqs_takes(sqs: tuple[SQSClient, Stubber]) -> None:
-    client, stubber = sqs
-    bodies = ["a" * 200_000, "b" * 62_144, "c", "é" * 131_072, "d" * 300_000, "e", "f"]
-    for some in (bodies[:2], bodies[2:3], bodies[3:4], bodies[4:5], bodies[5:]):
-        entries = [{"Id": str(number), "MessageBody": body} for number, body in enumerate(some)]
-        stubber.add_response("send_message_batch", answer(), {"QueueUrl": QUEUE, "Entries": entries})
-
-    aws.send(client, QUEUE, bodies)
-
-
-def test_messages_that_sqs_never_takes_are_an_error(
-    sqs: tuple[SQSClient, Stubber], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    client, stubber = sqs
-    monkeypatch.setattr("time.sleep", lambda _: None)
-    for _ in range(5):
-        stubber.add_response("send_message_batch", answer("0"))
-
-    with pytest.raises(ReviewboxError, match="did not take 1 of 2 messages: InternalError"):
-        aws.send(client, QUEUE, ["a", "b"])
 
 
 @pytest.mark.parametrize(

@@ -33,6 +33,7 @@ from reviewbox.errors import ConflictError, ContentionError
 from reviewbox.events import segment_message
 from reviewbox.model.classifier import Classifier
 from reviewbox.objects import ObjectRef, ObjectStore, Revision, SegmentRef, Source
+from reviewbox.queue import Queue
 from reviewbox.results import keys
 from reviewbox.results.receipt import Counts, Part, Provenance, table_receipt
 from reviewbox.results.receipt_store import Receipts, older_parts
@@ -178,7 +179,7 @@ class LargeTables:
         if resend or sent is None or sent.body != _ALL:
             found = self._found(plan, name, self._done(plan, name))
             waiting = [segment for segment in segments if segment.index not in found.parts]
-            self.storage.send(self.settings.queue_url, map(segment_message, waiting))
+            Queue(self.settings.queue_url).send(map(segment_message, waiting))
             self._note(source.ref, name, sent, _ALL)
             if not waiting and self._finish(plan, name) is Progress.COMPLETE:  # someone died before that
                 return Progress.COMPLETE
@@ -289,7 +290,7 @@ class LargeTables:
                 # Someone has changed them, or removed them, since they were written.
                 lost = [SegmentRef(plan.source, name, n) for n in range(total) if n not in found.parts]
                 if self.settings.queue_url:
-                    self.storage.send(self.settings.queue_url, map(segment_message, lost))
+                    Queue(self.settings.queue_url).send(map(segment_message, lost))
                 return Progress.PARTIAL
             parts = [found.parts[index] for index in range(total)]
             if receipt and receipt.is_current(plan.provenance) and receipt.parts == parts:
