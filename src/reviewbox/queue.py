@@ -69,7 +69,7 @@ class Queue:
     Attributes:
         url: the URL of the queue.
         client: the client to use; None to create one for the first request.
-        sleep: waits for a number of seconds before messages are sent again.
+        sleep: waits between attempts for a number of seconds.
     """
 
     url: str
