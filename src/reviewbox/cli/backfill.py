@@ -206,8 +206,8 @@ class Backfill:
                     update(completed=sent)
         except KeyboardInterrupt:
             self.print_line(
-                f"Interrupted: queued {sent:,} of {number_of(total, 'object')}. Run the same command again to "
-                "queue all of them; current results are checked, not computed again."
+                f"Interrupted: queued {sent:,} of {number_of(total, 'object')}. "
+                "Run the same command again to queue all; current results are checked, not computed again."
             )
             raise typer.Exit(_INTERRUPTED) from None
         self.print_line(f"Queued {number_of(sent, 'object')}.")

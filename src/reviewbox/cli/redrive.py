@@ -52,8 +52,8 @@ def redrive(stack_name: str, dead_letters: Queue, uploads: Queue, *, agreed: boo
     if remaining:
         # They were received by `reviewbox status`, in the console, or by a redrive that was killed.
         terminal.print(
-            f"{number_of(remaining, 'dead letter')} could not be moved because another process has received "
-            "them; run the same command again in a minute.",
+            f"Left: {number_of(remaining, 'dead letter')}, received by another process; run the same command "
+            "again in a minute.",
             style="yellow",
             highlight=False,
             soft_wrap=True,
