@@ -92,7 +92,9 @@ def _perform(task: Mapping[str, Any], version: str, worker: Pipeline, context: L
 def _ref(task: Mapping[str, Any], version: str) -> ObjectRef:
     """Return the object of a task. Its version is ignored, because the newest version is classified."""
     if version not in _BUCKET_FIELDS:
-        raise EventError(f"unknown schema version {version!r} of the request; known: {', '.join(_BUCKET_FIELDS)}")
+        raise EventError(
+            f"unknown schema version {version!r} of the request; known: {', '.join(_BUCKET_FIELDS)}"
+        )
     field = _BUCKET_FIELDS[version]
     bucket, key = task.get(field), task.get("s3Key")
     if not (isinstance(bucket, str) and isinstance(key, str) and bucket and key):

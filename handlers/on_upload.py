@@ -62,9 +62,7 @@ def _requeue_deferred(messages: Sequence[Message], outcomes: Outcomes, worker: P
 
 
 def _failures(message: Message, outcomes: Outcomes) -> dict[ObjectRef | SegmentRef, Exception]:
-    return {
-        ref: outcome for ref in message.targets if isinstance(outcome := outcomes[ref], Exception)
-    }
+    return {ref: outcome for ref in message.targets if isinstance(outcome := outcomes[ref], Exception)}
 
 
 def _record_failure(message: Message, outcomes: Outcomes, worker: Pipeline) -> None:

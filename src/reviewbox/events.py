@@ -169,7 +169,9 @@ def _unwrap(envelope: Mapping[str, Any], field: str, where: str, envelopes: int)
     if not isinstance(text, str):
         yield EventError(f"{where} has no text in {field!r}: {describe_fields(envelope)}")
     elif envelopes == _MAX_ENVELOPES:
-        yield EventError(f"{where} is nested in {envelopes} envelopes; at most {_MAX_ENVELOPES} are supported")
+        yield EventError(
+            f"{where} is nested in {envelopes} envelopes; at most {_MAX_ENVELOPES} are supported"
+        )
     else:
         try:
             event = json.loads(text)

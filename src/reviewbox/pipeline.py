@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from reviewbox.deadline import Deadline
 from reviewbox.errors import ConflictError, NotStartedError
@@ -21,10 +21,11 @@ from reviewbox.storage import ObjectStore, describe
 logger = logging.getLogger(__name__)
 
 
+@dataclass(frozen=True, slots=True)
 class Pipeline:
     """Brings results up to date with their sources.
 
-    Args:
+    Attributes:
         store: where sources and results are.
         classifier: the model.
         settings: how to read sources and where to write results.
@@ -32,14 +33,10 @@ class Pipeline:
             them here, one after the other.
     """
 
-    def __init__(
-        self, store: ObjectStore, classifier: Classifier, settings: Settings, queue: Queue | None = None
-    ) -> None:
-        self._settings = settings
-        self._queue = queue
-        self._receipts = ReceiptStore(store, classifier.bundle, settings)
-        self._large_tables = SegmentCoordinator(store, classifier, settings, self._receipts, queue)
-        self._objects = ObjectProcessor(store, classifier, settings, self._receipts, self._large_tables)
+    store: ObjectStore
+    classifier: Classifier
+    settings: Settings
+    queue: Queue | None = None
 
     def process_all(
         self,
@@ -64,11 +61,11 @@ class Pipeline:
                 none takes the fast path.
         """
         refs = list(dict.fromkeys(refs))
-        exclusive = exclusive or len(refs) == 1 or self._queue is None
+        exclusive = exclusive or len(refs) == 1 or self.queue is None
         context = BatchContext(Deadline(remaining_seconds), exclusive=exclusive)
         if redelivered:
             context.has_results.set()
-        with ThreadPoolExecutor(1 if exclusive else self._settings.objects_at_once) as pool:
+        with ThreadPoolExecutor(1 if exclusive else self.settings.objects_at_once) as pool:
             futures = {pool.submit(self._process, ref, context): ref for ref in refs}
             for future in as_completed(futures):
                 try:
@@ -87,10 +84,10 @@ class Pipeline:
 
     def requeue(self, messages: Iterable[str]) -> bool:
         """Send messages to the queue whose messages get an invocation each; return whether that worked."""
-        if self._queue is None:
+        if self.queue is None:
             return False
         try:
-            self._queue.send(messages)
+            self.queue.send(messages)
         except Exception as error:  # noqa: BLE001 - the messages then count as failed and are redelivered
             logger.warning("message.not_sent", extra={"reason": describe(error)})
             return False
@@ -98,7 +95,7 @@ class Pipeline:
 
     def is_last_attempt(self, receive_count: int) -> bool:
         """Return whether a message that was received so often will not be delivered again."""
-        return receive_count >= self._settings.max_receives
+        return receive_count >= self.settings.max_receives
 
     def record_failure(self, ref: ObjectRef | SegmentRef, error: Exception) -> None:
         """Write an error receipt for an object, or for the table of a segment, that failed for good."""
@@ -137,6 +134,18 @@ class Pipeline:
         return self._objects.process(source, context, pending)
 
     def _is_source(self, ref: ObjectRef) -> bool:
-        own_prefixes = (self._settings.results_prefix, self._settings.work_prefix)
+        own_prefixes = (self.settings.results_prefix, self.settings.work_prefix)
         is_own = ref.bucket == self._receipts.bucket(ref) and ref.key.startswith(own_prefixes)
-        return ref.key.startswith(self._settings.source_prefix) and not is_own
+        return ref.key.startswith(self.settings.source_prefix) and not is_own
+
+    @property
+    def _receipts(self) -> ReceiptStore:
+        return ReceiptStore(self.store, self.classifier.bundle, self.settings)
+
+    @property
+    def _large_tables(self) -> SegmentCoordinator:
+        return SegmentCoordinator(self.store, self.classifier, self.settings, self._receipts, self.queue)
+
+    @property
+    def _objects(self) -> ObjectProcessor:
+        return ObjectProcessor(self.store, self.classifier, self.settings, self._receipts, self._large_tables)

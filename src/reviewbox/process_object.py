@@ -108,7 +108,9 @@ class ObjectProcessor:
     receipts: ReceiptStore
     large_tables: SegmentCoordinator
 
-    def process(self, ref: ObjectRef, context: BatchContext, pending: PendingReceipt | None = None) -> Outcome:
+    def process(
+        self, ref: ObjectRef, context: BatchContext, pending: PendingReceipt | None = None
+    ) -> Outcome:
         """Bring an object's result up to date.
 
         Args:
@@ -152,9 +154,7 @@ class ObjectProcessor:
         if isinstance(verdict, Problem):
             raise SourceError(verdict.code, verdict.message)
         provenance = self.receipts.provenance(source.ref, source.revision)
-        return Receipt.for_verdict(
-            verdict, provenance, document.notes(), self.settings.needs_review_below
-        )
+        return Receipt.for_verdict(verdict, provenance, document.notes(), self.settings.needs_review_below)
 
     def refuse(self, source: Source, error: SourceError) -> PendingReceipt:
         """Return the receipt of a source that cannot be classified."""
@@ -230,9 +230,7 @@ class ObjectProcessor:
             pending = self.refuse(source, error)
         return self.commit(pending, stored)
 
-    def _record_archived(
-        self, ref: ObjectRef, error: ArchivedError, stored: StoredReceipt | None
-    ) -> Outcome:
+    def _record_archived(self, ref: ObjectRef, error: ArchivedError, stored: StoredReceipt | None) -> Outcome:
         # Not final: an event follows once the object is restored, and its revision stays the same.
         problem = Problem(ErrorCode.ARCHIVED, str(error))
         provenance = self.receipts.provenance(ref, self.store.revision(ref))

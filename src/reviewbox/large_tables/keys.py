@@ -1,9 +1,9 @@
 """Keys of the objects that coordinate the work on a large table. Pure.
 
-    work/<plan id>/plan.json          how the table is split
-    work/<plan id>/input/00000        the bytes of a segment, if the table is compressed
-    work/<plan id>/sent               whether every segment that is not done is in the queue
-    work/<plan id>/done/00000.json    the result of a segment: the ETag of its part, and its counts
+work/<plan id>/plan.json          how the table is split
+work/<plan id>/input/00000        the bytes of a segment, if the table is compressed
+work/<plan id>/sent               whether every segment that is not done is in the queue
+work/<plan id>/done/00000.json    the result of a segment: the ETag of its part, and its counts
 """
 
 from dataclasses import dataclass
