@@ -192,13 +192,13 @@ def latency_section(figures: Figures) -> list[str]:
     return [
         paragraph(
             machine(figures),
-            f"Medians of {figures['rounds']} rounds. {number_of(run['invocations'], 'invocation')} for",
-            f"{figures['files']} files with one review each, with the same mix of lengths as above. Every S3",
-            "request waits for the given latency. A stub server replaces moto here: moto uses several",
-            "milliseconds of CPU time per file, which slows down the function if their processors share a",
-            "core. The stub keeps objects in a dictionary, checks no signatures and uses plain HTTP. For the",
-            "inference column, the classifier gets the same reviews in one batch, including evidence. All",
-            "figures are per file.",
+            f"Medians of {figures['rounds']} rounds. Each round processes {figures['files']} files with one",
+            f"review each in {number_of(run['invocations'], 'invocation')}, with the same mix of lengths as",
+            "above. Every S3 request waits for the given latency. A stub server replaces moto here: moto",
+            "uses several milliseconds of CPU time per file, which slows down the function if their",
+            "processors share a core. The stub keeps objects in a dictionary, checks no signatures and uses",
+            "plain HTTP. For the inference column, the classifier gets the same reviews in one batch,",
+            "including evidence. All figures are per file.",
         ),
         markdown(
             [
@@ -211,7 +211,8 @@ def latency_section(figures: Figures) -> list[str]:
             f"**Bottleneck:** {bottleneck(wall, cpu)}. At {run['milliseconds']} ms, a file takes",
             f"{wall:.0f} ms. Its requests alone would take {sequential:.0f} ms one after the other. CPU time",
             f"is {cpu:.0f} ms: {inference:.0f} ms for inference, and the rest for sending requests, parsing",
-            f"and writing. Overlapping alone therefore cannot get below {cpu / inference:.2f} times inference.",
+            f"and writing. Overlapping alone therefore cannot get below {cpu / inference:.2f} times",
+            "inference.",
         ),
     ]
 
