@@ -27,7 +27,7 @@ from reviewbox.local.cloud import BUCKET, Cloud, start_cloud
 from reviewbox.local.function import Handler, deliver, deliveries
 from reviewbox.objects import ObjectRef
 from reviewbox.queue import Queue
-from reviewbox.results.receipt import Provenance, error_receipt
+from reviewbox.results.receipt import Provenance, Receipt
 from reviewbox.stack.aws import connect
 from reviewbox.stack.backfill import upload_messages
 from reviewbox.stack.discovery import Stack, find_stack
@@ -363,7 +363,7 @@ def test_the_reason_for_a_dead_letter_comes_from_the_receipt(cloud: Cloud, handl
     ref = ObjectRef(BUCKET, "incoming/[a] b.txt")
     provenance = Provenance(ref, None, "model", "settings", calibrated=True)
     problem = Problem(ErrorCode.NOT_PROCESSED, "it was tried 5 times: AWS answered SlowDown to GetObject")
-    receipt = error_receipt(problem, provenance, final=False)
+    receipt = Receipt.for_error(problem, provenance, final=False).encode()
     records = []
     for key in (ref.key, "incoming/no_receipt.txt", "incoming/with_result.txt"):
         place = {"bucket": {"name": BUCKET}, "object": {"key": key.replace(" ", "+")}}

@@ -13,11 +13,11 @@ from reviewbox.events import Message, parse
 from reviewbox.objects import ObjectRef
 from reviewbox.queue import Queue, ReceivedMessage
 from reviewbox.results.keys import receipt_key
-from reviewbox.results.receipt import LARGEST_RECEIPT, Receipt
+from reviewbox.results.receipt import MAX_RECEIPT_BYTES, Receipt
 from reviewbox.stack.aws import MAX_CONNECTIONS
 from reviewbox.stack.discovery import Stack
 from reviewbox.stack.listing import ListedObject, is_receipt, list_objects, receipt_of_part
-from reviewbox.storage import Storage
+from reviewbox.storage import S3Storage
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -122,7 +122,7 @@ def collect_status(stack: Stack, s3: "S3Client", sqs: "SQSClient", newest: int, 
         objects += 1
         size += item.size
     listed = _summarize(track(list_objects(s3, results), "Listing results"), newest)
-    storage = Storage(s3)
+    storage = S3Storage(s3)
     refs = [ObjectRef(results.bucket, key) for key in listed.newest]
     contents = list(track(_read_receipts(storage, refs), "Reading results", len(refs)))
     failures = [reason for content in contents if (reason := _failure(content))]
@@ -184,12 +184,12 @@ def _summarize(results: Iterable[ListedObject], newest: int) -> _ListedResults:
     return _ListedResults(receipts, [key for _, key in heap], parts)
 
 
-def _read_receipts(storage: Storage, receipts: Iterable[ObjectRef]) -> Iterator[Mapping[str, Any]]:
+def _read_receipts(storage: S3Storage, receipts: Iterable[ObjectRef]) -> Iterator[Mapping[str, Any]]:
     """Yield the content of each receipt; it is empty if the receipt is absent or of another version."""
 
     def read(ref: ObjectRef) -> Mapping[str, Any]:
-        source = storage.read(ref, LARGEST_RECEIPT)
-        return Receipt.decode(source.revision.etag, source.body or b"").content if source else {}
+        source = storage.read(ref, MAX_RECEIPT_BYTES)
+        return Receipt.decode(source.body or b"").content if source else {}
 
     with ThreadPoolExecutor(MAX_CONNECTIONS) as threads:
         yield from threads.map(read, receipts)
@@ -214,7 +214,7 @@ def _receive(queue: Queue, max_messages: int) -> Sequence[ReceivedMessage]:
 
 
 def _dead_letter_reasons(
-    messages: Sequence[ReceivedMessage], stack: Stack, storage: Storage
+    messages: Sequence[ReceivedMessage], stack: Stack, storage: S3Storage
 ) -> Iterator[FailureReason]:
     records = [
         {"eventSource": "aws:sqs", "messageId": message.message_id, "body": message.body}
@@ -224,7 +224,7 @@ def _dead_letter_reasons(
         yield from _reasons(message, stack, storage)
 
 
-def _reasons(message: Message, stack: Stack, storage: Storage) -> Iterator[FailureReason]:
+def _reasons(message: Message, stack: Stack, storage: S3Storage) -> Iterator[FailureReason]:
     for error in message.errors:
         yield FailureReason("", "", f"the message is not an event: {error}")
     sources = (*message.refs, *(segment.source for segment in message.segments))
