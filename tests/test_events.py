@@ -283,7 +283,7 @@ def test_any_key_survives_encoding_and_decoding(
 @pytest.mark.parametrize("event", [notification("a%FF"), eventbridge("a\ud800"), notification("a\ud800")])
 def test_a_key_that_is_not_utf_8_is_refused(event: Any) -> None:
     assert refs(parse(event)) == []
-    assert "a key that is not UTF-8" in "".join(errors(event))
+    assert "a key that is not valid UTF-8" in "".join(errors(event))
 
 
 @each_way

@@ -14,7 +14,7 @@ from reviewbox.model.classifier import Classifier
 from reviewbox.objects import ObjectRef
 from reviewbox.pipeline import Outcome, Pipeline
 from reviewbox.settings import Settings
-from reviewbox.storage import Storage
+from reviewbox.storage import S3Storage
 
 ADDED = ["sentiment", "score", "needs_review", "error_code", "error_message"]
 
@@ -132,13 +132,13 @@ EXPORTS: dict[str, tuple[str, Callable[[Path], bytes], Callable[[bytes], pd.Data
 
 
 @pytest.fixture
-def pipeline(storage: Storage, classifier: Classifier) -> Pipeline:
+def pipeline(storage: S3Storage, classifier: Classifier) -> Pipeline:
     return Pipeline(storage, classifier, Settings(fallback_encoding="windows-1252"))
 
 
 def classified(name: str, data: bytes, pipeline: Pipeline) -> tuple[str, bytes]:
     """The classified table's key and bytes; every row has its verdict."""
-    assert isinstance(pipeline.storage, Storage)
+    assert isinstance(pipeline.storage, S3Storage)
     client, key = pipeline.storage.client, f"incoming/{name}"
     client.put_object(Bucket=BUCKET, Key=key, Body=data)
     outcome = pipeline.process(ObjectRef(BUCKET, key), lambda: 900)

@@ -6,7 +6,7 @@ at. This saves one request and one round trip per review.
 """
 
 from reviewbox.classification import read_source
-from reviewbox.documents.compression import compression_of
+from reviewbox.documents.compression import detect_compression
 from reviewbox.errors import ArchivedError, OutOfTimeError, SourceError
 from reviewbox.objects import ObjectRef, Source
 from reviewbox.process_object import SMALL_OBJECT_BYTES, BatchContext, ObjectProcessor, PendingReceipt
@@ -25,7 +25,7 @@ def prepare_new_review(
     try:
         max_bytes = min(SMALL_OBJECT_BYTES, processor.settings.read_options.segment_bytes)
         source = processor.store.read(ref, max_bytes)
-        if source is None or not source.body or compression_of(source.body):
+        if source is None or not source.body or detect_compression(source.body):
             return None
         return _classify(source, processor, context)
     except (ArchivedError, OutOfTimeError):

@@ -15,7 +15,7 @@ from threading import Event
 from reviewbox.classification import classify_rows, classify_table, read_source
 from reviewbox.deadline import Deadline
 from reviewbox.documents import Document
-from reviewbox.documents.compression import compression_of, exceeds
+from reviewbox.documents.compression import detect_compression, exceeds
 from reviewbox.documents.detection import SNIFF_BYTES, line_format
 from reviewbox.documents.segments import LineFormat
 from reviewbox.errors import (
@@ -219,7 +219,7 @@ class ObjectProcessor:
             return Outcome.GONE
         if _is_folder_marker(source):
             return Outcome.IGNORED
-        if not context.exclusive and (source.body is None or compression_of(source.body)):
+        if not context.exclusive and (source.body is None or detect_compression(source.body)):
             raise NotStartedError(f"{ref} is or may be large and needs an invocation of its own")
         try:
             if found := self._format_of_large_table(source):

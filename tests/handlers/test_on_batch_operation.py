@@ -12,7 +12,7 @@ from tests.handlers.conftest import Context
 
 from handlers import common, on_batch_operation
 from reviewbox.errors import EventError, SettingsError
-from reviewbox.storage import Storage
+from reviewbox.storage import S3Storage
 
 SECRET = "zanzibar"  # a word that only reviews hold
 
@@ -46,7 +46,7 @@ def receipt(s3: S3Client, key: str) -> dict[str, Any]:
 def at_operation(name: str, action: Callable[[], None]) -> None:
     """Run `action` before each request of the function with this name."""
     storage = common.pipeline().storage
-    assert isinstance(storage, Storage)
+    assert isinstance(storage, S3Storage)
     storage.client.meta.events.register(f"before-call.s3.{name}", lambda **_: action())
 
 

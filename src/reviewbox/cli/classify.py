@@ -30,7 +30,7 @@ from reviewbox.results.receipt import problem_fields, verdict_fields
 from reviewbox.settings import Settings
 from reviewbox.stack import aws
 from reviewbox.stack.listing import is_uri, list_objects, parse_uri
-from reviewbox.storage import Storage
+from reviewbox.storage import S3Storage
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +84,7 @@ class _Input:
 
 
 def _inputs(paths: Sequence[str]) -> Iterator[_Input]:
-    storage = Storage(aws.connect("s3")) if any(is_uri(path) for path in paths) else None
+    storage = S3Storage(aws.connect("s3")) if any(is_uri(path) for path in paths) else None
     for path in paths:
         if storage and is_uri(path):
             for ref in _objects(storage, path):
@@ -100,7 +100,7 @@ def _inputs(paths: Sequence[str]) -> Iterator[_Input]:
             raise ReviewboxError(f"{path}: no such file or folder")
 
 
-def _objects(storage: Storage, uri: str) -> Iterator[ObjectRef]:
+def _objects(storage: S3Storage, uri: str) -> Iterator[ObjectRef]:
     """Yield the object that a URI names, or those under the prefix; what is not there is told at once."""
     named = parse_uri(uri)
     found = []
@@ -221,7 +221,7 @@ def _read_stdin(max_bytes: int) -> Source:
     return Source(ObjectRef("", "stdin"), Revision("", ""), len(body), "", body if fits else None)
 
 
-def _read_object(storage: Storage, ref: ObjectRef, max_bytes: int) -> Source:
+def _read_object(storage: S3Storage, ref: ObjectRef, max_bytes: int) -> Source:
     with aws.errors_at(str(ref)):
         source = storage.read(ref, max_bytes)
     if source is None:

@@ -19,7 +19,7 @@ from reviewbox.objects import ObjectRef
 from reviewbox.results.keys import receipt_key
 from reviewbox.results.receipt import LARGEST_RECEIPT
 from reviewbox.settings import Settings
-from reviewbox.storage import Storage
+from reviewbox.storage import S3Storage
 
 _SECONDS_BETWEEN_LOOKS = 0.1
 
@@ -36,7 +36,7 @@ def run_demo(reviews: Path, port: int, template: Path) -> None:
     terminal = console()
     table = outcome_table("file", result="result")
     with start_cloud(template, port) as cloud, deliveries(cloud, load_handler(cloud, template.parent)):
-        storage = Storage(cloud.s3())
+        storage = S3Storage(cloud.s3())
         settings = Settings.from_environ(cloud.environment)
         keys = {file: settings.source_prefix + file.relative_to(reviews).as_posix() for file in files}
         for file, key in keys.items():
@@ -59,7 +59,7 @@ def run_demo(reviews: Path, port: int, template: Path) -> None:
     terminal.print("?: needs review. This cloud is gone; `make local` keeps one running.", highlight=False)
 
 
-def _wait_for(ref: ObjectRef, storage: Storage, cloud: Cloud) -> Mapping[str, Any]:
+def _wait_for(ref: ObjectRef, storage: S3Storage, cloud: Cloud) -> Mapping[str, Any]:
     while True:
         # In this order: what is idle now has written all it will.
         idle = cloud.is_idle()

@@ -52,7 +52,7 @@ from reviewbox.stack import aws
 from reviewbox.stack.listing import ListedObject as Listed
 from reviewbox.stack.listing import is_uri, list_objects, parse_uri
 from reviewbox.stack.status import FailureReason as Reason
-from reviewbox.storage import Storage
+from reviewbox.storage import S3Storage
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -311,7 +311,7 @@ def _look_at_objects(
     if not listing.objects:
         raise ReviewboxError(f"{uri}: nothing lies under it")
     for (tables, _, compressed), kind in kinds.items():
-        sample, lines = _read_sample(Storage(s3), prefix.bucket, kind, settings, found)
+        sample, lines = _read_sample(S3Storage(s3), prefix.bucket, kind, settings, found)
         size = sum(size for _, _, size in kind.chosen)
         by_size = kind.size / size if size else 0
         # Of tables there are as many reviews as bytes allow, of others one in each.
@@ -326,7 +326,7 @@ def _look_at_objects(
 
 
 def _read_sample(
-    storage: Storage, bucket: str, kind: _Kind, settings: Settings, found: Found
+    storage: S3Storage, bucket: str, kind: _Kind, settings: Settings, found: Found
 ) -> tuple[Content, float]:
     """Return what is in the objects that were chosen, and how large they are as tables of lines."""
     sample, lines = Content(), 0.0
@@ -347,7 +347,7 @@ def _read_sample(
     return sample, lines
 
 
-def _read_object(storage: Storage, ref: ObjectRef, settings: Settings) -> Seen | None:
+def _read_object(storage: S3Storage, ref: ObjectRef, settings: Settings) -> Seen | None:
     """Read an object, or the beginning of one that is too large for that; None if it is gone."""
     source = storage.read(ref, settings.max_object_bytes)
     if source is None:
