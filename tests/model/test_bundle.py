@@ -16,6 +16,16 @@ from reviewbox.model.bundle import Bundle
 
 FILES = ("config.json", "model.onnx", "tokenizer.json")
 
+FIND_SHIPPED_MODEL = """
+from reviewbox.errors import ModelError
+from reviewbox.model.bundle import shipped_model_dir
+
+try:
+    print(shipped_model_dir())
+except ModelError as error:
+    print("ModelError:", error)
+"""
+
 
 @pytest.fixture
 def folder(tiny_model: Path, tmp_path: Path) -> Path:
@@ -223,28 +233,18 @@ def test_the_error_names_an_invalid_field_of_bundle_json(
         Bundle.read(folder)
 
 
-SHIPPED_MODEL_DIR = """
-from reviewbox.errors import ModelError
-from reviewbox.model.bundle import shipped_model_dir
-
-try:
-    print(shipped_model_dir())
-except ModelError as error:
-    print("ModelError:", error)
-"""
-
-
 @pytest.fixture
 def clone(tmp_path: Path) -> Path:
     """A folder with a copy of the code in `src/reviewbox`, and without a model."""
-    shutil.copytree(Path(bundle_module.__file__).parents[1], tmp_path / "src" / "reviewbox")
+    package = Path(bundle_module.__file__).parents[1]
+    shutil.copytree(package, tmp_path / "src" / "reviewbox", ignore=shutil.ignore_patterns("_model"))
     return tmp_path
 
 
 def find_shipped_model(clone: Path) -> str:
-    """Return the output of `SHIPPED_MODEL_DIR`, run with the code in `clone`."""
+    """Return the output of `FIND_SHIPPED_MODEL`, run with the code in `clone`."""
     process = subprocess.run(  # noqa: S603
-        [sys.executable, "-c", SHIPPED_MODEL_DIR],
+        [sys.executable, "-c", FIND_SHIPPED_MODEL],
         env=os.environ | {"PYTHONPATH": str(clone / "src")},
         capture_output=True,
         check=True,

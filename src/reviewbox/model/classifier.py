@@ -53,7 +53,7 @@ class Classifier:
             ModelError: the folder is incomplete or altered, its model is not a text classifier, or a golden
                 review gets another verdict on this processor.
         """
-        bundle = Bundle.read(Path(model_dir) if model_dir else shipped_model_dir())
+        bundle = Bundle.read(shipped_model_dir() if model_dir is None else Path(model_dir))
         windows = Windows.load(bundle.tokenizer, bundle.window_tokens)
         backend = OnnxBackend.load(bundle.model, threads=threads)
         if backend.label_count not in (None, len(bundle.labels)):
