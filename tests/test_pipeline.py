@@ -10,10 +10,11 @@ import pytest
 from mypy_boto3_s3 import S3Client
 from reviewbox.queue import Queue
 from tests.conftest import BUCKET
+from tests.tiny import RecordingBackend
 
 from reviewbox.errors import ContentionError, OutOfTimeError
+from reviewbox.model.batching import Batcher
 from reviewbox.model.classifier import Classifier
-from reviewbox.model.inference import Inference
 from reviewbox.objects import ObjectRef
 from reviewbox.pipeline import Pipeline
 from reviewbox.process_object import Outcome
@@ -628,26 +629,18 @@ def test_a_current_result_stays_in_a_batch(pipeline: Pipeline, s3: S3Client) -> 
     assert everything(s3) == before
 
 
-def test_an_overwritten_review_of_a_batch_is_classified_once(
-    pipeline: Pipeline, s3: S3Client, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    classified = []
-    run = Inference.run
-
-    def count(self: Inference, *arguments: Any) -> Any:
-        classified.append(1)
-        return run(self, *arguments)
-
+def test_an_overwritten_review_of_a_batch_is_classified_once(pipeline: Pipeline, s3: S3Client) -> None:
+    recording = RecordingBackend(pipeline.classifier.batcher.backend)
+    classifier = replace(pipeline.classifier, batcher=Batcher(recording, pad_token_id=0))
     put(s3, REVIEW, REVISIONS[REVIEW][0])
     pipeline.process(REVIEW, plenty)
     etag = put(s3, REVIEW, REVISIONS[REVIEW][1])
-    monkeypatch.setattr(Inference, "run", count)
 
-    outcome = in_batch(pipeline, REVIEW)
+    outcome = in_batch(replace(pipeline, classifier=classifier), REVIEW)
 
     assert outcome is Outcome.CLASSIFIED
     assert receipt_of(s3, REVIEW)["source"]["etag"] == etag
-    assert len(classified) == 1
+    assert len(recording.batches) == 1
 
 
 def test_a_pending_receipt_of_an_older_revision_is_not_written(pipeline: Pipeline, s3: S3Client) -> None:

@@ -69,7 +69,7 @@ def main() -> None:
             partial(pooled, classifier, texts),
             partial(one_by_one, classifier, texts),
             partial(pooled, classifier, texts, explain=True),
-            partial(classifier.windows.cut, plain),
+            partial(classifier.windows.split, plain),
         )
         # The ways take turns, so that what else the machine does hits all alike.
         rounds = [[cpu_seconds(way) for way in ways] for _ in range(ROUNDS)]

@@ -62,22 +62,23 @@ def main() -> None:
     import onnxruntime  # noqa: F401 - imported when the model is loaded; here to see it by itself
 
     lap("onnxruntime")
+    from reviewbox.model.batching import Batcher
     from reviewbox.model.bundle import Bundle
     from reviewbox.model.classifier import Classifier
-    from reviewbox.model.inference import Inference
+    from reviewbox.model.inference import OnnxBackend
     from reviewbox.model.windows import Windows
     from reviewbox.storage import S3Storage
 
     time_calls(S3Storage, "connect", "client", "settings")
     time_calls(Bundle, "read", "digests", "settings")
     time_calls(Windows, "load", "tokenizer", "settings")
-    time_calls(Inference, "load", "graph", "settings")
+    time_calls(OnnxBackend, "load", "graph", "settings")
     time_calls(Classifier, "_check_golden", "golden", "settings")
     common.pipeline()
     lap("settings")
 
-    time_calls(Windows, "cut", "inference", "requests")
-    time_calls(Inference, "run", "inference", "requests")
+    time_calls(Windows, "split", "inference", "requests")
+    time_calls(Batcher, "run", "inference", "requests")
     import json
 
     response = on_upload.handler(json.loads(sys.argv[2]), Context())

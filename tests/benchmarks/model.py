@@ -265,8 +265,8 @@ def tokenizing(bundle: Bundle, rounds: int) -> float:
     windows = Windows.load(bundle.tokenizer, bundle.window_tokens)
     generator = random.Random(0)  # noqa: S311 - texts, not secrets
     text = " ".join(generator.choices(WORDS, k=prod(PROFILED)))
-    tokens = sum(len(window.input_ids) for window in windows.cut([text])[0])
-    seconds = statistics.median(cpu_seconds(partial(windows.cut, [text])) for _ in range(rounds))
+    tokens = sum(len(window.input_ids) for window in windows.split([text])[0])
+    seconds = statistics.median(cpu_seconds(partial(windows.split, [text])) for _ in range(rounds))
     return 1e6 * seconds / tokens * prod(PROFILED)
 
 

@@ -132,7 +132,7 @@ def limits_of(texts: Sequence[str], folder: Path, rounds: int) -> Figures:
     times = []
     for _ in range(rounds):
         started = time.process_time()
-        cut = windows.cut(texts)
+        cut = windows.split(texts)
         times.append(time.process_time() - started)
     tokens = sum(len(window.input_ids) for group in cut for window in group)
     profile = profiled(bundle, folder, 5 * rounds)
@@ -152,7 +152,7 @@ def limits_of(texts: Sequence[str], folder: Path, rounds: int) -> Figures:
 def cut_off(texts: Sequence[str]) -> float:
     """Return the share of reviews that the tutorials' classifiers do not see whole."""
     windows = Windows.load(Bundle.read(MODEL).tokenizer, tutorial.LONGEST)
-    return statistics.mean(len(group) > 1 for group in windows.cut(texts))
+    return statistics.mean(len(group) > 1 for group in windows.split(texts))
 
 
 def per_review(figures: Figures, who: str, what: str, clock: str) -> list[float]:
