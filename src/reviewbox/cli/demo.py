@@ -1,4 +1,4 @@
-"""`reviewbox demo`: a folder's files through the local cloud, and what comes back."""
+"""`reviewbox demo`: upload a folder's files to a local cloud and show their results."""
 
 import json
 import time
@@ -13,29 +13,29 @@ from reviewbox.cli.classify import files_below
 from reviewbox.cli.render import console, counts_texts, outcome_cells, outcome_table
 from reviewbox.documents import read_document
 from reviewbox.errors import ReviewboxError
-from reviewbox.local.cloud import BUCKET, Cloud, start_cloud
-from reviewbox.local.function import deliveries, load_handler
+from reviewbox.local.cloud import BUCKET, Cloud
+from reviewbox.local.function import start_service
 from reviewbox.objects import ObjectRef
 from reviewbox.results.keys import receipt_key
 from reviewbox.results.receipt import LARGEST_RECEIPT
 from reviewbox.settings import Settings
 from reviewbox.storage import Storage
 
-_SECONDS_BETWEEN_LOOKS = 0.1
+_SECONDS_BETWEEN_POLLS = 0.1
 
 
 def run_demo(reviews: Path, port: int, template: Path) -> None:
-    """Drop the files of a folder and print a table of what comes back.
+    """Upload the files of a folder and print a table of their results.
 
     Raises:
-        ReviewboxError: the folder holds no files, or the cloud cannot be started.
+        ReviewboxError: the folder holds no files, or the cloud cannot start.
     """
     files = files_below(reviews)
     if not files:
         raise ReviewboxError(f"{reviews}: no files to drop")
     terminal = console()
     table = outcome_table("file", result="result")
-    with start_cloud(template, port) as cloud, deliveries(cloud, load_handler(cloud, template.parent)):
+    with start_service(template, port) as cloud:
         storage = Storage(cloud.s3())
         settings = Settings.from_environ(cloud.environment)
         keys = {file: settings.source_prefix + file.relative_to(reviews).as_posix() for file in files}
@@ -43,10 +43,10 @@ def run_demo(reviews: Path, port: int, template: Path) -> None:
             storage.client.put_object(Bucket=BUCKET, Key=key, Body=file.read_bytes())
         terminal.print(f"Dropped {len(files)} files into s3://{BUCKET}/{settings.source_prefix}")
 
-        waiting = track(keys.items(), "Waiting for results", console=terminal, transient=True)
-        for file, key in waiting:
+        pending = track(keys.items(), "Waiting for results", console=terminal, transient=True)
+        for file, key in pending:
             result = receipt_key(settings.results_prefix, key)
-            receipt = _wait_for(ObjectRef(BUCKET, result), storage, cloud)
+            receipt = _wait_for_receipt(ObjectRef(BUCKET, result), storage, cloud)
             if "counts" in receipt:
                 parts = [part["key"] for part in receipt["parts"]]
                 result = parts[0] if len(parts) == 1 else f"{parts[0].rpartition('/')[0]}/"
@@ -56,20 +56,20 @@ def run_demo(reviews: Path, port: int, template: Path) -> None:
                 Text(f"s3://{BUCKET}/{result}"),
             )
     terminal.print(table)
-    terminal.print("?: needs review. This cloud is gone; `make local` keeps one running.", highlight=False)
+    terminal.print("?: needs review. This cloud has stopped; `reviewbox local` keeps one running.", highlight=False)
 
 
-def _wait_for(ref: ObjectRef, storage: Storage, cloud: Cloud) -> Mapping[str, Any]:
+def _wait_for_receipt(ref: ObjectRef, storage: Storage, cloud: Cloud) -> Mapping[str, Any]:
     while True:
-        # In this order: what is idle now has written all it will.
+        # The order matters: once the cloud is idle, all receipts have been written.
         idle = cloud.is_idle()
         receipt = storage.read(ref, LARGEST_RECEIPT)
         if receipt is not None:
             content: Mapping[str, Any] = json.loads(receipt.body or b"{}")
             return content
         if idle:
-            return {"error": {"code": "no_result", "message": "the function failed; what it logged is above"}}
-        time.sleep(_SECONDS_BETWEEN_LOOKS)
+            return {"error": {"code": "no_result", "message": "the function failed; see its log above"}}
+        time.sleep(_SECONDS_BETWEEN_POLLS)
 
 
 def _cells(receipt: Mapping[str, Any], file: Path, settings: Settings) -> tuple[Text, Text, Text]:
