@@ -10,7 +10,7 @@ from rich.progress import track
 from rich.text import Text
 
 from reviewbox.cli.classify import files_below
-from reviewbox.cli.render import console, counts_texts, outcome_cells, outcome_table
+from reviewbox.cli.render import console, label_and_row_counts, verdict_cells, verdict_table
 from reviewbox.documents import read_document
 from reviewbox.errors import ReviewboxError
 from reviewbox.local.cloud import BUCKET, Cloud
@@ -34,7 +34,7 @@ def run_demo(reviews: Path, port: int, template: Path) -> None:
     if not files:
         raise ReviewboxError(f"{reviews}: no files to drop")
     terminal = console()
-    table = outcome_table("file", result="result")
+    table = verdict_table("file", result="result")
     with start_service(template, port) as cloud:
         storage = Storage(cloud.s3())
         settings = Settings.from_environ(cloud.environment)
@@ -56,7 +56,9 @@ def run_demo(reviews: Path, port: int, template: Path) -> None:
                 Text(f"s3://{BUCKET}/{result}"),
             )
     terminal.print(table)
-    terminal.print("?: needs review. This cloud has stopped; `reviewbox local` keeps one running.", highlight=False)
+    terminal.print(
+        "?: needs review. This cloud has stopped; `reviewbox local` keeps one running.", highlight=False
+    )
 
 
 def _wait_for_receipt(ref: ObjectRef, storage: Storage, cloud: Cloud) -> Mapping[str, Any]:
@@ -75,9 +77,9 @@ def _wait_for_receipt(ref: ObjectRef, storage: Storage, cloud: Cloud) -> Mapping
 def _cells(receipt: Mapping[str, Any], file: Path, settings: Settings) -> tuple[Text, Text, Text]:
     if "error" in receipt:
         error = receipt["error"]
-        return outcome_cells({"error_code": error["code"], "error_message": error["message"]}, "")
+        return verdict_cells({"error_code": error["code"], "error_message": error["message"]}, "")
     if "counts" in receipt:
-        labels, rest = counts_texts(receipt["counts"])
-        return Text(labels), Text(), Text(f"a table: {rest}")
+        labels, rows = label_and_row_counts(receipt["counts"])
+        return Text(labels), Text(), Text(f"a table: {rows}")
     (review,) = read_document(file.name, "", file.read_bytes(), settings.read_options).rows
-    return outcome_cells(receipt, review.text)
+    return verdict_cells(receipt, review.text)

@@ -134,7 +134,7 @@ def provision(template: Path, listener: socket.socket) -> Cloud:
 @contextmanager
 def serve(listener: socket.socket) -> Iterator[None]:
     """Serve this process's moto state on a listening socket while the context lasts."""
-    from moto.server import MotoRequestHandler
+    from moto.moto_server.werkzeug_app import MotoRequestHandler
     from werkzeug.serving import make_server
 
     host, port = listener.getsockname()
@@ -154,7 +154,7 @@ def serve(listener: socket.socket) -> Iterator[None]:
 
 @cache
 def _application() -> Any:
-    from moto.server import DomainDispatcherApplication, create_backend_app
+    from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
 
     return DomainDispatcherApplication(create_backend_app)
 
