@@ -257,7 +257,7 @@ def test_the_demo_needs_files(tmp_path: Path) -> None:
     result = CliRunner().invoke(app, ["demo", str(tmp_path)])
 
     assert result.exit_code == 2
-    assert "no files to drop" in result.stderr
+    assert "no files to upload" in result.stderr
 
 
 def test_files_below_a_folder_are_sorted_and_visible(tmp_path: Path) -> None:

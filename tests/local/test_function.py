@@ -69,7 +69,7 @@ def wait_for_bucket_and_upload(s3: S3Client, client: int, stopping: threading.Ev
     return upload(s3, client, stopping)
 
 
-@pytest.mark.parametrize("_round", range(4))
+@pytest.mark.parametrize("_round", range(3))
 def test_every_upload_that_is_accepted_during_the_start_gets_its_receipt(
     tiny_model: Path, _round: int
 ) -> None:

@@ -32,7 +32,7 @@ def run_demo(reviews: Path, port: int, template: Path) -> None:
     """
     files = files_below(reviews)
     if not files:
-        raise ReviewboxError(f"{reviews}: no files to drop")
+        raise ReviewboxError(f"{reviews}: no files to upload")
     terminal = console()
     table = verdict_table("file", result="result")
     with start_service(template, port) as cloud:
@@ -41,7 +41,7 @@ def run_demo(reviews: Path, port: int, template: Path) -> None:
         keys = {file: settings.source_prefix + file.relative_to(reviews).as_posix() for file in files}
         for file, key in keys.items():
             storage.client.put_object(Bucket=BUCKET, Key=key, Body=file.read_bytes())
-        terminal.print(f"Dropped {len(files)} files into s3://{BUCKET}/{settings.source_prefix}")
+        terminal.print(f"Uploaded {len(files)} files to s3://{BUCKET}/{settings.source_prefix}")
 
         pending = track(keys.items(), "Waiting for results", console=terminal, transient=True)
         for file, key in pending:
