@@ -1,4 +1,4 @@
-"""Large tables, the local cloud in another process: nothing is lost, and memory stays flat."""
+"""Large tables: no row is lost, and memory use stays constant. The local cloud runs in another process."""
 
 import json
 import random
@@ -13,14 +13,14 @@ from tests.tiny import write_model
 
 from reviewbox.local.cloud import BUCKET, Cloud
 
-MOST_MEGABYTES = 512
+MAX_MEGABYTES = 512
 SOURCE, RECEIPT = "incoming/export.jsonl", "results/incoming/export.jsonl.json"
 
 WORDS = "the a room film staff battery and but very never good bad great awful not clean broken was".split()
 
 
 def write_table(path: Path, megabytes: float) -> int:
-    """Write a table of a size, most of which is no review; return how many rows it has."""
+    """Write a table of a given size, most of which is not review text; return the number of rows."""
     generator = random.Random(megabytes)  # noqa: S311 - texts, not secrets
     texts = [" ".join(generator.choices(WORDS, k=generator.randint(4, 60))) for _ in range(500)]
     notes = [" ".join(generator.choices(WORDS, k=350)) for _ in range(500)]
@@ -40,18 +40,18 @@ def rows_of(cloud: Cloud, receipt: dict[str, Any]) -> Iterator[dict[str, Any]]:
 
 
 @pytest.mark.parametrize(
-    ("megabytes", "model", "fewest_parts"),
+    ("megabytes", "model", "min_parts"),
     [
         pytest.param(1000, "tiny", 900, id="1 GB, a model of a few nodes"),
         pytest.param(20, "shipped", 5, id="20 MB, the shipped model"),
     ],
 )
-def test_every_row_comes_back_once_in_order_and_memory_stays_flat(
+def test_every_row_is_returned_once_in_order_and_memory_use_is_bounded(
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
     megabytes: int,
     model: str,
-    fewest_parts: int,
+    min_parts: int,
 ) -> None:
     rows = write_table(tmp_path / "export.jsonl", megabytes)
     folder = write_model(tmp_path / "model") if model == "tiny" else None
@@ -66,12 +66,12 @@ def test_every_row_comes_back_once_in_order_and_memory_stays_flat(
         receipt = json.loads(apart.cloud.s3().get_object(Bucket=BUCKET, Key=RECEIPT)["Body"].read())
         ids = [row["id"] for row in rows_of(apart.cloud, receipt) if row["sentiment"]]
     with capsys.disabled():
-        print(  # noqa: T201 - figures to look at, which decide nothing
+        print(  # noqa: T201 - figures for the reader, without effect on the test
             f"\n{megabytes} MB, {rows:,} rows: {len(receipt['parts'])} parts, {spent.wall:.0f} s in "
             f"{spent.invocations} invocations, at most {spent.peak_megabytes:.0f} MB"
         )
     assert receipt["counts"]["total"] == rows
     assert receipt["counts"]["failed"] == 0
     assert ids == list(range(rows))
-    assert len(receipt["parts"]) >= fewest_parts
-    assert spent.peak_megabytes <= MOST_MEGABYTES
+    assert len(receipt["parts"]) >= min_parts
+    assert spent.peak_megabytes <= MAX_MEGABYTES

@@ -15,7 +15,7 @@ from typing import Any, BinaryIO
 from rich.text import Text
 
 from reviewbox.classification import classify_rows, read_source
-from reviewbox.cli.render import console, outcome_cells, outcome_table, printable
+from reviewbox.cli.render import console, printable, verdict_cells, verdict_table
 from reviewbox.documents import Document, ReadOptions, Row
 from reviewbox.documents.compression import Decompressed, compression_of, exceeds
 from reviewbox.documents.detection import ENOUGH_TO_LOOK_AT, line_reader
@@ -245,12 +245,12 @@ def _print_json_lines(reviews: Iterable[Classified], settings: Settings) -> bool
 
 
 def _print_table(reviews: Iterable[Classified], settings: Settings) -> bool:
-    table = outcome_table("file", "line")
+    table = verdict_table("file", "line")
     failed = 0
     try:
         for review in reviews:
             failed += isinstance(review.outcome, Problem)
-            cells = outcome_cells(_fields(review.outcome, settings), review.text)
+            cells = verdict_cells(_fields(review.outcome, settings), review.text)
             table.add_row(Text(review.file), str(review.line), *cells)
     finally:  # whatever ends it early, what was classified by then is not lost
         console().print(table)

@@ -1,18 +1,18 @@
-"""Results as they lie in S3."""
+"""Results in S3."""
 
 import json
 from typing import Any
 
 
 def receipt_of(key: str) -> str:
-    """Return the key of the receipt of the source `key`."""
+    """Return the key of a source's receipt."""
     return f"results/{key}.json"
 
 
 def keys(s3: Any, bucket: str) -> list[str]:
     """Return the keys of all results."""
-    found = s3.list_objects_v2(Bucket=bucket, Prefix="results/")
-    return [entry["Key"] for entry in found.get("Contents", [])]
+    page = s3.list_objects_v2(Bucket=bucket, Prefix="results/")
+    return [entry["Key"] for entry in page.get("Contents", [])]
 
 
 def read(s3: Any, bucket: str, key: str) -> bytes:
