@@ -137,7 +137,7 @@ def distilbert(folder: Path) -> tuple[dict[str, Path], int, int]:
     from onnxruntime.quantization import quantize_dynamic
 
     paths = {FLOAT: folder / "float.onnx", INTEGER: folder / "integer.onnx"}
-    model = classifier_graph(distilbert_weights(), HEADS, integers=False)
+    model = classifier_graph(distilbert_weights(), HEADS, quantized=False)
     onnx.save(model, paths[FLOAT])
     # Its advice to optimize the graph first does not concern this one.
     logging.disable(logging.WARNING)

@@ -31,9 +31,9 @@ threads = 1
 [data]
 validation_share = 0.2
 held_out_domains = ["kettles"]
-passages = { films = 30, others = 30, labelled_others = 20 }
+passages = { films = 30, others = 30, labeled_others = 20 }
 passage_words = 20
-validation_share_of_ours = 0.95
+own_validation_share = 0.95
 abstentions = 2
 
 [data.caps]
@@ -70,8 +70,8 @@ per_review = 3
 checkpoint_every = 7
 validate_every = 30
 validate_reviews = 5
-longest_ngram = 3
-rarest_ngram = 2
+max_ngram_words = 3
+min_ngram_reviews = 2
 ngram_regularization = 0.1
 
 [language_model]
@@ -79,8 +79,8 @@ learning_rate = 1e-2
 head_learning_rate = 1e-2
 weight_decay = 0.01
 warmup_share = 0.1
-longest = 30
-longest_edited = 20
+max_tokens = 30
+max_edited_tokens = 20
 cap = 100
 caps = { imdb = 60 }
 tokens_per_batch = 300
@@ -94,7 +94,7 @@ head_learning_rate = 1e-2
 weight_decay = 0.01
 warmup_share = 0.1
 epochs = 1
-further = { learning_rate = 0.0, head_learning_rate = 0.0 }
+from_model = { learning_rate = 0.0, head_learning_rate = 0.0 }
 repeats = { train = 10, passages = 5, contrast = 1, pairs = 0, ours = 0, abstain = 1 }
 checkpoint_every = 7
 validate_every = 30
