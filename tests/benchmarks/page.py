@@ -7,8 +7,8 @@ from pathlib import Path
 
 from tests.benchmarks import growth, latency, memory, throughput
 from tests.benchmarks.cold_start import DEPLOYED, PARTS, PHASES
-from tests.benchmarks.figures import BEFORE, Figures, folder, quick, read
-from tests.benchmarks.tutorial import LONGEST
+from tests.benchmarks.figures import BEFORE, Figures, is_rehearsal, output_folder, read_figures
+from tests.benchmarks.tutorial import MAX_TOKENS
 
 from reviewbox.cli.render import number_of
 
@@ -29,14 +29,14 @@ HEAD = (
 
 def main() -> None:
     """Write the page."""
-    where = folder(rehearsal=quick(__doc__.splitlines()[0]))
+    where = output_folder(rehearsal=is_rehearsal(__doc__.splitlines()[0]))
     (where / "README.md").write_text(render(where), encoding="utf-8")
 
 
 def render(where: Path) -> str:
     """Return the page of the figures in a folder."""
-    found = {name: read(name, where) for name in SECTIONS}
-    before = {name: read(name, where / BEFORE) for name in SECTIONS}
+    found = {name: read_figures(name, where) for name in SECTIONS}
+    before = {name: read_figures(name, where / BEFORE) for name in SECTIONS}
     parts = ["# Benchmarks", prose(*HEAD), *glance(found)]
     for name, section in SECTIONS.items():
         figures = found[name]
@@ -52,7 +52,7 @@ def glance(found: dict[str, Figures | None]) -> list[str]:
     times = found[throughput.NAME]
     if times:
         for what in (throughput.FILES, throughput.TABLE):
-            faster = throughput.times_faster(times, what, "wall")
+            faster = throughput.speedup(times, what, "wall")
             rows.append(
                 [
                     f"{what}: times the tutorial handler, per core",
@@ -79,9 +79,13 @@ def of_throughput(figures: Figures) -> list[str]:
     for who in (throughput.REVIEWBOX, *throughput.ALTERNATIVES):
         row = [who]
         for what in kinds:
-            used = statistics.median(throughput.per_review(figures, who, what, "processor"))
-            ours = throughput.times_faster(figures, what, "wall", who)
-            row += [f"{throughput.rate(figures, who, what):,.1f}", f"{1000 * used:.2f}", f"{ours:.2f}"]
+            used = statistics.median(throughput.seconds_per_review(figures, who, what, "processor"))
+            ours = throughput.speedup(figures, what, "wall", who)
+            row += [
+                f"{throughput.reviews_per_second(figures, who, what):,.1f}",
+                f"{1000 * used:.2f}",
+                f"{ours:.2f}",
+            ]
         rows.append(row)
     columns = ("reviews/s", "processor ms", "times ours")
     runs = {(run["who"], run["what"]): run for run in figures["runs"]}
@@ -101,7 +105,7 @@ def of_throughput(figures: Figures) -> list[str]:
         prose(
             "The tutorials' handler takes the event's first record, reads the whole object, classifies one",
             "review at a time and writes the results. Its DistilBERT is that architecture with random",
-            f"weights, which take as long as trained ones, and cuts texts off at {LONGEST} tokens:",
+            f"weights, which take as long as trained ones, and cuts texts off at {MAX_TOKENS} tokens:",
             f"{figures['cut_off']:.0%} of these. Of the table, the two DistilBERTs take",
             f"{runs[throughput.TUTORIAL, throughput.TABLE]['reviews']} rows. TF-IDF has learnt made-up texts",
             "of few words. Reviewbox reads every text whole; for a file it also finds the evidence,",
@@ -117,7 +121,7 @@ def of_throughput(figures: Figures) -> list[str]:
 def limit_of_files(figures: Figures, run: Figures, latency_ms: float) -> str:
     """Return what limits small files."""
     wall, used = (
-        1000 * statistics.median(throughput.per_review(figures, run["who"], run["what"], clock))
+        1000 * statistics.median(throughput.seconds_per_review(figures, run["who"], run["what"], clock))
         for clock in ("wall", "processor")
     )
     requests = run["requests"] / run["reviews"]
@@ -133,7 +137,9 @@ def limit_of_table(figures: Figures, limits: Figures) -> str:
     """Return what limits a table."""
     wall, used = (
         1000
-        * statistics.median(throughput.per_review(figures, throughput.REVIEWBOX, throughput.TABLE, clock))
+        * statistics.median(
+            throughput.seconds_per_review(figures, throughput.REVIEWBOX, throughput.TABLE, clock)
+        )
         for clock in ("wall", "processor")
     )
     products, tokenizing = (
@@ -170,7 +176,12 @@ def of_latency(figures: Figures) -> list[str]:
         )
         times = f"{latency.times_inference(run):.2f}"
         requests = f"{run['requests'] / figures['files']:.1f}"
-        alone = [f"{used:.1f}", f"{inference:.1f}", f"{cloud:.1f}", f"{latency.in_turn(figures, run):.1f}"]
+        alone = [
+            f"{used:.1f}",
+            f"{inference:.1f}",
+            f"{cloud:.1f}",
+            f"{latency.sequential_milliseconds(figures, run):.1f}",
+        ]
         rows.append([f"{run['milliseconds']} ms", f"{wall:.1f}", times, requests, *alone])
     (run,) = (run for run in figures["runs"] if run["milliseconds"] == latency.GOAL_MILLISECONDS)
     used, inference, wall = (each(run, figures["files"], key) for key in ("processor", "inference", "wall"))
