@@ -24,7 +24,7 @@ OPSET, IR_VERSION = 20, 10
 LABELS = ("negative", "positive")
 
 _MAX_QUANTIZED_WEIGHT = 63  # seven bits
-# GELU's output is at least minus this. Shifted by it, the output uses the full range of an unsigned byte.
+# GELU is never below minus this. Adding it to the output makes full use of an unsigned byte.
 _GELU_FLOOR = 0.17
 _LAYER_NORM_EPSILON = 1e-12
 _ATTENTION_INPUTS = ("query", "key", "value")
@@ -35,7 +35,7 @@ class Graph:
     """A graph under construction; every method returns the name of the output that it adds.
 
     Attributes:
-        weights: the weights, under the names of `TokenClassifier.state_dict()`.
+        weights: arrays by the names in `TokenClassifier.state_dict()`.
         quantized: whether matrix products run on 8-bit integers, instead of float32.
     """
 
@@ -75,7 +75,7 @@ def classifier_graph(weights: Weights, heads: int, *, quantized: bool = True) ->
     other tokens.
 
     Args:
-        weights: the weights, under the names of `TokenClassifier.state_dict()`.
+        weights: arrays by the names in `TokenClassifier.state_dict()`.
         heads: how many attention heads a layer has.
         quantized: whether matrix products run on 8-bit integers, instead of float32.
     """

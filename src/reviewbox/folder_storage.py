@@ -3,7 +3,7 @@
 import hashlib
 import os
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from io import BufferedReader, BytesIO
 from pathlib import Path
@@ -98,10 +98,6 @@ class FolderStorage:
         present = self.revision(ref)
         if present and present.etag == etag:
             (self.folders[ref.bucket] / ref.key).unlink(missing_ok=True)
-
-    def send(self, queue_url: str, messages: Iterable[str]) -> None:
-        """Fail: there are no queues here."""
-        raise NotImplementedError(queue_url, messages)
 
 
 def read_file(path: Path, ref: ObjectRef, max_bytes: int) -> Source:

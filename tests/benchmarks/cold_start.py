@@ -94,7 +94,7 @@ class ColdStart:
 
 @dataclass(frozen=True, slots=True)
 class InitCost:
-    """The cost of a cold start up to the first object, if the handler or its import creates the pipeline.
+    """The cost of a cold start before the first object, for both places to create the pipeline.
 
     Inside the handler, the function has a share of a processor; outside, in the init phase, a full one.
 
@@ -102,8 +102,8 @@ class InitCost:
         megabytes: the memory size of the function.
         seconds_inside: billed seconds if the first invocation creates the pipeline.
         seconds_outside: billed seconds if importing the handler creates it.
-        dollars_inside: the cost of a million cold starts, inside.
-        dollars_outside: the same, outside.
+        dollars_inside: the cost of a million cold starts with the pipeline created inside.
+        dollars_outside: the same with the pipeline created outside.
     """
 
     megabytes: int
@@ -279,7 +279,7 @@ def parts_table(starts: Iterable[ColdStart]) -> Table:
 
 
 def savings_table(starts: Iterable[ColdStart]) -> Table:
-    """Return the table of what later imports would save."""
+    """Return the table of the savings from later imports."""
     starts = list(starts)
     total = sum(medians(starts)["wall"].values())
     table = _table("Imports that some invocations do not need", "imports", "ms", "share")

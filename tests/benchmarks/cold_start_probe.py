@@ -65,9 +65,9 @@ def main() -> None:
     from reviewbox.model.classifier import Classifier
     from reviewbox.model.inference import Inference
     from reviewbox.model.windows import Windows
-    from reviewbox.storage import Storage
+    from reviewbox.storage import S3Storage
 
-    time_calls(Storage, "connect", "client", "settings")
+    time_calls(S3Storage, "connect", "client", "settings")
     time_calls(Bundle, "read", "digests", "settings")
     time_calls(Windows, "load", "tokenizer", "settings")
     time_calls(Inference, "load", "graph", "settings")

@@ -17,7 +17,7 @@ from reviewbox.cli.render import number_of, rounded_bytes, rounded_dollars, roun
 from reviewbox.documents import ReadOptions
 from reviewbox.documents.detection import FORMATS
 from reviewbox.model.classifier import Classifier
-from reviewbox.stack.discovery import Listed
+from reviewbox.stack.listing import ListedObject as Listed
 
 MEGABYTE = ReadOptions(max_bytes=1_000_000, segment_bytes=1_000_000)
 

@@ -255,7 +255,7 @@ def _errors_told() -> Iterator[None]:
     except ReviewboxError as error:
         line: str | None = str(error)
     except Exception as error:
-        from reviewbox.stack.discovery import explain
+        from reviewbox.stack.aws import explain
 
         line = explain(error)
         if line is None:

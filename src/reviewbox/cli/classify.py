@@ -28,7 +28,8 @@ from reviewbox.model.verdicts import Verdict
 from reviewbox.objects import ObjectRef, Revision, Source
 from reviewbox.results.receipt import problem_fields, verdict_fields
 from reviewbox.settings import Settings
-from reviewbox.stack import discovery as aws
+from reviewbox.stack import aws
+from reviewbox.stack.listing import is_uri, list_objects, parse_uri
 from reviewbox.storage import Storage
 
 
@@ -83,9 +84,9 @@ class _Input:
 
 
 def _inputs(paths: Sequence[str]) -> Iterator[_Input]:
-    storage = Storage(aws.connect("s3")) if any(aws.is_uri(path) for path in paths) else None
+    storage = Storage(aws.connect("s3")) if any(is_uri(path) for path in paths) else None
     for path in paths:
-        if storage and aws.is_uri(path):
+        if storage and is_uri(path):
             for ref in _objects(storage, path):
                 yield _Input(str(ref), partial(_read_object, storage, ref))
         elif path == "-":
@@ -101,13 +102,13 @@ def _inputs(paths: Sequence[str]) -> Iterator[_Input]:
 
 def _objects(storage: Storage, uri: str) -> Iterator[ObjectRef]:
     """Yield the object that a URI names, or those under the prefix; what is not there is told at once."""
-    named = aws.parse_uri(uri)
+    named = parse_uri(uri)
     found = []
     with aws.errors_at(uri):
         if named.key and not named.key.endswith("/"):
             found = [named] if storage.revision(named) else []
         else:
-            found = [ObjectRef(named.bucket, item.key) for item in aws.list_objects(storage.client, named)]
+            found = [ObjectRef(named.bucket, item.key) for item in list_objects(storage.client, named)]
     if not found:
         raise ReviewboxError(f"{uri}: nothing there; a prefix ends with a slash")
     yield from found

@@ -39,7 +39,7 @@ from reviewbox.cli.render import (
     rounded_dollars,
     rounded_seconds,
 )
-from reviewbox.cli.status import Reason, print_reasons
+from reviewbox.cli.status import print_reasons
 from reviewbox.documents import ReadOptions, Row
 from reviewbox.documents.compression import Decompressed, compression_of, decompress, exceeds, stem
 from reviewbox.documents.detection import ENOUGH_TO_LOOK_AT, line_reader
@@ -48,8 +48,10 @@ from reviewbox.documents.segments import cut
 from reviewbox.errors import ErrorCode, ReviewboxError, SourceError
 from reviewbox.objects import ObjectRef, Revision, Source
 from reviewbox.settings import Settings
-from reviewbox.stack import discovery as aws
-from reviewbox.stack.discovery import Listed
+from reviewbox.stack import aws
+from reviewbox.stack.listing import ListedObject as Listed
+from reviewbox.stack.listing import is_uri, list_objects, parse_uri
+from reviewbox.stack.status import FailureReason as Reason
 from reviewbox.storage import Storage
 
 if TYPE_CHECKING:
@@ -185,7 +187,7 @@ def look(paths: Sequence[str], settings: Settings, tell: Callable[[], None]) -> 
     """
     found = Found()
     for path in paths:
-        if aws.is_uri(path):
+        if is_uri(path):
             _look_at_objects(aws.connect("s3"), path, settings, found, tell)
         elif Path(path).exists():
             _look_at_files(Path(path), settings, found, tell)
@@ -292,12 +294,12 @@ def _look_at_objects(
     s3: "S3Client", uri: str, settings: Settings, found: Found, tell: Callable[[], None]
 ) -> None:
     """List a prefix, and read a few objects of each kind: tables and others, compressed or not."""
-    prefix = aws.parse_uri(uri)
+    prefix = parse_uri(uri)
     kinds: dict[tuple[bool, bool, bool], _Kind] = {}
     listing = Counted()
     options = settings.read_options
     with aws.errors_at(uri):
-        for item in aws.list_objects(s3, prefix):
+        for item in list_objects(s3, prefix):
             tell()
             refused = listing.too_large + listing.archived
             listing.add(item, options)

@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from reviewbox.cli import prices
 from reviewbox.documents import ReadOptions
 from reviewbox.documents.compression import stem
-from reviewbox.stack.discovery import Listed, Stack
+from reviewbox.stack.discovery import Stack
+from reviewbox.stack.listing import ListedObject as Listed
 
 # Storage classes whose objects have to be restored before they can be read. What Intelligent-Tiering
 # has put into an archive, a listing does not tell.

@@ -1,16 +1,18 @@
 """How verdicts look on a terminal."""
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 from rich import box
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 from rich.text import Text
+
+T = TypeVar("T")
 
 _LONGEST_QUOTE = 100  # characters
 _WIDE = 200
@@ -30,6 +32,14 @@ def progress_bar(terminal: Console, what: str, total: int | None = None) -> Iter
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*columns, console=terminal, transient=True, disable=not terminal.is_terminal) as progress:
         yield partial(progress.update, progress.add_task(what, total=total))
+
+
+def track(terminal: Console, items: Iterable[T], description: str, total: int | None = None) -> Iterator[T]:
+    """Yield the items, and show how many have been used on a progress bar if `terminal` is interactive."""
+    with progress_bar(terminal, description, total) as update:
+        for item in items:
+            yield item
+            update(advance=1)
 
 
 def outcome_table(*places: str, result: str = "") -> Table:
