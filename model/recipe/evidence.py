@@ -1,7 +1,7 @@
 """Check that the sentence named as evidence really carries the verdict.
 
-Evidence names the sentence with the strongest score on its own. What a reader would call its weight is
-measured another way: by how much the verdict's margin drops when the sentence is left out.
+The evidence is the sentence with the strongest score on its own. Readers would rather call a sentence
+important if the verdict depends on it, so this measures how much the verdict's margin drops without it.
 """
 
 from dataclasses import dataclass

@@ -24,7 +24,7 @@ OPSET, IR_VERSION = 20, 10
 LABELS = ("negative", "positive")
 
 _MAX_QUANTIZED_WEIGHT = 63  # seven bits
-# GELU is never below minus this. Adding it to the output makes full use of an unsigned byte.
+# GELU's output is always above -0.17. Adding 0.17 lets it use the full range of an unsigned byte.
 _GELU_FLOOR = 0.17
 _LAYER_NORM_EPSILON = 1e-12
 _ATTENTION_INPUTS = ("query", "key", "value")

@@ -51,7 +51,7 @@ def teach(
 def write_soft_labels(
     decoder: Path, work: Path, config: dict[str, Any], earlier_models: Sequence[Path]
 ) -> None:
-    """Write `soft.npy`; the teachers have to be trained."""
+    """Write `soft.npy`, with teachers that are already trained."""
     splits = ("train", "validation", "passages")
     train, validation, passages = (pd.read_parquet(work / f"{split}.parquet") for split in splits)
     validation = sample_passages(validation, config["data"]["passage_words"], config["seed"])

@@ -62,7 +62,7 @@ PACKAGES = {
 }
 STANDARD_LIBRARY = "standard library"
 
-# Modules that a later import would save some invocations, because nothing else needs them.
+# Modules that some invocations do not need. Importing them only when needed would save this time.
 SAVINGS = {
     "zstd, unless a file is compressed so": r"backports\b.*",
     "readers of tables, for single reviews": r"reviewbox\.documents\.formats\.(csv|json).*",
@@ -94,9 +94,10 @@ class ColdStart:
 
 @dataclass(frozen=True, slots=True)
 class InitCost:
-    """The cost of a cold start before the first object, for both places to create the pipeline.
+    """The cost of a cold start before the first object, at one memory size of the function.
 
-    Inside the handler, the function has a share of a processor; outside, in the init phase, a full one.
+    The pipeline is created inside the handler, on a share of a processor, or outside, in the init phase, on a
+    full processor.
 
     Attributes:
         megabytes: the memory size of the function.
@@ -243,7 +244,7 @@ def import_savings(starts: Iterable[ColdStart]) -> dict[str, float]:
 
 
 def init_costs(starts: Iterable[ColdStart]) -> list[InitCost]:
-    """Return the cost at each memory size, from processor time, which a share of a processor stretches."""
+    """Return the cost at each memory size, from processor time: half a processor takes twice as long."""
     milliseconds = medians(starts)["processor"]
     init = sum(milliseconds[part] for part in INIT) / 1e3
     pipeline = sum(milliseconds[part] for part in INSIDE) / 1e3

@@ -59,7 +59,7 @@ def write_figures(name: str, figures: Mapping[str, Any], *, rehearsal: bool) -> 
 
 
 def report(progress: str) -> None:
-    """Print a line about the progress, unbuffered."""
+    """Print a progress message immediately."""
     print(progress, flush=True)  # noqa: T201 - the command's output
 
 

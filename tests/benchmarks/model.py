@@ -199,7 +199,7 @@ def random_distilbert_weights() -> dict[str, np.ndarray]:
 
 
 def open_session(path: Path, profile: Path | None = None) -> Any:
-    """Load a graph to run on one thread; `profile` is the prefix of the profile's file, if one is wanted."""
+    """Load a graph to run on one thread; with `profile`, write a profile to a file with that prefix."""
     import onnxruntime
 
     options = onnxruntime.SessionOptions()

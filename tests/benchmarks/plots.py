@@ -37,7 +37,7 @@ def main() -> None:
 
 
 def _save(figure: Any, path: Path) -> None:
-    # Without the version of matplotlib, the same figures give the same bytes.
+    # Leave out matplotlib's version, so that the same figures give the same bytes.
     figure.savefig(path, dpi=130, metadata={"Software": None})
     plt.close(figure)
 

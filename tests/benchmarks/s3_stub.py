@@ -30,7 +30,7 @@ def s3_stub(cloud: Cloud) -> Iterator[Server]:
 
 
 class _S3Protocol(asyncio.Protocol):
-    """A connection that answers GET of an object and PUT of an object, the latter with If-None-Match too."""
+    """A connection that handles GetObject and PutObject, including PutObject with If-None-Match."""
 
     def __init__(self, objects: dict[bytes, bytes], meter: Meter) -> None:
         self._objects = objects
@@ -43,7 +43,7 @@ class _S3Protocol(asyncio.Protocol):
         self._transport = cast("asyncio.Transport", transport)
 
     def data_received(self, data: bytes) -> None:
-        """Schedule the response once a request is complete; clients do not send the next one before."""
+        """Schedule the response to a complete request; a client sends its next request only after it."""
         self._received += data
         head, head_end, body = self._received.partition(_HEAD_END)
         if not head_end:

@@ -8,7 +8,7 @@ WORDS = (
     "again good bad lovely awful clean dirty slow quick cheap expensive boring moving broken perfect was"
 ).split()
 
-# The range of the number of sentences of each kind of review.
+# Minimum and maximum number of sentences in each kind of review.
 KINDS = {"a sentence": (1, 2), "a paragraph": (4, 8), "a page": (25, 40)}
 
 # How many of twenty reviews are of each kind: most online reviews are a sentence, and few are long.

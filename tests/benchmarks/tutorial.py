@@ -118,7 +118,7 @@ def tfidf(graph: Path) -> Classify:
 
 
 def no_model(graph: Path) -> Classify:
-    """Return a constant answer, so that only the handler is measured."""
+    """Return a classifier with a constant answer, so that only the handler is measured."""
     return lambda _: "positive"
 
 

@@ -105,7 +105,7 @@ reviews_per_domain = 100
 evidence_reviews = 3
 """
 
-# Random weights; twelve heads, because `export` expects as many.
+# Random weights; twelve heads, because `export` expects that many.
 SAVE_MODELS = """
 import sys, torch
 from transformers import BertConfig, BertModel, LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
