@@ -138,8 +138,8 @@ def pipeline(storage: S3Storage, classifier: Classifier) -> Pipeline:
 
 def classified(name: str, data: bytes, pipeline: Pipeline) -> tuple[str, bytes]:
     """The classified table's key and bytes; every row has its verdict."""
-    assert isinstance(pipeline.storage, S3Storage)
-    client, key = pipeline.storage.client, f"incoming/{name}"
+    assert isinstance(pipeline.store, S3Storage)
+    client, key = pipeline.store.client, f"incoming/{name}"
     client.put_object(Bucket=BUCKET, Key=key, Body=data)
     outcome = pipeline.process(ObjectRef(BUCKET, key), lambda: 900)
     receipt = json.loads(client.get_object(Bucket=BUCKET, Key=f"results/{key}.json")["Body"].read())

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from tests.benchmarks import growth, latency, memory, throughput
 from tests.benchmarks.cold_start import DEPLOYED, PARTS, PHASES
-from tests.benchmarks.figures import BEFORE, Figures, folder, quick, read
-from tests.benchmarks.tutorial import LONGEST
+from tests.benchmarks.figures import BEFORE, Figures, is_rehearsal, output_folder, read_figures
+from tests.benchmarks.tutorial import MAX_TOKENS
 
 from reviewbox.cli.render import number_of
 
@@ -29,14 +29,14 @@ INTRODUCTION = (
 
 def main() -> None:
     """Write the page."""
-    where = folder(rehearsal=quick(__doc__.splitlines()[0]))
+    where = output_folder(rehearsal=is_rehearsal(__doc__.splitlines()[0]))
     (where / "README.md").write_text(render(where), encoding="utf-8")
 
 
 def render(where: Path) -> str:
     """Return the page for the figures in a folder."""
-    current = {name: read(name, where) for name in SECTIONS}
-    before = {name: read(name, where / BEFORE) for name in SECTIONS}
+    current = {name: read_figures(name, where) for name in SECTIONS}
+    before = {name: read_figures(name, where / BEFORE) for name in SECTIONS}
     parts = ["# Benchmarks", paragraph(*INTRODUCTION), *targets(current)]
     for name, section in SECTIONS.items():
         figures = current[name]
@@ -51,7 +51,7 @@ def targets(current: dict[str, Figures | None]) -> list[str]:
     rows: list[list[str]] = []
     if speed := current[throughput.NAME]:
         for kind in (throughput.FILES, throughput.TABLE):
-            speedup = throughput.times_faster(speed, kind, "wall")
+            speedup = throughput.speedup(speed, kind, "wall")
             rows.append(
                 [
                     f"{kind}: speedup over the tutorial handler, per core",
@@ -81,9 +81,13 @@ def throughput_section(figures: Figures) -> list[str]:
     for name in (throughput.REVIEWBOX, *throughput.ALTERNATIVES):
         row = [name]
         for kind in kinds:
-            cpu = statistics.median(throughput.per_review(figures, name, kind, "processor"))
-            relative = throughput.times_faster(figures, kind, "wall", name)
-            row += [f"{throughput.rate(figures, name, kind):,.1f}", f"{1000 * cpu:.2f}", f"{relative:.2f}"]
+            cpu = statistics.median(throughput.seconds_per_review(figures, name, kind, "processor"))
+            relative = throughput.speedup(figures, kind, "wall", name)
+            row += [
+                f"{throughput.reviews_per_second(figures, name, kind):,.1f}",
+                f"{1000 * cpu:.2f}",
+                f"{relative:.2f}",
+            ]
         rows.append(row)
     columns = ("reviews/s", "CPU ms", "time relative to Reviewbox")
     runs = {(run["who"], run["what"]): run for run in figures["runs"]}
@@ -103,7 +107,7 @@ def throughput_section(figures: Figures) -> list[str]:
         paragraph(
             "The tutorial handler takes the first record of the event, reads the whole object, classifies",
             "one review at a time and writes the results. Its DistilBERT has random weights, which take as",
-            f"long as trained ones. It truncates texts at {LONGEST} tokens, which affects",
+            f"long as trained ones. It truncates texts at {MAX_TOKENS} tokens, which affects",
             f"{figures['cut_off']:.0%} of these reviews. The two DistilBERTs process only",
             f"{runs[throughput.TUTORIAL, throughput.TABLE]['reviews']} rows of the table. TF-IDF was trained",
             "on generated texts with a small vocabulary. Reviewbox reads every text completely. For a file",
@@ -120,7 +124,7 @@ def throughput_section(figures: Figures) -> list[str]:
 def small_files_limit(figures: Figures, run: Figures, latency_ms: float) -> str:
     """Return a paragraph on what limits the throughput of small files."""
     wall, cpu = (
-        1000 * statistics.median(throughput.per_review(figures, run["who"], run["what"], clock))
+        1000 * statistics.median(throughput.seconds_per_review(figures, run["who"], run["what"], clock))
         for clock in ("wall", "processor")
     )
     requests = run["requests"] / run["reviews"]
@@ -136,7 +140,9 @@ def table_limit(figures: Figures, limits: Figures) -> str:
     """Return a paragraph on what limits the throughput of a table."""
     wall, cpu = (
         1000
-        * statistics.median(throughput.per_review(figures, throughput.REVIEWBOX, throughput.TABLE, clock))
+        * statistics.median(
+            throughput.seconds_per_review(figures, throughput.REVIEWBOX, throughput.TABLE, clock)
+        )
         for clock in ("wall", "processor")
     )
     products, tokenizing = (
@@ -181,7 +187,7 @@ def latency_section(figures: Figures) -> list[str]:
                 f"{cpu:.1f}",
                 f"{inference:.1f}",
                 f"{server:.1f}",
-                f"{latency.in_turn(figures, run):.1f}",
+                f"{latency.sequential_milliseconds(figures, run):.1f}",
             ]
         )
     (run,) = (run for run in figures["runs"] if run["milliseconds"] == latency.GOAL_MILLISECONDS)

@@ -150,8 +150,8 @@ def test_an_interrupted_large_table_resumes_where_it_stopped(
 
     def scan_until_interrupted() -> list[tuple[str, str]]:
         pipeline = watch.watcher.pipeline
-        assert isinstance(pipeline.storage, FolderStorage)
-        storage = Interrupted(pipeline.storage.folders)
+        assert isinstance(pipeline.store, FolderStorage)
+        storage = Interrupted(pipeline.store.folders)
         watch.watcher = replace(watch.watcher, pipeline=replace(pipeline, storage=storage))
         return watch.scan(2)
 
@@ -179,9 +179,9 @@ def test_a_large_table_that_changes_while_it_is_classified_is_restarted(
                 (self.folders["reviews"] / "t.jsonl").write_bytes(ROWS.replace(b"good", b"awful"))
             return FolderStorage.write(self, ref, body, content_type, replaces=replaces)
 
-    assert isinstance(pipeline.storage, FolderStorage)
+    assert isinstance(pipeline.store, FolderStorage)
     watch.watcher = replace(
-        watch.watcher, pipeline=replace(pipeline, storage=Disturbed(pipeline.storage.folders))
+        watch.watcher, pipeline=replace(pipeline, store=Disturbed(pipeline.store.folders))
     )
 
     assert watch.scan(2) == [("t.jsonl", "classified")]

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from tests.benchmarks import uploads
-from tests.benchmarks.apart import cloud_apart, process_apart
+from tests.benchmarks.processes import cloud_process, worker_process
 from tests.tiny import write_model
 
 from reviewbox.local.cloud import BUCKET, Cloud
@@ -58,13 +58,13 @@ def test_every_row_is_returned_once_in_order_and_memory_use_is_bounded(
     if folder:
         (folder / "bundle.json").write_text(json.dumps({"window_tokens": 512}), encoding="utf-8")
 
-    with cloud_apart() as apart, process_apart(uploads.start, apart.cloud, folder) as worker:
+    with cloud_process() as server, worker_process(uploads.start, server.cloud, folder) as worker:
         with (tmp_path / "export.jsonl").open("rb") as body:
-            apart.cloud.s3().put_object(Bucket=BUCKET, Key=SOURCE, Body=body)
-        spent = worker.submit(uploads.drain, apart.cloud).result()
+            server.cloud.s3().put_object(Bucket=BUCKET, Key=SOURCE, Body=body)
+        spent = worker.submit(uploads.drain, server.cloud).result()
 
-        receipt = json.loads(apart.cloud.s3().get_object(Bucket=BUCKET, Key=RECEIPT)["Body"].read())
-        ids = [row["id"] for row in rows_of(apart.cloud, receipt) if row["sentiment"]]
+        receipt = json.loads(server.cloud.s3().get_object(Bucket=BUCKET, Key=RECEIPT)["Body"].read())
+        ids = [row["id"] for row in rows_of(server.cloud, receipt) if row["sentiment"]]
     with capsys.disabled():
         print(  # noqa: T201 - figures for the reader, without effect on the test
             f"\n{megabytes} MB, {rows:,} rows: {len(receipt['parts'])} parts, {spent.wall:.0f} s in "

@@ -11,7 +11,7 @@ import boto3
 import pytest
 from botocore.config import Config
 from processes import ROOT, free_port, server
-from tests.benchmarks.apart import peak_megabytes
+from tests.benchmarks.processes import peak_megabytes
 
 from reviewbox.local.cloud import BUCKET
 

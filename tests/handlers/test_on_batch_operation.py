@@ -45,7 +45,7 @@ def receipt(s3: S3Client, key: str) -> dict[str, Any]:
 
 def at_operation(name: str, action: Callable[[], None]) -> None:
     """Run `action` before each request of the function with this name."""
-    storage = common.pipeline().storage
+    storage = common.pipeline().store
     assert isinstance(storage, S3Storage)
     storage.client.meta.events.register(f"before-call.s3.{name}", lambda **_: action())
 
