@@ -390,7 +390,7 @@ def test_another_major_version_is_refused(version: Any) -> None:
 
     assert message.refs == ()
     assert "record 1 of the notification has event version" in str(message.errors[0])
-    assert "known are 2.x" in str(message.errors[0])
+    assert "supported versions are 2.x" in str(message.errors[0])
 
 
 @pytest.mark.parametrize(("version", "known"), [("1.0", True), ("1.99", True), ("2.0", False), (None, False)])
@@ -442,27 +442,27 @@ def test_an_unknown_event_is_an_error(event: Any, envelope: Callable[[Any], Any]
 @pytest.mark.parametrize(
     ("event", "seen"),
     [
-        (["a"], "a JSON list and not an object"),
+        (["a"], "a JSON list, not an object"),
         ({"b": 1, "a": 2}, "neither an S3 notification nor an EventBridge event: its fields are a, b"),
         ({}, "its fields are none"),
         ({"Records": [5]}, "record 1 of the notification is a JSON int"),
         ({"Records": [{"kinesis": {}}]}, "record 1 of the notification is neither from S3 nor from SNS: its"),
-        (notification("a", eventVersion="3.1"), "has event version 3.1; known are 2.x"),
+        (notification("a", eventVersion="3.1"), "has event version 3.1; supported versions are 2.x"),
         (notification("a", eventName=None), "record 1 of the notification has no event name: its fields are"),
-        (notification("a", s3={"bucket": {}}), "names no bucket and key: its fields are bucket"),
-        ({**EVENTBRIDGE, "source": "aws.ec2"}, "an EventBridge event from aws.ec2 and not from aws.s3"),
+        (notification("a", s3={"bucket": {}}), "does not name a bucket and a key: its fields are bucket"),
+        ({**EVENTBRIDGE, "source": "aws.ec2"}, "the EventBridge event is from aws.ec2, not from aws.s3"),
         (
             {**EVENTBRIDGE, "detail": None},
-            "without a type or detail: its fields are account, detail, detail-",
+            "has no type or no detail: its fields are account, detail, detail-",
         ),
         (
             {**EVENTBRIDGE, "detail-type": "AWS API Call via CloudTrail"},
-            "have the bucket itself send to EventBridge",
+            "enable EventBridge in the bucket's properties",
         ),
-        (wrapped("Hello"), "the SNS notification has 5 characters in 'Message' that are not JSON"),
+        (wrapped("Hello"), "the SNS notification has 5 characters in 'Message' that are not valid JSON"),
         (wrapped("", Message={}), "the SNS notification has no text in 'Message': its fields are Message,"),
-        (wrapped("", Type="SubscriptionConfirmation"), "SNS sent SubscriptionConfirmation, which somebody"),
-        (wrapped("", Type="UnsubscribeConfirmation"), "SNS sent UnsubscribeConfirmation, which somebody"),
+        (wrapped("", Type="SubscriptionConfirmation"), "SNS sent SubscriptionConfirmation instead of Notification"),
+        (wrapped("", Type="UnsubscribeConfirmation"), "SNS sent UnsubscribeConfirmation instead of Notification"),
     ],
 )
 def test_an_error_describes_the_event(event: Any, seen: str) -> None:
@@ -485,7 +485,7 @@ def test_deeply_nested_envelopes_are_refused() -> None:
 
     (error,) = errors(wrapped(event))
 
-    assert "the SNS notification lies in 4 others" in error
+    assert "the SNS notification is nested in 4 envelopes" in error
 
 
 @pytest.mark.parametrize("body", [json.dumps(json.dumps(notification("a"))), {"body": as_text(EVENTBRIDGE)}])
@@ -496,7 +496,7 @@ def test_only_known_envelopes_are_unwrapped(body: Any) -> None:
 
 @pytest.mark.parametrize("record", [None, {"eventSource": "aws:sqs", "body": "{}"}])
 def test_a_message_without_an_id_is_refused(record: Any) -> None:
-    with pytest.raises(EventError, match="no message id"):
+    with pytest.raises(EventError, match="no messageId"):
         parse({"Records": [*batch(EVENTBRIDGE)["Records"], record]})
 
 

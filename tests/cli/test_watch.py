@@ -152,7 +152,7 @@ def test_an_interrupted_large_table_resumes_where_it_stopped(
         pipeline = watch.watcher.pipeline
         assert isinstance(pipeline.store, FolderStorage)
         storage = Interrupted(pipeline.store.folders)
-        watch.watcher = replace(watch.watcher, pipeline=replace(pipeline, storage=storage))
+        watch.watcher = replace(watch.watcher, pipeline=replace(pipeline, store=storage))
         return watch.scan(2)
 
     with pytest.raises(KeyboardInterrupt):

@@ -203,9 +203,9 @@ def test_a_failing_task_does_not_affect_other_tasks(s3: S3Client) -> None:
     ("change", "complaint"),
     [
         ({"s3Key": ""}, "its fields are s3BucketArn, s3Key, s3VersionId, taskId"),
-        ({"s3Key": None}, "names no s3BucketArn and s3Key"),
-        ({"s3Key": "incoming/caf%E9.txt"}, "no UTF-8"),
-        ({"s3BucketArn": ["a"]}, "names no s3BucketArn and s3Key"),
+        ({"s3Key": None}, "has no s3BucketArn or no s3Key"),
+        ({"s3Key": "incoming/caf%E9.txt"}, "not valid UTF-8"),
+        ({"s3BucketArn": ["a"]}, "has no s3BucketArn or no s3Key"),
     ],
 )
 def test_a_malformed_task_fails_permanently_and_is_described(change: dict[str, Any], complaint: str) -> None:
@@ -241,7 +241,7 @@ def test_a_request_with_an_unknown_version_fails_permanently(s3: S3Client) -> No
     ],
 )
 def test_an_event_whose_tasks_cannot_be_answered_is_an_error(event: Any) -> None:
-    with pytest.raises(EventError, match="no request of S3 Batch Operations"):
+    with pytest.raises(EventError, match="not a request of S3 Batch Operations"):
         on_batch_operation.handler(event, Context())
 
 
