@@ -17,9 +17,10 @@ from enum import StrEnum
 from threading import Event
 
 from reviewbox.classification import SPARE_SECONDS, classify_rows, classify_table, read_source, time_check
-from reviewbox.documents.compression import compression_of, exceeds
-from reviewbox.documents.detection import ENOUGH_TO_LOOK_AT, line_reader
-from reviewbox.documents.document import Document, LineReader
+from reviewbox.documents.compression import detect_compression, exceeds
+from reviewbox.documents.detection import SNIFF_BYTES, line_format
+from reviewbox.documents.document import Document
+from reviewbox.documents.segments import LineFormat
 from reviewbox.errors import (
     ArchivedError,
     ConflictError,
@@ -171,7 +172,7 @@ class Pipeline:
             return None
         try:
             source = self.storage.read(ref, self._most_bytes(turn))
-            if source and source.body and not compression_of(source.body):
+            if source and source.body and not detect_compression(source.body):
                 return self._make_single(source, turn)
         except (ArchivedError, OutOfTimeError):
             pass  # there may be a result, and then nothing to do
@@ -232,7 +233,7 @@ class Pipeline:
         if ref.key.endswith("/") and source.size == 0:
             return Outcome.IGNORED  # what consoles create to show an empty folder
 
-        if not turn.alone and (source.body is None or compression_of(source.body)):
+        if not turn.alone and (source.body is None or detect_compression(source.body)):
             raise NotBegunError(f"{ref} is large, or may be: it is to have an invocation to itself")
         return source
 
@@ -297,7 +298,7 @@ class Pipeline:
             _, verdict = next(classify_rows(document, self.classifier, check_time))
             if isinstance(verdict, Problem):
                 raise SourceError(verdict.code, verdict.message)
-            return verdict_receipt(verdict, provenance, document.notes, self.settings.needs_review_below)
+            return verdict_receipt(verdict, provenance, document.notes(), self.settings.needs_review_below)
 
         table = classify_table(document, self.classifier, self.settings, check_time)
         key = keys.table_key(self.settings.results_prefix, source.ref.key, document.table.extension)
@@ -306,17 +307,17 @@ class Pipeline:
             target, table.body, document.table.content_type, replaces=present.get(target)
         )
         part = Part(target.bucket, target.key, etag)
-        return table_receipt(table.counts, [part], provenance, document.notes)
+        return table_receipt(table.counts, [part], provenance, document.notes())
 
-    def _reader_of_segments(self, source: Source) -> LineReader | None:
+    def _reader_of_segments(self, source: Source) -> LineFormat | None:
         """Return how to read a source line by line, if it is a table larger than a segment."""
         size, head = self.settings.read_options.segment_bytes, source.body
         if head is None:
-            with self.storage.stream(source.ref, source.revision, 0, ENOUGH_TO_LOOK_AT) as stream:
+            with self.storage.stream(source.ref, source.revision, 0, SNIFF_BYTES) as stream:
                 head = stream.read()
         elif not exceeds(head, size):
             return None
-        return line_reader(source.ref.key, source.content_type, head)
+        return line_format(source.ref.key, source.content_type, head)
 
     def _present(self, ref: ObjectRef, refs: Collection[ObjectRef]) -> Mapping[ObjectRef, str]:
         """Return the ETags of results, where they are there."""

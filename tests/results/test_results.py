@@ -60,7 +60,9 @@ def render(row: Row, added: Any) -> str:
 
 
 def writer(*fields: str, needs_review_below: float = 0.8) -> TableWriter:
-    return TableWriter(Table("jsonl", "text/plain", frozenset(fields), render, keep=str), needs_review_below)
+    return TableWriter(
+        Table("jsonl", "text/plain", frozenset(fields), render, render_raw=str), needs_review_below
+    )
 
 
 def decoded(body: bytes) -> Receipt:
@@ -300,7 +302,9 @@ def test_a_name_that_is_taken_is_prefixed(taken: list[str], names: list[str]) ->
 
 
 def test_a_header_names_what_is_added() -> None:
-    table = Table("csv", "text/csv", frozenset(["id", "score"]), render, keep=str, header=",".join)
+    table = Table(
+        "csv", "text/csv", frozenset(["id", "score"]), render, render_raw=str, render_header=",".join
+    )
 
     assert TableWriter(table, 0.8).header == "sentiment,reviewbox_score,needs_review,error_code,error_message"
 

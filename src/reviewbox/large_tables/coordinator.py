@@ -21,14 +21,13 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 from enum import StrEnum
-from io import BufferedReader
 from typing import Any, Self
 
 from reviewbox.classification import ClassifiedTable, classify_table, time_check
-from reviewbox.documents.compression import COMPRESSIONS, Compression, Decompressed, compression_of
-from reviewbox.documents.detection import LINE_READERS, compressed
-from reviewbox.documents.document import Document, LineReader, Table, Value
-from reviewbox.documents.segments import SegmentedTable, cut
+from reviewbox.documents.compression import COMPRESSIONS, Compression
+from reviewbox.documents.detection import with_compression
+from reviewbox.documents.document import Document, Table, Value
+from reviewbox.documents.segments import LineFormat, SegmentedTable, open_content, split
 from reviewbox.errors import ConflictError, ContentionError
 from reviewbox.events import segment_message
 from reviewbox.model.classifier import Classifier
@@ -42,7 +41,7 @@ from reviewbox.settings import Settings
 logger = logging.getLogger(__name__)
 
 # Raised when plans change their shape, or a reader cuts tables in other places, so that they are cut anew.
-_FORMAT = 1
+_FORMAT = 2
 
 # What `sent` says: of a plan that was stale for a while, messages were thrown away.
 _ALL, _NOT_ALL = b"all", b"not all"
@@ -52,8 +51,6 @@ _READS_AT_ONCE = 10
 _LARGEST_PLAN = 256 * 1024 * 1024  # bytes
 _LARGEST_DONE = 1024 * 1024
 _JSON = "application/json"
-_ENOUGH = 8  # bytes, to tell a compression
-_READ_AHEAD = 1024 * 1024
 
 
 class Progress(StrEnum):
@@ -94,18 +91,18 @@ class Plan:
     @property
     def table(self) -> Table:
         """How rows are written back."""
-        table = self.segmented.table.table
-        return compressed(table, self.compression) if self.compression else table
+        table = self.segmented.schema.table
+        return with_compression(table, self.compression) if self.compression else table
 
     @property
     def notes(self) -> Mapping[str, Value]:
         """What was found out while reading, for the receipt."""
         note = {"compression": self.compression.name} if self.compression else {}
-        return {**note, **self.segmented.table.notes}
+        return {**note, **self.segmented.notes}
 
     def document(self, index: int, data: bytes, settings: Settings) -> Document:
         """Return a segment, whose bytes are `data`, as a document by itself."""
-        return Document(self.segmented.rows(index, data, settings.read_options), {}, self.table)
+        return Document(self.segmented.rows(index, data, settings.read_options), dict, self.table)
 
     @classmethod
     def decode(cls, body: bytes) -> Self:
@@ -113,7 +110,7 @@ class Plan:
         fields = json.loads(body.decode("utf-8", "surrogatepass"))
         return cls(
             Provenance.restore(fields["made_from"]),
-            SegmentedTable.restore(fields["segmented"], LINE_READERS),
+            SegmentedTable.from_dict(fields["segmented"]),
             next((c for c in COMPRESSIONS if c.name == fields["compression"]), None),
         )
 
@@ -122,7 +119,7 @@ class Plan:
         return _encoded(
             {
                 "made_from": self.provenance.fields(),
-                "segmented": self.segmented.fields(),
+                "segmented": self.segmented.to_dict(),
                 "compression": self.compression.name if self.compression else None,
             }
         )
@@ -140,7 +137,7 @@ class LargeTables:
     def begin(
         self,
         source: Source,
-        reader: LineReader,
+        reader: LineFormat,
         remaining_seconds: Callable[[], float],
         *,
         resend: bool,
@@ -236,25 +233,20 @@ class LargeTables:
         raise ContentionError(f"the part of {ref} was changed {_MOST_ATTEMPTS} times while it was made")
 
     def _cut(
-        self, source: Source, reader: LineReader, provenance: Provenance, check_time: Callable[[], None]
+        self, source: Source, reader: LineFormat, provenance: Provenance, check_time: Callable[[], None]
     ) -> Plan:
         """Look at the whole table. What has to be decompressed is written down in segments."""
         with self.storage.stream(source.ref, source.revision) as stored:
-            compression = compression_of(stored.peek(_ENOUGH)[:_ENOUGH])
             options = self.settings.read_options
+            content = open_content(stored, options)
             name = _name(provenance)
 
             def keep(index: int, data: bytes) -> None:
                 check_time()
-                self._put(self._input_ref(source.ref, name, index), data, "application/octet-stream")
+                if content.compression:
+                    self._put(self._input_ref(source.ref, name, index), data, "application/octet-stream")
 
-            if compression is None:
-                segmented = cut(stored, reader, options, lambda *_: check_time())
-                return Plan(provenance, segmented, None)
-            content = Decompressed(stored, compression, self.settings.max_object_bytes, is_limit=False)
-            stream = BufferedReader(content, _READ_AHEAD)
-            segmented = cut(stream, reader, options, keep, lambda: content.problem)
-            return Plan(provenance, segmented, compression)
+            return Plan(provenance, split(content, reader, options, keep), content.compression)
 
     def _read_segment(self, plan: Plan, ref: SegmentRef) -> bytes | None:
         """Return a segment's bytes; None if they were written down and are gone."""

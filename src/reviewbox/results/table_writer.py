@@ -18,7 +18,7 @@ class TableWriter:
     def __init__(self, table: Table, needs_review_below: float) -> None:
         self._table = table
         self._needs_review_below = needs_review_below
-        self._names = dict(_free_names(table.fields))
+        self._names = dict(_free_names(table.field_names))
         self._labels: Counter[str] = Counter()
         self._errors: Counter[str] = Counter()
         self._needs_review = 0
@@ -26,7 +26,7 @@ class TableWriter:
     @property
     def header(self) -> str:
         """What stands before the rows."""
-        return self._table.header(list(self._names.values()))
+        return self._table.render_header(list(self._names.values()))
 
     def render(self, row: Row, outcome: Verdict | Problem) -> str:
         """Return a row as it is written back."""
@@ -37,7 +37,7 @@ class TableWriter:
             values = verdict_fields(outcome, self._needs_review_below)
             self._labels[outcome.label] += 1
             self._needs_review += values["needs_review"]
-        return self._table.render(row, {free: values.get(name) for name, free in self._names.items()})
+        return self._table.render_row(row, {free: values.get(name) for name, free in self._names.items()})
 
     @property
     def counts(self) -> Counts:
