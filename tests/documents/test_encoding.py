@@ -4,7 +4,7 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from reviewbox.documents.encoding import Decoded, decode, marked_encoding
+from reviewbox.documents.encoding import Decoded, decode, bom_encoding
 from reviewbox.errors import ErrorCode, Problem, SourceError
 
 TEXT = "Très bon café – 😀 \u201cmagnifique\u201d\r\n"
@@ -23,27 +23,27 @@ def test_a_byte_order_mark_names_the_encoding(mark: bytes, encoding: str) -> Non
     data = mark + TEXT.encode(encoding)
 
     assert decode(data, "windows-1252") == Decoded(TEXT, encoding)
-    assert marked_encoding(data) == encoding
+    assert bom_encoding(data) == encoding
 
 
 def test_text_without_a_mark_is_utf8() -> None:
     assert decode(TEXT.encode(), "windows-1252") == Decoded(TEXT, "utf-8")
-    assert marked_encoding(TEXT.encode()) is None
+    assert bom_encoding(TEXT.encode()) is None
 
 
 @pytest.mark.parametrize(
     ("fallback", "encoded"), [("windows-1252", b"caf\xe9 \x96 \x9330 \x80"), ("cp437", b"caf\x82 \xc4 \xae")]
 )
 def test_what_is_not_utf8_is_read_by_the_fallback_and_noted(fallback: str, encoded: bytes) -> None:
-    assert decode(encoded, fallback) == Decoded(encoded.decode(fallback), fallback, fallback=True)
+    assert decode(encoded, fallback) == Decoded(encoded.decode(fallback), fallback, in_fallback=True)
 
 
 def test_the_fallback_is_not_asked_where_utf8_will_do() -> None:
-    assert not decode(b"cafe", "windows-1252").fallback
+    assert not decode(b"cafe", "windows-1252").in_fallback
 
 
 def test_without_a_fallback_what_is_not_utf8_is_refused() -> None:
-    with pytest.raises(SourceError, match="no utf-8: save it as UTF-8") as raised:
+    with pytest.raises(SourceError, match="not valid utf-8; save the file as UTF-8") as raised:
         decode(b"caf\xe9", "")
 
     assert raised.value.problem.code is ErrorCode.NOT_TEXT
@@ -51,7 +51,7 @@ def test_without_a_fallback_what_is_not_utf8_is_refused() -> None:
 
 def test_what_no_encoding_reads_is_refused() -> None:
     """0x81 stands for nothing in windows-1252."""
-    with pytest.raises(SourceError, match="no utf-8 and no windows-1252") as raised:
+    with pytest.raises(SourceError, match="not valid utf-8 or windows-1252") as raised:
         decode(b"caf\xe9 \x81", "windows-1252")
 
     assert raised.value.problem.code is ErrorCode.NOT_TEXT
@@ -133,7 +133,7 @@ def test_any_bytes_are_text_or_refused(data: bytes, fallback: str) -> None:
 
     if isinstance(outcome, Decoded):
         assert outcome.text == data.decode(outcome.encoding, "surrogatepass").removeprefix("\ufeff")
-        assert outcome.fallback == (outcome.encoding == fallback)
+        assert outcome.in_fallback == (outcome.encoding == fallback)
     else:
         assert outcome.code in (ErrorCode.NOT_TEXT, ErrorCode.BINARY_FILE)
 

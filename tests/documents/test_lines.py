@@ -4,16 +4,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from reviewbox.documents import ReadOptions, lines
-from reviewbox.documents.document import Line
-from reviewbox.documents.lines import read_lines
+from reviewbox.documents import ReadOptions
+from reviewbox.documents.lines import Line, read_lines
 from reviewbox.errors import ErrorCode
 
 OPTIONS = ReadOptions(fallback_encoding="windows-1252")
 
 
-def problems(data: bytes) -> list[tuple[int, ErrorCode]]:
-    found = [(line.number, line.problem) for line in read_lines(data, OPTIONS) if line.problem]
+def problems(data: bytes, options: ReadOptions = OPTIONS) -> list[tuple[int, ErrorCode]]:
+    found = [(line.number, line.problem) for line in read_lines(data, options) if line.problem]
     assert all(problem.message.startswith(f"line {number}: ") for number, problem in found)
     return [(number, problem.code) for number, problem in found]
 
@@ -42,7 +41,7 @@ def test_each_line_is_decoded_by_itself() -> None:
     found = list(read_lines("é\n".encode() + b"\xe9\n" + "é\n".encode(), OPTIONS))
 
     assert [line.text for line in found] == ["é\n"] * 3
-    assert [line.fallback for line in found] == [False, True, False]
+    assert [line.in_fallback for line in found] == [False, True, False]
 
 
 def test_what_cannot_be_decoded_is_spelt_out_in_its_place() -> None:
@@ -64,11 +63,12 @@ def test_a_line_of_control_characters_is_binary_and_one_of_them_is_not() -> None
 
 
 @pytest.mark.parametrize("mark", [b"", codecs.BOM_UTF16_LE])
-def test_a_line_may_be_so_long_and_no_longer(mark: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(lines, "LONGEST_LINE", 100)
+def test_a_line_may_be_so_long_and_no_longer(mark: bytes) -> None:
     text = "x" * 99 + "\n" + "x" * 100 + "\n" + "x"
 
-    assert problems(mark + text.encode("utf-16-le" if mark else "utf-8")) == [(2, ErrorCode.LINE_TOO_LONG)]
+    data = mark + text.encode("utf-16-le" if mark else "utf-8")
+
+    assert problems(data, ReadOptions(max_line_length=100)) == [(2, ErrorCode.LINE_TOO_LONG)]
 
 
 @given(st.binary() | st.lists(st.sampled_from([b"a", b"\n", b"\r", b"\xe9", b"\x81", b"\0"])).map(b"".join))

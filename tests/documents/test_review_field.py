@@ -19,9 +19,9 @@ def found(rows: list[dict[str, Any]], text_field: str = "") -> tuple[str, str]:
     sample = ColumnSample()
     for row in rows:
         sample.add(row.items())
-    name, notes = sample.text_field({name for row in rows for name in row}, ReadOptions(text_field))
-    assert notes == {"text_field": name, "text_field_by": notes["text_field_by"]}
-    return name, str(notes["text_field_by"])
+    field = sample.select({name for row in rows for name in row}, ReadOptions(text_field))
+    assert field.notes == {"text_field": field.name, "text_field_by": field.reason}
+    return field.name, field.reason
 
 
 def refusal(rows: list[dict[str, Any]], text_field: str = "") -> str:
@@ -60,7 +60,7 @@ def test_a_setting_outranks_names() -> None:
 def test_a_setting_that_no_row_has_is_refused() -> None:
     message = refusal([{"note": "x", "review": "good"}], "Note")
 
-    assert "'Note' that TEXT_FIELD names" in message
+    assert "TEXT_FIELD names the field 'Note'" in message
     assert "'note', 'review'" in message
 
 

@@ -41,10 +41,15 @@ from reviewbox.cli.render import (
 )
 from reviewbox.cli.status import print_reasons
 from reviewbox.documents import ReadOptions, Row
-from reviewbox.documents.compression import Decompressed, compression_of, decompress, exceeds, stem
-from reviewbox.documents.detection import ENOUGH_TO_LOOK_AT, line_reader
-from reviewbox.documents.document import LineReader
-from reviewbox.documents.segments import cut
+from reviewbox.documents.compression import (
+    DecompressedStream,
+    decompress,
+    detect_compression,
+    exceeds,
+    stem,
+)
+from reviewbox.documents.detection import SNIFF_BYTES, line_format
+from reviewbox.documents.segments import LineFormat, open_content, split
 from reviewbox.errors import ErrorCode, ReviewboxError, SourceError
 from reviewbox.objects import ObjectRef, Revision, Source
 from reviewbox.settings import Settings
@@ -208,7 +213,7 @@ def read_content(source: Source, first: bytes, settings: Settings) -> Seen:
         SourceError: it cannot be read.
     """
     options = settings.read_options
-    reader = line_reader(source.ref.key, source.content_type, first[:ENOUGH_TO_LOOK_AT])
+    reader = line_format(source.ref.key, source.content_type, first[:SNIFF_BYTES])
     if reader and (source.body is None or exceeds(source.body, options.segment_bytes)):
         return _read_large(source.size, first, reader, options)
     document = read_source(source, settings)
@@ -217,24 +222,27 @@ def read_content(source: Source, first: bytes, settings: Settings) -> Seen:
     return Seen(content, size, document.table is not None)
 
 
-def _read_large(size: int, first: bytes, reader: LineReader, options: ReadOptions) -> Seen:
+def _read_large(size: int, first: bytes, reader: LineFormat, options: ReadOptions) -> Seen:
     """Return what is in a table of lines of `size` bytes, as far as its first bytes tell."""
     stored = BytesIO(first)
     content, taken = first, len(first)
-    compression = compression_of(first)
+    compression = detect_compression(first)
     if compression:
-        with BufferedReader(Decompressed(stored, compression, options.max_bytes, is_limit=False)) as stream:
+        with BufferedReader(
+            DecompressedStream(stored, compression, options.max_bytes, is_limit=False)
+        ) as stream:
             content = stream.read(options.max_bytes + 1)
             taken = stored.tell()
     is_whole = taken == size and len(content) <= options.max_bytes
     inside = len(content) * size / taken
     if not is_whole:
         content = content[: content.rfind(b"\n") + 1]
-    table = cut(BytesIO(content), reader, options)
+    plain: BufferedReader = BufferedReader(BytesIO(content))
+    table = split(open_content(plain, options), reader, options)
     end = len(content)
     # A quote that opens near the end may close behind it.
-    if not is_whole and table.doubtful_after and table.doubtful_after > table.lines / 2:
-        end = sum(map(len, islice(BytesIO(content), table.doubtful_after - 1)))
+    if not is_whole and table.open_quote_line and table.open_quote_line > table.line_count / 2:
+        end = sum(map(len, islice(BytesIO(content), table.open_quote_line - 1)))
     found = Content()
     for index, segment in enumerate(table.segments):
         rows = table.rows(index, content[segment.start : min(segment.end, end)], options)
@@ -286,7 +294,7 @@ def _look_at_files(path: Path, settings: Settings, found: Found, tell: Callable[
         found.beginnings += not seen.is_whole
         counted.tables += seen.is_table
         work = round(seen.content.work)
-        compressed = compression_of(first) is not None
+        compressed = detect_compression(first) is not None
         counted.add_source(work, round(seen.size), settings.read_options, compressed=compressed)
 
 

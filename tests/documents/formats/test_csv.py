@@ -7,7 +7,7 @@ from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 from tests.documents.reading import ADDED, NAMES, OPTIONS, document, problems, refusal, texts, written
 
-from reviewbox.documents import ReadOptions, lines
+from reviewbox.documents import ReadOptions
 from reviewbox.errors import ErrorCode
 
 HEADER = ",".join(NAMES)
@@ -163,7 +163,7 @@ def test_the_text_format_of_databases_is_read_and_written() -> None:
     assert written(read).splitlines() == [
         "\t".join(["id\treview", *NAMES]),
         POSTGRES.splitlines()[1] + "\tpositive\t0.8765\tfalse\t\\N\t\\N",
-        "2\t\\N\t\\N\t\\N\t\\N\tmissing_field\tline 3: there is \\\\N in place of a review",
+        "2\t\\N\t\\N\t\\N\t\\N\tmissing_field\tline 3: the review field holds \\\\N, not a review",
         "3\tbad\tpositive\t0.8765\tfalse\t\\N\t\\N",
     ]
 
@@ -293,7 +293,7 @@ def test_rows_that_do_not_fit_go_back_so_that_they_load() -> None:
         ["5", "bad", "1"],
     ]
     assert rows[2][6] == "ragged_row"
-    assert rows[2][7] == "line 3: 4 fields, and the header has 3: is a delimiter or a quote missing?"
+    assert rows[2][7] == "line 3: 4 fields, but the header has 3; check for a missing delimiter or quote"
 
 
 def test_surplus_cells_that_are_empty_are_dropped() -> None:
@@ -372,18 +372,17 @@ def test_a_doubled_name_that_a_setting_picks_is_refused() -> None:
     assert "2 columns are called 'note'" in problem.message
 
 
-def test_more_rows_than_are_classified_at_once_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("reviewbox.documents.document.MOST_ROWS", 3)
+def test_more_rows_than_are_classified_at_once_are_refused() -> None:
+    options = ReadOptions(max_rows=3)
 
-    assert len(texts(document("a.csv", "review\n" + "good\n" * 3))) == 3
-    assert refusal("a.csv", "review\n" + "good\n" * 4).code is ErrorCode.TOO_LARGE
+    assert len(texts(document("a.csv", "review\n" + "good\n" * 3, options))) == 3
+    assert refusal("a.csv", "review\n" + "good\n" * 4, options).code is ErrorCode.TOO_LARGE
 
 
-def test_a_line_too_long_costs_its_row_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(lines, "LONGEST_LINE", 1000)
+def test_a_line_too_long_costs_its_row_alone() -> None:
     data = "id,review\n1,good\n2," + "secret " * 200 + "\n3,bad\n"
 
-    read = document("a.csv", data)
+    read = document("a.csv", data, ReadOptions(max_line_length=1000))
 
     assert texts(read) == ["good", "", "bad"]
     assert problems(read) == [(3, ErrorCode.LINE_TOO_LONG)]

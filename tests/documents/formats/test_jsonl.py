@@ -7,17 +7,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from reviewbox.documents import Document, ReadOptions, Table, read_document
-from reviewbox.documents.document import LONGEST_LINE
-from reviewbox.documents.formats.jsonl import READER
-from reviewbox.documents.review_field import USUAL_TEXT_FIELDS
-from reviewbox.documents.segments import read_table
-from reviewbox.errors import ErrorCode, Problem, SourceError
-from reviewbox.model.verdicts import Verdict
-from reviewbox.results.table_writer import TableWriter
+from tests.documents.reading import OPTIONS, VERDICT, ReadDocument, attempt, refusal, texts, written_rows
+from tests.documents.reading import document as read_file
 
-OPTIONS = ReadOptions(fallback_encoding="windows-1252")
-VERDICT = Verdict("positive", 0.87654, {"negative": 0.12346, "positive": 0.87654}, 7, 1, ())
+from reviewbox.documents import ReadOptions, Table
+from reviewbox.documents.document import MAX_LINE_LENGTH
+from reviewbox.documents.review_field import USUAL_TEXT_FIELDS
+from reviewbox.errors import ErrorCode, Problem
+from reviewbox.model.verdicts import Verdict
+
 PROBLEM = Problem(ErrorCode.EMPTY_REVIEW, "line 9: no words")
 
 SCALARS = (
@@ -38,33 +36,17 @@ FRAGMENTS = [
 ]  # fmt: skip
 
 
-def read(data: bytes, options: ReadOptions) -> Document:
-    return read_table(READER, data, options)
+def read(data: bytes, options: ReadOptions = OPTIONS) -> ReadDocument:
+    return read_file("a.jsonl", data, options)
 
 
-def texts(document: Document) -> list[str]:
-    return [row.text for row in document.rows]
-
-
-def problems(document: Document) -> list[tuple[int, ErrorCode]]:
+def problems(document: ReadDocument) -> list[tuple[int, ErrorCode]]:
     return [(row.line, row.problem.code) for row in document.rows if row.problem]
 
 
-def table(document: Document) -> Table:
+def table(document: ReadDocument) -> Table:
     assert document.table is not None
     return document.table
-
-
-def render(document: Document, outcome: Verdict | Problem = VERDICT) -> list[str]:
-    """The rows as they go back, each with its own problem or else `outcome`."""
-    writer = TableWriter(table(document), 0.8)
-    return [writer.render(row, row.problem or outcome) for row in document.rows]
-
-
-def refusal(data: bytes, options: ReadOptions = OPTIONS) -> Problem:
-    with pytest.raises(SourceError) as raised:
-        read(data, options)
-    return raised.value.problem
 
 
 def test_each_line_is_a_row() -> None:
@@ -73,7 +55,7 @@ def test_each_line_is_a_row() -> None:
     assert texts(document) == ["good", "bad"]
     assert [row.line for row in document.rows] == [1, 2]
     assert problems(document) == []
-    assert table(document).fields == {"id", "text"}
+    assert table(document).field_names == {"id", "text"}
     assert table(document).extension == "jsonl"
     assert document.notes == {"text_field": "text", "text_field_by": "name", "encoding": "utf-8"}
 
@@ -98,7 +80,7 @@ def test_blank_lines_are_no_rows_but_count(data: bytes) -> None:
 
 @pytest.mark.parametrize("data", [b"\n", b" \r\n\t\n", codecs.BOM_UTF8, codecs.BOM_UTF16_LE + b"\n\x00"])
 def test_a_file_of_blank_lines_is_empty(data: bytes) -> None:
-    assert refusal(data).code is ErrorCode.EMPTY_TABLE
+    assert refusal("a.jsonl", data).code is ErrorCode.EMPTY_TABLE
 
 
 @pytest.mark.parametrize("end", ["\n", "\r\n"])
@@ -119,7 +101,7 @@ def test_encodings_and_line_ends_make_no_difference(mark: bytes, encoding: str, 
     assert texts(document) == ["café 😀 \u2028\u0085", "", "bad"]
     assert problems(document) == [(2, ErrorCode.BROKEN_JSON)]
     assert document.notes["encoding"] == encoding
-    assert render(document)[0].startswith('{"text": "café 😀 \u2028\u0085","sentiment":')
+    assert written_rows(document)[0].startswith('{"text": "café 😀 \u2028\u0085","sentiment":')
 
 
 def test_a_line_in_the_fallback_encoding_does_not_spoil_the_others() -> None:
@@ -143,7 +125,7 @@ def test_a_line_in_the_fallback_encoding_does_not_spoil_the_others() -> None:
         (b'{"text": "good", "stars": ' + b"9" * 10_000 + b"}", ErrorCode.INVALID_NUMBER),
         (b'{"text": ' + b"[" * 100_000, ErrorCode.NESTED_TOO_DEEP),
         (b'{"text": "good", "deep": ' + b"[" * 10_000 + b"]" * 10_000 + b"}", ErrorCode.NESTED_TOO_DEEP),
-        (b'{"text": "good", "pad": "' + b"x" * LONGEST_LINE + b'"}', ErrorCode.LINE_TOO_LONG),
+        (b'{"text": "good", "pad": "' + b"x" * MAX_LINE_LENGTH + b'"}', ErrorCode.LINE_TOO_LONG),
         (b'"good"', ErrorCode.NOT_AN_OBJECT),
         (b"[]", ErrorCode.NOT_AN_OBJECT),
         (b"5", ErrorCode.NOT_AN_OBJECT),
@@ -182,7 +164,7 @@ def test_no_message_repeats_a_review(line: bytes) -> None:
 def test_what_is_no_object_comes_back_as_it_was(line: str) -> None:
     document = read(f'{{"text": "good"}}\n{line}\n'.encode(), OPTIONS)
 
-    row = json.loads(render(document)[1])
+    row = json.loads(written_rows(document)[1])
 
     assert row["reviewbox_raw"] == line.strip()
     assert row["sentiment"] is row["score"] is row["needs_review"] is None
@@ -192,7 +174,7 @@ def test_what_is_no_object_comes_back_as_it_was(line: str) -> None:
 def test_bytes_that_are_no_text_come_back_legibly() -> None:
     document = read(b'{"text": "good"}\ncaf\xe9 \x81\n', OPTIONS)
 
-    assert json.loads(render(document)[1])["reviewbox_raw"] == "caf\\xe9 \\x81"
+    assert json.loads(written_rows(document)[1])["reviewbox_raw"] == "caf\\xe9 \\x81"
 
 
 @pytest.mark.parametrize(
@@ -212,7 +194,7 @@ def test_bytes_that_are_no_text_come_back_legibly() -> None:
 def test_a_row_goes_back_in_the_very_characters_it_came_in(line: str) -> None:
     document = read(f"{line}\n".encode(), OPTIONS)
 
-    (rendered,) = render(document)
+    (rendered,) = written_rows(document)
 
     assert rendered == (
         line[:-1].rstrip() + ',"sentiment":"positive","score":0.8765,"needs_review":false,'
@@ -225,7 +207,7 @@ def test_a_number_that_others_could_not_read_is_kept_as_text(number: str) -> Non
     """The table that goes back is JSON, whatever came."""
     line = '{"text": "good", "number": ' + number + "}"
 
-    (rendered,) = render(read(line.encode(), ReadOptions("text")))
+    (rendered,) = written_rows(read(line.encode(), ReadOptions("text")))
 
     assert json.loads(rendered)["reviewbox_raw"] == line
     assert json.loads(rendered)["error_code"] == "invalid_number"
@@ -242,7 +224,7 @@ def test_brackets_in_a_text_are_not_nested() -> None:
 
 @pytest.mark.parametrize("line", ["{}", "{ }"])
 def test_an_object_without_fields_gets_some(line: str) -> None:
-    (rendered,) = render(read(line.encode(), OPTIONS))
+    (rendered,) = written_rows(read(line.encode(), OPTIONS))
 
     assert json.loads(rendered)["error_code"] == "missing_field"
 
@@ -255,7 +237,7 @@ def test_the_last_of_repeated_fields_is_the_review() -> None:
 def test_a_name_that_any_row_takes_is_prefixed_in_all() -> None:
     data = b'{"text": "good"}\n{"text": "bad", "score": 5, "sentiment": null, "reviewbox_sentiment": 1}\n'
 
-    first, second = (json.loads(line) for line in render(read(data, OPTIONS)))
+    first, second = (json.loads(line) for line in written_rows(read(data, OPTIONS)))
 
     added = {"reviewbox_reviewbox_sentiment": "positive", "reviewbox_score": 0.8765, "needs_review": False}
     nothing_wrong = {"error_code": None, "error_message": None}
@@ -298,7 +280,7 @@ def test_a_setting_names_the_field() -> None:
 
 @pytest.mark.parametrize("options", [OPTIONS, ReadOptions(text_field="Note")])
 def test_without_such_a_field_the_fields_that_are_there_are_named(options: ReadOptions) -> None:
-    problem = refusal(b'{"stars": 5, "note": "good"}\n', options)
+    problem = refusal("a.jsonl", b'{"stars": 5, "note": "good"}\n', options)
 
     assert problem.code is ErrorCode.NO_TEXT_FIELD
     assert "TEXT_FIELD" in problem.message
@@ -329,7 +311,7 @@ def test_objects_come_back_with_fields_added(
     document = read(data, ReadOptions("text"))
 
     names = {name for fields in originals for name in fields}
-    rendered = render(document, outcome)
+    rendered = written_rows(document, outcome)
     assert [row.text for row in document.rows] == [
         fields["text"] if isinstance(fields["text"], str) else "" for fields in originals
     ]
@@ -348,7 +330,7 @@ def test_objects_come_back_with_fields_added(
 )
 @settings(deadline=None, max_examples=300)
 def test_any_bytes_are_refused_or_every_line_is_accounted_for(data: bytes, options: ReadOptions) -> None:
-    document = attempt(data, options)
+    document = attempt("a.jsonl", data, options)
 
     if isinstance(document, Problem):
         assert document.message
@@ -361,17 +343,10 @@ def test_any_bytes_are_refused_or_every_line_is_accounted_for(data: bytes, optio
         holding = {number for number, line in enumerate(data.split(end), 1) if is_visible(line)}
         assert holding <= set(lines)
         assert not [number for number in lines if not data.split(end)[number - 1].strip(b" \t\r")]
-    for line in render(document):
+    for line in written_rows(document):
         assert isinstance(json.loads(line), dict)
         assert line.count("\n") == 1
         line.encode()
-
-
-def attempt(data: bytes, options: ReadOptions) -> Document | Problem:
-    try:
-        return read(data, options)
-    except SourceError as error:
-        return error.problem
 
 
 def is_visible(line: bytes) -> bool:
@@ -399,14 +374,14 @@ def test_only_a_field_that_holds_text_is_taken_for_the_review() -> None:
 def test_a_broken_character_in_utf_16_costs_its_row_alone() -> None:
     data = '{"text": "good"}\n{"text": "X"}\n{"text": "bad"}\n'.encode("utf-16-le").replace(b"X\0", b"\0\xd8")
 
-    document = read_document("a.jsonl", "", codecs.BOM_UTF16_LE + data, OPTIONS)
+    document = read(codecs.BOM_UTF16_LE + data)
 
     assert texts(document) == ["good", "", "bad"]
     assert problems(document) == [(2, ErrorCode.LONE_SURROGATE)]
 
 
 def test_long_names_are_cut_short_in_messages() -> None:
-    problem = refusal(b'{"' + b"x" * 100_000 + b'": "good"}\n')
+    problem = refusal("a.jsonl", b'{"' + b"x" * 100_000 + b'": "good"}\n')
 
     assert problem.code is ErrorCode.NO_TEXT_FIELD
     assert len(problem.message) < 1000
