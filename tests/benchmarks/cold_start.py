@@ -25,9 +25,9 @@ from rich.table import Table
 from tests.benchmarks import cold_start_probe as probe
 from tests.benchmarks.classifier import review
 
-from reviewbox.cli import prices
 from reviewbox.local.cloud import BUCKET, Cloud, start_cloud
 from reviewbox.model.classifier import processor
+from reviewbox.stack import prices
 
 ROOT = Path(__file__).parents[2]
 

@@ -15,8 +15,8 @@ from rich.console import Console
 from tests.cli.stacks import STACK
 
 from reviewbox.cli.backfill import MOST_QUEUED, SECONDS_KEPT, Backfill, needs_job
-from reviewbox.cli.estimates import Counted, estimate
 from reviewbox.objects import ObjectRef
+from reviewbox.stack.cost import Workload, estimate
 from reviewbox.stack.jobs import job_request, start_job
 
 ACCOUNT = "123456789012"
@@ -152,7 +152,7 @@ def test_how_long_a_job_lasts_is_for_s3_to_decide() -> None:
     output = StringIO()
     backfill = Backfill(Console(file=output, width=200), STACK, PREFIX)
 
-    backfill.print_estimate(estimate(Counted(objects=200_000), STACK, as_job=True), as_job=True)
+    backfill.print_estimate(estimate(Workload(objects=200_000), STACK, as_job=True), as_job=True)
 
     assert "1 job, 200,000 objects" in output.getvalue()
     assert "About 33 minutes with 10 at once; S3 decides how many there are." in output.getvalue()
@@ -221,15 +221,15 @@ def test_an_interruption_ends_the_watching_and_not_the_job(
 
 
 def test_a_job_is_for_much_in_aws_and_a_stack_that_runs_them() -> None:
-    many = Counted(objects=MOST_QUEUED + 1)
+    many = Workload(objects=MOST_QUEUED + 1)
     # Three days for ten functions that take 18.5 ms a kilobyte.
-    long = Counted(objects=1000, work=140_000_000_000, largest=140_000_000)
+    long = Workload(objects=1000, work=140_000_000_000, largest=140_000_000)
 
     for much in (many, long):
         assert needs_job(STACK, much, in_aws=True)
         assert not needs_job(STACK, much, in_aws=False)
         assert not needs_job(replace(STACK, batch_operations=None), much, in_aws=True)
-    assert not needs_job(STACK, Counted(objects=MOST_QUEUED), in_aws=True)
+    assert not needs_job(STACK, Workload(objects=MOST_QUEUED), in_aws=True)
 
 
 @pytest.mark.parametrize(
@@ -239,7 +239,7 @@ def test_a_job_is_for_much_in_aws_and_a_stack_that_runs_them() -> None:
 def test_work_that_may_outlast_the_queue_is_told(megabytes: int, as_job: object, is_told: object) -> None:
     output = StringIO()
     backfill = Backfill(Console(file=output, width=200), STACK, PREFIX)
-    counted = Counted(objects=1000, work=megabytes * 1_000_000)
+    counted = Workload(objects=1000, work=megabytes * 1_000_000)
 
     backfill.print_estimate(estimate(counted, STACK, as_job=bool(as_job)), as_job=bool(as_job))
 
@@ -247,10 +247,11 @@ def test_work_that_may_outlast_the_queue_is_told(megabytes: int, as_job: object,
     assert (told in output.getvalue()) is is_told
 
 
-def large_tables(count: int, gigabytes: int) -> Counted:
-    counted = Counted(objects=count, tables=count)
+def large_tables(count: int, gigabytes: int) -> Workload:
+    counted = Workload(objects=count, tables=count)
     for _ in range(count):
-        counted.add_source(gigabytes * 10**9, gigabytes * 10**9, STACK.read_options, compressed=False)
+        size = gigabytes * 10**9
+        counted.add_work(size, size, STACK.read_options, is_compressed=False)
     return counted
 
 

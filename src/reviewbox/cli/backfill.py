@@ -14,8 +14,6 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from reviewbox.cli import prices
-from reviewbox.cli.estimates import MOST_SECONDS_TO_CUT, Counted, Estimate, count, estimate
 from reviewbox.cli.render import (
     console,
     number_of,
@@ -27,6 +25,8 @@ from reviewbox.cli.render import (
 from reviewbox.errors import ReviewboxError
 from reviewbox.objects import ObjectRef
 from reviewbox.stack import discovery as aws
+from reviewbox.stack import prices
+from reviewbox.stack.cost import MAX_SPLIT_SECONDS, Estimate, Workload, count_listed, estimate
 from reviewbox.stack.discovery import Listed, Stack
 from reviewbox.stack.jobs import describe_job, report_uri, start_job
 
@@ -83,11 +83,11 @@ def run_backfill(uri: str, stack_name: str, *, agreed: bool, dry_run: bool) -> b
     return backfill.watch_queue(sqs, counted.objects, dead)
 
 
-def needs_job(stack: Stack, counted: Counted, *, in_aws: bool) -> bool:
+def needs_job(stack: Stack, counted: Workload, *, in_aws: bool) -> bool:
     """Return whether so much is better left to S3 Batch Operations, and can be."""
     estimated = estimate(counted, stack, as_job=False)
     # Segments of large tables go through the queue in any case.
-    others = estimated.seconds - estimated.in_segments
+    others = estimated.seconds - estimated.segment_seconds
     is_much = counted.objects > MOST_QUEUED or others > MOST_SECONDS_QUEUED
     return is_much and in_aws and stack.batch_operations is not None
 
@@ -130,7 +130,7 @@ class Backfill:
         """Print a line as it is."""
         self.terminal.print(Text(line, style), soft_wrap=True)
 
-    def count(self, s3: "S3Client") -> Counted:
+    def count(self, s3: "S3Client") -> Workload:
         """Count what lies under the prefix, and tell how much it is.
 
         Raises:
@@ -138,7 +138,7 @@ class Backfill:
         """
         results = ObjectRef(self.stack.results_bucket, self.stack.results_prefix + self.prefix.key)
         with progress_bar(self.terminal, "Counting") as update:
-            counted = count(_shown(aws.list_objects(s3, self.prefix), update), self.stack.read_options)
+            counted = count_listed(_shown(aws.list_objects(s3, self.prefix), update), self.stack.read_options)
             receipts = sum(aws.is_receipt(result.key) for result in aws.list_objects(s3, results))
         if not counted.objects:
             raise ReviewboxError(f"{self.prefix}: nothing lies under it")
@@ -175,13 +175,13 @@ class Backfill:
             f"About {lasts} with {at_once} at once{'; S3 decides how many there are' if as_job else ''}. "
             f"Prices of {prices.REGION}, {prices.DATE}."
         )
-        if estimated.longest_cut > MOST_SECONDS_TO_CUT:
+        if estimated.longest_split > MAX_SPLIT_SECONDS:
             self.tell(
                 f"The largest table is cut in one invocation, and that may take "
-                f"{rounded_seconds(estimated.longest_cut)}: split it.",
+                f"{rounded_seconds(estimated.longest_split)}: split it.",
                 "yellow",
             )
-        queued = estimated.in_segments if as_job else estimated.seconds
+        queued = estimated.segment_seconds if as_job else estimated.seconds
         if queued > MOST_SECONDS_QUEUED:
             self.tell(
                 f"The queue drops for good what it has held for {rounded_seconds(SECONDS_KEPT)}, and this "
