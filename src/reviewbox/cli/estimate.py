@@ -47,7 +47,7 @@ _CONTENTS_KEYS = ("reviews", "failed_reviews", "characters", "beginnings")
 _NOTES = {
     "sampled": "read a sample of {sampled:,} of {listed:,} objects in S3 to estimate reviews and characters",
     "large": "tables larger than SegmentBytes: {large:,}, split into {segments:,} segments",
-    "beginnings": "tables of which only the beginning was read: {beginnings:,}",
+    "beginnings": "tables read only in part: {beginnings:,}; the rest is assumed to be similar",
 }
 _WARNINGS = {
     "failed_reviews": "rows or files without readable text: {failed_reviews:,}; each gets an error",
@@ -186,11 +186,11 @@ def read_contents(source: Source, beginning: bytes, settings: Settings) -> Conte
     stored_size = len(data)
     if compression := compression_of(beginning):
         decompressed = Decompressed(stream, compression, options.max_bytes, is_limit=False)
-        data = BufferedReader(decompressed).read(options.max_bytes)
+        data = BufferedReader(decompressed).read(options.max_bytes + 1)
         stored_size = stream.tell()
     size = len(data) * source.size / stored_size
     lines = b"".join(islice(BytesIO(data), _MAX_LINES))
-    is_whole = len(lines) == size
+    is_whole = len(lines) == size <= options.max_bytes
     lines = lines if is_whole else lines[: lines.rfind(b"\n") + 1]
     document = read_document(source.ref.key, source.content_type, lines, options)
     contents = Contents(line_bytes=size, beginnings=not is_whole)

@@ -69,7 +69,7 @@ class Workload:
     largest_split: int = 0  # decompressed size of the largest table
 
     def add_listed(self, listed: "Listed", options: ReadOptions) -> bool:
-        """Count an object as a listing shows it; return whether it is not too large to be read."""
+        """Count an object as a listing shows it; return whether it is small enough to be read."""
         is_table = may_be_table(listed, options)
         is_too_large = listed.size > options.max_bytes and not is_table
         self.objects += 1
@@ -190,9 +190,8 @@ def estimate(
 
     # The first object of an invocation waits alone, the others together.
     waits = invocations + (workload.objects - invocations) / OBJECTS_AT_ONCE
-    whole = (
-        workload.work - workload.segmented_work
-    ) * seconds_per_byte + waits * prices.WAIT_SECONDS_PER_OBJECT
+    whole = (workload.work - workload.segmented_work) * seconds_per_byte
+    whole += waits * prices.WAIT_SECONDS_PER_OBJECT
     requests = workload.segments * _SPLIT_REQUESTS_PER_SEGMENT + workload.stored_segments
     requests += workload.large * (_LARGE_TABLE.reads + _LARGE_TABLE.writes)
     splitting = workload.split_bytes / split_bytes_per_second + requests * wait
@@ -213,9 +212,14 @@ def estimate(
 
 def _bill(workload: Workload, invocations: int, gb_seconds: float, *, as_job: bool) -> tuple[Item, ...]:
     objects, segments = workload.objects, workload.segments
-    counts = {_OBJECT: objects, _TABLE: workload.tables, _LARGE_TABLE: workload.large, _SEGMENT: segments}
-    reads = sum(count * requests.reads for requests, count in counts.items())
-    writes = sum(count * requests.writes for requests, count in counts.items()) + workload.stored_segments
+    counts = (
+        (_OBJECT, objects),
+        (_TABLE, workload.tables),
+        (_LARGE_TABLE, workload.large),
+        (_SEGMENT, segments),
+    )
+    reads = sum(requests.reads * count for requests, count in counts)
+    writes = sum(requests.writes * count for requests, count in counts) + workload.stored_segments
     sqs = (segments if as_job else segments + objects) * _SQS_REQUESTS_PER_MESSAGE
     items = [
         Item("Lambda, computing", f"{gb_seconds:,.0f} GB-s", gb_seconds * prices.LAMBDA_GB_SECOND),
