@@ -71,9 +71,9 @@ def _record_failure(message: Message, outcomes: Outcomes, worker: Pipeline) -> N
         logger.error("message.unknown", extra={"message_id": message.message_id, "reason": str(error)})
     if not worker.is_last_attempt(message.receive_count):
         return
-    for ref, error in _failures(message, outcomes).items():
+    for ref, failure in _failures(message, outcomes).items():
         try:
-            worker.record_failure(ref, error)
+            worker.record_failure(ref, failure)
         except Exception as second:  # noqa: BLE001 - the message goes to the dead-letter queue anyway
             log_failure("object.not_recorded", ref, second, logger)
 

@@ -461,8 +461,14 @@ def test_an_unknown_event_is_an_error(event: Any, envelope: Callable[[Any], Any]
         ),
         (wrapped("Hello"), "the SNS notification has 5 characters in 'Message' that are not valid JSON"),
         (wrapped("", Message={}), "the SNS notification has no text in 'Message': its fields are Message,"),
-        (wrapped("", Type="SubscriptionConfirmation"), "SNS sent SubscriptionConfirmation instead of Notification"),
-        (wrapped("", Type="UnsubscribeConfirmation"), "SNS sent UnsubscribeConfirmation instead of Notification"),
+        (
+            wrapped("", Type="SubscriptionConfirmation"),
+            "sent SubscriptionConfirmation instead of Notification",
+        ),
+        (
+            wrapped("", Type="UnsubscribeConfirmation"),
+            "sent UnsubscribeConfirmation instead of Notification",
+        ),
     ],
 )
 def test_an_error_describes_the_event(event: Any, seen: str) -> None:

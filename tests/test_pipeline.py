@@ -8,7 +8,6 @@ from typing import Any
 import boto3
 import pytest
 from mypy_boto3_s3 import S3Client
-from reviewbox.queue import Queue
 from tests.conftest import BUCKET
 from tests.tiny import RecordingBackend
 
@@ -18,6 +17,7 @@ from reviewbox.model.classifier import Classifier
 from reviewbox.objects import ObjectRef
 from reviewbox.pipeline import Pipeline
 from reviewbox.process_object import Outcome
+from reviewbox.queue import Queue
 from reviewbox.settings import Settings
 from reviewbox.storage import S3Storage
 

@@ -12,7 +12,8 @@ from tests.conftest import BUCKET
 
 from reviewbox.model.classifier import Classifier
 from reviewbox.objects import ObjectRef
-from reviewbox.pipeline import Outcome, Pipeline
+from reviewbox.pipeline import Pipeline
+from reviewbox.process_object import Outcome
 from reviewbox.settings import Settings
 from reviewbox.storage import S3Storage
 

@@ -13,8 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from samtranslator.yaml_helper import yaml_parse
 
-from reviewbox.classification import SPARE_SECONDS
-from reviewbox.pipeline import Outcome
+from reviewbox.deadline import RESERVED_SECONDS
+from reviewbox.process_object import Outcome
 from reviewbox.settings import Settings
 
 ROOT = Path(__file__).parent.parent
@@ -150,7 +150,7 @@ def test_near_timeout_alarm_can_fire_before_the_function_stops_itself(timeout: s
     near = TEMPLATE["Mappings"]["Timeout"][timeout]["Near"]
 
     assert near == 700 * int(timeout)
-    assert near < 1000 * (int(timeout) - SPARE_SECONDS)
+    assert near < 1000 * (int(timeout) - RESERVED_SECONDS)
 
 
 def test_message_retention_allows_every_attempt() -> None:

@@ -5,16 +5,13 @@ from dataclasses import dataclass, replace
 from io import BytesIO
 
 from reviewbox.documents import Document, Row, read_document
-from reviewbox.errors import ErrorCode, OutOfTimeError, Problem, SourceError
+from reviewbox.errors import ErrorCode, Problem, SourceError
 from reviewbox.model.classifier import Classifier
 from reviewbox.model.verdicts import Verdict
-from reviewbox.objects import ObjectRef, Source
+from reviewbox.objects import Source
 from reviewbox.results.receipt import Counts
 from reviewbox.results.table_writer import TableWriter
 from reviewbox.settings import Settings
-
-# The time of an invocation that is needed to classify a few more reviews and to write the result.
-SPARE_SECONDS = 15.0
 
 # A chunk of rows fills one pool of the classifier, in characters. Rows that are large only in other fields must
 # not use up the memory.
@@ -23,7 +20,7 @@ _CHUNK_RAW = 4_000_000
 
 
 @dataclass(frozen=True, slots=True)
-class ClassifiedTable:
+class RenderedTable:
     """A classified table, or a segment of one.
 
     Attributes:
@@ -77,7 +74,7 @@ def classify_rows(
 
 def classify_table(
     document: Document, classifier: Classifier, settings: Settings, before_run: Callable[[], None]
-) -> ClassifiedTable:
+) -> RenderedTable:
     """Return a table with the verdicts added to its rows; raises what `classify_rows` raises."""
     if document.table is None:
         raise ValueError("the document is a single review")
@@ -86,19 +83,7 @@ def classify_table(
     content.write(_encode(writer.header))
     for row, outcome in classify_rows(document, classifier, before_run):
         content.write(_encode(writer.render(row, outcome)))
-    return ClassifiedTable(document.table.compress(content.getvalue()), writer.counts)
-
-
-def time_check(ref: ObjectRef, remaining_seconds: Callable[[], float]) -> Callable[[], None]:
-    """Return a function that raises OutOfTimeError if too little time is left to continue with an object."""
-
-    def check() -> None:
-        if remaining_seconds() < SPARE_SECONDS:
-            raise OutOfTimeError(
-                f"{ref} needs more time than the function has: split it, or raise the timeout"
-            )
-
-    return check
+    return RenderedTable(document.table.compress(content.getvalue()), writer.counts)
 
 
 def _chunks(rows: Iterable[Row]) -> Iterator[list[Row]]:

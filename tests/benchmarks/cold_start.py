@@ -26,9 +26,9 @@ from tests.benchmarks import cold_start_probe as probe
 from tests.benchmarks.figures import ROOT
 from tests.benchmarks.texts import generate_review
 
-from reviewbox.cli import prices
 from reviewbox.local.cloud import BUCKET, Cloud, start_cloud
 from reviewbox.model.classifier import processor
+from reviewbox.stack import prices
 
 # Variants, named after the difference between their environment and the template's.
 THREADS = "OPENBLAS_NUM_THREADS"

@@ -201,7 +201,7 @@ def test_review_text_is_never_logged(
 def test_an_unexpected_error_is_logged_without_its_message(
     s3: S3Client, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """A library may quote the data in its message. The lines of the traceback are enough to find the place."""
+    """A library may quote the data in its message. The traceback is enough to find the place."""
     s3.put_object(Bucket=BUCKET, Key="incoming/a.txt", Body=b"great film")
 
     def fail(**_: Any) -> None:

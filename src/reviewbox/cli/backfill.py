@@ -10,8 +10,6 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from reviewbox.cli import prices
-from reviewbox.cli.estimates import MOST_SECONDS_TO_CUT, Counted, Estimate, count, estimate
 from reviewbox.cli.render import (
     console,
     number_of,
@@ -24,6 +22,7 @@ from reviewbox.cli.render import (
 from reviewbox.errors import ReviewboxError
 from reviewbox.objects import ObjectRef
 from reviewbox.queue import Queue
+from reviewbox.stack import prices
 from reviewbox.stack.aws import connect, is_aws
 from reviewbox.stack.backfill import (
     MAX_QUEUED_SECONDS,
@@ -33,6 +32,7 @@ from reviewbox.stack.backfill import (
     send_uploads,
     watch_queues,
 )
+from reviewbox.stack.cost import MAX_SPLIT_SECONDS, Estimate, Workload, count_listed, estimate
 from reviewbox.stack.discovery import Stack, find_stack
 from reviewbox.stack.jobs import report_uri, start_job, watch_job
 from reviewbox.stack.listing import ListedObject, is_receipt, list_objects
@@ -78,10 +78,10 @@ def run_backfill(uri: str, stack_name: str, *, agreed: bool, dry_run: bool) -> b
     return backfill.run_queue(connect("sqs"), list_objects(s3, backfill.prefix), counted.objects)
 
 
-def is_job(stack: Stack, counted: Counted, *, in_aws: bool) -> bool:
+def is_job(stack: Stack, counted: Workload, *, in_aws: bool) -> bool:
     """Return whether a backfill is an S3 Batch Operations job rather than messages in the queue."""
     queued = estimate(counted, stack, as_job=False)
-    return needs_job(stack, counted.objects, queued.seconds - queued.in_segments, in_aws=in_aws)
+    return needs_job(stack, counted.objects, queued.seconds - queued.segment_seconds, in_aws=in_aws)
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,14 +104,14 @@ class Backfill:
         """Print a line without markup and without wrapping."""
         self.terminal.print(Text(line, style), soft_wrap=True)
 
-    def count(self, s3: "S3Client") -> Counted:
+    def count(self, s3: "S3Client") -> Workload:
         """Count the objects under the prefix, and print their number and size.
 
         Raises:
             ReviewboxError: there are no objects under the prefix.
         """
         listed = track(self.terminal, list_objects(s3, self.prefix), "Counting objects")
-        counted = count(listed, self.stack.read_options)
+        counted = count_listed(listed, self.stack.read_options)
         if not counted.objects:
             raise ReviewboxError(f"{self.prefix}: there are no objects under this prefix")
         results = ObjectRef(self.stack.results_bucket, self.stack.results_prefix + self.prefix.key)
@@ -155,13 +155,13 @@ class Backfill:
             f"invocations{'; S3 chooses the actual number' if as_job else ''}. "
             f"Prices of {prices.REGION}, {prices.DATE}."
         )
-        if estimated.longest_cut > MOST_SECONDS_TO_CUT:
+        if estimated.longest_split > MAX_SPLIT_SECONDS:
             self.print_line(
                 "The largest table may not be split into segments in time, because one invocation would need "
-                f"{rounded_seconds(estimated.longest_cut)}: upload it as several smaller files.",
+                f"{rounded_seconds(estimated.longest_split)}: upload it as several smaller files.",
                 "yellow",
             )
-        queued = estimated.in_segments if as_job else estimated.seconds
+        queued = estimated.segment_seconds if as_job else estimated.seconds
         if queued > MAX_QUEUED_SECONDS:
             self.print_line(
                 f"The queue deletes messages after {rounded_seconds(RETENTION_SECONDS)}, and this backfill "

@@ -16,7 +16,8 @@ from reviewbox.errors import ReviewboxError
 from reviewbox.folder_storage import FolderStorage
 from reviewbox.model.classifier import Classifier
 from reviewbox.objects import ObjectRef
-from reviewbox.pipeline import Outcome, Pipeline
+from reviewbox.pipeline import Pipeline
+from reviewbox.process_object import Outcome
 from reviewbox.results.keys import parts_prefix
 from reviewbox.settings import Settings
 from reviewbox.storage import describe

@@ -6,7 +6,6 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-
 from tests.documents.reading import OPTIONS, VERDICT, ReadDocument, attempt, refusal, texts, written_rows
 from tests.documents.reading import document as read_file
 
