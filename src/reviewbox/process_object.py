@@ -2,9 +2,9 @@
 
 An event may be late, duplicated or out of order, and several workers may process the same object at once.
 So every attempt takes the same steps: read the receipt, look at the *current* source, and stop if the
-receipt already records it. Otherwise read the source, classify it, and write the result on condition that the
-receipt is still the one that was read. A worker that loses a race starts over and finds the winner's result, or
-a newer source.
+receipt already records it. Otherwise read the source, classify it, and write the result on condition that
+the receipt is still the one that was read. A worker that loses a race starts over and finds the winner's
+result, or a newer source.
 """
 
 from collections.abc import Collection, Mapping
@@ -202,15 +202,10 @@ class ObjectProcessor:
         recorded = {part.ref: part.etag for part in stored.receipt.parts} if stored else {}
         present = self._present_etags(ref, {*contended, *recorded})
         if stored:
-            # The revision is enough to know whether there is anything to do. The body may be large.
-            revision = self.store.revision(ref)
-            if revision is None:
-                return Outcome.GONE
-            provenance = self.receipts.provenance(ref, revision)
-            if stored.receipt.is_current(provenance) and recorded.items() <= present.items():
-                return Outcome.CURRENT
-            if pending and pending.source.revision == revision:
-                return self.commit(pending, stored)
+            is_intact = recorded.items() <= present.items()
+            outcome = self._outcome_without_reading(ref, stored, pending, is_intact=is_intact)
+            if outcome:
+                return outcome
         try:
             source = self.store.read(ref, self._max_read_bytes(context))
         except ArchivedError as error:
@@ -221,9 +216,37 @@ class ObjectProcessor:
             return Outcome.IGNORED
         if not context.exclusive and (source.body is None or detect_compression(source.body)):
             raise NotStartedError(f"{ref} is or may be large and needs an invocation of its own")
+        return self._classify_or_split(source, stored, present, context)
+
+    def _outcome_without_reading(
+        self, ref: ObjectRef, stored: StoredReceipt, pending: PendingReceipt | None, *, is_intact: bool
+    ) -> Outcome | None:
+        """Return the outcome if the source need not be read, else None.
+
+        The revision is enough to know that. The body may be large. `is_intact` tells whether the parts that
+        the receipt records still exist unchanged.
+        """
+        revision = self.store.revision(ref)
+        if revision is None:
+            return Outcome.GONE
+        if is_intact and stored.receipt.is_current(self.receipts.provenance(ref, revision)):
+            return Outcome.CURRENT
+        if pending and pending.source.revision == revision:
+            return self.commit(pending, stored)
+        return None
+
+    def _classify_or_split(
+        self,
+        source: Source,
+        stored: StoredReceipt | None,
+        present: Mapping[ObjectRef, str],
+        context: BatchContext,
+    ) -> Outcome:
         try:
-            if found := self._format_of_large_table(source):
-                progress = self.large_tables.start(source, found, context.deadline, resend=context.resend)
+            if table_format := self._format_of_large_table(source):
+                progress = self.large_tables.start(
+                    source, table_format, context.deadline, resend=context.resend
+                )
                 return SEGMENT_OUTCOMES[progress]
             pending = PendingReceipt(source, self._classify(source, present, context.deadline))
         except SourceError as error:

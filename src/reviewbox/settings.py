@@ -98,7 +98,7 @@ class Settings:
             "SOURCE_PREFIX must be empty or end with a slash": self.source_prefix[-1:] in ("", "/"),
             "RESULTS_PREFIX must end with a slash": self.results_prefix.endswith("/"),
             "WORK_PREFIX must end with a slash": self.work_prefix.endswith("/"),
-            f"SOURCE_PREFIX and {_VARIABLE_PREFIX}RESULTS_PREFIX must not contain each other; otherwise results "
+            f"SOURCE_PREFIX and {_VARIABLE_PREFIX}RESULTS_PREFIX must not contain each other, or results "
             "would be classified again": bool(self.results_bucket)
             or not _overlap(self.source_prefix, self.results_prefix),
             f"WORK_PREFIX must not overlap with {_VARIABLE_PREFIX}SOURCE_PREFIX or {_VARIABLE_PREFIX}"

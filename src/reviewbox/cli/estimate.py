@@ -25,6 +25,7 @@ from reviewbox.cli.status import print_reasons
 from reviewbox.documents import Document, read_document
 from reviewbox.documents.compression import detect_compression, stem
 from reviewbox.documents.detection import SNIFF_BYTES, line_format
+from reviewbox.documents.segments import open_content
 from reviewbox.errors import ErrorCode, ReviewboxError, SourceError
 from reviewbox.objects import ObjectRef, Revision, Source
 from reviewbox.settings import Settings

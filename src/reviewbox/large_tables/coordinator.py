@@ -1,8 +1,8 @@
 """Classifies a large table in segments: split once, classified by many workers, recorded in one receipt.
 
-Workers share nothing but objects in S3 (see `keys`). Every object depends on the plan alone, and every write is
-conditional. So a step may run twice, on two workers at once, or again after a crash. Whoever finds the last
-segment done writes the receipt.
+Workers share nothing but objects in S3 (see `keys`). Every object depends on the plan alone, and every write
+is conditional. So a step may run twice, on two workers at once, or again after a crash. Whoever finds the
+last segment done writes the receipt.
 """
 
 import sys
