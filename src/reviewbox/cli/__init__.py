@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from reviewbox.errors import ReviewboxError
+from reviewbox.model.bundle import shipped_model_dir
 
 if TYPE_CHECKING:
     from reviewbox.settings import Settings
@@ -22,7 +23,7 @@ app = typer.Typer(
     rich_markup_mode="markdown",  # which has help fill its lines, however wide the terminal is
 )
 
-# A clone is installed in place; its top level holds the model, the handlers and the template.
+# The top level of a clone, which holds the handlers and the template. An installed wheel has neither.
 _CLONE = Path(__file__).parents[3]
 _CPUS = os.cpu_count() or 1
 _STACK = "reviewbox"  # as samconfig.toml names it
@@ -37,10 +38,26 @@ StackOption = Annotated[str, typer.Option("--stack", help="The name of the deplo
 YesOption = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
 TemplateOption = Annotated[Path, typer.Option("--template", help="The SAM template to run.")]
 
+# The optional dependencies, by the module that is imported, and the extra that installs each.
+_EXTRAS = {"moto": "local", "pyarrow": "parquet", "samtranslator": "local"}
+
+
+def _print_version(requested: bool) -> None:
+    if requested:
+        from reviewbox import __version__
+
+        print(f"reviewbox {__version__}")
+        raise typer.Exit
+
 
 @app.callback()
-def main() -> None:
-    """Drop reviews into an S3 bucket, get their sentiment back."""
+def main(
+    version: Annotated[  # noqa: ARG001 - its callback prints and exits
+        bool,
+        typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit."),
+    ] = False,
+) -> None:
+    """Classify the sentiment of reviews: files, S3 objects, or whatever arrives in a bucket."""
 
 
 @app.command()
@@ -52,7 +69,7 @@ def classify(
             help="Files, folders, s3://bucket/key, s3://bucket/prefix/ (with the slash); - for stdin.",
         ),
     ],
-    model: ModelOption = _CLONE / "model",
+    model: ModelOption = shipped_model_dir(),
     threads: ThreadsOption = _CPUS,
     text_field: TextFieldOption = "",
 ) -> None:
@@ -77,7 +94,7 @@ def watch(  # noqa: PLR0913, PLR0917 - a command's options are its arguments
         Path | None, typer.Option(help="Where results go; FOLDER-results if not given.", file_okay=False)
     ] = None,
     interval: Annotated[float, typer.Option(min=0.1, help="Seconds between looks.")] = 2.0,
-    model: ModelOption = _CLONE / "model",
+    model: ModelOption = shipped_model_dir(),
     threads: ThreadsOption = _CPUS,
     text_field: TextFieldOption = "",
 ) -> None:
@@ -173,7 +190,7 @@ def redrive(stack: StackOption = _STACK, yes: YesOption = False) -> None:
 @app.command()
 def evaluate(
     files: Annotated[list[Path], typer.Argument(metavar="FILE...", exists=True)],
-    model: ModelOption = _CLONE / "model",
+    model: ModelOption = shipped_model_dir(),
     threads: ThreadsOption = _CPUS,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
@@ -254,6 +271,11 @@ def _errors_told() -> Iterator[None]:
         yield
     except ReviewboxError as error:
         line: str | None = str(error)
+    except ModuleNotFoundError as error:
+        extra = _EXTRAS.get((error.name or "").partition(".")[0])
+        if extra is None:
+            raise
+        line = f"{error.name} is not installed; run: pip install 'reviewbox[{extra}]'"
     except Exception as error:
         from reviewbox.stack.discovery import explain
 

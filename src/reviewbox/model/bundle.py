@@ -98,6 +98,13 @@ class Bundle:
         )
 
 
+def shipped_model_dir() -> Path:
+    """Return the folder of Reviewbox's own model: in the installed package, or at the top level of a clone."""
+    package = Path(__file__).parents[1]
+    installed = package / "_model"
+    return installed if installed.is_dir() else package.parents[1] / "model"
+
+
 def sha256(path: Path) -> str:
     """Return the digest of a file of a model folder.
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Self
 
 from reviewbox.errors import ErrorCode, ModelError, Problem, ReviewboxError
-from reviewbox.model.bundle import BUNDLE, Bundle
+from reviewbox.model.bundle import BUNDLE, Bundle, shipped_model_dir
 from reviewbox.model.inference import Inference
 from reviewbox.model.plain_text import PlainText, plain_text
 from reviewbox.model.verdicts import Evidence, Pooled, Verdict, judge, pool, sentences
@@ -44,14 +44,14 @@ class Classifier:
     inference: Inference
 
     @classmethod
-    def load(cls, model_dir: Path | str, *, threads: int = 1) -> Self:
-        """Load a model folder, to run on `threads` threads.
+    def load(cls, model_dir: Path | str | None = None, *, threads: int = 1) -> Self:
+        """Load a model folder, Reviewbox's own by default, to run on `threads` threads.
 
         Raises:
             ModelError: the folder is incomplete, altered, not a text classifier, or computes something
                 else on this processor than its golden reviews say.
         """
-        bundle = Bundle.read(Path(model_dir))
+        bundle = Bundle.read(shipped_model_dir() if model_dir is None else Path(model_dir))
         windows = Windows.load(bundle.tokenizer, bundle.window_tokens)
         inference = Inference.load(bundle.model, pad_token_id=bundle.pad_token_id, threads=threads)
         if inference.label_count not in (None, len(bundle.labels)):
