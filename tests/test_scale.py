@@ -385,7 +385,7 @@ def test_the_template_is_what_the_page_takes_it_for() -> None:
 def test_the_readme_promises_no_less() -> None:
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
 
-    assert "A million reviews in tables are less than a dollar." in " ".join(readme.split())
+    assert "A million reviews in tables cost less than a dollar." in " ".join(readme.split())
     assert taken(1_000_000)[1].dollars < 1
 
 
