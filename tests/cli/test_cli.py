@@ -86,11 +86,11 @@ TABLE = b"\xef\xbb\xbftext,stars\n" + b'"a great\nfilm",5\nawful,1\n,2\ngood,3,s
     ("name", "body"),
     [
         ("a.csv", TABLE),
-        ("a.csv.gz", gzip.compress(TABLE)),
+        ("a.csv.gz", gzip.compress(TABLE, mtime=0)),
         ("truncated.csv.gz", gzip.compress(TABLE, compresslevel=0)[:-300]),
         ("a.jsonl", b'\n{"text": "great film"}\nbroken\n' * 40),
         ("no end.csv", TABLE[:-1]),
-        ("no end.csv.gz", gzip.compress(TABLE[:-1])),
+        ("no end.csv.gz", gzip.compress(TABLE[:-1], mtime=0)),
     ],
 )
 def test_classify_reads_tables_of_lines_of_any_size(
