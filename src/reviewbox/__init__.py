@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 else:
 
     def __getattr__(name: str) -> object:
-        """Load a public name on first use, so that importing a submodule does not load the model's runtime."""
+        """Load a public name on first use, so that importing the package does not load onnxruntime."""
         if name == "__version__":
             from importlib.metadata import version
 

@@ -25,6 +25,7 @@ app = typer.Typer(
 
 # The top level of a clone, which holds the handlers and the template. An installed wheel has neither.
 _CLONE = Path(__file__).parents[3]
+_MODEL = shipped_model_dir()
 _CPUS = os.cpu_count() or 1
 _STACK = "reviewbox"  # as samconfig.toml names it
 
@@ -52,7 +53,7 @@ def _print_version(requested: bool) -> None:
 
 @app.callback()
 def main(
-    version: Annotated[  # noqa: ARG001 - its callback prints and exits
+    version: Annotated[
         bool,
         typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit."),
     ] = False,
@@ -69,7 +70,7 @@ def classify(
             help="Files, folders, s3://bucket/key, s3://bucket/prefix/ (with the slash); - for stdin.",
         ),
     ],
-    model: ModelOption = shipped_model_dir(),
+    model: ModelOption = _MODEL,
     threads: ThreadsOption = _CPUS,
     text_field: TextFieldOption = "",
 ) -> None:
@@ -94,7 +95,7 @@ def watch(  # noqa: PLR0913, PLR0917 - a command's options are its arguments
         Path | None, typer.Option(help="Where results go; FOLDER-results if not given.", file_okay=False)
     ] = None,
     interval: Annotated[float, typer.Option(min=0.1, help="Seconds between looks.")] = 2.0,
-    model: ModelOption = shipped_model_dir(),
+    model: ModelOption = _MODEL,
     threads: ThreadsOption = _CPUS,
     text_field: TextFieldOption = "",
 ) -> None:
@@ -190,7 +191,7 @@ def redrive(stack: StackOption = _STACK, yes: YesOption = False) -> None:
 @app.command()
 def evaluate(
     files: Annotated[list[Path], typer.Argument(metavar="FILE...", exists=True)],
-    model: ModelOption = shipped_model_dir(),
+    model: ModelOption = _MODEL,
     threads: ThreadsOption = _CPUS,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:

@@ -99,7 +99,7 @@ class Bundle:
 
 
 def shipped_model_dir() -> Path:
-    """Return the folder of Reviewbox's own model: in the installed package, or at the top level of a clone."""
+    """Return the folder of Reviewbox's own model: in the installed package or at the top of a clone."""
     package = Path(__file__).parents[1]
     installed = package / "_model"
     return installed if installed.is_dir() else package.parents[1] / "model"
