@@ -5,17 +5,20 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help demo local test lint types format bench bench-page bench-model model lock clean
+.PHONY: help demo local test coverage lint types format wheel wheel-check bench bench-page bench-model model lock clean
 
 help: ## List the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+
+# What is tested: this checkout, or a wheel, for instance `make test PACKAGE='dist/*.whl'`.
+PACKAGE ?= --no-build-isolation --editable .
 
 # The stamp is newer than the requirements once everything in them is installed.
 $(VENV)/.installed: requirements/dev.txt pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Reviewbox needs Python 3.11 or newer; name one: make PYTHON=python3.13 $(MAKECMDGOALS)"; exit 1; }
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.txt
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps $(PACKAGE)
 	@touch $@
 
 REVIEWS ?= src/reviewbox/local/reviews
@@ -28,8 +31,14 @@ PORT ?= 5000
 local: $(VENV)/.installed ## Run the embedded cloud until Ctrl-C (PORT=5000)
 	@$(BIN)/reviewbox local --port $(PORT)
 
+# Each worker takes neighboring tests, which share fixtures. More than eight workers would mostly start up.
+PYTEST := $(BIN)/python -m pytest --numprocesses=auto --maxprocesses=8 --dist=worksteal
+
 test: $(VENV)/.installed ## Run the tests
-	$(BIN)/python -m pytest
+	$(PYTEST)
+
+coverage: $(VENV)/.installed ## Run the tests and fail if they cover less of the code than before
+	$(PYTEST) --cov --cov-report=term
 
 lint: $(VENV)/.installed ## Check style and formatting
 	$(BIN)/ruff check .
@@ -41,6 +50,13 @@ types: $(VENV)/.installed ## Check types
 format: $(VENV)/.installed ## Format the code and fix what can be fixed
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+wheel: $(VENV)/.installed ## Build the wheel and the sdist into dist
+	rm -rf dist
+	$(BIN)/python -m hatchling build
+
+wheel-check: wheel ## Install the wheel into an empty environment and classify a line with it
+	.ci/check_wheel $(abspath $(BIN)/python)
 
 # PyTorch is pinned but not hashed, here and below: which build of it fits depends on the machine.
 .venv-bench/.installed: requirements/bench.txt
@@ -84,6 +100,6 @@ lock: ## Compile requirements/*.in to pins with hashes (needs uv)
 	for name in dev recipe bench; do $(LOCK) -c requirements/core.txt requirements/$$name.in -o requirements/$$name.txt || exit; done
 
 clean: ## Remove what the other targets made
-	rm -rf $(VENV) .venv-bench .venv-sam .venv-e2e .venv-ministack .venv-recipe build .aws-sam .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) .venv-bench .venv-sam .venv-e2e .venv-ministack .venv-recipe build dist .coverage .aws-sam .pytest_cache .mypy_cache .ruff_cache .hypothesis
 
 include .ci/lambda.mk

@@ -2,6 +2,7 @@
 
 import ast
 import re
+import runpy
 import subprocess
 import sys
 import tomllib
@@ -10,8 +11,10 @@ from pathlib import Path
 
 import pytest
 
+import reviewbox
+
 ROOT = Path(__file__).parent.parent
-PACKAGE = ROOT / "src" / "reviewbox"
+PACKAGE = Path(reviewbox.__file__).parent  # of the installed wheel, if that is what is tested
 MODULES = sorted(PACKAGE.rglob("*.py"))
 CORE = [path for path in MODULES if not {"cli", "local", "stack"} & set(path.relative_to(PACKAGE).parts)]
 
@@ -44,7 +47,7 @@ def imports(path: Path) -> set[str]:
         if isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}
         if isinstance(node, ast.ImportFrom):
-            assert node.level == 0, f"{place(path)} imports by a relative name"
+            assert node.level == 0, f"{path} imports by a relative name"
             found.add(str(node.module))
     return found
 
@@ -99,11 +102,21 @@ def test_importing_a_handler_has_no_side_effects(path: Path) -> None:
     subprocess.run([sys.executable, "-c", check], cwd=ROOT, check=True)  # noqa: S603 - our own code
 
 
-def test_lambda_ships_what_the_core_depends_on() -> None:
+def test_the_core_and_the_handlers_import_only_what_lambda_ships() -> None:
+    shipped = runpy.run_path(str(ROOT / ".ci" / "build_lambda.py"))["PACKAGES"]
+    code = [*CORE, *(ROOT / "handlers").glob("*.py")]
+    libraries = {name.partition(".")[0] for path in code for name in imports(path)}
+    standard = sys.stdlib_module_names | {"compression"}  # new in Python 3.14
+    third_party = libraries - standard - {"reviewbox", "handlers"}
+
+    assert third_party <= {name.partition("-")[0] for name in shipped}
+
+
+def test_pyproject_and_requirements_name_the_same_dependencies() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    shipped = (ROOT / "requirements" / "core.in").read_text(encoding="utf-8").splitlines()
+    pinned = (ROOT / "requirements" / "core.in").read_text(encoding="utf-8").splitlines()
 
     def names(requirements: Iterable[str]) -> set[str]:
         return {re.split("[>;]", requirement)[0] for requirement in requirements}
 
-    assert names(project["dependencies"]) == names(line for line in shipped if not line.startswith("#"))
+    assert names(project["dependencies"]) == names(line for line in pinned if not line.startswith("#"))

@@ -86,11 +86,13 @@ TABLE = b"\xef\xbb\xbftext,stars\n" + b'"a great\nfilm",5\nawful,1\n,2\ngood,3,s
     ("name", "body"),
     [
         pytest.param("a.csv", TABLE, id="csv"),
-        pytest.param("a.csv.gz", gzip.compress(TABLE), id="csv.gz"),
+        pytest.param("a.csv.gz", gzip.compress(TABLE, mtime=0), id="csv.gz"),
         pytest.param("truncated.csv.gz", gzip.compress(TABLE, compresslevel=0)[:-300], id="truncated csv.gz"),
         pytest.param("a.jsonl", b'\n{"text": "great film"}\nbroken\n' * 40, id="jsonl"),
         pytest.param("no end.csv", TABLE[:-1], id="csv without a final newline"),
-        pytest.param("no end.csv.gz", gzip.compress(TABLE[:-1]), id="csv.gz without a final newline"),
+        pytest.param(
+            "no end.csv.gz", gzip.compress(TABLE[:-1], mtime=0), id="csv.gz without a final newline"
+        ),
     ],
 )
 def test_classify_streams_tables_that_are_larger_than_the_limit(

@@ -22,12 +22,14 @@ app = typer.Typer(
     rich_markup_mode="markdown",  # wraps the help texts to the width of the terminal
 )
 
-# A clone is installed in place; its top level holds the model, the handlers and the template.
+# The top level of a clone, which holds the handlers and the template. An installed wheel has neither.
 _CLONE = Path(__file__).parents[3]
 _CPUS = os.cpu_count() or 1
 _STACK = "reviewbox"  # the name in samconfig.toml
 
-ModelOption = Annotated[Path, typer.Option("--model", help="The model folder.")]
+ModelOption = Annotated[
+    Path | None, typer.Option("--model", help="The model folder. [default: the model of Reviewbox]")
+]
 ThreadsOption = Annotated[int, typer.Option("--threads", min=1, help="The number of threads for inference.")]
 PortOption = Annotated[int, typer.Option("--port", help="The port to listen on; 0 for any free port.")]
 TextFieldOption = Annotated[
@@ -37,10 +39,26 @@ StackOption = Annotated[str, typer.Option("--stack", help="The name of the deplo
 YesOption = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask for confirmation.")]
 TemplateOption = Annotated[Path, typer.Option("--template", help="The SAM template to run.")]
 
+# The optional dependencies, by the module that is imported, and the extra that installs each.
+_EXTRAS = {"moto": "local", "pyarrow": "parquet", "samtranslator": "local"}
+
+
+def _print_version(requested: bool) -> None:
+    if requested:
+        from reviewbox import __version__
+
+        print(f"reviewbox {__version__}")
+        raise typer.Exit
+
 
 @app.callback()
-def main() -> None:
-    """Drop reviews into an S3 bucket, get their sentiment back."""
+def main(
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit."),
+    ] = False,
+) -> None:
+    """Classify the sentiment of reviews: files, S3 objects, or whatever arrives in a bucket."""
 
 
 @app.command()
@@ -52,7 +70,7 @@ def classify(
             help="Files, folders, s3://bucket/key, s3://bucket/prefix/ (with the slash), or - for stdin.",
         ),
     ],
-    model: ModelOption = _CLONE / "model",
+    model: ModelOption = None,
     threads: ThreadsOption = _CPUS,
     text_field: TextFieldOption = "",
 ) -> None:
@@ -78,7 +96,7 @@ def watch(  # noqa: PLR0913, PLR0917 - a command's options are its arguments
         Path | None, typer.Option(help="The folder for results. [default: FOLDER-results]", file_okay=False)
     ] = None,
     interval: Annotated[float, typer.Option(min=0.1, help="The seconds between two scans.")] = 2.0,
-    model: ModelOption = _CLONE / "model",
+    model: ModelOption = None,
     threads: ThreadsOption = _CPUS,
     text_field: TextFieldOption = "",
 ) -> None:
@@ -179,7 +197,7 @@ def evaluate(
     files: Annotated[
         list[Path], typer.Argument(metavar="FILE...", help="Files of labeled reviews.", exists=True)
     ],
-    model: ModelOption = _CLONE / "model",
+    model: ModelOption = None,
     threads: ThreadsOption = _CPUS,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
@@ -267,6 +285,11 @@ def _errors_on_one_line() -> Iterator[None]:
         yield
     except ReviewboxError as error:
         line: str | None = str(error)
+    except ModuleNotFoundError as error:
+        extra = _EXTRAS.get((error.name or "").partition(".")[0])
+        if extra is None:
+            raise
+        line = f"{error.name} is not installed; run: pip install 'reviewbox[{extra}]'"
     except Exception as error:
         from reviewbox.stack.aws import explain
 

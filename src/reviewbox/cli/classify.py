@@ -48,7 +48,7 @@ class Classified:
     outcome: Verdict | Problem
 
 
-def classify_paths(paths: Sequence[str], model: Path, threads: int, settings: Settings) -> bool:
+def classify_paths(paths: Sequence[str], model: Path | None, threads: int, settings: Settings) -> bool:
     """Classify and print every review in files and objects; return whether each has a verdict.
 
     Args:

@@ -40,7 +40,7 @@ class Metrics:
     cpu_ms_per_review: float
 
 
-def evaluate_files(files: Sequence[Path], model: Path, threads: int, *, as_json: bool) -> None:
+def evaluate_files(files: Sequence[Path], model: Path | None, threads: int, *, as_json: bool) -> None:
     """Print a model's metrics over all reviews of the files.
 
     Raises:
