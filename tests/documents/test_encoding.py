@@ -4,7 +4,7 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from reviewbox.documents.encoding import Decoded, decode, bom_encoding
+from reviewbox.documents.encoding import Decoded, bom_encoding, decode
 from reviewbox.errors import ErrorCode, Problem, SourceError
 
 TEXT = "Très bon café – 😀 \u201cmagnifique\u201d\r\n"

@@ -6,14 +6,16 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-
-from tests.documents.reading import OPTIONS, VERDICT, ReadDocument, attempt, refusal, texts, written_rows
+from tests.documents.reading import NAMES as NAMES_ADDED
+from tests.documents.reading import OPTIONS, VERDICT, ReadDocument, read_all, texts, written_rows
 from tests.documents.reading import document as read_file
 
 from reviewbox.documents import ReadOptions, Table
 from reviewbox.documents.document import MAX_LINE_LENGTH
+from reviewbox.documents.formats.jsonl import LINE_FORMAT
+from reviewbox.documents.line_tables import read_table
 from reviewbox.documents.review_field import USUAL_TEXT_FIELDS
-from reviewbox.errors import ErrorCode, Problem
+from reviewbox.errors import ErrorCode, Problem, SourceError
 from reviewbox.model.verdicts import Verdict
 
 PROBLEM = Problem(ErrorCode.EMPTY_REVIEW, "line 9: no words")
@@ -37,7 +39,21 @@ FRAGMENTS = [
 
 
 def read(data: bytes, options: ReadOptions = OPTIONS) -> ReadDocument:
-    return read_file("a.jsonl", data, options)
+    """Read lines without the checks that apply to every format."""
+    return read_all(read_table(LINE_FORMAT, data, options))
+
+
+def attempt(data: bytes, options: ReadOptions = OPTIONS) -> ReadDocument | Problem:
+    try:
+        return read(data, options)
+    except SourceError as error:
+        return error.problem
+
+
+def refusal(data: bytes, options: ReadOptions = OPTIONS) -> Problem:
+    outcome = attempt(data, options)
+    assert isinstance(outcome, Problem)
+    return outcome
 
 
 def problems(document: ReadDocument) -> list[tuple[int, ErrorCode]]:
@@ -80,7 +96,7 @@ def test_blank_lines_are_no_rows_but_count(data: bytes) -> None:
 
 @pytest.mark.parametrize("data", [b"\n", b" \r\n\t\n", codecs.BOM_UTF8, codecs.BOM_UTF16_LE + b"\n\x00"])
 def test_a_file_of_blank_lines_is_empty(data: bytes) -> None:
-    assert refusal("a.jsonl", data).code is ErrorCode.EMPTY_TABLE
+    assert refusal(data).code is ErrorCode.EMPTY_TABLE
 
 
 @pytest.mark.parametrize("end", ["\n", "\r\n"])
@@ -247,6 +263,36 @@ def test_a_name_that_any_row_takes_is_prefixed_in_all() -> None:
 
 
 @pytest.mark.parametrize(
+    ("line", "renamed"),
+    [
+        ('{"text": "good", "sentiment": null}', ["sentiment"]),
+        ('{"text": "good", "score": 1, "reviewbox_score": 2}', ["score"]),
+        (r'{"text": "good", "\u0073entiment": 1}', ["sentiment"]),
+        (r'{"text": "a \"sentiment\"", "tags": ["score"], "more": {"score": 1}}', []),
+    ],
+)
+def test_only_a_later_row_that_has_a_field_of_an_added_name_gets_another_name(
+    line: str, renamed: list[str]
+) -> None:
+    """Added names are chosen from the first thousand lines."""
+    data = b'{"text": "bad"}\n' * 1500 + line.encode() + b"\n"
+    document = read(data)
+
+    rendered = written_rows(document)
+
+    original = json.loads(line)
+    returned = json.loads(rendered[-1])
+    assert {name: returned[name] for name in original} == original
+    assert rendered[-1].startswith(line[:-1])
+    names = [name for name in returned if name not in original]
+    expected = [f"reviewbox_{name}" if name in renamed else name for name in NAMES_ADDED]
+    if "reviewbox_score" in original:
+        expected[1] = "reviewbox_reviewbox_score"
+    assert names == expected
+    assert json.loads(rendered[0])["sentiment"] == "positive"
+
+
+@pytest.mark.parametrize(
     "field", ["review", "Review_Text", "reviewText", "review text", "BODY", "content", "comment"]
 )
 def test_a_review_is_found_by_its_usual_names(field: str) -> None:
@@ -280,7 +326,7 @@ def test_a_setting_names_the_field() -> None:
 
 @pytest.mark.parametrize("options", [OPTIONS, ReadOptions(text_field="Note")])
 def test_without_such_a_field_the_fields_that_are_there_are_named(options: ReadOptions) -> None:
-    problem = refusal("a.jsonl", b'{"stars": 5, "note": "good"}\n', options)
+    problem = refusal(b'{"stars": 5, "note": "good"}\n', options)
 
     assert problem.code is ErrorCode.NO_TEXT_FIELD
     assert "TEXT_FIELD" in problem.message
@@ -330,7 +376,7 @@ def test_objects_come_back_with_fields_added(
 )
 @settings(deadline=None, max_examples=300)
 def test_any_bytes_are_refused_or_every_line_is_accounted_for(data: bytes, options: ReadOptions) -> None:
-    document = attempt("a.jsonl", data, options)
+    document = attempt(data, options)
 
     if isinstance(document, Problem):
         assert document.message
@@ -374,14 +420,14 @@ def test_only_a_field_that_holds_text_is_taken_for_the_review() -> None:
 def test_a_broken_character_in_utf_16_costs_its_row_alone() -> None:
     data = '{"text": "good"}\n{"text": "X"}\n{"text": "bad"}\n'.encode("utf-16-le").replace(b"X\0", b"\0\xd8")
 
-    document = read(codecs.BOM_UTF16_LE + data)
+    document = read_file("a.jsonl", codecs.BOM_UTF16_LE + data)
 
     assert texts(document) == ["good", "", "bad"]
     assert problems(document) == [(2, ErrorCode.LONE_SURROGATE)]
 
 
 def test_long_names_are_cut_short_in_messages() -> None:
-    problem = refusal("a.jsonl", b'{"' + b"x" * 100_000 + b'": "good"}\n')
+    problem = refusal(b'{"' + b"x" * 100_000 + b'": "good"}\n')
 
     assert problem.code is ErrorCode.NO_TEXT_FIELD
     assert len(problem.message) < 1000

@@ -3,7 +3,6 @@ import codecs
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-
 from tests.documents.reading import OPTIONS, ReadDocument, document, refusal
 
 from reviewbox.documents import Row
