@@ -243,7 +243,7 @@ def test_text_that_is_too_large_is_no_bomb(way: Compression) -> None:
 
 @each_compression
 def test_text_that_shrinks_much_is_read_if_it_is_not_too_large(way: Compression) -> None:
-    assert len(texts(document("a.csv", way.compress(b"review\n" + b"good\n" * 100_000)))) == 100_000
+    assert len(texts(document("a.csv", way.compress(b"review\n" + b"good\n" * 20_000)))) == 20_000
 
 
 @each_compression
