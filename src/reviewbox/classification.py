@@ -13,8 +13,8 @@ from reviewbox.results.receipt import Counts
 from reviewbox.results.table_writer import TableWriter
 from reviewbox.settings import Settings
 
-# A chunk of rows fills one pool of the classifier, in characters. Rows that are large only in other fields must
-# not use up the memory.
+# A chunk of rows fills one pool of the classifier. The second limit is for rows that are large only in their
+# other fields. Both are in characters.
 _CHUNK_TEXT = 50_000
 _CHUNK_RAW = 4_000_000
 
@@ -41,8 +41,8 @@ def read_source(source: Source, settings: Settings) -> Document:
     if source.body is None:
         raise SourceError(
             ErrorCode.TOO_LARGE,
-            f"the object has {source.size:,} bytes, but MAX_OBJECT_BYTES allows {settings.max_object_bytes:,}; "
-            "split it or raise MAX_OBJECT_BYTES",
+            f"the object has {source.size:,} bytes, but MAX_OBJECT_BYTES allows "
+            f"{settings.max_object_bytes:,}; split it or raise MAX_OBJECT_BYTES",
         )
     return read_document(source.ref.key, source.content_type, source.body, settings.read_options)
 
@@ -57,7 +57,7 @@ def classify_rows(
     Args:
         document: its rows are consumed.
         classifier: classifies the reviews.
-        before_run: called several times a second during inference; an exception that it raises stops the work.
+        before_run: called several times a second during inference; if it raises, the work stops.
 
     Raises:
         SourceError: the document turns out to be invalid after its first rows.

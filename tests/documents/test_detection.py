@@ -20,7 +20,7 @@ OPTIONS = ReadOptions()
 
 
 def is_table(name: str, content_type: str = "") -> bool:
-    """Whether JSON Lines under that name are read as such: a text file is one review."""
+    """Return whether JSON Lines with this name are read as a table."""
     read = document(name, JSON_LINES, OPTIONS, content_type)
     assert len(read.rows) == (2 if read.table else 1)
     return read.table is not None
@@ -29,7 +29,7 @@ def is_table(name: str, content_type: str = "") -> bool:
 @pytest.mark.parametrize(
     "name", ["a.jsonl", "a.ndjson", "a.jsonlines", "A.JSONL", "incoming/2026.11/my file.v2.JsonL"]
 )
-def test_an_extension_names_the_format(name: str) -> None:
+def test_the_extension_names_the_format(name: str) -> None:
     assert is_table(name)
 
 
@@ -48,12 +48,12 @@ def test_a_text_file_is_one_review(name: str) -> None:
     ],
 )
 @pytest.mark.parametrize("name", ["reviews", "reviews.data"])
-def test_without_a_known_extension_the_content_type_names_it(name: str, content_type: str) -> None:
+def test_the_content_type_names_the_format_if_the_extension_is_unknown(name: str, content_type: str) -> None:
     assert is_table(name, content_type)
 
 
-def test_the_extension_outranks_the_content_type() -> None:
-    """Uploaders guess types; people choose names."""
+def test_the_extension_takes_precedence_over_the_content_type() -> None:
+    """Upload tools guess content types, but people choose names."""
     assert not is_table("a.txt", "application/x-ndjson")
     assert is_table("a.jsonl", "text/plain")
 
@@ -77,7 +77,9 @@ LOOKS = {
 )
 @pytest.mark.parametrize("name", ["review", "incoming/2026.11/review", "incoming/.hidden", "reviews.export"])
 @pytest.mark.parametrize("looks", LOOKS)
-def test_where_neither_name_nor_type_tells_it_is_looked_at(name: str, content_type: str, looks: str) -> None:
+def test_the_first_bytes_decide_if_name_and_content_type_are_unknown(
+    name: str, content_type: str, looks: str
+) -> None:
     data, extension = LOOKS[looks]
 
     read = document(name, data, OPTIONS, content_type)
@@ -86,7 +88,7 @@ def test_where_neither_name_nor_type_tells_it_is_looked_at(name: str, content_ty
 
 
 @pytest.mark.parametrize("content_type", ["text/plain", "text/plain; charset=utf-8"])
-def test_a_type_is_believed_before_looks(content_type: str) -> None:
+def test_the_content_type_takes_precedence_over_the_first_bytes(content_type: str) -> None:
     assert not is_table("reviews", content_type)
     assert not is_table("reviews.export", content_type)
 
@@ -101,7 +103,7 @@ def test_a_type_is_believed_before_looks(content_type: str) -> None:
         ("a.CSV.GZ", "", "comma"),
     ],
 )
-def test_a_table_is_read_whatever_its_delimiter(name: str, content_type: str, notes: str) -> None:
+def test_the_extension_does_not_determine_the_delimiter(name: str, content_type: str, notes: str) -> None:
     read = document(name, b"id,review\n1,good\n", OPTIONS, content_type)
 
     assert read.notes["delimiter"] == notes
@@ -118,7 +120,7 @@ def test_a_table_is_read_whatever_its_delimiter(name: str, content_type: str, no
     ],
 )
 @pytest.mark.parametrize("name", ["a.xlsx", "a.dat", "a"])
-def test_what_holds_no_text_and_is_known_is_refused_by_its_name(data: bytes, what: str, name: str) -> None:
+def test_a_known_unsupported_format_is_refused_by_name(data: bytes, what: str, name: str) -> None:
     problem = refusal(name, data)
 
     assert problem.code is ErrorCode.UNSUPPORTED_FORMAT
@@ -150,7 +152,9 @@ TABLES = {
         (["a.jsonl", "a.json"], b"a\\ud83d", ErrorCode.LONE_SURROGATE),
     ],
 )
-def test_what_no_review_may_hold_is_its_rows_error(names: list[str], spoilt: bytes, code: ErrorCode) -> None:
+def test_an_invalid_character_in_a_review_is_an_error_of_its_row(
+    names: list[str], spoilt: bytes, code: ErrorCode
+) -> None:
     for name in names:
         read = document(name, TABLES[name].replace(b"XXXX", spoilt), OPTIONS)
 
@@ -161,7 +165,7 @@ def test_what_no_review_may_hold_is_its_rows_error(names: list[str], spoilt: byt
 
 
 @pytest.mark.parametrize("name", TABLES)
-def test_other_fields_may_hold_them(name: str) -> None:
+def test_other_fields_may_contain_invalid_characters(name: str) -> None:
     spoilt = b"\\u0000\\ud83d" if "json" in name else b"\xed\xa0\xbd"
 
     read = document(name, TABLES[name].replace(b"2", spoilt, 1), OPTIONS)
@@ -170,7 +174,7 @@ def test_other_fields_may_hold_them(name: str) -> None:
 
 
 @pytest.mark.parametrize(("name", "data"), [("a.txt", b"good\nfi\0lm"), ("a.json", b'{"text": "a\\ud800"}')])
-def test_a_review_by_itself_is_checked_too(name: str, data: bytes) -> None:
+def test_a_single_review_is_checked_too(name: str, data: bytes) -> None:
     (row,) = document(name, data, OPTIONS).rows
 
     assert row.problem is not None
@@ -192,7 +196,7 @@ def test_options_reach_the_format() -> None:
 
 NAMES = [f"a{extension}" for format_ in FORMATS for extension in sorted(format_.extensions)] + ["a", "a.gz"]
 TYPES = ["", *(content_type for format_ in FORMATS for content_type in sorted(format_.content_types))]
-# What files of all formats are made of, for some that are almost right.
+# Fragments of files of all formats, for files that are almost valid.
 FRAGMENTS = [
     b"id", b"review", b"text", b"good film", b"1", b",", b";", b"\t", b"|", b'"', b'""', b"\n", b"\r\n",
     b"\r", b"\\", b"\\N", b"sep=;\n", b"{", b"}", b"[", b"]", b":", b'{"text": "good"}', b"NaN", b"1e400",
@@ -209,7 +213,7 @@ FRAGMENTS = [
     options=st.builds(ReadOptions, st.sampled_from(["", "text"]), st.sampled_from(["", "windows-1252"])),
 )
 @settings(deadline=None, max_examples=500)
-def test_whatever_is_dropped_is_read_or_refused(
+def test_any_file_is_read_or_refused(
     name: str, content_type: str, data: bytes, compress: Callable[[bytes], bytes], options: ReadOptions
 ) -> None:
     outcome = attempt(name, compress(data), options, content_type)
@@ -228,7 +232,7 @@ def test_whatever_is_dropped_is_read_or_refused(
     if outcome.table is None:
         assert len(rows) == 1
         return
-    # What goes back loads, and holds as many rows.
+    # The result can be loaded and has as many rows.
     writer = TableWriter(outcome.table, 0.8)
     verdict = Verdict("positive", 0.9, {"positive": 0.9}, 1, 1, ())
     written = writer.header + "".join(writer.render(row, row.problem or verdict) for row in rows)

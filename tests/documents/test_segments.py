@@ -172,7 +172,7 @@ def test_the_bytes_of_each_segment_are_passed_on() -> None:
 
 
 @pytest.mark.parametrize("way", COMPRESSIONS, ids=lambda way: way.name)
-def test_a_stream_is_decompressed_and_says_so(way: object) -> None:
+def test_a_compressed_table_is_decompressed_as_it_is_streamed(way: object) -> None:
     compression = next(c for c in COMPRESSIONS if c is way)
     data = b"id,review\n" + b"1,good\n" * 100
 

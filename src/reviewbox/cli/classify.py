@@ -52,7 +52,8 @@ def classify_paths(paths: Sequence[str], model: Path | None, threads: int, setti
     """Classify and print every review in files and objects; return whether each has a verdict.
 
     Args:
-        paths: files, folders, `s3://` URIs of objects or (with a trailing slash) of prefixes, or "-" for stdin.
+        paths: files, folders, `s3://` URIs of objects or (with a trailing slash) of prefixes; "-" for
+            stdin.
         model: the model folder.
         threads: the number of inference threads.
         settings: the settings of the service that decide how reviews are read and judged.
@@ -164,8 +165,8 @@ def _read(item: _Input, settings: Settings, open_files: ExitStack) -> Document:
     """
     source = item.read(settings.max_object_bytes)
     if item.path and (source.body is None or exceeds(source.body, settings.max_object_bytes)):
-        file = open_files.enter_context(item.path.open("rb", buffering=0))
-        stored: BufferedReader = BufferedReader(file, SNIFF_BYTES)
+        stored: BufferedReader = BufferedReader(item.path.open("rb", buffering=0), SNIFF_BYTES)
+        open_files.enter_context(stored)
         document = read_stream(source.ref.key, source.content_type, stored, settings.read_options)
         if document:
             return document

@@ -56,7 +56,7 @@ def _check_characters(row: Row) -> Row:
     else:
         problem = Problem(
             ErrorCode.LONE_SURROGATE,
-            f"the review contains half of a character (U+{ord(match[0]):04X}), as in text that was cut in the "
-            "middle of an emoji; remove it",
+            f"the review contains half of a character (U+{ord(match[0]):04X}), as in text that was cut in "
+            "the middle of an emoji; remove it",
         )
     return replace(row, text="", problem=at_line(line, problem))

@@ -125,7 +125,7 @@ class DecompressedStream(RawIOBase):
         problem: why data is missing or left over at the end; None until everything is read.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - the last two are for tests
         self,
         stored: BinaryIO,
         compression: Compression,
@@ -185,7 +185,7 @@ class DecompressedStream(RawIOBase):
             trailing_bytes += len(chunk if trailing_bytes else chunk.lstrip(b"\0"))
             chunk = self._stored.read(self._chunk_bytes)
         if trailing_bytes:
-            message = f"{trailing_bytes:,} bytes follow the end of the {name} data; check whether the file is complete"
+            message = f"{trailing_bytes:,} bytes follow the {name} data; check whether the file is complete"
             self.problem = Problem(ErrorCode.TRAILING_GARBAGE, message)
 
     def _pieces_of(self, member: _Decompressor, chunk: bytes) -> Iterator[bytes]:
@@ -196,8 +196,8 @@ class DecompressedStream(RawIOBase):
         except (zlib.error, zstd.ZstdError) as error:
             raise SourceError(
                 ErrorCode.CORRUPT_FILE,
-                f"the {self._compression.name} data is damaged after {self._size:,} decompressed bytes; upload the "
-                "file again",
+                f"the {self._compression.name} data is damaged after {self._size:,} decompressed bytes; "
+                "upload the file again",
             ) from error
 
     def _check_size(self, ratio: float) -> None:
@@ -207,8 +207,8 @@ class DecompressedStream(RawIOBase):
         if ratio > _BOMB_RATIO:
             raise SourceError(
                 ErrorCode.DECOMPRESSION_BOMB,
-                f"the {self._compression.name} data expands to {ratio:,.0f} times its size, which text does not do, "
-                f"and to more than {limit}",
+                f"the {self._compression.name} data expands to {ratio:,.0f} times its size, which text does "
+                f"not do, and to more than {limit}",
             )
         if self._is_limit:
             raise SourceError(

@@ -24,7 +24,7 @@ from reviewbox.documents.line_tables import LineFormat, open_content, read_conte
 from reviewbox.documents.lines import at_line
 from reviewbox.errors import ErrorCode, Problem, SourceError
 
-# If neither the name nor the content type names a format, they are tried in this order. The last resort is text.
+# The order in which formats are tried if neither the name nor the content type names one. Text fits always.
 FORMATS: tuple[Format, ...] = (
     html.FORMAT,
     json.JSON,

@@ -22,8 +22,8 @@ class ReadOptions:
         fallback_encoding: the encoding of bytes that are not valid UTF-8; "" to refuse them.
         max_bytes: the largest document that is read as a whole, decompressed.
         segment_bytes: the size at which a segment of a table is full.
-        max_rows: the most rows of a table that is read as a whole; they fit in the memory of any function.
-        max_line_length: the longest line of a table that is classified, and the longest value of a JSON array.
+        max_rows: the most rows of a table that is read as a whole, so that they fit in memory.
+        max_line_length: the longest line of a table, or value of a JSON array, that is classified.
     """
 
     text_field: str = ""
@@ -43,7 +43,7 @@ class Row:
         text: the review; "" if there is a problem.
         problem: why there is no review.
         raw: the source text of a table's row, from which the row is written back.
-        open_at_end: whether a quote opens in the row and no closing quote follows up to the end of the source.
+        open_at_end: whether a quote opens in the row and does not close before the end of the source.
     """
 
     line: int

@@ -94,5 +94,5 @@ def _refuse_binary(text: str) -> None:
     if len(text) - len(text.translate(_CONTROL_CHARACTERS)) > 1 + len(text) * _MAX_CONTROL_SHARE:
         raise SourceError(
             ErrorCode.BINARY_FILE,
-            "binary data, or UTF-16 without a byte-order mark; export the data as CSV, JSON Lines or text in UTF-8",
+            "binary data, or UTF-16 without a byte-order mark; export it as CSV, JSON Lines or text in UTF-8",
         )

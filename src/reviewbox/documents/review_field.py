@@ -65,7 +65,7 @@ class _Column:
 
 
 class ColumnSample:
-    """Collects the text in each field of the first rows of a table, to select the field that holds the review."""
+    """Collects the text in each field of the first rows, to select the field that holds the review."""
 
     def __init__(self) -> None:
         self._columns: dict[str, _Column] = {}

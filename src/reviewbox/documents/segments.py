@@ -54,7 +54,7 @@ class SegmentedTable:
         notes: what was inferred about the whole table, for the receipt.
         line_count: the number of lines that have a line end.
         end_row: the row for what is missing or left over at the end; None if the table is intact.
-        open_quote_line: the line of the first quote that stays open to the end of the table; None without one.
+        open_quote_line: the line of the first quote that does not close before the end of the table, if any.
     """
 
     format_name: str
@@ -177,7 +177,7 @@ class LineBuffer:
             yield line
 
     def offset_of(self, number: int) -> int:
-        """Return the offset of a line. Each call asks for a later line than the call before, or for the same."""
+        """Return the offset of a line. It must not be earlier than the line of the last call."""
         while self._starts[0][0] < number:
             self._starts.popleft()
         return self._starts[0][1]

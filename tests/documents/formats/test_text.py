@@ -10,14 +10,14 @@ from reviewbox.documents.formats import text as format_text
 from reviewbox.errors import ErrorCode
 
 
-def test_a_file_is_one_review_whatever_its_lines() -> None:
+def test_a_text_file_of_several_lines_is_one_review() -> None:
     read = document("a.txt", b"Slow start.\r\n\r\nSuperb end.\n")
 
     assert read == ReadDocument([Row(1, "Slow start.\r\n\r\nSuperb end.\n")], {"encoding": "utf-8"}, None)
 
 
 def test_a_review_keeps_its_markup() -> None:
-    """Evidence counts characters of the original."""
+    """Evidence refers to offsets in the original."""
     (row,) = document("a.txt", " Slow.<br /><br />Superb &amp; kind ").rows
 
     assert row.text == " Slow.<br /><br />Superb &amp; kind "
@@ -31,7 +31,7 @@ def test_a_review_keeps_its_markup() -> None:
         (codecs.BOM_UTF16_BE, "utf-16-be"),
     ],
 )
-def test_a_byte_order_mark_is_no_part_of_the_review(mark: bytes, encoding: str) -> None:
+def test_a_byte_order_mark_is_not_part_of_the_review(mark: bytes, encoding: str) -> None:
     read = document("a.txt", mark + "caf\u00e9".encode(encoding))
 
     assert read == ReadDocument([Row(1, "caf\u00e9")], {"encoding": encoding}, None)
@@ -52,11 +52,11 @@ def test_the_fallback_encoding_is_noted() -> None:
         (b"\x00\x01\x02\x03", ErrorCode.BINARY_FILE),
     ],
 )
-def test_what_is_not_text_is_refused(data: bytes, code: ErrorCode) -> None:
+def test_binary_or_undecodable_data_is_refused(data: bytes, code: ErrorCode) -> None:
     assert refusal("a.txt", data).code is code
 
 
 @given(st.text(st.characters(min_codepoint=32, exclude_categories=["Cs"], exclude_characters="\ufeff")))
 @settings(deadline=None)
-def test_text_comes_through_unchanged(text: str) -> None:
+def test_a_text_is_read_unchanged(text: str) -> None:
     assert [row.text for row in format_text.read(text.encode(), OPTIONS).rows] == [text]

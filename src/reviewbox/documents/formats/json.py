@@ -21,7 +21,7 @@ from reviewbox.documents.review_field import ColumnSample, is_usual
 from reviewbox.errors import ErrorCode, Problem, SourceError
 
 _SPACE = re.compile(r"[ \t\r\n]*")
-_LINE_BREAK = re.compile(r"\s*[\r\n]\s*")
+_LINE_BREAK = re.compile(r"[\r\n]\s*")  # a leading \s* would take quadratic time
 # The start of an array of objects, or of an object of several lines.
 _MULTILINE = re.compile(r"\s*(?:\[\s*\{|\{[ \t]*\r?\n)")
 _MULTILINE_CHECK_BYTES = 4096

@@ -192,9 +192,10 @@ def _with_free_names(raw: str, added: Mapping[str, Value]) -> dict[str, Value]:
     names = json.loads(raw, parse_int=float)
     free = {}
     for name, value in added.items():
-        while name in names:
-            name = f"reviewbox_{name}"
-        free[name] = value
+        free_name = name
+        while free_name in names:
+            free_name = f"reviewbox_{free_name}"
+        free[free_name] = value
     return free
 
 

@@ -10,8 +10,8 @@ from reviewbox.documents.review_field import MISSING
 
 # How quotes inside quoted fields are written: doubled, as in RFC 4180; or after a backslash, as Spark does.
 DOUBLED, ESCAPED = "doubled", "backslash"
-# Without quoted fields, a quote is an ordinary character. In the text format of PostgreSQL and MySQL, backslashes
-# also escape tabs and line breaks.
+# There are no quoted fields: a quote is an ordinary character. In the text format of PostgreSQL and MySQL,
+# backslashes also escape tabs and line breaks.
 NONE, TEXT = "none", "text"
 
 _TEXT_CELL = re.compile(r"(?:\A|\t)((?:[^\t\\]++|\\.|\\\Z)*+)", re.DOTALL)

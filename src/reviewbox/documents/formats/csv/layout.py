@@ -180,7 +180,7 @@ class _Candidate:
         is_regular = width > 1 and share > _MIN_REGULAR_SHARE
         title_count = 0
         if is_regular and len(names) == 1:
-            # The first lines are titles if names follow. Else this is one column of prose with unquoted commas.
+            # The first lines are titles if names follow. Else this is one column of prose with commas.
             header = next((n for n, r in enumerate(records[: _MAX_TITLES + 1]) if len(r.cells) > 1), 0)
             is_regular = (
                 header > 0

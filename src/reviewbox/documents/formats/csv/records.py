@@ -37,7 +37,7 @@ class Record:
 
 
 def read_records(lines: Iterable[Line], dialect: Dialect) -> Iterator[Record]:
-    """Yield each record. If a quote does not close, its line is a record, and the next line starts another."""
+    """Yield each record. If a quote does not close, its line is a record by itself."""
     csv.field_size_limit(MAX_LINE_LENGTH)
     unread = iter(lines)
     pushed_back: deque[Line] = deque()
@@ -112,7 +112,7 @@ def _quoted_record(first: Line, unread: Iterator[Line], pushed_back: deque[Line]
         pushed_back.extendleft(reversed(lines[1:]))
         problem = Problem(
             ErrorCode.UNCLOSED_QUOTE,
-            "a quote opens in this line and does not close; close it, or double the quotes inside quoted fields",
+            "a quote opens in this line and does not close; double the quotes inside quoted fields",
         )
         record = _unquoted_record(first, dialect, at_line(first.number, problem))
         return replace(record, open_at_end=is_end_reached)

@@ -114,7 +114,7 @@ def infer(lines: Lines, options: ReadOptions, *, preferred_delimiter: str) -> De
     if namesakes > 1:
         raise SourceError(
             ErrorCode.DUPLICATE_FIELD,
-            f"{namesakes} columns are called {field.name!r}; rename all except the one that holds the reviews",
+            f"{namesakes} columns are called {field.name!r}; rename all but the one that holds the reviews",
         )
     notes: dict[str, Value] = {
         "delimiter": _DELIMITER_NAMES.get(layout.dialect.delimiter, layout.dialect.delimiter),
@@ -159,11 +159,8 @@ def _fit(record: Record, layout: Layout) -> Record:
         elif not any(cells[width:]):
             cells = cells[:width]
     if not problem and len(cells) != width:
-        message = f"{len(cells)} fields, but the header has {width}; check for a missing delimiter or quote"
-        if layout.header is None:
-            message = (
-                f"{len(cells)} fields, but most rows have {width}; check for a missing delimiter or quote"
-            )
+        expected = "most rows have" if layout.header is None else "the header has"
+        message = f"{len(cells)} fields, but {expected} {width}; check for a missing delimiter or quote"
         problem = at_line(record.line, Problem(ErrorCode.RAGGED_ROW, message))
     if cells is record.cells and not problem and record.is_tidy:
         return record
