@@ -1,4 +1,4 @@
-"""Classifies uploaded objects. Events come from S3 or a compatible store, also via EventBridge, SNS or SQS."""
+"""Classifies uploaded objects; events come from S3 or a compatible store, or via EventBridge, SNS or SQS."""
 
 import logging
 from collections.abc import Mapping, Sequence
