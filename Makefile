@@ -31,8 +31,8 @@ PORT ?= 5000
 local: $(VENV)/.installed ## Run the embedded cloud until Ctrl-C (PORT=5000)
 	@$(BIN)/reviewbox local --port $(PORT)
 
-# Each worker takes neighboring tests, which share fixtures. More than eight workers would mostly start up.
-PYTEST := $(BIN)/python -m pytest --numprocesses=auto --maxprocesses=8 --dist=worksteal
+# More than eight workers would spend most of their time starting up.
+PYTEST := $(BIN)/python -m pytest --numprocesses=auto --maxprocesses=8 --dist=loadgroup
 
 test: $(VENV)/.installed ## Run the tests
 	$(PYTEST)

@@ -23,8 +23,10 @@ app = typer.Typer(
     rich_markup_mode="markdown",  # which has help fill its lines, however wide the terminal is
 )
 
-# The top level of a clone, which holds the handlers and the template. An installed wheel has neither.
+# A clone has the handlers and the template at its top level. A wheel has neither, so it uses those of the folder
+# that the command is run in.
 _CLONE = Path(__file__).parents[3]
+_TEMPLATE = (_CLONE if (_CLONE / "template.yaml").is_file() else Path()) / "template.yaml"
 _MODEL = shipped_model_dir()
 _CPUS = os.cpu_count() or 1
 _STACK = "reviewbox"  # as samconfig.toml names it
@@ -236,7 +238,7 @@ def compare(  # noqa: PLR0913, PLR0917 - a command's options are its arguments
 
 
 @app.command()
-def local(port: PortOption = 5000, template: TemplateOption = _CLONE / "template.yaml") -> None:
+def local(port: PortOption = 5000, template: TemplateOption = _TEMPLATE) -> None:
     """Run the whole service on this machine until Ctrl-C: drop files, get verdicts."""
     from reviewbox.cli.local import run_local
 
@@ -248,7 +250,7 @@ def local(port: PortOption = 5000, template: TemplateOption = _CLONE / "template
 def demo(
     reviews: Annotated[Path, typer.Argument(help="A folder of files to drop.", exists=True, file_okay=False)],
     port: PortOption = 0,
-    template: TemplateOption = _CLONE / "template.yaml",
+    template: TemplateOption = _TEMPLATE,
 ) -> None:
     """Drop a folder's files into a local cloud and show what comes back."""
     from reviewbox.cli.demo import run_demo
