@@ -23,8 +23,8 @@ app = typer.Typer(
     rich_markup_mode="markdown",  # which has help fill its lines, however wide the terminal is
 )
 
-# A clone has the handlers and the template at its top level. A wheel has neither, so it uses those of the folder
-# that the command is run in.
+# A clone has the handlers and the template at its top level. A wheel has neither, so it uses those of the
+# current folder.
 _CLONE = Path(__file__).parents[3]
 _TEMPLATE = (_CLONE if (_CLONE / "template.yaml").is_file() else Path()) / "template.yaml"
 _MODEL = shipped_model_dir()
