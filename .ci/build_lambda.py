@@ -1,7 +1,7 @@
 """Build the Lambda artifact: `build_lambda.py FOLDER`, run by the Python version that Lambda has.
 
-The packages are installed from wheels for Lambda's Linux, whatever this machine runs. Files that no invocation
-imports are removed, and bytecode is added, so that a cold start does not compile anything.
+The packages are installed from wheels for Lambda's Linux, whatever this machine runs. Files that no
+invocation imports are removed, and bytecode is added, so that a cold start does not compile anything.
 """
 
 import compileall
@@ -17,14 +17,14 @@ PYTHON = (3, 13)  # the `Runtime` in template.yaml
 LIMIT_MB = 200  # Lambda's limit is 250
 ROOT = Path(__file__).resolve().parent.parent
 
-# The packages of requirements/core.txt that the handlers import, directly or not. tokenizers needs huggingface-hub
-# only for downloads; onnxruntime needs flatbuffers, packaging and protobuf only to convert models; rich and typer
-# are for the command line.
+# The packages of requirements/core.txt that the handlers import, directly or not. tokenizers needs
+# huggingface-hub only for downloads. onnxruntime needs flatbuffers, packaging and protobuf only to convert
+# models. rich and typer are for the command line.
 PACKAGES = [
     *("backports-zstd", "boto3", "botocore", "jmespath", "python-dateutil", "s3transfer", "six", "urllib3"),
     *("numpy", "onnxruntime", "tokenizers"),
 ]
-# From Amazon Linux 2023, the system of Lambda's Python, down to the oldest platform that wheels still support.
+# From Amazon Linux 2023, which Lambda's Python runs on, down to the oldest platform with wheels.
 PLATFORMS = [f"manylinux_2_{minor}_x86_64" for minor in (34, 28, 27, 26, 24, 17)] + ["manylinux2014_x86_64"]
 
 UNUSED = [
