@@ -1,1 +1,1 @@
-"""Lambda's entry points, one module per function."""
+"""Entry points of the Lambda functions, one module per function."""

@@ -1,4 +1,4 @@
-"""What the functions share: one pipeline, and one way to process objects and log their ends."""
+"""What the functions share: the pipeline, and processing with logging."""
 
 import gc
 import logging
@@ -9,18 +9,21 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Protocol
 
-from reviewbox.errors import NotBegunError
+from reviewbox.queue import Queue
+
+from reviewbox.errors import NotStartedError
 from reviewbox.model.classifier import Classifier
 from reviewbox.objects import ObjectRef, SegmentRef
-from reviewbox.pipeline import Outcome, Pipeline
+from reviewbox.pipeline import Pipeline
+from reviewbox.process_object import Outcome
 from reviewbox.settings import Settings
-from reviewbox.storage import Storage, describe
+from reviewbox.storage import S3Storage, describe
 
 SHIPPED_MODEL = Path(__file__).parent.parent / "model"
 
 
 class LambdaContext(Protocol):
-    """What is used of the context that Lambda passes."""
+    """The part of Lambda's context object that the handlers use."""
 
     def get_remaining_time_in_millis(self) -> int:
         """Return how long the invocation may still run."""
@@ -28,13 +31,15 @@ class LambdaContext(Protocol):
 
 @cache
 def pipeline() -> Pipeline:
-    """Compose the pipeline, once for all invocations of this process."""
+    """Return the pipeline of this process, composed on the first call."""
     logging.getLogger("reviewbox").setLevel(logging.INFO)
-    # Each request makes thousands of objects, and hardly one of them is in a cycle.
+    # Each request creates thousands of objects, and hardly any are part of a reference cycle.
     gc.set_threshold(10_000)
     settings = Settings.from_environ(os.environ)
     model_dir = Path(settings.model_dir) if settings.model_dir else SHIPPED_MODEL
-    return Pipeline(Storage.connect(), Classifier.load(model_dir, threads=settings.threads), settings)
+    classifier = Classifier.load(model_dir, threads=settings.threads)
+    queue = Queue(settings.queue_url) if settings.queue_url else None
+    return Pipeline(S3Storage.connect(), classifier, settings, queue)
 
 
 def process_all(  # noqa: PLR0913 - the last two are passed on
@@ -43,33 +48,34 @@ def process_all(  # noqa: PLR0913 - the last two are passed on
     context: LambdaContext,
     logger: logging.Logger,
     *,
-    in_turn: bool = False,
-    again: bool = False,
+    exclusive: bool = False,
+    redelivered: bool = False,
 ) -> Iterator[tuple[ObjectRef | SegmentRef, Outcome | Exception]]:
-    """Bring results up to date in the invocation's time; yield how each ended, when it is logged."""
+    """Process objects within the invocation's time; log and yield the outcome of each."""
 
     def remaining_seconds() -> float:
         return context.get_remaining_time_in_millis() / 1000
 
-    for ref, end in worker.process_all(refs, remaining_seconds, in_turn=in_turn, again=again):
-        if isinstance(end, NotBegunError):
-            logger.info("object.deferred", extra={**_where(ref), "reason": str(end)})
-        elif isinstance(end, Exception):
-            log_failure("object.failed", ref, end, logger)
-            # What it was raised from holds the object, and there may be many.
-            end.__traceback__ = end.__context__ = end.__cause__ = None
+    outcomes = worker.process_all(refs, remaining_seconds, exclusive=exclusive, redelivered=redelivered)
+    for ref, outcome in outcomes:
+        if isinstance(outcome, NotStartedError):
+            logger.info("object.deferred", extra={**_location(ref), "reason": str(outcome)})
+        elif isinstance(outcome, Exception):
+            log_failure("object.failed", ref, outcome, logger)
+            # The traceback and the chained errors keep the object's content in memory.
+            outcome.__traceback__ = outcome.__context__ = outcome.__cause__ = None
         else:
-            logger.info("object.%s", end, extra=_where(ref))
-        yield ref, end
+            logger.info("object.%s", outcome, extra=_location(ref))
+        yield ref, outcome
 
 
 def log_failure(event: str, ref: ObjectRef | SegmentRef, error: Exception, logger: logging.Logger) -> None:
-    """Log an error by its type and the lines of its traceback; its message might quote a review."""
+    """Log an error's type and the lines of its traceback. Its message could quote a review."""
     frames = traceback.format_tb(error.__traceback__)
-    logger.error(event, extra={**_where(ref), "reason": describe(error), "frames": frames})
+    logger.error(event, extra={**_location(ref), "reason": describe(error), "frames": frames})
 
 
-def _where(ref: ObjectRef | SegmentRef) -> dict[str, Any]:
+def _location(ref: ObjectRef | SegmentRef) -> dict[str, Any]:
     if isinstance(ref, SegmentRef):
         return {"bucket": ref.source.bucket, "key": ref.source.key, "segment": ref.index}
     return {"bucket": ref.bucket, "key": ref.key}

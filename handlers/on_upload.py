@@ -1,92 +1,85 @@
-"""Objects arriving: events of S3 and of stores like it, directly or through EventBridge, SNS and SQS."""
+"""Classifies uploaded objects. Events come from S3 or a compatible store, directly or via EventBridge, SNS or SQS."""
 
 import logging
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from handlers.common import LambdaContext, log_failure, pipeline, process_all
-from reviewbox.errors import NotBegunError
+from reviewbox.errors import NotStartedError
 from reviewbox.events import Message, parse
 from reviewbox.objects import ObjectRef, SegmentRef
-from reviewbox.pipeline import Outcome, Pipeline
-from reviewbox.storage import describe
+from reviewbox.pipeline import Pipeline
+from reviewbox.process_object import Outcome
 
 logger = logging.getLogger("reviewbox.on_upload")
 
-Ends = Mapping[ObjectRef | SegmentRef, Outcome | Exception]
+Outcomes = Mapping[ObjectRef | SegmentRef, Outcome | Exception]
 
 
 class UploadError(Exception):
-    """Something that a direct invocation asked for could not be done; the log has the details."""
+    """Something in a direct invocation failed; the log has the details."""
 
 
 def handler(event: Mapping[str, Any], context: LambdaContext) -> dict[str, Any]:
-    """Classify every object that the event names; report the messages to deliver again.
+    """Classify every object that the event names, and report the messages to deliver again.
 
     Raises:
         UploadError: the event came directly, and something in it failed.
     """
     worker = pipeline()
     messages = parse(event)
-    named = [ref for message in messages for ref in _named(message)]
-    # What is large in a message that came alone has no other place to go.
-    alone = len(messages) == 1
-    again = any(message.receive_count > 1 for message in messages)
-    ends = dict(process_all(named, worker, context, logger, in_turn=alone, again=again))
-    sent = _sent_on(messages, ends, worker)
-    left = [message for message in messages if message not in sent]
-    failed = [message for message in left if not _succeeded(message, ends, worker)]
-    if any(message.message_id is None for message in failed):
-        asked = [str(item) for message in failed for item in (*_named(message), *message.errors)]
-        raise UploadError(f"not all of this could be done, and the log says what: {', '.join(asked)}")
-    return {"batchItemFailures": [{"itemIdentifier": message.message_id} for message in failed]}
+    outcomes = _process(messages, worker, context)
+    requeued = _requeue_deferred(messages, outcomes, worker)
+    failed = [m for m in messages if m not in requeued and (m.errors or _failures(m, outcomes))]
+    for message in failed:
+        _record_failure(message, outcomes, worker)
+    return _respond(failed)
 
 
-def _named(message: Message) -> tuple[ObjectRef | SegmentRef, ...]:
-    return (*message.refs, *message.segments)
+def _process(messages: Sequence[Message], worker: Pipeline, context: LambdaContext) -> Outcomes:
+    refs = [ref for message in messages for ref in message.targets]
+    redelivered = any(message.receive_count > 1 for message in messages)
+    # A message that came alone has the whole invocation for its objects, whatever their sizes.
+    exclusive = len(messages) == 1
+    return dict(process_all(refs, worker, context, logger, exclusive=exclusive, redelivered=redelivered))
 
 
-def _failures(message: Message, ends: Ends) -> dict[ObjectRef | SegmentRef, Exception]:
-    return {ref: end for ref in _named(message) if isinstance(end := ends[ref], Exception)}
+def _requeue_deferred(messages: Sequence[Message], outcomes: Outcomes, worker: Pipeline) -> list[Message]:
+    """Send messages whose objects were not started to the queue of exclusive invocations; return them.
 
-
-def _sent_on(messages: Sequence[Message], ends: Ends, worker: Pipeline) -> list[Message]:
-    """Send what others of its batch left no time or memory for to a queue where it is alone; return that.
-
-    It was not tried, so that is no failed try.
+    Nothing was tried, so this does not count as a failed attempt.
     """
-    queue_url = worker.settings.queue_url
-    if not queue_url or len(messages) == 1:
+    if len(messages) == 1:
         return []
-    found = []
-    for message in messages:
-        failures = _failures(message, ends).values()
-        if failures and all(isinstance(error, NotBegunError) for error in failures) and not message.errors:
-            found.append(message)
-    if not found:
-        return []
-    try:
-        worker.storage.send(queue_url, [message.body for message in found])
-    except Exception as error:  # noqa: BLE001 - then they are failed tries, and come back all the same
-        logger.warning("message.not_sent", extra={"reason": describe(error)})
-        return []
-    return found
+    deferred = [
+        message
+        for message in messages
+        if (failures := _failures(message, outcomes))
+        and not message.errors
+        and all(isinstance(error, NotStartedError) for error in failures.values())
+    ]
+    return deferred if deferred and worker.requeue([message.body for message in deferred]) else []
 
 
-def _succeeded(message: Message, ends: Ends, worker: Pipeline) -> bool:
-    """Return whether all went well that a message asked for; record what failed for the last time."""
-    for unknown in message.errors:
-        logger.error("message.unknown", extra={"message_id": message.message_id, "reason": str(unknown)})
-    failures = _failures(message, ends)
-    if message.receive_count >= worker.settings.max_receives:
-        for ref, failure in failures.items():
-            _record(ref.source if isinstance(ref, SegmentRef) else ref, failure, worker)
-    return not (failures or message.errors)
+def _failures(message: Message, outcomes: Outcomes) -> dict[ObjectRef | SegmentRef, Exception]:
+    return {ref: outcome for ref in message.targets if isinstance(outcome := outcomes[ref], Exception)}
 
 
-def _record(ref: ObjectRef, error: Exception, worker: Pipeline) -> None:
-    """Leave an error receipt: the queue will not deliver this message again."""
-    try:
-        worker.give_up(ref, error)
-    except Exception as second:  # noqa: BLE001 - the message goes to the dead letters all the same
-        log_failure("object.not_recorded", ref, second, logger)
+def _record_failure(message: Message, outcomes: Outcomes, worker: Pipeline) -> None:
+    """Log what could not be parsed, and leave error receipts if the message will not be delivered again."""
+    for error in message.errors:
+        logger.error("message.unknown", extra={"message_id": message.message_id, "reason": str(error)})
+    if not worker.is_last_attempt(message.receive_count):
+        return
+    for ref, failure in _failures(message, outcomes).items():
+        try:
+            worker.record_failure(ref, failure)
+        except Exception as second:  # noqa: BLE001 - the message goes to the dead-letter queue anyway
+            log_failure("object.not_recorded", ref, second, logger)
+
+
+def _respond(failed: Sequence[Message]) -> dict[str, Any]:
+    if any(message.message_id is None for message in failed):
+        items = [str(item) for message in failed for item in (*message.targets, *message.errors)]
+        raise UploadError(f"the invocation failed for {', '.join(items)}; see the log for details")
+    return {"batchItemFailures": [{"itemIdentifier": message.message_id} for message in failed]}

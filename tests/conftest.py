@@ -9,7 +9,7 @@ from mypy_boto3_s3 import S3Client
 from tests.tiny import write_model
 
 from reviewbox.model.classifier import Classifier
-from reviewbox.storage import Storage
+from reviewbox.storage import S3Storage
 
 BUCKET = "reviewbox"
 
@@ -40,5 +40,5 @@ def s3(monkeypatch: pytest.MonkeyPatch) -> Iterator[S3Client]:
 
 
 @pytest.fixture
-def storage(s3: S3Client) -> Storage:
-    return Storage(s3)
+def storage(s3: S3Client) -> S3Storage:
+    return S3Storage(s3)

@@ -1,9 +1,9 @@
-"""Files as people drop them: every format, encoding, compression and fault, from a seed.
+"""Generates files of every format, encoding, compression and fault from a seed.
 
     python tests/dropped_files.py FOLDER [SEED]
 
-writes them, for `make demo REVIEWS=FOLDER` and `reviewbox classify FOLDER`. The reviews are made up
-from a few phrases; what is expected of each file stands beside it here.
+writes them for `make demo REVIEWS=FOLDER` and `reviewbox classify FOLDER`. The reviews are generated
+from a few phrases. Each file has its expected outcome.
 """
 
 import csv
@@ -58,13 +58,13 @@ BOMB = 64_000_000
 
 @dataclass(frozen=True)
 class Dropped:
-    """A file and what must come of it.
+    """A file and its expected outcome.
 
     Attributes:
-        name: its path below the folder.
-        data: its bytes.
-        rows: how many reviews it holds; 1 if it is one, or if it is refused as a whole.
-        errors: how many of them have no verdict, for each error code.
+        name: the path below the folder.
+        data: the bytes.
+        rows: the number of reviews; 1 for a single review, or if the whole file is refused.
+        errors: the number of reviews without a verdict, by error code.
     """
 
     name: str
@@ -74,13 +74,13 @@ class Dropped:
 
 
 class Reviewer:
-    """Makes up reviews."""
+    """Generates reviews."""
 
     def __init__(self, seed: int) -> None:
         self._random = random.Random(seed)  # noqa: S311 - no secret
 
     def review(self, sentences: int = 3) -> str:
-        """Return a review of so many sentences, all of one mind but perhaps one."""
+        """Return a review with this number of sentences: a neutral one, then all praise or all blame."""
         mood = self._random.choice((PRAISE, BLAME))
         opening = self._random.choice(list(OPENINGS.values()))
         return " ".join([opening, *(self._random.choice(mood) for _ in range(sentences - 1))])
@@ -98,7 +98,7 @@ class Reviewer:
         ]
 
     def noise(self, size: int) -> bytes:
-        """Return bytes as compressed pictures have them."""
+        """Return random bytes, like those of a compressed image."""
         return self._random.randbytes(size)
 
 
@@ -119,17 +119,17 @@ def lines(rows: Iterable[object]) -> str:
 
 
 def gzipped(text: str) -> bytes:
-    """Return a text as gzip writes it, at any time the same."""
+    """Compress a text with gzip, without a timestamp."""
     return gzip.compress(text.encode(), mtime=0)
 
 
 def zstandard(text: str) -> bytes:
-    """Return a text as zstd writes it."""
+    """Compress a text with zstd."""
     return zstd.compress(text.encode())
 
 
 def refused(name: str, data: bytes, code: str) -> Dropped:
-    """Return a file that has but one outcome, an error."""
+    """Return a file that is refused with this error code."""
     return Dropped(name, data, errors=Counter([code]))
 
 
@@ -140,7 +140,7 @@ def make_files(seed: int) -> list[Dropped]:
 
 
 def texts(reviewer: Reviewer) -> list[Dropped]:
-    """Files that are one review each."""
+    """Return files that are one review each."""
     review = reviewer.review
     files = [
         Dropped(f"texts/{name.replace('/', '_')}.txt", f"{review()}\n".encode())
@@ -185,7 +185,7 @@ def texts(reviewer: Reviewer) -> list[Dropped]:
 
 
 def json_tables(reviewer: Reviewer) -> list[Dropped]:
-    """JSON in all its ways, and nothing wrong with it."""
+    """Return valid JSON files of every kind."""
     rows = reviewer.rows
     members = [gzipped(lines(rows(5))) for _ in range(2)]
     mixed = lines(rows(3)).encode() + '{"text": "Caf\u00e9 trop cher, et mauvais."}\n'.encode("cp1252")
@@ -211,7 +211,7 @@ def json_tables(reviewer: Reviewer) -> list[Dropped]:
 
 
 def delimited_tables(reviewer: Reviewer) -> list[Dropped]:
-    """CSV and TSV in all their ways, and nothing wrong with them."""
+    """Return valid CSV and TSV files of every kind."""
     rows = reviewer.rows
     quoted = [{**row, "text": f'She said "{PRAISE[0]}"\nand {row["text"]}'} for row in rows(5)]
     unusual = [{"nr": row["id"], "shop": "Berlin", "verdict in words": row["text"]} for row in rows(6)]
@@ -254,7 +254,7 @@ def delimited_tables(reviewer: Reviewer) -> list[Dropped]:
 
 
 def faults(reviewer: Reviewer) -> list[Dropped]:
-    """What is wrong with people's files."""
+    """Return files with one fault each."""
     rows, review = reviewer.rows, reviewer.review
     ten = delimited(rows(10))
     # Cut in the last row: gzip ends with eight bytes of sums.

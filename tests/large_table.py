@@ -13,7 +13,7 @@ from reviewbox.model.classifier import Classifier
 from reviewbox.objects import ObjectRef
 from reviewbox.pipeline import Pipeline
 from reviewbox.settings import Settings
-from reviewbox.storage import Storage
+from reviewbox.storage import S3Storage
 
 
 @dataclass(slots=True)
@@ -55,7 +55,7 @@ def count_requests(classifier: Classifier, body: bytes, segment_bytes: int) -> R
 
     working.meta.events.register("before-parameter-build.s3", count)
     settings = Settings(segment_bytes=segment_bytes, queue_url=queue["QueueUrl"])
-    pipeline = Pipeline(Storage(working), classifier, settings)
+    pipeline = Pipeline(S3Storage(working), classifier, settings)
     pipeline.process(ref, lambda: 900.0)
     while received := sqs.receive_message(**queue, MaxNumberOfMessages=10).get("Messages"):
         for message in received:

@@ -1,4 +1,4 @@
-"""The pages that list something list all of it."""
+"""Checks that lists in the documentation are complete."""
 
 import re
 from pathlib import Path
@@ -13,19 +13,19 @@ FORMATS_PAGE = (ROOT / "docs" / "formats.md").read_text(encoding="utf-8")
 
 
 def table_under(heading: str) -> list[list[set[str]]]:
-    """What stands in code type in each cell of the first table under a heading, its header left out."""
+    """Return the code spans in each cell of the first table under a heading, without its header."""
     section = FORMATS_PAGE.split(f"## {heading}\n")[1].split("\n## ")[0]
     lines = [line for line in section.splitlines() if line.startswith("|")][2:]
     return [[set(re.findall(r"`([^`]+)`", cell)) for cell in line.split("|")[1:-1]] for line in lines]
 
 
-def test_every_error_code_is_listed_and_none_beside_them() -> None:
+def test_exactly_the_existing_error_codes_are_listed() -> None:
     listed = [code for row in table_under("Error codes") for code in row[0]]
 
     assert sorted(listed) == sorted(code.value for code in ErrorCode)
 
 
-def test_every_format_is_listed_with_all_that_it_goes_by() -> None:
+def test_every_format_is_listed_with_its_extensions_and_content_types() -> None:
     names = re.findall(r"^\| ([A-Z]\w+(?: Lines)?|text) \|", FORMATS_PAGE, re.MULTILINE)
 
     assert dict(zip(names, [(row[1], row[2]) for row in table_under("Formats")], strict=True)) == {
@@ -46,5 +46,5 @@ def test_every_usual_name_of_a_review_is_listed() -> None:
     assert listed == list(USUAL_TEXT_FIELDS)
 
 
-def test_the_readme_leads_to_the_list() -> None:
+def test_the_readme_links_to_the_formats_page() -> None:
     assert "docs/formats.md" in (ROOT / "README.md").read_text(encoding="utf-8")

@@ -1,4 +1,4 @@
-"""A folder of whatever people drop, through the service and through `reviewbox classify`."""
+"""Classifies a folder of varied and broken files with the service and with `reviewbox classify`."""
 
 import csv
 import io
@@ -24,8 +24,8 @@ pytestmark = pytest.mark.xdist_group("dropped files")
 ROOT = Path(__file__).parent.parent
 SEED = 20240229
 
-# What is told of each review: its label, score and error code, as results give them.
-Told = tuple[str | None, float | None, str | None]
+# The label, score and error code of a review in the results.
+ReviewOutcome = tuple[str | None, float | None, str | None]
 
 
 @pytest.fixture(scope="module")
@@ -40,7 +40,7 @@ def dropped(folder: Path) -> list[Dropped]:
 
 @pytest.fixture(scope="module")
 def receipts(dropped: list[Dropped], tiny_model: Path) -> Iterator[dict[str, dict[str, Any]]]:
-    """The receipt of each file that was dropped into the local cloud; a table's `rows` are in it."""
+    """Upload each file to the local cloud and return its receipt, with the `rows` of a table."""
     with start_cloud(ROOT / "template.yaml", 0) as cloud, cold_start(cloud, tiny_model) as handler:
         for file in dropped:
             cloud.s3().put_object(Bucket=BUCKET, Key=f"incoming/{file.name}", Body=file.data)
@@ -55,26 +55,26 @@ def receipt(name: str, cloud: Cloud) -> dict[str, Any]:
 
     content: dict[str, Any] = json.loads(read(f"results/incoming/{name}.json"))
     for part in content.get("parts", []):
-        rows = told_by_table(part["key"], read(part["key"]), content["notes"])
+        rows = outcomes_in_table(part["key"], read(part["key"]), content["notes"])
         content["rows"] = content.get("rows", []) + rows
     return content
 
 
-def told_by_table(key: str, data: bytes, notes: dict[str, Any]) -> list[Told]:
+def outcomes_in_table(key: str, data: bytes, notes: dict[str, Any]) -> list[ReviewOutcome]:
     text = decompress(data, 10**9).data.decode("utf-8-sig")
     if ".jsonl" in key:
         rows = [json.loads(line) for line in text.splitlines()]
-        # The added fields are the last five, whatever their names.
-        return [told(*list(row.values())[-5:-1]) for row in rows]
+        # The added fields are the last five, even if they are renamed.
+        return [outcome(*list(row.values())[-5:-1]) for row in rows]
     delimiter = {"comma": ",", "semicolon": ";", "tab": "\t", "bar": "|"}[notes["delimiter"]]
     quoting = csv.QUOTE_NONE if notes["quotes"] == "none" else csv.QUOTE_MINIMAL
     escape = "\\" if notes["quotes"] == "backslash" else None
     lines = io.StringIO(text.removeprefix("sep=;\r\n"), newline="")
     records = list(csv.reader(lines, delimiter=delimiter, quoting=quoting, escapechar=escape))  # type: ignore[arg-type]
-    return [told(*record[-5:-1]) for record in records[notes["header"] :]]
+    return [outcome(*record[-5:-1]) for record in records[notes["header"] :]]
 
 
-def told(sentiment: Any, score: Any, needs_review: Any, error_code: Any) -> Told:
+def outcome(sentiment: Any, score: Any, needs_review: Any, error_code: Any) -> ReviewOutcome:
     del needs_review
     absent = (None, "", "\\N")
     return (
@@ -84,11 +84,11 @@ def told(sentiment: Any, score: Any, needs_review: Any, error_code: Any) -> Told
     )
 
 
-def told_by_receipt(content: dict[str, Any]) -> list[Told]:
+def outcomes_in_receipt(content: dict[str, Any]) -> list[ReviewOutcome]:
     if "error" in content:
         return [(None, None, content["error"]["code"])]
     if "counts" in content:
-        rows: list[Told] = content["rows"]
+        rows: list[ReviewOutcome] = content["rows"]
         return rows
     return [(content["sentiment"], content["score"], None)]
 
@@ -97,7 +97,7 @@ def test_every_file_has_a_receipt_that_accounts_for_every_row(
     dropped: list[Dropped], receipts: dict[str, dict[str, Any]]
 ) -> None:
     for file in dropped:
-        rows = told_by_receipt(receipts[file.name])
+        rows = outcomes_in_receipt(receipts[file.name])
         errors = Counter(code for _, _, code in rows if code)
         assert (file.name, len(rows), errors) == (file.name, file.rows, file.errors)
         counts = receipts[file.name].get("counts")
@@ -106,7 +106,7 @@ def test_every_file_has_a_receipt_that_accounts_for_every_row(
             assert (counts["failed"], counts["errors"]) == (errors.total(), errors)
 
 
-def test_classify_tells_the_same(
+def test_classify_prints_the_same_outcomes(
     folder: Path, dropped: list[Dropped], receipts: dict[str, dict[str, Any]], tiny_model: Path
 ) -> None:
     result = CliRunner().invoke(app, ["classify", str(folder), "--model", str(tiny_model)])
@@ -118,4 +118,4 @@ def test_classify_tells_the_same(
         by_file[str(Path(row["file"]).relative_to(folder))].append(
             (row.get("sentiment"), row.get("score"), row.get("error_code"))
         )
-    assert by_file == {file.name: told_by_receipt(receipts[file.name]) for file in dropped}
+    assert by_file == {file.name: outcomes_in_receipt(receipts[file.name]) for file in dropped}

@@ -22,7 +22,7 @@ HOTEL = "incoming/hotels/seaview.txt"
 FILM = "incoming/2026/my review+é.txt"
 SHOP = "incoming/shop/earphones.jsonl"
 
-# What each sample event names: a list of keys for each of its messages.
+# The keys that each message of each sample event names.
 SAMPLES: dict[str, list[list[str]]] = {
     "s3_put": [[HOTEL]],
     "s3_multipart": [[SHOP]],
@@ -82,7 +82,7 @@ JSON = st.recursive(
     max_leaves=5,
 )
 
-# Where in an event something may be other than it should be.
+# Places in an event that the tests damage.
 PLACES = [
     ("Records",),
     ("Records", 0),
@@ -119,7 +119,7 @@ def load(name: str) -> Any:
 
 
 def notification(key: str, **changes: Any) -> dict[str, Any]:
-    """S3's event for an object of that encoded key, the record's fields changed."""
+    """Return an S3 notification for an encoded key, with some fields of the record replaced."""
     event = load("s3_put")
     event["Records"][0]["s3"]["object"]["key"] = key
     event["Records"][0] |= changes
@@ -133,7 +133,7 @@ def eventbridge(key: str) -> dict[str, Any]:
 
 
 def batch(*bodies: Any) -> dict[str, Any]:
-    """An SQS event of messages "id-0", "id-1", ... with those bodies."""
+    """Return an SQS event with one message, "id-0", "id-1" and so on, per body."""
     sample = load("sqs_s3")["Records"][0]
     return {
         "Records": [
@@ -144,13 +144,13 @@ def batch(*bodies: Any) -> dict[str, Any]:
 
 
 def sns(*messages: Any) -> dict[str, Any]:
-    """What SNS invokes a function with, for those messages."""
+    """Return the event that SNS invokes a function with."""
     sample = load("sns_s3")["Records"][0]
     return {"Records": [{**sample, "Sns": {**sample["Sns"], "Message": as_text(text)}} for text in messages]}
 
 
 def wrapped(message: Any, **changes: Any) -> dict[str, Any]:
-    """What SNS sends to a queue, unless the delivery is raw; the envelope's fields changed."""
+    """Return the envelope that SNS sends to a queue without raw delivery, with some fields replaced."""
     envelope = json.loads(load("sqs_sns_s3")["Records"][0]["body"])
     return {**envelope, "Message": as_text(message), **changes}
 
@@ -159,7 +159,7 @@ def as_text(event: Any) -> str:
     return event if isinstance(event, str) else json.dumps(event)
 
 
-# How each sender writes a key, and the ways that its events come.
+# How each sender encodes a key, and the envelopes in which its events arrive.
 DIALECTS: dict[str, Callable[[str], Any]] = {
     "s3": lambda key: notification(quote_plus(key, safe="/")),
     "minio": lambda key: notification(quote_plus(key), eventSource="minio:s3", eventVersion="2.0"),
@@ -200,8 +200,8 @@ def test_every_sample_event_is_in_the_table() -> None:
 
 
 @pytest.mark.parametrize("raw_delivery", [False, True], ids=["wrapped", "raw"])
-def test_what_a_cloud_sends_names_the_object(s3: S3Client, *, raw_delivery: bool) -> None:
-    """The S3, SNS, EventBridge and SQS of moto: a notification through a topic, and an event of a rule."""
+def test_real_events_of_moto_name_the_object(s3: S3Client, *, raw_delivery: bool) -> None:
+    """A notification through an SNS topic, and the event of an EventBridge rule."""
     key = "incoming/a+b c%20é\n.txt"
     topic, queue, bus = boto3.client("sns"), boto3.client("sqs"), boto3.client("events")
     topic_arn = topic.create_topic(Name="uploads")["TopicArn"]
@@ -226,7 +226,7 @@ def test_what_a_cloud_sends_names_the_object(s3: S3Client, *, raw_delivery: bool
     bodies = [
         message["Body"] for message in queue.receive_message(QueueUrl=url, MaxNumberOfMessages=10)["Messages"]
     ]
-    # S3's test event and its notification; EventBridge's events go past the topic.
+    # S3's test event and its notification go through the topic, EventBridge's event does not.
     assert sum("TopicArn" in body for body in bodies) == (0 if raw_delivery else 2)
     assert refs(parse(batch(*bodies))) == [(BUCKET, key), (BUCKET, key)]
     assert errors(batch(*bodies)) == []
@@ -236,7 +236,7 @@ def test_a_notification_names_its_object() -> None:
     assert parse(load("s3_put")) == [Message((ObjectRef("reviewbox", "incoming/hotels/seaview.txt"),))]
 
 
-def test_a_batch_is_as_many_messages() -> None:
+def test_each_record_of_a_batch_becomes_a_message() -> None:
     assert parse(load("sqs_s3")) == [
         Message(
             (ObjectRef("reviewbox", "incoming/2026/my review+é.txt"),), "5f0c2b7e-84f1-4f0e-9a55-0c6f3f1f7d21"
@@ -263,7 +263,7 @@ def test_a_key_is_decoded_once(encoded: str, key: str) -> None:
 
 @each_way
 @pytest.mark.parametrize("dialect", DIALECTS)
-def test_a_key_comes_back_as_its_sender_meant_it(dialect: str, envelope: Callable[[Any], Any]) -> None:
+def test_every_sender_s_key_is_decoded_correctly(dialect: str, envelope: Callable[[Any], Any]) -> None:
     for key in ("a+b", "a b", "100%", "100%25", "%2B", "é/😀", "two\nlines", '"quoted\\"', "?&=#;/.."):
         assert [key for _, key in refs(parse(envelope(DIALECTS[dialect](key))))] == [key]
 
@@ -274,18 +274,20 @@ def test_a_key_comes_back_as_its_sender_meant_it(dialect: str, envelope: Callabl
     envelope=st.sampled_from(list(ENVELOPES.values())),
 )
 @settings(deadline=None)
-def test_any_key_comes_back(key: str, dialect: Callable[[str], Any], envelope: Callable[[Any], Any]) -> None:
+def test_any_key_survives_encoding_and_decoding(
+    key: str, dialect: Callable[[str], Any], envelope: Callable[[Any], Any]
+) -> None:
     assert [key for _, key in refs(parse(envelope(dialect(key))))] == [key]
 
 
 @pytest.mark.parametrize("event", [notification("a%FF"), eventbridge("a\ud800"), notification("a\ud800")])
 def test_a_key_that_is_not_utf_8_is_refused(event: Any) -> None:
     assert refs(parse(event)) == []
-    assert "a key that is not UTF-8" in "".join(errors(event))
+    assert "a key that is not valid UTF-8" in "".join(errors(event))
 
 
 @each_way
-def test_a_notification_may_name_several_objects_and_each_counts_once(
+def test_a_notification_names_several_objects_without_duplicates(
     envelope: Callable[[Any], Any],
 ) -> None:
     event = {"Records": [notification(key)["Records"][0] for key in ("b", "a", "b", "a%2Bb", "a")]}
@@ -295,7 +297,7 @@ def test_a_notification_may_name_several_objects_and_each_counts_once(
     assert [ref.key for ref in message.refs] == ["b", "a", "a+b"]
 
 
-def test_several_notifications_of_sns_are_one_message() -> None:
+def test_several_sns_notifications_become_one_message() -> None:
     (message,) = parse(sns(notification("a"), "not JSON", EVENTBRIDGE, notification("a")))
 
     assert message.message_id is None
@@ -303,7 +305,7 @@ def test_several_notifications_of_sns_are_one_message() -> None:
     assert len(message.errors) == 1
 
 
-def test_messages_that_name_the_same_object_stay_apart() -> None:
+def test_messages_that_name_the_same_object_are_not_merged() -> None:
     messages = parse(batch(notification("a"), wrapped(notification("a"))))
 
     assert [(message.message_id, len(message.refs)) for message in messages] == [("id-0", 1), ("id-1", 1)]
@@ -320,7 +322,7 @@ def test_messages_that_name_the_same_object_stay_apart() -> None:
         "s3:ObjectRestore:Completed",
     ],
 )
-def test_every_way_to_become_readable_counts(name: str) -> None:
+def test_events_after_which_an_object_is_readable_name_it(name: str) -> None:
     assert refs(parse(notification("a", eventName=name))) == [("reviewbox", "a")]
 
 
@@ -344,7 +346,7 @@ def test_every_way_to_become_readable_counts(name: str) -> None:
         "",
     ],
 )
-def test_what_creates_nothing_is_passed_over(name: str) -> None:
+def test_other_events_are_ignored(name: str) -> None:
     removal, creation = notification("a", eventName=name)["Records"][0], notification("b")["Records"][0]
 
     assert refs(parse({"Records": [removal, creation]})) == [("reviewbox", "b")]
@@ -353,7 +355,7 @@ def test_what_creates_nothing_is_passed_over(name: str) -> None:
 
 @pytest.mark.parametrize("reason", ["PutObject", "CopyObject", "CompleteMultipartUpload"])
 @pytest.mark.parametrize("kind", ["Object Created", "Object Restore Completed"])
-def test_every_way_to_become_readable_counts_in_eventbridge(kind: str, reason: str) -> None:
+def test_eventbridge_events_after_which_an_object_is_readable_name_it(kind: str, reason: str) -> None:
     event = {**EVENTBRIDGE, "detail-type": kind, "detail": {**EVENTBRIDGE["detail"], "reason": reason}}
 
     assert refs(parse(event)) == [("reviews", "incoming/a+b c%20d.txt")]
@@ -373,12 +375,12 @@ def test_every_way_to_become_readable_counts_in_eventbridge(kind: str, reason: s
         "Async Copy Completion",
     ],
 )
-def test_what_creates_nothing_is_passed_over_in_eventbridge(kind: str) -> None:
+def test_other_eventbridge_events_are_ignored(kind: str) -> None:
     assert parse({**EVENTBRIDGE, "detail-type": kind}) == [Message()]
 
 
 @pytest.mark.parametrize("version", ["2.0", "2.1", "2.5", "2.99", "2"])
-def test_a_minor_version_only_adds_fields(version: str) -> None:
+def test_any_minor_version_is_accepted(version: str) -> None:
     assert refs(parse(notification("a", eventVersion=version))) == [("reviewbox", "a")]
 
 
@@ -388,11 +390,11 @@ def test_another_major_version_is_refused(version: Any) -> None:
 
     assert message.refs == ()
     assert "record 1 of the notification has event version" in str(message.errors[0])
-    assert "known are 2.x" in str(message.errors[0])
+    assert "supported versions are 2.x" in str(message.errors[0])
 
 
 @pytest.mark.parametrize(("version", "known"), [("1.0", True), ("1.99", True), ("2.0", False), (None, False)])
-def test_eventbridge_has_versions_of_its_own(version: Any, *, known: bool) -> None:
+def test_eventbridge_versions_are_checked_separately(version: Any, *, known: bool) -> None:
     event = {**EVENTBRIDGE, "version": "7", "detail": {**EVENTBRIDGE["detail"], "event-version": version}}
 
     assert len(refs(parse(event))) == known
@@ -400,12 +402,12 @@ def test_eventbridge_has_versions_of_its_own(version: Any, *, known: bool) -> No
 
 
 @pytest.mark.parametrize("source", ["minio:s3", "rustfs:s3", "aws:s3", None])
-def test_other_stores_that_speak_as_s3_does_are_understood(source: str | None) -> None:
+def test_events_of_compatible_stores_are_parsed(source: str | None) -> None:
     assert refs(parse(notification("a+b", eventSource=source))) == [("reviewbox", "a b")]
 
 
 @each_way
-def test_fields_that_nobody_knows_are_passed_over(envelope: Callable[[Any], Any]) -> None:
+def test_unknown_fields_are_ignored(envelope: Callable[[Any], Any]) -> None:
     record = notification("a", glacierEventData={"new": [1]})["Records"][0]
     record["s3"]["bucket"]["awsGeneratedTags"] = record["s3"]["object"]["new"] = {"a": "b"}
 
@@ -431,7 +433,7 @@ def test_fields_that_nobody_knows_are_passed_over(envelope: Callable[[Any], Any]
     ],
 )
 @each_way
-def test_what_is_of_no_known_shape_is_an_error(event: Any, envelope: Callable[[Any], Any]) -> None:
+def test_an_unknown_event_is_an_error(event: Any, envelope: Callable[[Any], Any]) -> None:
     (message,) = parse(envelope(event))
 
     assert len(message.errors) == 1
@@ -440,42 +442,48 @@ def test_what_is_of_no_known_shape_is_an_error(event: Any, envelope: Callable[[A
 @pytest.mark.parametrize(
     ("event", "seen"),
     [
-        (["a"], "a JSON list and not an object"),
+        (["a"], "a JSON list, not an object"),
         ({"b": 1, "a": 2}, "neither an S3 notification nor an EventBridge event: its fields are a, b"),
         ({}, "its fields are none"),
         ({"Records": [5]}, "record 1 of the notification is a JSON int"),
         ({"Records": [{"kinesis": {}}]}, "record 1 of the notification is neither from S3 nor from SNS: its"),
-        (notification("a", eventVersion="3.1"), "has event version 3.1; known are 2.x"),
+        (notification("a", eventVersion="3.1"), "has event version 3.1; supported versions are 2.x"),
         (notification("a", eventName=None), "record 1 of the notification has no event name: its fields are"),
-        (notification("a", s3={"bucket": {}}), "names no bucket and key: its fields are bucket"),
-        ({**EVENTBRIDGE, "source": "aws.ec2"}, "an EventBridge event from aws.ec2 and not from aws.s3"),
+        (notification("a", s3={"bucket": {}}), "does not name a bucket and a key: its fields are bucket"),
+        ({**EVENTBRIDGE, "source": "aws.ec2"}, "the EventBridge event is from aws.ec2, not from aws.s3"),
         (
             {**EVENTBRIDGE, "detail": None},
-            "without a type or detail: its fields are account, detail, detail-",
+            "has no type or no detail: its fields are account, detail, detail-",
         ),
         (
             {**EVENTBRIDGE, "detail-type": "AWS API Call via CloudTrail"},
-            "have the bucket itself send to EventBridge",
+            "enable EventBridge in the bucket's properties",
         ),
-        (wrapped("Hello"), "the SNS notification has 5 characters in 'Message' that are not JSON"),
+        (wrapped("Hello"), "the SNS notification has 5 characters in 'Message' that are not valid JSON"),
         (wrapped("", Message={}), "the SNS notification has no text in 'Message': its fields are Message,"),
-        (wrapped("", Type="SubscriptionConfirmation"), "SNS sent SubscriptionConfirmation, which somebody"),
-        (wrapped("", Type="UnsubscribeConfirmation"), "SNS sent UnsubscribeConfirmation, which somebody"),
+        (
+            wrapped("", Type="SubscriptionConfirmation"),
+            "sent SubscriptionConfirmation instead of Notification",
+        ),
+        (
+            wrapped("", Type="UnsubscribeConfirmation"),
+            "sent UnsubscribeConfirmation instead of Notification",
+        ),
     ],
 )
-def test_an_error_says_what_was_seen(event: Any, seen: str) -> None:
+def test_an_error_describes_the_event(event: Any, seen: str) -> None:
     (error,) = errors(event)
 
     assert seen in error
 
 
-def test_an_error_stays_short_whatever_was_seen() -> None:
+def test_an_error_message_is_short_for_any_event() -> None:
     (error,) = errors({f"field{number}": None for number in range(1000)})
 
     assert len(error) < 200
 
 
-def test_envelopes_are_opened_only_so_deep() -> None:
+def test_deeply_nested_envelopes_are_refused() -> None:
     event = notification("a")
     for _ in range(4):
         event = wrapped(event)
@@ -483,27 +491,27 @@ def test_envelopes_are_opened_only_so_deep() -> None:
 
     (error,) = errors(wrapped(event))
 
-    assert "the SNS notification lies in 4 others" in error
+    assert "the SNS notification is nested in 4 envelopes" in error
 
 
 @pytest.mark.parametrize("body", [json.dumps(json.dumps(notification("a"))), {"body": as_text(EVENTBRIDGE)}])
-def test_text_in_text_is_opened_for_known_envelopes_alone(body: Any) -> None:
+def test_only_known_envelopes_are_unwrapped(body: Any) -> None:
     assert refs(parse(batch(body))) == []
     assert len(errors(batch(body))) == 1
 
 
 @pytest.mark.parametrize("record", [None, {"eventSource": "aws:sqs", "body": "{}"}])
 def test_a_message_without_an_id_is_refused(record: Any) -> None:
-    with pytest.raises(EventError, match="no message id"):
+    with pytest.raises(EventError, match="no messageId"):
         parse({"Records": [*batch(EVENTBRIDGE)["Records"], record]})
 
 
-def test_an_event_without_records_names_nothing() -> None:
+def test_an_event_without_records_names_no_object() -> None:
     assert parse({"Records": []}) == [Message()]
 
 
 @pytest.mark.parametrize("body", ["", "not JSON", "[]", '"text"', "{}", '{"Records": 5}', "[" * 100_000])
-def test_a_bad_body_keeps_its_error_and_the_others_go_on(body: str) -> None:
+def test_a_malformed_body_does_not_affect_other_messages(body: str) -> None:
     messages = parse(batch(notification("a"), body, EVENTBRIDGE))
 
     assert refs(messages) == [("reviewbox", "a"), ("reviews", "incoming/a+b c%20d.txt")]
@@ -511,7 +519,7 @@ def test_a_bad_body_keeps_its_error_and_the_others_go_on(body: str) -> None:
     assert [len(message.errors) for message in messages] == [0, 1, 0]
 
 
-def test_a_bad_record_is_an_error_beside_its_neighbours() -> None:
+def test_a_malformed_record_does_not_affect_other_records() -> None:
     half = {"Records": [*notification("a")["Records"], {"eventSource": "aws:kinesis"}]}
 
     (message,) = parse(batch(half))
@@ -545,7 +553,7 @@ def test_a_bad_record_is_an_error_beside_its_neighbours() -> None:
     ],
 )
 @each_way
-def test_no_error_repeats_what_may_be_a_text(event: Any, envelope: Callable[[Any], Any]) -> None:
+def test_errors_never_quote_possible_review_text(event: Any, envelope: Callable[[Any], Any]) -> None:
     (error,) = errors(envelope(event))
 
     assert "secret" not in error
@@ -562,7 +570,7 @@ def test_no_error_repeats_what_may_be_a_text(event: Any, envelope: Callable[[Any
     ],
 )
 @pytest.mark.parametrize("body", [EVENTBRIDGE, "bad"])
-def test_a_message_knows_how_often_it_was_delivered(attributes: Any, count: int, body: Any) -> None:
+def test_a_message_has_its_receive_count(attributes: Any, count: int, body: Any) -> None:
     event = batch(body)
     event["Records"][0]["attributes"] = attributes
 
@@ -573,7 +581,7 @@ def test_a_message_knows_how_often_it_was_delivered(attributes: Any, count: int,
 
 @given(JSON | st.dictionaries(st.sampled_from(["Records", "source", "Event", "detail"]) | st.text(), JSON))
 @settings(deadline=None)
-def test_any_json_is_understood_or_refused(event: Any) -> None:
+def test_any_json_value_is_parsed_or_refused(event: Any) -> None:
     for envelope in ENVELOPES.values():
         assert is_understood_or_refused(envelope(event))
         assert is_understood_or_refused(envelope(json.dumps(event)[1:]))
@@ -593,7 +601,7 @@ def test_any_json_is_understood_or_refused(event: Any) -> None:
     changes=st.lists(st.tuples(st.sampled_from(PLACES), JSON), min_size=1, max_size=2),
 )
 @settings(deadline=None, max_examples=300)
-def test_a_damaged_event_is_understood_or_refused(
+def test_a_damaged_event_is_parsed_or_refused(
     event: dict[str, Any], envelope: Callable[[Any], Any], changes: list[tuple[Any, Any]]
 ) -> None:
     damaged = deepcopy(event)
@@ -605,7 +613,7 @@ def test_a_damaged_event_is_understood_or_refused(
 
 
 def put(holder: Any, place: tuple[Any, ...], value: Any) -> None:
-    """Replace what is at `place`, if there is such a place."""
+    """Replace the value at `place` if it exists."""
     *way, last = place
     try:
         for step in way:
@@ -624,7 +632,7 @@ def is_understood_or_refused(event: Any) -> bool:
     return all(isinstance(message, Message) for message in messages)
 
 
-def test_a_message_of_our_own_names_a_segment() -> None:
+def test_a_segment_message_names_its_segment() -> None:
     segment = SegmentRef(ObjectRef("reviewbox", "incoming/a b+é.csv"), "1f" * 32, 12)
     record = {"eventSource": "aws:sqs", "messageId": "1", "body": segment_message(segment)}
 
@@ -644,7 +652,7 @@ def test_a_message_of_our_own_names_a_segment() -> None:
         {"bucket": 1, "key": "k", "plan": "p", "index": 0},
     ],
 )
-def test_a_message_of_our_own_that_names_none_is_an_error(fields: Any) -> None:
+def test_a_malformed_segment_message_is_an_error(fields: Any) -> None:
     (message,) = parse({"reviewboxSegment": fields})
 
     assert message.segments == ()

@@ -23,7 +23,7 @@ def files(folder: Path) -> list[str]:
     return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
 
 
-def test_a_file_that_was_written_is_read_back(storage: FolderStorage, tmp_path: Path) -> None:
+def test_a_written_file_is_read_back(storage: FolderStorage, tmp_path: Path) -> None:
     etag = storage.write(REF, b"great", "text/plain", replaces=None)
 
     source = storage.read(REF, 5)
@@ -34,7 +34,7 @@ def test_a_file_that_was_written_is_read_back(storage: FolderStorage, tmp_path: 
     assert files(tmp_path) == ["2026/a.txt"]
 
 
-def test_a_file_that_is_too_large_is_not_held_in_memory(storage: FolderStorage) -> None:
+def test_a_file_that_is_too_large_has_no_body(storage: FolderStorage) -> None:
     storage.write(REF, b"great", "text/plain", replaces=None)
 
     source = storage.read(REF, 4)
@@ -47,14 +47,16 @@ def test_a_file_that_is_too_large_is_not_held_in_memory(storage: FolderStorage) 
     "ref",
     [REF, ObjectRef("reviews", "a.txt/b.txt"), ObjectRef("elsewhere", "a.txt"), ObjectRef("reviews", "x")],
 )
-def test_what_is_not_there_is_none(storage: FolderStorage, tmp_path: Path, ref: ObjectRef) -> None:
+def test_a_missing_file_has_no_source_and_no_revision(
+    storage: FolderStorage, tmp_path: Path, ref: ObjectRef
+) -> None:
     (tmp_path / "a.txt").touch()
 
     assert storage.read(ref, 5) is None
     assert storage.revision(ref) is None
 
 
-def test_the_same_bytes_are_the_same_revision(storage: FolderStorage, tmp_path: Path) -> None:
+def test_a_touched_file_keeps_its_revision(storage: FolderStorage, tmp_path: Path) -> None:
     storage.write(REF, b"great", "text/plain", replaces=None)
     before = storage.revision(REF)
 
@@ -66,7 +68,7 @@ def test_the_same_bytes_are_the_same_revision(storage: FolderStorage, tmp_path: 
 @pytest.mark.parametrize(
     ("present", "replaces"), [(None, digest(b"older")), (b"newer", digest(b"older")), (b"newer", None)]
 )
-def test_what_is_in_another_state_is_not_replaced(
+def test_a_file_with_another_etag_is_not_replaced(
     storage: FolderStorage, tmp_path: Path, present: bytes | None, replaces: str | None
 ) -> None:
     if present:
@@ -78,7 +80,7 @@ def test_what_is_in_another_state_is_not_replaced(
     assert files(tmp_path) == (["2026/a.txt"] if present else [])
 
 
-def test_what_is_in_the_expected_state_is_replaced(storage: FolderStorage) -> None:
+def test_a_file_with_the_expected_etag_is_replaced(storage: FolderStorage) -> None:
     older = storage.write(REF, b"older", "text/plain", replaces=None)
 
     newer = storage.write(REF, b"newer", "text/plain", replaces=older)

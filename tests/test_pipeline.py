@@ -9,19 +9,25 @@ import boto3
 import pytest
 from mypy_boto3_s3 import S3Client
 from tests.conftest import BUCKET
+from tests.tiny import RecordingBackend
 
 from reviewbox.errors import ContentionError, OutOfTimeError
+from reviewbox.model.batching import Batcher
 from reviewbox.model.classifier import Classifier
-from reviewbox.model.inference import Inference
 from reviewbox.objects import ObjectRef
-from reviewbox.pipeline import Outcome, Pipeline
+from reviewbox.pipeline import Pipeline
+from reviewbox.process_object import Outcome
+from reviewbox.queue import Queue
 from reviewbox.settings import Settings
-from reviewbox.storage import Storage
+from reviewbox.storage import S3Storage
+
+# Nothing is ever sent to it; a pipeline with a queue processes objects concurrently.
+QUEUE = Queue("https://queue.example")
 
 REVIEW = ObjectRef(BUCKET, "incoming/2026/my review+é.txt")
 TABLE = ObjectRef(BUCKET, "incoming/export.jsonl")
 
-# Two revisions of each source, and what tells their results apart.
+# Two revisions of each source.
 REVISIONS = {
     REVIEW: (b"a great film", b"an awful film"),
     TABLE: (b'{"text": "good"}\n{"text": "bad"}\n', b'{"text": "awful"}\n'),
@@ -33,23 +39,23 @@ def plenty() -> float:
 
 
 @pytest.fixture
-def pipeline(storage: Storage, classifier: Classifier) -> Pipeline:
+def pipeline(storage: S3Storage, classifier: Classifier) -> Pipeline:
     return Pipeline(storage, classifier, Settings())
 
 
-def alone(pipeline: Pipeline, ref: ObjectRef) -> Outcome:
+def exclusively(pipeline: Pipeline, ref: ObjectRef) -> Outcome:
     return pipeline.process(ref, plenty)
 
 
 def in_batch(pipeline: Pipeline, *refs: ObjectRef) -> Outcome:
-    """Process objects, one at a time, as among others; return how the first ended."""
-    settings = replace(pipeline.settings, queue_url="https://queue.example", objects_at_once=1)
-    other = ObjectRef(BUCKET, "elsewhere/of no interest")
-    ends = dict(replace(pipeline, settings=settings).process_all([*refs, other], plenty))
-    end = ends[refs[0]]
-    if isinstance(end, Exception):
-        raise end
-    return end
+    """Process objects as a batch, one at a time, and return the outcome of the first."""
+    settings = replace(pipeline.settings, objects_at_once=1)
+    batch = replace(pipeline, settings=settings, queue=QUEUE)
+    other = ObjectRef(BUCKET, "elsewhere/ignored")
+    outcome = dict(batch.process_all([*refs, other], plenty))[refs[0]]
+    if isinstance(outcome, Exception):
+        raise outcome
+    return outcome
 
 
 Work = Callable[[Pipeline, ObjectRef], Outcome]
@@ -74,7 +80,7 @@ def everything(s3: S3Client) -> dict[str, bytes]:
 
 
 def at_call(client: S3Client, number: int, action: Callable[[], None]) -> None:
-    """Run `action` just before the client's call with that number, from 1, leaves."""
+    """Run `action` just before the client sends its nth request, counted from 1."""
     calls = 0
 
     def hook(**_: Any) -> None:
@@ -87,13 +93,13 @@ def at_call(client: S3Client, number: int, action: Callable[[], None]) -> None:
 
 
 def operations(client: S3Client) -> list[str]:
-    """Return a list that grows by the name of each operation that the client asks for."""
+    """Return a list that receives the name of each operation that the client requests."""
     names: list[str] = []
     client.meta.events.register("before-call.s3", lambda model, **_: names.append(model.name))
     return names
 
 
-def test_a_review_becomes_a_receipt_beside_it(pipeline: Pipeline, s3: S3Client) -> None:
+def test_a_review_gets_a_receipt(pipeline: Pipeline, s3: S3Client) -> None:
     etag = put(s3, REVIEW, b"the film . great film . not bad .")
 
     outcome = pipeline.process(REVIEW, plenty)
@@ -106,7 +112,7 @@ def test_a_review_becomes_a_receipt_beside_it(pipeline: Pipeline, s3: S3Client) 
     assert receipt["source"]["key"] == REVIEW.key
 
 
-def test_a_table_becomes_a_table_and_a_receipt_that_counts(pipeline: Pipeline, s3: S3Client) -> None:
+def test_a_table_gets_a_classified_table_and_a_receipt_with_counts(pipeline: Pipeline, s3: S3Client) -> None:
     put(s3, TABLE, b'{"id":1,"text":"good"}\nnot json\n{"id":3,"text":"bad"}\n{"id":4,"text":" "}\n')
 
     pipeline.process(TABLE, plenty)
@@ -129,7 +135,7 @@ def test_a_table_becomes_a_table_and_a_receipt_that_counts(pipeline: Pipeline, s
 
 
 @pytest.mark.parametrize("ref", REVISIONS)
-def test_the_same_event_twice_changes_nothing(pipeline: Pipeline, s3: S3Client, ref: ObjectRef) -> None:
+def test_a_duplicate_event_changes_nothing(pipeline: Pipeline, s3: S3Client, ref: ObjectRef) -> None:
     put(s3, ref, REVISIONS[ref][0])
     pipeline.process(ref, plenty)
     before = everything(s3)
@@ -141,41 +147,39 @@ def test_the_same_event_twice_changes_nothing(pipeline: Pipeline, s3: S3Client, 
 
 
 @pytest.mark.parametrize(("ref", "parts"), [(REVIEW, 0), (TABLE, 1)])
-def test_what_has_a_current_result_costs_one_read(
+def test_an_object_with_a_current_result_costs_one_read(
     pipeline: Pipeline, s3: S3Client, ref: ObjectRef, parts: int
 ) -> None:
-    """That of the receipt; the source and the parts of its table are only asked for their state."""
+    """Only the receipt is read. For the source and the parts, the revision is enough."""
     put(s3, ref, REVISIONS[ref][0])
     pipeline.process(ref, plenty)
-    asked = operations(s3)
+    requested = operations(s3)
 
     pipeline.process(ref, plenty)
 
-    assert asked == ["GetObject", *["HeadObject"] * parts, "HeadObject"]
+    assert requested == ["GetObject", *["HeadObject"] * parts, "HeadObject"]
 
 
-def test_a_first_result_costs_no_look_at_the_source_s_state(pipeline: Pipeline, s3: S3Client) -> None:
+def test_a_new_object_needs_no_head_request(pipeline: Pipeline, s3: S3Client) -> None:
     put(s3, REVIEW, b"great film")
-    asked = operations(s3)
+    requested = operations(s3)
 
     pipeline.process(REVIEW, plenty)
 
-    assert asked == ["GetObject", "GetObject", "PutObject"]
+    assert requested == ["GetObject", "GetObject", "PutObject"]
 
 
-def test_a_result_is_of_the_source_that_was_read_and_not_of_the_one_looked_at(
-    pipeline: Pipeline, s3: S3Client
-) -> None:
+def test_a_result_records_the_revision_that_was_read(pipeline: Pipeline, s3: S3Client) -> None:
     put(s3, REVIEW, b"great film")
     pipeline.process(REVIEW, plenty)
     put(s3, REVIEW, b"good film")
-    bystander = boto3.client("s3")
+    other_client = boto3.client("s3")
     etags = []
 
-    at_call(s3, 3, lambda: etags.append(put(bystander, REVIEW, b"awful film")))
+    at_call(s3, 3, lambda: etags.append(put(other_client, REVIEW, b"awful film")))
     pipeline.process(REVIEW, plenty)
 
-    receipt = receipt_of(bystander, REVIEW)
+    receipt = receipt_of(other_client, REVIEW)
     assert [receipt["source"]["etag"]] == etags
     assert receipt["sentiment"] == "negative"
 
@@ -192,79 +196,79 @@ def test_a_newer_upload_replaces_the_result(pipeline: Pipeline, s3: S3Client, re
     assert receipt_of(s3, ref)["source"]["etag"] == etag
 
 
-def steps(work: Work, calls: dict[ObjectRef, int]) -> list[tuple[Work, ObjectRef, int]]:
-    """Return each call that a worker makes to S3."""
-    return [(work, ref, call) for ref, most in calls.items() for call in range(1, most + 1)]
+def steps(work: Work, requests: dict[ObjectRef, int]) -> list[tuple[Work, ObjectRef, int]]:
+    """Return every request that a worker sends to S3."""
+    return [(work, ref, call) for ref, count in requests.items() for call in range(1, count + 1)]
 
 
-# Read the receipt, read the source, write. In a batch, read the source first; write, if it is a review.
-STEPS = steps(alone, {REVIEW: 3, TABLE: 4}) + steps(in_batch, {REVIEW: 2, TABLE: 5})
-# With an older result: read the receipt, look at a table's part and at the source, read it, write; list its
-# parts before the receipt. In a batch, read the source first, and fail to write, if it is a review; which is
-# not read again.
-STEPS_OVER_A_RESULT = steps(alone, {REVIEW: 5, TABLE: 7}) + steps(in_batch, {REVIEW: 6, TABLE: 8})
+# Read the receipt, read the source, write. In a batch, read the source first, and write if it is a review.
+STEPS = steps(exclusively, {REVIEW: 3, TABLE: 4}) + steps(in_batch, {REVIEW: 2, TABLE: 5})
+# With an older result: read the receipt, get the revisions of the part and the source, read the source, write
+# the table, list its parts, write the receipt. In a batch, read the source first; if it is a review, fail to
+# write, and do not read it again.
+STEPS_OVER_A_RESULT = steps(exclusively, {REVIEW: 5, TABLE: 7}) + steps(in_batch, {REVIEW: 6, TABLE: 8})
 
 
 @pytest.mark.parametrize(("work", "ref", "call"), STEPS)
-def test_of_two_racing_workers_the_newer_revision_wins(
+def test_the_newer_revision_wins_a_race_of_two_workers(
     pipeline: Pipeline, s3: S3Client, classifier: Classifier, work: Work, ref: ObjectRef, call: int
 ) -> None:
-    """Just before a worker's nth call, a newer upload is made, and finished by another worker."""
+    """Before a worker's nth request, a newer revision is uploaded, and another worker classifies it."""
     older, newer = REVISIONS[ref]
     put(s3, ref, older)
-    bystander = boto3.client("s3")
-    rival = Pipeline(Storage(bystander), classifier, Settings())
-    of_the_rival: dict[str, bytes] = {}
+    other_client = boto3.client("s3")
+    rival = Pipeline(S3Storage(other_client), classifier, Settings())
+    rival_results: dict[str, bytes] = {}
 
     def overtake() -> None:
-        put(bystander, ref, newer)
+        put(other_client, ref, newer)
         rival.process(ref, plenty)
-        of_the_rival.update(everything(bystander))
+        rival_results.update(everything(other_client))
 
     at_call(s3, call, overtake)
     work(pipeline, ref)
 
-    assert of_the_rival
-    assert everything(bystander) == of_the_rival
+    assert rival_results
+    assert everything(other_client) == rival_results
     assert rival.process(ref, plenty) is Outcome.CURRENT
 
 
 @pytest.mark.parametrize(("work", "ref", "call"), STEPS_OVER_A_RESULT)
-def test_a_worker_overtaken_over_an_older_result_leaves_the_newest(
+def test_a_worker_that_is_overtaken_while_it_replaces_a_result_keeps_the_newest(
     pipeline: Pipeline, s3: S3Client, classifier: Classifier, work: Work, ref: ObjectRef, call: int
 ) -> None:
-    """As above, but a result of a first revision is there, and the newest has that one's content.
+    """As above, but there is a result of an earlier revision whose content the newest revision has, too.
 
-    Only versions tell such uploads of one second apart.
+    If such uploads happen within one second, only their versions differ.
     """
     s3.put_bucket_versioning(Bucket=BUCKET, VersioningConfiguration={"Status": "Enabled"})
     first, second = REVISIONS[ref]
     put(s3, ref, first)
     pipeline.process(ref, plenty)
     put(s3, ref, second)
-    bystander = boto3.client("s3")
-    rival = Pipeline(Storage(bystander), classifier, Settings())
+    other_client = boto3.client("s3")
+    rival = Pipeline(S3Storage(other_client), classifier, Settings())
     overtaken = []
 
     def overtake() -> None:
-        put(bystander, ref, first)
+        put(other_client, ref, first)
         overtaken.append(rival.process(ref, plenty))
 
     at_call(s3, call, overtake)
     work(pipeline, ref)
 
     assert overtaken == [Outcome.CLASSIFIED]
-    for part in receipt_of(bystander, ref).get("parts", []):
-        assert bystander.head_object(Bucket=BUCKET, Key=part["key"])["ETag"] == part["etag"]
+    for part in receipt_of(other_client, ref).get("parts", []):
+        assert other_client.head_object(Bucket=BUCKET, Key=part["key"])["ETag"] == part["etag"]
     assert rival.process(ref, plenty) is Outcome.CURRENT
 
 
 class WorkerKilledError(BaseException):
-    """No `except Exception` may catch what ends a process."""
+    """No `except Exception` may catch what outcomes a process."""
 
 
 @pytest.mark.parametrize(("work", "ref", "call"), STEPS)
-def test_what_a_killed_worker_left_is_finished_by_the_next_delivery(
+def test_the_next_delivery_finishes_the_work_of_a_killed_worker(
     pipeline: Pipeline, s3: S3Client, classifier: Classifier, work: Work, ref: ObjectRef, call: int
 ) -> None:
     put(s3, ref, REVISIONS[ref][0])
@@ -275,7 +279,7 @@ def test_what_a_killed_worker_left_is_finished_by_the_next_delivery(
     at_call(s3, call, kill)
     with pytest.raises(WorkerKilledError):
         work(pipeline, ref)
-    next_worker = Pipeline(Storage(boto3.client("s3")), classifier, Settings())
+    next_worker = Pipeline(S3Storage(boto3.client("s3")), classifier, Settings())
     outcome = work(next_worker, ref)
 
     assert outcome is Outcome.CLASSIFIED
@@ -283,19 +287,19 @@ def test_what_a_killed_worker_left_is_finished_by_the_next_delivery(
 
 
 @pytest.mark.parametrize("call", range(1, 9))
-def test_a_table_never_differs_from_its_receipt(
+def test_a_table_always_matches_its_receipt(
     pipeline: Pipeline, s3: S3Client, classifier: Classifier, call: int
 ) -> None:
-    """Even if a dead worker left a table, and the one that meets it is overtaken and then dies, too."""
+    """Even if a killed worker left a table, and the next worker is overtaken and then killed, too."""
     older, newer = REVISIONS[TABLE]
     put(s3, TABLE, older)
     put(s3, ObjectRef(BUCKET, f"results/{TABLE.key}.classified.jsonl"), b"left behind")
-    bystander = boto3.client("s3")
-    rival = Pipeline(Storage(bystander), classifier, Settings())
+    other_client = boto3.client("s3")
+    rival = Pipeline(S3Storage(other_client), classifier, Settings())
     overtaken = []
 
     def overtake() -> None:
-        put(bystander, TABLE, newer)
+        put(other_client, TABLE, newer)
         overtaken.append(rival.process(TABLE, plenty))
 
     def die(params: dict[str, Any], **_: Any) -> None:
@@ -307,13 +311,13 @@ def test_a_table_never_differs_from_its_receipt(
     with suppress(WorkerKilledError):
         pipeline.process(TABLE, plenty)
 
-    (part,) = receipt_of(bystander, TABLE)["parts"]
+    (part,) = receipt_of(other_client, TABLE)["parts"]
     assert overtaken == [Outcome.CLASSIFIED]
-    assert bystander.head_object(Bucket=BUCKET, Key=part["key"])["ETag"] == part["etag"]
+    assert other_client.head_object(Bucket=BUCKET, Key=part["key"])["ETag"] == part["etag"]
     assert rival.process(TABLE, plenty) is Outcome.CURRENT
 
 
-def test_a_lost_table_is_made_again(pipeline: Pipeline, s3: S3Client) -> None:
+def test_a_lost_table_is_restored(pipeline: Pipeline, s3: S3Client) -> None:
     put(s3, TABLE, REVISIONS[TABLE][0])
     pipeline.process(TABLE, plenty)
     before = everything(s3)
@@ -324,21 +328,21 @@ def test_a_lost_table_is_made_again(pipeline: Pipeline, s3: S3Client) -> None:
     assert everything(s3) == before
 
 
-def test_endless_contention_is_an_error_and_not_a_loop(pipeline: Pipeline, s3: S3Client) -> None:
+def test_endless_contention_is_an_error(pipeline: Pipeline, s3: S3Client) -> None:
     put(s3, REVIEW, b"good film")
-    bystander = boto3.client("s3")
+    other_client = boto3.client("s3")
     versions = iter(range(1000))
 
-    def meddle(**_: Any) -> None:
-        put(bystander, ObjectRef(BUCKET, f"results/{REVIEW.key}.json"), f"{next(versions)}".encode())
+    def interfere(**_: Any) -> None:
+        put(other_client, ObjectRef(BUCKET, f"results/{REVIEW.key}.json"), f"{next(versions)}".encode())
 
-    s3.meta.events.register("before-call.s3.PutObject", meddle)
+    s3.meta.events.register("before-call.s3.PutObject", interfere)
 
     with pytest.raises(ContentionError, match=r"my review\+é"):
         pipeline.process(REVIEW, plenty)
 
 
-def test_a_source_that_is_gone_keeps_its_old_result(pipeline: Pipeline, s3: S3Client) -> None:
+def test_a_deleted_source_keeps_its_result(pipeline: Pipeline, s3: S3Client) -> None:
     put(s3, REVIEW, b"good film")
     pipeline.process(REVIEW, plenty)
     s3.delete_object(Bucket=BUCKET, Key=REVIEW.key)
@@ -364,8 +368,8 @@ def test_a_source_that_is_gone_keeps_its_old_result(pipeline: Pipeline, s3: S3Cl
         ("incoming/large.txt", b"good " * 100, "too_large"),
     ],
 )
-def test_what_retrying_cannot_mend_is_written_at_once(
-    storage: Storage, classifier: Classifier, s3: S3Client, key: str, body: bytes, code: str
+def test_a_permanent_error_is_recorded_at_once(
+    storage: S3Storage, classifier: Classifier, s3: S3Client, key: str, body: bytes, code: str
 ) -> None:
     pipeline = Pipeline(storage, classifier, Settings(max_object_bytes=400))
     ref = ObjectRef(BUCKET, key)
@@ -382,25 +386,25 @@ def test_what_retrying_cannot_mend_is_written_at_once(
 
 @pytest.mark.parametrize("ref", [TABLE, REVIEW], ids=["table", "review"])
 @pytest.mark.parametrize(
-    ("seconds", "complaint"), [([1.0], "to begin with"), ([900.0, 900.0, 1.0], "more time than the function")]
+    ("seconds", "message"), [([1.0], "to start"), ([900.0, 900.0, 1.0], "more time than the function")]
 )
-def test_too_little_time_writes_nothing(
-    pipeline: Pipeline, s3: S3Client, ref: ObjectRef, seconds: list[float], complaint: str
+def test_nothing_is_written_if_time_runs_out(
+    pipeline: Pipeline, s3: S3Client, ref: ObjectRef, seconds: list[float], message: str
 ) -> None:
-    """Time is looked at all along: one review of a thousand words may take longer than is left."""
+    """The deadline is checked throughout, because even a single review may take long."""
     words = "good film " * 500
     put(s3, ref, words.encode() if ref is REVIEW else json.dumps({"text": words}).encode())
     clock = iter(seconds)
 
-    with pytest.raises(OutOfTimeError, match=complaint) as raised:
+    with pytest.raises(OutOfTimeError, match=message) as raised:
         pipeline.process(ref, lambda: next(clock))
 
     assert str(ref) in str(raised.value)
     assert list(everything(s3)) == [ref.key]
 
 
-@pytest.mark.parametrize("work", [alone, in_batch])
-def test_what_is_archived_is_an_error_until_it_is_restored(
+@pytest.mark.parametrize("work", [exclusively, in_batch])
+def test_an_archived_object_has_an_error_until_it_is_restored(
     pipeline: Pipeline, s3: S3Client, work: Work
 ) -> None:
     s3.put_object(Bucket=BUCKET, Key=REVIEW.key, Body=b"good film", StorageClass="GLACIER")
@@ -416,10 +420,10 @@ def test_what_is_archived_is_an_error_until_it_is_restored(
     assert receipt_of(s3, REVIEW)["sentiment"] == "positive"
 
 
-def test_giving_up_leaves_an_error_that_the_next_delivery_mends(pipeline: Pipeline, s3: S3Client) -> None:
+def test_a_recorded_failure_is_replaced_by_the_next_delivery(pipeline: Pipeline, s3: S3Client) -> None:
     put(s3, REVIEW, b"good film")
 
-    pipeline.give_up(REVIEW, OutOfTimeError("no time"))
+    pipeline.record_failure(REVIEW, OutOfTimeError("no time"))
     given_up = receipt_of(s3, REVIEW)
     outcome = pipeline.process(REVIEW, plenty)
 
@@ -429,49 +433,51 @@ def test_giving_up_leaves_an_error_that_the_next_delivery_mends(pipeline: Pipeli
     assert receipt_of(s3, REVIEW)["sentiment"] == "positive"
 
 
-def test_giving_up_keeps_a_result(pipeline: Pipeline, s3: S3Client) -> None:
+def test_recording_a_failure_keeps_a_current_result(pipeline: Pipeline, s3: S3Client) -> None:
     put(s3, REVIEW, b"good film")
     pipeline.process(REVIEW, plenty)
     before = everything(s3)
 
-    pipeline.give_up(REVIEW, TimeoutError())
+    pipeline.record_failure(REVIEW, TimeoutError())
 
     assert everything(s3) == before
 
 
-def test_giving_up_on_a_newer_upload_replaces_the_older_result(pipeline: Pipeline, s3: S3Client) -> None:
+def test_recording_a_failure_of_a_newer_revision_replaces_the_older_result(
+    pipeline: Pipeline, s3: S3Client
+) -> None:
     put(s3, REVIEW, b"good film")
     pipeline.process(REVIEW, plenty)
     etag = put(s3, REVIEW, b"awful film")
 
-    pipeline.give_up(REVIEW, TimeoutError())
+    pipeline.record_failure(REVIEW, TimeoutError())
 
     receipt = receipt_of(s3, REVIEW)
     assert receipt["error"]["code"] == "not_processed"
     assert receipt["source"]["etag"] == etag
 
 
-def test_giving_up_keeps_a_final_error(pipeline: Pipeline, s3: S3Client) -> None:
+def test_recording_a_failure_keeps_a_final_error(pipeline: Pipeline, s3: S3Client) -> None:
     put(s3, REVIEW, b"")
     pipeline.process(REVIEW, plenty)
     before = everything(s3)
 
-    pipeline.give_up(REVIEW, TimeoutError())
+    pipeline.record_failure(REVIEW, TimeoutError())
 
     assert everything(s3) == before
 
 
-def test_giving_up_on_what_was_deleted_writes_nothing(pipeline: Pipeline, s3: S3Client) -> None:
-    pipeline.give_up(REVIEW, TimeoutError())
+def test_the_failure_of_a_deleted_object_is_not_recorded(pipeline: Pipeline, s3: S3Client) -> None:
+    pipeline.record_failure(REVIEW, TimeoutError())
 
     assert everything(s3) == {}
 
 
 @pytest.mark.parametrize("has_result", [False, True])
-def test_giving_up_where_not_even_the_state_is_known(
+def test_recording_a_failure_without_knowing_the_revision(
     pipeline: Pipeline, s3: S3Client, *, has_result: bool
 ) -> None:
-    """A result may be the current one and stays; an error in its place is better than nothing."""
+    """An existing result stays because it may be current. Without one, an error is better than nothing."""
     put(s3, REVIEW, b"good film")
     if has_result:
         pipeline.process(REVIEW, plenty)
@@ -480,15 +486,15 @@ def test_giving_up_where_not_even_the_state_is_known(
         raise TimeoutError
 
     s3.meta.events.register("before-call.s3.HeadObject", refuse)
-    pipeline.give_up(REVIEW, TimeoutError())
+    pipeline.record_failure(REVIEW, TimeoutError())
 
     assert receipt_of(s3, REVIEW).get("error", {}).get("code") == (None if has_result else "not_processed")
 
 
-def test_giving_up_does_not_quote_an_unknown_error(pipeline: Pipeline, s3: S3Client) -> None:
+def test_a_recorded_failure_does_not_quote_the_error(pipeline: Pipeline, s3: S3Client) -> None:
     put(s3, REVIEW, b"good film")
 
-    pipeline.give_up(REVIEW, ValueError("my secret review"))
+    pipeline.record_failure(REVIEW, ValueError("my secret review"))
 
     assert "secret" not in read(s3, f"results/{REVIEW.key}.json").decode()
 
@@ -505,10 +511,10 @@ def test_only_objects_under_the_source_prefix_are_classified(
     assert list(everything(s3)) == [key]
 
 
-def test_a_result_is_no_source_even_where_every_key_is(
-    storage: Storage, classifier: Classifier, s3: S3Client
+def test_a_result_is_not_a_source_even_if_every_key_is(
+    storage: S3Storage, classifier: Classifier, s3: S3Client
 ) -> None:
-    """A results bucket of its own that is, against all advice, the source's bucket."""
+    """The results bucket is set explicitly to the source bucket, against all advice."""
     pipeline = Pipeline(storage, classifier, Settings(source_prefix="", results_bucket=BUCKET))
     put(s3, ObjectRef(BUCKET, "a.txt"), b"good film")
     pipeline.process(ObjectRef(BUCKET, "a.txt"), plenty)
@@ -518,16 +524,14 @@ def test_a_result_is_no_source_even_where_every_key_is(
     assert outcome is Outcome.IGNORED
 
 
-def test_the_marker_of_an_empty_folder_is_no_review(pipeline: Pipeline, s3: S3Client) -> None:
+def test_a_folder_marker_is_not_a_review(pipeline: Pipeline, s3: S3Client) -> None:
     folder = ObjectRef(BUCKET, "incoming/2026/")
     put(s3, folder, b"")
 
     assert pipeline.process(folder, plenty) is Outcome.IGNORED
 
 
-def test_results_may_go_to_a_bucket_of_their_own(
-    storage: Storage, classifier: Classifier, s3: S3Client
-) -> None:
+def test_results_may_go_to_another_bucket(storage: S3Storage, classifier: Classifier, s3: S3Client) -> None:
     s3.create_bucket(Bucket="verdicts")
     pipeline = Pipeline(storage, classifier, Settings(results_bucket="verdicts"))
     put(s3, TABLE, REVISIONS[TABLE][0])
@@ -542,7 +546,7 @@ def test_results_may_go_to_a_bucket_of_their_own(
     ]
 
 
-def test_other_settings_make_another_result(storage: Storage, classifier: Classifier, s3: S3Client) -> None:
+def test_other_settings_give_another_result(storage: S3Storage, classifier: Classifier, s3: S3Client) -> None:
     put(s3, REVIEW, b"good film")
     Pipeline(storage, classifier, Settings(needs_review_below=0.5)).process(REVIEW, plenty)
 
@@ -551,7 +555,7 @@ def test_other_settings_make_another_result(storage: Storage, classifier: Classi
     assert receipt_of(s3, REVIEW)["needs_review"] is True
 
 
-def test_in_a_versioned_bucket_the_version_is_recorded(pipeline: Pipeline, s3: S3Client) -> None:
+def test_the_version_in_a_versioned_bucket_is_recorded(pipeline: Pipeline, s3: S3Client) -> None:
     s3.put_bucket_versioning(Bucket=BUCKET, VersioningConfiguration={"Status": "Enabled"})
     put(s3, REVIEW, b"good film")
     pipeline.process(REVIEW, plenty)
@@ -563,8 +567,10 @@ def test_in_a_versioned_bucket_the_version_is_recorded(pipeline: Pipeline, s3: S
     assert receipt_of(s3, REVIEW)["source"]["version"] == again["VersionId"]
 
 
-def test_many_objects_end_as_each_alone(storage: Storage, classifier: Classifier, s3: S3Client) -> None:
-    pipeline = Pipeline(storage, classifier, Settings(queue_url="https://queue.example"))
+def test_objects_of_a_batch_get_the_same_results_as_alone(
+    storage: S3Storage, classifier: Classifier, s3: S3Client
+) -> None:
+    pipeline = Pipeline(storage, classifier, Settings(), QUEUE)
     refs = [ObjectRef(BUCKET, f"incoming/{number}.txt") for number in range(40)]
     for number, ref in enumerate(refs):
         put(s3, ref, b"great film . " * (number % 7) + b"awful")
@@ -572,13 +578,13 @@ def test_many_objects_end_as_each_alone(storage: Storage, classifier: Classifier
     elsewhere = ObjectRef("no-such-bucket", "incoming/a.txt")
     put(s3, TABLE, REVISIONS[TABLE][0])
 
-    ends = dict(pipeline.process_all([*refs, gone, TABLE, elsewhere, *refs], plenty))
+    outcomes = dict(pipeline.process_all([*refs, gone, TABLE, elsewhere, *refs], plenty))
 
     together = everything(s3)
-    failed = ends.pop(elsewhere)
+    failed = outcomes.pop(elsewhere)
     assert isinstance(failed, Exception)
-    assert ends.pop(gone) is Outcome.GONE
-    assert ends == dict.fromkeys([*refs, TABLE], Outcome.CLASSIFIED)
+    assert outcomes.pop(gone) is Outcome.GONE
+    assert outcomes == dict.fromkeys([*refs, TABLE], Outcome.CLASSIFIED)
     for ref in (*refs, TABLE):
         s3.delete_object(Bucket=BUCKET, Key=f"results/{ref.key}.json")
         pipeline.process(ref, plenty)
@@ -586,106 +592,98 @@ def test_many_objects_end_as_each_alone(storage: Storage, classifier: Classifier
 
 
 def test_a_new_review_of_a_batch_costs_one_read(pipeline: Pipeline, s3: S3Client) -> None:
-    """That of the source: where there is a receipt, writing another fails."""
+    """Only the source is read. If there is a receipt, writing another one fails."""
     put(s3, REVIEW, b"great film")
-    asked = operations(s3)
+    requested = operations(s3)
 
     outcome = in_batch(pipeline, REVIEW)
 
     assert outcome is Outcome.CLASSIFIED
-    assert asked == ["GetObject", "PutObject"]
+    assert requested == ["GetObject", "PutObject"]
 
 
-def test_a_review_of_a_batch_that_cannot_be_read_gets_its_error(pipeline: Pipeline, s3: S3Client) -> None:
+def test_an_unreadable_review_of_a_batch_gets_its_error(pipeline: Pipeline, s3: S3Client) -> None:
     put(s3, REVIEW, b" ")
-    asked = operations(s3)
+    requested = operations(s3)
 
     outcome = in_batch(pipeline, REVIEW)
 
     assert outcome is Outcome.REFUSED
     assert receipt_of(s3, REVIEW)["error"]["code"] == "empty_review"
-    assert asked[:-1] == ["GetObject", "PutObject"]
+    assert requested[:-1] == ["GetObject", "PutObject"]
 
 
-def test_in_a_batch_too_a_current_result_stays(pipeline: Pipeline, s3: S3Client) -> None:
-    """And once one was found, others of the batch are not taken for new."""
+def test_a_current_result_stays_in_a_batch(pipeline: Pipeline, s3: S3Client) -> None:
+    """After the first one, the other objects of the batch do not take the fast path."""
     others = [ObjectRef(BUCKET, f"incoming/{number}.txt") for number in range(3)]
     for ref in (REVIEW, *others):
         put(s3, ref, b"great film")
         pipeline.process(ref, plenty)
     before = everything(s3)
-    asked = operations(s3)
+    requested = operations(s3)
 
     outcome = in_batch(pipeline, REVIEW, *others)
 
     assert outcome is Outcome.CURRENT
-    assert asked == ["GetObject", "PutObject", *["GetObject", "HeadObject"] * 4]
+    assert requested == ["GetObject", "PutObject", *["GetObject", "HeadObject"] * 4]
     assert everything(s3) == before
 
 
-def test_an_overwritten_review_of_a_batch_is_classified_once(
-    pipeline: Pipeline, s3: S3Client, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    classified = []
-    run = Inference.run
-
-    def count(self: Inference, *arguments: Any) -> Any:
-        classified.append(1)
-        return run(self, *arguments)
-
+def test_an_overwritten_review_of_a_batch_is_classified_once(pipeline: Pipeline, s3: S3Client) -> None:
+    recording = RecordingBackend(pipeline.classifier.batcher.backend)
+    classifier = replace(pipeline.classifier, batcher=Batcher(recording, pad_token_id=0))
     put(s3, REVIEW, REVISIONS[REVIEW][0])
     pipeline.process(REVIEW, plenty)
     etag = put(s3, REVIEW, REVISIONS[REVIEW][1])
-    monkeypatch.setattr(Inference, "run", count)
 
-    outcome = in_batch(pipeline, REVIEW)
+    outcome = in_batch(replace(pipeline, classifier=classifier), REVIEW)
 
     assert outcome is Outcome.CLASSIFIED
     assert receipt_of(s3, REVIEW)["source"]["etag"] == etag
-    assert len(classified) == 1
+    assert len(recording.batches) == 1
 
 
-def test_what_was_made_of_an_older_state_is_not_written(pipeline: Pipeline, s3: S3Client) -> None:
-    """The source is read, found to have a result, and replaced; no one else works on it yet."""
+def test_a_pending_receipt_of_an_older_revision_is_not_written(pipeline: Pipeline, s3: S3Client) -> None:
+    """The source is replaced after it was read, and before its receipt is."""
     put(s3, REVIEW, b"good film")
     pipeline.process(REVIEW, plenty)
     put(s3, REVIEW, b"great film")
-    bystander = boto3.client("s3")
+    other_client = boto3.client("s3")
     etags = []
 
-    at_call(s3, 3, lambda: etags.append(put(bystander, REVIEW, b"awful film")))
+    at_call(s3, 3, lambda: etags.append(put(other_client, REVIEW, b"awful film")))
     outcome = in_batch(pipeline, REVIEW)
 
     assert outcome is Outcome.CLASSIFIED
-    assert [receipt_of(bystander, REVIEW)["source"]["etag"]] == etags
-    assert receipt_of(bystander, REVIEW)["sentiment"] == "negative"
+    assert [receipt_of(other_client, REVIEW)["source"]["etag"]] == etags
+    assert receipt_of(other_client, REVIEW)["sentiment"] == "negative"
 
 
-def test_of_a_batch_delivered_again_nothing_is_taken_for_new(pipeline: Pipeline, s3: S3Client) -> None:
+def test_a_redelivered_batch_does_not_take_the_fast_path(pipeline: Pipeline, s3: S3Client) -> None:
     put(s3, REVIEW, b"great film")
-    settings = replace(pipeline.settings, queue_url="https://queue.example")
-    asked = operations(s3)
+    batch = replace(pipeline, queue=QUEUE)
+    requested = operations(s3)
 
-    ends = dict(replace(pipeline, settings=settings).process_all([REVIEW, TABLE], plenty, again=True))
+    outcomes = dict(batch.process_all([REVIEW, TABLE], plenty, redelivered=True))
 
-    assert ends == {REVIEW: Outcome.CLASSIFIED, TABLE: Outcome.GONE}
-    assert sorted(asked) == [*["GetObject"] * 4, "PutObject"]
+    assert outcomes == {REVIEW: Outcome.CLASSIFIED, TABLE: Outcome.GONE}
+    assert sorted(requested) == [*["GetObject"] * 4, "PutObject"]
 
 
-def test_a_current_result_needs_no_time(pipeline: Pipeline, s3: S3Client) -> None:
+def test_a_current_result_is_found_without_time_to_classify(pipeline: Pipeline, s3: S3Client) -> None:
     put(s3, REVIEW, b"great film")
     pipeline.process(REVIEW, plenty)
     times = iter([900.0])
-    settings = replace(pipeline.settings, queue_url="https://queue.example", objects_at_once=1)
+    batch = replace(pipeline, settings=replace(pipeline.settings, objects_at_once=1), queue=QUEUE)
     other = ObjectRef(BUCKET, "elsewhere")
 
-    ends = dict(replace(pipeline, settings=settings).process_all([REVIEW, other], lambda: next(times, 0.0)))
+    outcomes = dict(batch.process_all([REVIEW, other], lambda: next(times, 0.0)))
 
-    assert ends[REVIEW] is Outcome.CURRENT
+    assert outcomes[REVIEW] is Outcome.CURRENT
 
 
-def test_a_review_of_a_batch_takes_the_place_of_a_table(pipeline: Pipeline, s3: S3Client) -> None:
-    """Of the same key; nothing of the table stays."""
+def test_a_review_of_a_batch_replaces_a_table_with_the_same_key(pipeline: Pipeline, s3: S3Client) -> None:
+    """Nothing of the table remains."""
     source = ObjectRef(BUCKET, "incoming/reviews.json")
     put(s3, source, b'[{"text": "good"}, {"text": "bad"}]')
     pipeline.process(source, plenty)
@@ -699,18 +697,18 @@ def test_a_review_of_a_batch_takes_the_place_of_a_table(pipeline: Pipeline, s3: 
     assert part["key"] not in everything(s3)
 
 
-def test_large_objects_take_turns(pipeline: Pipeline, s3: S3Client) -> None:
-    """Where time is short, some are finished, rather than all begun."""
+def test_large_objects_are_processed_one_after_the_other(pipeline: Pipeline, s3: S3Client) -> None:
+    """If time is short, some objects are finished, instead of all being started."""
     first, *refs = [ObjectRef(BUCKET, f"incoming/{number}.txt") for number in range(7)]
     for ref in (first, *refs):
         put(s3, ref, b"great film . " * 8000)
-    looks = itertools.count(1)
-    pipeline.process(first, lambda: 900.0 if next(looks) else 0.0)
-    for_one = next(looks) - 1
+    checks = itertools.count(1)
+    pipeline.process(first, lambda: 900.0 if next(checks) else 0.0)
+    for_one = next(checks) - 1
     assert for_one > 50
 
     enough_for_two_and_a_half = iter([900.0] * (len(refs) + for_one * 5 // 2))
-    ends = dict(pipeline.process_all(refs, lambda: next(enough_for_two_and_a_half, 0.0)))
+    outcomes = dict(pipeline.process_all(refs, lambda: next(enough_for_two_and_a_half, 0.0)))
 
-    assert list(ends.values()).count(Outcome.CLASSIFIED) == 2
-    assert sum(isinstance(end, OutOfTimeError) for end in ends.values()) == 4
+    assert list(outcomes.values()).count(Outcome.CLASSIFIED) == 2
+    assert sum(isinstance(outcome, OutOfTimeError) for outcome in outcomes.values()) == 4

@@ -1,4 +1,4 @@
-"""Tables as people export them come back with their columns and types unchanged."""
+"""Exports of common tools are returned with the same columns and types."""
 
 import io
 import json
@@ -12,9 +12,10 @@ from tests.conftest import BUCKET
 
 from reviewbox.model.classifier import Classifier
 from reviewbox.objects import ObjectRef
-from reviewbox.pipeline import Outcome, Pipeline
+from reviewbox.pipeline import Pipeline
+from reviewbox.process_object import Outcome
 from reviewbox.settings import Settings
-from reviewbox.storage import Storage
+from reviewbox.storage import S3Storage
 
 ADDED = ["sentiment", "score", "needs_review", "error_code", "error_message"]
 
@@ -64,7 +65,7 @@ def by_pandas(**options: object) -> Callable[[Path], bytes]:
 
 
 def by_postgresql(*, text_format: bool) -> Callable[[Path], bytes]:
-    r"""As `\copy` writes them, with `csv header` or in its own text format."""
+    r"""Export like `\copy`, with `csv header` or in the text format."""
 
     def value(cell: object) -> str:
         if cell is None or cell != cell:  # noqa: PLR0124 - what is missing is not itself
@@ -132,14 +133,14 @@ EXPORTS: dict[str, tuple[str, Callable[[Path], bytes], Callable[[bytes], pd.Data
 
 
 @pytest.fixture
-def pipeline(storage: Storage, classifier: Classifier) -> Pipeline:
+def pipeline(storage: S3Storage, classifier: Classifier) -> Pipeline:
     return Pipeline(storage, classifier, Settings(fallback_encoding="windows-1252"))
 
 
 def classified(name: str, data: bytes, pipeline: Pipeline) -> tuple[str, bytes]:
-    """The classified table's key and bytes; every row has its verdict."""
-    assert isinstance(pipeline.storage, Storage)
-    client, key = pipeline.storage.client, f"incoming/{name}"
+    """Classify a table and return the key and bytes of the result; every row has a verdict."""
+    assert isinstance(pipeline.store, S3Storage)
+    client, key = pipeline.store.client, f"incoming/{name}"
     client.put_object(Bucket=BUCKET, Key=key, Body=data)
     outcome = pipeline.process(ObjectRef(BUCKET, key), lambda: 900)
     receipt = json.loads(client.get_object(Bucket=BUCKET, Key=f"results/{key}.json")["Body"].read())
@@ -157,7 +158,7 @@ def test_pandas_reads_back_the_same_columns_and_types(how: str, pipeline: Pipeli
 
     _, data = classified(name, source, pipeline)
 
-    # Always UTF-8, and an array comes back as lines.
+    # The result is always UTF-8, and the result of an array is JSON Lines.
     if how.startswith("Excel"):
         data = data.decode("utf-8-sig").encode(_encoding(how))
     after = read(data)
@@ -177,7 +178,7 @@ def _encoding(how: str) -> str:
 def test_duckdb_reads_back_the_same_columns_and_types(how: str, pipeline: Pipeline, tmp_path: Path) -> None:
     name, export, _ = EXPORTS[how]
     source = export(tmp_path)
-    # It reads UTF-8 only.
+    # DuckDB reads only UTF-8.
     in_utf8 = source.decode(_encoding(how)).encode() if how.startswith("Excel") else source
 
     key, data = classified(name, source, pipeline)
@@ -189,7 +190,7 @@ def test_duckdb_reads_back_the_same_columns_and_types(how: str, pipeline: Pipeli
 
 
 def by_its_reader(path: Path, data: bytes) -> list[tuple[str, str, list[object]]]:
-    """Each column's name, type and values as DuckDB finds them by itself."""
+    """Return name, type and values of each column as DuckDB infers them."""
     path.write_bytes(data)
     is_json = ".json" in path.suffixes or ".jsonl" in path.suffixes
     reader = "read_json" if is_json else "read_csv"
@@ -197,6 +198,6 @@ def by_its_reader(path: Path, data: bytes) -> list[tuple[str, str, list[object]]
     relation = duckdb.sql(f"FROM {reader}('{path}'{options})")
     assert relation is not None
     columns = [[row[column] for row in relation.fetchall()] for column in range(len(relation.columns))]
-    # It numbers columns without a name, in more digits if there are more of them.
+    # DuckDB numbers columns without a name, with as many digits as the largest number has.
     names = ["" if name.startswith("column") else name for name in relation.columns]
     return list(zip(names, map(str, relation.types), columns, strict=True))

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from reviewbox.errors import SettingsError
 from reviewbox.settings import Settings
 
-# Another value for each setting, and whether results depend on it.
+# A different value for each setting, and whether results depend on it.
 CHANGES: dict[str, tuple[Any, bool]] = {
     "results_bucket": ("elsewhere", False),
     "source_prefix": ("dropped/", False),
@@ -28,18 +28,18 @@ CHANGES: dict[str, tuple[Any, bool]] = {
 }
 
 
-def complaint(**environ: str) -> str:
-    """The message about variables that cannot be used; their prefix is added here."""
+def error_message(**environ: str) -> str:
+    """Return the message about invalid variables, which are given without their prefix."""
     with pytest.raises(SettingsError) as raised:
         Settings.from_environ({f"REVIEWBOX_{name}": value for name, value in environ.items()})
     return str(raised.value)
 
 
-def test_without_variables_there_are_defaults() -> None:
+def test_an_empty_environment_gives_the_defaults() -> None:
     assert Settings.from_environ({}) == Settings()
 
 
-def test_every_setting_is_a_variable() -> None:
+def test_every_setting_has_a_variable() -> None:
     environ = {f"REVIEWBOX_{name.upper()}": str(value) for name, (value, _) in CHANGES.items()}
 
     settings = Settings.from_environ(environ)
@@ -48,12 +48,12 @@ def test_every_setting_is_a_variable() -> None:
     assert list(CHANGES) == [setting.name for setting in fields(Settings)]
 
 
-def test_other_variables_do_not_matter() -> None:
+def test_other_variables_are_ignored() -> None:
     assert Settings.from_environ({"THREADS": "8", "AWS_REGION": "x", "reviewbox_threads": "8"}) == Settings()
 
 
-def test_every_bad_variable_is_named_at_once() -> None:
-    message = complaint(
+def test_an_error_names_every_invalid_variable() -> None:
+    message = error_message(
         SOURCE_PREFIX="incoming",
         RESULTS_PREFIX="results",
         FALLBACK_ENCODING="klingon",
@@ -91,8 +91,8 @@ def test_every_bad_variable_is_named_at_once() -> None:
         ("THREADS", "1.5"),
     ],
 )
-def test_a_value_without_use_is_refused(name: str, value: str) -> None:
-    assert f"REVIEWBOX_{name}" in complaint(**{name: value})
+def test_an_invalid_value_is_refused(name: str, value: str) -> None:
+    assert f"REVIEWBOX_{name}" in error_message(**{name: value})
 
 
 @pytest.mark.parametrize(
@@ -108,7 +108,7 @@ def test_a_value_without_use_is_refused(name: str, value: str) -> None:
         ("TEXT_FIELD", ""),
     ],
 )
-def test_a_value_at_the_edge_is_taken(name: str, value: str) -> None:
+def test_a_boundary_value_is_accepted(name: str, value: str) -> None:
     settings = Settings.from_environ({f"REVIEWBOX_{name}": value})
 
     assert str(getattr(settings, name.lower())) in {value, f"{value}.0"}
@@ -119,8 +119,8 @@ def test_a_value_at_the_edge_is_taken(name: str, value: str) -> None:
     [("a/", "a/"), ("a/", "a/b/"), ("a/b/", "a/"), ("", "results/"), ("incoming/", ""), ("", "")],
 )
 def test_prefixes_must_not_overlap_in_one_bucket(source: str, results: str) -> None:
-    """A result would be classified in its turn, and its result again."""
-    message = complaint(SOURCE_PREFIX=source, RESULTS_PREFIX=results)
+    """Otherwise results would be classified, and the results of results, without end."""
+    message = error_message(SOURCE_PREFIX=source, RESULTS_PREFIX=results)
 
     assert "REVIEWBOX_SOURCE_PREFIX and REVIEWBOX_RESULTS_PREFIX must not contain each other" in message
 
@@ -136,14 +136,14 @@ def test_prefixes_may_overlap_in_two_buckets(source: str, results: str) -> None:
     assert Settings.from_environ(environ) == Settings("elsewhere", source, results)
 
 
-def test_prefixes_that_only_begin_alike_do_not_overlap() -> None:
+def test_prefixes_with_a_common_start_do_not_overlap() -> None:
     environ = {"REVIEWBOX_SOURCE_PREFIX": "reviews/", "REVIEWBOX_RESULTS_PREFIX": "reviews-classified/"}
 
     assert Settings.from_environ(environ).results_prefix == "reviews-classified/"
 
 
 @pytest.mark.parametrize("name", CHANGES)
-def test_the_digest_covers_what_shapes_results_and_nothing_else(name: str) -> None:
+def test_the_digest_covers_exactly_the_settings_that_affect_results(name: str) -> None:
     value, shapes_results = CHANGES[name]
 
     changed = replace(Settings(), **{name: value})
@@ -152,7 +152,7 @@ def test_the_digest_covers_what_shapes_results_and_nothing_else(name: str) -> No
     assert (changed.digest != Settings().digest) is shapes_results
 
 
-def test_the_digest_does_not_change_from_run_to_run() -> None:
+def test_the_digest_is_the_same_in_every_run() -> None:
     assert Settings().digest == Settings.from_environ({"REVIEWBOX_NEEDS_REVIEW_BELOW": "0.80"}).digest
     assert len(Settings().digest) == 64
 
@@ -164,7 +164,7 @@ def test_the_digest_does_not_change_from_run_to_run() -> None:
     )
 )
 @hypothesis_settings(deadline=None)
-def test_any_environment_is_settings_or_refused(environ: dict[str, str]) -> None:
+def test_any_environment_is_accepted_or_refused(environ: dict[str, str]) -> None:
     outcome = attempt(environ)
 
     if isinstance(outcome, Settings):
@@ -180,5 +180,5 @@ def attempt(environ: dict[str, str]) -> Settings | SettingsError:
         return error
 
 
-def test_an_empty_number_is_its_default() -> None:
+def test_an_empty_number_means_the_default() -> None:
     assert Settings.from_environ({"REVIEWBOX_THREADS": ""}) == Settings()

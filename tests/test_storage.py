@@ -1,6 +1,5 @@
 from typing import Any, Literal
 
-import boto3
 import pytest
 from botocore.exceptions import (
     ClientError,
@@ -12,14 +11,14 @@ from botocore.exceptions import (
 from mypy_boto3_s3 import S3Client
 from tests.conftest import BUCKET
 
-from reviewbox.errors import ConflictError, QueueError
+from reviewbox.errors import ConflictError
 from reviewbox.objects import ObjectRef
-from reviewbox.storage import Storage, describe, is_transient
+from reviewbox.storage import S3Storage, describe, is_transient
 
 REF = ObjectRef(BUCKET, "a key")
 
 
-def test_an_object_is_read_with_its_revision(storage: Storage, s3: S3Client) -> None:
+def test_an_object_is_read_with_its_revision(storage: S3Storage, s3: S3Client) -> None:
     etag = s3.put_object(Bucket=BUCKET, Key=REF.key, Body=b"text", ContentType="text/plain")["ETag"]
 
     source = storage.read(REF, max_bytes=4)
@@ -31,8 +30,8 @@ def test_an_object_is_read_with_its_revision(storage: Storage, s3: S3Client) -> 
 
 
 @pytest.mark.parametrize("versioning", ["Enabled", "Suspended"])
-def test_versions_tell_revisions_apart_where_there_are_any(
-    storage: Storage, s3: S3Client, versioning: Literal["Enabled", "Suspended"]
+def test_the_version_of_a_revision_is_the_version_id_if_there_is_one(
+    storage: S3Storage, s3: S3Client, versioning: Literal["Enabled", "Suspended"]
 ) -> None:
     s3.put_bucket_versioning(Bucket=BUCKET, VersioningConfiguration={"Status": "Enabled"})
     s3.put_bucket_versioning(Bucket=BUCKET, VersioningConfiguration={"Status": versioning})
@@ -47,7 +46,7 @@ def test_versions_tell_revisions_apart_where_there_are_any(
         assert source.revision.version.startswith("20")
 
 
-def test_an_object_too_large_is_left_unread(storage: Storage, s3: S3Client) -> None:
+def test_the_body_of_a_large_object_is_not_read(storage: S3Storage, s3: S3Client) -> None:
     s3.put_object(Bucket=BUCKET, Key=REF.key, Body=b"text")
 
     source = storage.read(REF, max_bytes=3)
@@ -56,12 +55,12 @@ def test_an_object_too_large_is_left_unread(storage: Storage, s3: S3Client) -> N
     assert (source.body, source.size) == (None, 4)
 
 
-def test_no_object_is_none(storage: Storage) -> None:
+def test_a_missing_object_is_none(storage: S3Storage) -> None:
     assert storage.read(REF, max_bytes=1) is None
     assert storage.revision(REF) is None
 
 
-def test_other_errors_pass_through(storage: Storage) -> None:
+def test_other_errors_pass_through(storage: S3Storage) -> None:
     absent = ObjectRef("no-such-bucket", "key")
 
     with pytest.raises(ClientError) as raised:
@@ -70,7 +69,7 @@ def test_other_errors_pass_through(storage: Storage) -> None:
     assert describe(raised.value) == "AWS answered NoSuchBucket to GetObject"
 
 
-def test_the_first_writer_creates(storage: Storage) -> None:
+def test_the_first_writer_creates_an_object(storage: S3Storage) -> None:
     etag = storage.write(REF, b"mine", "text/plain", replaces=None)
 
     with pytest.raises(ConflictError):
@@ -81,7 +80,7 @@ def test_the_first_writer_creates(storage: Storage) -> None:
     assert revision.etag == etag
 
 
-def test_a_writer_replaces_only_what_it_has_seen(storage: Storage) -> None:
+def test_a_writer_replaces_only_the_content_that_it_has_seen(storage: S3Storage) -> None:
     seen = storage.write(REF, b"first", "text/plain", replaces=None)
     storage.write(REF, b"second", "text/plain", replaces=seen)
 
@@ -93,7 +92,7 @@ def test_a_writer_replaces_only_what_it_has_seen(storage: Storage) -> None:
     assert source.body == b"second"
 
 
-def test_what_was_deleted_meanwhile_cannot_be_replaced(storage: Storage, s3: S3Client) -> None:
+def test_a_deleted_object_cannot_be_replaced(storage: S3Storage, s3: S3Client) -> None:
     seen = storage.write(REF, b"first", "text/plain", replaces=None)
     s3.delete_object(Bucket=BUCKET, Key=REF.key)
 
@@ -101,8 +100,8 @@ def test_what_was_deleted_meanwhile_cannot_be_replaced(storage: Storage, s3: S3C
         storage.write(REF, b"second", "text/plain", replaces=seen)
 
 
-def test_retries_are_botocore_s_standard_ones(s3: S3Client) -> None:
-    retries = Storage.connect().client.meta.config.retries  # type: ignore[attr-defined]
+def test_retries_are_the_standard_ones_of_botocore(s3: S3Client) -> None:
+    retries = S3Storage.connect().client.meta.config.retries  # type: ignore[attr-defined]
 
     assert retries["mode"] == "standard"
 
@@ -129,7 +128,7 @@ def answer(code: str, status: int) -> ClientError:
     ],
     ids=str,
 )
-def test_what_passes_is_told_from_what_stays(error: Exception) -> None:
+def test_errors_that_a_later_request_may_avoid_are_transient(error: Exception) -> None:
     assert is_transient(error)
 
 
@@ -145,14 +144,14 @@ def test_what_passes_is_told_from_what_stays(error: Exception) -> None:
     ],
     ids=str,
 )
-def test_what_stays_is_told_from_what_passes(error: Exception) -> None:
+def test_other_errors_are_not_transient(error: Exception) -> None:
     assert not is_transient(error)
 
 
-def test_a_write_does_not_ask_first(s3: S3Client) -> None:
-    """That would be another round trip for every result."""
+def test_a_write_sends_its_body_at_once(s3: S3Client) -> None:
+    """Asking S3 first would cost another round trip per result."""
     sent: list[Any] = []
-    storage = Storage.connect()
+    storage = S3Storage.connect()
     storage.client.meta.events.register("before-send.s3.PutObject", lambda request, **_: sent.append(request))
 
     storage.write(REF, b"text", "text/plain", replaces=None)
@@ -160,23 +159,23 @@ def test_a_write_does_not_ask_first(s3: S3Client) -> None:
     assert "Expect" not in sent[0].headers
 
 
-def test_times_are_those_that_botocore_reads(s3: S3Client) -> None:
-    """Receipts hold them. In lists they have another form than in headers."""
+def test_timestamps_are_parsed_as_botocore_parses_them(s3: S3Client) -> None:
+    """Receipts record them. Listings and headers have different formats."""
     s3.put_object(Bucket=BUCKET, Key="a key", Body=b"good")
 
-    (ours, listed), (botocore_s, listed_by_botocore) = (
+    (ours, listed), (expected, expected_listed) = (
         (
             client.head_object(Bucket=BUCKET, Key="a key")["LastModified"],
             client.list_objects_v2(Bucket=BUCKET)["Contents"][0]["LastModified"],
         )
-        for client in (Storage.connect().client, s3)
+        for client in (S3Storage.connect().client, s3)
     )
 
-    assert ours.isoformat() == botocore_s.isoformat()
-    assert listed == listed_by_botocore
+    assert ours.isoformat() == expected.isoformat()
+    assert listed == expected_listed
 
 
-def test_a_part_of_an_object_is_read_in_the_state_that_is_asked_for(storage: Storage, s3: S3Client) -> None:
+def test_a_range_of_one_revision_is_read(storage: S3Storage, s3: S3Client) -> None:
     s3.put_object(Bucket=REF.bucket, Key=REF.key, Body=b"one\ntwo\nthree\n")
     revision = storage.revision(REF)
     assert revision is not None
@@ -188,13 +187,13 @@ def test_a_part_of_an_object_is_read_in_the_state_that_is_asked_for(storage: Sto
         assert rest.read() == b"three\n"
 
 
-@pytest.mark.parametrize("change", ["replaced", "uploaded again", "gone"])
-def test_an_object_in_another_state_is_not_read(storage: Storage, s3: S3Client, change: str) -> None:
+@pytest.mark.parametrize("change", ["replaced", "uploaded again", "deleted"])
+def test_another_revision_is_not_streamed(storage: S3Storage, s3: S3Client, change: str) -> None:
     s3.put_bucket_versioning(Bucket=REF.bucket, VersioningConfiguration={"Status": "Enabled"})
     s3.put_object(Bucket=REF.bucket, Key=REF.key, Body=b"one")
     revision = storage.revision(REF)
     assert revision is not None
-    if change == "gone":
+    if change == "deleted":
         s3.delete_object(Bucket=REF.bucket, Key=REF.key)
     else:
         s3.put_object(Bucket=REF.bucket, Key=REF.key, Body=b"two" if change == "replaced" else b"one")
@@ -203,41 +202,18 @@ def test_an_object_in_another_state_is_not_read(storage: Storage, s3: S3Client, 
         storage.stream(REF, revision)
 
 
-def test_all_keys_under_a_prefix_are_listed(storage: Storage, s3: S3Client) -> None:
+def test_all_keys_under_a_prefix_are_listed(storage: S3Storage, s3: S3Client) -> None:
     keys = [f"results/a/{number:04}" for number in range(1001)]
     for key in [*keys, "results/b"]:
         s3.put_object(Bucket=REF.bucket, Key=key, Body=b"x")
 
-    found = storage.etags(REF.bucket, "results/a/")
+    etags = storage.etags(REF.bucket, "results/a/")
 
-    assert list(found) == keys
-    assert set(found.values()) == {s3.head_object(Bucket=REF.bucket, Key="results/b")["ETag"]}
-
-
-def test_messages_are_sent_in_as_many_batches_as_it_takes(storage: Storage) -> None:
-    queue = boto3.client("sqs")
-    url = queue.create_queue(QueueName="uploads")["QueueUrl"]
-
-    storage.send(url, (str(number) for number in range(25)))
-
-    received: list[int] = []
-    while messages := queue.receive_message(QueueUrl=url, MaxNumberOfMessages=10).get("Messages"):
-        received += [int(message["Body"]) for message in messages]
-    assert sorted(received) == list(range(25))
+    assert list(etags) == keys
+    assert set(etags.values()) == {s3.head_object(Bucket=REF.bucket, Key="results/b")["ETag"]}
 
 
-def test_a_message_that_the_queue_does_not_take_is_an_error(
-    storage: Storage, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    url = boto3.client("sqs").create_queue(QueueName="uploads")["QueueUrl"]
-    answer = {"Failed": [{"Id": "1", "SenderFault": False, "Code": "InternalError"}], "Successful": []}
-    monkeypatch.setattr("botocore.client.BaseClient._make_api_call", lambda *_: answer)
-
-    with pytest.raises(QueueError, match="did not take 1 messages"):
-        storage.send(url, ["a", "b"])
-
-
-def test_an_object_is_removed(storage: Storage, s3: S3Client) -> None:
+def test_an_object_is_removed(storage: S3Storage, s3: S3Client) -> None:
     etag = storage.write(REF, b"text", "text/plain", replaces=None)
 
     storage.remove(REF, etag)
@@ -246,7 +222,7 @@ def test_an_object_is_removed(storage: Storage, s3: S3Client) -> None:
     assert storage.revision(REF) is None
 
 
-def test_what_has_changed_is_not_removed(storage: Storage, s3: S3Client) -> None:
+def test_a_changed_object_is_not_removed(storage: S3Storage, s3: S3Client) -> None:
     etag = storage.write(REF, b"text", "text/plain", replaces=None)
     storage.write(REF, b"newer", "text/plain", replaces=etag)
 

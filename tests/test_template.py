@@ -13,8 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from samtranslator.yaml_helper import yaml_parse
 
-from reviewbox.classification import SPARE_SECONDS
-from reviewbox.pipeline import Outcome
+from reviewbox.deadline import RESERVED_SECONDS
+from reviewbox.process_object import Outcome
 from reviewbox.settings import Settings
 
 ROOT = Path(__file__).parent.parent
@@ -28,31 +28,33 @@ TIMEOUTS: list[str] = PARAMETERS["TimeoutSeconds"]["AllowedValues"]
 OPERATIONS = (ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
 
 
-def of_type(kind: str) -> dict[str, Any]:
-    """Return the properties of each resource of a type."""
+def resources_of_type(kind: str) -> dict[str, Any]:
+    """Return the properties of each resource of the type `AWS::kind`, by logical id."""
     return {name: r["Properties"] for name, r in RESOURCES.items() if r["Type"] == f"AWS::{kind}"}
 
 
-FUNCTIONS = of_type("Serverless::Function")
-ALARMS = of_type("CloudWatch::Alarm")
+FUNCTIONS = resources_of_type("Serverless::Function")
+ALARMS = resources_of_type("CloudWatch::Alarm")
 
 
 def statements() -> list[dict[str, Any]]:
-    """Return what is allowed to our roles."""
-    documents = [policy["PolicyDocument"] for policy in of_type("IAM::ManagedPolicy").values()]
-    documents += [p["PolicyDocument"] for role in of_type("IAM::Role").values() for p in role["Policies"]]
-    found = [statement for document in documents for statement in document["Statement"]]
-    return [s["Fn::If"][1] if "Fn::If" in s else s for s in found]
+    """Return all statements in the policies of the stack's roles."""
+    managed = resources_of_type("IAM::ManagedPolicy").values()
+    roles = resources_of_type("IAM::Role").values()
+    documents = [policy["PolicyDocument"] for policy in managed]
+    documents += [policy["PolicyDocument"] for role in roles for policy in role["Policies"]]
+    nested = [statement for document in documents for statement in document["Statement"]]
+    return [s["Fn::If"][1] if "Fn::If" in s else s for s in nested]
 
 
-def test_every_setting_is_a_variable_of_the_functions_and_the_other_way_round() -> None:
-    """But for the model's folder: what is deployed is what was built."""
+def test_environment_variables_match_the_settings() -> None:
+    """The model folder is the exception: a deployed function uses the model it was built with."""
     settings = {f"REVIEWBOX_{field.name.upper()}" for field in fields(Settings)} - {"REVIEWBOX_MODEL_DIR"}
 
     assert {name for name in VARIABLES if name.startswith("REVIEWBOX_")} == settings
 
 
-def test_the_parameters_defaults_are_the_settings_defaults() -> None:
+def test_parameter_defaults_match_the_settings() -> None:
     environ = {
         name: value if isinstance(value, str) else str(PARAMETERS[value["Ref"]]["Default"])
         for name, value in VARIABLES.items()
@@ -62,15 +64,15 @@ def test_the_parameters_defaults_are_the_settings_defaults() -> None:
     assert Settings.from_environ(environ) == Settings()
 
 
-def test_segments_go_to_the_queue_of_segments() -> None:
+def test_segments_are_sent_to_the_queue_that_triggers_the_function() -> None:
     mapping = FUNCTIONS["OnUpload"]["Events"]["Segments"]
-    (allowed,) = [s for s in statements() if s["Action"] == "sqs:SendMessage"]
+    (statement,) = [s for s in statements() if s["Action"] == "sqs:SendMessage"]
 
     assert VARIABLES["REVIEWBOX_QUEUE_URL"] == {"Ref": "Segments"}
-    assert allowed["Resource"] == mapping["Properties"]["Queue"] == {"Fn::GetAtt": ["Segments", "Arn"]}
+    assert statement["Resource"] == mapping["Properties"]["Queue"] == {"Fn::GetAtt": ["Segments", "Arn"]}
 
 
-def test_what_large_tables_need_outlives_their_messages_and_nothing_else() -> None:
+def test_only_work_objects_expire_and_not_before_their_messages() -> None:
     rules = {
         rule["Id"]: rule for rule in RESOURCES["Bucket"]["Properties"]["LifecycleConfiguration"]["Rules"]
     }
@@ -82,15 +84,15 @@ def test_what_large_tables_need_outlives_their_messages_and_nothing_else() -> No
         assert not re.search(PARAMETERS[parameter]["AllowedPattern"], VARIABLES["REVIEWBOX_WORK_PREFIX"])
 
 
-def test_nothing_but_tables_can_be_removed() -> None:
-    (allowed,) = [s for s in statements() if "DeleteObject" in str(s["Action"])]
+def test_functions_may_delete_only_classified_tables() -> None:
+    (statement,) = [s for s in statements() if "DeleteObject" in str(s["Action"])]
 
-    assert allowed["Action"] == "s3:DeleteObject"
-    assert allowed["Resource"]["Fn::Sub"][0].endswith("/${ResultsPrefix}*.classified*")
+    assert statement["Action"] == "s3:DeleteObject"
+    assert statement["Resource"]["Fn::Sub"][0].endswith("/${ResultsPrefix}*.classified*")
 
 
-def test_only_what_calls_them_tells_the_functions_apart() -> None:
-    """Else a backfill and an upload of the same object would replace each other's result for ever."""
+def test_functions_differ_only_in_their_triggers() -> None:
+    """With different settings, a backfill and an upload would keep replacing each other's results."""
     own = {"Description", "Handler", "Role", "LoggingConfig", "Events"}
 
     assert len(FUNCTIONS) == 2
@@ -98,7 +100,7 @@ def test_only_what_calls_them_tells_the_functions_apart() -> None:
 
 
 @pytest.mark.parametrize("name", FUNCTIONS)
-def test_every_function_has_a_handler_and_a_way_to_be_built(name: str) -> None:
+def test_every_function_has_a_handler_and_a_build_target(name: str) -> None:
     module, _, handler = FUNCTIONS[name]["Handler"].rpartition(".")
     targets = re.findall(
         r"^(build-\S.*):$", (ROOT / ".ci" / "lambda.mk").read_text(encoding="utf-8"), re.MULTILINE
@@ -111,25 +113,25 @@ def test_every_function_has_a_handler_and_a_way_to_be_built(name: str) -> None:
 
 @given(st.from_regex(PARAMETERS["SourcePrefix"]["AllowedPattern"]))
 @settings(deadline=None)
-def test_no_source_prefix_is_a_results_prefix(prefix: str) -> None:
+def test_source_and_results_prefixes_never_overlap(prefix: str) -> None:
     assert not re.search(PARAMETERS["ResultsPrefix"]["AllowedPattern"], prefix)
 
 
-def test_reports_of_batch_operations_lie_beside_reviews_and_results() -> None:
+def test_batch_operations_reports_are_outside_the_source_and_results_prefixes() -> None:
     prefix = OUTPUTS["BatchOperationsPrefix"]["Value"]
-    (written,) = [
+    (writable,) = [
         s["Resource"]["Fn::Sub"][0] for s in statements() if s["Sid"] == "WriteAndReadManifestAndReport"
     ]
 
-    assert written.endswith(f"/{prefix}*")
+    assert writable.endswith(f"/{prefix}*")
     for parameter in ("SourcePrefix", "ResultsPrefix"):
         first_folder = PARAMETERS[parameter]["Default"]
         assert PARAMETERS[parameter]["AllowedPattern"].startswith(f"^{first_folder}")
         assert not prefix.startswith(first_folder)
 
 
-def test_the_outputs_tell_what_a_command_line_needs() -> None:
-    """Their names are what commands look for in a deployed stack."""
+def test_output_names_are_stable() -> None:
+    """The commands look up these names in a deployed stack."""
     assert set(OUTPUTS) == {
         *("Bucket", "SourcePrefix", "DropHere", "Results", "ResultsBucket", "ResultsPrefix"),
         *("QueueUrl", "SegmentsQueueUrl", "DeadLetterQueueUrl", "FunctionName"),
@@ -138,53 +140,53 @@ def test_the_outputs_tell_what_a_command_line_needs() -> None:
 
 
 @pytest.mark.parametrize("timeout", TIMEOUTS)
-def test_a_message_stays_hidden_for_six_timeouts(timeout: str) -> None:
-    """As Lambda's documentation asks of a queue that feeds a function."""
+def test_visibility_timeout_is_six_function_timeouts(timeout: str) -> None:
+    """Lambda's documentation recommends this for a queue that triggers a function."""
     assert TEMPLATE["Mappings"]["Timeout"][timeout]["Visibility"] == 6 * int(timeout)
 
 
 @pytest.mark.parametrize("timeout", TIMEOUTS)
-def test_an_invocation_that_stops_in_time_still_gets_near_the_timeout(timeout: str) -> None:
+def test_near_timeout_alarm_can_fire_before_the_function_stops_itself(timeout: str) -> None:
     near = TEMPLATE["Mappings"]["Timeout"][timeout]["Near"]
 
     assert near == 700 * int(timeout)
-    assert near < 1000 * (int(timeout) - SPARE_SECONDS)
+    assert near < 1000 * (int(timeout) - RESERVED_SECONDS)
 
 
-def test_no_message_expires_before_its_last_receive() -> None:
+def test_message_retention_allows_every_attempt() -> None:
     longest = max(map(int, TIMEOUTS))
     retention = RESOURCES["Uploads"]["Properties"]["MessageRetentionPeriod"]
 
     assert PARAMETERS["MaxReceives"]["MaxValue"] * 6 * longest < retention
 
 
-def test_a_segment_has_an_invocation_to_itself() -> None:
-    """So that a table's segments are classified at once, and what a batch left no time for has all of it."""
+def test_each_segment_gets_its_own_invocation() -> None:
+    """Segments of a table run in parallel, and a deferred upload gets a full invocation."""
     mappings = {name: event["Properties"] for name, event in FUNCTIONS["OnUpload"]["Events"].items()}
 
     assert mappings["Segments"]["BatchSize"] == 1
     assert mappings["Uploads"]["BatchSize"] > 10
-    assert mappings["Uploads"]["MaximumBatchingWindowInSeconds"] >= 1  # else Lambda refuses more than ten
+    assert mappings["Uploads"]["MaximumBatchingWindowInSeconds"] >= 1  # required for more than ten
 
 
-def test_both_queues_are_alike_to_messages_that_fail() -> None:
+def test_both_queues_handle_failed_messages_alike() -> None:
     uploads, segments = (RESOURCES[name]["Properties"] for name in ("Uploads", "Segments"))
 
     assert uploads == segments
 
 
-def test_what_is_restored_from_an_archive_is_told_as_uploads_are() -> None:
-    told = {
+def test_restored_objects_send_the_same_notifications_as_uploads() -> None:
+    filters = {
         queue["Event"]: queue["Filter"]
         for queue in RESOURCES["Bucket"]["Properties"]["NotificationConfiguration"]["QueueConfigurations"]
     }
     rule = RESOURCES["ExistingBucketRule"]["Properties"]["EventPattern"]
 
-    assert told["s3:ObjectRestore:Completed"] == told["s3:ObjectCreated:*"]
+    assert filters["s3:ObjectRestore:Completed"] == filters["s3:ObjectCreated:*"]
     assert set(rule["detail-type"]) == {"Object Created", "Object Restore Completed"}
 
 
-def test_an_event_that_the_queue_does_not_take_becomes_a_dead_letter() -> None:
+def test_events_rejected_by_the_queue_become_dead_letters() -> None:
     (target,) = RESOURCES["ExistingBucketRule"]["Properties"]["Targets"]
     policy = RESOURCES["FailedUploadsPolicy"]["Properties"]["PolicyDocument"]
     allowed = [s["Fn::If"][2] for s in policy["Statement"] if "Fn::If" in s]
@@ -196,13 +198,13 @@ def test_an_event_that_the_queue_does_not_take_becomes_a_dead_letter() -> None:
     }
 
 
-def test_telemetry_is_off_before_any_import() -> None:
+def test_telemetry_is_disabled_by_the_environment() -> None:
     assert VARIABLES["ORT_DISABLE_TELEMETRY"] == VARIABLES["ORT_TELEMETRY_DISABLED"] == "1"
 
 
-@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="lists threads as Linux does")
+@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="counts threads in /proc, which needs Linux")
 def test_importing_a_handler_starts_no_threads() -> None:
-    """The BLAS of numpy would start one for each other processor, which lengthens every cold start."""
+    """By default, numpy's BLAS starts a thread for each other processor, which slows down cold starts."""
     check = "import os, handlers.on_upload; assert len(os.listdir('/proc/self/task')) == 1"
     variables = {name: value for name, value in VARIABLES.items() if isinstance(value, str)}
 
@@ -210,7 +212,7 @@ def test_importing_a_handler_starts_no_threads() -> None:
 
 
 @pytest.mark.parametrize("statement", statements(), ids=lambda statement: statement["Sid"])
-def test_no_role_has_a_whole_service_or_a_whole_account(statement: dict[str, Any]) -> None:
+def test_no_statement_has_wildcard_actions_or_resources(statement: dict[str, Any]) -> None:
     actions = [statement["Action"]] if isinstance(statement["Action"], str) else statement["Action"]
 
     assert statement["Effect"] == "Allow"
@@ -218,14 +220,14 @@ def test_no_role_has_a_whole_service_or_a_whole_account(statement: dict[str, Any
     assert statement["Resource"] != "*"
 
 
-def test_both_functions_may_do_the_same_with_objects() -> None:
+def test_both_functions_have_the_same_access_to_objects() -> None:
     for function in FUNCTIONS.values():
         role = RESOURCES[function["Role"]["Fn::GetAtt"][0]]
         assert role["Properties"]["ManagedPolicyArns"] == [{"Ref": "ObjectsPolicy"}]
 
 
-def test_s3_may_do_nothing_with_reviews_or_results() -> None:
-    """It lists and calls; reading and writing is left to the function."""
+def test_batch_operations_role_cannot_access_reviews_or_results() -> None:
+    """S3 lists the objects and invokes the function. Only the function reads and writes them."""
     (policy,) = RESOURCES["BatchOperationsRole"]["Properties"]["Policies"]
     objects = [s for s in policy["PolicyDocument"]["Statement"] if "s3:GetObject" in s.get("Action", "")]
 
@@ -233,7 +235,7 @@ def test_s3_may_do_nothing_with_reviews_or_results() -> None:
 
 
 @pytest.mark.parametrize("name", ALARMS)
-def test_an_alarm_says_where_its_remedy_is_and_is_silent_where_nothing_happens(name: str) -> None:
+def test_alarm_links_to_its_documentation_and_ignores_missing_data(name: str) -> None:
     alarm = ALARMS[name]
 
     assert alarm["AlarmDescription"].endswith("See docs/operations.md")
@@ -242,23 +244,23 @@ def test_an_alarm_says_where_its_remedy_is_and_is_silent_where_nothing_happens(n
     assert alarm["OKActions"] == alarm["AlarmActions"]
 
 
-def test_what_to_do_is_written_for_each_alarm_and_for_no_other() -> None:
+def test_operations_guide_documents_exactly_the_alarms_of_the_template() -> None:
     alarms = OPERATIONS.partition("\n## Alarms\n")[2].partition("\n## ")[0]
 
     assert re.findall(r"^### (\w+)$", alarms, re.MULTILINE) == list(ALARMS)
 
 
-def test_the_dashboard_is_json_and_shows_every_alarm() -> None:
+def test_dashboard_is_valid_json_and_shows_every_alarm() -> None:
     body = json.loads(RESOURCES["Dashboard"]["Properties"]["DashboardBody"]["Fn::Sub"])
     (alarms,) = [w["properties"]["alarms"] for w in body["widgets"] if w["type"] == "alarm"]
 
     assert alarms == [f"${{{name}.Arn}}" for name in ALARMS]
 
 
-def test_what_is_logged_is_written_down() -> None:
+def test_operations_guide_documents_every_log_event() -> None:
     source = "".join(
         path.read_text(encoding="utf-8")
-        for path in [*(ROOT / "handlers").glob("*.py"), *(ROOT / "src/reviewbox").glob("*.py")]
+        for path in [*(ROOT / "handlers").rglob("*.py"), *(ROOT / "src/reviewbox").rglob("*.py")]
     )
     logged = set(re.findall(r'"((?:object|message|task)\.[a-z_]+)"', source))
     logged |= {f"object.{outcome}" for outcome in Outcome}

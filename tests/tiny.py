@@ -1,7 +1,8 @@
-"""Real parts made tiny: a tokenizer of a few words and a graph of a few nodes."""
+"""Real parts made tiny: a tokenizer of a few words and a graph of a few nodes; a backend that records."""
 
 import json
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -12,9 +13,11 @@ from tokenizers.normalizers import BertNormalizer
 from tokenizers.pre_tokenizers import BertPreTokenizer
 from tokenizers.processors import TemplateProcessing
 
+from reviewbox.model.batching import Backend, Ids, Logits
+
 SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]")
 
-# What a word adds to the logit of "positive", and takes from that of "negative".
+# Each word adds its weight to the logit of "positive" and subtracts it from the logit of "negative".
 WORDS = {
     "good": 2.0,
     "great": 3.0,
@@ -28,7 +31,7 @@ WORDS = {
 
 
 def tokenizer() -> Tokenizer:
-    """Return a tokenizer of `WORDS` that wraps a text as BERT does."""
+    """Return a tokenizer for `WORDS` that adds the same special tokens as BERT."""
     vocabulary = {word: index for index, word in enumerate((*SPECIAL, *WORDS))}
     tiny = Tokenizer(WordLevel(vocabulary, unk_token="[UNK]"))
     tiny.normalizer = BertNormalizer()
@@ -48,11 +51,11 @@ def write_model(
     labels: tuple[str, ...] = ("negative", "positive"),
     words: Mapping[str, float] = WORDS,
 ) -> Path:
-    """Write a model folder as an export for Hugging Face gives it, and return it.
+    """Write a model folder with the files of a Hugging Face export, and return its path.
 
-    A window's logits are the mean of its words' weights: negative for the first label, positive for
-    the last, zero for those between. Unknown words count, with a weight of zero. `words` are those of
-    `WORDS` in their order, maybe with other weights.
+    The logit of the last label is the mean weight of a window's words. The logit of the first label is its
+    negative, and the other logits are zero. An unknown word counts as a word of weight zero. `words` has the
+    keys of `WORDS` in the same order; its weights may differ.
     """
     folder.mkdir(parents=True, exist_ok=True)
     tokenizer().save(str(folder / "tokenizer.json"))
@@ -68,7 +71,7 @@ def write_model(
     weights[len(SPECIAL) :, -1] = list(words.values())
     weights[:, 0] = -weights[:, -1]
     is_word = np.ones((len(weights), 1), dtype=np.float32)
-    is_word[[0, 2, 3]] = 0  # padding and what wraps a text; an unknown word is a word
+    is_word[[0, 2, 3]] = 0  # [PAD], [CLS] and [SEP]; an unknown word is a word
     outputs = [helper.make_tensor_value_info("logits", TensorProto.FLOAT, ["batch", len(labels)])]
     if token_logits:
         outputs.append(
@@ -98,3 +101,28 @@ def write_model(
     checker.check_model(model)
     save(model, folder / "model.onnx")
     return folder
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """The input of one run of a backend; each array has the shape (B, T)."""
+
+    input_ids: Ids
+    attention_mask: Ids
+    token_type_ids: Ids
+
+
+class RecordingBackend:
+    """A backend that records its batches and passes them on to another backend."""
+
+    def __init__(self, backend: Backend) -> None:
+        self.batches: list[Batch] = []
+        self._backend = backend
+
+    @property
+    def label_count(self) -> int | None:
+        return self._backend.label_count
+
+    def run(self, input_ids: Ids, attention_mask: Ids, token_type_ids: Ids) -> Logits:
+        self.batches.append(Batch(input_ids, attention_mask, token_type_ids))
+        return self._backend.run(input_ids, attention_mask, token_type_ids)

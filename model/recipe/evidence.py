@@ -1,9 +1,10 @@
-"""Does the sentence that a verdict names really carry it?
+"""Check that the sentence named as evidence really carries the verdict.
 
-Each sentence of a review is left out in turn, and the verdict's margin compared. That is what a
-reader would call its weight; the evidence names the sentence that says most by itself.
+The evidence is the sentence with the strongest score on its own. Readers would rather call a sentence
+important if the verdict depends on it, so this measures how much the verdict's margin drops without it.
 """
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -14,47 +15,61 @@ from reviewbox.model.classifier import Classifier
 from reviewbox.model.plain_text import plain_text
 from reviewbox.model.verdicts import Verdict, sentences
 
-_FEWEST_SENTENCES, _MOST_SENTENCES = 4, 30
+_MIN_SENTENCES, _MAX_SENTENCES = 4, 30
 
 
-def evidence(classifier: Classifier, reviews: pd.DataFrame, config: dict[str, Any]) -> None:
-    """Print how the strongest sentence fares against a random one and the truly strongest."""
+@dataclass(frozen=True, slots=True)
+class MarginDrops:
+    """How much a verdict's margin drops when one sentence of the review is left out.
+
+    Attributes:
+        evidence: the drop without the sentence named as evidence.
+        random: the drop without another sentence, chosen at random.
+        largest: the largest drop of all sentences.
+        evidence_is_largest: whether the evidence is the sentence with the largest drop.
+    """
+
+    evidence: float
+    random: float
+    largest: float
+    evidence_is_largest: bool
+
+
+def evaluate_evidence(classifier: Classifier, reviews: pd.DataFrame, config: dict[str, Any]) -> None:
+    """Print how the evidence compares with a random sentence and with the most influential one."""
     rng = np.random.default_rng(config["seed"])
-    films = reviews.text[reviews.domain == IMDB]
-    rows: list[tuple[float, float, float, bool]] = []
-    for text in films:
-        spans = list(sentences(plain_text(text).text))
-        if not _FEWEST_SENTENCES <= len(spans) <= _MOST_SENTENCES:
+    drops: list[MarginDrops] = []
+    for text in reviews.text[reviews.domain == IMDB]:
+        if not _MIN_SENTENCES <= len(list(sentences(plain_text(text).text))) <= _MAX_SENTENCES:
             continue
-        rows.append(_drops(text, classifier, rng))
-        if len(rows) == config["evaluation"]["evidence_reviews"]:
+        drops.append(_measure_drops(text, classifier, rng))
+        if len(drops) == config["evaluation"]["evidence_reviews"]:
             break
-    if not rows:
-        print(f"evidence: no film review of {_FEWEST_SENTENCES} to {_MOST_SENTENCES} sentences")
+    if not drops:
+        print(f"evidence: no film review has {_MIN_SENTENCES} to {_MAX_SENTENCES} sentences")
         return
-    named, other, best = (np.array(column, dtype=float) for column in list(zip(*rows, strict=True))[:3])
-    hits = np.array([row[3] for row in rows])
-    print(f"{len(rows)} film reviews; drop of the verdict's margin when a sentence is left out:")
-    print(f"  the one named        {named.mean():.2f}")
-    print(f"  a random other one   {other.mean():.2f}")
-    print(f"  the truly strongest  {best.mean():.2f}")
-    print(f"the one named weighs more than a random other one in {np.mean(named > other):.0%}")
-    print(f"the one named is the truly strongest in {hits.mean():.0%}")
+    print(f"{len(drops)} film reviews; drop of the verdict's margin when a sentence is left out:")
+    print(f"  the evidence                   {np.mean([drop.evidence for drop in drops]):.2f}")
+    print(f"  another sentence, at random    {np.mean([drop.random for drop in drops]):.2f}")
+    print(f"  the most influential sentence  {np.mean([drop.largest for drop in drops]):.2f}")
+    beats_random = np.mean([drop.evidence > drop.random for drop in drops])
+    print(f"the evidence outweighs the random sentence in {beats_random:.0%}")
+    is_largest = np.mean([drop.evidence_is_largest for drop in drops])
+    print(f"the evidence is the most influential sentence in {is_largest:.0%}")
 
 
-def _drops(text: str, classifier: Classifier, rng: np.random.Generator) -> tuple[float, float, float, bool]:
+def _measure_drops(text: str, classifier: Classifier, rng: np.random.Generator) -> MarginDrops:
     (verdict,) = classifier.classify([text])
     strongest = verdict.evidence[0]
     plain = plain_text(text)
     spans = [plain.original_span(start, end) for start, end in sentences(plain.text)]
-    named = spans.index((strongest.start, strongest.end))
-    without = classifier.classify_each(
-        (f"{text[:start]} {text[end:]}" for start, end in spans), explain=False
-    )
-    margins = [_margin(v.scores[verdict.label]) for v in without if isinstance(v, Verdict)]
+    evidence = spans.index((strongest.start, strongest.end))
+    shortened = [f"{text[:start]} {text[end:]}" for start, end in spans]
+    verdicts = classifier.classify_each(shortened, explain=False)
+    margins = [_margin(v.scores[verdict.label]) for v in verdicts if isinstance(v, Verdict)]
     drops = _margin(verdict.score) - np.array(margins)
-    other = rng.choice([index for index in range(len(spans)) if index != named])
-    return drops[named], drops[other], drops.max(), int(drops.argmax()) == named
+    other = rng.choice([index for index in range(len(spans)) if index != evidence])
+    return MarginDrops(drops[evidence], drops[other], drops.max(), int(drops.argmax()) == evidence)
 
 
 def _margin(probability: float) -> float:

@@ -1,7 +1,7 @@
-"""Stage 5, export: a checkpoint -> the model folder's graph, tokenizer and configuration.
+"""Stage 5, export: turn a checkpoint into the model folder's graph, tokenizer and configuration.
 
-The checkpoint is the `distil` stage's, or a graph that this wrote: `--from model/model.onnx` reads the
-weights back and gives the same bytes again, so the graph can be rebuilt without any training.
+The checkpoint comes from the `distil` stage, or is an exported graph: `--from model/model.onnx` reads its
+weights back and writes the same bytes, so the graph can be rebuilt without training.
 """
 
 import json
@@ -21,17 +21,17 @@ def export(checkpoint: Path, tokenizer: Path, output: Path, config: dict[str, An
     """Write `model.onnx`, `tokenizer.json` and `config.json` to `output`.
 
     Args:
-        checkpoint: what `fit` wrote, or a `model.onnx` that this wrote.
+        checkpoint: a checkpoint of `training.fit`, or an exported `model.onnx`.
         tokenizer: the encoder's `tokenizer.json`.
         output: the model folder.
-        config: the recipe's.
+        config: the content of `recipe.toml`.
     """
     window_tokens = config["windows"]["size"] + 2
     weights = dict(read_checkpoint(checkpoint))
-    # No window is longer, so no further position is ever looked up.
+    # Windows are no longer than this, so the embeddings of later positions are never used.
     positions = "encoder.embeddings.position_embeddings.weight"
     weights[positions] = weights[positions][:window_tokens]
-    description = {
+    model_config = {
         "architectures": ["BertForTokenMeanClassification"],
         "model_type": "bert",
         "id2label": {str(index): label for index, label in enumerate(LABELS)},
@@ -39,16 +39,15 @@ def export(checkpoint: Path, tokenizer: Path, output: Path, config: dict[str, An
         "max_position_embeddings": window_tokens,
         "pad_token_id": 0,
     }
-    content = tokenizer.read_bytes()
     output.mkdir(parents=True, exist_ok=True)
+    (output / TOKENIZER).write_bytes(tokenizer.read_bytes())
     onnx.save(classifier_graph(weights, HEADS), output / MODEL)
-    (output / TOKENIZER).write_bytes(content)
-    (output / CONFIG).write_text(json.dumps(description, indent=2) + "\n", encoding="utf-8")
+    (output / CONFIG).write_text(json.dumps(model_config, indent=2) + "\n", encoding="utf-8")
     print(f"{output / MODEL}: {(output / MODEL).stat().st_size / 1e6:.1f} MB")
 
 
 def read_checkpoint(path: Path) -> Weights:
-    """Return the weights that a training stage wrote, or those of a `model.onnx` that `export` wrote."""
+    """Return the weights in a training checkpoint or in an exported `model.onnx`."""
     if path.suffix == ".onnx":
         return read_weights(onnx.load(path))
     import torch

@@ -1,11 +1,13 @@
-"""A teacher: a small language model, asked whether a passage of a review is positive.
+"""A teacher: a small language model, fine-tuned to tell whether a passage of a review is positive.
 
-It has read a thousand times what the encoder has, and already answers most reviews untaught. It is too
-slow to serve (ten times the encoder's time), so it only labels what the `distil` stage learns from.
+It was pretrained on a thousand times as much text as the encoder, and classifies most reviews correctly even
+before it is fine-tuned. It takes ten times as long as the encoder, too long to serve, so it only produces
+soft labels for the `distil` stage.
 """
 
 import hashlib
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,23 +18,33 @@ from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from recipe.training import DEVICE, MARKS, balanced_accuracy, batched, fit, parameter_groups
+from recipe.training import DEVICE, SPLIT_PREFIXES, balanced_accuracy, fit, make_batches, parameter_groups
 from reviewbox.model.plain_text import plain_text
 
-BEFORE, AFTER = "Review: ", "\nSentiment:"
+PROMPT_PREFIX, PROMPT_SUFFIX = "Review: ", "\nSentiment:"
 ANSWERS = (" positive", " negative")
 
-_TEXTS_AT_A_TIME = 1000
+_TEXTS_PER_FILE = 1000
 
-# Its token ids with the question around them, and P(positive).
-Passage = tuple[list[int], float]
+
+@dataclass(frozen=True, slots=True)
+class Prompt:
+    """The question about one review.
+
+    Attributes:
+        token_ids: the review's tokens between the prompt's prefix and suffix.
+        target: P(positive).
+    """
+
+    token_ids: list[int]
+    target: float
 
 
 class LanguageModel(nn.Module):
-    """A decoder and one direction of its output: the logit of one answer less that of the other.
+    """A decoder with one output: the logit of the answer "positive" minus that of "negative".
 
     Args:
-        path: a GGUF file, or a folder as Hugging Face lays it out.
+        path: a GGUF file, or a folder in Hugging Face's layout.
     """
 
     def __init__(self, path: Path) -> None:
@@ -49,107 +61,114 @@ class LanguageModel(nn.Module):
         answers = model.lm_head.weight.detach()
         self.direction = nn.Parameter(answers[positive] - answers[negative])
 
-    def within_question(self, reviews: pd.DataFrame, longest: int) -> list[Passage]:
-        """Return each review's beginning, `longest` tokens at most, within the question."""
-        before, after = (self.tokenizer(text, add_special_tokens=False).input_ids for text in (BEFORE, AFTER))
+    def prompts(self, reviews: pd.DataFrame, max_tokens: int) -> list[Prompt]:
+        """Return a prompt for each review, with at most its first `max_tokens` tokens."""
+        prefix, suffix = (
+            self.tokenizer(text, add_special_tokens=False).input_ids
+            for text in (PROMPT_PREFIX, PROMPT_SUFFIX)
+        )
         texts = [plain_text(text).text for text in reviews.text]
-        ids = self.tokenizer(texts, add_special_tokens=False).input_ids
+        reviews_ids = self.tokenizer(texts, add_special_tokens=False).input_ids
         return [
-            ([*before, *tokens[:longest], *after], float(label))
-            for tokens, label in zip(ids, reviews.label, strict=True)
+            Prompt([*prefix, *ids[:max_tokens], *suffix], float(label))
+            for ids, label in zip(reviews_ids, reviews.label, strict=True)
         ]
 
-    def forward(self, passages: Sequence[Passage]) -> Tensor:
-        """Return the passages' logits of "positive", shape (P,), float32."""
-        # Each token sees only those before it, so padding behind needs no mask.
-        last = torch.tensor([len(ids) - 1 for ids, _ in passages], device=DEVICE)
-        input_ids = torch.zeros(len(passages), int(last.max()) + 1, dtype=torch.int64)
-        for row, (ids, _) in zip(input_ids, passages, strict=True):
-            row[: len(ids)] = torch.tensor(ids)
+    def forward(self, prompts: Sequence[Prompt]) -> Tensor:
+        """Return each prompt's logit of "positive", shape (P,), float32."""
+        # A token attends only to those before it, so padding at the end needs no mask.
+        last = torch.tensor([len(prompt.token_ids) - 1 for prompt in prompts], device=DEVICE)
+        input_ids = torch.zeros(len(prompts), int(last.max()) + 1, dtype=torch.int64)
+        for row, prompt in zip(input_ids, prompts, strict=True):
+            row[: len(prompt.token_ids)] = torch.tensor(prompt.token_ids)
         with torch.autocast(DEVICE.type, dtype=torch.bfloat16):
             states = self.decoder(input_ids=input_ids.to(DEVICE), use_cache=False).last_hidden_state
-        final = states[torch.arange(len(passages), device=DEVICE), last]
+        final = states[torch.arange(len(prompts), device=DEVICE), last]
         return final.float() @ self.direction
 
 
 def train_language_model(source: Path, work: Path, config: dict[str, Any]) -> None:
-    """Teach it some labelled reviews of every domain, and the edited ones; write `language.pt` to `work`."""
+    """Fine-tune it on labeled reviews of every domain and on edited ones; write `language.pt` to `work`."""
     settings, seed = config["language_model"], config["seed"]
     torch.set_num_threads(config["threads"])
     model = LanguageModel(source).to(DEVICE)
     train = pd.read_parquet(work / "train.parquet")
     caps = train.domain.map(settings["caps"]).fillna(settings["cap"])
-    chosen = train[train.groupby(["domain", "label"]).cumcount() < caps / 2]
-    edited = pd.concat([pd.read_parquet(work / f"{name}.parquet") for name in ("contrast", "pairs")])
-    passages = model.within_question(chosen, settings["longest"])
-    # An edit may be anywhere, so edited reviews are whole or not there.
-    passages += [p for p in model.within_question(edited, 10**6) if len(p[0]) <= settings["longest_edited"]]
+    selected = train[train.groupby(["domain", "label"]).cumcount() < caps / 2]
+    prompts = model.prompts(selected, settings["max_tokens"])
+    # An edit may be anywhere in a review, so an edited review is used whole or not at all.
+    edited = pd.concat([pd.read_parquet(work / f"{split}.parquet") for split in ("contrast", "pairs")])
+    max_edited_tokens = settings["max_edited_tokens"]
+    prompts += [p for p in model.prompts(edited, 10**6) if len(p.token_ids) <= max_edited_tokens]
     rng = np.random.default_rng([seed, 7])
-    batches = batched(passages, settings["tokens_per_batch"], rng, lambda passage: (len(passage[0]), 1))
-    held_back = {
-        f"{mark}{name}": model.within_question(
-            group.head(settings["validate_reviews"]), 10**6 if mark == "~" else settings["longest"]
+    batches = make_batches(
+        prompts, settings["tokens_per_batch"], rng, lambda prompt: (len(prompt.token_ids), 1)
+    )
+    validation_prompts = {
+        f"{prefix}{domain}": model.prompts(
+            reviews.head(settings["validate_reviews"]), 10**6 if prefix == "~" else settings["max_tokens"]
         )
-        for split, mark in MARKS.items()
-        for name, group in pd.read_parquet(work / f"{split}.parquet").groupby("domain")
+        for split, prefix in SPLIT_PREFIXES.items()
+        for domain, reviews in pd.read_parquet(work / f"{split}.parquet").groupby("domain")
     }
 
-    def validation(_over: bool) -> dict[str, float]:  # noqa: FBT001
-        found = {}
-        for name, asked in held_back.items():
-            labels = np.array([label for _, label in asked])
-            found[name] = round(balanced_accuracy(language_logits(model, asked), labels), 1)
-        return found
+    def validate(_final: bool) -> dict[str, float]:  # noqa: FBT001
+        figures = {}
+        for name, domain_prompts in validation_prompts.items():
+            labels = np.array([prompt.target for prompt in domain_prompts])
+            figures[name] = round(balanced_accuracy(predict_prompts(model, domain_prompts), labels), 1)
+        return figures
 
-    def loss(batch: list[Passage]) -> Tensor:
-        targets = torch.tensor([target for _, target in batch], device=DEVICE)
+    def loss_of(batch: list[Prompt]) -> Tensor:
+        targets = torch.tensor([prompt.target for prompt in batch], device=DEVICE)
         return binary_cross_entropy_with_logits(model(batch), targets)
 
-    def rate(name: str) -> float:
+    def learning_rate(name: str) -> float:
         return float(settings["head_learning_rate" if name == "direction" else "learning_rate"])
 
-    groups = parameter_groups(model, rate, settings["weight_decay"])
-    fit("language", model, groups, batches, loss, validation, work, settings)
+    groups = parameter_groups(model, learning_rate, settings["weight_decay"])
+    fit("language", model, groups, batches, loss_of, validate, work, settings)
 
 
-def trained_language_model(
+def load_language_teacher(
     source: Path, work: Path, config: dict[str, Any]
 ) -> Callable[[Sequence[str]], np.ndarray]:
-    """Return the trained model as a teacher, which keeps its answers in `work`: they take long."""
+    """Return the fine-tuned model as a teacher, which caches its slow predictions in `work`."""
     torch.set_num_threads(config["threads"])
     model = LanguageModel(source).to(DEVICE)
     model.load_state_dict(torch.load(work / "language.pt", map_location=DEVICE)["model"])
-    for parameter in model.decoder.parameters():  # its buffers hold positions, which bfloat16 would blur
+    # Buffers stay in float32: they hold positions, which bfloat16 would round.
+    for parameter in model.decoder.parameters():
         parameter.data = parameter.data.to(torch.bfloat16)
-    longest = config["language_model"]["longest"]
-    teacher = model.direction.detach().cpu().numpy().tobytes() + str(longest).encode()
-    kept = work / "language"
-    kept.mkdir(exist_ok=True)
+    max_tokens = config["language_model"]["max_tokens"]
+    model_key = model.direction.detach().cpu().numpy().tobytes() + str(max_tokens).encode()
+    cache = work / "language"
+    cache.mkdir(exist_ok=True)
 
-    def logits(texts: Sequence[str]) -> np.ndarray:
-        answers = []
-        for start in range(0, len(texts), _TEXTS_AT_A_TIME):
-            part = pd.DataFrame({"text": texts[start : start + _TEXTS_AT_A_TIME], "label": -1})
-            path = kept / f"{hashlib.sha256(teacher + ''.join(part.text).encode()).hexdigest()}.npy"
+    def predict(texts: Sequence[str]) -> np.ndarray:
+        logits = []
+        for start in range(0, len(texts), _TEXTS_PER_FILE):
+            chunk = pd.DataFrame({"text": texts[start : start + _TEXTS_PER_FILE], "label": -1})
+            path = cache / f"{hashlib.sha256(model_key + ''.join(chunk.text).encode()).hexdigest()}.npy"
             if not path.exists():
-                partial = kept / "partial.npy"
-                np.save(partial, language_logits(model, model.within_question(part, longest)))
+                partial = cache / "partial.npy"
+                np.save(partial, predict_prompts(model, model.prompts(chunk, max_tokens)))
                 partial.replace(path)
-                print(f"language model: {start + len(part)} of {len(texts)} passages", flush=True)
-            answers.append(np.load(path))
-        return np.concatenate(answers)
+                print(f"language model: {start + len(chunk)} of {len(texts)} passages", flush=True)
+            logits.append(np.load(path))
+        return np.concatenate(logits)
 
-    return logits
+    return predict
 
 
 @torch.inference_mode()
-def language_logits(model: LanguageModel, passages: Sequence[Passage]) -> np.ndarray:
-    """Return the logits of all passages, shape (P,), float32."""
+def predict_prompts(model: LanguageModel, prompts: Sequence[Prompt]) -> np.ndarray:
+    """Return each prompt's logit of "positive", shape (P,), float32."""
     model.eval()
-    logits = np.empty(len(passages), dtype=np.float32)
-    order = sorted(range(len(passages)), key=lambda i: len(passages[i][0]))
-    for start in range(0, len(order), 32):
-        chosen = order[start : start + 32]
-        logits[chosen] = model([passages[i] for i in chosen]).cpu().numpy()
+    logits = np.empty(len(prompts), dtype=np.float32)
+    by_length = sorted(range(len(prompts)), key=lambda index: len(prompts[index].token_ids))
+    for start in range(0, len(by_length), 32):
+        indices = by_length[start : start + 32]
+        logits[indices] = model([prompts[index] for index in indices]).cpu().numpy()
     model.train()
     return logits

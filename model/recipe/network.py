@@ -1,18 +1,18 @@
-"""The classifier as PyTorch sees it: MiniLM-L6 with one linear layer over its token states."""
+"""The classifier in PyTorch: MiniLM-L6 and one linear layer over its token states."""
 
 from pathlib import Path
 
 from torch import Tensor, nn
 from transformers import BertModel
 
-# It slows training, and a few epochs over many domains hardly overfit.
+# Dropout slows training, and a few epochs over many domains hardly overfit.
 NO_DROPOUT = {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}
 
 
 class TokenClassifier(nn.Module):
-    """One logit per token; a text's logit is the mean over its real tokens.
+    """A classifier with one logit per token; a text's logit is the mean over its tokens.
 
-    Because the mean is additive, windows of one review pool by their token counts.
+    The mean lets the windows of one review be pooled, weighted by their token counts.
     """
 
     def __init__(self, encoder: BertModel) -> None:
@@ -22,7 +22,7 @@ class TokenClassifier(nn.Module):
 
     @classmethod
     def from_pretrained(cls, folder: Path) -> "TokenClassifier":
-        """Load the encoder's weights from `folder`; the head starts at zero."""
+        """Load the encoder's weights from `folder`; the head's weights are zero."""
         encoder = BertModel.from_pretrained(
             folder, add_pooling_layer=False, attn_implementation="sdpa", **NO_DROPOUT
         )
@@ -35,6 +35,6 @@ class TokenClassifier(nn.Module):
     def forward(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
         """Return the windows' token logits, shape (N, T): zero for `[CLS]`, `[SEP]` and padding."""
         states = self.encoder(input_ids=input_ids, attention_mask=attention_mask).last_hidden_state
-        # A position is a token of the text when it is not the first, and the next one is attended to.
-        real = nn.functional.pad(attention_mask[:, 2:], (1, 1)).to(states.dtype)
-        return self.head(states).squeeze(-1) * real
+        # A position holds a token of the text if it is not the first and the next one is not padding.
+        is_text = nn.functional.pad(attention_mask[:, 2:], (1, 1)).to(states.dtype)
+        return self.head(states).squeeze(-1) * is_text

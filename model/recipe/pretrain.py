@@ -1,7 +1,4 @@
-"""Stage 2, pretrain: MiniLM-L6 and all texts -> an encoder that has read many reviews.
-
-Masked-language training (Devlin et al. 2019): the model fills in word pieces that are hidden from it.
-"""
+"""Stage 2, pretrain: adapt MiniLM-L6 to reviews by masked-language training (Devlin et al. 2019)."""
 
 import shutil
 from collections.abc import Iterable
@@ -23,44 +20,50 @@ from recipe.training import (
     PAD,
     SEP,
     Example,
-    batched,
     collate,
+    example_shape,
     fit,
+    make_batches,
     parameter_groups,
-    sample,
-    shape,
+    sample_windows,
 )
 
-MASK, FIRST_WORD = 103, 999  # of the BERT vocabulary; before its words come marks and unused entries
+# Ids in the BERT vocabulary, which lists special and unused tokens before its words.
+MASK, FIRST_WORD = 103, 999
 
 
 def pretrain(encoder: Path, work: Path, config: dict[str, Any]) -> None:
-    """Train and write the folder `encoder` to `work`; an interrupted run goes on where it was.
+    """Train, and write the folder `encoder` to `work`; an interrupted run resumes.
 
     Args:
-        encoder: the folder of the weights to start from and of the tokenizer, as Hugging Face lays it out.
+        encoder: the folder of the initial weights and the tokenizer, in Hugging Face's layout.
         work: the folder of intermediate files.
-        config: the recipe's.
+        config: the content of `recipe.toml`.
     """
     seed, settings = config["seed"], config["pretraining"]
     torch.set_num_threads(config["threads"])
-    torch.manual_seed(seed)  # draws the head over the vocabulary, which the folder lacks
+    torch.manual_seed(seed)  # initializes the vocabulary head, which the folder lacks
     model = BertForMaskedLM.from_pretrained(encoder, attn_implementation="sdpa", **NO_DROPOUT).to(DEVICE)
     data = TokenizedReviews.load(work / "pretrain.npz")
     windows = settings | {"size": config["windows"]["size"], "short_share": 0}
     order = np.random.default_rng([seed, 1]).permutation(len(data))
-    held_back, rows = np.split(order, [settings["validate_reviews"]])
-    held_batches = list(enumerate(one_pass(data, held_back, windows, np.random.default_rng([seed, 2]))))
-    passes = (one_pass(data, rows, windows, np.random.default_rng([seed, 3, number])) for number in count())
+    validation_rows, rows = np.split(order, [settings["validate_reviews"]])
+    validation_batches = list(
+        enumerate(epoch_batches(data, validation_rows, windows, np.random.default_rng([seed, 2])))
+    )
+    epochs = (
+        epoch_batches(data, rows, windows, np.random.default_rng([seed, 3, epoch])) for epoch in count()
+    )
 
-    def loss_of(numbered: tuple[int, list[Example]]) -> Tensor:
-        # The same masks whenever a batch is taken up again.
-        rng = np.random.default_rng([seed, 4, numbered[0]])
-        return masked_loss(model, numbered[1], settings["masked_share"], rng)
+    def loss_of(numbered_batch: tuple[int, list[Example]]) -> Tensor:
+        number, batch = numbered_batch
+        # A resumed run masks the same positions.
+        rng = np.random.default_rng([seed, 4, number])
+        return masked_loss(model, batch, settings["masked_share"], rng)
 
-    def validation(_over: bool) -> dict[str, float]:  # noqa: FBT001
+    def validate(_final: bool) -> dict[str, float]:  # noqa: FBT001
         with torch.inference_mode():
-            return {"loss": round(float(np.mean([loss_of(batch).item() for batch in held_batches])), 4)}
+            return {"loss": round(float(np.mean([loss_of(batch).item() for batch in validation_batches])), 4)}
 
     fit(
         "pretrain",
@@ -70,9 +73,9 @@ def pretrain(encoder: Path, work: Path, config: dict[str, Any]) -> None:
             lambda name: settings["embedding_learning_rate" if ".embeddings." in name else "learning_rate"],
             settings["weight_decay"],
         ),
-        list(enumerate(islice(chain.from_iterable(passes), settings["steps"]))),
+        list(enumerate(islice(chain.from_iterable(epochs), settings["steps"]))),
         loss_of,
-        validation,
+        validate,
         work,
         settings,
     )
@@ -82,51 +85,51 @@ def pretrain(encoder: Path, work: Path, config: dict[str, Any]) -> None:
             shutil.copy(file, work / "encoder")
 
 
-def one_pass(
+def epoch_batches(
     data: TokenizedReviews, rows: Iterable[int], config: dict[str, Any], rng: np.random.Generator
 ) -> list[list[Example]]:
-    """Return batches of windows of the texts `rows`, each window an example of its own."""
-    texts = sample(data, np.zeros(len(data)), rows, config, rng)
+    """Return the batches of one epoch over the texts `rows`, with each window as its own example."""
+    texts = sample_windows(data, np.zeros(len(data)), rows, config, rng)
     examples = [Example([window], text.target) for text in texts for window in text.windows]
-    return batched(examples, config["tokens_per_batch"], rng, shape)
+    return make_batches(examples, config["tokens_per_batch"], rng, example_shape)
 
 
 def masked_loss(
     model: BertForMaskedLM, examples: list[Example], share: float, rng: np.random.Generator
 ) -> Tensor:
-    """Hide `share` of the word pieces and return the mean cross-entropy of the model's guesses."""
+    """Mask `share` of the word pieces and return the mean cross-entropy of the model's predictions."""
     batch = collate(examples)
-    input_ids, positions = hide(batch.input_ids.cpu().numpy(), share, rng, model.config.vocab_size)
-    chosen = torch.from_numpy(positions).to(DEVICE)
+    input_ids, positions = mask_tokens(batch.input_ids.cpu().numpy(), share, rng, model.config.vocab_size)
+    masked = torch.from_numpy(positions).to(DEVICE)
     with torch.autocast(DEVICE.type, dtype=torch.bfloat16):
         states = model.bert(
             input_ids=torch.from_numpy(input_ids).to(DEVICE), attention_mask=batch.attention_mask
         ).last_hidden_state
-        # The vocabulary is large: guess at the hidden positions only.
-        logits = model.cls(states.flatten(0, 1).index_select(0, chosen))
-    return cross_entropy(logits.float(), batch.input_ids.flatten().index_select(0, chosen))
+        # The vocabulary is large, so logits are computed at masked positions only.
+        logits = model.cls(states.flatten(0, 1).index_select(0, masked))
+    return cross_entropy(logits.float(), batch.input_ids.flatten().index_select(0, masked))
 
 
-def hide(
-    input_ids: np.ndarray, share: float, rng: np.random.Generator, vocabulary: int
+def mask_tokens(
+    input_ids: np.ndarray, share: float, rng: np.random.Generator, vocabulary_size: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Choose `share` of the word pieces; put [MASK] for eight in ten, any word for one, leave one.
+    """Select `share` of the word pieces; replace 80 % with [MASK] and 10 % with random ones.
 
     Args:
         input_ids: shape (N, T).
         share: from 0 to 1.
-        rng: draws.
-        vocabulary: how many word pieces there are.
+        rng: the random generator.
+        vocabulary_size: how many word pieces the vocabulary has.
 
     Returns:
-        The new ids, shape (N, T), and the positions chosen, one at least, in the flattened array.
+        The new ids, shape (N, T), and the selected positions (at least one) in the flattened array.
     """
     words = np.flatnonzero(~np.isin(input_ids, (PAD, CLS, SEP)))
     positions = words[rng.random(len(words)) < share]
     if not len(positions):
         positions = words[:1]
-    hidden = input_ids.copy()
-    others = rng.integers(FIRST_WORD, vocabulary, len(positions))
+    masked = input_ids.copy()
+    random_words = rng.integers(FIRST_WORD, vocabulary_size, len(positions))
     kind = rng.choice(3, len(positions), p=[0.8, 0.1, 0.1])
-    hidden.flat[positions] = np.choose(kind, [MASK, others, input_ids.flat[positions]])
-    return hidden, positions
+    masked.flat[positions] = np.choose(kind, [MASK, random_words, input_ids.flat[positions]])
+    return masked, positions

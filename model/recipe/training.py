@@ -1,4 +1,4 @@
-"""One loop for every stage that trains: batches of windows, checkpoints, progress, curves."""
+"""The training loop that all stages share: batches of windows, checkpoints, progress and curves."""
 
 import json
 import math
@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits
 
-from recipe.curve import draw
+from recipe.curve import draw_curve
 from recipe.export import read_checkpoint
 from recipe.graph import Weights
 from recipe.network import TokenClassifier
@@ -21,17 +21,17 @@ from recipe.reviews import TokenizedReviews
 
 Item = TypeVar("Item")
 
-# How figures of each split are marked in a training curve.
-MARKS = {"validation": "", "unseen": "*", "contrast_validation": "~", "ours_validation": "+"}
+# The first character of a figure's name in a training curve, for the figures of each split.
+SPLIT_PREFIXES = {"validation": "", "unseen": "*", "contrast_validation": "~", "ours_validation": "+"}
 
-CLS, SEP, PAD = 101, 102, 0  # of the BERT vocabulary
+CLS, SEP, PAD = 101, 102, 0  # ids in the BERT vocabulary
 
 DEVICE = torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """A review as it is trained on: some of its windows of word pieces, and P(positive)."""
+    """The sampled windows of one review, as arrays of word pieces, and its target P(positive)."""
 
     windows: list[np.ndarray]
     target: float
@@ -39,12 +39,12 @@ class Example:
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Windows of several reviews, padded to the longest.
+    """The windows of several reviews, padded to the longest.
 
     Attributes:
         input_ids: shape (N, T).
-        attention_mask: 1 where a position is a token, shape (N, T).
-        review: the row in `targets` of each window's review, shape (N,).
+        attention_mask: 1 for tokens, 0 for padding, shape (N, T).
+        review: the index in `targets` of each window's review, shape (N,).
         targets: P(positive) of each review, shape (R,), float32.
     """
 
@@ -54,64 +54,68 @@ class Batch:
     targets: Tensor
 
 
-def cut(pieces: np.ndarray, size: int) -> list[np.ndarray]:
-    """Cut a review's word pieces into windows of `size`, the last one shorter."""
+def split_into_windows(pieces: np.ndarray, size: int) -> list[np.ndarray]:
+    """Split a review's word pieces into windows of `size`; the last one may be shorter."""
     return [pieces[start : start + size] for start in range(0, len(pieces), size)]
 
 
-def sample(
+def sample_windows(
     data: TokenizedReviews,
     targets: np.ndarray,
     rows: Iterable[int],
     config: dict[str, Any],
     rng: np.random.Generator,
 ) -> list[Example]:
-    """Draw the windows of the reviews `rows`: a few of a long one, finer ones now and then."""
+    """Return an example for each review in `rows`.
+
+    A share of the reviews is split into short windows. At most `per_review` windows of a review are kept.
+    """
     examples = []
     for index in rows:
-        short = rng.random() < config["short_share"]
-        windows = cut(data.review(index), config["short_size"] if short else config["size"])
+        is_short = rng.random() < config["short_share"]
+        windows = split_into_windows(data.review(index), config["short_size"] if is_short else config["size"])
         if len(windows) > config["per_review"]:
-            chosen = np.sort(rng.permutation(len(windows))[: config["per_review"]])
-            windows = [windows[i] for i in chosen]
+            selected = np.sort(rng.permutation(len(windows))[: config["per_review"]])
+            windows = [windows[i] for i in selected]
         examples.append(Example(windows, float(targets[index])))
     return examples
 
 
-def shape(example: Example) -> tuple[int, int]:
-    """Return the width of an example's longest window, special tokens included, and how many it has."""
+def example_shape(example: Example) -> tuple[int, int]:
+    """Return the length of an example's longest window with special tokens, and how many windows it has."""
     return max(map(len, example.windows)) + 2, len(example.windows)
 
 
-def batched(
+def make_batches(
     examples: Sequence[Item],
     tokens_per_batch: int,
     rng: np.random.Generator,
     shape_of: Callable[[Item], tuple[int, int]],
 ) -> list[list[Item]]:
-    """Group examples of similar length, `tokens_per_batch` with padding at most; shuffle the groups.
+    """Group examples of similar length into batches, in random order.
 
-    `shape_of` tells an example's width and rows in a batch, as `shape` does.
+    A batch has at most `tokens_per_batch` tokens, padding included. `shape_of` returns the length and the
+    number of rows that an example takes in a batch.
     """
 
-    # Noise in the key keeps the batches of two epochs different.
-    def length(example: Item) -> float:
+    def noisy_length(example: Item) -> float:
+        # The noise makes the batches of each epoch different.
         return sum(shape_of(example)) + rng.random() * 8
 
     batches: list[list[Item]] = [[]]
-    longest = count = 0
-    for example in sorted(examples, key=length):
-        width, rows = shape_of(example)
-        longest, count = max(longest, width), count + rows
-        if batches[-1] and longest * count > tokens_per_batch:
+    batch_length = batch_rows = 0
+    for example in sorted(examples, key=noisy_length):
+        length, rows = shape_of(example)
+        batch_length, batch_rows = max(batch_length, length), batch_rows + rows
+        if batches[-1] and batch_length * batch_rows > tokens_per_batch:
             batches.append([])
-            longest, count = width, rows
+            batch_length, batch_rows = length, rows
         batches[-1].append(example)
     return [batches[i] for i in rng.permutation(len(batches))]
 
 
 def collate(examples: Sequence[Example]) -> Batch:
-    """Add the special tokens to each review's windows, and pad."""
+    """Return the examples' windows as one batch, with special tokens and padding."""
     windows = [window for example in examples for window in example.windows]
     input_ids = np.full((len(windows), max(map(len, windows)) + 2), PAD, dtype=np.int64)
     for row, window in zip(input_ids, windows, strict=True):
@@ -142,49 +146,49 @@ def classification_loss(model: TokenClassifier, examples: Sequence[Example]) -> 
 
 
 @torch.inference_mode()
-def score(model: TokenClassifier, data: TokenizedReviews, size: int, rows: np.ndarray) -> np.ndarray:
-    """Return the logits of the reviews `rows`, whole, shape (len(rows),)."""
+def predict(model: TokenClassifier, data: TokenizedReviews, size: int, rows: np.ndarray) -> np.ndarray:
+    """Return the logits of the reviews `rows`, over all their windows, shape (len(rows),)."""
     model.eval()
     logits = np.empty(len(rows), dtype=np.float32)
-    order = np.argsort([len(data.review(row)) for row in rows])
-    for start in range(0, len(order), 32):
-        chosen = order[start : start + 32]
-        batch = collate([Example(cut(data.review(rows[i]), size), 0) for i in chosen])
-        logits[chosen] = review_logits(model, batch).cpu().numpy()
+    by_length = np.argsort([len(data.review(row)) for row in rows])
+    for start in range(0, len(by_length), 32):
+        indices = by_length[start : start + 32]
+        batch = collate([Example(split_into_windows(data.review(rows[i]), size), 0) for i in indices])
+        logits[indices] = review_logits(model, batch).cpu().numpy()
     model.train()
     return logits
 
 
 def validate(model: TokenClassifier, work: Path, size: int, limit: int) -> dict[str, float]:
-    """Return the balanced accuracy of each domain, in percent, over up to `limit` reviews of each.
+    """Return the balanced accuracy of each domain, in percent, over at most `limit` reviews of each.
 
-    Domains that training never saw have a star before their name, edited reviews a tilde, ours a plus.
+    A domain's name starts with the prefix of its split in `SPLIT_PREFIXES`.
     """
-    found = {}
-    for split, mark in MARKS.items():
+    figures = {}
+    for split, prefix in SPLIT_PREFIXES.items():
         data = TokenizedReviews.load(work / f"{split}.npz")
         for domain in np.unique(data.domains):
             rows = np.flatnonzero(data.domains == domain)[:limit]
-            accuracy = balanced_accuracy(score(model, data, size, rows), data.labels[rows])
-            found[f"{mark}{domain}"] = round(accuracy, 2)
-    return found
+            accuracy = balanced_accuracy(predict(model, data, size, rows), data.labels[rows])
+            figures[f"{prefix}{domain}"] = round(accuracy, 2)
+    return figures
 
 
 def balanced_accuracy(logits: np.ndarray, labels: np.ndarray) -> float:
     """Return the mean of the labels' recalls, in percent."""
-    right = (logits > 0) == labels
-    return 100 * float(np.mean([np.mean(right[labels == label]) for label in np.unique(labels)]))
+    correct = (logits > 0) == labels
+    return 100 * float(np.mean([np.mean(correct[labels == label]) for label in np.unique(labels)]))
 
 
 def parameter_groups(
-    model: nn.Module, rate_of: Callable[[str], float], weight_decay: float
+    model: nn.Module, learning_rate_of: Callable[[str], float], weight_decay: float
 ) -> list[dict[str, Any]]:
-    """Give each parameter the learning rate of its name, and biases and layer norms no weight decay."""
+    """Return optimizer groups: learning rates by parameter name, no weight decay for biases and norms."""
     groups: dict[tuple[float, float], list[nn.Parameter]] = {}
     for name, parameter in model.named_parameters():
         if parameter.requires_grad:
             decay = weight_decay if parameter.ndim > 1 else 0.0
-            groups.setdefault((rate_of(name), decay), []).append(parameter)
+            groups.setdefault((learning_rate_of(name), decay), []).append(parameter)
     return [{"params": p, "lr": rate, "weight_decay": decay} for (rate, decay), p in groups.items()]
 
 
@@ -195,14 +199,14 @@ def fit_classifier(
     work: Path,
     config: dict[str, Any],
     settings: dict[str, Any],
-    start: Path | None = None,
+    checkpoint: Path | None = None,
 ) -> None:
-    """`fit` a classifier with a stage's `settings`, from an encoder's folder or the weights of `start`."""
+    """Train a classifier with a stage's `settings`, from the encoder's weights or from `checkpoint`."""
     torch.set_num_threads(config["threads"])
     size = config["windows"]["size"]
     model = TokenClassifier.from_pretrained(encoder).to(DEVICE)
-    if start:
-        load_weights(model, read_checkpoint(start))
+    if checkpoint:
+        load_weights(model, read_checkpoint(checkpoint))
     rates = {"head": settings["head_learning_rate"], "encoder": settings["learning_rate"]}
     fit(
         name,
@@ -212,7 +216,7 @@ def fit_classifier(
         ),
         batches,
         lambda batch: classification_loss(model, batch),
-        lambda over: validate(model, work, size, 10**9 if over else settings["validate_reviews"]),
+        lambda final: validate(model, work, size, 10**9 if final else settings["validate_reviews"]),
         work,
         settings,
     )
@@ -221,11 +225,13 @@ def fit_classifier(
 def load_weights(model: nn.Module, weights: Weights) -> None:
     """Copy weights into a model.
 
-    An exported one has fewer positions and types of token; what it lacks is never looked up.
+    Exported weights have embeddings for fewer positions and token types; training never uses the missing
+    ones.
     """
     state = model.state_dict()
     if state.keys() != weights.keys():
-        raise SystemExit(f"weights of another model: {sorted(state.keys() ^ weights.keys())}")
+        different = ", ".join(sorted(state.keys() ^ weights.keys()))
+        raise SystemExit(f"the checkpoint does not fit the model; these weights are in only one: {different}")
     for name, values in weights.items():
         state[name][: len(values)] = torch.from_numpy(np.array(values))
 
@@ -236,25 +242,26 @@ def fit(
     groups: list[dict[str, Any]],
     batches: Sequence[Item],
     loss_of: Callable[[Item], Tensor],
-    validation: Callable[[bool], dict[str, float]],
+    validate: Callable[[bool], dict[str, float]],
     work: Path,
     settings: dict[str, Any],
 ) -> None:
-    """Take one step for each of `batches`; an interrupted run goes on from its last checkpoint.
+    """Train for one step per batch; an interrupted run resumes from its last checkpoint.
 
-    Writes `<name>.pt` (weights, optimizer, step), `<name>.jsonl` (the curve) and `<name>.png` (the
-    curve drawn) to `work`.
+    Writes `<name>.pt` (weights, optimizer, step), `<name>.jsonl` (the training curve) and `<name>.png` (its
+    plot) to `work`.
 
     Args:
         name: the stage.
-        model: what is trained, on `DEVICE`.
-        groups: its parameters, as `parameter_groups` returns them.
-        batches: one for each step, the same whenever the run is taken up again.
-        loss_of: a batch's loss.
-        validation: figures by name; it is told whether the run is over, and may take longer then.
+        model: the model to train, on `DEVICE`.
+        groups: the result of `parameter_groups`.
+        batches: one batch for each step; a resumed run must pass the same ones.
+        loss_of: returns a batch's loss.
+        validate: returns the validation figures by name; its argument says whether this is the final
+            validation, which may take longer.
         work: the folder of intermediate files.
-        settings: `warmup_share`, `checkpoint_every` and `validate_every` (steps); with `stop_after`,
-            the run is over at that step of the schedule.
+        settings: `warmup_share`, `checkpoint_every` and `validate_every` (steps); the optional `stop_after`
+            ends the run at that step of the schedule.
     """
     model.train()
     optimizer = torch.optim.AdamW(groups, fused=True)
@@ -262,18 +269,19 @@ def fit(
     schedule = torch.optim.lr_scheduler.LambdaLR(
         optimizer, lambda step: min((step + 1) / warmup, (len(batches) - step) / (len(batches) - warmup))
     )
-    checkpoint, curve, done = work / f"{name}.pt", work / f"{name}.jsonl", 0
-    running, last = math.nan, settings.get("stop_after", len(batches))
+    checkpoint, curve = work / f"{name}.pt", work / f"{name}.jsonl"
+    first_step, last_step = 0, settings.get("stop_after", len(batches))
+    running_loss = math.nan
     if checkpoint.exists():
         state = torch.load(checkpoint, map_location=DEVICE)
-        done, running = state["step"], state["loss"]
+        first_step, running_loss = state["step"], state["loss"]
         model.load_state_dict(state["model"])
         optimizer.load_state_dict(state["optimizer"])
         schedule.load_state_dict(state["schedule"])
-        print(f"{name}: resumed at step {done}", flush=True)
+        print(f"{name}: resumed at step {first_step}", flush=True)
 
     started = time.monotonic()
-    for step, batch in enumerate(batches[done:last], done + 1):
+    for step, batch in enumerate(batches[first_step:last_step], first_step + 1):
         loss = loss_of(batch)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
@@ -282,21 +290,22 @@ def fit(
         schedule.step()
         value = loss.item()
         if not math.isfinite(value):
-            raise SystemExit(f"{name}: the loss at step {step} is {value}; the last checkpoint stands")
-        running = value if math.isnan(running) else running + 0.02 * (value - running)
+            raise SystemExit(f"{name}: the loss at step {step} is {value}; the last checkpoint is kept")
+        running_loss = value if math.isnan(running_loss) else running_loss + 0.02 * (value - running_loss)
 
-        over = step == last
-        if step % 20 == 0 or over:
-            minutes = (time.monotonic() - started) / (step - done) * (last - step) / 60
+        final = step == last_step
+        if step % 20 == 0 or final:
+            minutes = (time.monotonic() - started) / (step - first_step) * (last_step - step) / 60
             print(
-                f"{time.strftime('%H:%M')}  {name} {step}/{last}  loss {running:.4f}  {minutes:.0f} min left",
+                f"{time.strftime('%H:%M')}  {name} {step}/{last_step}  loss {running_loss:.4f}  "
+                f"{minutes:.0f} min left",
                 flush=True,
             )
-            note(curve, {"step": step, "loss": round(running, 4)})
-        if step % settings["checkpoint_every"] == 0 or over:
+            append_point(curve, {"step": step, "loss": round(running_loss, 4)})
+        if step % settings["checkpoint_every"] == 0 or final:
             state = {
                 "step": step,
-                "loss": running,
+                "loss": running_loss,
                 "model": model.state_dict(),
                 "optimizer": optimizer.state_dict(),
                 "schedule": schedule.state_dict(),
@@ -304,14 +313,14 @@ def fit(
             partial = checkpoint.with_suffix(".partial")
             torch.save(state, partial)
             partial.replace(checkpoint)
-        if step % settings["validate_every"] == 0 or over:
-            figures = validation(over)
-            note(curve, {"step": step, "validation": figures})
+        if step % settings["validate_every"] == 0 or final:
+            figures = validate(final)
+            append_point(curve, {"step": step, "validation": figures})
             print(f"{name} {step}: " + ", ".join(f"{k} {v:g}" for k, v in figures.items()), flush=True)
-    draw(curve)
+    draw_curve(curve)
 
 
-def note(curve: Path, point: dict[str, Any]) -> None:
-    """Add a point to a training curve."""
+def append_point(curve: Path, point: dict[str, Any]) -> None:
+    """Append a point to a training curve."""
     with curve.open("a", encoding="utf-8") as file:
         file.write(json.dumps(point) + "\n")

@@ -1,19 +1,19 @@
-"""Everything that can go wrong with the work itself, as one tree.
+"""Every error that Reviewbox raises or records, as one small tree.
 
     ReviewboxError
-    ├── SettingsError       an environment variable has no use as it is; names them all
-    ├── ModelError          the model folder is incomplete, altered or of an unknown shape
-    ├── EventError          an event of a shape that Reviewbox does not know
-    ├── SourceError         the object's content: retrying cannot mend it, so it is recorded
-    ├── OutOfTimeError      the invocation ends before the object does: worth another try
-    │   └── NotBegunError   it was not even begun, as others of its batch took the time
-    ├── ArchivedError       the object lies in an archive storage class: it cannot be read until restored
+    ├── SettingsError       environment variables have invalid values; the message lists all of them
+    ├── ModelError          the model folder is incomplete, altered or not supported
+    ├── EventError          the event has an unknown format
+    ├── SourceError         the object's content is wrong: a retry cannot help, so the error is recorded
+    ├── OutOfTimeError      the invocation ends before the object is done: worth a retry
+    │   └── NotStartedError work on the object did not even start
+    ├── ArchivedError       the object is in an archive storage class and must be restored first
     ├── ConflictError       an object is not in the state that a conditional write expects
-    ├── ContentionError     others kept changing the result meanwhile: worth another try
-    └── QueueError          the queue did not take all messages: worth another try
+    ├── ContentionError     other workers kept changing the result: worth a retry
+    └── QueueError          the queue did not accept all messages: worth a retry
 
-What goes wrong with one review of many is no exception but a `Problem`, carried in the review's place.
-Errors of botocore that another try may mend pass through as they are.
+If one review of many fails, that is a `Problem` value in the review's place and not an exception.
+botocore errors that a retry may fix pass through unchanged.
 """
 
 from dataclasses import dataclass
@@ -23,7 +23,7 @@ from reviewbox.objects import ObjectRef
 
 
 class ErrorCode(StrEnum):
-    """What `error_code` says in results."""
+    """The values of `error_code` in results."""
 
     # of a whole source
     EMPTY_FILE = "empty_file"
@@ -35,7 +35,7 @@ class ErrorCode(StrEnum):
     CORRUPT_FILE = "corrupt_file"
     NO_TEXT_FIELD = "no_text_field"
     DUPLICATE_FIELD = "duplicate_field"
-    # of a review, or of a source that is one
+    # of a review, or of a source that is a single review
     EMPTY_REVIEW = "empty_review"
     TOO_LARGE = "too_large"
     NOT_TEXT = "not_text"
@@ -64,7 +64,7 @@ class Problem:
 
     Attributes:
         code: for programs.
-        message: for people: where it is and what to do. Never holds a review's text.
+        message: for people: what is wrong, where, and what to do. Never contains review text.
     """
 
     code: ErrorCode
@@ -72,11 +72,11 @@ class Problem:
 
 
 class ReviewboxError(Exception):
-    """Base of all of Reviewbox's own errors."""
+    """Base class of Reviewbox's own errors."""
 
 
 class SettingsError(ReviewboxError):
-    """The environment asks for what cannot be; the message lists every bad variable."""
+    """Environment variables have invalid values; the message lists all of them."""
 
 
 class ModelError(ReviewboxError):
@@ -84,7 +84,7 @@ class ModelError(ReviewboxError):
 
 
 class EventError(ReviewboxError):
-    """The event is of no known shape; the message says what was seen."""
+    """The event has an unknown format; the message describes it."""
 
 
 class SourceError(ReviewboxError):
@@ -99,28 +99,28 @@ class OutOfTimeError(ReviewboxError):
     """Too little of the invocation's time is left to finish the object."""
 
 
-class NotBegunError(OutOfTimeError):
-    """Too little of the invocation's time is left to begin with the object."""
+class NotStartedError(OutOfTimeError):
+    """Too little of the invocation's time or memory is left to start the object."""
 
 
 class ArchivedError(ReviewboxError):
-    """The object lies in an archive storage class, where it cannot be read until it is restored."""
+    """The object is in an archive storage class and cannot be read until it is restored."""
 
     def __init__(self, ref: ObjectRef) -> None:
-        super().__init__(f"{ref} is archived: restore it, and it is classified by itself")
+        super().__init__(f"{ref} is archived: restore it, and it will be classified automatically")
 
 
 class ConflictError(ReviewboxError):
-    """The object is no longer in the state that a conditional write expects; nothing was written."""
+    """The object is not in the state that a conditional write expects; nothing was written."""
 
     def __init__(self, ref: ObjectRef) -> None:
-        super().__init__(f"{ref} was changed by someone else meanwhile")
+        super().__init__(f"another worker changed {ref}")
         self.ref = ref
 
 
 class ContentionError(ReviewboxError):
-    """The result was changed by others on every attempt to write it."""
+    """Other workers changed the result during every attempt to write it."""
 
 
 class QueueError(ReviewboxError):
-    """The queue did not take every message that was sent to it."""
+    """The queue did not accept every message."""

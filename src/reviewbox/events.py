@@ -1,11 +1,11 @@
-"""Event -> the objects it names. Pure: nothing is read, and an event is only a hint.
+"""Parses events into the objects that they name. Pure: an event is only a hint, and nothing is read here.
 
-S3 tells of an object in a notification, as MinIO and Ceph do, or in an EventBridge event. Either
-comes as it is, in the envelope of SNS, in a message of SQS, or in the one in the other. Each message
-of an SQS batch becomes one `Message`, and any other event as a whole. The object key is decoded
-here, once, as its sender encoded it; everything after this module takes it as it is.
+S3, MinIO and Ceph announce an object in a notification, and S3 also in an EventBridge event. Either may come
+directly, in an SNS envelope, in an SQS message, or in an SNS envelope within an SQS message. Each message of
+an SQS batch becomes one `Message`; any other event becomes one as a whole. Object keys are decoded here and
+nowhere else.
 
-Reviewbox's own messages name segments of tables.
+Reviewbox's own messages name segments of large tables.
 """
 
 import json
@@ -18,37 +18,38 @@ from urllib.parse import unquote_plus
 from reviewbox.errors import EventError
 from reviewbox.objects import ObjectRef, SegmentRef
 
-# S3 raises the minor number when it adds fields, the major when old readers would go wrong.
+# S3 raises the minor version when it adds fields, and the major version for incompatible changes.
 _NOTIFICATION_MAJOR_VERSION = "2"
 _EVENTBRIDGE_MAJOR_VERSION = "1"
 
-# What makes an object readable. A restored one may be so for the first time: uploads can go right
-# into an archive.
+# Events after which an object can be read. A restored object may become readable for the first time, because
+# an upload can go directly into an archive storage class.
 _READABLE_NAMES = ("ObjectCreated:", "ObjectRestore:Completed")
 _READABLE_TYPES = ("Object Created", "Object Restore Completed")
 
-# A dead letter of a function that SNS invokes, sent through a topic to a queue, has three.
-_MOST_ENVELOPES = 4
+# The dead letter of a function that SNS invokes, sent through a topic to a queue, has three envelopes.
+_MAX_ENVELOPES = 4
 
 _IDENTIFIER = re.compile(r"[A-Za-z0-9.:_-]{1,40}")
 
-# The one field of a message of ours, which no event has.
-_SEGMENT = "reviewboxSegment"
+# The only field of Reviewbox's own messages. No other event has it.
+_SEGMENT_FIELD = "reviewboxSegment"
 
-_Found = ObjectRef | SegmentRef | EventError
+_Target = ObjectRef | SegmentRef
+_Parsed = _Target | EventError
 
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """What one delivery asks for.
+    """One delivery.
 
     Attributes:
-        refs: the objects it names, each once, in its order; none for S3's test event.
-        message_id: the SQS message to report a failure under; None for a direct invocation.
-        receive_count: how often SQS has delivered it, this time included.
-        errors: what in it means nothing to us, one for each such record, or one for the whole.
-        segments: those it names, if it is one of Reviewbox's own.
-        body: of the SQS message, to send it anew; "" for a direct invocation.
+        refs: the objects that it names, without duplicates; empty for S3's test event.
+        message_id: the id of the SQS message, for reporting a failure; None for a direct invocation.
+        receive_count: how often SQS has delivered the message, this time included.
+        errors: an error for each record that could not be parsed, or one for the whole message.
+        segments: the segments that it names, if it is one of Reviewbox's own messages.
+        body: the text of the SQS message, for sending it again; empty for a direct invocation.
     """
 
     refs: tuple[ObjectRef, ...] = ()
@@ -58,24 +59,29 @@ class Message:
     segments: tuple[SegmentRef, ...] = ()
     body: str = field(default="", compare=False)
 
+    @property
+    def targets(self) -> tuple[ObjectRef | SegmentRef, ...]:
+        """Everything to process: the objects and the segments."""
+        return (*self.refs, *self.segments)
+
 
 def segment_message(ref: SegmentRef) -> str:
-    """Return the message that names a segment, for `parse`."""
-    return json.dumps({_SEGMENT: {**asdict(ref.source), "plan": ref.plan, "index": ref.index}})
+    """Return the text of a message that names a segment; `parse` understands it."""
+    return json.dumps({_SEGMENT_FIELD: {**asdict(ref.source), "plan": ref.plan, "index": ref.index}})
 
 
 def parse(event: Any) -> list[Message]:
-    """Return the messages in what Lambda was invoked with; at least one.
+    """Return the messages of an event that Lambda was invoked with; at least one.
 
-    What is bad is carried along as an error, so that the rest goes on.
+    Records that cannot be parsed become errors of their message, so that the other records are processed.
 
     Raises:
-        EventError: a record of an SQS batch has no id to report a failure under.
+        EventError: a record of an SQS batch has no message id.
     """
     records = event.get("Records") if isinstance(event, Mapping) else None
     if isinstance(records, list) and records and _is_from_sqs(records[0]):
         return [_sqs_message(record) for record in records]
-    return [_message(_found(event, envelopes=0))]
+    return [_message(_parse_event(event, envelopes=0))]
 
 
 def _is_from_sqs(record: Any) -> bool:
@@ -85,135 +91,139 @@ def _is_from_sqs(record: Any) -> bool:
 def _sqs_message(record: Any) -> Message:
     message_id = record.get("messageId") if isinstance(record, Mapping) else None
     if not isinstance(message_id, str):
-        raise EventError("a record of the SQS batch has no message id to report a failure under")
+        raise EventError("a record of the SQS batch has no messageId")
     try:
         receive_count = int(record["attributes"]["ApproximateReceiveCount"])
     except (LookupError, TypeError, ValueError, OverflowError):
         receive_count = 1
-    message = _message(_unwrapped(record, "body", "the SQS message", envelopes=0), message_id, receive_count)
+    message = _message(_unwrap(record, "body", "the SQS message", envelopes=0), message_id, receive_count)
     body = record.get("body")
     return replace(message, body=body) if isinstance(body, str) else message
 
 
-def _message(found: Iterable[_Found], message_id: str | None = None, receive_count: int = 1) -> Message:
-    found = list(found)
-    refs = dict.fromkeys(part for part in found if isinstance(part, ObjectRef))
-    segments = (part for part in found if isinstance(part, SegmentRef))
-    errors = (part for part in found if isinstance(part, EventError))
+def _message(parsed: Iterable[_Parsed], message_id: str | None = None, receive_count: int = 1) -> Message:
+    parsed = list(parsed)
+    refs = dict.fromkeys(item for item in parsed if isinstance(item, ObjectRef))
+    segments = (item for item in parsed if isinstance(item, SegmentRef))
+    errors = (item for item in parsed if isinstance(item, EventError))
     return Message(tuple(refs), message_id, receive_count, tuple(errors), tuple(segments))
 
 
-def _found(event: Any, envelopes: int) -> Iterator[_Found]:
-    """Yield the objects that an event names, and what in it means nothing.
+def _parse_event(event: Any, envelopes: int) -> Iterator[_Parsed]:
+    """Yield the objects and segments that an event names, and an error for each unknown record.
 
     Args:
-        event: of any shape, taken out of its envelopes.
-        envelopes: how many there were.
+        event: any JSON value, without its envelopes.
+        envelopes: the number of envelopes that were removed.
     """
     if not isinstance(event, Mapping):
-        yield EventError(f"a JSON {type(event).__name__} and not an object, as every event is")
+        yield EventError(f"the event is a JSON {type(event).__name__}, not an object")
     elif event.get("Event") == "s3:TestEvent":
-        return  # S3 sends it once, when a notification is set up
+        return  # S3 sends this once, when a notification is set up
     elif "Type" in event and "Message" in event:
-        yield from _from_sns(event, envelopes)
+        yield from _parse_sns(event, envelopes)
     elif "detail-type" in event:
-        yield from _from_eventbridge(event)
-    elif _SEGMENT in event:
-        yield _segment(event[_SEGMENT])
+        yield from _parse_eventbridge(event)
+    elif _SEGMENT_FIELD in event:
+        yield _parse_segment(event[_SEGMENT_FIELD])
     elif isinstance(event.get("Records"), list):
         for number, record in enumerate(event["Records"], 1):
-            yield from _from_record(record, f"record {number} of the notification", envelopes)
+            yield from _parse_record(record, f"record {number} of the notification", envelopes)
     else:
-        yield EventError(f"neither an S3 notification nor an EventBridge event: {fields_of(event)}")
+        yield EventError(
+            f"the event is neither an S3 notification nor an EventBridge event: {describe_fields(event)}"
+        )
 
 
-def _segment(fields: Any) -> _Found:
-    try:
-        segment = SegmentRef(ObjectRef(fields["bucket"], fields["key"]), fields["plan"], fields["index"])
-    except (LookupError, TypeError):
-        return EventError("a message of Reviewbox's own that names no segment")
-    known = (segment.source.bucket, segment.source.key, segment.plan)
-    if not (all(isinstance(name, str) for name in known) and isinstance(segment.index, int)):
-        return EventError("a message of Reviewbox's own that names no segment")
-    return segment
+def _parse_segment(fields: Any) -> _Parsed:
+    match fields:
+        case {"bucket": str(bucket), "key": str(key), "plan": str(plan), "index": int(index)}:
+            return SegmentRef(ObjectRef(bucket, key), plan, index)
+    return EventError(f"the {_SEGMENT_FIELD} message does not name a segment")
 
 
-def _from_record(record: Any, where: str, envelopes: int) -> Iterator[_Found]:
+def _parse_record(record: Any, where: str, envelopes: int) -> Iterator[_Parsed]:
     if not isinstance(record, Mapping):
-        yield EventError(f"{where} is a JSON {type(record).__name__} and not an object")
+        yield EventError(f"{where} is a JSON {type(record).__name__}, not an object")
     elif isinstance(record.get("Sns"), Mapping):
-        yield from _from_sns(record["Sns"], envelopes)
+        yield from _parse_sns(record["Sns"], envelopes)
     elif isinstance(record.get("s3"), Mapping):
-        yield from _from_notification(record, where)
+        yield from _parse_notification(record, where)
     else:
-        yield EventError(f"{where} is neither from S3 nor from SNS: {fields_of(record)}")
+        yield EventError(f"{where} is neither from S3 nor from SNS: {describe_fields(record)}")
 
 
-def _from_sns(envelope: Mapping[str, Any], envelopes: int) -> Iterator[_Found]:
+def _parse_sns(envelope: Mapping[str, Any], envelopes: int) -> Iterator[_Parsed]:
     kind = envelope.get("Type")
     if kind == "Notification":
-        yield from _unwrapped(envelope, "Message", "the SNS notification", envelopes)
+        yield from _unwrap(envelope, "Message", "the SNS notification", envelopes)
     else:
-        # Acknowledged, a SubscriptionConfirmation would be lost with the link that it brings, and
-        # nothing would ever come from that topic.
-        yield EventError(f"SNS sent {_shown(kind)}, which somebody has to answer, and no Notification")
+        # If a SubscriptionConfirmation were acknowledged, its link would be lost, and the topic would never
+        # send anything.
+        yield EventError(f"SNS sent {_loggable(kind)} instead of Notification; confirm the subscription")
 
 
-def _unwrapped(envelope: Mapping[str, Any], field: str, where: str, envelopes: int) -> Iterator[_Found]:
-    """Yield what is found in the event that an envelope holds in a field, as JSON text."""
+def _unwrap(envelope: Mapping[str, Any], field: str, where: str, envelopes: int) -> Iterator[_Parsed]:
+    """Parse the event that an envelope contains as JSON text in a field."""
     text = envelope.get(field)
     if not isinstance(text, str):
-        yield EventError(f"{where} has no text in {field!r}: {fields_of(envelope)}")
-    elif envelopes == _MOST_ENVELOPES:
-        yield EventError(f"{where} lies in {envelopes} others; no sender wraps so deep")
+        yield EventError(f"{where} has no text in {field!r}: {describe_fields(envelope)}")
+    elif envelopes == _MAX_ENVELOPES:
+        yield EventError(
+            f"{where} is nested in {envelopes} envelopes; at most {_MAX_ENVELOPES} are supported"
+        )
     else:
         try:
             event = json.loads(text)
         except (ValueError, RecursionError):
-            yield EventError(f"{where} has {len(text)} characters in {field!r} that are not JSON")
+            yield EventError(f"{where} has {len(text)} characters in {field!r} that are not valid JSON")
         else:
-            yield from _found(event, envelopes + 1)
+            yield from _parse_event(event, envelopes + 1)
 
 
-def _from_notification(record: Mapping[str, Any], where: str) -> Iterator[_Found]:
+def _parse_notification(record: Mapping[str, Any], where: str) -> Iterator[_Parsed]:
     version, name = record.get("eventVersion"), record.get("eventName")
     if _major(version) != _NOTIFICATION_MAJOR_VERSION:
-        yield EventError(f"{where} has event version {_shown(version)}; known are 2.x")
+        yield EventError(f"{where} has event version {_loggable(version)}; supported versions are 2.x")
     elif not isinstance(name, str):
-        yield EventError(f"{where} has no event name: {fields_of(record)}")
+        yield EventError(f"{where} has no event name: {describe_fields(record)}")
     elif name.removeprefix("s3:").startswith(_READABLE_NAMES):
-        # S3 and MinIO encode the key as a form does, Ceph does not.
-        yield _named(record["s3"], where, is_encoded=record.get("eventSource") != "ceph:s3")
+        # S3 and MinIO form-encode the key; Ceph does not.
+        yield _parse_object(record["s3"], where, is_encoded=record.get("eventSource") != "ceph:s3")
 
 
-def _from_eventbridge(event: Mapping[str, Any]) -> Iterator[_Found]:
+def _parse_eventbridge(event: Mapping[str, Any]) -> Iterator[_Parsed]:
     source, kind, detail = event.get("source"), event.get("detail-type"), event.get("detail")
     where = "the detail of the EventBridge event"
     if source != "aws.s3":
-        yield EventError(f"an EventBridge event from {_shown(source)} and not from aws.s3")
+        yield EventError(f"the EventBridge event is from {_loggable(source)}, not from aws.s3")
     elif not isinstance(kind, str) or not isinstance(detail, Mapping):
-        yield EventError(f"an EventBridge event without a type or detail: {fields_of(event)}")
+        yield EventError(f"the EventBridge event has no type or no detail: {describe_fields(event)}")
     elif kind.endswith("via CloudTrail"):
-        yield EventError("an EventBridge event via CloudTrail: have the bucket itself send to EventBridge")
-    # Events from before there were versions have none.
+        yield EventError(
+            "the EventBridge event came via CloudTrail: enable EventBridge in the bucket's properties instead"
+        )
+    # Early events have no version.
     elif _major(detail.get("event-version", "1")) != _EVENTBRIDGE_MAJOR_VERSION:
-        yield EventError(f"{where} has event version {_shown(detail['event-version'])}; known are 1.x")
+        yield EventError(
+            f"{where} has event version {_loggable(detail['event-version'])}; supported versions are 1.x"
+        )
     elif kind in _READABLE_TYPES:
-        yield _named(detail, where, is_encoded=False)
+        yield _parse_object(detail, where, is_encoded=False)
 
 
-def _named(holder: Mapping[str, Any], where: str, *, is_encoded: bool) -> _Found:
+def _parse_object(holder: Mapping[str, Any], where: str, *, is_encoded: bool) -> _Parsed:
     try:
         bucket, key = holder["bucket"]["name"], holder["object"]["key"]
     except (LookupError, TypeError):
         bucket = key = None
     if not (isinstance(bucket, str) and isinstance(key, str) and bucket and key):
-        return EventError(f"{where} names no bucket and key: {fields_of(holder)}")
+        return EventError(f"{where} does not name a bucket and a key: {describe_fields(holder)}")
     try:
         key = unquote_plus(key, errors="strict") if is_encoded else key
         key.encode()
     except UnicodeError:
-        return EventError(f"{where} names a key that is not UTF-8, as every key is")
+        return EventError(f"{where} names a key that is not valid UTF-8")
     return ObjectRef(bucket, key)
 
 
@@ -221,13 +231,13 @@ def _major(version: Any) -> str | None:
     return version.partition(".")[0] if isinstance(version, str) else None
 
 
-def _shown(value: Any) -> str:
-    """Return what a log may show of a value: a short identifier, or else its type, as it could be a text."""
+def _loggable(value: Any) -> str:
+    """Return a value if it is a short identifier, otherwise only its type: it could be review text."""
     is_identifier = isinstance(value, str) and _IDENTIFIER.fullmatch(value)
     return str(value) if is_identifier else f"({type(value).__name__})"
 
 
-def fields_of(holder: Mapping[str, Any]) -> str:
-    """Return which fields something unknown has, for an error; a name that could be a text is not shown."""
-    names = [_shown(name) for name in sorted(map(str, holder))]
+def describe_fields(holder: Mapping[str, Any]) -> str:
+    """Return the names of an unknown object's fields for an error message, without possible review text."""
+    names = [_loggable(name) for name in sorted(map(str, holder))]
     return f"its fields are {', '.join(names[:10]) or 'none'}"

@@ -1,9 +1,9 @@
-"""Folders in the place of buckets, so that files go the way that objects go."""
+"""Object storage on local folders: each folder is a bucket, each file an object."""
 
 import hashlib
 import os
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from io import BufferedReader, BytesIO
 from pathlib import Path
@@ -15,24 +15,24 @@ from reviewbox.objects import ObjectRef, Revision, Source
 
 @dataclass(frozen=True, slots=True)
 class FolderStorage:
-    """Objects in folders: what `Storage` is for S3. Errors of the file system pass through.
+    """Objects in folders. Has the methods of `Storage`, and lets errors of the file system through.
 
-    A file's ETag is the SHA-256 of its content, so that a result stays current where a file is
-    copied or touched. A conditional write looks first and then writes, which another process may
-    come between; two of them that watch one folder write the same results.
+    A file's ETag is the SHA-256 of its content, so a result stays current if a file is copied or touched.
+    A conditional write is not atomic: another process can write between the check and the write. That is
+    harmless, because two processes that watch the same folder write the same results.
 
     Attributes:
-        folders: the folder that each bucket is.
+        folders: the folder of each bucket.
     """
 
     folders: Mapping[str, Path]
 
     def read(self, ref: ObjectRef, max_bytes: int) -> Source | None:
-        """Return a file as it is now, its body only if it is no larger than `max_bytes`.
+        """Return a file, with its body unless it is larger than `max_bytes`.
 
-        Returns None if there is no such file.
+        Returns None if the file does not exist.
         """
-        # A result may name a bucket that was there before the folder got another name.
+        # A result may name a bucket that no longer exists, because the folder has been renamed.
         if ref.bucket not in self.folders:
             return None
         try:
@@ -43,10 +43,10 @@ class FolderStorage:
     def stream(
         self, ref: ObjectRef, revision: Revision, start: int = 0, end: int | None = None
     ) -> BufferedReader:
-        """Open a file in the state `revision`, or its bytes from `start` to before `end`.
+        """Open a file, or its bytes from `start` up to but not including `end`.
 
         Raises:
-            ConflictError: it is in another state, or gone.
+            ConflictError: the file's revision is not `revision`, or the file does not exist.
         """
         if self.revision(ref) != revision:
             raise ConflictError(ref)
@@ -59,32 +59,32 @@ class FolderStorage:
             return BufferedReader(content)
 
     def etags(self, bucket: str, prefix: str) -> dict[str, str]:
-        """Return the files whose paths in a folder start so, each with its ETag."""
+        """Return the ETags of the files whose key starts with `prefix`, by key."""
         folder = self.folders[bucket]
         paths = (path for path in (folder / prefix).parent.rglob("*") if path.is_file())
         keys = {path.relative_to(folder).as_posix(): path for path in paths}
         return {key: _etag(path.read_bytes()) for key, path in keys.items() if key.startswith(prefix)}
 
     def revision(self, ref: ObjectRef) -> Revision | None:
-        """Return a file's present state, or None if there is no such file."""
+        """Return a file's current revision, or None if the file does not exist."""
         source = self.read(ref, 0)
         return source.revision if source else None
 
     def write(self, ref: ObjectRef, body: bytes, content_type: str, *, replaces: str | None) -> str:  # noqa: ARG002 - files have no content type
-        """Write a file whole or not at all if its ETag is `replaces`, or if there is none where that is None.
+        """Write a file atomically if its current ETag is `replaces`, and return the new ETag.
 
-        Returns the new ETag.
+        If `replaces` is None, the file must not exist.
 
         Raises:
-            ConflictError: the file is in another state; nothing was written.
+            ConflictError: the file has another ETag; nothing was written.
         """
-        present = self.revision(ref)
-        if (present.etag if present else None) != replaces:
+        current = self.revision(ref)
+        if (current.etag if current else None) != replaces:
             raise ConflictError(ref)
         path = self.folders[ref.bucket] / ref.key
         path.parent.mkdir(parents=True, exist_ok=True)
-        # Hidden, and so never taken for a result. The name is not the file's, which may be as long
-        # as names can be; one process writes one file at a time.
+        # The file is hidden, so that nobody takes it for a result. Its name does not contain the target's,
+        # which may already have the maximum length. A process writes one file at a time.
         temporary = path.with_name(f".reviewbox-{os.getpid()}")
         try:
             temporary.write_bytes(body)
@@ -94,21 +94,17 @@ class FolderStorage:
         return _etag(body)
 
     def remove(self, ref: ObjectRef, etag: str) -> None:
-        """Remove a file if its ETag is `etag`; else it stays."""
-        present = self.revision(ref)
-        if present and present.etag == etag:
+        """Remove a file if its ETag is `etag`; otherwise do nothing."""
+        current = self.revision(ref)
+        if current and current.etag == etag:
             (self.folders[ref.bucket] / ref.key).unlink(missing_ok=True)
-
-    def send(self, queue_url: str, messages: Iterable[str]) -> None:
-        """Fail: there are no queues here."""
-        raise NotImplementedError(queue_url, messages)
 
 
 def read_file(path: Path, ref: ObjectRef, max_bytes: int) -> Source:
-    """Return a file as the source `ref`, its body only if it is no larger than `max_bytes`.
+    """Return a file as the source `ref`, with its body unless it is larger than `max_bytes`.
 
     Raises:
-        OSError: it cannot be read.
+        OSError: the file cannot be read.
     """
     with path.open("rb") as file:
         body = file.read(max_bytes + 1 if max_bytes < sys.maxsize else -1)
@@ -124,4 +120,4 @@ def _etag(body: bytes) -> str:
 
 
 def _quoted(digest: str) -> str:
-    return f'"{digest}"'  # as S3 gives it
+    return f'"{digest}"'  # S3 quotes ETags, too

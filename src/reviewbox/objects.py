@@ -1,14 +1,11 @@
-"""Which object, and which state of it."""
+"""Objects in S3, their revisions and their segments. Pure values."""
 
-from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from io import BufferedReader
-from typing import Protocol
 
 
 @dataclass(frozen=True, slots=True)
 class ObjectRef:
-    """An object in S3. The key is decoded: as `GetObject` takes it."""
+    """The bucket and key of an object. The key is decoded, as `GetObject` expects it."""
 
     bucket: str
     key: str
@@ -21,12 +18,11 @@ class ObjectRef:
 class Revision:
     """One state of an object's content.
 
-    Two uploads of the same bytes share an ETag, so it takes the version, or in a bucket without
-    versions the time of the upload, to tell one from the other.
+    Two uploads of the same bytes have the same ETag. The version tells them apart.
 
     Attributes:
-        etag: as S3 gives it, quotes included.
-        version: the VersionId, or the upload's time in ISO 8601 where there are no versions.
+        etag: as S3 returns it, with its quotes.
+        version: the VersionId, or the upload time in ISO 8601 if the bucket is not versioned.
     """
 
     etag: str
@@ -35,12 +31,12 @@ class Revision:
 
 @dataclass(frozen=True, slots=True)
 class SegmentRef:
-    """A segment of a table that is classified in segments.
+    """One segment of a large table.
 
     Attributes:
         source: the table.
-        plan: names how it was cut, and from which state of the table.
-        index: which segment, from 0.
+        plan: the id of the plan, which depends on the table's revision.
+        index: the segment's number, from 0.
     """
 
     source: ObjectRef
@@ -56,11 +52,11 @@ class Source:
     """An object as it was read.
 
     Attributes:
-        ref: which object.
-        revision: which state of it.
+        ref: its bucket and key.
+        revision: the revision that was read.
         size: in bytes.
-        content_type: what the uploader said it is; "" if nothing.
-        body: all its bytes; None if they were too many to be read.
+        content_type: as the uploader set it; may be empty.
+        body: all its bytes; None if there were too many to read.
     """
 
     ref: ObjectRef
@@ -68,30 +64,3 @@ class Source:
     size: int
     content_type: str
     body: bytes | None
-
-
-class ObjectStore(Protocol):
-    """Where objects are read and written as `Storage` does it in S3, which says what each is to do."""
-
-    def read(self, ref: ObjectRef, max_bytes: int) -> Source | None:
-        """Return an object as it is now."""
-
-    def stream(
-        self, ref: ObjectRef, revision: Revision, start: int = 0, end: int | None = None
-    ) -> BufferedReader:
-        """Open an object, or some bytes of it, in a certain state."""
-
-    def revision(self, ref: ObjectRef) -> Revision | None:
-        """Return an object's present state."""
-
-    def etags(self, bucket: str, prefix: str) -> Mapping[str, str]:
-        """Return the keys that start so, each with its ETag."""
-
-    def write(self, ref: ObjectRef, body: bytes, content_type: str, *, replaces: str | None) -> str:
-        """Write an object if it is in the state that is expected, and return its new ETag."""
-
-    def remove(self, ref: ObjectRef, etag: str) -> None:
-        """Remove an object if it is in the state that is expected."""
-
-    def send(self, queue_url: str, messages: Iterable[str]) -> None:
-        """Send messages to a queue."""

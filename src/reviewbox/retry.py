@@ -1,10 +1,13 @@
-"""One way to try again."""
+"""Repeats conditional writes that lost a race against another worker."""
 
+import logging
 from collections.abc import Callable
 from typing import TypeVar
 
 from reviewbox.errors import ConflictError, ContentionError
-from reviewbox.objects import ObjectRef
+from reviewbox.objects import ObjectRef, SegmentRef
+
+logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
@@ -12,14 +15,16 @@ _MAX_ATTEMPTS = 8
 
 
 def retry_on_conflict(
-    attempt: Callable[[], T], ref: ObjectRef, on_conflict: Callable[[ConflictError], None]
+    attempt: Callable[[], T],
+    ref: ObjectRef | SegmentRef,
+    on_conflict: Callable[[ObjectRef], None] = lambda _: None,
 ) -> T:
-    """Return what `attempt` returns once no other worker interferes with it.
+    """Call `attempt` until no other worker interferes, and return what it returns.
 
     Args:
-        attempt: reads the current state and writes on condition that it has not changed.
-        ref: the object whose result is being written, for the error message.
-        on_conflict: called after each attempt that lost a race.
+        attempt: reads the current state and writes on condition that the state has not changed.
+        ref: what the attempt is about, for the error message.
+        on_conflict: called with the contended object after each attempt that lost a race.
 
     Raises:
         ContentionError: every attempt lost a race.
@@ -28,5 +33,6 @@ def retry_on_conflict(
         try:
             return attempt()
         except ConflictError as error:
-            on_conflict(error)
+            logger.info("object.contended", extra={"bucket": error.ref.bucket, "key": error.ref.key})
+            on_conflict(error.ref)
     raise ContentionError(f"other workers changed the result of {ref} during all {_MAX_ATTEMPTS} attempts")

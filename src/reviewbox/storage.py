@@ -1,11 +1,10 @@
-"""Reading objects, and writing them on condition. The only module of the core that knows boto3."""
+"""Reads objects and writes them conditionally. The only core module that accesses S3."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Mapping
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from io import BufferedReader
-from itertools import islice
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Protocol, Self
 
 import boto3
 import botocore.session
@@ -14,35 +13,58 @@ from botocore.exceptions import ClientError, HTTPClientError, IncompleteReadErro
 from botocore.exceptions import ConnectionError as NoConnectionError
 from botocore.utils import parse_timestamp
 
-from reviewbox.errors import ArchivedError, ConflictError, QueueError, ReviewboxError
+from reviewbox.errors import ArchivedError, ConflictError, ReviewboxError
 from reviewbox.objects import ObjectRef, Revision, Source
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
-    from mypy_boto3_sqs import SQSClient
-    from mypy_boto3_sqs.type_defs import SendMessageBatchRequestEntryTypeDef
 
 _ABSENT = frozenset({"404", "NoSuchKey", "NotFound", "NoSuchVersion"})
-# 404 on a conditional write: what it was to replace has been deleted.
+# A conditional write gets 404 if the object that it should replace has been deleted.
 _CONFLICT = frozenset({"412", "PreconditionFailed", "409", "ConditionalRequestConflict"}) | _ABSENT
-# What passes though its status (4xx) says otherwise. A new invocation brings new credentials.
+# Errors that are temporary although their status is 4xx. A new invocation gets new credentials.
 _TRANSIENT = frozenset({"RequestTimeout", "SlowDown", "TooManyRequestsException", "ExpiredToken"})
 _SERVER_ERROR = 500
 
 _CONFIG = Config(
     retries={"mode": "standard", "total_max_attempts": 5},
-    max_pool_connections=100,  # as many as any number of objects at once will need
-    # botocore else puts its own together anew for each request.
+    max_pool_connections=100,  # at least the number of objects that are processed at once
+    # By default, botocore assembles this string again for every request.
     user_agent=f"reviewbox Botocore/{botocore.__version__}",
 )
 _READ_AHEAD = 1024 * 1024  # bytes
-_BATCH = 10  # messages, the most that SQS takes at once
-_MOST_SENDS = 5
+
+
+class ObjectStore(Protocol):
+    """Where objects are read and written; `S3Storage` documents each method."""
+
+    def read(self, ref: ObjectRef, max_bytes: int) -> Source | None:
+        """Return an object as it is now."""
+
+    def stream(
+        self, ref: ObjectRef, revision: Revision, start: int = 0, end: int | None = None
+    ) -> BufferedReader:
+        """Open one revision of an object, or a range of its bytes."""
+
+    def revision(self, ref: ObjectRef) -> Revision | None:
+        """Return an object's current revision."""
+
+    def etags(self, bucket: str, prefix: str) -> Mapping[str, str]:
+        """Return the ETag of every object whose key starts with `prefix`."""
+
+    def write(self, ref: ObjectRef, body: bytes, content_type: str, *, replaces: str | None) -> str:
+        """Write an object if it has the expected ETag, and return its new ETag."""
+
+    def remove(self, ref: ObjectRef, etag: str) -> None:
+        """Delete an object if it has the expected ETag."""
 
 
 @dataclass(frozen=True, slots=True)
-class Storage:
-    """Objects in S3. botocore's errors pass through, but for those that mean "absent" or "changed"."""
+class S3Storage:
+    """Objects in S3.
+
+    botocore's errors pass through, except those that mean "absent" or "changed".
+    """
 
     client: "S3Client"
 
@@ -51,18 +73,18 @@ class Storage:
         """Connect as the environment says, with botocore's standard retries."""
         session = botocore.session.get_session()
         parsers = session.get_component("response_parser_factory")
-        parsers.set_parser_defaults(timestamp_parser=_timestamp)
+        parsers.set_parser_defaults(timestamp_parser=_parse_timestamp)
         client = boto3.Session(botocore_session=session).client("s3", config=_CONFIG)
         client.meta.events.register_last("before-call.s3", _send_body_at_once)
         return cls(client)
 
     def read(self, ref: ObjectRef, max_bytes: int) -> Source | None:
-        """Return an object as it is now, its body only if it is no larger than `max_bytes`.
+        """Return an object as it is now, or None if it does not exist.
 
-        Returns None if there is no such object.
+        The body is None if it is larger than `max_bytes`.
 
         Raises:
-            ArchivedError: it cannot be read until it is restored.
+            ArchivedError: the object cannot be read until it is restored.
         """
         try:
             response = self.client.get_object(Bucket=ref.bucket, Key=ref.key)
@@ -84,15 +106,15 @@ class Storage:
     def stream(
         self, ref: ObjectRef, revision: Revision, start: int = 0, end: int | None = None
     ) -> BufferedReader:
-        """Open an object that is not empty, in the state `revision`: its bytes from `start` to before `end`.
+        """Open the bytes of a non-empty object from `start` up to `end` (exclusive).
 
         Raises:
-            ConflictError: it is in another state, or gone.
+            ConflictError: the object has another revision now, or is gone.
         """
-        span = f"bytes={start}-{'' if end is None else end - 1}"
+        byte_range = f"bytes={start}-{'' if end is None else end - 1}"
         try:
             response = self.client.get_object(
-                Bucket=ref.bucket, Key=ref.key, IfMatch=revision.etag, Range=span
+                Bucket=ref.bucket, Key=ref.key, IfMatch=revision.etag, Range=byte_range
             )
         except ClientError as error:
             if _code(error) in _CONFLICT:
@@ -105,12 +127,12 @@ class Storage:
         return BufferedReader(body, _READ_AHEAD)
 
     def etags(self, bucket: str, prefix: str) -> dict[str, str]:
-        """Return the keys that start so, each with its ETag."""
+        """Return the ETag of every object whose key starts with `prefix`."""
         pages = self.client.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix)
         return {item["Key"]: item["ETag"] for page in pages for item in page.get("Contents", [])}
 
     def revision(self, ref: ObjectRef) -> Revision | None:
-        """Return an object's present state, or None if there is no such object."""
+        """Return an object's current revision, or None if the object does not exist."""
         try:
             return _revision(self.client.head_object(Bucket=ref.bucket, Key=ref.key))
         except ClientError as error:
@@ -119,12 +141,13 @@ class Storage:
             raise
 
     def write(self, ref: ObjectRef, body: bytes, content_type: str, *, replaces: str | None) -> str:
-        """Write an object if its ETag is `replaces`, or if it does not exist where that is None.
+        """Write an object if its ETag is `replaces`, or if it does not exist and `replaces` is None.
 
-        Returns the new ETag.
+        Returns:
+            The new ETag.
 
         Raises:
-            ConflictError: the object is in another state; nothing was written.
+            ConflictError: the object has another ETag; nothing was written.
         """
         try:
             if replaces is None:
@@ -142,42 +165,37 @@ class Storage:
         return response["ETag"]
 
     def remove(self, ref: ObjectRef, etag: str) -> None:
-        """Remove an object if its ETag is `etag`; else it stays."""
+        """Delete an object if its ETag is `etag`; otherwise leave it."""
         try:
             self.client.delete_object(Bucket=ref.bucket, Key=ref.key, IfMatch=etag)
         except ClientError as error:
             if _code(error) not in _CONFLICT:
                 raise
 
-    def send(self, queue_url: str, messages: Iterable[str]) -> None:
-        """Send messages to a queue of SQS.
 
-        Raises:
-            QueueError: it did not take all of them.
-        """
-        # Seldom needed, and not cheap to make.
-        client: SQSClient = boto3.client("sqs", config=_CONFIG)
-        entries: Iterator[SendMessageBatchRequestEntryTypeDef] = (
-            {"Id": str(number % _BATCH), "MessageBody": m} for number, m in enumerate(messages)
-        )
-        while batch := list(islice(entries, _BATCH)):
-            for _ in range(_MOST_SENDS):
-                answer = client.send_message_batch(QueueUrl=queue_url, Entries=batch)
-                refused = {failure["Id"] for failure in answer.get("Failed", [])}
-                batch = [entry for entry in batch if entry["Id"] in refused]
-                if not batch:
-                    break
-            else:
-                raise QueueError(f"{queue_url} did not take {len(batch)} messages, {_MOST_SENDS} times")
+def describe(error: Exception) -> str:
+    """Return what went wrong, without quoting content that the error may contain."""
+    if isinstance(error, ClientError):
+        return f"AWS answered {_code(error)} to {error.operation_name}"
+    return str(error) if isinstance(error, ReviewboxError) else type(error).__name__
+
+
+def is_transient(error: Exception) -> bool:
+    """Return whether AWS was busy or unreachable, so that the same request may succeed later."""
+    if not isinstance(error, ClientError):
+        return isinstance(error, (NoConnectionError, HTTPClientError, IncompleteReadError))
+    status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
+    code = _code(error)
+    return status >= _SERVER_ERROR or code in _TRANSIENT or "Throttl" in code
 
 
 def _send_body_at_once(params: Any, **_: Any) -> None:
-    # botocore would ask S3 first whether it wants the body, which takes a round trip for each write.
+    # By default, botocore first asks S3 whether it accepts the body, which costs a round trip per write.
     params["headers"].pop("Expect", None)
 
 
-def _timestamp(value: Any) -> Any:
-    # What HTTP has in its headers; botocore's own parser, for any format, takes longer.
+def _parse_timestamp(value: Any) -> Any:
+    # HTTP headers have one date format. botocore's own parser accepts any format, and is slower.
     try:
         return parsedate_to_datetime(value)
     except ValueError:
@@ -186,25 +204,9 @@ def _timestamp(value: Any) -> Any:
 
 def _revision(response: Any) -> Revision:
     version = response.get("VersionId", "null")
-    if version == "null":  # what every upload has while versioning is suspended
+    if version == "null":  # every upload has this VersionId while versioning is suspended
         version = response["LastModified"].isoformat()
     return Revision(response["ETag"], version)
-
-
-def describe(error: Exception) -> str:
-    """Name an error without repeating what it was raised about, which may be anything."""
-    if isinstance(error, ClientError):
-        return f"AWS answered {_code(error)} to {error.operation_name}"
-    return str(error) if isinstance(error, ReviewboxError) else type(error).__name__
-
-
-def is_transient(error: Exception) -> bool:
-    """Return whether AWS was busy or out of reach, so that the same request may succeed later."""
-    if not isinstance(error, ClientError):
-        return isinstance(error, (NoConnectionError, HTTPClientError, IncompleteReadError))
-    status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
-    code = _code(error)
-    return status >= _SERVER_ERROR or code in _TRANSIENT or "Throttl" in code
 
 
 def _code(error: ClientError) -> str:

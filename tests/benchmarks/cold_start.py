@@ -1,9 +1,9 @@
-"""`make bench-cold`: where the time of a cold start goes, and what it costs inside the handler and outside.
+"""`make bench-cold`: measure the parts of a cold start, and their cost inside and outside the handler.
 
-Each round starts the built artifact's upload handler in fresh processes, under the Python that Lambda
-has, and has it classify one review from the local cloud. Ways to start take turns, so that what else the
-machine does hits all alike. Files are read from memory here, and Lambda's sandbox is not part of this: the
-shares and ratios are what to look at.
+Each round starts the upload handler of the built artifact in new processes, under Lambda's version of Python,
+and classifies one review from the local cloud. The variants alternate, so that other load on the machine
+affects all of them equally. Files come from the page cache, and Lambda's sandbox is not measured, so only
+shares and ratios carry over to Lambda.
 """
 
 import argparse
@@ -23,22 +23,20 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 from tests.benchmarks import cold_start_probe as probe
-from tests.benchmarks.classifier import review
+from tests.benchmarks.figures import ROOT
+from tests.benchmarks.texts import generate_review
 
-from reviewbox.cli import prices
 from reviewbox.local.cloud import BUCKET, Cloud, start_cloud
 from reviewbox.model.classifier import processor
+from reviewbox.stack import prices
 
-ROOT = Path(__file__).parents[2]
-
-# Ways to start, by how their environment differs from the template's.
+# Variants, named after the difference between their environment and the template's.
 THREADS = "OPENBLAS_NUM_THREADS"
 DEPLOYED, THREADED, TRACED = "as deployed", f"without {THREADS}", "traced"
 
-DEPTHS = 12  # the probe says what for
+DEPTHS = 12  # number of call depths to vary; cold_start_probe.py says why
 
-# The probe's parts in their order, and what they are called. Lambda does those of INIT before it has an
-# event.
+# The parts that the probe measures, in order, with descriptions. Lambda runs INIT before it has an event.
 INIT = {"interpreter": "interpreter", "imports": "imports"}
 INSIDE = {
     "onnxruntime": "import of onnxruntime",
@@ -53,7 +51,7 @@ FIRST = {"inference": "inference", "requests": "requests and the rest"}
 PHASES = {"before the handler": INIT, "making the pipeline": INSIDE, "the first object": FIRST}
 PARTS = INIT | INSIDE | FIRST
 
-# Who imports what, by the first part of a module's name; everything else is the standard library.
+# Packages by the top-level modules that belong to them; all other modules are the standard library's.
 PACKAGES = {
     "numpy": ["numpy"],
     "botocore and what it needs": ["botocore", "dateutil", "jmespath", "six", "urllib3"],
@@ -64,31 +62,29 @@ PACKAGES = {
 }
 STANDARD_LIBRARY = "standard library"
 
-# What an import further down could spare some invocations, by modules that nothing else needs.
-SPARED = {
+# Modules that some invocations do not need. Importing them only when needed would save this time.
+SAVINGS = {
     "zstd, unless a file is compressed so": r"backports\b.*",
-    "readers of tables, for single reviews": (
-        r"reviewbox\.documents\.(columns|delimited|json_document|json_lines|json_table|layout|records)"
-    ),
-    "readers of HTML and Markdown, for others": r"reviewbox\.documents\.(html_page|markdown)",
+    "readers of tables, for single reviews": r"reviewbox\.documents\.formats\.(csv|json).*",
+    "readers of HTML and Markdown, for others": r"reviewbox\.documents\.formats\.(html|markdown).*",
     "boto3, were its client made by botocore": r"(boto3|s3transfer|_?multiprocessing|mmap|secrets)\b.*",
 }
 
 _IMPORT = re.compile(r"import time:\s+(\d+) \|\s+\d+ \|\s*(\S+)")
 
-# Megabytes of a function: the template's smallest, one between, and its default: a whole processor.
+# Memory sizes of the function: the template's minimum, one in between, and its default, a full processor.
 MEMORY_SIZES = (512, 1024, prices.MEGABYTES_PER_VCPU)
 
 
 @dataclass(frozen=True, slots=True)
-class Start:
+class ColdStart:
     """One cold start.
 
     Attributes:
         wall: milliseconds by part.
-        processor: milliseconds of all threads by part.
-        imports: milliseconds by module imported with the handler's, without what that imports; only if
-            traced.
+        processor: milliseconds of processor time by part, of all threads.
+        imports: milliseconds by module that the handler's module imports, without nested imports; empty
+            unless traced.
     """
 
     wall: Mapping[str, float]
@@ -97,16 +93,18 @@ class Start:
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
-    """What a cold start comes to at one size of the function, by where the pipeline is made.
+class InitCost:
+    """The cost of a cold start before the first object, at one memory size of the function.
+
+    The pipeline is created inside the handler, on a share of a processor, or outside, in the init phase, on a
+    full processor.
 
     Attributes:
-        megabytes: of the function.
-        seconds_inside: billed before the first object if it is made in the first invocation, on a share of
-            a processor.
-        seconds_outside: the same if it is made on import, in the init phase, which has all of one.
-        dollars_inside: of a million cold starts.
-        dollars_outside: the same.
+        megabytes: the memory size of the function.
+        seconds_inside: billed seconds if the first invocation creates the pipeline.
+        seconds_outside: billed seconds if importing the handler creates it.
+        dollars_inside: the cost of a million cold starts with the pipeline created inside.
+        dollars_outside: the same with the pipeline created outside.
     """
 
     megabytes: int
@@ -117,40 +115,42 @@ class Place:
 
 
 def main() -> None:
-    """Print four tables, and write the figures if asked to."""
+    """Print four tables, and write the figures to a file if asked to."""
     parser = argparse.ArgumentParser(description="Measure cold starts of the upload handler.")
-    parser.add_argument("--rounds", type=int, default=25, help="how often each way takes its turn (25)")
-    parser.add_argument("--python", default="python3.13", help="the Python that Lambda has (python3.13)")
-    parser.add_argument("--artifact", type=Path, default=ROOT / "build/OnUpload", help="by `make build`")
-    parser.add_argument("--json", type=Path, help="write the figures to this file, too")
+    parser.add_argument("--rounds", type=int, default=25, help="measurements of each variant (25)")
+    parser.add_argument("--python", default="python3.13", help="Lambda's version of Python (python3.13)")
+    parser.add_argument(
+        "--artifact", type=Path, default=ROOT / "build/OnUpload", help="the artifact that `make build` writes"
+    )
+    parser.add_argument("--json", type=Path, help="also write the figures to this file")
     arguments = parser.parse_args()
     if not (arguments.artifact / "handlers").is_dir():
-        sys.exit(f"{arguments.artifact} holds no artifact: make build")
-    # By its own path: what finds the right version may take longer than the interpreter.
-    ask = [arguments.python, "-c", "import sys; print(sys.executable)"]
-    python = subprocess.run(ask, check=True, capture_output=True, text=True).stdout.strip()  # noqa: S603
+        sys.exit(f"{arguments.artifact} does not contain an artifact; run `make build`")
+    # Resolve the executable: a version manager's shim may take longer than the interpreter itself.
+    command = [arguments.python, "-c", "import sys; print(sys.executable)"]
+    python = subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()  # noqa: S603
 
     with start_cloud(ROOT / "template.yaml", 0) as cloud:
         starts = measure(cloud, python, arguments.artifact, arguments.rounds)
     console = Console(width=100, highlight=False)
     console.print(
-        f"{processor()}, {os.cpu_count()} processors, medians of {arguments.rounds} rounds, a fresh process "
-        "for each. All files were read before, and moto answers in place of S3."
+        f"{processor()}, {os.cpu_count()} processors, medians of {arguments.rounds} rounds, each in a new "
+        "process. All files are in the page cache, and moto replaces S3."
     )
     figures = {
         "processor": processor(),
         "processors": os.cpu_count(),
         "rounds": arguments.rounds,
-        "milliseconds": {way: medians(runs) for way, runs in starts.items()},
-        "imports": packages(starts[TRACED]),
-        "imports_that_some_do_not_need": spared(starts[TRACED]),
-        "places": [asdict(place) for place in places(starts[DEPLOYED])],
+        "milliseconds": {variant: medians(runs) for variant, runs in starts.items()},
+        "imports": import_times(starts[TRACED]),
+        "imports_that_some_do_not_need": import_savings(starts[TRACED]),
+        "places": [asdict(cost) for cost in init_costs(starts[DEPLOYED])],
     }
     for table in (
         parts_table(starts[TRACED]),
-        spared_table(starts[TRACED]),
-        ways_table(starts),
-        places_table(starts[DEPLOYED]),
+        savings_table(starts[TRACED]),
+        variants_table(starts),
+        init_costs_table(starts[DEPLOYED]),
     ):
         console.print(table)
     if arguments.json:
@@ -158,26 +158,26 @@ def main() -> None:
         arguments.json.write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
 
 
-def measure(cloud: Cloud, python: str, artifact: Path, rounds: int) -> dict[str, list[Start]]:
-    """Return the starts of each way; one more of each goes before, to have the files read."""
+def measure(cloud: Cloud, python: str, artifact: Path, rounds: int) -> dict[str, list[ColdStart]]:
+    """Return the cold starts of each variant, after one as a warm-up, which fills the page cache."""
     starts = defaultdict(list)
     for number in range(1 + rounds):
-        for way in (DEPLOYED, THREADED, TRACED):
-            found = start(cloud, python, artifact, way, depth=number % DEPTHS)
+        for variant in (DEPLOYED, THREADED, TRACED):
+            cold_start = start(cloud, python, artifact, variant, depth=number % DEPTHS)
             if number:
-                starts[way].append(found)
+                starts[variant].append(cold_start)
     return starts
 
 
-def start(cloud: Cloud, python: str, artifact: Path, way: str, depth: int) -> Start:
-    """Start the handler in a fresh process, for a review that has no result yet."""
+def start(cloud: Cloud, python: str, artifact: Path, variant: str, depth: int) -> ColdStart:
+    """Start the handler in a new process, with a review that has no result yet."""
     key = f"{cloud.environment['REVIEWBOX_SOURCE_PREFIX']}{time.monotonic_ns()}.txt"
-    text = review(random.Random("a paragraph"), (4, 8))  # noqa: S311 - a text, not a secret
+    text = generate_review(random.Random("a paragraph"), (4, 8))  # noqa: S311 - a text, not a secret
     cloud.s3().put_object(Bucket=BUCKET, Key=key, Body=text.encode())
     environment = {**cloud.environment, "PYTHONPATH": str(artifact)}
-    if way == THREADED:
+    if variant == THREADED:
         del environment[THREADS]
-    command = [python, "-P", "-s", *(["-X", "importtime"] if way == TRACED else []), probe.__file__]
+    command = [python, "-P", "-s", *(["-X", "importtime"] if variant == TRACED else []), probe.__file__]
     process = subprocess.run(  # noqa: S603 - our own code
         [*command, str(depth), json.dumps(event(key)), str(time.monotonic_ns())],
         cwd=artifact,
@@ -189,16 +189,16 @@ def start(cloud: Cloud, python: str, artifact: Path, way: str, depth: int) -> St
     if process.returncode:
         sys.exit(process.stderr)
     parts = json.loads(process.stdout)
-    with_the_module = process.stderr.split(probe.MARK)[1]
-    return Start(
+    import_log = process.stderr.split(probe.MARKER)[1]
+    return ColdStart(
         wall={part: wall / 1e6 for part, (wall, _) in parts.items()},
         processor={part: processor_ns / 1e6 for part, (_, processor_ns) in parts.items()},
-        imports={name: int(own) / 1e3 for own, name in _IMPORT.findall(with_the_module)},
+        imports={name: int(own) / 1e3 for own, name in _IMPORT.findall(import_log)},
     )
 
 
 def event(key: str) -> dict[str, object]:
-    """Return the batch of one message that SQS would deliver."""
+    """Return the event that SQS delivers for one object."""
     notification = {
         "eventVersion": "2.1",
         "eventSource": "aws:s3",
@@ -209,7 +209,7 @@ def event(key: str) -> dict[str, object]:
     return {"Records": [message]}
 
 
-def medians(starts: Iterable[Start]) -> dict[str, dict[str, float]]:
+def medians(starts: Iterable[ColdStart]) -> dict[str, dict[str, float]]:
     """Return the median of each part's wall and processor time."""
     starts = list(starts)
     return {
@@ -218,8 +218,8 @@ def medians(starts: Iterable[Start]) -> dict[str, dict[str, float]]:
     }
 
 
-def packages(starts: Iterable[Start]) -> dict[str, float]:
-    """Return the median milliseconds that importing each package takes, without other packages."""
+def import_times(starts: Iterable[ColdStart]) -> dict[str, float]:
+    """Return the median import time of each package in milliseconds, without the packages that it imports."""
     owners = {name: package for package, names in PACKAGES.items() for name in names}
     totals = defaultdict(list)
     for start in starts:
@@ -231,47 +231,47 @@ def packages(starts: Iterable[Start]) -> dict[str, float]:
     return {package: statistics.median(values) for package, values in totals.items()}
 
 
-def spared(starts: Iterable[Start]) -> dict[str, float]:
-    """Return the median milliseconds of each group of imports that some invocations do without."""
+def import_savings(starts: Iterable[ColdStart]) -> dict[str, float]:
+    """Return the median import time of each group of modules in `SAVINGS`, in milliseconds."""
     starts = list(starts)
     return {
-        what: statistics.median(
+        group: statistics.median(
             sum(own for module, own in start.imports.items() if re.fullmatch(pattern, module))
             for start in starts
         )
-        for what, pattern in SPARED.items()
+        for group, pattern in SAVINGS.items()
     }
 
 
-def places(starts: Iterable[Start]) -> list[Place]:
-    """Return what either place comes to, from processor time: a share of a processor takes longer."""
+def init_costs(starts: Iterable[ColdStart]) -> list[InitCost]:
+    """Return the cost at each memory size, from processor time: half a processor takes twice as long."""
     milliseconds = medians(starts)["processor"]
     init = sum(milliseconds[part] for part in INIT) / 1e3
     pipeline = sum(milliseconds[part] for part in INSIDE) / 1e3
-    found = []
+    costs = []
     for megabytes in MEMORY_SIZES:
         inside, outside = init + pipeline * prices.MEGABYTES_PER_VCPU / megabytes, init + pipeline
         dollars = 1e6 * prices.LAMBDA_GB_SECOND * megabytes / 1024
-        found.append(Place(megabytes, inside, outside, dollars * inside, dollars * outside))
-    return found
+        costs.append(InitCost(megabytes, inside, outside, dollars * inside, dollars * outside))
+    return costs
 
 
-def parts_table(starts: Iterable[Start]) -> Table:
-    """Return table a: each part's share."""
+def parts_table(starts: Iterable[ColdStart]) -> Table:
+    """Return the table of the parts and their shares."""
     starts = list(starts)
     times = medians(starts)
     total = sum(times["wall"].values())
     table = _table("A cold start, up to its first result", "part", "ms", "share", "processor ms")
-    by_package = sorted(packages(starts).items(), key=lambda item: -item[1])
+    by_package = sorted(import_times(starts).items(), key=lambda item: -item[1])
 
-    def add(what: str, parts: Iterable[str]) -> None:
+    def add(label: str, parts: Iterable[str]) -> None:
         wall, used = (sum(times[kind][part] for part in parts) for kind in ("wall", "processor"))
-        table.add_row(what, f"{wall:.1f}", f"{wall / total:.1%}", f"{used:.1f}")
+        table.add_row(label, f"{wall:.1f}", f"{wall / total:.1%}", f"{used:.1f}")
 
     for phase, parts in PHASES.items():
         add(phase, parts)
-        for part, what in parts.items():
-            add(f"  {what}", [part])
+        for part, description in parts.items():
+            add(f"  {description}", [part])
             for package, own in by_package if part == "imports" else ():
                 table.add_row(f"    {package}", f"{own:.1f}", f"{own / total:.1%}", "")
         table.add_section()
@@ -279,43 +279,43 @@ def parts_table(starts: Iterable[Start]) -> Table:
     return table
 
 
-def spared_table(starts: Iterable[Start]) -> Table:
-    """Return table b: what lazier imports could spare."""
+def savings_table(starts: Iterable[ColdStart]) -> Table:
+    """Return the table of the savings from later imports."""
     starts = list(starts)
     total = sum(medians(starts)["wall"].values())
-    table = _table("Of the imports, what some invocations could do without", "imports", "ms", "share")
-    for what, own in spared(starts).items():
-        table.add_row(what, f"{own:.1f}", f"{own / total:.1%}")
+    table = _table("Imports that some invocations do not need", "imports", "ms", "share")
+    for group, own in import_savings(starts).items():
+        table.add_row(group, f"{own:.1f}", f"{own / total:.1%}")
     return table
 
 
-def ways_table(starts: Mapping[str, Iterable[Start]]) -> Table:
-    """Return table c: other ways to start, beside the template's."""
+def variants_table(starts: Mapping[str, Iterable[ColdStart]]) -> Table:
+    """Return the table of the variants."""
     columns = ("environment", "ms", "processor ms", f"/ {DEPLOYED}", "imports' processor ms")
-    table = _table("Ways to start", *columns)
+    table = _table("Variants", *columns)
     base = sum(medians(starts[DEPLOYED])["processor"].values())
-    for way in (DEPLOYED, THREADED):
-        times = medians(starts[way])
+    for variant in (DEPLOYED, THREADED):
+        times = medians(starts[variant])
         wall, used = (sum(times[kind].values()) for kind in ("wall", "processor"))
         imports = times["processor"]["imports"]
-        table.add_row(way, f"{wall:.0f}", f"{used:.0f}", f"{used / base:.2f}", f"{imports:.0f}")
+        table.add_row(variant, f"{wall:.0f}", f"{used:.0f}", f"{used / base:.2f}", f"{imports:.0f}")
     return table
 
 
-def places_table(starts: Iterable[Start]) -> Table:
-    """Return table d: the pipeline made inside the handler or outside."""
+def init_costs_table(starts: Iterable[ColdStart]) -> Table:
+    """Return the table of the costs inside and outside the handler."""
     table = _table(
-        "Seconds and dollars per million cold starts, before the first object, by where the pipeline is made",
-        *("MB", "s in the handler", "s outside", "$ in the handler", "$ outside", "$ in / out"),
+        "Before the first object: seconds of a cold start, and dollars per million of them",
+        *("MB", "s inside handler", "s outside", "$ inside handler", "$ outside", "$ inside / outside"),
     )
-    for place in places(starts):
+    for cost in init_costs(starts):
         table.add_row(
-            str(place.megabytes),
-            f"{place.seconds_inside:.2f}",
-            f"{place.seconds_outside:.2f}",
-            f"{place.dollars_inside:.2f}",
-            f"{place.dollars_outside:.2f}",
-            f"{place.dollars_inside / place.dollars_outside:.2f}",
+            str(cost.megabytes),
+            f"{cost.seconds_inside:.2f}",
+            f"{cost.seconds_outside:.2f}",
+            f"{cost.dollars_inside:.2f}",
+            f"{cost.dollars_outside:.2f}",
+            f"{cost.dollars_inside / cost.dollars_outside:.2f}",
         )
     return table
 

@@ -1,10 +1,10 @@
-"""Where benchmarks leave their figures, and what is recorded with all of them."""
+"""Where benchmarks write their figures, and what they all record about the machine."""
 
 import argparse
 import json
 import os
 import platform
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -12,33 +12,36 @@ from typing import Any
 from reviewbox.model.classifier import processor
 
 ROOT = Path(__file__).parents[2]
+MODEL = ROOT / "model"
 
-# Rehearsals are no results: they go where git does not look.
+# The figures of a rehearsal are not results, so they go to a folder that git ignores.
 FULL, REHEARSAL = ROOT / "docs" / "benchmarks", ROOT / "build" / "benchmarks"
 
-# A folder beside them, of the figures from before a change: copy them there, and the page compares.
+# A subfolder for the figures from before a change. If it has some, the page compares them.
 BEFORE = "before"
 
 Figures = dict[str, Any]
 
 
-def quick(description: str, arguments: Sequence[str] | None = None) -> bool:
-    """Read the command line of a benchmark: return whether only a rehearsal is asked for."""
+def is_rehearsal(description: str) -> bool:
+    """Parse a benchmark's command line and return whether it has `--quick`."""
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument(
-        "--quick", action="store_true", help=f"a rehearsal of seconds, into {REHEARSAL.relative_to(ROOT)}"
+        "--quick",
+        action="store_true",
+        help=f"rehearse in seconds, and write to {REHEARSAL.relative_to(ROOT)}",
     )
-    asked: bool = parser.parse_args(arguments).quick
-    return asked
+    quick: bool = parser.parse_args().quick
+    return quick
 
 
-def folder(*, rehearsal: bool) -> Path:
-    """Return where figures, plots and their page go."""
+def output_folder(*, rehearsal: bool) -> Path:
+    """Return the folder of figures, plots and their page."""
     return REHEARSAL if rehearsal else FULL
 
 
-def machine(*packages: str) -> dict[str, str | int]:
-    """Return what a reader needs to know of this machine, and the versions of what was measured."""
+def describe_machine(*packages: str) -> dict[str, str | int]:
+    """Return the processor, the number of processors, and the versions of Python and of `packages`."""
     return {
         "processor": processor(),
         "processors": os.cpu_count() or 1,
@@ -47,22 +50,22 @@ def machine(*packages: str) -> dict[str, str | int]:
     }
 
 
-def write(name: str, figures: Mapping[str, Any], *, rehearsal: bool) -> None:
-    """Write a benchmark's figures, to four significant digits: no run repeats more."""
-    path = folder(rehearsal=rehearsal) / f"{name}.json"
+def write_figures(name: str, figures: Mapping[str, Any], *, rehearsal: bool) -> None:
+    """Write a benchmark's figures with four significant digits; more would be noise."""
+    path = output_folder(rehearsal=rehearsal) / f"{name}.json"
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(_rounded(figures), indent=2) + "\n", encoding="utf-8")
-    say(f"{name}: {path.relative_to(ROOT)}")
+    report(f"{name}: {path.relative_to(ROOT)}")
 
 
-def say(what: str) -> None:
-    """Tell whoever waits how far it is."""
-    print(what, flush=True)  # noqa: T201 - a command's answer
+def report(progress: str) -> None:
+    """Print a progress message immediately."""
+    print(progress, flush=True)  # noqa: T201 - the command's output
 
 
-def read(name: str, where: Path) -> Figures | None:
-    """Return a benchmark's figures, or None if it has not been run."""
-    path = where / f"{name}.json"
+def read_figures(name: str, folder: Path) -> Figures | None:
+    """Return a benchmark's figures, or None if the folder has none."""
+    path = folder / f"{name}.json"
     if not path.exists():
         return None
     figures: Figures = json.loads(path.read_text(encoding="utf-8"))

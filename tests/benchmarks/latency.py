@@ -1,86 +1,94 @@
-"""Small files against S3's latency: how much longer than inference alone, with 0, 25 and 100 ms a request.
+"""Measure small files at several S3 latencies (0, 25 and 100 ms per request), relative to inference alone.
 
-Every request to S3 waits so long before it is answered, by a stand-in that takes hardly any processor time.
-Inference alone is the classifier on the same reviews, evidence included, in the same process.
+An S3 stub that takes little processor time delays every response. "Inference alone" is the classifier on the
+same reviews in the same process, evidence included.
 """
 
 import statistics
 import time
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from tests.benchmarks import uploads
-from tests.benchmarks.apart import Traffic, cloud_apart, process_apart
-from tests.benchmarks.classifier import MODEL
-from tests.benchmarks.figures import Figures, machine, quick, say, write
-from tests.benchmarks.stand_in import s3_apart
-from tests.benchmarks.texts import mixed
+from tests.benchmarks.figures import MODEL, Figures, describe_machine, is_rehearsal, report, write_figures
+from tests.benchmarks.processes import Traffic, cloud_process, worker_process
+from tests.benchmarks.s3_stub import s3_stub
+from tests.benchmarks.texts import generate_mix
 
 from reviewbox.local.cloud import Cloud
 from reviewbox.model.classifier import Classifier
 
 NAME = "latency"
 MILLISECONDS = (0, 25, 100)
-GOAL_MILLISECONDS = 25  # at which the handler is to take at most 1.2 times as long as inference
+GOAL_MILLISECONDS = 25  # at this latency, the handler should take at most 1.2 times as long as inference
 
 _classifiers: list[Classifier] = []
 
 
+@dataclass(frozen=True, slots=True)
+class Round:
+    """One measurement at one latency; `inference` is the seconds that the classifier takes alone."""
+
+    usage: uploads.Usage
+    inference: float
+    traffic: Traffic
+
+
 def main() -> None:
     """Measure, and write the figures."""
-    rehearsal = quick(__doc__.splitlines()[0])
-    files, rounds = (20, 1) if rehearsal else (200, 3)
-    texts = mixed(files, "small files")
-    runs: dict[int, list[tuple[uploads.Spent, float, Traffic]]] = {each: [] for each in MILLISECONDS}
+    rehearsal = is_rehearsal(__doc__.splitlines()[0])
+    files, round_count = (20, 1) if rehearsal else (200, 3)
+    texts = generate_mix(files, "small files")
+    rounds_by_latency: dict[int, list[Round]] = {milliseconds: [] for milliseconds in MILLISECONDS}
     with (
-        cloud_apart() as apart,
-        s3_apart(apart.cloud) as s3,
-        process_apart(start, apart.cloud, s3.cloud.endpoint) as process,
+        cloud_process() as server,
+        s3_stub(server.cloud) as s3,
+        worker_process(start, server.cloud, s3.cloud.endpoint) as worker,
     ):
-        for number in range(rounds):
-            say(f"{NAME}: round {number + 1} of {rounds}")
-            for milliseconds in MILLISECONDS:
-                inference = process.submit(classify, texts).result()
-                bodies = uploads.files(texts, f"{number}/{milliseconds}")
+        for number in range(round_count):
+            report(f"{NAME}: round {number + 1} of {round_count}")
+            for milliseconds, rounds in rounds_by_latency.items():
+                inference = worker.submit(time_inference, texts).result()
+                bodies = uploads.text_files(texts, f"{number}/{milliseconds}")
                 keys = uploads.drop(s3.cloud, bodies)
-                uploads.drop(apart.cloud, bodies)  # which tells the queue
+                uploads.drop(server.cloud, bodies)  # sends the notifications, which the stub does not
                 with s3.delayed(milliseconds / 1000) as traffic:
-                    spent = process.submit(uploads.drain, apart.cloud).result()
-                    runs[milliseconds].append((spent, inference, traffic()))
+                    usage = worker.submit(uploads.drain, server.cloud).result()
+                    rounds.append(Round(usage, inference, traffic()))
                 uploads.check(s3.cloud, keys, files)
-        batch_size = apart.cloud.batch_size
+        batch_size = server.cloud.batch_size
 
     figures: Figures = {
-        "machine": machine("onnxruntime", "boto3"),
-        "rounds": rounds,
+        "machine": describe_machine("onnxruntime", "boto3"),
+        "rounds": round_count,
         "files": files,
         "batch_size": batch_size,
         "runs": [
             {
                 "milliseconds": milliseconds,
-                "wall_seconds": [spent.wall for spent, _, _ in of_latency],
-                "processor_seconds": [spent.processor for spent, _, _ in of_latency],
-                "inference_seconds": [inference for _, inference, _ in of_latency],
-                "invocations": of_latency[0][0].invocations,
-                "requests": statistics.median(sent.requests for _, _, sent in of_latency),
-                "cloud_seconds": [sent.seconds for _, _, sent in of_latency],
+                "wall_seconds": [measured.usage.wall for measured in rounds],
+                "processor_seconds": [measured.usage.processor for measured in rounds],
+                "inference_seconds": [measured.inference for measured in rounds],
+                "invocations": rounds[0].usage.invocations,
+                "requests": statistics.median(measured.traffic.requests for measured in rounds),
+                "cloud_seconds": [measured.traffic.seconds for measured in rounds],
             }
-            for milliseconds, of_latency in runs.items()
+            for milliseconds, rounds in rounds_by_latency.items()
         ],
     }
     figures["headlines"] = {
         f"{run['milliseconds']} ms: times inference alone": times_inference(run) for run in figures["runs"]
     }
-    write(NAME, figures, rehearsal=rehearsal)
+    write_figures(NAME, figures, rehearsal=rehearsal)
 
 
-def start(cloud: Cloud, s3: str) -> None:
-    """Start the function in this process, with S3 at another endpoint, and a classifier beside it."""
-    uploads.start(replace(cloud, environment={**cloud.environment, "AWS_ENDPOINT_URL_S3": s3}))
+def start(cloud: Cloud, s3_endpoint: str) -> None:
+    """Load the function in this process, with another endpoint for S3, and a classifier."""
+    uploads.start(replace(cloud, environment={**cloud.environment, "AWS_ENDPOINT_URL_S3": s3_endpoint}))
     _classifiers[:] = [Classifier.load(MODEL, threads=1)]
 
 
-def classify(texts: Sequence[str]) -> float:
+def time_inference(texts: Sequence[str]) -> float:
     """Return the seconds that the classifier takes."""
     (classifier,) = _classifiers
     started = time.perf_counter()
@@ -90,14 +98,14 @@ def classify(texts: Sequence[str]) -> float:
 
 
 def times_inference(run: Figures) -> float:
-    """Return how many times as long as inference alone it took, the median of the rounds."""
+    """Return the handler's time relative to inference alone, the median of the rounds."""
     pairs = zip(run["wall_seconds"], run["inference_seconds"], strict=True)
-    times: float = statistics.median(wall / inference for wall, inference in pairs)
-    return times
+    ratio: float = statistics.median(wall / inference for wall, inference in pairs)
+    return ratio
 
 
-def in_turn(figures: Figures, run: Figures) -> float:
-    """Return the milliseconds of a file whose requests wait one after the other, and then inference alone."""
+def sequential_milliseconds(figures: Figures, run: Figures) -> float:
+    """Return the milliseconds per file if inference and all requests ran one after the other."""
     inference = 1000 * statistics.median(run["inference_seconds"])
     waiting = run["requests"] * run["milliseconds"]
     per_file: float = (inference + waiting) / figures["files"]

@@ -1,7 +1,7 @@
-"""Memory against a table's size, 10 MB to 1 GB: the most that the function's process holds.
+"""Measure the function's peak memory for tables of 10 MB to 1 GB.
 
-The model is tiny, or none for the handler that tutorials teach, so that what a table takes is what is seen. A
-row has about 2,000 bytes, a sentence of them the review.
+The model is tiny, and the tutorial handler has none, so the memory measured is that of the table. A row has
+about 2,000 bytes, of which the review is one sentence.
 """
 
 import json
@@ -12,16 +12,16 @@ from itertools import count
 from pathlib import Path
 
 from tests.benchmarks import tutorial, uploads
-from tests.benchmarks.apart import cloud_apart, peak_megabytes, process_apart
-from tests.benchmarks.classifier import review
-from tests.benchmarks.figures import Figures, machine, quick, say, write
+from tests.benchmarks.figures import Figures, describe_machine, is_rehearsal, report, write_figures
+from tests.benchmarks.processes import cloud_process, peak_megabytes, worker_process
+from tests.benchmarks.texts import generate_review
 from tests.tiny import write_model
 
 from reviewbox.local.cloud import BUCKET, Cloud
 
 NAME, TABLE = "memory", "table.jsonl"
 MEGABYTES = (10, 30, 100, 300, 1000)
-# The tutorials' handler holds a table many times over: the largest would not leave the cloud enough.
+# The tutorial handler holds a table several times over; a larger one would not leave the cloud enough memory.
 TUTORIAL_MEGABYTES = 300
 
 REVIEWBOX, TUTORIAL = "Reviewbox", "tutorial"
@@ -29,64 +29,67 @@ REVIEWBOX, TUTORIAL = "Reviewbox", "tutorial"
 
 def main() -> None:
     """Measure, and write the figures."""
-    rehearsal = quick(__doc__.splitlines()[0])
+    rehearsal = is_rehearsal(__doc__.splitlines()[0])
     sizes = (1, 3, 10, 30) if rehearsal else MEGABYTES
     with tempfile.TemporaryDirectory() as folder:
-        model = tiny_model(Path(folder))
+        model = write_tiny_model(Path(folder))
         runs = []
         for megabytes in sizes:
-            say(f"{NAME}: {megabytes} MB")
-            runs.append(of_reviewbox(megabytes, model, Path(folder)))
+            report(f"{NAME}: {megabytes} MB")
+            runs.append(measure_reviewbox(megabytes, model, Path(folder)))
             if megabytes <= TUTORIAL_MEGABYTES:
-                runs.append(of_tutorial(megabytes, Path(folder)))
-    done = [run for run in runs if run["who"] == REVIEWBOX and run["error"] is None]
+                runs.append(measure_tutorial(megabytes, Path(folder)))
+    classified = [run for run in runs if run["who"] == REVIEWBOX and run["error"] is None]
     figures: Figures = {
-        "machine": machine("onnxruntime", "boto3", "moto"),
+        "machine": describe_machine("onnxruntime", "boto3", "moto"),
         "runs": runs,
         "headlines": {
-            "largest table that is classified, MB": max((run["megabytes"] for run in done), default=0),
-            "most memory, MB": max((run["peak_megabytes"] for run in done), default=0),
+            "largest table that is classified, MB": max((run["megabytes"] for run in classified), default=0),
+            "most memory, MB": max((run["peak_megabytes"] for run in classified), default=0),
         },
     }
-    write(NAME, figures, rehearsal=rehearsal)
+    write_figures(NAME, figures, rehearsal=rehearsal)
 
 
-def tiny_model(folder: Path) -> Path:
-    """Write a model of a few nodes that takes long windows."""
+def write_tiny_model(folder: Path) -> Path:
+    """Write a model of a few nodes that accepts long windows; return its folder."""
     model = write_model(folder / "model")
     (model / "bundle.json").write_text(json.dumps({"window_tokens": 512}), encoding="utf-8")
     return model
 
 
-def of_reviewbox(megabytes: int, model: Path, folder: Path) -> Figures:
-    """Have one table of a size classified in a fresh process."""
+def measure_reviewbox(megabytes: int, model: Path, folder: Path) -> Figures:
+    """Classify a table in a new process."""
     rows = write_table(folder / TABLE, megabytes)
-    with cloud_apart() as apart, process_apart(uploads.start, apart.cloud, model) as process:
-        key = put(apart.cloud, apart.cloud.environment["REVIEWBOX_SOURCE_PREFIX"], folder)
-        before = process.submit(peak_megabytes).result()
-        spent = process.submit(uploads.drain, apart.cloud).result()
-        receipt = uploads.receipt(apart.cloud, key)
+    with cloud_process() as server, worker_process(uploads.start, server.cloud, model) as worker:
+        key = put_table(server.cloud, server.cloud.environment["REVIEWBOX_SOURCE_PREFIX"], folder)
+        idle = worker.submit(peak_megabytes).result()
+        usage = worker.submit(uploads.drain, server.cloud).result()
+        receipt = uploads.read_receipt(server.cloud, key)
     return {
         "who": REVIEWBOX,
         "megabytes": megabytes,
         "rows": rows,
         "classified": receipt.get("counts", {}).get("total", 0),
         "error": receipt.get("error", {}).get("code"),
-        "invocations": spent.invocations,
-        "idle_megabytes": before,
-        "peak_megabytes": spent.peak_megabytes,
-        "wall_seconds": spent.wall,
+        "invocations": usage.invocations,
+        "idle_megabytes": idle,
+        "peak_megabytes": usage.peak_megabytes,
+        "wall_seconds": usage.wall,
     }
 
 
-def of_tutorial(megabytes: int, folder: Path) -> Figures:
-    """Have the tutorials' handler take the same table, without a model."""
+def measure_tutorial(megabytes: int, folder: Path) -> Figures:
+    """Run the tutorial handler on a table in a new process, without a model."""
     rows = write_table(folder / TABLE, megabytes)
-    with cloud_apart() as apart, process_apart(tutorial.start, apart.cloud, tutorial.none, folder) as process:
-        key = put(apart.cloud, "tutorial/", folder)
-        before = process.submit(peak_megabytes).result()
-        _, wall = process.submit(tutorial.work, [key]).result()
-        after = process.submit(peak_megabytes).result()
+    with (
+        cloud_process() as server,
+        worker_process(tutorial.start, server.cloud, tutorial.no_model, folder) as worker,
+    ):
+        key = put_table(server.cloud, "tutorial/", folder)
+        idle = worker.submit(peak_megabytes).result()
+        _, wall = worker.submit(tutorial.handle, [key]).result()
+        peak = worker.submit(peak_megabytes).result()
     return {
         "who": TUTORIAL,
         "megabytes": megabytes,
@@ -94,24 +97,24 @@ def of_tutorial(megabytes: int, folder: Path) -> Figures:
         "classified": rows,
         "error": None,
         "invocations": 1,
-        "idle_megabytes": before,
-        "peak_megabytes": after,
+        "idle_megabytes": idle,
+        "peak_megabytes": peak,
         "wall_seconds": wall,
     }
 
 
-def put(cloud: Cloud, prefix: str, folder: Path) -> str:
-    """Put the table under a prefix; return its key."""
+def put_table(cloud: Cloud, prefix: str, folder: Path) -> str:
+    """Upload the table under a prefix; return its key."""
     with (folder / TABLE).open("rb") as body:
         cloud.s3().put_object(Bucket=BUCKET, Key=prefix + TABLE, Body=body)
     return prefix + TABLE
 
 
 def write_table(path: Path, megabytes: int) -> int:
-    """Write a table of about such a size; return how many rows it has."""
+    """Write a table of at most `megabytes`; return the number of rows."""
     rows = 0
     with path.open("wb") as file:
-        for row in made_up_rows():
+        for row in generate_rows():
             if file.tell() + len(row) > 1e6 * megabytes:
                 break
             file.write(row)
@@ -119,11 +122,12 @@ def write_table(path: Path, megabytes: int) -> int:
     return rows
 
 
-def made_up_rows() -> Iterator[bytes]:
-    """Yield rows of JSON Lines without end: of a thousand texts, each time with another number."""
+def generate_rows() -> Iterator[bytes]:
+    """Yield endless rows of JSON Lines: a thousand texts that repeat, with increasing ids."""
     generator = random.Random("rows")  # noqa: S311 - texts, not secrets
     rows = [
-        {"text": review(generator, (1, 2)), "notes": review(generator, (25, 30))[:1800]} for _ in range(1000)
+        {"text": generate_review(generator, (1, 2)), "notes": generate_review(generator, (25, 30))[:1800]}
+        for _ in range(1000)
     ]
     for number in count():
         yield json.dumps({"id": number, **rows[number % len(rows)]}).encode() + b"\n"

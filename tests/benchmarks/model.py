@@ -1,8 +1,8 @@
-"""`make bench-model`: the shipped model beside DistilBERT, where its time goes, and how near the peak.
+"""`make bench-model`: compare the shipped model with DistilBERT and with the machine's peak, and profile it.
 
-One run, one thread. What is compared takes turns, so that what else the machine does hits all alike; the
-ratios are what to look at. DistilBERT is its architecture with random weights: they take as long as
-trained ones.
+All models run on one thread. They alternate, so that other load on the machine affects all of them equally.
+The ratios carry over to other machines. DistilBERT has random weights, because trained ones would take the
+same time.
 """
 
 import argparse
@@ -13,7 +13,7 @@ import random
 import statistics
 import tempfile
 import time
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -27,7 +27,8 @@ from model.recipe.graph import classifier_graph
 from onnx import TensorProto, helper, numpy_helper
 from rich.console import Console
 from rich.table import Table
-from tests.benchmarks.classifier import MODEL, WORDS
+from tests.benchmarks.figures import MODEL
+from tests.benchmarks.texts import WORDS
 
 from reviewbox.model.bundle import Bundle
 from reviewbox.model.classifier import processor
@@ -38,7 +39,7 @@ THIS, FLOAT, INTEGER = "this model", "DistilBERT fp32", "DistilBERT int8"
 LAYERS, WIDTH, HEADS, INNER, VOCABULARY, POSITIONS = 6, 768, 12, 3072, 30_522, 512
 PEAK_SIZE = 1024
 
-# Kinds of work, in the order they are printed.
+# Kinds of work, in the order of the printed table.
 TOKENIZING = "tokenizing"
 PRODUCTS, FLOAT_PRODUCTS = "integer matrix products", "float matrix products with weights"
 ATTENTION = "attention products, softmax"
@@ -46,21 +47,20 @@ ROUNDING, NORM, GELU, REST = "rounding to integers and back", "layer norm", "GEL
 KINDS = (TOKENIZING, PRODUCTS, FLOAT_PRODUCTS, ATTENTION, ROUNDING, NORM, GELU, REST)
 
 INTEGER_PRODUCTS = {"MatMulInteger", "MatMulIntegerToFloat", "DynamicQuantizeMatMul"}
-KIND_OF_OPERATOR = {
+KINDS_BY_OPERATOR = {
     **dict.fromkeys(INTEGER_PRODUCTS, PRODUCTS),
     **dict.fromkeys(("QuantizeLinear", "DynamicQuantizeLinear", "DequantizeLinear"), ROUNDING),
     **dict.fromkeys(("LayerNormalization", "SkipLayerNormalization"), NORM),
     **dict.fromkeys(("Gelu", "BiasGelu", "FastGelu", "Erf"), GELU),
     **dict.fromkeys(("Softmax", "Attention", "MultiHeadAttention"), ATTENTION),
 }
-# Through these a walk against the flow goes on: from a rounding to the states that are rounded, and from
-# an attention product to the one before it.
+# The operators between a rounding and the states that it rounds, and between the two products of attention.
 ROUNDING_STEPS = {"Div", "Mul", "Add", "Max", "ReduceMax", "Abs"}
 SOFTMAX_STEPS = {"Add", "Sub", "Mul", "Div", "Exp", "ReduceMax", "Where", "IsNaN", "Softmax"}
 
 
 class Shape(NamedTuple):
-    """Of one run of a graph: so many tokens in each of so many windows."""
+    """The size of a batch: the number of tokens in each window, and the number of windows."""
 
     tokens: int
     windows: int
@@ -72,38 +72,54 @@ PROFILED = Shape(tokens=128, windows=4)
 
 @dataclass(frozen=True, slots=True)
 class Profile:
-    """Where the time of one run goes.
+    """A profile of one run.
 
     Attributes:
-        microseconds: by kind of work.
-        multiply_adds: by kind of matrix product.
+        microseconds: the time of each kind of work.
+        multiply_adds: the multiply-adds of each kind of matrix product with weights.
     """
 
     microseconds: Mapping[str, float]
     multiply_adds: Mapping[str, int]
 
 
+@dataclass(frozen=True, slots=True)
+class DistilBert:
+    """DistilBERT's graph in two versions.
+
+    Attributes:
+        paths: the files of `FLOAT` and `INTEGER`.
+        products: how many matrix products with weights the float graph has.
+        integer_products: how many of them are integer products after quantization.
+    """
+
+    paths: dict[str, Path]
+    products: int
+    integer_products: int
+
+
 def main() -> None:
-    """Print three tables, and write the figures if asked to."""
-    parser = argparse.ArgumentParser(description="Measure the shipped model beside DistilBERT.")
-    parser.add_argument("--rounds", type=int, default=15, help="how often each takes its turn (15)")
-    parser.add_argument("--json", type=Path, help="write the figures to this file, too")
+    """Print three tables, and write the figures to a file if asked to."""
+    parser = argparse.ArgumentParser(description="Compare the shipped model with DistilBERT.")
+    parser.add_argument("--rounds", type=int, default=15, help="measurements of each model (15)")
+    parser.add_argument("--json", type=Path, help="also write the figures to this file")
     arguments = parser.parse_args()
-    # onnxruntime reports usage over the network unless told not to before the import.
+    # onnxruntime sends usage data unless this is set before its import.
     os.environ["ORT_DISABLE_TELEMETRY"] = os.environ["ORT_TELEMETRY_DISABLED"] = "1"
     console = Console(width=100, highlight=False)
 
     with tempfile.TemporaryDirectory() as folder:
-        paths, products, quantized = distilbert(Path(folder))
+        distilbert = write_distilbert(Path(folder))
         console.print(
             f"{processor()}, one thread, medians of {arguments.rounds} rounds. DistilBERT has random "
-            f"weights, enough for its time; dynamic quantization made {quantized} of its {products} products "
-            "with weights integer ones."
+            "weights, which do not affect its time. Dynamic quantization turned "
+            f"{distilbert.integer_products} of its {distilbert.products} matrix products with weights into "
+            "integer products."
         )
         bundle = Bundle.read(MODEL)
-        times = token_times({THIS: bundle.model, **paths}, arguments.rounds)
-        profile = profiled(bundle, Path(folder), arguments.rounds)
-        peaks = peak_rates(Path(folder), arguments.rounds)
+        times = measure_token_times({THIS: bundle.model, **distilbert.paths}, arguments.rounds)
+        profile = profile_model(bundle, Path(folder), arguments.rounds)
+        peaks = measure_peak_rates(Path(folder), arguments.rounds)
 
     medians = {
         name: statistics.median(row[name] / row[INTEGER] for row in times.values()) for name in (THIS, FLOAT)
@@ -115,7 +131,11 @@ def main() -> None:
         figures = {
             "processor": processor(),
             "rounds": arguments.rounds,
-            "distilbert": {"weights": "random", "products": products, "integer_products": quantized},
+            "distilbert": {
+                "weights": "random",
+                "products": distilbert.products,
+                "integer_products": distilbert.integer_products,
+            },
             "microseconds_per_token": [{**shape._asdict(), **row} for shape, row in times.items()],
             "median_ratio_to_distilbert_int8": medians,
             "profile": {**PROFILED._asdict(), **asdict(profile)},
@@ -124,34 +144,32 @@ def main() -> None:
         arguments.json.write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
 
 
-def distilbert(folder: Path) -> tuple[dict[str, Path], int, int]:
-    """Write DistilBERT's graph twice: in float32, and quantized dynamically.
+def write_distilbert(folder: Path) -> DistilBert:
+    """Write DistilBERT's graph in float32 and with dynamic quantization.
 
-    It is written as this model's is, softmax and layer norms spelt out, which onnxruntime runs no slower
-    than what it makes of an export.
-
-    Returns:
-        The graphs' files; how many products with weights the first has; and how many of them are
-        products of integers in the second.
+    The graph is built like this model's. onnxruntime runs it at least as fast as an exported DistilBERT.
     """
     from onnxruntime.quantization import quantize_dynamic
 
     paths = {FLOAT: folder / "float.onnx", INTEGER: folder / "integer.onnx"}
-    model = classifier_graph(distilbert_weights(), HEADS, integers=False)
+    model = classifier_graph(random_distilbert_weights(), HEADS, quantized=False)
     onnx.save(model, paths[FLOAT])
-    # Its advice to optimize the graph first does not concern this one.
+    # Hides its advice to optimize the graph first, which would not change this graph.
     logging.disable(logging.WARNING)
-    # Types past a fused operator are not inferred; all of them are float32.
+    # It cannot infer types after a fused operator; all of them are float32.
     quantize_dynamic(paths[FLOAT], paths[INTEGER], extra_options={"DefaultTensorType": TensorProto.FLOAT})
     logging.disable(logging.NOTSET)
     constants = {tensor.name for tensor in model.graph.initializer}
-    products = sum(node.op_type == "MatMul" and node.input[1] in constants for node in model.graph.node)
-    integer = Counter(node.op_type for node in onnx.load(paths[INTEGER]).graph.node)
-    return paths, products, sum(integer[operator] for operator in INTEGER_PRODUCTS)
+    quantized = onnx.load(paths[INTEGER])
+    return DistilBert(
+        paths,
+        sum(node.op_type == "MatMul" and node.input[1] in constants for node in model.graph.node),
+        sum(node.op_type in INTEGER_PRODUCTS for node in quantized.graph.node),
+    )
 
 
-def distilbert_weights() -> dict[str, np.ndarray]:
-    """Return random weights of DistilBERT's shapes, by the names of the recipe's checkpoints."""
+def random_distilbert_weights() -> dict[str, np.ndarray]:
+    """Return random weights in DistilBERT's shapes, under the names of the recipe's checkpoints."""
     generator = np.random.default_rng(0)
     weights: dict[str, np.ndarray] = {}
 
@@ -181,7 +199,7 @@ def distilbert_weights() -> dict[str, np.ndarray]:
 
 
 def open_session(path: Path, profile: Path | None = None) -> Any:
-    """Load a graph to run on one thread; with `profile`, the profiler writes to a file of that prefix."""
+    """Load a graph to run on one thread; with `profile`, write a profile to a file with that prefix."""
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
@@ -193,104 +211,107 @@ def open_session(path: Path, profile: Path | None = None) -> Any:
     return onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
 
 
-def runs(session: Any, shape: Shape) -> Callable[[], object]:
-    """Return what runs a classifier on full windows of random tokens."""
+def prepare_run(session: Any, shape: Shape) -> Callable[[], object]:
+    """Return a function that runs a classifier on full windows of random tokens."""
     size = (shape.windows, shape.tokens)
-    feeds = {
+    values = {
         "input_ids": np.random.default_rng(0).integers(1000, 30_000, size),
         "attention_mask": np.ones(size, np.int64),
         "token_type_ids": np.zeros(size, np.int64),
     }
-    asked = {given.name: feeds[given.name] for given in session.get_inputs()}
-    return partial(session.run, ["logits"], asked)
+    feeds = {model_input.name: values[model_input.name] for model_input in session.get_inputs()}
+    return partial(session.run, ["logits"], feeds)
 
 
-def cpu_seconds(work: Callable[[], object]) -> float:
-    """Return the processor time that `work` takes when it has just been done."""
-    work()  # else it pays for what came before: the caches hold another's weights
+def warm_seconds(work: Callable[[], object]) -> float:
+    """Return the processor time that `work` takes after a warm-up."""
+    work()  # loads the weights into the processor's caches, which hold another model's
     started = time.process_time()
     work()
     return time.process_time() - started
 
 
-def token_times(paths: Mapping[str, Path], rounds: int) -> dict[Shape, dict[str, float]]:
-    """Return each graph's microseconds of processor time per token, by the shape of a run."""
+def measure_token_times(paths: Mapping[str, Path], rounds: int) -> dict[Shape, dict[str, float]]:
+    """Return each graph's microseconds of processor time per token, by the shape of a batch."""
     sessions = {name: open_session(path) for name, path in paths.items()}
-    turns = {(shape, name): runs(session, shape) for shape in SHAPES for name, session in sessions.items()}
+    runs = {
+        (shape, name): prepare_run(session, shape) for shape in SHAPES for name, session in sessions.items()
+    }
     seconds = defaultdict(list)
     for _ in range(rounds):
-        for turn, work in turns.items():
-            seconds[turn].append(cpu_seconds(work))
+        for key, run in runs.items():
+            seconds[key].append(warm_seconds(run))
     return {
         shape: {name: 1e6 * statistics.median(seconds[shape, name]) / prod(shape) for name in sessions}
         for shape in SHAPES
     }
 
 
-def profiled(bundle: Bundle, folder: Path, rounds: int) -> Profile:
-    """Return where the model's time goes, by onnxruntime's profiler; tokenizing is processor time.
+def profile_model(bundle: Bundle, folder: Path, rounds: int) -> Profile:
+    """Return the model's profile, from onnxruntime's profiler, and the processor time of tokenizing.
 
-    A node's time is its median over the rounds, so being interrupted now and then does not count.
+    A node's time is its median over the rounds, so that occasional interruptions do not affect it.
     """
     model = onnx.load(bundle.model)
-    kinds = kinds_by_name(model)
+    kinds = name_nodes(model)
     onnx.save(model, folder / "named.onnx")
     session = open_session(folder / "named.onnx", folder / "profile")
-    work = runs(session, PROFILED)
+    run = prepare_run(session, PROFILED)
     for _ in range(1 + rounds):
-        work()
+        run()
     events = json.loads(Path(session.end_profiling()).read_text(encoding="utf-8"))
-    nodes = defaultdict(list)
+    events_by_node = defaultdict(list)
     for event in events:
         if event["cat"] == "Node" and event["name"].endswith("_kernel_time"):
-            nodes[event["name"].removesuffix("_kernel_time")].append(event)
+            events_by_node[event["name"].removesuffix("_kernel_time")].append(event)
 
-    microseconds = {TOKENIZING: tokenizing(bundle, rounds), **dict.fromkeys(KINDS[1:], 0.0)}
+    microseconds = {TOKENIZING: measure_tokenizing(bundle, rounds), **dict.fromkeys(KINDS[1:], 0.0)}
     multiply_adds = dict.fromkeys((PRODUCTS, FLOAT_PRODUCTS), 0)
-    for name, (first, *others) in nodes.items():
-        # A node that onnxruntime fused or split has one of the old names, with more behind a slash.
-        kind = KIND_OF_OPERATOR.get(first["args"]["op_name"]) or kinds.get(name.split("/")[0], REST)
-        microseconds[kind] += statistics.median(event["dur"] for event in others)
+    for name, (warm_up, *measured) in events_by_node.items():
+        # A node that onnxruntime fused or split has an original name, followed by a slash and a suffix.
+        kind = KINDS_BY_OPERATOR.get(warm_up["args"]["op_name"]) or kinds.get(name.split("/")[0], REST)
+        microseconds[kind] += statistics.median(event["dur"] for event in measured)
         if kind in multiply_adds:
             (states, *_), (product, *_) = (
-                first["args"][f"{side}_type_shape"] for side in ("input", "output")
+                warm_up["args"][f"{side}_type_shape"] for side in ("input", "output")
             )
-            (rows,), (results,) = states.values(), product.values()
-            multiply_adds[kind] += prod(results) * rows[-1]
+            (states_shape,), (product_shape,) = states.values(), product.values()
+            multiply_adds[kind] += prod(product_shape) * states_shape[-1]
     return Profile(microseconds, multiply_adds)
 
 
-def tokenizing(bundle: Bundle, rounds: int) -> float:
-    """Return the microseconds of processor time that text of as many tokens as a profiled run takes."""
+def measure_tokenizing(bundle: Bundle, rounds: int) -> float:
+    """Return the microseconds of processor time to tokenize as many tokens as a profiled run has."""
     windows = Windows.load(bundle.tokenizer, bundle.window_tokens)
     generator = random.Random(0)  # noqa: S311 - texts, not secrets
     text = " ".join(generator.choices(WORDS, k=prod(PROFILED)))
-    tokens = sum(len(window.input_ids) for window in windows.cut([text])[0])
-    seconds = statistics.median(cpu_seconds(partial(windows.cut, [text])) for _ in range(rounds))
+    tokens = sum(len(window.input_ids) for window in windows.split([text])[0])
+    seconds = statistics.median(warm_seconds(partial(windows.split, [text])) for _ in range(rounds))
     return 1e6 * seconds / tokens * prod(PROFILED)
 
 
-def kinds_by_name(model: onnx.ModelProto) -> dict[str, str]:
-    """Name each node after its first output, and return what kind of work it does."""
-    made = {output: node for node in model.graph.node for output in node.output}
+def name_nodes(model: onnx.ModelProto) -> dict[str, str]:
+    """Name each node after its first output, and return the kind of work of the nodes by name."""
+    producers = {output: node for node in model.graph.node for output in node.output}
     constants = {tensor.name for tensor in model.graph.initializer}
-    weights = constants | folded(model.graph.node, constants)
+    weights = constants | constant_outputs(model.graph.node, constants)
     for node in model.graph.node:
         node.name = node.output[0]
 
     nodes = list(model.graph.node)
     float_products = [node for node in nodes if node.op_type in {"MatMul", "FusedMatMul", "Gemm"}]
-    mixing = [node for node in float_products if not weights & set(node.input)]
-    rounding = [node for node in nodes if node.op_type == "QuantizeLinear"]
+    attention_products = [node for node in float_products if not weights & set(node.input)]
+    roundings = [node for node in nodes if node.op_type == "QuantizeLinear"]
     kinds = {node.name: FLOAT_PRODUCTS for node in float_products}
-    kinds |= dict.fromkeys((*names(mixing), *names(behind(mixing, SOFTMAX_STEPS, made))), ATTENTION)
-    kinds |= dict.fromkeys(names(behind(rounding, ROUNDING_STEPS, made)), ROUNDING)
+    kinds |= dict.fromkeys(names(attention_products), ATTENTION)
+    kinds |= dict.fromkeys(names(predecessors(attention_products, SOFTMAX_STEPS, producers)), ATTENTION)
+    kinds |= dict.fromkeys(names(predecessors(roundings, ROUNDING_STEPS, producers)), ROUNDING)
     for node in nodes:
-        sources = [made[name] for name in node.input if name in made]
-        if node.op_type == "Div" and sources and all(source in mixing for source in sources):
-            kinds[node.name] = ATTENTION  # a softmax spelt out divides by its sum last
-        scales = node.op_type == "Mul" and any(source.op_type in INTEGER_PRODUCTS for source in sources)
-        if scales or (node.op_type == "Add" and any(name.endswith(".floor") for name in node.input)):
+        sources = [producers[name] for name in node.input if name in producers]
+        if node.op_type == "Div" and sources and all(source in attention_products for source in sources):
+            kinds[node.name] = ATTENTION  # this graph's softmax divides by its sum after the product
+        is_scaling = node.op_type == "Mul" and any(source.op_type in INTEGER_PRODUCTS for source in sources)
+        if is_scaling or (node.op_type == "Add" and any(name.endswith(".floor") for name in node.input)):
             kinds[node.name] = ROUNDING
     return kinds
 
@@ -300,8 +321,8 @@ def names(nodes: Iterable[onnx.NodeProto]) -> list[str]:
     return [node.name for node in nodes]
 
 
-def folded(nodes: Iterable[onnx.NodeProto], constants: Collection[str]) -> set[str]:
-    """Return the outputs that depend on constants alone: onnxruntime reckons them when it loads."""
+def constant_outputs(nodes: Iterable[onnx.NodeProto], constants: Collection[str]) -> set[str]:
+    """Return the constants and the outputs that depend only on them, which onnxruntime folds on loading."""
     known = set(constants)
     for node in nodes:
         if node.input and known.issuperset(node.input):
@@ -309,30 +330,30 @@ def folded(nodes: Iterable[onnx.NodeProto], constants: Collection[str]) -> set[s
     return known
 
 
-def behind(
-    nodes: Iterable[onnx.NodeProto], steps: Collection[str], made: Mapping[str, onnx.NodeProto]
+def predecessors(
+    nodes: Iterable[onnx.NodeProto], operators: Collection[str], producers: Mapping[str, onnx.NodeProto]
 ) -> list[onnx.NodeProto]:
-    """Return the nodes that lead to `nodes` by nothing but operators among `steps`."""
-    waiting, found = list(nodes), {}
-    while waiting:
-        for name in waiting.pop().input:
-            node = made.get(name)
-            if node and node.op_type in steps and node.name not in found:
-                found[node.name] = node
-                waiting.append(node)
-    return list(found.values())
+    """Return the nodes from which a path through only these operators leads to one of `nodes`."""
+    pending, visited = list(nodes), {}
+    while pending:
+        for name in pending.pop().input:
+            node = producers.get(name)
+            if node and node.op_type in operators and node.name not in visited:
+                visited[node.name] = node
+                pending.append(node)
+    return list(visited.values())
 
 
-def peak_rates(folder: Path, rounds: int) -> dict[str, float]:
-    """Return the best rates of a large matrix product, in billions of multiply-adds a second."""
+def measure_peak_rates(folder: Path, rounds: int) -> dict[str, float]:
+    """Return the peak rates of a large matrix product by data type, in billions of multiply-adds a second."""
     size = (PEAK_SIZE, PEAK_SIZE)
     generator = np.random.default_rng(0)
-    numbers = [generator.standard_normal(size, dtype=np.float32) for _ in range(2)]
-    bytes_ = [generator.integers(0, 255, size, np.uint8), generator.integers(-63, 63, size, np.int8)]
-    turns = {}
+    floats = [generator.standard_normal(size, dtype=np.float32) for _ in range(2)]
+    integers = [generator.integers(0, 255, size, np.uint8), generator.integers(-63, 63, size, np.int8)]
+    products = {}
     for name, operator, (left, right), result in (
-        ("float32", "MatMul", numbers, TensorProto.FLOAT),
-        ("uint8 x int8", "MatMulInteger", bytes_, TensorProto.INT32),
+        ("float32", "MatMul", floats, TensorProto.FLOAT),
+        ("uint8 x int8", "MatMulInteger", integers, TensorProto.INT32),
     ):
         graph = helper.make_graph(
             [helper.make_node(operator, ["left", "right"], ["product"])],
@@ -343,31 +364,29 @@ def peak_rates(folder: Path, rounds: int) -> dict[str, float]:
         )
         path = folder / f"{operator}.onnx"
         onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=10), path)
-        turns[name] = partial(open_session(path).run, None, {"left": left})
-    # The best of many, for a peak is what the machine does undisturbed.
-    seconds = [[cpu_seconds(work) for work in turns.values()] for _ in range(5 * rounds)]
+        products[name] = partial(open_session(path).run, None, {"left": left})
+    # The best of many rounds, because interruptions only slow a product down.
+    seconds = [[warm_seconds(product) for product in products.values()] for _ in range(5 * rounds)]
     return {
         name: PEAK_SIZE**3 / min(times) / 1e9
-        for name, times in zip(turns, zip(*seconds, strict=True), strict=True)
+        for name, times in zip(products, zip(*seconds, strict=True), strict=True)
     }
 
 
 def model_rates(profile: Profile, microseconds_per_token: float) -> dict[str, float]:
-    """Return how many billions of multiply-adds a second the model does in its products with weights."""
+    """Return the model's rate of multiply-adds with weights, in billions a second."""
     multiply_adds = sum(profile.multiply_adds.values())
-    inside = sum(profile.microseconds[kind] for kind in profile.multiply_adds)
-    whole = microseconds_per_token * prod(PROFILED)
+    in_products = sum(profile.microseconds[kind] for kind in profile.multiply_adds)
+    overall = microseconds_per_token * prod(PROFILED)
     return {
-        "inside its products": multiply_adds / inside / 1e3,
-        "over all its time": multiply_adds / whole / 1e3,
+        "in its matrix products": multiply_adds / in_products / 1e3,
+        "overall": multiply_adds / overall / 1e3,
     }
 
 
 def times_table(times: Mapping[Shape, Mapping[str, float]], medians: Mapping[str, float]) -> Table:
-    """Return table a."""
-    table = Table(
-        title="Microseconds of processor time per token (milliseconds per 1,000)", title_justify="left"
-    )
+    """Return the table of times per token."""
+    table = Table(title="Microseconds of processor time per token", title_justify="left")
     for column in ("tokens", "windows", THIS, FLOAT, INTEGER, "this / int8", "fp32 / int8"):
         table.add_column(column, justify="right")
     for shape, row in times.items():
@@ -383,7 +402,7 @@ def times_table(times: Mapping[Shape, Mapping[str, float]], medians: Mapping[str
 
 
 def kinds_table(profile: Profile) -> Table:
-    """Return table b."""
+    """Return the table of the profile."""
     title = f"This model's time for {PROFILED.windows} windows of {PROFILED.tokens} tokens"
     table = Table("kind of work", title=title, title_justify="left")
     table.add_column("ms", justify="right")
@@ -396,14 +415,14 @@ def kinds_table(profile: Profile) -> Table:
 
 
 def rates_table(rates: Mapping[str, float], peaks: Mapping[str, float]) -> Table:
-    """Return table c."""
+    """Return the table of rates."""
     table = Table(
-        "billions of multiply-adds a second", title="Against the machine's peak", title_justify="left"
+        "billions of multiply-adds a second", title="Rates and the machine's peak", title_justify="left"
     )
     for column in ("rate", *(f"of {name}" for name in peaks)):
         table.add_column(column, justify="right")
     for label, rate in (
-        *((f"peak, {name}, {PEAK_SIZE} cubed", rate) for name, rate in peaks.items()),
+        *((f"peak, {name}, {PEAK_SIZE} x {PEAK_SIZE}", rate) for name, rate in peaks.items()),
         *((f"this model {name}", rate) for name, rate in rates.items()),
     ):
         table.add_row(label, f"{rate:.1f}", *(f"{rate / peak:.0%}" for peak in peaks.values()))

@@ -1,7 +1,7 @@
-"""The handler that tutorials teach, with each of the classifiers that they teach.
+"""The handler that tutorials show, with the classifiers that they use.
 
 It takes the event's first record, reads the whole object, classifies one review at a time and writes the
-results beside it. Weights are random where training would change nothing but the answers.
+results next to the object. The DistilBERT weights are random, because trained ones would take the same time.
 """
 
 import json
@@ -13,19 +13,19 @@ from pathlib import Path
 from typing import Any
 
 import boto3
-from tests.benchmarks.classifier import MODEL
-from tests.benchmarks.texts import mixed
+from tests.benchmarks.figures import MODEL
+from tests.benchmarks.texts import generate_mix
 
 from reviewbox.local.cloud import BUCKET, Cloud
 
-LONGEST = 512  # tokens; the rest is cut off
+MAX_TOKENS = 512  # the rest is truncated
 
 Classify = Callable[[str], str]
 Handler = Callable[[Mapping[str, Any], Any], None]
 
 
-def handler_of(classify: Classify) -> Handler:
-    """Return the handler around a classifier."""
+def make_handler(classify: Classify) -> Handler:
+    """Return the handler that uses a classifier."""
     s3 = boto3.client("s3")
 
     def handler(event: Mapping[str, Any], context: Any) -> None:
@@ -43,7 +43,7 @@ def handler_of(classify: Classify) -> Handler:
 
 
 def distilbert(graph: Path) -> Classify:
-    """DistilBERT's architecture through `transformers`, one thread."""
+    """Return DistilBERT, run by `transformers` on one thread."""
     import torch
     from transformers import DistilBertConfig, DistilBertForSequenceClassification, PreTrainedTokenizerFast
 
@@ -58,7 +58,7 @@ def distilbert(graph: Path) -> Classify:
     )
 
     def classify(text: str) -> str:
-        inputs = tokenizer(text, truncation=True, max_length=LONGEST, return_tensors="pt")
+        inputs = tokenizer(text, truncation=True, max_length=MAX_TOKENS, return_tensors="pt")
         with torch.no_grad():
             logits = model(**inputs).logits
         label: str = config.id2label[logits.argmax().item()]
@@ -68,16 +68,16 @@ def distilbert(graph: Path) -> Classify:
 
 
 def distilbert_int8(graph: Path) -> Classify:
-    """DistilBERT's architecture, quantized dynamically, through `onnxruntime`, one thread."""
+    """Return DistilBERT with dynamic quantization, run by `onnxruntime` on one thread."""
     import numpy as np
     from tests.benchmarks.model import open_session
     from tokenizers import Tokenizer
 
     session = open_session(graph)
-    names = {given.name for given in session.get_inputs()}
+    names = {model_input.name for model_input in session.get_inputs()}
     tokenizer = Tokenizer.from_file(str(MODEL / "tokenizer.json"))
     tokenizer.no_padding()
-    tokenizer.enable_truncation(LONGEST)
+    tokenizer.enable_truncation(MAX_TOKENS)
 
     def classify(text: str) -> str:
         encoding = tokenizer.encode(text)
@@ -94,7 +94,7 @@ def distilbert_int8(graph: Path) -> Classify:
 
 
 def vader(graph: Path) -> Classify:
-    """VADER, a lexicon with rules."""
+    """Return VADER, a lexicon with rules."""
     from vaderSentiment.vaderSentiment import SentimentIntensityAnalyzer
 
     analyzer = SentimentIntensityAnalyzer()
@@ -102,23 +102,23 @@ def vader(graph: Path) -> Classify:
 
 
 def tfidf(graph: Path) -> Classify:
-    """TF-IDF of words and pairs of words, and logistic regression, by scikit-learn.
+    """Return scikit-learn's logistic regression on TF-IDF of words and word pairs.
 
-    It has learnt labels drawn by lot: what it answers does not matter here.
+    It is trained on random labels, because its answers do not matter here.
     """
     from sklearn.feature_extraction.text import TfidfVectorizer
     from sklearn.linear_model import LogisticRegression
     from sklearn.pipeline import make_pipeline
 
-    texts = mixed(1000, "to learn from")
+    texts = generate_mix(1000, "to learn from")
     generator = random.Random(0)  # noqa: S311 - labels, not secrets
     labels = generator.choices(("negative", "positive"), k=len(texts))
     model = make_pipeline(TfidfVectorizer(ngram_range=(1, 2)), LogisticRegression()).fit(texts, labels)
     return lambda text: str(model.predict([text])[0])
 
 
-def none(graph: Path) -> Classify:
-    """No classifier: what remains is the handler."""
+def no_model(graph: Path) -> Classify:
+    """Return a classifier with a constant answer, so that only the handler is measured."""
     return lambda _: "positive"
 
 
@@ -126,24 +126,24 @@ _handlers: list[Handler] = []
 
 
 def start(cloud: Cloud, classifier: Callable[[Path], Classify], graph: Path) -> None:
-    """Make the handler in this process; `graph` is what the classifier that needs one runs."""
+    """Create the handler in this process, and warm it up; `graph` is the file of the int8 DistilBERT."""
     os.environ.update(cloud.environment)
     classify = classifier(graph)
-    for text in mixed(20, "to warm up"):
+    for text in generate_mix(20, "to warm up"):
         classify(text)
-    _handlers[:] = [handler_of(classify)]
+    _handlers[:] = [make_handler(classify)]
 
 
 def put(cloud: Cloud, bodies: Mapping[str, bytes]) -> list[str]:
-    """Put objects where they call nobody; return their keys."""
+    """Upload objects under a prefix that has no notification; return their keys."""
     keys = {f"tutorial/{name}": body for name, body in bodies.items()}
     for key, body in keys.items():
         cloud.s3().put_object(Bucket=BUCKET, Key=key, Body=body)
     return list(keys)
 
 
-def work(keys: Iterable[str]) -> tuple[float, float]:
-    """Invoke the handler for each object; return the seconds of processor and of wall time it took."""
+def handle(keys: Iterable[str]) -> tuple[float, float]:
+    """Invoke the handler for each object; return the seconds of processor and wall time."""
     (handler,) = _handlers
     processor, wall = time.process_time(), time.perf_counter()
     for key in keys:

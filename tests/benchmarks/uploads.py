@@ -1,4 +1,4 @@
-"""Reviewbox as its users meet it: objects are dropped, messages delivered, and results lie in the bucket."""
+"""Run Reviewbox the way its users do: drop objects, deliver their messages, and read the results."""
 
 import json
 import os
@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from tests.benchmarks.apart import peak_megabytes
 from tests.benchmarks.figures import ROOT
+from tests.benchmarks.processes import peak_megabytes
 
 from reviewbox.local.cloud import BUCKET, Cloud
 from reviewbox.local.function import Handler, deliver, load_handler
@@ -17,14 +17,14 @@ from reviewbox.results.keys import receipt_key
 
 
 @dataclass(frozen=True, slots=True)
-class Spent:
-    """What a queue of uploads took.
+class Usage:
+    """The time and memory that processing the queue took.
 
     Attributes:
-        processor: seconds of processor time within invocations, of all threads.
-        wall: seconds within invocations, which is what is billed.
+        processor: seconds of processor time during invocations, of all threads.
+        wall: seconds of wall time during invocations, which Lambda bills.
         invocations: how many there were.
-        peak_megabytes: the most memory that the process has held.
+        peak_megabytes: the peak memory of the process since its start.
     """
 
     processor: float
@@ -34,7 +34,7 @@ class Spent:
 
 
 class _Stopwatch:
-    """A handler, and what its invocations take."""
+    """A handler whose invocations are timed."""
 
     def __init__(self, handler: Handler) -> None:
         self.processor = self.wall = 0.0
@@ -48,7 +48,7 @@ class _Stopwatch:
         self.wall += time.perf_counter() - wall
         self.invocations += 1
         if response["batchItemFailures"]:
-            # `deliver` would try again, so it must end here.
+            # End the process at once, because `deliver` would retry.
             os.write(2, f"the handler failed: {response}\n".encode())
             os._exit(1)
         return response
@@ -58,51 +58,51 @@ _handlers: list[Handler] = []
 
 
 def start(cloud: Cloud, model: Path | None = None) -> None:
-    """Start the function in this process, with another model than the shipped one if it is given."""
+    """Load the function in this process, with the model in the folder `model` or the shipped one."""
     environment = {**cloud.environment, **({"REVIEWBOX_MODEL_DIR": str(model)} if model else {})}
     _handlers[:] = [load_handler(replace(cloud, environment=environment), ROOT)]
-    drain(cloud)  # what S3 sends when a notification is set
+    drain(cloud)  # the test event that S3 sends when a notification is configured
 
 
-def drain(cloud: Cloud) -> Spent:
-    """Deliver what the queue holds, and what that puts there, as an event source mapping does."""
+def drain(cloud: Cloud) -> Usage:
+    """Process the queue until it is empty, including messages that the function itself sends."""
     (handler,) = _handlers
     stopwatch = _Stopwatch(handler)
     while deliver(cloud, stopwatch) or not cloud.is_idle():
         pass
-    return Spent(stopwatch.processor, stopwatch.wall, stopwatch.invocations, peak_megabytes())
+    return Usage(stopwatch.processor, stopwatch.wall, stopwatch.invocations, peak_megabytes())
 
 
 def drop(cloud: Cloud, bodies: Mapping[str, bytes]) -> list[str]:
-    """Drop objects under these names; return their keys."""
+    """Upload objects, given by name, under the source prefix; return their keys."""
     prefix = cloud.environment["REVIEWBOX_SOURCE_PREFIX"]
     for name, body in bodies.items():
         cloud.s3().put_object(Bucket=BUCKET, Key=prefix + name, Body=body)
     return [prefix + name for name in bodies]
 
 
-def files(texts: Iterable[str], folder: str) -> dict[str, bytes]:
-    """Return text files of a review each, by name."""
+def text_files(texts: Iterable[str], folder: str) -> dict[str, bytes]:
+    """Return text files of one review each, by name."""
     return {f"{folder}/{number:05}.txt": text.encode() for number, text in enumerate(texts)}
 
 
-def receipt(cloud: Cloud, key: str) -> dict[str, Any]:
+def read_receipt(cloud: Cloud, key: str) -> dict[str, Any]:
     """Return the receipt of the object `key`."""
     results = receipt_key(cloud.environment["REVIEWBOX_RESULTS_PREFIX"], key)
-    content: dict[str, Any] = json.loads(cloud.s3().get_object(Bucket=BUCKET, Key=results)["Body"].read())
-    return content
+    receipt: dict[str, Any] = json.loads(cloud.s3().get_object(Bucket=BUCKET, Key=results)["Body"].read())
+    return receipt
 
 
 def check(cloud: Cloud, keys: Iterable[str], reviews: int) -> None:
-    """Make sure that so many reviews came back from these objects, and none without a verdict.
+    """Check that these objects hold `reviews` reviews and that all of them were classified.
 
     Raises:
-        RuntimeError: what was measured was not the work.
+        RuntimeError: the counts differ, so the measurement is invalid.
     """
-    found = 0
+    classified = 0
     for key in keys:
-        content = receipt(cloud, key)
-        counts = content.get("counts", {"total": int("sentiment" in content), "failed": 0})
-        found += counts["total"] - counts["failed"]
-    if found != reviews:
-        raise RuntimeError(f"{found} of {reviews} reviews have a verdict")
+        receipt = read_receipt(cloud, key)
+        counts = receipt.get("counts", {"total": int("sentiment" in receipt), "failed": 0})
+        classified += counts["total"] - counts["failed"]
+    if classified != reviews:
+        raise RuntimeError(f"{classified} of {reviews} reviews have a verdict")

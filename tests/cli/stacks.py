@@ -1,4 +1,4 @@
-"""A stack as it is deployed."""
+"""A deployed stack for tests."""
 
 from reviewbox.stack.discovery import BatchOperations, Stack
 

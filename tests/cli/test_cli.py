@@ -9,12 +9,12 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from tests.cold_start import function_process
 from typer.testing import CliRunner
 
-from handlers import common
 from reviewbox.cli import app
 from reviewbox.cli.classify import files_below
-from reviewbox.cli.render import outcome_cells
+from reviewbox.cli.render import verdict_cells
 
 ROWS = [("great film", 1), ("good film", 1), ("awful film", 0), ("not great film", 0)]
 
@@ -50,7 +50,7 @@ def test_classify_reads_stdin(stdin: bytes, tiny_model: Path) -> None:
     assert output["sentiment"] == "positive"
 
 
-def test_classify_names_the_text_field_it_is_told(tmp_path: Path, tiny_model: Path) -> None:
+def test_classify_uses_the_given_text_field(tmp_path: Path, tiny_model: Path) -> None:
     (tmp_path / "a.jsonl").write_text('{"verbatim": "awful", "text": "great"}\n', encoding="utf-8")
 
     (output,) = lines(run("classify", tmp_path, "--model", tiny_model, "--text-field", "verbatim"))
@@ -58,7 +58,7 @@ def test_classify_names_the_text_field_it_is_told(tmp_path: Path, tiny_model: Pa
     assert output["sentiment"] == "negative"
 
 
-def test_classify_judges_by_the_service_s_settings(
+def test_classify_uses_the_service_s_settings(
     tmp_path: Path, tiny_model: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "a.txt").write_text("great film", encoding="utf-8")
@@ -85,26 +85,28 @@ TABLE = b"\xef\xbb\xbftext,stars\n" + b'"a great\nfilm",5\nawful,1\n,2\ngood,3,s
 @pytest.mark.parametrize(
     ("name", "body"),
     [
-        ("a.csv", TABLE),
-        ("a.csv.gz", gzip.compress(TABLE, mtime=0)),
-        ("truncated.csv.gz", gzip.compress(TABLE, compresslevel=0)[:-300]),
-        ("a.jsonl", b'\n{"text": "great film"}\nbroken\n' * 40),
-        ("no end.csv", TABLE[:-1]),
-        ("no end.csv.gz", gzip.compress(TABLE[:-1], mtime=0)),
+        pytest.param("a.csv", TABLE, id="csv"),
+        pytest.param("a.csv.gz", gzip.compress(TABLE, mtime=0), id="csv.gz"),
+        pytest.param("truncated.csv.gz", gzip.compress(TABLE, compresslevel=0)[:-300], id="truncated csv.gz"),
+        pytest.param("a.jsonl", b'\n{"text": "great film"}\nbroken\n' * 40, id="jsonl"),
+        pytest.param("no end.csv", TABLE[:-1], id="csv without a final newline"),
+        pytest.param(
+            "no end.csv.gz", gzip.compress(TABLE[:-1], mtime=0), id="csv.gz without a final newline"
+        ),
     ],
 )
-def test_classify_reads_tables_of_lines_of_any_size(
+def test_classify_streams_tables_that_are_larger_than_the_limit(
     tmp_path: Path, tiny_model: Path, monkeypatch: pytest.MonkeyPatch, name: str, body: bytes
 ) -> None:
     (tmp_path / name).write_bytes(body)
-    whole = run("classify", tmp_path, "--model", tiny_model, status=1)
+    unlimited = run("classify", tmp_path, "--model", tiny_model, status=1)
     monkeypatch.setenv("REVIEWBOX_MAX_OBJECT_BYTES", "500")
 
-    assert run("classify", tmp_path, "--model", tiny_model, status=1) == whole
-    assert len(lines(whole)) > 70
+    assert run("classify", tmp_path, "--model", tiny_model, status=1) == unlimited
+    assert len(lines(unlimited)) > 70
 
 
-def test_a_setting_that_cannot_be_is_told_in_a_line(
+def test_an_invalid_setting_is_reported_on_one_line(
     tmp_path: Path, tiny_model: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "a.txt").write_text("great film", encoding="utf-8")
@@ -117,7 +119,7 @@ def test_a_setting_that_cannot_be_is_told_in_a_line(
         assert result.stderr == "reviewbox: REVIEWBOX_NEEDS_REVIEW_BELOW must lie between 0 and 1\n"
 
 
-def test_a_file_that_cannot_be_read_is_told_in_a_line(tmp_path: Path, tiny_model: Path) -> None:
+def test_a_file_that_cannot_be_read_is_reported_on_one_line(tmp_path: Path, tiny_model: Path) -> None:
     path = tmp_path / "a.txt"
     os.mknod(path, stat.S_IFSOCK | 0o600)
 
@@ -126,7 +128,7 @@ def test_a_file_that_cannot_be_read_is_told_in_a_line(tmp_path: Path, tiny_model
     assert (result.exit_code, result.stderr) == (2, f"reviewbox: {path}: No such device or address\n")
 
 
-def test_a_file_in_a_folder_that_cannot_be_looked_at_is_told_in_a_line(
+def test_a_file_in_a_folder_that_cannot_be_examined_is_reported_on_one_line(
     tmp_path: Path, tiny_model: Path
 ) -> None:
     path = tmp_path / "a.txt"
@@ -138,7 +140,7 @@ def test_a_file_in_a_folder_that_cannot_be_looked_at_is_told_in_a_line(
         assert (result.exit_code, result.stderr) == (2, f"reviewbox: {path}: File name too long\n")
 
 
-def test_a_name_that_is_no_text_can_be_printed(tmp_path: Path, tiny_model: Path) -> None:
+def test_a_file_name_that_is_not_valid_utf_8_can_be_printed(tmp_path: Path, tiny_model: Path) -> None:
     name = os.fsencode(tmp_path) + b"/odd\xff.txt"
     Path(os.fsdecode(name)).write_text("great film", encoding="utf-8")
 
@@ -147,7 +149,7 @@ def test_a_name_that_is_no_text_can_be_printed(tmp_path: Path, tiny_model: Path)
     assert output["file"] == f"{tmp_path}/odd?.txt"
 
 
-def test_a_missing_file_or_model_is_told_in_one_line(tmp_path: Path) -> None:
+def test_a_missing_file_or_model_is_reported_on_one_line(tmp_path: Path) -> None:
     result = CliRunner().invoke(app, ["classify", "no/such/file.txt"])
     other = CliRunner().invoke(app, ["classify", "-", "--model", str(tmp_path)])
 
@@ -177,29 +179,29 @@ def write_parquet(path: Path, labels: dict[int, str]) -> None:
 @pytest.mark.parametrize(
     ("name", "write"), [("a.csv", write_csv), ("a.jsonl", write_json_lines), ("a.parquet", write_parquet)]
 )
-def test_evaluate_reads_labelled_files(
+def test_evaluate_reads_labeled_files(
     tmp_path: Path, tiny_model: Path, name: str, write: Any, labels: dict[int, str]
 ) -> None:
     write(tmp_path / name, labels)
 
-    figures = json.loads(run("evaluate", tmp_path / name, "--model", tiny_model, "--json"))
+    metrics = json.loads(run("evaluate", tmp_path / name, "--model", tiny_model, "--json"))
 
-    assert set(figures) == {"n", "accuracy", "balanced_accuracy", "ece", "cpu_ms_per_review"}
-    assert figures["n"] == 4
-    assert figures["accuracy"] == 0.75
-    assert figures["cpu_ms_per_review"] > 0
+    assert set(metrics) == {"n", "accuracy", "balanced_accuracy", "ece", "cpu_ms_per_review"}
+    assert metrics["n"] == 4
+    assert metrics["accuracy"] == 0.75
+    assert metrics["cpu_ms_per_review"] > 0
 
 
-def test_evaluate_takes_numbers_as_labels(tmp_path: Path, tiny_model: Path) -> None:
+def test_evaluate_accepts_numbers_as_labels(tmp_path: Path, tiny_model: Path) -> None:
     table = pa.table({"text": ["good", "bad"], "label": pa.array([1, 0], pa.int8())})
     pq.write_table(table, tmp_path / "a.parquet")
 
-    figures = json.loads(run("evaluate", tmp_path / "a.parquet", "--model", tiny_model, "--json"))
+    metrics = json.loads(run("evaluate", tmp_path / "a.parquet", "--model", tiny_model, "--json"))
 
-    assert figures["accuracy"] == 1.0
+    assert metrics["accuracy"] == 1.0
 
 
-def test_evaluate_takes_the_test_split_of_an_acl_imdb_folder(tmp_path: Path, tiny_model: Path) -> None:
+def test_evaluate_uses_the_test_split_of_an_acl_imdb_folder(tmp_path: Path, tiny_model: Path) -> None:
     for split, (number, (text, label)) in [("train", (9, ("bad", 1)))] + [
         ("test", numbered) for numbered in enumerate(ROWS)
     ]:
@@ -207,12 +209,12 @@ def test_evaluate_takes_the_test_split_of_an_acl_imdb_folder(tmp_path: Path, tin
         folder.mkdir(parents=True, exist_ok=True)
         (folder / f"{number}_7.txt").write_text(text, encoding="utf-8")
 
-    figures = json.loads(run("evaluate", tmp_path, "--model", tiny_model, "--json"))
+    metrics = json.loads(run("evaluate", tmp_path, "--model", tiny_model, "--json"))
 
-    assert (figures["n"], figures["accuracy"]) == (4, 0.75)
+    assert (metrics["n"], metrics["accuracy"]) == (4, 0.75)
 
 
-def test_evaluate_names_the_row_it_cannot_read(tmp_path: Path, tiny_model: Path) -> None:
+def test_evaluate_reports_the_row_of_an_unknown_label(tmp_path: Path, tiny_model: Path) -> None:
     (tmp_path / "a.csv").write_text("text,label\ngood,1\nbad,maybe\n", encoding="utf-8")
 
     result = CliRunner().invoke(app, ["evaluate", str(tmp_path / "a.csv"), "--model", str(tiny_model)])
@@ -221,7 +223,7 @@ def test_evaluate_names_the_row_it_cannot_read(tmp_path: Path, tiny_model: Path)
     assert "a.csv, row 2: `label` is 'maybe'" in result.stderr
 
 
-def test_evaluate_names_the_row_without_a_label(tmp_path: Path, tiny_model: Path) -> None:
+def test_evaluate_reports_the_row_of_a_missing_label(tmp_path: Path, tiny_model: Path) -> None:
     (tmp_path / "a.csv").write_text("text,label\ngood,1\nbad,\n", encoding="utf-8")
 
     result = CliRunner().invoke(app, ["evaluate", str(tmp_path / "a.csv"), "--model", str(tiny_model)])
@@ -231,17 +233,12 @@ def test_evaluate_names_the_row_without_a_label(tmp_path: Path, tiny_model: Path
 
 
 @pytest.fixture
-def _cold_start(tiny_model: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """What the demo sets for its process is undone behind it."""
-    for name in ("AWS_ENDPOINT_URL", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_DEFAULT_REGION"):
-        monkeypatch.setenv(name, "")
-    monkeypatch.setenv("REVIEWBOX_MODEL_DIR", str(tiny_model))
-    common.pipeline.cache_clear()
-    yield
-    common.pipeline.cache_clear()
+def _function_process(tiny_model: Path) -> Iterator[None]:
+    with function_process(tiny_model):
+        yield
 
 
-@pytest.mark.usefixtures("_cold_start")
+@pytest.mark.usefixtures("_function_process")
 def test_the_demo_shows_every_file_of_a_folder(tmp_path: Path) -> None:
     (tmp_path / "films").mkdir()
     (tmp_path / "films" / "a.txt").write_text("The film . Great film .", encoding="utf-8")
@@ -262,7 +259,7 @@ def test_the_demo_needs_files(tmp_path: Path) -> None:
     result = CliRunner().invoke(app, ["demo", str(tmp_path)])
 
     assert result.exit_code == 2
-    assert "no files to drop" in result.stderr
+    assert "no files to upload" in result.stderr
 
 
 def test_files_below_a_folder_are_sorted_and_visible(tmp_path: Path) -> None:
@@ -275,17 +272,17 @@ def test_files_below_a_folder_are_sorted_and_visible(tmp_path: Path) -> None:
     assert names == ["a.txt", "b/1.txt", "b/2.txt"]
 
 
-def test_a_quote_that_cannot_be_printed_is_mended() -> None:
+def test_a_lone_surrogate_in_a_quote_is_replaced() -> None:
     evidence = [{"start": 0, "end": 6, "support": 2.0}]
     fields = {"sentiment": "positive", "score": 0.9, "needs_review": False, "evidence": evidence}
 
-    cells = outcome_cells(fields, "good \ud83d")
+    cells = verdict_cells(fields, "good \ud83d")
 
     assert cells[2].plain == "good ?"
 
 
-@pytest.mark.usefixtures("_cold_start")
-def test_a_function_that_cannot_start_is_told_at_once(
+@pytest.mark.usefixtures("_function_process")
+def test_the_demo_reports_a_function_that_cannot_start(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "a.txt").write_text("great film", encoding="utf-8")
@@ -297,10 +294,10 @@ def test_a_function_that_cannot_start_is_told_at_once(
     assert "model.onnx is missing" in result.stderr
 
 
-def test_a_verdict_is_shown_with_the_sentence_that_speaks_for_it() -> None:
+def test_a_verdict_is_shown_with_its_strongest_sentence() -> None:
     evidence = [{"start": 5, "end": 10, "support": 2.0}, {"start": 0, "end": 4, "support": -3.0}]
     fields = {"sentiment": "positive", "score": 0.7, "needs_review": True, "evidence": evidence}
 
-    cells = outcome_cells(fields, "Bad. Good.")
+    cells = verdict_cells(fields, "Bad. Good.")
 
     assert [cell.plain for cell in cells] == ["positive", "0.7000 ?", "Good."]

@@ -1,4 +1,4 @@
-"""The commands for a deployed stack, against the local cloud and the real handler."""
+"""The commands for a deployed stack, run against the local cloud and the real handler."""
 
 import json
 import logging
@@ -20,46 +20,75 @@ from tests.cold_start import cold_start
 from typer.testing import CliRunner, Result
 
 from reviewbox.cli import app
-from reviewbox.cli.backfill import Backfill, messages
-from reviewbox.cli.redrive import move
+from reviewbox.cli.backfill import Backfill
+from reviewbox.cli.redrive import redrive
 from reviewbox.errors import ErrorCode, Problem
 from reviewbox.local.cloud import BUCKET, Cloud, start_cloud
 from reviewbox.local.function import Handler, deliver, deliveries
 from reviewbox.objects import ObjectRef
-from reviewbox.results.receipt import Provenance, error_receipt
-from reviewbox.stack import discovery as aws
-from reviewbox.stack.discovery import Listed, Stack
+from reviewbox.queue import Queue
+from reviewbox.results.receipt import Provenance, Receipt
+from reviewbox.stack.aws import connect
+from reviewbox.stack.backfill import upload_messages
+from reviewbox.stack.discovery import Stack, find_stack
+from reviewbox.stack.listing import ListedObject, list_objects
+from reviewbox.stack.redrive import move_messages
 
 ROOT = Path(__file__).parents[2]
+QUEUE_ATTRIBUTES = ("VisibilityTimeout", "MessageRetentionPeriod", "RedrivePolicy")
 CREDENTIALS = ("AWS_ENDPOINT_URL", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_DEFAULT_REGION")
 
 
-@pytest.fixture
-def cloud(monkeypatch: pytest.MonkeyPatch) -> Iterator[Cloud]:
-    """An empty local cloud, and an environment in which commands find it.
+@pytest.fixture(scope="module")
+def running_cloud() -> Iterator[Cloud]:
+    """A local cloud, and an environment in which commands find it.
 
-    Its bucket notifies nobody, so that a queue holds what a test puts into it.
+    The bucket sends no notifications, so that only the tests put messages into the queues.
     """
-    for name in [name for name in os.environ if name.startswith(("AWS_", "REVIEWBOX_"))]:
-        monkeypatch.delenv(name)
-    with start_cloud(ROOT / "template.yaml", 0) as running:
-        for name in CREDENTIALS:
-            monkeypatch.setenv(name, running.environment[name])
-        running.s3().put_bucket_notification_configuration(Bucket=BUCKET, NotificationConfiguration={})
-        running.sqs().purge_queue(QueueUrl=running.queue_url)
-        yield running
+    with pytest.MonkeyPatch.context() as patch:
+        for name in [name for name in os.environ if name.startswith(("AWS_", "REVIEWBOX_"))]:
+            patch.delenv(name)
+        with start_cloud(ROOT / "template.yaml", 0) as cloud:
+            for name in CREDENTIALS:
+                patch.setenv(name, cloud.environment[name])
+            cloud.s3().put_bucket_notification_configuration(Bucket=BUCKET, NotificationConfiguration={})
+            yield cloud
+
+
+@pytest.fixture
+def cloud(running_cloud: Cloud) -> Cloud:
+    """The local cloud, with an empty bucket and empty queues."""
+    for key in keys_under(running_cloud.s3(), ""):
+        running_cloud.s3().delete_object(Bucket=BUCKET, Key=key)
+    # The dead-letter queue comes first because the other queues refer to it.
+    for url in (
+        running_cloud.dead_letter_queue_url,
+        running_cloud.queue_url,
+        running_cloud.segments_queue_url,
+    ):
+        recreate_queue(running_cloud.sqs(), url)
+    return running_cloud
+
+
+def recreate_queue(sqs: SQSClient, url: str) -> None:
+    """Remove all messages, including those in flight; SQS and moto allow `PurgeQueue` once a minute."""
+    attributes = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["All"])["Attributes"]
+    sqs.delete_queue(QueueUrl=url)
+    settable: Any = {name: attributes[name] for name in QUEUE_ATTRIBUTES if name in attributes}
+    sqs.create_queue(QueueName=url.rpartition("/")[2], Attributes=settable)
 
 
 @pytest.fixture
 def handler(cloud: Cloud, tiny_model: Path) -> Iterator[Handler]:
-    """The real handler, started cold with the tiny model."""
+    """The real handler after a cold start, with the tiny model."""
     with cold_start(cloud, tiny_model) as started:
         yield started
 
 
 @pytest.fixture
-def stack(cloud: Cloud) -> Stack:  # found as the commands find it
-    return aws.find_stack(aws.connect("cloudformation"), "reviewbox")
+def stack(cloud: Cloud) -> Stack:
+    """The stack, found as the commands find it."""
+    return find_stack(connect("cloudformation"), "reviewbox")
 
 
 def run(*arguments: object, answer: str = "") -> Result:
@@ -71,19 +100,19 @@ def put(cloud: Cloud, *keys: str, body: bytes = b"great film") -> None:
         cloud.s3().put_object(Bucket=BUCKET, Key=key, Body=body)
 
 
-def drop(cloud: Cloud, key: str, body: bytes = b"great film") -> None:
-    """Put an object, and notify the queue."""
+def upload(cloud: Cloud, key: str, body: bytes = b"great film") -> None:
+    """Put an object, and send the message that S3 would send."""
     put(cloud, key, body=body)
-    (message,) = messages(BUCKET, [Listed(key, len(body), datetime.now(UTC))])
+    (message,) = upload_messages(BUCKET, [ListedObject(key, len(body), datetime.now(UTC))])
     cloud.sqs().send_message(QueueUrl=cloud.queue_url, MessageBody=message)
 
 
-def keys_below(s3: S3Client, prefix: str) -> set[str]:
+def keys_under(s3: S3Client, prefix: str) -> set[str]:
     return {item["Key"] for item in s3.list_objects_v2(Bucket=BUCKET, Prefix=prefix).get("Contents", [])}
 
 
-def waiting(cloud: Cloud, queue_url: str) -> int:
-    return aws.count_messages(cloud.sqs(), queue_url).total
+def count_messages(cloud: Cloud, queue_url: str) -> int:
+    return Queue(queue_url, cloud.sqs()).count().total
 
 
 def drain(cloud: Cloud, handler: Handler) -> None:
@@ -99,7 +128,7 @@ def status(*arguments: object) -> dict[str, Any]:
 
 
 def interrupt_at(client: Any, event: str, number: int) -> None:
-    """Press Ctrl-C when a client makes a kind of call for the so-manieth time, from 1."""
+    """Raise KeyboardInterrupt when a client emits an event for the `number`th time, counted from 1."""
     calls = 0
 
     def hook(**_: Any) -> None:
@@ -111,7 +140,7 @@ def interrupt_at(client: Any, event: str, number: int) -> None:
     client.meta.events.register(event, hook)
 
 
-def test_a_backfill_classifies_what_was_there_before(cloud: Cloud, handler: Handler) -> None:
+def test_a_backfill_classifies_existing_objects(cloud: Cloud, handler: Handler) -> None:
     keys = {f"incoming/2019/{number:02}.txt" for number in range(24)} | {"incoming/2019/a b+é%20.txt"}
     put(cloud, *keys, "incoming/2020/other.txt", "incoming/2019/folder/")
 
@@ -122,95 +151,109 @@ def test_a_backfill_classifies_what_was_there_before(cloud: Cloud, handler: Hand
     assert "s3://reviewbox/incoming/2019/: 26 objects, 260 bytes" in result.stdout
     assert "Queued 26 objects." in result.stdout
     assert "The queue is empty." in result.stdout
-    assert keys_below(cloud.s3(), "results/") >= {f"results/{key}.json" for key in keys}
-    assert "results/incoming/2020/other.txt.json" not in keys_below(cloud.s3(), "results/")
+    assert keys_under(cloud.s3(), "results/") >= {f"results/{key}.json" for key in keys}
+    assert "results/incoming/2020/other.txt.json" not in keys_under(cloud.s3(), "results/")
 
 
-def test_a_backfill_that_is_interrupted_and_run_again_does_everything_once(
+def test_a_backfill_interrupted_and_run_again_classifies_each_object_once(
     cloud: Cloud, handler: Handler, stack: Stack, caplog: pytest.LogCaptureFixture
 ) -> None:
     put(cloud, *(f"incoming/{number:02}.txt" for number in range(25)))
     prefix = ObjectRef(BUCKET, "incoming/")
     caplog.set_level(logging.INFO, "reviewbox")
     output = StringIO()
-    backfill = Backfill(Console(file=output, width=200), stack, prefix, seconds_between_looks=0)
-    interrupted: SQSClient = aws.connect("sqs")
+    backfill = Backfill(Console(file=output, width=200), stack, prefix)
+    interrupted: SQSClient = connect("sqs")
     interrupt_at(interrupted, "before-call.sqs.SendMessageBatch", 2)
 
-    with pytest.raises(typer.Exit) as ending:
-        backfill.queue(interrupted, aws.list_objects(cloud.s3(), prefix), 25)
+    with pytest.raises(typer.Exit) as interruption:
+        backfill.queue_objects(Queue(cloud.queue_url, interrupted), list_objects(cloud.s3(), prefix), 25)
     drain(cloud, handler)
-    backfill.queue(cloud.sqs(), aws.list_objects(cloud.s3(), prefix), 25)
+    backfill.queue_objects(Queue(cloud.queue_url, cloud.sqs()), list_objects(cloud.s3(), prefix), 25)
     drain(cloud, handler)
 
     events = [record.getMessage() for record in caplog.records]
-    assert ending.value.exit_code == 130
-    assert "Interrupted: queued 10 of 25 objects. Run it again" in output.getvalue()
+    assert interruption.value.exit_code == 130
+    assert "Interrupted: queued 10 of 25 objects. Run the same command again" in output.getvalue()
     assert events.count("object.classified") == 25
     assert events.count("object.current") == 10
-    assert len(keys_below(cloud.s3(), "results/")) == 25
-    assert waiting(cloud, cloud.dead_letter_queue_url) == 0
+    assert len(keys_under(cloud.s3(), "results/")) == 25
+    assert count_messages(cloud, cloud.dead_letter_queue_url) == 0
 
 
-def test_an_interruption_while_watching_stops_the_watching_alone(cloud: Cloud, stack: Stack) -> None:
+def test_an_interruption_while_watching_does_not_stop_the_backfill(cloud: Cloud, stack: Stack) -> None:
     output = StringIO()
-    backfill = Backfill(
-        Console(file=output, width=200), stack, ObjectRef(BUCKET, ""), seconds_between_looks=0
-    )
-    cloud.sqs().send_message(QueueUrl=cloud.queue_url, MessageBody="anything")
-    sqs: SQSClient = aws.connect("sqs")
+    backfill = Backfill(Console(file=output, width=200), stack, ObjectRef(BUCKET, ""), poll_seconds=0)
+    sqs: SQSClient = connect("sqs")
     interrupt_at(sqs, "before-call.sqs.GetQueueAttributes", 3)
 
-    assert backfill.watch_queue(sqs, 1, dead_before=0)
+    assert backfill.run_queue(sqs, [ListedObject("incoming/a.txt", 1, datetime.now(UTC))], 1)
 
-    assert "The work goes on; `reviewbox status --stack reviewbox` tells how far it is." in output.getvalue()
-    assert waiting(cloud, cloud.queue_url) == 1
+    assert (
+        "Classification continues. `reviewbox status --stack reviewbox` shows the progress."
+        in output.getvalue()
+    )
+    assert count_messages(cloud, cloud.queue_url) == 1
 
 
-def test_nothing_is_queued_without_a_yes(cloud: Cloud) -> None:
+def test_a_backfill_counts_the_messages_that_become_dead_letters(cloud: Cloud, stack: Stack) -> None:
+    """Earlier dead letters do not count."""
+    output = StringIO()
+    backfill = Backfill(Console(file=output, width=200), stack, ObjectRef(BUCKET, ""), poll_seconds=0)
+    dead_letters = Queue(cloud.dead_letter_queue_url, cloud.sqs())
+    dead_letters.send(["an earlier one"])
+
+    def objects() -> Iterator[ListedObject]:
+        dead_letters.send(["a", "b"])
+        yield from ()
+
+    assert not backfill.run_queue(cloud.sqs(), objects(), 2)
+
+    assert "2 messages became dead letters: `reviewbox status --stack reviewbox` shows" in output.getvalue()
+
+
+def test_nothing_is_queued_without_consent(cloud: Cloud) -> None:
     put(cloud, "incoming/a.txt", "incoming/b.csv.gz", "results/incoming/a.txt.json")
 
     for arguments in (("--dry-run",), ("--dry-run", "--yes"), ()):
         result = run("backfill", f"s3://{BUCKET}/incoming/", *arguments, answer="n\n")
 
         assert result.exit_code == (0 if arguments else 1)
-        assert ("Go on? [y/N]" in result.output) is not bool(arguments)
+        assert ("Continue? [y/N]" in result.output) is not bool(arguments)
         assert "2 objects, 20 bytes" in result.stdout
-        assert (
-            "1 with a result already: a current one costs one read and a look at its state" in result.stdout
-        )
+        assert "1 with a result already: current results are checked, not computed again" in result.stdout
         assert "1 compressed" in result.stdout
         assert "Prices of us-east-1" in result.stdout
-        assert f"That is for AWS, which {cloud.endpoint} is not." in result.stdout
-        assert waiting(cloud, cloud.queue_url) == 0
+        assert f"The estimate is for AWS, but {cloud.endpoint} is not an AWS endpoint." in result.stdout
+        assert count_messages(cloud, cloud.queue_url) == 0
 
 
-def test_a_backfill_counts_what_will_be_refused_and_what_will_be_cut(cloud: Cloud) -> None:
+def test_a_backfill_counts_objects_that_are_too_large_and_segments(cloud: Cloud) -> None:
     put(cloud, "incoming/large.txt", "incoming/large.csv", body=b"x" * 16_777_217)
 
     result = run("backfill", f"s3://{BUCKET}/incoming/", "--dry-run")
 
-    assert "1 table to be cut into 17 segments, which go through a queue of their own" in result.stdout
-    assert "1 larger than MaxObjectBytes (16,777,216 bytes): an error each" in result.stdout
+    assert "1 table to be split into 17 segments, which have a separate queue" in result.stdout
+    assert "1 larger than MaxObjectBytes (16,777,216 bytes): each gets an error" in result.stdout
 
 
-def test_a_backfill_counts_what_is_archived(cloud: Cloud) -> None:
+def test_a_backfill_counts_archived_objects(cloud: Cloud) -> None:
     put(cloud, "incoming/a.txt")
     cloud.s3().put_object(Bucket=BUCKET, Key="incoming/b.txt", Body=b"x", StorageClass="DEEP_ARCHIVE")
 
     result = run("backfill", f"s3://{BUCKET}/incoming/", "--dry-run")
 
-    assert "1 archived: an error each until restored" in result.stdout
+    assert "1 archived: each gets an error until it is restored" in result.stdout
 
 
 @pytest.mark.usefixtures("cloud")
-def test_what_cannot_be_backfilled_is_told_in_a_line() -> None:
-    elsewhere = "the stack 'reviewbox' classifies what lies under s3://reviewbox/incoming/, and nothing else"
+def test_a_prefix_that_cannot_be_backfilled_is_reported_in_one_line() -> None:
+    elsewhere = "the stack 'reviewbox' classifies only objects under s3://reviewbox/incoming/"
     for uri, expected in {
         f"s3://{BUCKET}/": elsewhere,
         f"s3://{BUCKET}/results/": elsewhere,
         "s3://other/incoming/": elsewhere,
-        f"s3://{BUCKET}/incoming/none": "nothing lies under it",
+        f"s3://{BUCKET}/incoming/none": "there are no objects under this prefix",
         "incoming/": "expected s3://bucket/prefix",
     }.items():
         result = run("backfill", uri, "--yes")
@@ -219,7 +262,7 @@ def test_what_cannot_be_backfilled_is_told_in_a_line() -> None:
 
 
 @pytest.mark.usefixtures("cloud")
-def test_a_stack_that_is_not_there_is_told_in_a_line() -> None:
+def test_an_absent_stack_is_reported_in_one_line() -> None:
     for arguments in (["status"], ["redrive"], ["backfill", f"s3://{BUCKET}/incoming/"]):
         result = run(*arguments, "--stack", "other")
 
@@ -228,99 +271,99 @@ def test_a_stack_that_is_not_there_is_told_in_a_line() -> None:
         assert result.stderr.count("\n") == 1
 
 
-def test_status_tells_done_from_failed(cloud: Cloud, handler: Handler) -> None:
-    drop(cloud, "incoming/a.txt")
-    drop(cloud, "incoming/empty.txt", b"")
-    drop(cloud, "incoming/t.jsonl", b'{"text":"good"}\n{"text":"bad"}\nbroken\n')
+def test_status_counts_done_and_failed_objects(cloud: Cloud, handler: Handler) -> None:
+    upload(cloud, "incoming/a.txt")
+    upload(cloud, "incoming/empty.txt", b"")
+    upload(cloud, "incoming/t.jsonl", b'{"text":"good"}\n{"text":"bad"}\nbroken\n')
     drain(cloud, handler)
-    drop(cloud, "incoming/b.txt")
+    upload(cloud, "incoming/b.txt")
 
-    told = status()
+    response = status()
 
-    assert (told["queued"], told["in_flight"], told["delayed"], told["dead_lettered"]) == (1, 0, 0, 0)
-    assert (told["objects"], told["bytes"]) == (4, 58)
-    assert (told["receipts"], told["receipts_read"]) == (3, 3)
-    assert (told["done"], told["failed"]) == (2, 1)
-    assert (told["reviews"], told["failed_reviews"]) == (4, 1)
-    (failure,) = told["failures"]
+    assert (response["queued"], response["in_flight"], response["delayed"], response["dead_lettered"]) == (
+        1,
+        0,
+        0,
+        0,
+    )
+    assert (response["objects"], response["bytes"]) == (4, 58)
+    assert (response["receipts"], response["receipts_read"]) == (3, 3)
+    assert (response["done"], response["failed"]) == (2, 1)
+    assert (response["reviews"], response["failed_reviews"]) == (4, 1)
+    (failure,) = response["failures"]
     assert failure["object"] == "s3://reviewbox/incoming/empty.txt"
     assert failure["code"] == "empty_file"
 
 
-def test_status_tells_of_large_tables_in_work(cloud: Cloud) -> None:
-    """Their receipts come at the end."""
+def test_status_counts_large_tables_in_progress(cloud: Cloud) -> None:
+    """They have parts, but no receipt yet."""
     put(cloud, "incoming/done.csv", "incoming/large.csv.gz")
     put(cloud, "results/incoming/done.csv.classified/part-00000.csv", "results/incoming/done.csv.json")
     put(cloud, *(f"results/incoming/large.csv.gz.classified/part-0000{number}.csv.gz" for number in (0, 2)))
 
     for number in range(3):
         cloud.sqs().send_message(QueueUrl=cloud.segments_queue_url, MessageBody=f"segment {number}")
-    drop(cloud, "incoming/other.txt")
+    upload(cloud, "incoming/other.txt")
 
-    told = status()
+    response = status()
     printed = " ".join(run("status").stdout.split())
 
-    assert (told["queued"], told["segments_queued"]) == (4, 3)
-    assert "queued 4 3 segments of them" in printed
-    assert (told["objects"], told["receipts"]) == (3, 1)
-    assert (told["tables_in_work"], told["parts_in_work"]) == (1, 2)
-    assert "in work 1 large table, 2 parts so far" in printed
+    assert (response["queued"], response["segments_queued"]) == (4, 3)
+    assert "queued 4 including 3 segments" in printed
+    assert (response["objects"], response["receipts"]) == (3, 1)
+    assert (response["tables_in_work"], response["parts_in_work"]) == (1, 2)
+    assert "in progress 1 large table, 2 parts so far" in printed
 
 
-def test_status_reads_no_more_results_than_it_is_told_to(cloud: Cloud, handler: Handler) -> None:
+def test_status_reads_at_most_the_given_number_of_results(cloud: Cloud, handler: Handler) -> None:
     for number in range(3):
-        drop(cloud, f"incoming/{number}.txt")
+        upload(cloud, f"incoming/{number}.txt")
     drain(cloud, handler)
 
-    told = status("--newest", 2)
+    response = status("--newest", 2)
 
-    assert (told["receipts"], told["receipts_read"], told["done"]) == (3, 2, 2)
+    assert (response["receipts"], response["receipts_read"], response["done"]) == (3, 2, 2)
     assert "the newest 2 were read" in run("status", "--newest", 2).stdout
 
 
-def test_a_poison_message_is_told_and_redriven(cloud: Cloud, handler: Handler) -> None:
+def test_a_message_that_is_not_an_event_is_reported_and_redriven(cloud: Cloud, handler: Handler) -> None:
     cloud.sqs().send_message(QueueUrl=cloud.queue_url, MessageBody="no event")
     drain(cloud, handler)
 
     before = status()
-    again = status()
+    after = status()
     output = run("status").stdout
     moved = run("redrive", answer="y\n")
 
-    reason = {
-        "object": "",
-        "code": "",
-        "message": "a message that is no event: the message's body is not JSON",
-    }
     assert before["dead_lettered"] == 1
     (reason,) = before["dead_letters"]
     assert (reason["object"], reason["code"]) == ("", "")
-    assert reason["message"].startswith("a message that is no event: ")
+    assert reason["message"].startswith("the message is not an event: ")
     assert "not JSON" in reason["message"]
-    assert again == before
-    assert "a message that is no event" in output
+    assert after == before
+    assert "the message is not an event" in output
     assert moved.exit_code == 0
     assert "Moved 1 message." in moved.stdout
-    assert waiting(cloud, cloud.dead_letter_queue_url) == 0
-    assert waiting(cloud, cloud.queue_url) == 1
+    assert count_messages(cloud, cloud.dead_letter_queue_url) == 0
+    assert count_messages(cloud, cloud.queue_url) == 1
 
 
-def test_status_sets_apart_results_of_another_version(cloud: Cloud) -> None:
+def test_results_of_another_version_are_outdated(cloud: Cloud) -> None:
     put(cloud, "results/incoming/a.txt.json", body=b'{"format": 0, "sentiment": "positive"}')
 
-    told = status()
+    response = status()
 
-    assert (told["receipts_read"], told["done"], told["failed"]) == (1, 0, 0)
-    assert "made by another version" in run("status").stdout
+    assert (response["receipts_read"], response["done"], response["failed"]) == (1, 0, 0)
+    assert "written by another version" in run("status").stdout
 
 
-def test_a_dead_letter_s_reason_is_in_its_object_s_receipt(cloud: Cloud, handler: Handler) -> None:
-    drop(cloud, "incoming/with_result.txt")
+def test_the_reason_for_a_dead_letter_comes_from_the_receipt(cloud: Cloud, handler: Handler) -> None:
+    upload(cloud, "incoming/with_result.txt")
     drain(cloud, handler)
     ref = ObjectRef(BUCKET, "incoming/[a] b.txt")
     provenance = Provenance(ref, None, "model", "settings", calibrated=True)
     problem = Problem(ErrorCode.NOT_PROCESSED, "it was tried 5 times: AWS answered SlowDown to GetObject")
-    receipt = error_receipt(problem, provenance, final=False)
+    receipt = Receipt.for_error(problem, provenance, final=False).encode()
     records = []
     for key in (ref.key, "incoming/no_receipt.txt", "incoming/with_result.txt"):
         place = {"bucket": {"name": BUCKET}, "object": {"key": key.replace(" ", "+")}}
@@ -329,20 +372,20 @@ def test_a_dead_letter_s_reason_is_in_its_object_s_receipt(cloud: Cloud, handler
     for message in ({"Records": records}, {"Service": "Amazon S3", "Event": "s3:TestEvent"}):
         cloud.sqs().send_message(QueueUrl=cloud.dead_letter_queue_url, MessageBody=json.dumps(message))
 
-    told = status()["dead_letters"]
+    response = status()["dead_letters"]
 
-    assert [(reason["object"], reason["code"]) for reason in told] == [
+    assert [(reason["object"], reason["code"]) for reason in response] == [
         ("s3://reviewbox/incoming/[a] b.txt", "not_processed"),
         ("s3://reviewbox/incoming/no_receipt.txt", ""),
         ("s3://reviewbox/incoming/with_result.txt", ""),
         ("", ""),
     ]
-    assert "SlowDown" in told[0]["message"]
-    assert "left no result" in told[1]["message"]
-    assert "has a result" in told[2]["message"]
-    assert "names no object" in told[3]["message"]
+    assert "SlowDown" in response[0]["message"]
+    assert "has no receipt" in response[1]["message"]
+    assert "has a result" in response[2]["message"]
+    assert "does not name an object" in response[3]["message"]
     assert "s3://reviewbox/incoming/[a] b.txt" in run("status").stdout
-    assert waiting(cloud, cloud.dead_letter_queue_url) == 2
+    assert count_messages(cloud, cloud.dead_letter_queue_url) == 2
 
 
 def test_redrive_moves_all_dead_letters(cloud: Cloud) -> None:
@@ -352,67 +395,68 @@ def test_redrive_moves_all_dead_letters(cloud: Cloud) -> None:
 
     result = run("redrive", "--yes")
 
-    received = []
-    while messages := aws.receive(cloud.sqs(), cloud.queue_url, 60):
-        received += [message["Body"] for message in messages]
+    uploads = Queue(cloud.queue_url, cloud.sqs())
+    received = [message.body for _ in range(3) for message in uploads.receive(hidden_seconds=60)]
     assert "Moved 23 messages." in result.stdout
     assert sorted(received) == sorted(bodies)
-    assert waiting(cloud, cloud.dead_letter_queue_url) == 0
+    assert count_messages(cloud, cloud.dead_letter_queue_url) == 0
 
 
-def test_redrive_without_dead_letters_or_a_yes_does_nothing(cloud: Cloud) -> None:
+def test_redrive_without_dead_letters_or_consent_does_nothing(cloud: Cloud) -> None:
     nothing = run("redrive")
     cloud.sqs().send_message(QueueUrl=cloud.dead_letter_queue_url, MessageBody="anything")
     refused = run("redrive", answer="\n")
 
     assert (nothing.exit_code, nothing.stdout) == (0, "There are no dead letters.\n")
     assert refused.exit_code == 1
-    assert waiting(cloud, cloud.dead_letter_queue_url) == 1
-    assert waiting(cloud, cloud.queue_url) == 0
+    assert count_messages(cloud, cloud.dead_letter_queue_url) == 1
+    assert count_messages(cloud, cloud.queue_url) == 0
 
 
 @pytest.mark.parametrize("call", ["SendMessageBatch", "DeleteMessageBatch"])
-def test_a_redrive_that_is_interrupted_loses_no_message(cloud: Cloud, call: str) -> None:
+def test_an_interrupted_redrive_loses_no_message(cloud: Cloud, call: str) -> None:
     bodies = {f"message {number}" for number in range(15)}
     for body in bodies:
         cloud.sqs().send_message(QueueUrl=cloud.dead_letter_queue_url, MessageBody=body)
-    sqs: SQSClient = aws.connect("sqs")
+    sqs: SQSClient = connect("sqs")
     interrupt_at(sqs, f"before-call.sqs.{call}", 2)
 
     with pytest.raises(KeyboardInterrupt):
-        list(move(sqs, cloud.dead_letter_queue_url, cloud.queue_url))
+        list(move_messages(Queue(cloud.dead_letter_queue_url, sqs), Queue(cloud.queue_url, sqs)))
 
-    left = aws.count_messages(cloud.sqs(), cloud.dead_letter_queue_url)
-    assert (left.queued, left.in_flight) == (5, 0)  # and so the next redrive finds them
-    assert waiting(cloud, cloud.queue_url) >= len(bodies) - left.queued
+    left = Queue(cloud.dead_letter_queue_url, cloud.sqs()).count()
+    assert (left.queued, left.in_flight) == (5, 0)  # so the next redrive finds them
+    assert count_messages(cloud, cloud.queue_url) >= len(bodies) - left.queued
 
 
-def test_a_redrive_that_cannot_send_gives_back_what_it_has(cloud: Cloud) -> None:
-    cloud.sqs().send_message(QueueUrl=cloud.dead_letter_queue_url, MessageBody="anything")
-    sqs: SQSClient = aws.connect("sqs")
+def test_a_redrive_that_cannot_send_releases_its_messages(cloud: Cloud) -> None:
+    dead_letters = Queue(cloud.dead_letter_queue_url, cloud.sqs())
+    dead_letters.send(["anything"])
 
     with pytest.raises(ClientError, match="NonExistentQueue"):
-        list(move(sqs, cloud.dead_letter_queue_url, f"{cloud.queue_url}-gone"))
+        list(move_messages(dead_letters, Queue(f"{cloud.queue_url}-gone", cloud.sqs())))
 
-    assert aws.count_messages(sqs, cloud.dead_letter_queue_url).queued == 1
+    assert dead_letters.count().queued == 1
 
 
-def test_dead_letters_that_someone_else_looks_at_are_told(
-    cloud: Cloud, monkeypatch: pytest.MonkeyPatch
+def test_dead_letters_that_another_process_has_received_are_reported(
+    cloud: Cloud, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("time.sleep", lambda _: None)
-    for body in ("a", "b"):
-        cloud.sqs().send_message(QueueUrl=cloud.dead_letter_queue_url, MessageBody=body)
+    pauses: list[float] = []
+    dead_letters = Queue(cloud.dead_letter_queue_url, cloud.sqs(), pauses.append)
+    uploads = Queue(cloud.queue_url, cloud.sqs())
+    dead_letters.send(["a", "b"])
     cloud.sqs().receive_message(QueueUrl=cloud.dead_letter_queue_url, VisibilityTimeout=600)
 
-    first, second = run("redrive", "--yes"), run("redrive", "--yes")
+    assert not redrive("reviewbox", dead_letters, uploads, agreed=True)
+    first = capsys.readouterr().out
+    second = run("redrive", "--yes")
 
-    for result, moved in ((first, "Moved 1 message."), (second, "Moved 0 messages.")):
-        assert result.exit_code == 1
-        assert moved in result.stdout
-        assert (
-            "Left: 1 dead letter, being looked at by someone else; run it again in a minute." in result.stdout
-        )
+    assert second.exit_code == 1
+    for output, moved in ((first, "Moved 1 message."), (second.stdout, "Moved 0 messages.")):
+        assert moved in output
+        assert "Left: 1 dead letter, received by another process; run the same command again" in output
+    assert pauses == [1.0, 1.0]  # SQS may count deleted messages for a while
 
 
 def test_classify_reads_objects_as_the_service_does(
@@ -430,9 +474,12 @@ def test_classify_reads_objects_as_the_service_does(
 
     result = run("classify", f"s3://{BUCKET}/a/", tmp_path / "c.txt", "--model", tiny_model)
 
-    told = [json.loads(line) for line in result.stdout.splitlines()]
+    reviews = [json.loads(line) for line in result.stdout.splitlines()]
     assert result.exit_code == 1
-    assert [(t["file"], t.get("sentiment"), t.get("error_code"), t.get("needs_review")) for t in told] == [
+    assert [
+        (review["file"], review.get("sentiment"), review.get("error_code"), review.get("needs_review"))
+        for review in reviews
+    ] == [
         (f"s3://{BUCKET}/a/1.txt", "positive", None, True),
         (f"s3://{BUCKET}/a/b/2", "negative", None, True),
         (f"s3://{BUCKET}/a/large.txt", None, "too_large", None),
@@ -449,7 +496,7 @@ def test_classify_reads_one_object(cloud: Cloud, tiny_model: Path) -> None:
 
 
 @pytest.mark.usefixtures("cloud")
-def test_what_cannot_be_read_is_told_in_a_line(tiny_model: Path) -> None:
+def test_an_object_that_cannot_be_read_is_reported_in_one_line(tiny_model: Path) -> None:
     for uri, expected in {
         "s3://no-such-bucket/": "AWS answered NoSuchBucket to ListObjectsV2",
         "s3://no-such-bucket/a.txt": "nothing there",
@@ -465,7 +512,7 @@ def test_what_cannot_be_read_is_told_in_a_line(tiny_model: Path) -> None:
 
 
 @pytest.mark.usefixtures("cloud")
-def test_an_endpoint_that_is_no_url_is_told_in_a_line(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_endpoint_that_is_not_a_url_is_reported_in_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_ENDPOINT_URL", "foo")
 
     for arguments in (["status"], ["classify", "s3://my-reviews/a.txt"]):
@@ -473,13 +520,13 @@ def test_an_endpoint_that_is_no_url_is_told_in_a_line(monkeypatch: pytest.Monkey
 
         assert (result.exit_code, result.stderr) == (
             2,
-            "reviewbox: Invalid endpoint: foo: AWS_ENDPOINT_URL takes a URL like http://127.0.0.1:5000\n",
+            "reviewbox: Invalid endpoint: foo: set AWS_ENDPOINT_URL to a URL such as http://127.0.0.1:5000\n",
         )
 
 
 @pytest.mark.usefixtures("cloud")
-def test_no_credentials_are_told_in_a_line(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(boto3, "DEFAULT_SESSION", None)  # which remembers them
+def test_missing_credentials_are_reported_in_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(boto3, "DEFAULT_SESSION", None)  # it caches credentials
     monkeypatch.delenv("AWS_ACCESS_KEY_ID")
     monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")

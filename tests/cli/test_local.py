@@ -11,8 +11,8 @@ import boto3
 SECONDS_TO_WAIT = 60
 
 
-def test_the_local_cloud_runs_until_it_is_interrupted(tiny_model: Path) -> None:
-    """It tells its endpoint and how to drop a file, classifies what is dropped, and ends in peace."""
+def test_the_local_cloud_runs_until_ctrl_c(tiny_model: Path) -> None:
+    """It prints its endpoint and how to upload a file, classifies uploads, and stops without an error."""
     command = [sys.executable, "-c", "from reviewbox.cli import app; app()", "local", "--port", "0"]
     environment = {**os.environ, "REVIEWBOX_MODEL_DIR": str(tiny_model), "PYTHONUNBUFFERED": "1"}
     with subprocess.Popen(  # noqa: S603 - our own command
@@ -20,12 +20,12 @@ def test_the_local_cloud_runs_until_it_is_interrupted(tiny_model: Path) -> None:
     ) as process:
         try:
             assert process.stdout is not None
-            told = ""
-            while "Ctrl-C ends it" not in told:
+            printed = ""
+            while "Press Ctrl-C to stop" not in printed:
                 line = process.stdout.readline()
-                assert line, f"it ended early: {told}"
-                told += line
-            endpoint = re.search(r"AWS_ENDPOINT_URL=(\S+)", told)
+                assert line, f"it ended early: {printed}"
+                printed += line
+            endpoint = re.search(r"AWS_ENDPOINT_URL=(\S+)", printed)
             assert endpoint is not None
             s3 = boto3.client(
                 "s3",
@@ -38,14 +38,14 @@ def test_the_local_cloud_runs_until_it_is_interrupted(tiny_model: Path) -> None:
             end = time.monotonic() + SECONDS_TO_WAIT
             while not s3.list_objects_v2(Bucket="reviewbox", Prefix="results/")["KeyCount"]:
                 assert time.monotonic() < end
-                time.sleep(0.1)
+                time.sleep(0.05)
             process.send_signal(signal.SIGINT)
             rest = process.stdout.read()
             process.wait(SECONDS_TO_WAIT)
         finally:
-            process.kill()  # or the `with` would wait for one that hangs
+            process.kill()  # otherwise `with` would wait forever for a process that hangs
 
-    assert "aws s3 cp review.txt s3://reviewbox/incoming/review.txt" in told
+    assert "aws s3 cp review.txt s3://reviewbox/incoming/review.txt" in printed
     assert "object.classified" in rest
     assert "Stopped." in rest
     assert process.returncode == 0

@@ -13,7 +13,7 @@ import pytest
 from typer.testing import CliRunner
 
 from reviewbox.cli import app
-from reviewbox.cli.watch import Watch, watch_folder
+from reviewbox.cli.watch import FolderWatcher, watch_folder
 from reviewbox.errors import ReviewboxError
 from reviewbox.folder_storage import FolderStorage
 from reviewbox.model.classifier import Classifier
@@ -23,34 +23,36 @@ from reviewbox.settings import Settings
 SECONDS_TO_WAIT = 60
 
 
-class Watched:
-    """A folder, what is told about it, and its results."""
+class WatchedFolder:
+    """A watched folder, the reports about it, and its results."""
 
     def __init__(self, folder: Path, classifier: Classifier, settings: Settings) -> None:
         self.folder = folder
         self.folder.mkdir(exist_ok=True)
-        self.told: list[tuple[str, str]] = []
+        self.reports: list[tuple[str, str]] = []
         self.results = folder.with_name(f"{folder.name}-results")
         self._classifier, self._settings = classifier, settings
         self.restart()
 
-    def _tell(self, key: str, outcome: str, _receipt: Mapping[str, Any]) -> None:
-        self.told.append((key, outcome))
+    def _report(self, key: str, outcome: str, _receipt: Mapping[str, Any]) -> None:
+        self.reports.append((key, outcome))
 
     def restart(self) -> None:
-        self.watch: Watch = watch_folder(self.folder, None, self._classifier, self._settings, self._tell)
+        self.watcher: FolderWatcher = watch_folder(
+            self.folder, None, self._classifier, self._settings, self._report
+        )
 
     def write(self, key: str, body: bytes) -> None:
         path = self.folder / key
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(body)
 
-    def looks(self, number: int) -> list[tuple[str, str]]:
-        """Look so often, and return what was told."""
-        self.told.clear()
-        for _ in range(number):
-            self.watch.look()
-        return list(self.told)
+    def scan(self, times: int) -> list[tuple[str, str]]:
+        """Scan the folder repeatedly, and return the reports."""
+        self.reports.clear()
+        for _ in range(times):
+            self.watcher.scan()
+        return list(self.reports)
 
     def receipt(self, key: str) -> dict[str, Any]:
         content: dict[str, Any] = json.loads((self.results / f"{key}.json").read_bytes())
@@ -63,20 +65,20 @@ class Watched:
 
 
 @pytest.fixture
-def watched(tmp_path: Path, classifier: Classifier) -> Watched:
-    return Watched(tmp_path / "reviews", classifier, Settings(max_object_bytes=200))
+def watched(tmp_path: Path, classifier: Classifier) -> WatchedFolder:
+    return WatchedFolder(tmp_path / "reviews", classifier, Settings(max_object_bytes=200))
 
 
-def test_results_are_those_of_the_service(watched: Watched) -> None:
+def test_results_are_the_same_as_the_service_s(watched: WatchedFolder) -> None:
     watched.write("films/a.txt", b"great film")
     watched.write("t.jsonl", b'{"text":"good"}\nbroken\n')
     watched.write("picture.txt", b"\x00\x01")
     watched.write("long.txt", b"good " * 100)
     watched.write(".hidden", b"great film")
 
-    told = watched.looks(2)
+    reports = watched.scan(2)
 
-    assert told == [
+    assert reports == [
         ("films/a.txt", "classified"),
         ("long.txt", "refused"),
         ("picture.txt", "refused"),
@@ -100,27 +102,27 @@ def test_results_are_those_of_the_service(watched: Watched) -> None:
 ROWS = b'{"text":"good film"}\n' * 9 + b'{"text":"bad"}\n'
 
 
-def test_tables_stay_whole_up_to_the_most_that_is_read_whole(
-    watched: Watched, classifier: Classifier
+def test_a_table_up_to_the_maximum_object_size_is_not_split(
+    watched: WatchedFolder, classifier: Classifier
 ) -> None:
     settings = Settings(max_object_bytes=len(ROWS), segment_bytes=40)
-    watch = Watched(watched.folder, classifier, settings)
+    watch = WatchedFolder(watched.folder, classifier, settings)
     watch.write("t.jsonl", ROWS)
 
-    assert watch.looks(2) == [("t.jsonl", "classified")]
+    assert watch.scan(2) == [("t.jsonl", "classified")]
 
     assert watch.names() == ["t.jsonl.classified.jsonl", "t.jsonl.json"]
 
 
 @pytest.mark.parametrize("compress", [bytes, gzip.compress])
-def test_larger_tables_come_back_in_parts_and_nothing_else_stays(
-    watched: Watched, classifier: Classifier, compress: Callable[[bytes], bytes]
+def test_a_larger_table_comes_back_in_parts_without_leftover_files(
+    watched: WatchedFolder, classifier: Classifier, compress: Callable[[bytes], bytes]
 ) -> None:
-    watch = Watched(watched.folder, classifier, Settings(max_object_bytes=100))
+    watch = WatchedFolder(watched.folder, classifier, Settings(max_object_bytes=100))
     watch.write("t.jsonl", compress(ROWS))
     watch.write("z.txt", b"great film")
 
-    assert watch.looks(2) == [("t.jsonl", "classified"), ("z.txt", "classified")]
+    assert watch.scan(2) == [("t.jsonl", "classified"), ("z.txt", "classified")]
 
     ending = ".gz" if compress is gzip.compress else ""
     parts = [f"t.jsonl.classified/part-0000{number}.jsonl{ending}" for number in range(2)]
@@ -128,13 +130,13 @@ def test_larger_tables_come_back_in_parts_and_nothing_else_stays(
     assert list(watch.results.glob(".*")) == []
     assert watch.receipt("t.jsonl")["counts"]["labels"] == {"negative": 1, "positive": 9}
     watch.restart()
-    assert watch.looks(2) == []
+    assert watch.scan(2) == []
 
 
-def test_a_large_table_that_is_interrupted_goes_on_where_it_was(
-    watched: Watched, classifier: Classifier
+def test_an_interrupted_large_table_resumes_where_it_stopped(
+    watched: WatchedFolder, classifier: Classifier
 ) -> None:
-    watch = Watched(watched.folder, classifier, Settings(max_object_bytes=100))
+    watch = WatchedFolder(watched.folder, classifier, Settings(max_object_bytes=100))
     watch.write("t.jsonl", ROWS)
     written: list[str] = []
 
@@ -146,29 +148,29 @@ def test_a_large_table_that_is_interrupted_goes_on_where_it_was(
                 raise KeyboardInterrupt
             return FolderStorage.write(self, ref, body, content_type, replaces=replaces)
 
-    def look() -> list[tuple[str, str]]:
-        pipeline = watch.watch.pipeline
-        assert isinstance(pipeline.storage, FolderStorage)
-        storage = Interrupted(pipeline.storage.folders)
-        watch.watch = replace(watch.watch, pipeline=replace(pipeline, storage=storage))
-        return watch.looks(2)
+    def scan_until_interrupted() -> list[tuple[str, str]]:
+        pipeline = watch.watcher.pipeline
+        assert isinstance(pipeline.store, FolderStorage)
+        storage = Interrupted(pipeline.store.folders)
+        watch.watcher = replace(watch.watcher, pipeline=replace(pipeline, store=storage))
+        return watch.scan(2)
 
     with pytest.raises(KeyboardInterrupt):
-        look()
+        scan_until_interrupted()
     watch.restart()
-    watch.write("a.txt", b"great film")  # comes first
+    watch.write("a.txt", b"great film")  # before the table in a scan
 
-    assert look() == [("a.txt", "classified"), ("t.jsonl", "classified")]
+    assert scan_until_interrupted() == [("a.txt", "classified"), ("t.jsonl", "classified")]
     assert (written.count("plan.json"), written.count("part-00000.jsonl")) == (1, 1)
     assert list(watch.results.glob(".*")) == []
 
 
-def test_a_large_table_that_changes_while_it_is_classified_is_begun_anew(
-    watched: Watched, classifier: Classifier
+def test_a_large_table_that_changes_while_it_is_classified_is_restarted(
+    watched: WatchedFolder, classifier: Classifier
 ) -> None:
-    watch = Watched(watched.folder, classifier, Settings(max_object_bytes=100))
+    watch = WatchedFolder(watched.folder, classifier, Settings(max_object_bytes=100))
     watch.write("t.jsonl", ROWS)
-    pipeline = watch.watch.pipeline
+    pipeline = watch.watcher.pipeline
 
     @dataclass(frozen=True, slots=True)
     class Disturbed(FolderStorage):
@@ -177,116 +179,120 @@ def test_a_large_table_that_changes_while_it_is_classified_is_begun_anew(
                 (self.folders["reviews"] / "t.jsonl").write_bytes(ROWS.replace(b"good", b"awful"))
             return FolderStorage.write(self, ref, body, content_type, replaces=replaces)
 
-    assert isinstance(pipeline.storage, FolderStorage)
-    watch.watch = replace(
-        watch.watch, pipeline=replace(pipeline, storage=Disturbed(pipeline.storage.folders))
+    assert isinstance(pipeline.store, FolderStorage)
+    watch.watcher = replace(
+        watch.watcher, pipeline=replace(pipeline, store=Disturbed(pipeline.store.folders))
     )
 
-    assert watch.looks(2) == [("t.jsonl", "classified")]
+    assert watch.scan(2) == [("t.jsonl", "classified")]
     assert watch.receipt("t.jsonl")["counts"]["labels"] == {"negative": 10}
 
 
-def test_a_file_that_is_being_written_is_left_alone(watched: Watched) -> None:
-    told = []
+def test_a_file_that_is_being_written_is_left_alone(watched: WatchedFolder) -> None:
+    reports = []
     for length in range(5, 10):
         watched.write("a.txt", b"great film"[:length])
-        told += watched.looks(1)
+        reports += watched.scan(1)
 
-    assert told == []
-    assert watched.looks(1) == [("a.txt", "classified")]
+    assert reports == []
+    assert watched.scan(1) == [("a.txt", "classified")]
 
 
-def test_a_file_is_classified_once_and_again_when_it_changes(watched: Watched) -> None:
+def test_a_file_is_classified_once_and_again_when_it_changes(watched: WatchedFolder) -> None:
     watched.write("a.txt", b"great film")
-    assert watched.looks(4) == [("a.txt", "classified")]
+    assert watched.scan(4) == [("a.txt", "classified")]
 
     watched.write("a.txt", b"awful film .")
 
-    assert watched.looks(4) == [("a.txt", "classified")]
+    assert watched.scan(4) == [("a.txt", "classified")]
     assert watched.receipt("a.txt")["sentiment"] == "negative"
 
 
-def test_a_restart_finds_what_is_done(watched: Watched) -> None:
+def test_files_with_a_current_result_are_not_classified_after_a_restart(watched: WatchedFolder) -> None:
     watched.write("a.txt", b"great film")
     watched.write("t.jsonl", b'{"text":"good"}\n')
     watched.write("picture.txt", b"\x00\x01")
-    watched.looks(2)
+    watched.scan(2)
 
     watched.restart()
     (watched.folder / "a.txt").touch()
 
-    assert watched.looks(3) == []
+    assert watched.scan(3) == []
 
 
 @pytest.mark.parametrize("lost", ["t.jsonl.json", "t.jsonl.classified.jsonl"])
-def test_a_restart_makes_again_what_is_lost(watched: Watched, lost: str) -> None:
+def test_a_lost_result_is_restored_after_a_restart(watched: WatchedFolder, lost: str) -> None:
     watched.write("t.jsonl", b'{"text":"good"}\n')
-    watched.looks(2)
+    watched.scan(2)
     names = watched.names()
     (watched.results / lost).unlink()
 
     watched.restart()
 
-    assert watched.looks(2) == [("t.jsonl", "classified")]
+    assert watched.scan(2) == [("t.jsonl", "classified")]
     assert watched.names() == names
 
 
-def test_the_results_can_be_moved(watched: Watched, classifier: Classifier, tmp_path: Path) -> None:
+def test_results_stay_current_when_their_folder_is_moved(
+    watched: WatchedFolder, classifier: Classifier, tmp_path: Path
+) -> None:
     watched.write("t.jsonl", b'{"text":"good"}\n')
-    watched.looks(2)
+    watched.scan(2)
     moved = watched.results.rename(tmp_path / "elsewhere")
-    told: list[str] = []
+    reports: list[str] = []
 
-    again = watch_folder(
+    watcher = watch_folder(
         watched.folder,
         moved,
         classifier,
-        watched.watch.pipeline.settings,
-        lambda key, *_: told.append(key),
+        watched.watcher.pipeline.settings,
+        lambda key, *_: reports.append(key),
     )
-    again.look()
-    again.look()
+    watcher.scan()
+    watcher.scan()
 
-    assert told == []
+    assert reports == []
 
 
-def test_a_file_that_cannot_be_read_keeps_no_other_from_it(watched: Watched) -> None:
+def test_a_file_without_a_place_for_its_result_does_not_affect_other_files(watched: WatchedFolder) -> None:
     watched.write("a.txt", b"great film")
     watched.write("b.txt", b"great film")
     watched.results.mkdir()
     (watched.results / "a.txt.json").mkdir()
 
-    assert watched.looks(3) == [("a.txt", "failed"), ("b.txt", "classified")]
+    assert watched.scan(3) == [("a.txt", "failed"), ("b.txt", "classified")]
 
 
-def test_what_cannot_be_looked_at_is_told_once_and_keeps_no_other_from_it(watched: Watched) -> None:
+def test_a_file_that_cannot_be_examined_is_reported_once_and_does_not_affect_other_files(
+    watched: WatchedFolder,
+) -> None:
     (watched.folder / "link.txt").symlink_to("x" * 300)
     watched.write("a.txt", b"great film")
 
-    assert watched.looks(3) == [("link.txt", "failed"), ("a.txt", "classified")]
+    assert watched.scan(3) == [("link.txt", "failed"), ("a.txt", "classified")]
 
     (watched.folder / "link.txt").unlink()
     watched.write("link.txt", b"great film")
-    assert watched.looks(2) == [("link.txt", "classified")]
+    assert watched.scan(2) == [("link.txt", "classified")]
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may look into any folder")
-def test_a_folder_that_cannot_be_looked_into_is_told_once(watched: Watched) -> None:
+@pytest.mark.skipif(os.geteuid() == 0, reason="root can read any folder")
+def test_a_folder_that_cannot_be_read_is_reported_once(watched: WatchedFolder) -> None:
     for mode in (0, 0o600):
         (watched.folder / f"{mode}").mkdir()
         watched.write(f"{mode}/b.txt", b"great film")
         (watched.folder / f"{mode}").chmod(mode)
     watched.write("a.txt", b"great film")
 
-    told = watched.looks(3)
+    reports = watched.scan(3)
 
-    assert sorted(told) == [("0", "failed"), ("384/b.txt", "failed"), ("a.txt", "classified")]
+    assert sorted(reports) == [("0", "failed"), ("384/b.txt", "failed"), ("a.txt", "classified")]
 
 
-def test_a_watched_folder_that_is_gone_is_told_once(watched: Watched) -> None:
+def test_a_deleted_watched_folder_is_reported_once(watched: WatchedFolder) -> None:
     watched.folder.rmdir()
 
-    assert watched.looks(2) == [(".", "failed")]
+    assert watched.scan(2) == [(".", "failed")]
 
 
 @pytest.mark.parametrize(
@@ -298,55 +304,59 @@ def test_a_watched_folder_that_is_gone_is_told_once(watched: Watched) -> None:
         ("t.jsonl.classified.jsonl/x.txt", "t.jsonl"),
     ],
 )
-def test_results_that_need_the_same_path_are_told_with_it(watched: Watched, first: str, second: str) -> None:
+def test_a_report_names_the_path_that_two_results_need(
+    watched: WatchedFolder, first: str, second: str
+) -> None:
     watched.write(first, b'{"text":"good"}\n')
-    watched.looks(2)
+    watched.scan(2)
     folder, slash, _ = first.partition("/")
     blocking = watched.results / (folder if slash else f"{first}.json")
-    told: list[Mapping[str, Any]] = []
-    watch = replace(watched.watch, tell=lambda _key, _outcome, receipt: told.append(receipt))
+    reports: list[Mapping[str, Any]] = []
+    watcher = replace(watched.watcher, report=lambda _key, _outcome, receipt: reports.append(receipt))
 
     watched.write(second, b'{"text":"good"}\n')
-    watch.look()
-    watch.look()
+    watcher.scan()
+    watcher.scan()
 
-    (receipt,) = told
+    (receipt,) = reports
     assert receipt["error"]["message"].startswith(f"{blocking} is in the way")
 
 
-def test_a_file_that_goes_away_keeps_its_result(watched: Watched) -> None:
+def test_a_deleted_file_keeps_its_result(watched: WatchedFolder) -> None:
     watched.write("a.txt", b"great film")
-    watched.looks(2)
+    watched.scan(2)
 
     (watched.folder / "a.txt").unlink()
 
-    assert watched.looks(2) == []
+    assert watched.scan(2) == []
     assert watched.names() == ["a.txt.json"]
 
 
 @pytest.mark.parametrize("results", ["reviews", "reviews/results", "."])
-def test_results_cannot_be_watched_themselves(tmp_path: Path, classifier: Classifier, results: str) -> None:
+def test_the_results_folder_and_the_watched_folder_must_not_overlap(
+    tmp_path: Path, classifier: Classifier, results: str
+) -> None:
     folder = tmp_path / "reviews"
     folder.mkdir()
 
-    with pytest.raises(ReviewboxError, match="results cannot go where reviews are looked for"):
+    with pytest.raises(ReviewboxError, match="overlap"):
         watch_folder(folder, tmp_path / results, classifier, Settings(), print)
 
 
 def test_results_of_another_folder_are_not_overwritten(
-    watched: Watched, tmp_path: Path, classifier: Classifier
+    watched: WatchedFolder, tmp_path: Path, classifier: Classifier
 ) -> None:
     watched.write("t.jsonl", b'{"text":"good"}\n')
-    watched.looks(2)
+    watched.scan(2)
     names, before = watched.names(), watched.receipt("t.jsonl")
     other = tmp_path / "others"
     other.mkdir()
     (other / "t.jsonl").write_bytes(b'{"text":"bad"}\n')
-    watch = watch_folder(other, watched.results, classifier, Settings(), lambda *_: None)
+    watcher = watch_folder(other, watched.results, classifier, Settings(), lambda *_: None)
 
-    watch.look()
-    with pytest.raises(ReviewboxError, match=r"t\.jsonl there is that of a folder 'reviews', which 'others'"):
-        watch.look()
+    watcher.scan()
+    with pytest.raises(ReviewboxError, match=r"t\.jsonl belongs to the folder 'reviews', and 'others' would"):
+        watcher.scan()
 
     assert (watched.names(), watched.receipt("t.jsonl")) == (names, before)
 
@@ -357,11 +367,11 @@ def test_the_root_cannot_be_watched(tmp_path: Path, tiny_model: Path) -> None:
 
         assert (result.exit_code, result.stderr) == (
             2,
-            "reviewbox: /: this folder has no name; watch one that lies in it\n",
+            "reviewbox: /: this folder has no name; watch a folder in it\n",
         )
 
 
-def test_watching_ends_by_an_interruption(tmp_path: Path, tiny_model: Path) -> None:
+def test_watching_stops_at_ctrl_c(tmp_path: Path, tiny_model: Path) -> None:
     folder = tmp_path / "reviews"
     folder.mkdir()
     (folder / "a.txt").write_bytes(b"great film")
@@ -381,15 +391,15 @@ def test_watching_ends_by_an_interruption(tmp_path: Path, tiny_model: Path) -> N
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:  # noqa: S603 - our own command
         try:
             assert process.stdout is not None
-            told = [process.stdout.readline() for _ in range(3)]
+            lines = [process.stdout.readline() for _ in range(3)]
             process.send_signal(signal.SIGINT)
             rest = process.stdout.read()
             process.wait(SECONDS_TO_WAIT)
         finally:
             process.kill()
 
-    assert f"results go to {folder}-results" in told[0]
-    assert told[1].split()[:3] == ["classified", "a.txt", "positive"]
-    assert told[2] == "classified  t.jsonl  1 negative, 1 positive (2 rows, 0 need review, 0 failed)\n"
+    assert f"results go to {folder}-results" in lines[0]
+    assert lines[1].split()[:3] == ["classified", "a.txt", "positive"]
+    assert lines[2] == "classified  t.jsonl  1 negative, 1 positive (2 rows, 0 need review, 0 failed)\n"
     assert rest == "Stopped.\n"
     assert process.returncode == 0

@@ -1,46 +1,87 @@
-"""Read a table, and see what it says and how it goes back."""
+"""Helpers that read a file and show its reviews, its problems and how it is written back."""
 
-import pytest
+from collections.abc import Mapping
+from dataclasses import dataclass
 
-from reviewbox.documents import Document, ReadOptions, read_document
+from reviewbox.documents import Document, ReadOptions, Row, Table, Value, read_document
 from reviewbox.errors import ErrorCode, Problem, SourceError
 from reviewbox.model.verdicts import Verdict
 from reviewbox.results.table_writer import TableWriter
 
 OPTIONS = ReadOptions(fallback_encoding="windows-1252")
 VERDICT = Verdict("positive", 0.87654, {"negative": 0.12346, "positive": 0.87654}, 7, 1, ())
-# What `VERDICT` adds to a row of a table.
+# The values that `VERDICT` adds to a row of a table.
 ADDED = ["positive", "0.8765", "false", "", ""]
 NAMES = ["sentiment", "score", "needs_review", "error_code", "error_message"]
 
 
-def document(name: str, data: bytes | str, options: ReadOptions = OPTIONS) -> Document:
-    """Read as a file of that name."""
-    return read_document(name, "", data.encode() if isinstance(data, str) else data, options)
+@dataclass(frozen=True)
+class ReadDocument:
+    """A document whose rows have all been read.
+
+    Attributes:
+        rows: the rows.
+        notes: the notes for the receipt.
+        table: how rows are written back; None for a single review.
+    """
+
+    rows: list[Row]
+    notes: Mapping[str, Value]
+    table: Table | None
 
 
-def texts(read: Document) -> list[str]:
-    """The reviews, "" where there is a problem."""
+def read_all(document: Document) -> ReadDocument:
+    """Read all rows of a document."""
+    rows = list(document.rows)
+    return ReadDocument(rows, document.notes(), document.table)
+
+
+def document(
+    name: str, data: bytes | str, options: ReadOptions = OPTIONS, content_type: str = ""
+) -> ReadDocument:
+    """Read a file of this name and content."""
+    encoded = data.encode() if isinstance(data, str) else data
+    return read_all(read_document(name, content_type, encoded, options))
+
+
+def texts(read: ReadDocument) -> list[str]:
+    """Return the reviews; "" for a row with a problem."""
     return [row.text for row in read.rows]
 
 
-def problems(read: Document) -> list[tuple[int, ErrorCode]]:
-    """The rows' problems, by line; each message begins with a line, and repeats no review."""
+def problems(read: ReadDocument) -> list[tuple[int, ErrorCode]]:
+    """Return line and code of each problem; each message starts with the line and repeats no review."""
     found = [(row.line, row.problem) for row in read.rows if row.problem]
     assert all(problem.message.startswith("line ") for _, problem in found)
     assert not any("secret" in problem.message for _, problem in found)
     return [(line, problem.code) for line, problem in found]
 
 
-def written(read: Document) -> str:
-    """The table as it goes back, each row with its own problem or else `VERDICT`."""
+def written_rows(read: ReadDocument, outcome: Verdict | Problem = VERDICT) -> list[str]:
+    """Return the rows as they are written back, each with its own problem or else `outcome`."""
     assert read.table is not None
     writer = TableWriter(read.table, 0.8)
-    return writer.header + "".join(writer.render(row, row.problem or VERDICT) for row in read.rows)
+    return [writer.render(row, row.problem or outcome) for row in read.rows]
 
 
-def refusal(name: str, data: bytes | str, options: ReadOptions = OPTIONS) -> Problem:
-    """Why a file is refused."""
-    with pytest.raises(SourceError) as raised:
-        document(name, data, options)
-    return raised.value.problem
+def written(read: ReadDocument) -> str:
+    """Return the table as it is written back, each row with its own problem or else `VERDICT`."""
+    assert read.table is not None
+    return TableWriter(read.table, 0.8).header + "".join(written_rows(read))
+
+
+def refusal(name: str, data: bytes | str, options: ReadOptions = OPTIONS, content_type: str = "") -> Problem:
+    """Return the problem for which a whole file is refused."""
+    outcome = attempt(name, data, options, content_type)
+    assert isinstance(outcome, Problem)
+    return outcome
+
+
+def attempt(
+    name: str, data: bytes | str, options: ReadOptions = OPTIONS, content_type: str = ""
+) -> ReadDocument | Problem:
+    """Read a file, or return the problem for which it is refused."""
+    try:
+        return document(name, data, options, content_type)
+    except SourceError as error:
+        return error.problem

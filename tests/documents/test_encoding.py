@@ -4,7 +4,7 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from reviewbox.documents.encoding import Decoded, decode, marked_encoding
+from reviewbox.documents.encoding import Decoded, bom_encoding, decode
 from reviewbox.errors import ErrorCode, Problem, SourceError
 
 TEXT = "Très bon café – 😀 \u201cmagnifique\u201d\r\n"
@@ -23,43 +23,43 @@ def test_a_byte_order_mark_names_the_encoding(mark: bytes, encoding: str) -> Non
     data = mark + TEXT.encode(encoding)
 
     assert decode(data, "windows-1252") == Decoded(TEXT, encoding)
-    assert marked_encoding(data) == encoding
+    assert bom_encoding(data) == encoding
 
 
-def test_text_without_a_mark_is_utf8() -> None:
+def test_text_without_a_byte_order_mark_is_utf8() -> None:
     assert decode(TEXT.encode(), "windows-1252") == Decoded(TEXT, "utf-8")
-    assert marked_encoding(TEXT.encode()) is None
+    assert bom_encoding(TEXT.encode()) is None
 
 
 @pytest.mark.parametrize(
     ("fallback", "encoded"), [("windows-1252", b"caf\xe9 \x96 \x9330 \x80"), ("cp437", b"caf\x82 \xc4 \xae")]
 )
-def test_what_is_not_utf8_is_read_by_the_fallback_and_noted(fallback: str, encoded: bytes) -> None:
-    assert decode(encoded, fallback) == Decoded(encoded.decode(fallback), fallback, fallback=True)
+def test_data_that_is_not_utf8_is_decoded_in_the_fallback_encoding(fallback: str, encoded: bytes) -> None:
+    assert decode(encoded, fallback) == Decoded(encoded.decode(fallback), fallback, in_fallback=True)
 
 
-def test_the_fallback_is_not_asked_where_utf8_will_do() -> None:
-    assert not decode(b"cafe", "windows-1252").fallback
+def test_the_fallback_is_not_used_for_valid_utf8() -> None:
+    assert not decode(b"cafe", "windows-1252").in_fallback
 
 
-def test_without_a_fallback_what_is_not_utf8_is_refused() -> None:
-    with pytest.raises(SourceError, match="no utf-8: save it as UTF-8") as raised:
+def test_without_a_fallback_only_utf8_is_decoded() -> None:
+    with pytest.raises(SourceError, match="not valid utf-8; save the file as UTF-8") as raised:
         decode(b"caf\xe9", "")
 
     assert raised.value.problem.code is ErrorCode.NOT_TEXT
 
 
-def test_what_no_encoding_reads_is_refused() -> None:
-    """0x81 stands for nothing in windows-1252."""
-    with pytest.raises(SourceError, match="no utf-8 and no windows-1252") as raised:
+def test_data_that_no_encoding_decodes_is_refused() -> None:
+    """0x81 is undefined in windows-1252."""
+    with pytest.raises(SourceError, match="not valid utf-8 or windows-1252") as raised:
         decode(b"caf\xe9 \x81", "windows-1252")
 
     assert raised.value.problem.code is ErrorCode.NOT_TEXT
 
 
 @pytest.mark.parametrize("fallback", ["punycode", "undefined"])
-def test_a_strange_fallback_refuses_in_the_same_way(fallback: str) -> None:
-    """Their errors are of another kind than those of other encodings."""
+def test_fallback_encodings_with_other_exceptions_refuse_too(fallback: str) -> None:
+    """These encodings raise another exception than most."""
     with pytest.raises(SourceError) as raised:
         decode(b"-x+\xe9", fallback)
 
@@ -70,8 +70,8 @@ def test_a_strange_fallback_refuses_in_the_same_way(fallback: str) -> None:
     "data",
     [codecs.BOM_UTF16_LE + b"odd", codecs.BOM_UTF16_BE + b"\x20\xac\x20", codecs.BOM_UTF8 + b"\xff"],
 )
-def test_a_mark_is_believed(data: bytes) -> None:
-    """What does not follow its own byte-order mark is not tried in the fallback."""
+def test_data_that_contradicts_its_byte_order_mark_is_refused(data: bytes) -> None:
+    """The fallback encoding is not tried."""
     with pytest.raises(SourceError) as raised:
         decode(data, "latin-1")
 
@@ -82,8 +82,8 @@ def test_a_mark_is_believed(data: bytes) -> None:
     "data",
     [codecs.BOM_UTF16_BE + b"\x00a\xd8\x00", codecs.BOM_UTF8 + b"a\xed\xa0\x80", b"a\xed\xa0\x80"],
 )
-def test_half_a_character_is_decoded_as_such(data: bytes) -> None:
-    """So that the row that holds it can be named, and the others go on."""
+def test_half_a_surrogate_pair_is_decoded_as_a_lone_surrogate(data: bytes) -> None:
+    """So the row that contains it gets the error, and no other row."""
     assert decode(data, "").text == "a\ud800"
 
 
@@ -107,18 +107,18 @@ def test_binary_data_is_refused(data: bytes) -> None:
 @pytest.mark.parametrize(
     "text", ["a\0b", "a stray \x00 in a longer text, as some exports have it", "\tA tab\f\n", "\x1a"]
 )
-def test_a_stray_control_character_is_no_binary_data(text: str) -> None:
+def test_a_stray_control_character_is_allowed(text: str) -> None:
     assert decode(text.encode(), "").text == text
 
 
 @pytest.mark.parametrize("data", [b"", *(mark for mark, _ in MARKED)])
-def test_no_text_is_text(data: bytes) -> None:
+def test_empty_data_is_decoded_as_empty_text(data: bytes) -> None:
     assert decode(data, "").text == ""
 
 
 @given(text=st.text(), marked=st.sampled_from(MARKED), fallback=st.sampled_from(["", "latin-1"]))
 @settings(deadline=None)
-def test_marked_text_comes_back(text: str, marked: tuple[bytes, str], fallback: str) -> None:
+def test_text_with_a_byte_order_mark_is_decoded(text: str, marked: tuple[bytes, str], fallback: str) -> None:
     assume(not any(ord(character) < 32 for character in text))
     assume(not text.startswith(("\ufeff", "\0")))
     mark, encoding = marked
@@ -128,12 +128,12 @@ def test_marked_text_comes_back(text: str, marked: tuple[bytes, str], fallback: 
 
 @given(data=st.binary(), fallback=st.sampled_from(["", "windows-1252", "latin-1", "shift_jis", "utf-16"]))
 @settings(deadline=None)
-def test_any_bytes_are_text_or_refused(data: bytes, fallback: str) -> None:
+def test_any_bytes_are_decoded_or_refused(data: bytes, fallback: str) -> None:
     outcome = attempt(data, fallback)
 
     if isinstance(outcome, Decoded):
         assert outcome.text == data.decode(outcome.encoding, "surrogatepass").removeprefix("\ufeff")
-        assert outcome.fallback == (outcome.encoding == fallback)
+        assert outcome.in_fallback == (outcome.encoding == fallback)
     else:
         assert outcome.code in (ErrorCode.NOT_TEXT, ErrorCode.BINARY_FILE)
 

@@ -15,13 +15,13 @@ PROSE = [
 
 
 def found(rows: list[dict[str, Any]], text_field: str = "") -> tuple[str, str]:
-    """The field that holds the review, and how it was found."""
+    """Return the selected field and the reason."""
     sample = ColumnSample()
     for row in rows:
         sample.add(row.items())
-    name, notes = sample.text_field({name for row in rows for name in row}, ReadOptions(text_field))
-    assert notes == {"text_field": name, "text_field_by": notes["text_field_by"]}
-    return name, str(notes["text_field_by"])
+    field = sample.select({name for row in rows for name in row}, ReadOptions(text_field))
+    assert field.notes == {"text_field": field.name, "text_field_by": field.reason}
+    return field.name, field.reason
 
 
 def refusal(rows: list[dict[str, Any]], text_field: str = "") -> str:
@@ -35,7 +35,7 @@ def refusal(rows: list[dict[str, Any]], text_field: str = "") -> str:
     "name",
     ["review", "Review_Text", "reviewText", "review-body", "REVIEW CONTENT", " text ", "Comment", "Feedback"],
 )
-def test_reviews_are_found_by_their_usual_names(name: str) -> None:
+def test_the_review_field_is_selected_by_its_usual_name(name: str) -> None:
     assert is_usual(name)
     assert found([{"id": 1, name: "good"}]) == (name, "name")
 
@@ -45,7 +45,7 @@ def test_other_names_are_not_usual(name: str) -> None:
     assert not is_usual(name)
 
 
-def test_the_name_with_most_texts_wins_and_then_the_likelier() -> None:
+def test_the_usual_name_with_most_texts_is_selected() -> None:
     assert found([{"comment": "good", "review": ""}, {"comment": "bad", "review": "5"}]) == (
         "comment",
         "name",
@@ -53,36 +53,36 @@ def test_the_name_with_most_texts_wins_and_then_the_likelier() -> None:
     assert found([dict.fromkeys(reversed(USUAL_TEXT_FIELDS), "good")]) == (USUAL_TEXT_FIELDS[0], "name")
 
 
-def test_a_setting_outranks_names() -> None:
+def test_the_setting_takes_precedence_over_usual_names() -> None:
     assert found([{"note": "x", "review": "good"}], "note") == ("note", "setting")
 
 
-def test_a_setting_that_no_row_has_is_refused() -> None:
+def test_a_configured_field_that_no_row_has_is_refused() -> None:
     message = refusal([{"note": "x", "review": "good"}], "Note")
 
-    assert "'Note' that TEXT_FIELD names" in message
+    assert "TEXT_FIELD names the field 'Note'" in message
     assert "'note', 'review'" in message
 
 
-def test_the_one_column_of_prose_is_the_review() -> None:
+def test_the_only_column_of_prose_is_the_review() -> None:
     rows = [{"id": n, "product": "Coffee", "who": "Ann Lee", "meinung": text} for n, text in enumerate(PROSE)]
 
     assert found(rows) == ("meinung", "prose")
 
 
-def test_a_category_of_many_words_is_no_prose() -> None:
+def test_a_category_of_many_words_is_not_prose() -> None:
     rows = [{"kind": "Home and garden, and all tools", "meinung": text} for text in PROSE]
 
     assert found(rows) == ("meinung", "prose")
 
 
-def test_of_two_columns_of_prose_the_one_clearly_longer_is_the_review() -> None:
+def test_the_much_longer_of_two_columns_of_prose_is_the_review() -> None:
     rows = [{"headline": text, "says": f"{text}. {text}! {text}?"} for text in PROSE]
 
     assert found(rows) == ("says", "prose")
 
 
-def test_several_columns_of_prose_are_a_persons_choice() -> None:
+def test_several_columns_of_prose_are_refused() -> None:
     message = refusal([{"liked": text, "disliked": text} for text in PROSE])
 
     assert "several hold prose" in message
@@ -91,21 +91,21 @@ def test_several_columns_of_prose_are_a_persons_choice() -> None:
 
 
 @pytest.mark.parametrize("value", ["Coffee", "5", 5, None, "NaN", ["It was a very good film"]])
-def test_without_a_column_of_prose_the_fields_that_are_there_are_named(value: Any) -> None:
+def test_a_table_without_prose_is_refused_with_its_field_names(value: Any) -> None:
     message = refusal([{"stars": 5, "note": value}])
 
     assert "no field has a usual name or holds prose" in message
     assert "'note', 'stars'" in message
 
 
-def test_names_that_are_long_or_many_are_cut_short() -> None:
+def test_long_or_numerous_names_are_shortened_in_messages() -> None:
     assert len(refusal([{f"{n} " + "x" * 10_000: 5 for n in range(1000)}])) < 2000
 
 
-def test_what_stands_for_no_value_does_not_make_a_name_usual() -> None:
+def test_missing_values_do_not_count_as_text() -> None:
     assert found([{"comment": "NaN", "text": "good"}, {"comment": "NULL", "text": "bad"}]) == ("text", "name")
 
 
-def test_a_usual_name_will_do_where_no_row_has_a_value() -> None:
-    """So that each row says what is wrong with it."""
+def test_a_usual_name_is_selected_if_all_values_are_missing() -> None:
+    """So each row gets its own error."""
     assert found([{"id": "1", "text": "NULL"}]) == ("text", "name")

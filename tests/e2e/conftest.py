@@ -13,23 +13,23 @@ from samples import OBJECTS, content
 from reviewbox.local.cloud import BUCKET, Cloud, start_cloud
 from reviewbox.local.function import deliver
 
-_MOST_LOG_SHOWN = 20_000
+_MAX_LOG_CHARACTERS = 20_000
 
 
 def pytest_sessionstart() -> None:
     shutil.rmtree(LOGS, ignore_errors=True)
-    # Else a run that is told to end would leave its servers behind.
-    signal.signal(signal.SIGTERM, lambda *_: pytest.exit("told to end"))
+    # Without a handler, SIGTERM would end the run and leave its servers running.
+    signal.signal(signal.SIGTERM, lambda *_: pytest.exit("terminated"))
 
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Iterator[None]:
-    """Show what the servers said with what failed."""
+    """Add the ends of the servers' logs to the report of a failed test."""
     report = yield
     if report.failed:
         for log in sorted(LOGS.glob("*.log")):
             text = log.read_text(encoding="utf-8", errors="replace")
-            report.sections.append((f"end of {log.relative_to(ROOT)}", text[-_MOST_LOG_SHOWN:]))
+            report.sections.append((f"end of {log.relative_to(ROOT)}", text[-_MAX_LOG_CHARACTERS:]))
     return report
 
 
@@ -42,7 +42,7 @@ def cloud() -> Iterator[Cloud]:
 
 @pytest.fixture(scope="session")
 def function(cloud: Cloud) -> Iterator[Callable[[str], Function]]:
-    """The function of a handler, in an emulator that serves all tests."""
+    """A factory of emulated functions by handler; each is started once and serves all tests."""
     with ExitStack() as running:
 
         @cache
@@ -54,13 +54,13 @@ def function(cloud: Cloud) -> Iterator[Callable[[str], Function]]:
 
 @pytest.fixture
 def invoke(cloud: Cloud, function: Callable[[str], Function]) -> Callable[[Any], Any]:
-    """The function that uploads invoke."""
+    """Invoke the function for uploads."""
     return function(cloud.handler).invoke
 
 
 @pytest.fixture
 def s3(cloud: Cloud) -> Iterator[Any]:
-    """The cloud's S3, holding the objects of objects.json, of which the queue says nothing any more."""
+    """The cloud's S3 with the objects of objects.json. Their messages have been removed from the queue."""
     s3 = cloud.s3()
     for key in OBJECTS:
         s3.put_object(Bucket=BUCKET, Key=key, Body=content(key))

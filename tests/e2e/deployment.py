@@ -1,9 +1,10 @@
-"""The template, deployed by `sam deploy` into ministack, a local cloud that executes what it is given.
+"""The template, deployed with `sam deploy` into ministack, a local cloud that runs functions.
 
-It checks policies (`AUTH`), and speaks TLS, which the template's policies demand. So the function reads
-and writes objects, if it does, with the permissions of its own role, and events reach the queue by its
-policy. Two permissions it does not ask for, and so they are not shown to be there: the event source's
-to take messages, and `s3:ListBucket`, without which AWS answers 403 for an object that is not there.
+ministack checks policies (`AUTH`) and serves TLS, which the template's policies require. So a function that
+reads and writes objects does so with the permissions of its own role, and events reach the queue through its
+policy. ministack does not check two permissions, so these tests cannot show that they are granted: the event
+source's permission to receive messages, and `s3:ListBucket`, without which AWS answers 403 for a missing
+object.
 """
 
 import json
@@ -22,11 +23,11 @@ from emulator import ARTIFACT
 from processes import LOGS, ROOT, children, free_port, server
 from samtranslator.yaml_helper import yaml_parse
 
-# Two copies of the function are enough for two cores, and the fewest that may be asked for.
+# The minimum that AWS accepts, and enough for two cores.
 _CONCURRENCY = 2
 
 _CREDENTIALS = {
-    "AWS_ACCESS_KEY_ID": "test",  # of ministack's root
+    "AWS_ACCESS_KEY_ID": "test",  # ministack's root user
     "AWS_SECRET_ACCESS_KEY": "test",
     "AWS_DEFAULT_REGION": "us-east-1",
 }
@@ -38,8 +39,8 @@ class Account:
 
     Attributes:
         process: the server.
-        endpoint: the URL that AWS clients are pointed at.
-        certificate: the file of the certificate to trust.
+        endpoint: the URL for AWS clients.
+        certificate: the file with the certificate to trust.
     """
 
     process: subprocess.Popen[bytes]
@@ -48,7 +49,7 @@ class Account:
 
     @property
     def environment(self) -> dict[str, str]:
-        """What leads AWS's own programs here."""
+        """The variables that make AWS's tools use this account."""
         return {
             **_CREDENTIALS,
             "AWS_ENDPOINT_URL": self.endpoint,
@@ -59,7 +60,7 @@ class Account:
         return _client(service, self.endpoint, self.certificate)
 
     def functions(self) -> list[int]:
-        """Return the processes that execute functions."""
+        """Return the process IDs of running functions."""
         return children(self.process)
 
 
@@ -77,7 +78,7 @@ def _client(service: Any, endpoint: str, certificate: Path) -> Any:
 
 @contextmanager
 def local_account() -> Iterator[Account]:
-    """Run ministack while the context lasts. What it writes, functions' code above all, goes with it."""
+    """Run ministack while the context lasts, and delete its files afterwards."""
     port = free_port()
     with tempfile.TemporaryDirectory(prefix="reviewbox-e2e-") as folder:
         environment = {
@@ -86,7 +87,7 @@ def local_account() -> Iterator[Account]:
             "BIND_HOST": "127.0.0.1",
             "GATEWAY_PORT": str(port),
             "HOME": folder,
-            "IOT_MTLS_ENABLED": "false",  # it would listen at one more port
+            "IOT_MTLS_ENABLED": "false",  # would listen on another port
             "MINISTACK_ACCOUNT_ID": "123456789012",
             "MINISTACK_HOST": "127.0.0.1",
             "PATH": os.environ["PATH"],
@@ -102,10 +103,10 @@ def local_account() -> Iterator[Account]:
 
 
 def deploy(account: Account, name: str, parameters: Mapping[str, str]) -> dict[str, str]:
-    """Deploy the template and what `make build` made as the stack `name`, and return its outputs."""
+    """Deploy the template with the built artifact as the stack `name`, and return the stack's outputs."""
     with tempfile.TemporaryDirectory() as folder:
         template = Path(folder) / "template.json"
-        template.write_text(json.dumps(adapted(ROOT / "template.yaml")), encoding="utf-8")
+        template.write_text(json.dumps(adapt_template(ROOT / "template.yaml")), encoding="utf-8")
         command = [
             *(ROOT / ".venv-sam/bin/sam", "deploy", "--template-file", template, "--stack-name", name),
             *("--resolve-s3", "--capabilities", "CAPABILITY_IAM", "--no-confirm-changeset"),
@@ -123,8 +124,8 @@ def deploy(account: Account, name: str, parameters: Mapping[str, str]) -> dict[s
     return {output["OutputKey"]: output["OutputValue"] for output in stack["Outputs"]}
 
 
-def adapted(template: Path) -> dict[str, Any]:
-    """Return the template with what `sam build` would change in it, and with what ministack needs."""
+def adapt_template(template: Path) -> dict[str, Any]:
+    """Return the template with the changes that `sam build` makes, and those that ministack needs."""
     content = yaml_parse(template.read_text(encoding="utf-8"))
     functions = [
         resource["Properties"]
@@ -134,10 +135,10 @@ def adapted(template: Path) -> dict[str, Any]:
     for function in functions:
         function["CodeUri"] = str(ARTIFACT)
         for event in function.get("Events", {}).values():
-            # A parameter's value comes as text, which ministack then compares with a number.
+            # A parameter's value is a string, and ministack compares it with a number.
             if "ScalingConfig" in event["Properties"]:
                 event["Properties"]["ScalingConfig"]["MaximumConcurrency"] = _CONCURRENCY
-    # ministack tells functions where it is only if the template does not.
+    # ministack sets its own endpoint only if the template does not set one.
     for function in (*functions, content.get("Globals", {}).get("Function", {})):
         function.get("Environment", {}).get("Variables", {}).pop("AWS_ENDPOINT_URL", None)
     return content

@@ -1,8 +1,8 @@
-"""The built artifact, run as Lambda runs it: AWS's Runtime Interface Emulator starts AWS's runtime
-client in the artifact's folder and hands it events.
+"""The built artifact in AWS's Runtime Interface Emulator, which runs it as Lambda does.
 
-It ends invocations and restarts runtimes as Lambda does. It does not limit memory, so nothing here can
-show what happens to a function that runs out of it.
+The emulator starts AWS's runtime client in the artifact's folder and passes events to it. It ends invocations
+and restarts runtimes as Lambda does. It does not limit memory, so these tests cannot show what happens to a
+function that runs out of memory.
 """
 
 import os
@@ -24,21 +24,26 @@ _EMULATOR = "lib/python*/site-packages/samcli/local/rapid/aws-lambda-rie-x86_64"
 
 @dataclass(frozen=True, slots=True)
 class Function:
-    """A function that waits to be invoked."""
+    """A running function.
+
+    Attributes:
+        emulator: the process of the emulator.
+        url: the URL that invokes the function.
+    """
 
     emulator: subprocess.Popen[bytes]
-    address: str
+    url: str
 
     def invoke(self, event: Any) -> Any:
-        """Return what the handler does, its error's `errorType` and `errorMessage`, or Lambda's own words."""
-        reply = urllib3.request("POST", self.address, json=event, timeout=120, retries=False)
+        """Return the handler's response, its error as an object, or Lambda's message as text."""
+        response = urllib3.request("POST", self.url, json=event, timeout=120, retries=False)
         try:
-            return reply.json()
+            return response.json()
         except ValueError:  # "Task timed out ..."
-            return reply.data.decode()
+            return response.data.decode()
 
     def kill(self) -> None:
-        """Kill the runtime, whatever it is doing."""
+        """Kill the runtime."""
         for pid in children(self.emulator):
             os.kill(pid, signal.SIGKILL)
 
@@ -47,7 +52,7 @@ class Function:
 def emulated(
     handler: str, environment: Mapping[str, str], log: str, timeout_seconds: int = 100
 ) -> Iterator[Function]:
-    """Run the artifact's `handler` while the context lasts."""
+    """Run the artifact's handler while the context lasts."""
     (emulator,) = (ROOT / ".venv-sam").glob(_EMULATOR)
     port, api_port = free_port(), free_port()
     command = [

@@ -1,4 +1,4 @@
-"""A second way to the local cloud, past a gate that can hold one request up and then lose it."""
+"""A second endpoint of the local cloud that can hold a request, and then drop its connection."""
 
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -10,10 +10,10 @@ from werkzeug.serving import make_server
 
 
 class Gate:
-    """The cloud's application, with a gate before it.
+    """The cloud's WSGI application behind a gate.
 
     Attributes:
-        endpoint: the URL that AWS clients are pointed at.
+        endpoint: the URL for AWS clients.
     """
 
     endpoint: str
@@ -22,32 +22,35 @@ class Gate:
         self._application = DomainDispatcherApplication(create_backend_app)
         self._held: tuple[str, str] | None = None
         self._reached = threading.Event()
-        self._lifted = threading.Event()
+        self._released = threading.Event()
 
     def __call__(self, request: Mapping[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
-        """Answer a request, as WSGI has it."""
+        """Answer a WSGI request."""
         if (request["REQUEST_METHOD"], request["PATH_INFO"]) == self._held:
             self._reached.set()
-            self._lifted.wait()
+            self._released.wait()
             raise ConnectionAbortedError
         return self._application(request, start_response)
 
     @contextmanager
     def holding(self, method: str, bucket: str, key: str) -> Iterator[threading.Event]:
-        """Let no such request through while the context lasts; yield what tells that one has come."""
+        """Hold the requests for an object while the context lasts, and then drop them.
+
+        Yields an event that is set when such a request has arrived.
+        """
         self._held = method, f"/{bucket}/{key}"
         self._reached.clear()
-        self._lifted.clear()
+        self._released.clear()
         try:
             yield self._reached
         finally:
             self._held = None
-            self._lifted.set()
+            self._released.set()
 
 
 @contextmanager
 def gate_to_cloud() -> Iterator[Gate]:
-    """Serve the state of moto, which is this process's, at one more port."""
+    """Serve this process's moto state on another port."""
     gate = Gate()
     server = make_server("127.0.0.1", 0, gate, threaded=True)
     gate.endpoint = f"http://127.0.0.1:{server.server_port}"

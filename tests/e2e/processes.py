@@ -1,4 +1,4 @@
-"""Servers that tests start: on a free port, their output in a log, and gone afterwards."""
+"""Servers that tests start on a free port, with their output in a log, and stop at the end."""
 
 import os
 import signal
@@ -17,15 +17,15 @@ LOGS = ROOT / "build/e2e"
 def server(
     command: Sequence[str | Path], environment: Mapping[str, str], port: int, log: str, cwd: Path
 ) -> Iterator[subprocess.Popen[bytes]]:
-    """Run a server in `cwd` while the context lasts; it has all of its environment from here.
+    """Run a server while the context lasts, once it listens on its port.
 
     Args:
         command: the program and its arguments.
-        environment: its variables. None is inherited, for a CI variable, say, switches off what is
-            switched on in Lambda.
-        port: where it will listen.
-        log: the name of the file in `LOGS` that takes its output.
-        cwd: the folder it runs in.
+        environment: all of the server's variables. None is inherited, because variables such as `CI` can
+            change the behavior of a program.
+        port: the port on which the server will listen.
+        log: the name of the file in `LOGS` for the server's output.
+        cwd: the working directory.
     """
     LOGS.mkdir(parents=True, exist_ok=True)
     with (LOGS / log).open("wb") as output:
@@ -36,7 +36,7 @@ def server(
         _wait_for(port, process)
         yield process
     finally:
-        _end(process)
+        _stop(process)
 
 
 def free_port() -> int:
@@ -46,8 +46,8 @@ def free_port() -> int:
 
 
 def children(process: subprocess.Popen[bytes]) -> list[int]:
-    """Return the processes that a process has started and not yet ended."""
-    tasks = Path(f"/proc/{process.pid}/task").glob("*/children")  # a list for each of its threads
+    """Return the IDs of the running child processes of a process."""
+    tasks = Path(f"/proc/{process.pid}/task").glob("*/children")  # one list per thread
     return [int(child) for task in tasks for child in task.read_text().split()]
 
 
@@ -64,8 +64,8 @@ def _wait_for(port: int, process: subprocess.Popen[bytes]) -> None:
             return
 
 
-def _end(process: subprocess.Popen[bytes]) -> None:
-    """End a server, by force if it waits for its clients, and what it started in its process group."""
+def _stop(process: subprocess.Popen[bytes]) -> None:
+    """Stop a server and its process group, by force if it does not stop within 5 seconds."""
     for number in (signal.SIGTERM, signal.SIGKILL):
         try:
             os.killpg(process.pid, number)

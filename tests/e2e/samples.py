@@ -1,4 +1,4 @@
-"""The sample events of tests/events, and the objects that they name."""
+"""The sample events of tests/events, and the objects to which they refer."""
 
 import json
 import re
@@ -12,9 +12,9 @@ from processes import ROOT
 EVENTS = sorted((ROOT / "tests/events").glob("*.json"))
 OBJECTS: dict[str, str] = json.loads(Path(__file__).with_name("objects.json").read_text(encoding="utf-8"))
 
-# What lies under a key that objects.json has no text for.
+# The contents of objects that objects.json does not list.
 _REVIEW = "A splendid little place. We were sorry to leave, and have booked again for the spring."
-_OTHERWISE = {".csv": f'text\n"{_REVIEW}"\n', ".jsonl": json.dumps({"text": _REVIEW}) + "\n"}
+_DEFAULT_CONTENT = {".csv": f'text\n"{_REVIEW}"\n', ".jsonl": json.dumps({"text": _REVIEW}) + "\n"}
 
 
 def load(name: str) -> Any:
@@ -22,14 +22,14 @@ def load(name: str) -> Any:
 
 
 def content(key: str) -> bytes:
-    """Return what the samples' object `key` holds."""
-    return OBJECTS.get(key, _OTHERWISE.get(PurePosixPath(key).suffix, _REVIEW)).encode()
+    """Return the content of the samples' object `key`."""
+    return OBJECTS.get(key, _DEFAULT_CONTENT.get(PurePosixPath(key).suffix, _REVIEW)).encode()
 
 
 def objects_in(event: Any) -> Iterator[tuple[str, str]]:
-    """Yield bucket and key of each object that an event calls for, however deep it wraps them.
+    """Yield the bucket and key of each object that an event refers to, at any depth of nesting.
 
-    Written without the code under test, which would else confirm itself.
+    This does not use the code under test, which would otherwise confirm itself.
     """
     match event:
         case {"eventName": str(name), "s3": {"bucket": {"name": bucket}, "object": {"key": key}}}:
@@ -48,13 +48,13 @@ def objects_in(event: Any) -> Iterator[tuple[str, str]]:
 
 
 def created(bucket: str, key: str) -> Any:
-    """Return the least that S3 says of a new object; `key` needs no encoding."""
+    """Return a minimal S3 event for a new object; `key` must not need encoding."""
     s3 = {"bucket": {"name": bucket}, "object": {"key": key}}
     return {"Records": [{"eventVersion": "2.1", "eventName": "ObjectCreated:Put", "s3": s3}]}
 
 
 def delivered(body: Any, receives: int = 1) -> Any:
-    """Return the batch of one message that SQS delivers for the `receives`th time."""
+    """Return a batch of one SQS message that has been received `receives` times."""
     message = {
         "messageId": "0d3c5a7e-6b1f-4f2a-9c84-d5e6f7a8b9c0",
         "body": json.dumps(body),
@@ -65,10 +65,10 @@ def delivered(body: Any, receives: int = 1) -> Any:
 
 
 def batch_operation(version: str, bucket: str, *keys: str) -> Any:
-    """Return what S3 Batch Operations invokes a function with, in version 1.0 or 2.0 of its request."""
-    where = {"s3BucketArn": f"arn:aws:s3:::{bucket}"} if version == "1.0" else {"s3Bucket": bucket}
+    """Return a request of S3 Batch Operations, in version 1.0 or 2.0 of its schema."""
+    bucket_field = {"s3BucketArn": f"arn:aws:s3:::{bucket}"} if version == "1.0" else {"s3Bucket": bucket}
     tasks = [
-        {"taskId": f"task-{number}", "s3Key": quote_plus(key, safe="/"), "s3VersionId": None, **where}
+        {"taskId": f"task-{number}", "s3Key": quote_plus(key, safe="/"), "s3VersionId": None, **bucket_field}
         for number, key in enumerate(keys)
     ]
     return {

@@ -1,4 +1,4 @@
-"""What `make build` made, under the Runtime Interface Emulator; the local cloud is S3."""
+"""The built artifact in the Runtime Interface Emulator, with the local cloud as S3."""
 
 import json
 from collections.abc import Callable
@@ -9,8 +9,8 @@ import pytest
 from botocore.exceptions import ClientError
 from emulator import Function
 from processes import LOGS
-from results import keys, read, read_json, receipt_of
 from samples import EVENTS, OBJECTS, batch_operation, content, load, objects_in
+from stored_results import keys, read, read_json, receipt_of
 
 from reviewbox.local.cloud import BUCKET, Cloud
 from reviewbox.local.function import deliver
@@ -18,31 +18,31 @@ from reviewbox.local.function import deliver
 Invoke = Callable[[Any], Any]
 
 ON_BATCH_OPERATION = "handlers.on_batch_operation.handler"
-# Functions other than the one that uploads invoke, by what their samples' names start with.
+# The handlers of other functions than the one for uploads, by the prefix of their samples' names.
 HANDLERS = {"batch_operation_": ON_BATCH_OPERATION}
 
 
 @pytest.mark.parametrize("path", EVENTS, ids=lambda path: path.stem)
-def test_every_sample_event_is_answered_and_done(
+def test_every_sample_event_is_processed(
     path: Path, function: Callable[[str], Function], cloud: Cloud, s3: Any
 ) -> None:
-    """What an event of no known kind asks for is not done, and the answer says so."""
+    """An event of an unknown kind is not processed, and the response reports a failure."""
     event = load(path.stem)
     handler = next((HANDLERS[name] for name in HANDLERS if path.stem.startswith(name)), cloud.handler)
     sources = [source for source in objects_in(event) if source[1].startswith("incoming/")]
     for bucket, key in sources:
         put(s3, bucket, key)
 
-    reply = function(handler).invoke(event)
+    response = function(handler).invoke(event)
 
-    assert succeeded(reply) == ("unknown" not in path.stem), reply
+    assert succeeded(response) == ("unknown" not in path.stem), response
     for bucket, key in sources:
         receipt = read_json(s3, bucket, receipt_of(key))
         assert (receipt["source"]["bucket"], receipt["source"]["key"]) == (bucket, key)
         assert "error" not in receipt
 
 
-def test_a_review_comes_back_as_its_verdict(invoke: Invoke, s3: Any) -> None:
+def test_a_review_gets_its_verdict(invoke: Invoke, s3: Any) -> None:
     invoke(load("s3_put"))
 
     assert keys(s3, BUCKET) == ["results/incoming/hotels/seaview.txt.json"]
@@ -51,8 +51,8 @@ def test_a_review_comes_back_as_its_verdict(invoke: Invoke, s3: Any) -> None:
     assert receipt["score"] > 0.8
 
 
-def test_a_batch_brings_each_object_its_result(invoke: Invoke, s3: Any) -> None:
-    """Keys are decoded once: a plus sign, a space and an accent arrive as they were."""
+def test_each_object_of_a_batch_gets_its_result(invoke: Invoke, s3: Any) -> None:
+    """Keys are decoded once, so a plus sign, a space and an accent are preserved."""
     invoke(load("sqs_s3"))
 
     review, table = "results/incoming/2026/my review+é.txt.json", "results/incoming/shop/earphones.jsonl"
@@ -72,15 +72,15 @@ def test_a_key_from_eventbridge_is_not_decoded(invoke: Invoke, s3: Any) -> None:
 
 
 @pytest.mark.parametrize("version", ["1.0", "2.0"])
-def test_the_tasks_of_a_batch_operation_bring_their_results(
+def test_the_tasks_of_a_batch_operation_get_their_results(
     version: str, function: Callable[[str], Function], s3: Any
 ) -> None:
     request = batch_operation(version, BUCKET, *OBJECTS)
 
-    reply = function(ON_BATCH_OPERATION).invoke(request)
+    response = function(ON_BATCH_OPERATION).invoke(request)
 
-    assert reply["invocationId"] == request["invocationId"]
-    tasks = [(task["taskId"], task["resultCode"]) for task in reply["results"]]
+    assert response["invocationId"] == request["invocationId"]
+    tasks = [(task["taskId"], task["resultCode"]) for task in response["results"]]
     assert tasks == [(task["taskId"], "Succeeded") for task in request["tasks"]]
     assert {receipt_of(key) for key in OBJECTS} <= set(keys(s3, BUCKET))
 
@@ -95,9 +95,7 @@ def test_an_event_delivered_twice_changes_nothing(invoke: Invoke, s3: Any) -> No
     assert versions(s3) == before
 
 
-def test_what_is_dropped_reaches_the_function_through_the_queue(
-    invoke: Invoke, cloud: Cloud, s3: Any
-) -> None:
+def test_uploads_reach_the_function_through_the_queue(invoke: Invoke, cloud: Cloud, s3: Any) -> None:
     for key in OBJECTS:
         put(s3, BUCKET, key)
 
@@ -109,13 +107,13 @@ def test_what_is_dropped_reaches_the_function_through_the_queue(
 
 
 @pytest.mark.usefixtures("s3")
-def test_a_message_that_means_nothing_is_the_only_one_to_return(invoke: Invoke) -> None:
+def test_only_the_invalid_message_of_a_batch_is_returned(invoke: Invoke) -> None:
     event = load("sqs_s3")
     event["Records"][0]["body"] = "{}"
 
-    reply = invoke(event)
+    response = invoke(event)
 
-    assert reply == {"batchItemFailures": [{"itemIdentifier": event["Records"][0]["messageId"]}]}
+    assert response == {"batchItemFailures": [{"itemIdentifier": event["Records"][0]["messageId"]}]}
 
 
 @pytest.mark.usefixtures("s3")
@@ -128,9 +126,9 @@ def test_the_log_holds_no_review_text(invoke: Invoke, cloud: Cloud) -> None:
     assert not [text for text in ("spotless", "money back", "Superb sound") if text in log]
 
 
-def succeeded(reply: Any) -> bool:
-    """Return whether a reply, of whichever handler, reports no failure."""
-    match reply:
+def succeeded(response: Any) -> bool:
+    """Return whether the response of any handler reports no failure."""
+    match response:
         case {"batchItemFailures": failures}:
             return not failures
         case {"results": tasks}:
@@ -139,7 +137,7 @@ def succeeded(reply: Any) -> bool:
 
 
 def put(s3: Any, bucket: str, key: str) -> None:
-    """Put what an event names where it says that it is."""
+    """Upload an object of the samples, and create its bucket if needed."""
     try:
         s3.head_bucket(Bucket=bucket)
     except ClientError:
@@ -148,6 +146,6 @@ def put(s3: Any, bucket: str, key: str) -> None:
 
 
 def versions(s3: Any) -> dict[str, Any]:
-    """Return when each result was written, and its ETag."""
+    """Return the time and ETag of each result."""
     heads = {key: s3.head_object(Bucket=BUCKET, Key=key) for key in keys(s3, BUCKET)}
     return {key: (head["LastModified"], head["ETag"]) for key, head in heads.items()}

@@ -1,4 +1,4 @@
-"""Ten thousand files dropped at once into `reviewbox local`."""
+"""Ten thousand files uploaded at once to `reviewbox local`."""
 
 import random
 import sys
@@ -11,13 +11,13 @@ import boto3
 import pytest
 from botocore.config import Config
 from processes import ROOT, free_port, server
-from tests.benchmarks.apart import peak_megabytes
+from tests.benchmarks.processes import peak_megabytes
 
 from reviewbox.local.cloud import BUCKET
 
 FILES = 10_000
-# Of a shared processor: what is slower than this has stopped.
-MOST_SECONDS = 1800
+# Long enough for a busy machine.
+MAX_SECONDS = 1800
 
 OPINIONS = (
     "a great film",
@@ -37,7 +37,7 @@ def keys(s3: Any, prefix: str) -> list[str]:
 def test_each_of_many_files_gets_exactly_one_receipt(capsys: pytest.CaptureFixture[str]) -> None:
     port = free_port()
     generator = random.Random(0)  # noqa: S311 - texts, not secrets
-    dropped = [f"incoming/{number % 100:02}/{number:05}.txt" for number in range(FILES)]
+    uploads = [f"incoming/{number % 100:02}/{number:05}.txt" for number in range(FILES)]
     command = [Path(sys.executable).with_name("reviewbox"), "local", "--port", str(port)]
     environment = {"HOME": str(Path.home()), "PATH": "/usr/bin:/bin"}
     with server(command, environment, port, "local.log", cwd=ROOT) as process:
@@ -52,21 +52,21 @@ def test_each_of_many_files_gets_exactly_one_receipt(capsys: pytest.CaptureFixtu
         s3.get_waiter("bucket_exists").wait(Bucket=BUCKET)
         started = time.monotonic()
         with ThreadPoolExecutor(8) as pool:
-            bodies = [generator.choice(OPINIONS).encode() for _ in dropped]
+            bodies = [generator.choice(OPINIONS).encode() for _ in uploads]
             list(
-                pool.map(lambda key, body: s3.put_object(Bucket=BUCKET, Key=key, Body=body), dropped, bodies)
+                pool.map(lambda key, body: s3.put_object(Bucket=BUCKET, Key=key, Body=body), uploads, bodies)
             )
-        uploaded = time.monotonic() - started
-        found: list[str] = []
-        while len(found) < FILES and time.monotonic() - started < MOST_SECONDS:
+        upload_seconds = time.monotonic() - started
+        receipts: list[str] = []
+        while len(receipts) < FILES and time.monotonic() - started < MAX_SECONDS:
             time.sleep(2)
-            found = keys(s3, "results/")
+            receipts = keys(s3, "results/")
         seconds, memory = time.monotonic() - started, peak_megabytes(process.pid)
-        everything = keys(s3, "")
+        all_keys = keys(s3, "")
     with capsys.disabled():
-        print(  # noqa: T201 - figures to look at, which decide nothing
-            f"\n{FILES:,} files uploaded in {uploaded:.0f} s, all receipts there after {seconds:.0f} s "
+        print(  # noqa: T201 - figures for the reader, without effect on the test
+            f"\n{FILES:,} files uploaded in {upload_seconds:.0f} s, all receipts after {seconds:.0f} s "
             f"({FILES / seconds:.0f} a second); at most {memory:.0f} MB, the cloud's own objects included"
         )
-    assert sorted(found) == sorted(f"results/{key}.json" for key in dropped)
-    assert sorted(everything) == sorted([*dropped, *found])
+    assert sorted(receipts) == sorted(f"results/{key}.json" for key in uploads)
+    assert sorted(all_keys) == sorted([*uploads, *receipts])

@@ -1,4 +1,4 @@
-"""The shipped model on a processor with AVX2 and no more, which is all that Lambda promises."""
+"""The shipped model on a processor with AVX2 but not AVX-512, which is the minimum on Lambda."""
 
 import json
 import shutil
@@ -20,9 +20,9 @@ TOLERANCE = 1e-3
 
 
 def scores(*emulator: str) -> list[float]:
-    """Return the scores of our minimal pairs, in another process."""
+    """Return the scores of our minimal pairs from another process, which `emulator` runs if given."""
     lines = PAIRS.read_text(encoding="utf-8").splitlines(keepends=True)
-    done = subprocess.run(  # noqa: S603 - no input from outside
+    process = subprocess.run(  # noqa: S603 - no input from outside
         [*emulator, sys.executable, "-c", SCRIPT],
         cwd=ROOT,
         input="".join(lines[:120]),
@@ -30,12 +30,12 @@ def scores(*emulator: str) -> list[float]:
         text=True,
         check=True,
     )
-    return [float(score) for score in json.loads(done.stdout)]
+    return [float(score) for score in json.loads(process.stdout)]
 
 
 @pytest.mark.skipif(not shutil.which("qemu-x86_64"), reason="needs qemu-x86_64 (package qemu-user)")
 def test_a_processor_without_avx512_gives_the_same_scores() -> None:
-    here, haswell = scores(), scores("qemu-x86_64", "-cpu", "Haswell")
+    native, haswell = scores(), scores("qemu-x86_64", "-cpu", "Haswell")
 
-    assert haswell == pytest.approx(here, abs=TOLERANCE)
-    assert [score > 0.5 for score in haswell] == [score > 0.5 for score in here]
+    assert haswell == pytest.approx(native, abs=TOLERANCE)
+    assert [score > 0.5 for score in haswell] == [score > 0.5 for score in native]

@@ -12,7 +12,7 @@ from tests.handlers.conftest import Context
 
 from handlers import common, on_batch_operation
 from reviewbox.errors import EventError, SettingsError
-from reviewbox.storage import Storage
+from reviewbox.storage import S3Storage
 
 SECRET = "zanzibar"  # a word that only reviews hold
 
@@ -31,7 +31,7 @@ def request(*keys: str, version: str = "1.0") -> dict[str, Any]:
 
 
 def results(event: dict[str, Any], context: Context | None = None) -> list[tuple[str, str]]:
-    """Return what is answered to each task, in their order."""
+    """Return the result code and text of each task, in order."""
     response = on_batch_operation.handler(event, context or Context())
     assert [result["taskId"] for result in response["results"]] == [t["taskId"] for t in event["tasks"]]
     return [(result["resultCode"], result["resultString"]) for result in response["results"]]
@@ -44,9 +44,9 @@ def receipt(s3: S3Client, key: str) -> dict[str, Any]:
 
 
 def at_operation(name: str, action: Callable[[], None]) -> None:
-    """Run `action` before each of the function's own requests of that name leaves."""
-    storage = common.pipeline().storage
-    assert isinstance(storage, Storage)
+    """Run `action` before each request of the function with this name."""
+    storage = common.pipeline().store
+    assert isinstance(storage, S3Storage)
     storage.client.meta.events.register(f"before-call.s3.{name}", lambda **_: action())
 
 
@@ -73,7 +73,7 @@ def test_a_task_is_classified_and_answered(s3: S3Client, version: str) -> None:
     assert receipt(s3, "incoming/a.txt")["sentiment"] == "positive"
 
 
-def test_a_job_s_arguments_change_nothing(s3: S3Client) -> None:
+def test_job_arguments_are_ignored(s3: S3Client) -> None:
     s3.put_object(Bucket=BUCKET, Key="incoming/a.txt", Body=b"great film")
     event = request("incoming/a.txt", version="2.0")
     event["job"]["userArguments"] = {"who": "the night shift"}
@@ -81,15 +81,15 @@ def test_a_job_s_arguments_change_nothing(s3: S3Client) -> None:
     assert results(event) == [("Succeeded", "classified")]
 
 
-def test_a_key_is_decoded_as_a_form_s(s3: S3Client) -> None:
+def test_a_key_is_form_decoded(s3: S3Client) -> None:
     s3.put_object(Bucket=BUCKET, Key="incoming/2026/my review+é.txt", Body=b"great film")
 
     assert results(request("incoming/2026/my+review%2B%C3%A9.txt")) == [("Succeeded", "classified")]
     assert results(request("incoming%2F2026%2Fmy%20review%2B%C3%A9.txt")) == [("Succeeded", "current")]
 
 
-def test_the_bucket_may_come_with_region_and_account(s3: S3Client) -> None:
-    """As in the example in AWS's documentation."""
+def test_the_bucket_arn_may_contain_a_region_and_an_account(s3: S3Client) -> None:
+    """The example in AWS's documentation does."""
     s3.put_object(Bucket=BUCKET, Key="incoming/a.txt", Body=b"great film")
     event = request("incoming/a.txt")
     event["tasks"][0]["s3BucketArn"] = f"arn:aws:s3:us-east-1:123456789012:{BUCKET}"
@@ -97,7 +97,7 @@ def test_the_bucket_may_come_with_region_and_account(s3: S3Client) -> None:
     assert results(event) == [("Succeeded", "classified")]
 
 
-def test_work_is_done_on_the_newest_version(s3: S3Client) -> None:
+def test_the_newest_version_is_classified(s3: S3Client) -> None:
     s3.put_bucket_versioning(Bucket=BUCKET, VersioningConfiguration={"Status": "Enabled"})
     old = s3.put_object(Bucket=BUCKET, Key="incoming/a.txt", Body=b"great film")["VersionId"]
     new = s3.put_object(Bucket=BUCKET, Key="incoming/a.txt", Body=b"awful film")["VersionId"]
@@ -110,7 +110,7 @@ def test_work_is_done_on_the_newest_version(s3: S3Client) -> None:
     assert receipt(s3, "incoming/a.txt")["sentiment"] == "negative"
 
 
-def test_a_refused_object_is_no_failure_because_its_error_is_recorded(s3: S3Client) -> None:
+def test_a_refused_object_succeeds_because_its_error_is_recorded(s3: S3Client) -> None:
     s3.put_object(Bucket=BUCKET, Key="incoming/a.pdf", Body=b"%PDF-1.7")
     s3.put_object(Bucket=BUCKET, Key="incoming/b.txt", Body=b"")
 
@@ -120,7 +120,7 @@ def test_a_refused_object_is_no_failure_because_its_error_is_recorded(s3: S3Clie
     assert receipt(s3, "incoming/a.pdf")["error"]["code"] == "unsupported_format"
 
 
-def test_what_there_is_nothing_to_do_for_succeeds_and_says_so(s3: S3Client) -> None:
+def test_a_task_with_nothing_to_do_succeeds(s3: S3Client) -> None:
     s3.put_object(Bucket=BUCKET, Key="incoming/a.txt", Body=b"great film")
     s3.put_object(Bucket=BUCKET, Key="incoming/2026/", Body=b"")
     keys = ["incoming/a.txt", "incoming/a.txt", "incoming/2026/", "results/a.json", "elsewhere/a.txt"]
@@ -136,11 +136,11 @@ def test_what_there_is_nothing_to_do_for_succeeds_and_says_so(s3: S3Client) -> N
     ]
 
 
-def test_what_the_manifest_names_and_is_not_there_fails_for_good() -> None:
+def test_a_missing_object_fails_permanently() -> None:
     assert results(request("incoming/a.txt")) == [("PermanentFailure", "gone: no such object")]
 
 
-def test_too_little_time_is_worth_another_try(s3: S3Client) -> None:
+def test_running_out_of_time_is_a_temporary_failure(s3: S3Client) -> None:
     s3.put_object(Bucket=BUCKET, Key="incoming/a.txt", Body=b"great film")
 
     ((code, text),) = results(request("incoming/a.txt"), Context(milliseconds=1))
@@ -149,7 +149,7 @@ def test_too_little_time_is_worth_another_try(s3: S3Client) -> None:
     assert "too little" in text
 
 
-def test_contention_is_worth_another_try(s3: S3Client) -> None:
+def test_contention_is_a_temporary_failure(s3: S3Client) -> None:
     s3.put_object(Bucket=BUCKET, Key="incoming/a.txt", Body=b"great film")
     bystander = boto3.client("s3")
     numbers = iter(range(1000))
@@ -165,7 +165,7 @@ def test_contention_is_worth_another_try(s3: S3Client) -> None:
     assert "was changed 8 times" in text
 
 
-def test_a_network_out_of_reach_is_worth_another_try(s3: S3Client) -> None:
+def test_an_unreachable_network_is_a_temporary_failure(s3: S3Client) -> None:
     s3.put_object(Bucket=BUCKET, Key="incoming/a.txt", Body=b"great film")
     at_operation("PutObject", fail_with(EndpointConnectionError(endpoint_url="https://s3")))
 
@@ -176,7 +176,7 @@ def test_a_network_out_of_reach_is_worth_another_try(s3: S3Client) -> None:
     ("code", "status", "answer"),
     [("SlowDown", 503, "TemporaryFailure"), ("AccessDenied", 403, "PermanentFailure")],
 )
-def test_what_aws_answers_decides_about_another_try(
+def test_the_error_code_of_aws_decides_whether_a_failure_is_temporary(
     s3: S3Client, code: str, status: int, answer: str
 ) -> None:
     s3.put_object(Bucket=BUCKET, Key="incoming/a.txt", Body=b"great film")
@@ -186,7 +186,7 @@ def test_what_aws_answers_decides_about_another_try(
     assert results(request("incoming/a.txt")) == [(answer, f"AWS answered {code} to PutObject")]
 
 
-def test_one_task_s_failure_never_stops_the_others(s3: S3Client) -> None:
+def test_a_failing_task_does_not_affect_other_tasks(s3: S3Client) -> None:
     s3.put_object(Bucket=BUCKET, Key="incoming/b.txt", Body=b"great film")
     event = request("incoming/a.txt", "incoming/a.txt", "incoming/b.txt")
     event["tasks"][0]["s3BucketArn"] = "arn:aws:s3:::no-such-bucket"
@@ -203,14 +203,12 @@ def test_one_task_s_failure_never_stops_the_others(s3: S3Client) -> None:
     ("change", "complaint"),
     [
         ({"s3Key": ""}, "its fields are s3BucketArn, s3Key, s3VersionId, taskId"),
-        ({"s3Key": None}, "names no s3BucketArn and s3Key"),
-        ({"s3Key": "incoming/caf%E9.txt"}, "no UTF-8"),
-        ({"s3BucketArn": ["a"]}, "names no s3BucketArn and s3Key"),
+        ({"s3Key": None}, "has no s3BucketArn or no s3Key"),
+        ({"s3Key": "incoming/caf%E9.txt"}, "not valid UTF-8"),
+        ({"s3BucketArn": ["a"]}, "has no s3BucketArn or no s3Key"),
     ],
 )
-def test_a_malformed_task_fails_for_good_and_says_what_was_seen(
-    change: dict[str, Any], complaint: str
-) -> None:
+def test_a_malformed_task_fails_permanently_and_is_described(change: dict[str, Any], complaint: str) -> None:
     event = request("incoming/a.txt")
     event["tasks"][0] |= change
 
@@ -220,7 +218,7 @@ def test_a_malformed_task_fails_for_good_and_says_what_was_seen(
     assert complaint in text
 
 
-def test_a_request_of_an_unknown_version_fails_for_good(s3: S3Client) -> None:
+def test_a_request_with_an_unknown_version_fails_permanently(s3: S3Client) -> None:
     s3.put_object(Bucket=BUCKET, Key="incoming/a.txt", Body=b"great film")
 
     ((code, text),) = results(request("incoming/a.txt", version="3.0"))
@@ -243,18 +241,20 @@ def test_a_request_of_an_unknown_version_fails_for_good(s3: S3Client) -> None:
     ],
 )
 def test_an_event_whose_tasks_cannot_be_answered_is_an_error(event: Any) -> None:
-    with pytest.raises(EventError, match="no request of S3 Batch Operations"):
+    with pytest.raises(EventError, match="not a request of S3 Batch Operations"):
         on_batch_operation.handler(event, Context())
 
 
-def test_bad_settings_end_the_invocation_before_it_starts(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_invalid_settings_fail_the_invocation_before_any_work(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("REVIEWBOX_THREADS", "many")
 
     with pytest.raises(SettingsError, match="REVIEWBOX_THREADS"):
         on_batch_operation.handler(request("incoming/a.txt"), Context())
 
 
-def test_log_events_are_those_of_uploads(s3: S3Client, caplog: pytest.LogCaptureFixture) -> None:
+def test_log_events_have_the_same_names_as_for_uploads(
+    s3: S3Client, caplog: pytest.LogCaptureFixture
+) -> None:
     s3.put_object(Bucket=BUCKET, Key="incoming/a.txt", Body=b"great film")
     s3.put_object(Bucket=BUCKET, Key="incoming/b.pdf", Body=b"%PDF-1.7")
     event = request("incoming/a.txt", "incoming/a.txt", "incoming/b.pdf", "incoming/gone.txt", "a.json", "")
@@ -281,7 +281,7 @@ def test_log_events_are_those_of_uploads(s3: S3Client, caplog: pytest.LogCapture
     ],
 )
 @pytest.mark.parametrize("milliseconds", [900_000, 1])
-def test_no_review_s_words_are_logged_or_reported(
+def test_review_text_is_never_logged_or_reported(
     s3: S3Client, caplog: pytest.LogCaptureFixture, key: str, body: bytes, milliseconds: int
 ) -> None:
     s3.put_object(Bucket=BUCKET, Key=key, Body=body)
@@ -294,7 +294,7 @@ def test_no_review_s_words_are_logged_or_reported(
     assert SECRET not in logged + str(response)
 
 
-def test_an_unforeseen_error_fails_for_good_without_its_message(
+def test_an_unexpected_error_fails_permanently_without_its_message(
     s3: S3Client, caplog: pytest.LogCaptureFixture
 ) -> None:
     s3.put_object(Bucket=BUCKET, Key="incoming/a.txt", Body=b"great film")

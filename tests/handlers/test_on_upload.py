@@ -11,9 +11,9 @@ from tests.handlers.conftest import Context
 
 from handlers import common, on_upload
 from reviewbox.errors import SettingsError
-from reviewbox.storage import Storage
+from reviewbox.storage import S3Storage
 
-SECRET = "zanzibar"  # a word that only reviews hold
+SECRET = "zanzibar"  # a word that occurs only in reviews
 
 
 def notification(*keys: str) -> dict[str, Any]:
@@ -62,7 +62,7 @@ def test_an_s3_notification_is_classified(s3: S3Client) -> None:
     assert receipt(s3, "incoming/2026/my review+é.txt")["sentiment"] == "positive"
 
 
-def test_direct_and_through_sqs_the_result_is_the_same(s3: S3Client) -> None:
+def test_a_direct_event_and_an_sqs_message_give_the_same_result(s3: S3Client) -> None:
     s3.put_object(Bucket=BUCKET, Key="incoming/a.txt", Body=b"great film")
     on_upload.handler(notification("incoming/a.txt"), Context())
     directly = receipt(s3, "incoming/a.txt")
@@ -80,7 +80,7 @@ def test_s3_s_test_event_is_acknowledged() -> None:
     assert on_upload.handler(sqs(test_event), Context()) == failures()
 
 
-def test_only_the_messages_that_failed_come_back(s3: S3Client) -> None:
+def test_only_failed_messages_are_reported(s3: S3Client) -> None:
     s3.put_object(Bucket=BUCKET, Key="incoming/a.txt", Body=b"great film")
     s3.put_object(Bucket=BUCKET, Key="incoming/b.txt", Body=b"awful film")
     elsewhere = notification("incoming/b.txt")
@@ -95,7 +95,7 @@ def test_only_the_messages_that_failed_come_back(s3: S3Client) -> None:
     assert receipt(s3, "incoming/b.txt")["sentiment"] == "negative"
 
 
-def test_a_failing_object_does_not_stop_the_others_of_its_message(s3: S3Client) -> None:
+def test_a_failing_object_does_not_affect_other_objects_of_its_message(s3: S3Client) -> None:
     s3.put_object(Bucket=BUCKET, Key="incoming/b.txt", Body=b"awful film")
     event = notification("incoming/a.txt", "incoming/b.txt")
     event["Records"][0]["s3"]["bucket"]["name"] = "no-such-bucket"
@@ -106,7 +106,7 @@ def test_a_failing_object_does_not_stop_the_others_of_its_message(s3: S3Client) 
     assert receipt(s3, "incoming/b.txt")["sentiment"] == "negative"
 
 
-def test_the_last_permitted_receive_leaves_an_error_receipt(s3: S3Client) -> None:
+def test_the_last_delivery_leaves_an_error_receipt(s3: S3Client) -> None:
     s3.put_object(Bucket=BUCKET, Key="incoming/a.txt", Body=b"great film")
     message = notification("incoming/a.txt")
 
@@ -121,7 +121,7 @@ def test_the_last_permitted_receive_leaves_an_error_receipt(s3: S3Client) -> Non
     assert "tried 5 times" in error["message"]
 
 
-def test_an_unknown_direct_event_is_an_error_that_says_what_was_seen(
+def test_an_unknown_direct_event_is_an_error_that_describes_it(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     with pytest.raises(on_upload.UploadError, match="body, headers"):
@@ -130,7 +130,7 @@ def test_an_unknown_direct_event_is_an_error_that_says_what_was_seen(
     assert [record.getMessage() for record in caplog.records] == ["message.unknown"]
 
 
-def test_a_record_of_an_unknown_kind_does_not_stop_its_neighbours(s3: S3Client) -> None:
+def test_an_unknown_record_does_not_affect_other_records(s3: S3Client) -> None:
     s3.put_object(Bucket=BUCKET, Key="incoming/a.txt", Body=b"great film")
     s3.put_object(Bucket=BUCKET, Key="incoming/c.txt", Body=b"awful film")
     event = notification("incoming/a.txt", "incoming/b.txt", "incoming/c.txt")
@@ -143,7 +143,7 @@ def test_a_record_of_an_unknown_kind_does_not_stop_its_neighbours(s3: S3Client) 
     assert receipt(s3, "incoming/c.txt")["sentiment"] == "negative"
 
 
-def test_bad_settings_end_the_invocation_before_it_starts(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_invalid_settings_fail_the_invocation_before_any_work(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("REVIEWBOX_THREADS", "many")
 
     with pytest.raises(SettingsError, match="REVIEWBOX_THREADS"):
@@ -185,7 +185,7 @@ def test_log_events_have_stable_names_and_fields(s3: S3Client, caplog: pytest.Lo
     ],
 )
 @pytest.mark.parametrize("milliseconds", [900_000, 1])
-def test_no_review_s_words_are_logged(
+def test_review_text_is_never_logged(
     s3: S3Client, caplog: pytest.LogCaptureFixture, key: str, body: bytes, milliseconds: int
 ) -> None:
     s3.put_object(Bucket=BUCKET, Key=key, Body=body)
@@ -198,17 +198,17 @@ def test_no_review_s_words_are_logged(
     assert SECRET not in logged
 
 
-def test_an_unforeseen_error_is_logged_without_its_message(
+def test_an_unexpected_error_is_logged_without_its_message(
     s3: S3Client, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """A library may quote the data it failed on; the traceback's lines are enough to find the place."""
+    """A library may quote the data in its message. The traceback is enough to find the place."""
     s3.put_object(Bucket=BUCKET, Key="incoming/a.txt", Body=b"great film")
 
     def fail(**_: Any) -> None:
         raise ValueError(SECRET)
 
-    storage = common.pipeline().storage
-    assert isinstance(storage, Storage)
+    storage = common.pipeline().store
+    assert isinstance(storage, S3Storage)
     storage.client.meta.events.register("before-call.s3.PutObject", fail)
     response = on_upload.handler(sqs(notification("incoming/a.txt")), Context())
 
@@ -220,20 +220,22 @@ def test_an_unforeseen_error_is_logged_without_its_message(
     assert SECRET not in str(vars(record))
 
 
-class Hurried(Context):
-    """Has time to begin with a few things, and then no more."""
+class ShortOfTime(Context):
+    """Has time left for a number of checks, and then none."""
 
-    def __init__(self, looks: int) -> None:
+    def __init__(self, checks: int) -> None:
         super().__init__()
-        self._looks = looks
+        self._checks = checks
 
     def get_remaining_time_in_millis(self) -> int:
-        self._looks -= 1
-        return 900_000 if self._looks >= 0 else 0
+        self._checks -= 1
+        return 900_000 if self._checks >= 0 else 0
 
 
-def test_what_others_left_no_time_for_is_sent_anew(s3: S3Client, monkeypatch: pytest.MonkeyPatch) -> None:
-    """And that is no failed try, whatever number it would have been."""
+def test_messages_whose_objects_were_not_started_are_requeued(
+    s3: S3Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """This does not count as a failed attempt, even on the last delivery."""
     queue = boto3.client("sqs")
     url = queue.create_queue(QueueName="uploads")["QueueUrl"]
     monkeypatch.setenv("REVIEWBOX_QUEUE_URL", url)
@@ -243,7 +245,7 @@ def test_what_others_left_no_time_for_is_sent_anew(s3: S3Client, monkeypatch: py
         s3.put_object(Bucket=BUCKET, Key=key, Body=b"great film")
     bodies = [notification(key) for key in keys]
 
-    response = on_upload.handler(sqs(*bodies, receive_count=5), Hurried(looks=6))
+    response = on_upload.handler(sqs(*bodies, receive_count=5), ShortOfTime(checks=6))
 
     waiting = queue.receive_message(QueueUrl=url, MaxNumberOfMessages=10)["Messages"]
     done = [item["Key"] for item in s3.list_objects_v2(Bucket=BUCKET, Prefix="results/")["Contents"]]
@@ -253,20 +255,20 @@ def test_what_others_left_no_time_for_is_sent_anew(s3: S3Client, monkeypatch: py
     assert all(json.loads(message["Body"]) in bodies for message in waiting)
 
 
-def test_what_ran_out_of_time_by_itself_is_a_failed_try(
+def test_an_object_that_runs_out_of_time_alone_has_failed(
     s3: S3Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     url = boto3.client("sqs").create_queue(QueueName="uploads")["QueueUrl"]
     monkeypatch.setenv("REVIEWBOX_QUEUE_URL", url)
     s3.put_object(Bucket=BUCKET, Key="incoming/a.txt", Body=b"great film " * 10_000)
 
-    assert on_upload.handler(sqs(notification("incoming/a.txt")), Hurried(looks=5)) == failures(1)
+    assert on_upload.handler(sqs(notification("incoming/a.txt")), ShortOfTime(checks=5)) == failures(1)
 
 
-def test_without_a_queue_what_was_not_begun_is_a_failed_try(s3: S3Client) -> None:
+def test_without_a_queue_an_object_that_was_not_started_has_failed(s3: S3Client) -> None:
     s3.put_object(Bucket=BUCKET, Key="incoming/a.txt", Body=b"great film")
 
-    assert on_upload.handler(sqs(notification("incoming/a.txt")), Hurried(looks=0)) == failures(1)
+    assert on_upload.handler(sqs(notification("incoming/a.txt")), ShortOfTime(checks=0)) == failures(1)
 
 
 @pytest.mark.parametrize(
@@ -277,10 +279,10 @@ def test_without_a_queue_what_was_not_begun_is_a_failed_try(s3: S3Client) -> Non
         ("incoming/a.txt.gz", gzip.compress(b"good film", mtime=0)),
     ],
 )
-def test_what_is_large_or_may_be_has_an_invocation_to_itself(
+def test_an_object_that_is_or_may_be_large_gets_an_invocation_of_its_own(
     s3: S3Client, monkeypatch: pytest.MonkeyPatch, key: str, body: bytes
 ) -> None:
-    """It would keep the others waiting, and take the memory of all of them."""
+    """It would make the other objects of its batch wait, and use the memory that they need."""
     queue = boto3.client("sqs")
     url = queue.create_queue(QueueName="uploads")["QueueUrl"]
     monkeypatch.setenv("REVIEWBOX_QUEUE_URL", url)
@@ -298,10 +300,10 @@ def test_what_is_large_or_may_be_has_an_invocation_to_itself(
 
 
 @pytest.mark.parametrize("wrapped", [sqs, lambda event: event], ids=["message", "direct"])
-def test_what_is_large_is_done_even_if_its_message_names_others(
+def test_a_large_object_is_processed_even_if_its_message_names_others(
     s3: S3Client, monkeypatch: pytest.MonkeyPatch, wrapped: Any
 ) -> None:
-    """A message that comes alone cannot be sent on to where it would be."""
+    """A single message already has the invocation for itself."""
     queue = boto3.client("sqs")
     url = queue.create_queue(QueueName="uploads")["QueueUrl"]
     monkeypatch.setenv("REVIEWBOX_QUEUE_URL", url)

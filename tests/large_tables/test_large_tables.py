@@ -1,11 +1,11 @@
-"""Tables larger than a segment, by way of a queue and without one."""
+"""Tables larger than a segment, with a queue and without one."""
 
 import csv
 import gzip
 import io
 import itertools
 import json
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -14,15 +14,17 @@ import pytest
 from backports import zstd
 from mypy_boto3_s3 import S3Client
 from mypy_boto3_sqs import SQSClient
+from reviewbox.queue import Queue
 from tests.conftest import BUCKET
 
 from reviewbox.errors import OutOfTimeError
 from reviewbox.events import parse
 from reviewbox.model.classifier import Classifier
 from reviewbox.objects import ObjectRef
-from reviewbox.pipeline import Outcome, Pipeline
+from reviewbox.pipeline import Pipeline
+from reviewbox.process_object import Outcome
 from reviewbox.settings import Settings
-from reviewbox.storage import Storage
+from reviewbox.storage import S3Storage
 
 TABLE = ObjectRef(BUCKET, "incoming/export.csv")
 SEGMENT_BYTES = 300
@@ -33,7 +35,7 @@ def plenty() -> float:
 
 
 def rows(count: int, word: str = "good") -> bytes:
-    """A table with some rows of two lines, some without a review, and some that are broken."""
+    """Return a table in which some rows have two lines, some have no review, and some are malformed."""
     text = io.StringIO()
     writer = csv.writer(text)
     writer.writerow(["id", "review"])
@@ -49,18 +51,13 @@ def sqs(s3: S3Client) -> SQSClient:
 
 
 @pytest.fixture
-def queue_url(sqs: SQSClient) -> str:
-    return sqs.create_queue(QueueName="uploads")["QueueUrl"]
+def queue(sqs: SQSClient) -> Queue:
+    return Queue(sqs.create_queue(QueueName="uploads")["QueueUrl"], sqs)
 
 
 @pytest.fixture
-def settings(queue_url: str) -> Settings:
-    return Settings(segment_bytes=SEGMENT_BYTES, queue_url=queue_url)
-
-
-@pytest.fixture
-def pipeline(storage: Storage, classifier: Classifier, settings: Settings) -> Pipeline:
-    return Pipeline(storage, classifier, settings)
+def pipeline(storage: S3Storage, classifier: Classifier, queue: Queue) -> Pipeline:
+    return Pipeline(storage, classifier, Settings(segment_bytes=SEGMENT_BYTES), queue)
 
 
 def put(s3: S3Client, body: bytes, ref: ObjectRef = TABLE) -> None:
@@ -86,20 +83,17 @@ def results(s3: S3Client) -> dict[str, bytes]:
 
 
 def deliver(pipeline: Pipeline, sqs: SQSClient) -> list[Outcome]:
-    """Process what is in the queue, and what that sends, until nothing is left."""
+    """Process the queue until it is empty, including what the processing sends."""
     outcomes: list[Outcome] = []
-    while messages := sqs.receive_message(QueueUrl=pipeline.settings.queue_url, MaxNumberOfMessages=10).get(
-        "Messages"
-    ):
-        for message in messages:
-            (parsed,) = parse(json.loads(message["Body"]))
-            outcomes += [pipeline.process(segment, plenty) for segment in parsed.segments]
-            sqs.delete_message(QueueUrl=pipeline.settings.queue_url, ReceiptHandle=message["ReceiptHandle"])
+    while segments := list(segments_sent(pipeline, sqs)):
+        outcomes += [pipeline.process(segment, plenty) for segment in segments]
     return outcomes
 
 
-def in_one_piece(pipeline: Pipeline, s3: S3Client, body: bytes, name: str) -> tuple[dict[str, Any], bytes]:
-    """What the same table comes to where it is no larger than a segment: its receipt and its rows."""
+def in_a_single_segment(
+    pipeline: Pipeline, s3: S3Client, body: bytes, name: str
+) -> tuple[dict[str, Any], bytes]:
+    """Return the receipt and the classified table for the same table in a single segment."""
     whole = replace(pipeline, settings=replace(pipeline.settings, segment_bytes=10**6))
     ref = ObjectRef(BUCKET, f"incoming/whole/{name}")
     put(s3, body, ref)
@@ -132,12 +126,12 @@ def test_the_parts_of_a_large_table_are_the_rows_of_the_whole(
         assert outcomes[:-1] == [Outcome.PARTIAL] * (len(outcomes) - 1)
         assert outcomes[-1] is Outcome.CLASSIFIED
     else:
-        alone = replace(pipeline, settings=replace(pipeline.settings, queue_url=""))
+        alone = replace(pipeline, queue=None)
         assert alone.process(ref, plenty) is Outcome.CLASSIFIED
 
     receipt = receipt_of(s3, ref)
     written = [decompress(read(s3, part["key"])) for part in receipt["parts"]]
-    whole, expected = in_one_piece(pipeline, s3, body, name)
+    whole, expected = in_a_single_segment(pipeline, s3, body, name)
     header = expected_header = decompress(expected).splitlines(keepends=True)[0]
     assert len(written) > 3
     assert all(part.startswith(header) for part in written)
@@ -160,11 +154,11 @@ def test_a_table_of_one_segment_stays_one_object(pipeline: Pipeline, s3: S3Clien
 
 
 class WorkerKilledError(BaseException):
-    """As when Lambda ends a process: nothing in the pipeline may catch it."""
+    """The end of a process, which nothing in the pipeline may catch."""
 
 
-def killed_at(client: S3Client, number: int, when: str) -> Callable[[], int]:
-    """Die just before, or after, the client's call with that number; return what counts the calls."""
+def killed_at(client: S3Client | SQSClient, number: int, when: str) -> Callable[[], int]:
+    """Fail just before or after the client's nth request; return a function that returns their number."""
     calls = 0
 
     def hook(**_: Any) -> None:
@@ -179,73 +173,74 @@ def killed_at(client: S3Client, number: int, when: str) -> Callable[[], int]:
 
 @pytest.mark.parametrize("when", ["before-call.s3", "after-call.s3"])
 @pytest.mark.parametrize("compression", ["", ".gz"])
-def test_whenever_a_worker_is_killed_the_next_delivery_leaves_the_same_objects(
+def test_redelivery_after_a_kill_at_any_request_gives_the_same_objects(
     pipeline: Pipeline, s3: S3Client, sqs: SQSClient, compression: str, when: str
 ) -> None:
-    """At every call of S3 on the way, in the worker that cuts and in those that classify."""
+    """The kill happens at every S3 request, in the worker that splits and in the workers that classify."""
     ref = ObjectRef(BUCKET, f"incoming/export.csv{compression}")
     put(s3, COMPRESSED[compression][0](rows(25)), ref)
-    version = pipeline.storage.revision(ref)
+    version = pipeline.store.revision(ref)
     worker = boto3.client("s3")
-    steady = replace(pipeline, storage=Storage(worker))
+    uninterrupted_pipeline = replace(pipeline, store=S3Storage(worker))
     calls = killed_at(worker, 0, when)
-    steady.process(ref, plenty)
-    deliver(steady, sqs)
-    undisturbed, steps = results(s3), calls()
+    uninterrupted_pipeline.process(ref, plenty)
+    deliver(uninterrupted_pipeline, sqs)
+    uninterrupted, steps = results(s3), calls()
     assert len(receipt_of(s3, ref)["parts"]) == 2
 
     for step in range(1, steps + 1):
-        for key in undisturbed:
+        for key in uninterrupted:
             s3.delete_object(Bucket=BUCKET, Key=key)
         worker = boto3.client("s3")
         killed_at(worker, step, when)
-        disturbed = replace(pipeline, storage=Storage(worker))
+        interrupted = replace(pipeline, store=S3Storage(worker))
         waiting: list[Any] = [ref]
-        deaths = 0
+        kills = 0
         while waiting:  # as a queue does: what failed comes again, and what was sent comes, too
             item = waiting.pop(0)
             try:
-                disturbed.process(item, plenty)
+                interrupted.process(item, plenty)
             except WorkerKilledError:
                 waiting.append(item)
-                deaths += 1
+                kills += 1
             waiting += segments_sent(pipeline, sqs)
-        assert deaths == 1
-        assert results(s3) == undisturbed, f"killed at call {step} of {steps}"
-    assert pipeline.storage.revision(ref) == version
+        assert kills == 1
+        assert results(s3) == uninterrupted, f"killed at call {step} of {steps}"
+    assert pipeline.store.revision(ref) == version
 
 
 @pytest.mark.parametrize("sent", [0, 1, 2])
-def test_a_worker_killed_while_it_sends_is_made_good(
-    pipeline: Pipeline, s3: S3Client, sqs: SQSClient, sent: int
+def test_a_worker_may_be_killed_while_it_sends(
+    pipeline: Pipeline, s3: S3Client, sqs: SQSClient, queue: Queue, sent: int
 ) -> None:
-    """Before any message has left, between two, and when all have but nothing says so."""
-    put(s3, rows(40))
+    """Before the first request, between two requests, and after all but before that is recorded."""
+    put(s3, rows(250))
 
-    class Dying(Storage):
-        def send(self, queue_url: str, messages: Iterable[str]) -> None:
-            Storage.send(self, queue_url, list(messages)[: (0, 2, None)[sent]])
-            raise WorkerKilledError
+    worker = boto3.client("sqs")
+    killed_at(worker, (1, 2, 2)[sent], "after-call.sqs" if sent == 2 else "before-call.sqs")
 
     with pytest.raises(WorkerKilledError):
-        replace(pipeline, storage=Dying(s3)).process(TABLE, plenty)
+        replace(pipeline, queue=Queue(queue.url, worker)).process(TABLE, plenty)
     deliver(pipeline, sqs)
     pipeline.process(TABLE, plenty)
     deliver(pipeline, sqs)
 
-    assert receipt_of(s3)["counts"]["total"] == 40
+    assert receipt_of(s3)["counts"]["total"] == 250
 
 
 def segments_sent(pipeline: Pipeline, sqs: SQSClient) -> Iterator[Any]:
-    """Take everything that is in the queue."""
-    url = pipeline.settings.queue_url
+    """Yield the segments in the queue, and remove them from it."""
+    assert pipeline.queue
+    url = pipeline.queue.url
     while messages := sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10).get("Messages"):
         for message in messages:
             sqs.delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
             yield from parse(json.loads(message["Body"]))[0].segments
 
 
-def test_events_and_segments_may_come_twice(pipeline: Pipeline, s3: S3Client, sqs: SQSClient) -> None:
+def test_duplicate_events_and_segments_change_nothing(
+    pipeline: Pipeline, s3: S3Client, sqs: SQSClient
+) -> None:
     put(s3, rows(30))
     pipeline.process(TABLE, plenty)
     segments = list(segments_sent(pipeline, sqs))
@@ -261,8 +256,10 @@ def test_events_and_segments_may_come_twice(pipeline: Pipeline, s3: S3Client, sq
     assert list(segments_sent(pipeline, sqs)) == []
 
 
-def test_a_second_event_sends_what_is_not_done(pipeline: Pipeline, s3: S3Client, sqs: SQSClient) -> None:
-    """Messages are kept for some days only; and nothing is lost that an event can bring back."""
+def test_a_second_event_sends_the_unfinished_segments_again(
+    pipeline: Pipeline, s3: S3Client, sqs: SQSClient
+) -> None:
+    """Queues keep messages for some days only. An event restores what was lost."""
     put(s3, rows(30))
     pipeline.process(TABLE, plenty)
     first, *lost = segments_sent(pipeline, sqs)
@@ -273,10 +270,10 @@ def test_a_second_event_sends_what_is_not_done(pipeline: Pipeline, s3: S3Client,
     assert list(segments_sent(pipeline, sqs)) == lost
 
 
-def test_a_source_replaced_meanwhile_gets_its_own_result(
+def test_a_source_that_is_replaced_during_the_work_gets_its_own_result(
     pipeline: Pipeline, s3: S3Client, sqs: SQSClient
 ) -> None:
-    """At every point between two segments; what was begun for the older one is not gone on with."""
+    """The replacement may happen after any number of segments. Work on the older revision stops."""
     s3.put_bucket_versioning(Bucket=BUCKET, VersioningConfiguration={"Status": "Enabled"})
     for done_before in range(4):
         put(s3, rows(40, "good"))
@@ -297,13 +294,13 @@ def test_a_source_replaced_meanwhile_gets_its_own_result(
         assert receipt["counts"]["total"] == 20
         assert b"bad" in written
         assert b"good" not in written
-        # Who reads the folder reads nothing else.
+        # Readers of the whole folder find nothing else.
         assert keys(s3, "results/incoming/export.csv.classified/") == [
             part["key"] for part in receipt["parts"]
         ]
 
 
-def test_a_stale_segment_does_not_send_everything_again(
+def test_stale_segments_do_not_send_all_messages_again(
     pipeline: Pipeline, s3: S3Client, sqs: SQSClient
 ) -> None:
     put(s3, rows(40))
@@ -316,8 +313,8 @@ def test_a_stale_segment_does_not_send_everything_again(
     assert len(list(segments_sent(pipeline, sqs))) < len(older)
 
 
-def test_another_model_or_setting_begins_anew(pipeline: Pipeline, s3: S3Client, sqs: SQSClient) -> None:
-    """A deployment in the middle of a table: no event comes for it, so its segments have to do."""
+def test_a_new_model_or_setting_starts_over(pipeline: Pipeline, s3: S3Client, sqs: SQSClient) -> None:
+    """No event announces a deployment in the middle of a table, so the segments must detect it."""
     put(s3, rows(30))
     pipeline.process(TABLE, plenty)
     (first, *others) = segments_sent(pipeline, sqs)
@@ -332,9 +329,7 @@ def test_another_model_or_setting_begins_anew(pipeline: Pipeline, s3: S3Client, 
     assert counts["needs_review"] == counts["total"] - counts["failed"]
 
 
-def test_a_deployment_that_is_rolled_back_loses_nothing(
-    pipeline: Pipeline, s3: S3Client, sqs: SQSClient
-) -> None:
+def test_rolling_a_deployment_back_loses_nothing(pipeline: Pipeline, s3: S3Client, sqs: SQSClient) -> None:
     put(s3, rows(30))
     newer = replace(pipeline, settings=replace(pipeline.settings, needs_review_below=1.0))
     pipeline.process(TABLE, plenty)
@@ -355,10 +350,10 @@ def test_a_deployment_that_is_rolled_back_loses_nothing(
 
 
 @pytest.mark.parametrize("gone", ["plan.json", "input/00001"])
-def test_what_is_gone_from_the_work_is_made_again(
+def test_expired_work_objects_are_restored(
     pipeline: Pipeline, s3: S3Client, sqs: SQSClient, gone: str
 ) -> None:
-    """A lifecycle rule goes by days, and removes what was written before midnight a day earlier."""
+    """A lifecycle rule counts in days, so it may remove only some of the objects."""
     ref = ObjectRef(BUCKET, "incoming/export.csv.gz")
     put(s3, gzip.compress(rows(40)), ref)
     pipeline.process(ref, plenty)
@@ -370,7 +365,9 @@ def test_what_is_gone_from_the_work_is_made_again(
     assert receipt_of(s3, ref)["counts"]["total"] == 40
 
 
-def test_a_part_lost_meanwhile_is_made_again(pipeline: Pipeline, s3: S3Client, sqs: SQSClient) -> None:
+def test_a_part_that_is_lost_during_the_work_is_restored(
+    pipeline: Pipeline, s3: S3Client, sqs: SQSClient
+) -> None:
     put(s3, rows(40))
     pipeline.process(TABLE, plenty)
     (first, *others) = segments_sent(pipeline, sqs)
@@ -385,10 +382,10 @@ def test_a_part_lost_meanwhile_is_made_again(pipeline: Pipeline, s3: S3Client, s
     assert receipt_of(s3)["counts"]["total"] == 40
 
 
-def test_an_older_table_s_parts_are_found_where_no_receipt_names_them(
+def test_parts_of_an_older_table_are_removed_although_no_receipt_names_them(
     pipeline: Pipeline, s3: S3Client, sqs: SQSClient
 ) -> None:
-    """It was replaced before it was done, by what is no table, and that by a smaller one."""
+    """The table was replaced before it was done, by a file that is refused, and then by a smaller table."""
     put(s3, rows(40))
     pipeline.process(TABLE, plenty)
     (first, *_) = segments_sent(pipeline, sqs)
@@ -403,8 +400,8 @@ def test_an_older_table_s_parts_are_found_where_no_receipt_names_them(
     assert [key for key in keys(s3, "results/") if ".classified" in key] == parts
 
 
-def test_nothing_but_parts_is_removed(pipeline: Pipeline, s3: S3Client, sqs: SQSClient) -> None:
-    """A source can lie in a folder that is called as that of the parts is."""
+def test_only_parts_are_removed(pipeline: Pipeline, s3: S3Client, sqs: SQSClient) -> None:
+    """A source may be in a folder with the same name as the folder of the parts."""
     neighbour = ObjectRef(BUCKET, f"{TABLE.key}.classified/part-00009.csv")
     put(s3, rows(2), neighbour)
     pipeline.process(neighbour, plenty)
@@ -417,10 +414,10 @@ def test_nothing_but_parts_is_removed(pipeline: Pipeline, s3: S3Client, sqs: SQS
     assert before.items() <= results(s3).items()
 
 
-def test_a_worker_of_an_older_table_leaves_no_part_that_nobody_knows(
+def test_a_worker_of_an_older_table_leaves_no_unrecorded_part(
     pipeline: Pipeline, s3: S3Client, sqs: SQSClient
 ) -> None:
-    """It is overtaken while it classifies: by a table that is done, and has fewer parts."""
+    """A newer table with fewer parts is finished while the worker classifies."""
     put(s3, rows(60))
     pipeline.process(TABLE, plenty)
     *_, last = segments_sent(pipeline, sqs)
@@ -441,7 +438,7 @@ def test_a_worker_of_an_older_table_leaves_no_part_that_nobody_knows(
             overtake()
 
     worker.meta.events.register("before-call.s3", hook)
-    replace(pipeline, storage=Storage(worker)).process(last, plenty)
+    replace(pipeline, store=S3Storage(worker)).process(last, plenty)
 
     parts = [part["key"] for part in receipt_of(s3)["parts"]]
     assert receipt_of(s3)["counts"]["total"] == 30
@@ -464,7 +461,7 @@ def test_a_smaller_table_leaves_no_part_of_the_larger(
     assert [key for key in keys(s3, "results/") if ".classified" in key] == parts
 
 
-def test_a_lost_part_is_made_again(pipeline: Pipeline, s3: S3Client, sqs: SQSClient) -> None:
+def test_a_lost_part_is_restored(pipeline: Pipeline, s3: S3Client, sqs: SQSClient) -> None:
     put(s3, rows(40))
     pipeline.process(TABLE, plenty)
     deliver(pipeline, sqs)
@@ -484,7 +481,7 @@ def test_a_lost_part_is_made_again(pipeline: Pipeline, s3: S3Client, sqs: SQSCli
         pytest.param(rows(100) + b'100,"a film without end\n' + rows(100)[11:], id="quote left open"),
     ],
 )
-def test_a_table_that_ends_in_the_middle_says_so_at_its_end(
+def test_a_truncated_table_ends_with_an_error_row(
     pipeline: Pipeline, s3: S3Client, sqs: SQSClient, content: bytes
 ) -> None:
     ref = ObjectRef(BUCKET, "incoming/export.csv.gz")
@@ -496,7 +493,7 @@ def test_a_table_that_ends_in_the_middle_says_so_at_its_end(
 
     receipt = receipt_of(s3, ref)
     written = b"".join(gzip.decompress(read(s3, part["key"])) for part in receipt["parts"])
-    whole, expected = in_one_piece(pipeline, s3, body, "export.csv.gz")
+    whole, expected = in_a_single_segment(pipeline, s3, body, "export.csv.gz")
     header = gzip.decompress(expected).splitlines(keepends=True)[0]
     assert receipt["counts"] == whole["counts"]
     assert receipt["counts"]["errors"]["truncated_file"] >= 1
@@ -511,7 +508,7 @@ def test_a_large_table_without_reviews_is_refused(pipeline: Pipeline, s3: S3Clie
     assert receipt_of(s3)["error"]["code"] == "no_text_field"
 
 
-def test_what_is_no_table_of_lines_is_read_whole(pipeline: Pipeline, s3: S3Client) -> None:
+def test_a_file_that_is_not_a_table_of_lines_is_read_as_a_whole(pipeline: Pipeline, s3: S3Client) -> None:
     ref = ObjectRef(BUCKET, "incoming/review.txt")
     put(s3, b"good film\n" * 100, ref)
 
@@ -520,10 +517,10 @@ def test_what_is_no_table_of_lines_is_read_whole(pipeline: Pipeline, s3: S3Clien
     assert receipt_of(s3, ref)["sentiment"] == "positive"
 
 
-def test_without_a_queue_a_table_goes_on_where_time_ran_out(
+def test_without_a_queue_work_resumes_where_time_ran_out(
     pipeline: Pipeline, s3: S3Client, sqs: SQSClient
 ) -> None:
-    alone = replace(pipeline, settings=replace(pipeline.settings, queue_url=""))
+    alone = replace(pipeline, queue=None)
     put(s3, rows(40))
     seconds = iter([900.0] * 6 + [0.0] * 100)
 

@@ -1,4 +1,4 @@
-"""The demo's path: a file is uploaded with boto3, and its verdict comes back."""
+"""The local cloud: uploads with boto3, and their results."""
 
 import json
 import socket
@@ -48,7 +48,7 @@ def wait_for(cloud: Cloud, key: str) -> dict[str, Any]:
     raise AssertionError(f"{key} did not appear")
 
 
-def test_dropped_files_come_back_as_verdicts(cloud: Cloud, handler: Handler) -> None:
+def test_uploaded_files_get_their_results(cloud: Cloud, handler: Handler) -> None:
     s3 = cloud.s3()
 
     with deliveries(cloud, handler):
@@ -66,8 +66,8 @@ def test_dropped_files_come_back_as_verdicts(cloud: Cloud, handler: Handler) -> 
     )["Attributes"] == {"ApproximateNumberOfMessages": "0"}
 
 
-def test_a_message_that_always_fails_ends_among_the_dead_letters(cloud: Cloud, handler: Handler) -> None:
-    cloud.sqs().send_message(QueueUrl=cloud.queue_url, MessageBody="no event")
+def test_a_message_that_always_fails_becomes_a_dead_letter(cloud: Cloud, handler: Handler) -> None:
+    cloud.sqs().send_message(QueueUrl=cloud.queue_url, MessageBody="not an event")
     delivered = 0
 
     while deliver(cloud, handler, seconds_to_retry=0):
@@ -75,10 +75,10 @@ def test_a_message_that_always_fails_ends_among_the_dead_letters(cloud: Cloud, h
 
     dead = cloud.sqs().receive_message(QueueUrl=cloud.dead_letter_queue_url)["Messages"]
     assert delivered == int(cloud.environment["REVIEWBOX_MAX_RECEIVES"])
-    assert [message["Body"] for message in dead] == ["no event"]
+    assert [message["Body"] for message in dead] == ["not an event"]
 
 
-def test_an_invocation_that_fails_brings_back_its_whole_batch(cloud: Cloud) -> None:
+def test_the_whole_batch_of_a_failed_invocation_is_redelivered(cloud: Cloud) -> None:
     def broken(_event: Mapping[str, Any], _context: Any) -> Mapping[str, Any]:
         raise RuntimeError
 
@@ -90,31 +90,31 @@ def test_an_invocation_that_fails_brings_back_its_whole_batch(cloud: Cloud) -> N
     assert delivered == 1
 
 
-def test_of_a_large_batch_only_what_failed_comes_back(cloud: Cloud) -> None:
+def test_only_the_failed_messages_of_a_large_batch_are_redelivered(cloud: Cloud) -> None:
     for number in range(25):
         cloud.sqs().send_message(QueueUrl=cloud.queue_url, MessageBody=str(number))
     seen: list[str] = []
 
-    def but_two(event: Mapping[str, Any], _context: Any) -> Mapping[str, Any]:
+    def fail_two(event: Mapping[str, Any], _context: Any) -> Mapping[str, Any]:
         failed = [record["messageId"] for record in event["Records"] if record["body"] in {"3", "20"}]
         seen.extend(record["body"] for record in event["Records"])
         return {"batchItemFailures": [{"itemIdentifier": identifier} for identifier in failed]}
 
-    delivered = deliver(cloud, but_two, seconds_to_retry=0)
-    again = deliver(cloud, lambda *_: {"batchItemFailures": []})
+    delivered = deliver(cloud, fail_two, seconds_to_retry=0)
+    redelivered = deliver(cloud, lambda *_: {"batchItemFailures": []})
 
     assert sorted(map(int, seen)) == list(range(25))
-    assert (delivered, again) == (25, 2)
+    assert (delivered, redelivered) == (25, 2)
     assert cloud.is_idle()
 
 
-def test_the_function_s_variables_are_the_template_s(cloud: Cloud) -> None:
+def test_the_function_gets_the_template_s_variables(cloud: Cloud) -> None:
     assert cloud.environment["REVIEWBOX_SOURCE_PREFIX"] == "incoming/"
     assert cloud.environment["REVIEWBOX_RESULTS_BUCKET"] == ""
     assert cloud.environment["AWS_ENDPOINT_URL"] == cloud.endpoint
 
 
-def test_a_port_that_is_taken_is_an_error() -> None:
+def test_a_taken_port_is_an_error() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
 
@@ -141,10 +141,10 @@ Outputs:
 """
 
 
-def test_a_template_may_have_more_functions_and_keeps_its_outputs(
+def test_a_template_can_have_more_functions_and_keeps_its_outputs(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """But for outputs that tell of functions, which moto would run in Docker."""
+    """Outputs that refer to a function are left out, because functions are not created in moto."""
     text = TEMPLATE.read_text(encoding="utf-8")
     (tmp_path / "template.yaml").write_text(text.replace("Outputs:\n", FUNCTION), encoding="utf-8")
 

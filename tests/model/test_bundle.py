@@ -1,6 +1,9 @@
 import hashlib
 import json
+import os
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -8,27 +11,38 @@ import pytest
 from tests.tiny import write_model
 
 from reviewbox.errors import ModelError
+from reviewbox.model import bundle as bundle_module
 from reviewbox.model.bundle import Bundle
 
 FILES = ("config.json", "model.onnx", "tokenizer.json")
 
+FIND_SHIPPED_MODEL = """
+from reviewbox.errors import ModelError
+from reviewbox.model.bundle import shipped_model_dir
+
+try:
+    print(shipped_model_dir())
+except ModelError as error:
+    print("ModelError:", error)
+"""
+
 
 @pytest.fixture
 def folder(tiny_model: Path, tmp_path: Path) -> Path:
-    """A model folder of one's own."""
+    """A copy of the tiny model that a test may change."""
     return Path(shutil.copytree(tiny_model, tmp_path / "model"))
 
 
-def describe(folder: Path, **bundle: Any) -> None:
+def write_bundle_json(folder: Path, **bundle: Any) -> None:
     (folder / "bundle.json").write_text(json.dumps(bundle), encoding="utf-8")
 
 
-def configure(folder: Path, **changes: Any) -> None:
-    """Change the folder's `config.json`; None takes a field out."""
+def change_config(folder: Path, **changes: Any) -> None:
+    """Change fields of the folder's `config.json`. None removes a field."""
     path = folder / "config.json"
     config = json.loads(path.read_text(encoding="utf-8")) | changes
-    kept = {name: value for name, value in config.items() if value is not None}
-    path.write_text(json.dumps(kept), encoding="utf-8")
+    remaining = {name: value for name, value in config.items() if value is not None}
+    path.write_text(json.dumps(remaining), encoding="utf-8")
 
 
 def sha256(path: Path) -> str:
@@ -47,9 +61,9 @@ def test_a_folder_without_bundle_json_is_uncalibrated(folder: Path) -> None:
     assert bundle.tokenizer == folder / "tokenizer.json"
 
 
-def test_bundle_json_adds_what_an_export_does_not_know(folder: Path) -> None:
+def test_bundle_json_sets_temperature_and_window_size(folder: Path) -> None:
     digests = {name: sha256(folder / name) for name in FILES}
-    describe(folder, sha256=digests, temperature=1.25, window_tokens=12)
+    write_bundle_json(folder, sha256=digests, temperature=1.25, window_tokens=12)
 
     bundle = Bundle.read(folder)
 
@@ -58,14 +72,14 @@ def test_bundle_json_adds_what_an_export_does_not_know(folder: Path) -> None:
     assert bundle.window_tokens == 12
 
 
-def test_a_temperature_of_one_is_calibrated_too(folder: Path) -> None:
-    describe(folder, temperature=1)
+def test_a_model_with_temperature_one_is_calibrated(folder: Path) -> None:
+    write_bundle_json(folder, temperature=1)
 
     assert Bundle.read(folder).calibrated
 
 
 @pytest.mark.parametrize("name", FILES)
-def test_a_missing_file_is_named(name: str, folder: Path) -> None:
+def test_the_error_names_a_missing_file(name: str, folder: Path) -> None:
     (folder / name).unlink()
 
     with pytest.raises(ModelError, match="is missing") as raised:
@@ -74,18 +88,18 @@ def test_a_missing_file_is_named(name: str, folder: Path) -> None:
     assert str(folder / name) in str(raised.value)
 
 
-def test_a_missing_folder_is_a_missing_file(tmp_path: Path) -> None:
+def test_a_missing_folder_is_reported_as_a_missing_file(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="is missing"):
         Bundle.read(tmp_path / "nowhere")
 
 
 @pytest.mark.parametrize("name", FILES)
-def test_an_altered_file_is_named_with_both_digests(name: str, folder: Path) -> None:
+def test_the_error_names_an_altered_file_and_both_digests(name: str, folder: Path) -> None:
     expected = sha256(folder / name)
-    describe(folder, sha256={other: sha256(folder / other) for other in FILES})
+    write_bundle_json(folder, sha256={other: sha256(folder / other) for other in FILES})
     (folder / name).write_bytes((folder / name).read_bytes() + b"\n")
 
-    with pytest.raises(ModelError, match="is not the file that") as raised:
+    with pytest.raises(ModelError, match="has changed") as raised:
         Bundle.read(folder)
 
     message = str(raised.value)
@@ -94,34 +108,34 @@ def test_an_altered_file_is_named_with_both_digests(name: str, folder: Path) -> 
     assert sha256(folder / name) in message
 
 
-def test_labels_left_out_are_hugging_face_s_default(folder: Path) -> None:
-    configure(folder, id2label=None)
+def test_missing_labels_default_to_those_of_hugging_face(folder: Path) -> None:
+    change_config(folder, id2label=None)
 
     assert Bundle.read(folder).labels == ("LABEL_0", "LABEL_1")
 
 
 @pytest.mark.parametrize(
-    ("id2label", "complaint"),
+    ("id2label", "message"),
     [
-        ({}, "no `id2label`"),
-        ({"0": "score"}, "no `id2label`"),
-        (["negative", "positive"], "no `id2label`"),
-        ({"1": "bad", "2": "good"}, "not 0 to 1"),
-        ({"0": "bad", "2": "good"}, "not 0 to 1"),
-        ({"bad": 0, "good": 1}, "not 0 to 1"),
+        ({}, "an object with at least two labels"),
+        ({"0": "score"}, "an object with at least two labels"),
+        (["negative", "positive"], "an object with at least two labels"),
+        ({"1": "bad", "2": "good"}, "must be 0 to 1"),
+        ({"0": "bad", "2": "good"}, "must be 0 to 1"),
+        ({"bad": 0, "good": 1}, "must be 0 to 1"),
     ],
 )
-def test_labels_that_cannot_be_used_are_refused(id2label: Any, complaint: str, folder: Path) -> None:
-    configure(folder, id2label=id2label)
+def test_invalid_labels_are_rejected(id2label: Any, message: str, folder: Path) -> None:
+    change_config(folder, id2label=id2label)
 
-    with pytest.raises(ModelError, match=complaint) as raised:
+    with pytest.raises(ModelError, match=message) as raised:
         Bundle.read(folder)
 
     assert str(folder / "config.json") in str(raised.value)
 
 
-def test_labels_follow_their_numbers_not_their_place(folder: Path) -> None:
-    configure(
+def test_labels_are_ordered_by_their_numbers(folder: Path) -> None:
+    change_config(
         folder, id2label={"10": "k"} | {str(index): "abcdefghij"[index] for index in reversed(range(10))}
     )
 
@@ -141,21 +155,21 @@ def test_labels_follow_their_numbers_not_their_place(folder: Path) -> None:
         ({"model_type": None, "max_position_embeddings": 130}, 130),
     ],
 )
-def test_a_window_is_as_long_as_the_model_has_positions(
+def test_the_window_size_comes_from_the_positions_of_the_model(
     config: dict[str, Any], window_tokens: int, folder: Path
 ) -> None:
-    """RoBERTa numbers them from the padding token's number + 1 on."""
-    configure(folder, **config)
+    """RoBERTa numbers positions from the padding token's id + 1."""
+    change_config(folder, **config)
 
     assert Bundle.read(folder).window_tokens == window_tokens
 
 
 @pytest.mark.parametrize("name", ["config.json", "bundle.json"])
 @pytest.mark.parametrize("content", [b"{", b"", b"\xff\xfe", b"[]", b'"text"'])
-def test_what_is_no_json_object_is_named(name: str, content: bytes, folder: Path) -> None:
+def test_the_error_names_a_file_that_is_not_a_json_object(name: str, content: bytes, folder: Path) -> None:
     (folder / name).write_bytes(content)
 
-    with pytest.raises(ModelError, match=r"is not (a )?JSON") as raised:
+    with pytest.raises(ModelError, match=r"is not (valid JSON|a JSON object)") as raised:
         Bundle.read(folder)
 
     assert str(folder / name) in str(raised.value)
@@ -165,7 +179,7 @@ def test_equal_folders_have_equal_digests(folder: Path, tiny_model: Path) -> Non
     assert Bundle.read(folder).digest == Bundle.read(tiny_model).digest
 
 
-def test_every_file_counts_in_the_digest(folder: Path) -> None:
+def test_every_file_is_part_of_the_digest(folder: Path) -> None:
     digests = [Bundle.read(folder).digest]
 
     for name in FILES:
@@ -175,21 +189,21 @@ def test_every_file_counts_in_the_digest(folder: Path) -> None:
     assert len(set(digests)) == 1 + len(FILES)
 
 
-def test_what_decides_scores_counts_in_the_digest(folder: Path) -> None:
+def test_temperature_and_window_size_are_part_of_the_digest(folder: Path) -> None:
     digests = [Bundle.read(folder).digest]
 
     for values in ({"temperature": 1.0}, {"temperature": 1.5}, {"temperature": 1.5, "window_tokens": 12}):
-        describe(folder, **values)
+        write_bundle_json(folder, **values)
         digests.append(Bundle.read(folder).digest)
 
     assert len(set(digests)) == 4
 
 
-def test_what_decides_no_score_does_not_count_in_the_digest(folder: Path) -> None:
-    describe(folder, temperature=1.5)
+def test_fields_that_do_not_affect_scores_are_not_part_of_the_digest(folder: Path) -> None:
+    write_bundle_json(folder, temperature=1.5)
     before = Bundle.read(folder).digest
 
-    describe(
+    write_bundle_json(
         folder, temperature=1.5, trained="2026-11", sha256={name: sha256(folder / name) for name in FILES}
     )
 
@@ -197,7 +211,7 @@ def test_what_decides_no_score_does_not_count_in_the_digest(folder: Path) -> Non
 
 
 @pytest.mark.parametrize(
-    ("bundle", "complaint"),
+    ("bundle", "field"),
     [
         ({"temperature": 0}, "temperature"),
         ({"temperature": "warm"}, "temperature"),
@@ -209,9 +223,56 @@ def test_what_decides_no_score_does_not_count_in_the_digest(folder: Path) -> Non
         ({"golden": [{"text": "good", "label": "positive", "score": "high"}]}, "golden"),
     ],
 )
-def test_a_bundle_that_cannot_be_is_an_error(tmp_path: Path, bundle: dict[str, Any], complaint: str) -> None:
+def test_the_error_names_an_invalid_field_of_bundle_json(
+    bundle: dict[str, Any], field: str, tmp_path: Path
+) -> None:
     folder = write_model(tmp_path)
     (folder / "bundle.json").write_text(json.dumps(bundle), encoding="utf-8")
 
-    with pytest.raises(ModelError, match=f"`{complaint}` in .*bundle.json"):
+    with pytest.raises(ModelError, match=f"`{field}` in .*bundle.json"):
         Bundle.read(folder)
+
+
+@pytest.fixture
+def clone(tmp_path: Path) -> Path:
+    """A folder with a copy of the code in `src/reviewbox`, and without a model."""
+    package = Path(bundle_module.__file__).parents[1]
+    shutil.copytree(package, tmp_path / "src" / "reviewbox", ignore=shutil.ignore_patterns("_model"))
+    return tmp_path
+
+
+def find_shipped_model(clone: Path) -> str:
+    """Return the output of `FIND_SHIPPED_MODEL`, run with the code in `clone`."""
+    process = subprocess.run(  # noqa: S603
+        [sys.executable, "-c", FIND_SHIPPED_MODEL],
+        env=os.environ | {"PYTHONPATH": str(clone / "src")},
+        capture_output=True,
+        check=True,
+        text=True,
+    )
+    return process.stdout.strip()
+
+
+def test_a_clone_ships_the_model_at_its_top_level(clone: Path) -> None:
+    write_model(clone / "model")
+
+    assert find_shipped_model(clone) == str(clone / "model")
+
+
+def test_a_package_ships_the_model_beside_its_code(clone: Path) -> None:
+    """The packaged model takes precedence over an unrelated folder `model`."""
+    write_model(clone / "src" / "reviewbox" / "_model")
+    write_model(clone / "model")
+
+    assert find_shipped_model(clone) == str(clone / "src" / "reviewbox" / "_model")
+
+
+def test_the_error_for_a_missing_shipped_model_names_both_folders(clone: Path) -> None:
+    (clone / "model").mkdir()
+
+    message = find_shipped_model(clone)
+
+    assert message.startswith("ModelError: no model was found in ")
+    assert str(clone / "src" / "reviewbox" / "_model") in message
+    assert str(clone / "model") in message
+    assert "pass the path of a model folder" in message

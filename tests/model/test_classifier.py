@@ -23,9 +23,10 @@ def classify(classifier: Classifier, text: str) -> Verdict:
     return verdict
 
 
-def counted(texts: Iterator[str], taken: list[str]) -> Iterator[str]:
+def recorded(texts: Iterator[str], consumed: list[str]) -> Iterator[str]:
+    """Yield the texts and record in `consumed` which have been consumed."""
     for text in texts:
-        taken.append(text)
+        consumed.append(text)
         yield text
 
 
@@ -44,7 +45,7 @@ def test_a_text_gets_its_label(text: str, label: str, classifier: Classifier) ->
     assert 0.5 < verdict.score == max(verdict.scores.values()) < 1
 
 
-def test_verdicts_keep_the_order_of_texts(classifier: Classifier) -> None:
+def test_verdicts_have_the_order_of_the_texts(classifier: Classifier) -> None:
     verdicts = classifier.classify(["good", "awful " * 40, "great film", "bad"])
 
     assert [verdict.label for verdict in verdicts] == ["positive", "negative", "positive", "negative"]
@@ -52,11 +53,11 @@ def test_verdicts_keep_the_order_of_texts(classifier: Classifier) -> None:
     assert [verdict.windows for verdict in verdicts] == [1, 3, 1, 1]
 
 
-def test_no_texts_have_no_verdicts(classifier: Classifier) -> None:
+def test_without_texts_there_are_no_verdicts(classifier: Classifier) -> None:
     assert classifier.classify([]) == []
 
 
-def test_the_end_of_a_long_text_counts_as_much_as_its_beginning(classifier: Classifier) -> None:
+def test_the_end_of_a_long_text_has_the_same_weight_as_its_start(classifier: Classifier) -> None:
     start, end = classifier.classify(["awful " * 30 + "film " * 500, "film " * 500 + "awful " * 30])
 
     assert start.label == end.label == "negative"
@@ -65,7 +66,7 @@ def test_the_end_of_a_long_text_counts_as_much_as_its_beginning(classifier: Clas
     assert start.windows == end.windows == 38
 
 
-def test_a_hundred_thousand_words_are_one_review(classifier: Classifier) -> None:
+def test_a_review_may_have_a_hundred_thousand_words(classifier: Classifier) -> None:
     verdict = classify(classifier, "good film " * 50_000)
 
     assert verdict.label == "positive"
@@ -78,7 +79,7 @@ def test_classify_raises_on_a_text_without_words(classifier: Classifier) -> None
 
 
 @pytest.mark.parametrize("empty", ["", " \n\t", "<br />", "&nbsp;", "\x00\x00", "\u200b", "\ud800"])
-def test_a_text_without_words_is_a_problem_and_the_others_go_on(empty: str, classifier: Classifier) -> None:
+def test_a_text_without_words_does_not_stop_the_others(empty: str, classifier: Classifier) -> None:
     first, second, third = classifier.classify_each(["good", empty, "bad"])
 
     assert isinstance(first, Verdict)
@@ -89,8 +90,8 @@ def test_a_text_without_words_is_a_problem_and_the_others_go_on(empty: str, clas
 
 
 @pytest.mark.parametrize("blank", [" ", "\n\t", "\u00a0", "<br />"])
-def test_blank_text_has_no_words_even_where_space_is_a_token(blank: str, tmp_path: Path) -> None:
-    """As it is for SentencePiece."""
+def test_blank_text_has_no_words_even_if_white_space_is_a_token(blank: str, tmp_path: Path) -> None:
+    """SentencePiece tokenizers have tokens for white space."""
     folder = write_model(tmp_path)
     spacious = tokenizer()
     spacious.pre_tokenizer = Metaspace()
@@ -111,7 +112,7 @@ def test_blank_text_has_no_words_even_where_space_is_a_token(blank: str, tmp_pat
         ("x" * 10_000, 1),
     ],
 )
-def test_words_that_the_model_does_not_know_are_words(text: str, tokens: int, classifier: Classifier) -> None:
+def test_unknown_words_count_as_words(text: str, tokens: int, classifier: Classifier) -> None:
     verdict = classify(classifier, text)
 
     assert verdict.tokens == tokens
@@ -121,7 +122,7 @@ def test_words_that_the_model_does_not_know_are_words(text: str, tokens: int, cl
 @pytest.mark.parametrize(
     "text", ["good\x00 film", "\x00good film\x00\x00", "good \ud800 film", "good film\udfff"]
 )
-def test_what_is_no_character_is_passed_over(text: str, classifier: Classifier) -> None:
+def test_invalid_characters_are_ignored(text: str, classifier: Classifier) -> None:
     verdict = classify(classifier, text)
 
     assert verdict.tokens == 2
@@ -142,11 +143,11 @@ def test_any_text_gets_a_verdict_or_a_reason(text: str, classifier: Classifier) 
 
 @given(texts=st.lists(st.lists(st.sampled_from([*WORDS]), max_size=40).map(" ".join), max_size=8))
 @settings(deadline=None, max_examples=50)
-def test_a_verdict_depends_on_its_text_alone(texts: list[str], classifier: Classifier) -> None:
+def test_a_verdict_depends_only_on_its_text(texts: list[str], classifier: Classifier) -> None:
     together = list(classifier.classify_each(texts))
 
-    alone = [outcome for text in texts for outcome in classifier.classify_each([text])]
-    for outcome, expected in zip(together, alone, strict=True):
+    one_by_one = [outcome for text in texts for outcome in classifier.classify_each([text])]
+    for outcome, expected in zip(together, one_by_one, strict=True):
         if isinstance(outcome, Verdict) and isinstance(expected, Verdict):
             assert outcome.scores == pytest.approx(expected.scores, abs=TOLERANCE)
             assert [(s.start, s.end) for s in outcome.evidence] == [
@@ -156,30 +157,30 @@ def test_a_verdict_depends_on_its_text_alone(texts: list[str], classifier: Class
             assert outcome == expected
 
 
-def test_texts_are_taken_as_they_are_needed(classifier: Classifier) -> None:
-    taken: list[str] = []
+def test_texts_are_consumed_in_chunks_as_needed(classifier: Classifier) -> None:
+    consumed: list[str] = []
 
-    outcomes = classifier.classify_each(counted(repeat("a good film"), taken))
+    outcomes = classifier.classify_each(recorded(repeat("a good film"), consumed))
 
-    assert taken == []
+    assert consumed == []
     next(outcomes)
-    pool = len(taken)
-    assert sum(map(len, taken)) < 100_000
-    assert len(list(islice(outcomes, pool - 1))) == pool - 1
-    assert len(taken) == pool
+    chunk = len(consumed)
+    assert sum(map(len, consumed)) < 100_000
+    assert len(list(islice(outcomes, chunk - 1))) == chunk - 1
+    assert len(consumed) == chunk
     next(outcomes)
-    assert len(taken) == 2 * pool
+    assert len(consumed) == 2 * chunk
 
 
-def test_empty_texts_without_end_are_taken_in_bounded_numbers(classifier: Classifier) -> None:
-    taken: list[str] = []
+def test_a_chunk_of_empty_texts_is_bounded(classifier: Classifier) -> None:
+    consumed: list[str] = []
 
-    next(classifier.classify_each(counted(repeat(""), taken)))
+    next(classifier.classify_each(recorded(repeat(""), consumed)))
 
-    assert len(taken) < 100_000
+    assert len(consumed) < 100_000
 
 
-def test_all_of_more_texts_than_one_pool_are_answered_in_order(classifier: Classifier) -> None:
+def test_texts_in_several_chunks_are_classified_in_order(classifier: Classifier) -> None:
     lengths = [1 + index * 7 % 40 for index in range(1500)]
 
     verdicts = classifier.classify(["great " * length for length in lengths])
@@ -187,8 +188,8 @@ def test_all_of_more_texts_than_one_pool_are_answered_in_order(classifier: Class
     assert [verdict.tokens for verdict in verdicts] == lengths
 
 
-def test_a_plain_export_is_not_calibrated(tmp_path: Path, classifier: Classifier) -> None:
-    """As Hugging Face Optimum writes them: no bundle.json, no token_logits."""
+def test_an_export_without_bundle_json_is_not_calibrated(tmp_path: Path, classifier: Classifier) -> None:
+    """Hugging Face Optimum writes neither `bundle.json` nor the output `token_logits`."""
     plain = Classifier.load(write_model(tmp_path, token_logits=False))
 
     verdict = classify(plain, "A good film. " * 10)
@@ -211,21 +212,21 @@ def test_a_model_may_have_three_labels(tmp_path: Path) -> None:
     assert verdicts[2].evidence[0].support == pytest.approx(1.5 - (-1.5 + 0) / 2)
 
 
-def test_evidence_is_where_the_original_has_it_and_what_each_sentence_says_alone(
+def test_evidence_has_the_span_in_the_original_and_the_margin_of_each_sentence(
     classifier: Classifier,
 ) -> None:
     original = "<p>The film is <b>good</b>.</p>Bad &amp; awful!<br />\u200b<br />  The\u00a0film"
 
     verdict = classify(classifier, original)
 
-    shown = {original[s.start : s.end]: s.support for s in verdict.evidence}
+    supports = {original[s.start : s.end]: s.support for s in verdict.evidence}
     assert verdict.label == "negative"
-    assert shown == pytest.approx(
+    assert supports == pytest.approx(
         {"The film is <b>good</b>.": -2 * 2 / 5, "Bad &amp; awful!": 2 * 5 / 4, "The\u00a0film": 0}
     )
 
 
-def test_no_evidence_is_looked_for_unless_asked(classifier: Classifier) -> None:
+def test_evidence_is_optional(classifier: Classifier) -> None:
     (explained,) = classifier.classify_each(["Good film. Bad film. Good."])
     (bare,) = classifier.classify_each(["Good film. Bad film. Good."], explain=False)
 
@@ -235,7 +236,7 @@ def test_no_evidence_is_looked_for_unless_asked(classifier: Classifier) -> None:
     assert bare == replace(explained, evidence=())
 
 
-def test_temperature_and_window_come_from_bundle_json(
+def test_temperature_and_window_size_come_from_bundle_json(
     tiny_model: Path, tmp_path: Path, classifier: Classifier
 ) -> None:
     folder = Path(shutil.copytree(tiny_model, tmp_path / "model"))
@@ -249,35 +250,37 @@ def test_temperature_and_window_come_from_bundle_json(
     assert (verdict.windows, plain.windows) == (2, 1)
 
 
-def test_a_folder_may_be_named_by_a_string(tiny_model: Path) -> None:
+def test_the_model_folder_may_be_a_string(tiny_model: Path) -> None:
     assert classify(Classifier.load(str(tiny_model), threads=2), "good").label == "positive"
 
 
-def test_a_folder_that_is_no_model_is_refused(tmp_path: Path) -> None:
+def test_a_folder_without_a_model_is_rejected(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match=r"model\.onnx is missing"):
         Classifier.load(tmp_path)
 
 
-def test_labels_that_do_not_fit_the_graph_are_an_error_at_load(tmp_path: Path) -> None:
+def test_labels_that_do_not_match_the_graph_are_rejected(tmp_path: Path) -> None:
     write_model(tmp_path)
     config = json.loads((tmp_path / "config.json").read_text(encoding="utf-8"))
     config["id2label"] = {"0": "negative", "1": "neutral", "2": "positive"}
     (tmp_path / "config.json").write_text(json.dumps(config), encoding="utf-8")
 
-    with pytest.raises(ModelError, match="gives 2 logits, but `id2label` beside it names 3 labels"):
+    with pytest.raises(
+        ModelError, match=r"model\.onnx returns 2 logits, but `id2label` in config\.json names 3 labels"
+    ):
         Classifier.load(tmp_path)
 
 
-def golden(folder: Path, *reviews: dict[str, object]) -> Path:
+def with_golden(folder: Path, *reviews: dict[str, object]) -> Path:
     (folder / "bundle.json").write_text(json.dumps({"golden": reviews}), encoding="utf-8")
     return folder
 
 
-def test_golden_reviews_that_come_out_are_fine(tmp_path: Path) -> None:
+def test_golden_reviews_within_the_tolerance_are_accepted(tmp_path: Path) -> None:
     folder = write_model(tmp_path)
     (verdict,) = Classifier.load(folder).classify(["a good film"])
 
-    golden(folder, {"text": "a good film", "label": verdict.label, "score": verdict.score + 5e-4})
+    with_golden(folder, {"text": "a good film", "label": verdict.label, "score": verdict.score + 5e-4})
 
     assert Classifier.load(folder).bundle.golden[0].text == "a good film"
 
@@ -285,10 +288,10 @@ def test_golden_reviews_that_come_out_are_fine(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "expected", [{"label": "negative", "score": 0.9}, {"label": "positive", "score": 0.9}]
 )
-def test_golden_reviews_that_differ_name_model_and_processor(
+def test_the_error_for_a_golden_review_names_model_and_processor(
     expected: dict[str, object], tmp_path: Path
 ) -> None:
-    folder = golden(
+    folder = with_golden(
         write_model(tmp_path),
         {"text": "film", "label": "negative", "score": 0.5},
         {"text": "good", **expected},
@@ -304,8 +307,8 @@ def test_golden_reviews_that_differ_name_model_and_processor(
     assert f"expected {expected['label']} 0.9000" in message
 
 
-def test_a_golden_review_without_words_is_an_error(tmp_path: Path) -> None:
-    folder = golden(write_model(tmp_path), {"text": " ", "label": "positive", "score": 0.9})
+def test_a_golden_review_without_words_is_rejected(tmp_path: Path) -> None:
+    folder = with_golden(write_model(tmp_path), {"text": " ", "label": "positive", "score": 0.9})
 
     with pytest.raises(ModelError, match="golden review 0"):
         Classifier.load(folder)

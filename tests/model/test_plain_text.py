@@ -15,8 +15,8 @@ MARKUP = (
 )  # fmt: skip
 
 
-def marked_up() -> st.SearchStrategy[str]:
-    """Texts that are dense in what looks like markup."""
+def texts_with_markup() -> st.SearchStrategy[str]:
+    """Generate texts with a lot of markup and near-markup."""
     return st.lists(st.sampled_from(MARKUP) | st.text(max_size=5)).map("".join)
 
 
@@ -40,7 +40,7 @@ def marked_up() -> st.SearchStrategy[str]:
         ("<b></b>", ""),
     ],
 )
-def test_markup_becomes_prose(original: str, expected: str) -> None:
+def test_markup_becomes_plain_text(original: str, expected: str) -> None:
     assert plain_text(original).text == expected
 
 
@@ -60,13 +60,13 @@ def test_markup_becomes_prose(original: str, expected: str) -> None:
         "naïve café 😀 \u200b\x00\t\r\n",
     ],
 )
-def test_what_only_looks_like_markup_stays(original: str) -> None:
+def test_text_that_only_looks_like_markup_stays(original: str) -> None:
     assert plain_text(original).text == original
 
 
 @given(st.text(st.characters(exclude_categories=["Cs"], exclude_characters="<&")))
 @settings(deadline=None)
-def test_text_without_markup_stays_as_it_is(original: str) -> None:
+def test_text_without_markup_is_unchanged(original: str) -> None:
     text = plain_text(original)
 
     assert text.text == original
@@ -83,7 +83,7 @@ def test_a_span_covers_the_markup_inside_it() -> None:
     assert original[slice(*span)] == "un</b>pleasant"
 
 
-def test_a_span_takes_a_character_reference_whole() -> None:
+def test_a_span_contains_the_whole_character_reference() -> None:
     original = "Fish &amp; chips!"
     text = plain_text(original)
 
@@ -92,9 +92,9 @@ def test_a_span_takes_a_character_reference_whole() -> None:
     assert original[slice(*span)] == "Fish &amp;"
 
 
-@given(marked_up())
+@given(texts_with_markup())
 @settings(deadline=None)
-def test_every_character_maps_back_to_where_it_came_from(original: str) -> None:
+def test_every_character_maps_to_its_origin(original: str) -> None:
     text = plain_text(original)
 
     origins = [original[slice(*text.original_span(i, i + 1))] for i in range(len(text.text))]
@@ -105,9 +105,9 @@ def test_every_character_maps_back_to_where_it_came_from(original: str) -> None:
     )
 
 
-@given(marked_up())
+@given(texts_with_markup())
 @settings(deadline=None)
-def test_characters_keep_their_order_and_only_markup_lies_between_them(original: str) -> None:
+def test_spans_are_in_order_with_only_markup_between_them(original: str) -> None:
     text = plain_text(original)
 
     spans = sorted({text.original_span(i, i + 1) for i in range(len(text.text))})
@@ -119,9 +119,9 @@ def test_characters_keep_their_order_and_only_markup_lies_between_them(original:
     assert not REPLACED.sub("", between)
 
 
-@given(marked_up(), st.data())
+@given(texts_with_markup(), st.data())
 @settings(deadline=None)
-def test_a_span_runs_from_its_first_character_to_its_last(original: str, data: st.DataObject) -> None:
+def test_a_span_reaches_from_its_first_character_to_its_last(original: str, data: st.DataObject) -> None:
     text = plain_text("x" + original)
     start = data.draw(st.integers(0, len(text.text) - 1))
     end = data.draw(st.integers(start + 1, len(text.text)))
@@ -131,18 +131,18 @@ def test_a_span_runs_from_its_first_character_to_its_last(original: str, data: s
     assert span == (text.original_span(start, start + 1)[0], text.original_span(end - 1, end)[1])
 
 
-@given(marked_up())
+@given(texts_with_markup())
 @settings(deadline=None)
-def test_no_surrogate_is_left(original: str) -> None:
+def test_plain_text_has_no_surrogates(original: str) -> None:
     plain_text(original).text.encode()
 
 
 @pytest.mark.parametrize("text", ["a <b and c> d", "&copyright;", "1 <p 2", "<b href>"])
-def test_what_only_resembles_markup_stays(text: str) -> None:
+def test_incomplete_tags_and_references_stay(text: str) -> None:
     assert plain_text(text).text == text
 
 
-def test_tags_with_attributes_go() -> None:
+def test_tags_with_attributes_are_removed() -> None:
     text = "<p class=\"review\" id='7'>Good <a href=http://example.com/?q=1>film</a></p>"
 
     assert plain_text(text).text == "\nGood film\n"

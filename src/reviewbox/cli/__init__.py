@@ -1,4 +1,4 @@
-"""The command line. A command's own module is imported when it is called, so that help is instant."""
+"""The command line. A command imports its own module only when it is called, so that help is fast."""
 
 import os
 import sys
@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from reviewbox.errors import ReviewboxError
-from reviewbox.model.bundle import shipped_model_dir
 
 if TYPE_CHECKING:
     from reviewbox.settings import Settings
@@ -20,25 +19,26 @@ app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
-    rich_markup_mode="markdown",  # which has help fill its lines, however wide the terminal is
+    rich_markup_mode="markdown",  # wraps the help texts to the width of the terminal
 )
 
 # A clone has the handlers and the template at its top level. A wheel has neither, so it uses those of the
 # current folder.
 _CLONE = Path(__file__).parents[3]
 _TEMPLATE = (_CLONE if (_CLONE / "template.yaml").is_file() else Path()) / "template.yaml"
-_MODEL = shipped_model_dir()
 _CPUS = os.cpu_count() or 1
-_STACK = "reviewbox"  # as samconfig.toml names it
+_STACK = "reviewbox"  # the name in samconfig.toml
 
-ModelOption = Annotated[Path, typer.Option("--model", help="The model folder.")]
-ThreadsOption = Annotated[int, typer.Option("--threads", min=1, help="Threads for inference.")]
-PortOption = Annotated[int, typer.Option("--port", help="Where to listen; 0 for any free port.")]
+ModelOption = Annotated[
+    Path | None, typer.Option("--model", help="The model folder. [default: the model of Reviewbox]")
+]
+ThreadsOption = Annotated[int, typer.Option("--threads", min=1, help="The number of threads for inference.")]
+PortOption = Annotated[int, typer.Option("--port", help="The port to listen on; 0 for any free port.")]
 TextFieldOption = Annotated[
     str, typer.Option("--text-field", help="The field of a table that holds the review.")
 ]
 StackOption = Annotated[str, typer.Option("--stack", help="The name of the deployed stack.")]
-YesOption = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
+YesOption = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask for confirmation.")]
 TemplateOption = Annotated[Path, typer.Option("--template", help="The SAM template to run.")]
 
 # The optional dependencies, by the module that is imported, and the extra that installs each.
@@ -69,21 +69,22 @@ def classify(
         list[str],
         typer.Argument(
             metavar="PATH...",
-            help="Files, folders, s3://bucket/key, s3://bucket/prefix/ (with the slash); - for stdin.",
+            help="Files, folders, s3://bucket/key, s3://bucket/prefix/ (with the slash), or - for stdin.",
         ),
     ],
-    model: ModelOption = _MODEL,
+    model: ModelOption = None,
     threads: ThreadsOption = _CPUS,
     text_field: TextFieldOption = "",
 ) -> None:
-    """Classify files and objects on this machine: a table on a terminal, JSON Lines in a pipe.
+    """Classify files, folders or S3 objects.
 
-    The settings are the service's, from the same variables (REVIEWBOX_TEXT_FIELD and so on). The exit
-    status is 1 if any review has no verdict, 2 if something cannot be read.
+    Prints a table on a terminal, and JSON Lines otherwise. The settings are those of the service, from the
+    same environment variables (REVIEWBOX_TEXT_FIELD and so on). The exit status is 1 if a review has no
+    verdict, and 2 if an input cannot be read.
     """
     from reviewbox.cli.classify import classify_paths
 
-    with _errors_told():
+    with _errors_on_one_line():
         everything_classified = classify_paths(paths, model, threads, _settings(text_field))
     raise typer.Exit(0 if everything_classified else 1)
 
@@ -94,68 +95,71 @@ def watch(  # noqa: PLR0913, PLR0917 - a command's options are its arguments
         Path, typer.Argument(metavar="FOLDER", help="The folder to watch.", exists=True, file_okay=False)
     ],
     results: Annotated[
-        Path | None, typer.Option(help="Where results go; FOLDER-results if not given.", file_okay=False)
+        Path | None, typer.Option(help="The folder for results. [default: FOLDER-results]", file_okay=False)
     ] = None,
-    interval: Annotated[float, typer.Option(min=0.1, help="Seconds between looks.")] = 2.0,
-    model: ModelOption = _MODEL,
+    interval: Annotated[float, typer.Option(min=0.1, help="The seconds between two scans.")] = 2.0,
+    model: ModelOption = None,
     threads: ThreadsOption = _CPUS,
     text_field: TextFieldOption = "",
 ) -> None:
-    """Classify what comes into a folder, without any cloud, until Ctrl-C.
+    """Classify the files of a folder as they arrive, until Ctrl-C.
 
-    Results are what the service writes, under the same names; but a table comes back in parts only if
-    it is larger than REVIEWBOX_MAX_OBJECT_BYTES. A file is taken when two looks in a row find it
-    unchanged; what has a current result is not classified again. The settings are the service's, from
-    the same variables (REVIEWBOX_TEXT_FIELD and so on).
+    Results are the same as the service's, under the same names. But a table comes back in parts only if it is
+    larger than REVIEWBOX_MAX_OBJECT_BYTES. A file is classified when two scans in a row find it unchanged.
+    A file with a current result is not classified again. The settings are those of the service, from the same
+    environment variables (REVIEWBOX_TEXT_FIELD and so on).
     """
     from reviewbox.cli.watch import run_watch
     from reviewbox.model.classifier import Classifier
 
-    with _errors_told():
+    with _errors_on_one_line():
         run_watch(folder, results, interval, Classifier.load(model, threads=threads), _settings(text_field))
 
 
 @app.command()
 def estimate(
     paths: Annotated[
-        list[str], typer.Argument(metavar="PATH...", help="Files, folders, s3://bucket/prefix.")
+        list[str], typer.Argument(metavar="PATH...", help="Files, folders, or s3://bucket/prefix.")
     ],
     rate: Annotated[
         float | None,
-        typer.Option(min=0, help="Milliseconds of processor time that 1,000 characters take, if measured."),
+        typer.Option(min=0, help="The measured milliseconds of processor time per 1,000 characters."),
     ] = None,
     text_field: TextFieldOption = "",
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
-    """Tell what classifying would cost on AWS, dropped or as a job, and what Amazon Comprehend would.
+    """Estimate what it costs to classify files or S3 objects on AWS.
 
-    Files are read as the service would read them, of large tables no more than the beginning; of what
-    is in S3 the sizes are listed and a few objects read. Nothing is classified, written or charged but
-    those requests. What cannot be read is named, and the rest counts.
+    Compares uploads, a job of S3 Batch Operations, and Amazon Comprehend. Files are read as the service would
+    read them, but only the start of large tables. S3 objects are listed, and a few of them are read. Nothing
+    is classified or written, and only these requests are charged. Inputs that cannot be read are reported and
+    not counted.
     """
     from reviewbox.cli.estimate import show_estimate
 
-    with _errors_told():
+    with _errors_on_one_line():
         show_estimate(paths, _settings(text_field), rate, as_json=as_json)
 
 
 @app.command()
 def backfill(
-    uri: Annotated[str, typer.Argument(metavar="URI", help="s3://bucket/prefix: what to classify.")],
+    uri: Annotated[str, typer.Argument(metavar="URI", help="s3://bucket/prefix of the objects to classify.")],
     stack: StackOption = _STACK,
     yes: YesOption = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Count and price, and stop.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Count the objects, estimate the cost, and stop.")
+    ] = False,
 ) -> None:
-    """Classify what has been in the bucket already: count, price, ask, go, and show how far it is.
+    """Classify objects that are already in the bucket.
 
-    Up to 100,000 objects are queued as if they had just been dropped; more of them, or more than two days
-    of work, become a job of S3 Batch Operations. It may be interrupted and run again: what has a current
-    result costs one read (of the result) and a look at its state. The exit status is 1 if something
-    failed.
+    Counts the objects, estimates the cost, asks for confirmation and shows the progress. Up to 100,000
+    objects are queued like new uploads. More objects, or more than two days of work, become a job of S3 Batch
+    Operations. You can interrupt the command and run it again: an object with a current result costs one read
+    of the result and one look-up of the object. The exit status is 1 if an object failed.
     """
     from reviewbox.cli.backfill import run_backfill
 
-    with _errors_told():
+    with _errors_on_one_line():
         all_well = run_backfill(uri, stack, agreed=yes, dry_run=dry_run)
     raise typer.Exit(0 if all_well else 1)
 
@@ -163,48 +167,50 @@ def backfill(
 @app.command()
 def status(
     stack: StackOption = _STACK,
-    newest: Annotated[int, typer.Option(min=0, help="How many results to read, the newest first.")] = 1000,
+    newest: Annotated[int, typer.Option(min=0, help="The number of results to read, newest first.")] = 1000,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
-    """Show what waits, what is being worked on, what is done, and what failed and why.
+    """Show what is waiting, in progress, done and failed.
 
-    Results are counted by listing them; a done one is told from a failed one by reading it. Dead letters
-    are looked at and stay where they are.
+    Results are counted by listing them. The newest are read to tell done from failed. Dead letters are shown
+    and stay in their queue.
     """
     from reviewbox.cli.status import show_status
 
-    with _errors_told():
+    with _errors_on_one_line():
         show_status(stack, newest, as_json=as_json)
 
 
 @app.command()
 def redrive(stack: StackOption = _STACK, yes: YesOption = False) -> None:
-    """Put the dead letters back into the queue, to be tried as often again as any message.
+    """Move dead letters back to their queue for another full set of attempts.
 
-    The exit status is 1 if some are left, because someone else is looking at them.
+    The exit status is 1 if some remain because someone else is reading them.
     """
     from reviewbox.cli.redrive import run_redrive
 
-    with _errors_told():
+    with _errors_on_one_line():
         none_left = run_redrive(stack, agreed=yes)
     raise typer.Exit(0 if none_left else 1)
 
 
 @app.command()
 def evaluate(
-    files: Annotated[list[Path], typer.Argument(metavar="FILE...", exists=True)],
-    model: ModelOption = _MODEL,
+    files: Annotated[
+        list[Path], typer.Argument(metavar="FILE...", help="Files of labeled reviews.", exists=True)
+    ],
+    model: ModelOption = None,
     threads: ThreadsOption = _CPUS,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
-    """Measure a model on labelled reviews.
+    """Measure a model on labeled reviews.
 
     A FILE is CSV, JSON Lines or Parquet with the columns `text` and `label` (0/1, neg/pos or
-    negative/positive), or an aclImdb folder, of which the test split is taken.
+    negative/positive), or an aclImdb folder, whose test split is used.
     """
     from reviewbox.cli.evaluate import evaluate_files
 
-    with _errors_told():
+    with _errors_on_one_line():
         evaluate_files(files, model, threads, as_json=as_json)
 
 
@@ -214,53 +220,57 @@ def compare(  # noqa: PLR0913, PLR0917 - a command's options are its arguments
         Path, typer.Argument(metavar="MODEL_A", help="A model folder.", exists=True, file_okay=False)
     ],
     model_b: Annotated[
-        Path, typer.Argument(metavar="MODEL_B", help="Another.", exists=True, file_okay=False)
+        Path, typer.Argument(metavar="MODEL_B", help="Another model folder.", exists=True, file_okay=False)
     ],
-    files: Annotated[list[Path], typer.Argument(metavar="FILE...", exists=True)],
-    flips: Annotated[int, typer.Option("--flips", min=0, help="How many flipped reviews to list.")] = 20,
+    files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="Files of reviews.", exists=True)],
+    flips: Annotated[
+        int, typer.Option("--flips", min=0, help="The maximum number of flipped reviews to list.")
+    ] = 20,
     show_text: Annotated[
-        bool, typer.Option("--show-text", help="Print the text of the listed reviews, too.")
+        bool, typer.Option("--show-text", help="Also print the text of the listed reviews.")
     ] = False,
     threads: ThreadsOption = _CPUS,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
-    """Show which verdicts flip between two models, how far they agree, and how fast each is.
+    """Compare the verdicts and the speed of two models.
 
-    A FILE is what `evaluate` reads, but needs no labels; where every review has one, each model's
-    accuracy is told, too. Flips are listed by file and row, those first of which both models are
-    surest.
+    A FILE is the same as for `evaluate`, but labels are optional. If every review has a label, each model's
+    accuracy is shown. Flips (reviews that the models label differently) are listed by file and row, with the
+    highest scores first.
     """
     from reviewbox.cli.compare import compare_models, print_comparison
 
-    with _errors_told():
-        found = compare_models(model_a, model_b, files, threads)
-        print_comparison(found, flips, show_text=show_text, as_json=as_json)
+    with _errors_on_one_line():
+        comparison = compare_models(model_a, model_b, files, threads)
+        print_comparison(comparison, flips, show_text=show_text, as_json=as_json)
 
 
 @app.command()
 def local(port: PortOption = 5000, template: TemplateOption = _TEMPLATE) -> None:
-    """Run the whole service on this machine until Ctrl-C: drop files, get verdicts."""
+    """Run the whole service on this machine until Ctrl-C."""
     from reviewbox.cli.local import run_local
 
-    with _errors_told():
+    with _errors_on_one_line():
         run_local(port, template)
 
 
 @app.command()
 def demo(
-    reviews: Annotated[Path, typer.Argument(help="A folder of files to drop.", exists=True, file_okay=False)],
+    reviews: Annotated[
+        Path, typer.Argument(help="A folder of files to upload.", exists=True, file_okay=False)
+    ],
     port: PortOption = 0,
     template: TemplateOption = _TEMPLATE,
 ) -> None:
-    """Drop a folder's files into a local cloud and show what comes back."""
+    """Upload the files of a folder to a local cloud and show their results."""
     from reviewbox.cli.demo import run_demo
 
-    with _errors_told():
+    with _errors_on_one_line():
         run_demo(reviews, port, template)
 
 
 def _settings(text_field: str) -> "Settings":
-    """Return the service's settings, with another text field if one is given."""
+    """Return the settings from the environment; `text_field` overrides theirs unless it is empty."""
     from reviewbox.settings import Settings
 
     settings = Settings.from_environ(os.environ)
@@ -268,8 +278,11 @@ def _settings(text_field: str) -> "Settings":
 
 
 @contextmanager
-def _errors_told() -> Iterator[None]:
-    """Tell our own errors, and AWS's, in a line; whatever else is a bug and keeps its traceback."""
+def _errors_on_one_line() -> Iterator[None]:
+    """Print our own errors and those of AWS on one line, and exit with status 2.
+
+    Other errors are bugs, and keep their traceback.
+    """
     try:
         yield
     except ReviewboxError as error:
@@ -280,7 +293,7 @@ def _errors_told() -> Iterator[None]:
             raise
         line = f"{error.name} is not installed; run: pip install 'reviewbox[{extra}]'"
     except Exception as error:
-        from reviewbox.stack.discovery import explain
+        from reviewbox.stack.aws import explain
 
         line = explain(error)
         if line is None:

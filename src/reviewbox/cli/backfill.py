@@ -1,12 +1,8 @@
-"""`reviewbox backfill`: what lay in the bucket before Reviewbox did."""
+"""`reviewbox backfill`: prints an estimate, asks, starts a backfill and shows the progress."""
 
-import json
-import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from itertools import islice
 from typing import TYPE_CHECKING
-from urllib.parse import quote_plus
 
 import typer
 from rich import box
@@ -14,8 +10,6 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from reviewbox.cli import prices
-from reviewbox.cli.estimates import MOST_SECONDS_TO_CUT, Counted, Estimate, count, estimate
 from reviewbox.cli.render import (
     console,
     number_of,
@@ -23,249 +17,232 @@ from reviewbox.cli.render import (
     rounded_bytes,
     rounded_dollars,
     rounded_seconds,
+    track,
 )
 from reviewbox.errors import ReviewboxError
 from reviewbox.objects import ObjectRef
-from reviewbox.stack import discovery as aws
-from reviewbox.stack.discovery import Listed, Stack
-from reviewbox.stack.jobs import describe_job, report_uri, start_job
+from reviewbox.queue import Queue
+from reviewbox.stack import prices
+from reviewbox.stack.aws import connect, is_aws
+from reviewbox.stack.backfill import (
+    MAX_QUEUED_SECONDS,
+    RETENTION_SECONDS,
+    backfill_prefix,
+    needs_job,
+    send_uploads,
+    watch_queues,
+)
+from reviewbox.stack.cost import MAX_SPLIT_SECONDS, Estimate, Workload, count_listed, estimate
+from reviewbox.stack.discovery import Stack, find_stack
+from reviewbox.stack.jobs import report_uri, start_job, watch_job
+from reviewbox.stack.listing import ListedObject, is_receipt, list_objects
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
     from mypy_boto3_s3control import S3ControlClient
     from mypy_boto3_sqs import SQSClient
 
-# Above it S3's own engine takes over: a job has a price of its own, but lists and retries by itself.
-MOST_QUEUED = 100_000
-# The queue of the template drops what it has held so long, and drops it for good: such a message
-# becomes no dead letter. Half of it is left for an estimate that is too low and for second tries.
-SECONDS_KEPT = 4 * 86_400
-MOST_SECONDS_QUEUED = SECONDS_KEPT / 2
-
-# SQS counts approximately. A queue that looked empty so often in a row is taken to be.
-_LOOKS_TO_BELIEVE = 3
-_INTERRUPTED = 130  # as shells have it
+_INTERRUPTED = 130  # the exit status that shells use for Ctrl-C
 
 
 def run_backfill(uri: str, stack_name: str, *, agreed: bool, dry_run: bool) -> bool:
-    """Count and price what lies under a prefix, ask, have it classified, and show how far it is.
+    """Classify the existing objects under a prefix, after an estimate and a question.
 
     Args:
-        uri: `s3://bucket/prefix`, within what the stack classifies.
-        stack_name: of the deployed stack.
-        agreed: whether not to ask.
-        dry_run: whether to stop behind the estimate.
+        uri: `s3://bucket/prefix`; the stack must classify the objects under this prefix.
+        stack_name: the name of the deployed stack.
+        agreed: whether to start without asking.
+        dry_run: whether to stop after the estimate.
 
-    Returns whether nothing is known to have failed.
+    Returns whether no failure is known.
 
     Raises:
-        ReviewboxError: the prefix is not the stack's, or nothing lies under it.
+        ReviewboxError: the stack does not classify objects under this prefix, or there are none.
     """
-    stack = aws.find_stack(aws.connect("cloudformation"), stack_name)
-    backfill = Backfill(console(), stack, _within(stack, uri))
-    s3: S3Client = aws.connect("s3")
-    in_aws = aws.is_aws(s3.meta.endpoint_url)
+    stack = find_stack(connect("cloudformation"), stack_name)
+    s3: S3Client = connect("s3")
+    in_aws = is_aws(s3.meta.endpoint_url)
+    backfill = Backfill(console(), stack, backfill_prefix(stack, uri))
     counted = backfill.count(s3)
-    as_job = needs_job(stack, counted, in_aws=in_aws)
+    as_job = is_job(stack, counted, in_aws=in_aws)
     backfill.print_estimate(estimate(counted, stack, as_job=as_job), as_job=as_job)
     if not in_aws:
-        backfill.tell(f"That is for AWS, which {s3.meta.endpoint_url} is not.")
+        backfill.print_line(f"The estimate is for AWS, but {s3.meta.endpoint_url} is not an AWS endpoint.")
     if dry_run:
         return True
     if not agreed:
-        typer.confirm("Go on?", abort=True)
+        typer.confirm("Continue?", abort=True)
     if as_job:
-        account: str = aws.connect("sts").get_caller_identity()["Account"]
-        return backfill.run_job(aws.connect("s3control"), account)
-    sqs: SQSClient = aws.connect("sqs")
-    dead = aws.count_messages(sqs, stack.dead_letter_queue_url).total
-    backfill.queue(sqs, aws.list_objects(s3, backfill.prefix), counted.objects)
-    return backfill.watch_queue(sqs, counted.objects, dead)
+        account: str = connect("sts").get_caller_identity()["Account"]
+        return backfill.run_job(connect("s3control"), account)
+    return backfill.run_queue(connect("sqs"), list_objects(s3, backfill.prefix), counted.objects)
 
 
-def needs_job(stack: Stack, counted: Counted, *, in_aws: bool) -> bool:
-    """Return whether so much is better left to S3 Batch Operations, and can be."""
-    estimated = estimate(counted, stack, as_job=False)
-    # Segments of large tables go through the queue in any case.
-    others = estimated.seconds - estimated.in_segments
-    is_much = counted.objects > MOST_QUEUED or others > MOST_SECONDS_QUEUED
-    return is_much and in_aws and stack.batch_operations is not None
-
-
-def messages(bucket: str, listed: Iterable[Listed]) -> Iterator[str]:
-    """Yield a message for each object, in the shape of S3's own notification.
-
-    One object a message, although a message could name many: a message is the unit of retrying. Ten
-    objects in it would share their five tries and come back together for the sake of one, and they
-    could outlast an invocation. That costs $1.20 a million.
-    """
-    for item in listed:
-        place = {"bucket": {"name": bucket}, "object": {"key": quote_plus(item.key, safe="/")}}
-        record = {
-            "eventVersion": "2.1",
-            "eventSource": "aws:s3",
-            "eventName": "ObjectCreated:Put",
-            "s3": place,
-        }
-        yield json.dumps({"Records": [record]})
+def is_job(stack: Stack, counted: Workload, *, in_aws: bool) -> bool:
+    """Return whether a backfill is an S3 Batch Operations job rather than messages in the queue."""
+    queued = estimate(counted, stack, as_job=False)
+    return needs_job(stack, counted.objects, queued.seconds - queued.segment_seconds, in_aws=in_aws)
 
 
 @dataclass(frozen=True, slots=True)
 class Backfill:
-    """One backfill, as the terminal sees it.
+    """The steps of a backfill, each of which prints what it does.
 
     Attributes:
-        terminal: where it is told.
-        stack: what classifies.
-        prefix: whose objects.
-        seconds_between_looks: at how far it is.
+        terminal: the console to print to.
+        stack: the deployed stack.
+        prefix: the bucket and prefix of the objects to classify.
+        poll_seconds: the time between two checks of the progress.
     """
 
     terminal: Console
     stack: Stack
     prefix: ObjectRef
-    seconds_between_looks: float = 1.0
+    poll_seconds: float = 1.0
 
-    def tell(self, line: str, style: str = "") -> None:
-        """Print a line as it is."""
+    def print_line(self, line: str, style: str = "") -> None:
+        """Print a line without markup and without wrapping."""
         self.terminal.print(Text(line, style), soft_wrap=True)
 
-    def count(self, s3: "S3Client") -> Counted:
-        """Count what lies under the prefix, and tell how much it is.
+    def count(self, s3: "S3Client") -> Workload:
+        """Count the objects under the prefix, and print their number and size.
 
         Raises:
-            ReviewboxError: it is nothing.
+            ReviewboxError: there are no objects under the prefix.
         """
-        results = ObjectRef(self.stack.results_bucket, self.stack.results_prefix + self.prefix.key)
-        with progress_bar(self.terminal, "Counting") as update:
-            counted = count(_shown(aws.list_objects(s3, self.prefix), update), self.stack.read_options)
-            receipts = sum(aws.is_receipt(result.key) for result in aws.list_objects(s3, results))
+        listed = track(self.terminal, list_objects(s3, self.prefix), "Counting objects")
+        counted = count_listed(listed, self.stack.read_options)
         if not counted.objects:
-            raise ReviewboxError(f"{self.prefix}: nothing lies under it")
-        self.tell(f"{self.prefix}: {number_of(counted.objects, 'object')}, {rounded_bytes(counted.size)}")
+            raise ReviewboxError(f"{self.prefix}: there are no objects under this prefix")
+        results = ObjectRef(self.stack.results_bucket, self.stack.results_prefix + self.prefix.key)
+        listed = track(self.terminal, list_objects(s3, results), "Counting results")
+        # An upper bound: receipts of deleted objects are included.
+        receipts = min(sum(is_receipt(result.key) for result in listed), counted.objects)
+        self.print_line(
+            f"{self.prefix}: {number_of(counted.objects, 'object')}, {rounded_bytes(counted.size)}"
+        )
         if receipts:
-            # Approximately: it counts what is left of sources that are gone, too.
-            receipts = min(receipts, counted.objects)
-            self.tell(
-                f"  {receipts:,} with a result already: a current one costs one read and a look at its state"
+            self.print_line(
+                f"  {receipts:,} with a result already: current results are checked, not computed again"
             )
         if counted.compressed:
-            self.tell(f"  {counted.compressed:,} compressed: priced at ten times the bytes")
+            self.print_line(f"  {counted.compressed:,} compressed: priced at ten times the compressed size")
         if counted.large:
             tables, segments = number_of(counted.large, "table"), number_of(counted.segments, "segment")
-            self.tell(f"  {tables} to be cut into {segments}, which go through a queue of their own")
+            self.print_line(f"  {tables} to be split into {segments}, which have a separate queue")
         if counted.too_large:
-            most = f"{self.stack.max_object_bytes:,} bytes"
-            self.tell(f"  {counted.too_large:,} larger than MaxObjectBytes ({most}): an error each", "yellow")
+            limit = f"{self.stack.max_object_bytes:,} bytes"
+            self.print_line(
+                f"  {counted.too_large:,} larger than MaxObjectBytes ({limit}): each gets an error", "yellow"
+            )
         if counted.archived:
-            self.tell(f"  {counted.archived:,} archived: an error each until restored", "yellow")
+            self.print_line(
+                f"  {counted.archived:,} archived: each gets an error until it is restored", "yellow"
+            )
         return counted
 
     def print_estimate(self, estimated: Estimate, *, as_job: bool) -> None:
-        """Tell what it takes, as a job or through the queue."""
+        """Print the estimated cost and duration of a backfill, as a job or through the queue."""
         table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_footer=True)
-        table.add_column("if all are classified", "together")
+        table.add_column("if all objects are classified", "total")
         table.add_column("", justify="right")
         table.add_column("", rounded_dollars(estimated.dollars), justify="right")
         for item in estimated.items:
             table.add_row(item.name, item.quantity, rounded_dollars(item.dollars))
         self.terminal.print(table)
-        lasts, at_once = rounded_seconds(estimated.seconds), self.stack.max_concurrency
-        self.tell(
-            f"About {lasts} with {at_once} at once{'; S3 decides how many there are' if as_job else ''}. "
+        self.print_line(
+            f"About {rounded_seconds(estimated.seconds)} with {self.stack.max_concurrency} concurrent "
+            f"invocations{'; S3 chooses the actual number' if as_job else ''}. "
             f"Prices of {prices.REGION}, {prices.DATE}."
         )
-        if estimated.longest_cut > MOST_SECONDS_TO_CUT:
-            self.tell(
-                f"The largest table is cut in one invocation, and that may take "
-                f"{rounded_seconds(estimated.longest_cut)}: split it.",
+        if estimated.longest_split > MAX_SPLIT_SECONDS:
+            self.print_line(
+                "The largest table may not be split into segments in time, because one invocation would need "
+                f"{rounded_seconds(estimated.longest_split)}: upload it as several smaller files.",
                 "yellow",
             )
-        queued = estimated.in_segments if as_job else estimated.seconds
-        if queued > MOST_SECONDS_QUEUED:
-            self.tell(
-                f"The queue drops for good what it has held for {rounded_seconds(SECONDS_KEPT)}, and this "
-                f"may take {rounded_seconds(queued)}: raise MaxConcurrency, or go on prefix by prefix.",
+        queued = estimated.segment_seconds if as_job else estimated.seconds
+        if queued > MAX_QUEUED_SECONDS:
+            self.print_line(
+                f"The queue deletes messages after {rounded_seconds(RETENTION_SECONDS)}, and this backfill "
+                f"may take {rounded_seconds(queued)}: raise MaxConcurrency, or backfill smaller prefixes one "
+                "after another.",
                 "yellow",
             )
 
-    def queue(self, sqs: "SQSClient", listed: Iterable[Listed], total: int) -> None:
+    def run_queue(self, sqs: "SQSClient", objects: Iterable[ListedObject], total: int) -> bool:
+        """Send a message for each object, and show the progress until the queues are empty.
+
+        Returns whether no messages became dead letters.
+
+        Raises:
+            typer.Exit: the user interrupted it before all messages were sent.
+        """
+        dead_letters = Queue(self.stack.dead_letter_queue_url, sqs)
+        earlier = dead_letters.count().total
+        self.queue_objects(Queue(self.stack.queue_url, sqs), objects, total)
+        if not self.watch_queues([Queue(url, sqs) for url in self.stack.queue_urls], total):
+            return True
+        self.print_line("The queue is empty.")
+        dead = dead_letters.count().total - earlier
+        if dead > 0:
+            self.print_line(
+                f"{number_of(dead, 'message')} became dead letters: `reviewbox status --stack "
+                f"{self.stack.name}` shows the reasons.",
+                "yellow",
+            )
+        return dead <= 0
+
+    def queue_objects(self, queue: Queue, objects: Iterable[ListedObject], total: int) -> None:
         """Send a message for each object.
 
         Raises:
-            typer.Exit: it was interrupted.
+            typer.Exit: the user interrupted it before all messages were sent.
         """
         sent = 0
-        bodies = messages(self.prefix.bucket, listed)
         try:
             with progress_bar(self.terminal, "Queueing", total) as update:
-                while batch := list(islice(bodies, aws.BATCH)):
-                    aws.send(sqs, self.stack.queue_url, batch)
-                    sent += len(batch)
+                for sent in send_uploads(queue, self.prefix.bucket, objects):
                     update(completed=sent)
         except KeyboardInterrupt:
-            self.tell(
-                f"Interrupted: queued {sent:,} of {number_of(total, 'object')}. Run it again to queue all; "
-                "what is done by then costs one read and a look at its state."
+            self.print_line(
+                f"Interrupted: queued {sent:,} of {number_of(total, 'object')}. "
+                "Run the same command again to queue all; current results are checked, not computed again."
             )
             raise typer.Exit(_INTERRUPTED) from None
-        self.tell(f"Queued {number_of(sent, 'object')}.")
+        self.print_line(f"Queued {number_of(sent, 'object')}.")
 
-    def watch_queue(self, sqs: "SQSClient", total: int, dead_before: int) -> bool:
-        """Show the queues going down until they are empty; return whether no dead letters have come."""
-        looks = 0
+    def watch_queues(self, queues: Sequence[Queue], total: int) -> bool:
+        """Show the progress until the queues are empty; return False if the user interrupted that."""
         try:
             with progress_bar(self.terminal, "Classifying", total) as update:
-                while True:
-                    left = sum(aws.count_messages(sqs, url).total for url in self.stack.queue_urls)
-                    update(total=max(total, left), completed=max(total - left, 0))
-                    looks = 0 if left else looks + 1
-                    if looks == _LOOKS_TO_BELIEVE:
-                        break
-                    time.sleep(self.seconds_between_looks)
+                for remaining in watch_queues(queues, self.poll_seconds):
+                    update(total=max(total, remaining), completed=max(total - remaining, 0))
         except KeyboardInterrupt:
-            self.tell(f"The work goes on; `reviewbox status --stack {self.stack.name}` tells how far it is.")
-            return True
-        dead = aws.count_messages(sqs, self.stack.dead_letter_queue_url).total - dead_before
-        self.tell("The queue is empty.")
-        if dead > 0:
-            why = f"`reviewbox status --stack {self.stack.name}` tells why"
-            self.tell(f"{number_of(dead, 'message')} became dead letters: {why}.", "yellow")
-        return dead <= 0
+            self.print_line(
+                f"Classification continues. `reviewbox status --stack {self.stack.name}` shows the progress."
+            )
+            return False
+        return True
 
     def run_job(self, control: "S3ControlClient", account: str) -> bool:
-        """Create the job, or find it, and show how far it is; return whether all went well."""
+        """Start a job, unless it is running, and show its progress; return whether all objects succeeded."""
         job_id, is_new = start_job(control, account, self.stack, self.prefix)
-        self.tell(f"S3 Batch Operations job {job_id}{'' if is_new else ', which is at it already'}")
+        self.print_line(f"S3 Batch Operations job {job_id}{'' if is_new else ' is already running'}")
         try:
             with progress_bar(self.terminal, "Preparing") as update:
-                while not (job := describe_job(control, account, job_id)).is_finished:
+                for job in watch_job(control, account, job_id, self.poll_seconds):
                     update(
                         description=job.status, total=job.total or None, completed=job.succeeded + job.failed
                     )
-                    time.sleep(self.seconds_between_looks)
         except KeyboardInterrupt:
-            self.tell("The job goes on. Run the same command again to look at it.")
+            self.print_line("The job continues. Run the same command again to follow it.")
             return True
-        self.tell(f"{job.status}: {job.succeeded:,} of {job.total:,} objects done, {job.failed:,} failed.")
-        for reason in job.reasons:
-            self.tell(reason, "red")
-        if job.failed:
-            self.tell(f"{report_uri(self.stack, job)} lists what failed.")
-        return job.status == "Complete" and not job.failed
-
-
-def _within(stack: Stack, uri: str) -> ObjectRef:
-    prefix = aws.parse_uri(uri)
-    if prefix.bucket != stack.bucket or not prefix.key.startswith(stack.source_prefix):
-        raise ReviewboxError(
-            f"{uri}: the stack {stack.name!r} classifies what lies under "
-            f"s3://{stack.bucket}/{stack.source_prefix}, and nothing else"
+        self.print_line(
+            f"{job.status}: {job.succeeded:,} of {job.total:,} objects succeeded, {job.failed:,} failed."
         )
-    return prefix
-
-
-def _shown(listed: Iterable[Listed], update: Callable[..., None]) -> Iterator[Listed]:
-    for item in listed:
-        update(advance=1)
-        yield item
+        for reason in job.reasons:
+            self.print_line(reason, "red")
+        if job.failed:
+            self.print_line(f"{report_uri(self.stack, job)} lists the failed objects.")
+        return job.status == "Complete" and not job.failed

@@ -1,26 +1,24 @@
-"""`reviewbox classify`: the service's own reading and judging, of files and objects, on this machine."""
+"""`reviewbox classify`: classifies files and objects on this machine, as the service does."""
 
 import json
 import os
 import stat
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
 from io import BufferedReader
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 from rich.text import Text
 
 from reviewbox.classification import classify_rows, read_source
-from reviewbox.cli.render import console, outcome_cells, outcome_table, printable
-from reviewbox.documents import Document, ReadOptions, Row
-from reviewbox.documents.compression import Decompressed, compression_of, exceeds
-from reviewbox.documents.detection import ENOUGH_TO_LOOK_AT, line_reader
-from reviewbox.documents.document import LineReader
-from reviewbox.documents.segments import SegmentedTable, cut
+from reviewbox.cli.render import console, printable, verdict_cells, verdict_table
+from reviewbox.documents import Document
+from reviewbox.documents.compression import exceeds
+from reviewbox.documents.detection import SNIFF_BYTES, read_stream
 from reviewbox.errors import Problem, ReviewboxError, SourceError
 from reviewbox.folder_storage import read_file
 from reviewbox.model.classifier import Classifier
@@ -28,19 +26,20 @@ from reviewbox.model.verdicts import Verdict
 from reviewbox.objects import ObjectRef, Revision, Source
 from reviewbox.results.receipt import problem_fields, verdict_fields
 from reviewbox.settings import Settings
-from reviewbox.stack import discovery as aws
-from reviewbox.storage import Storage
+from reviewbox.stack import aws
+from reviewbox.stack.listing import is_uri, list_objects, parse_uri
+from reviewbox.storage import S3Storage
 
 
 @dataclass(frozen=True, slots=True)
 class Classified:
-    """One review of one file or object, and what became of it.
+    """A review in a file or object, and its outcome.
 
     Attributes:
-        file: its path as given, or its URI.
-        line: where it starts there, from 1.
+        file: the path as it was given, or the URI.
+        line: the number of the review's first line, from 1.
         text: the review; "" if it could not be read.
-        outcome: its verdict, or why it has none.
+        outcome: the verdict, or the reason why there is none.
     """
 
     file: str
@@ -49,18 +48,18 @@ class Classified:
     outcome: Verdict | Problem
 
 
-def classify_paths(paths: Sequence[str], model: Path, threads: int, settings: Settings) -> bool:
-    """Classify and print every review of files and objects; return whether each has a verdict.
+def classify_paths(paths: Sequence[str], model: Path | None, threads: int, settings: Settings) -> bool:
+    """Classify and print every review in files and objects; return whether each has a verdict.
 
     Args:
-        paths: files, folders, `s3://` URIs of objects or (with a slash at the end) of prefixes, or
-            "-" for stdin.
+        paths: files, folders, `s3://` URIs of objects or (with a trailing slash) of prefixes; "-" for
+            stdin.
         model: the model folder.
-        threads: how many inference uses.
-        settings: the service's, of which those matter that shape results.
+        threads: the number of inference threads.
+        settings: the settings of the service that decide how reviews are read and judged.
 
     Raises:
-        ReviewboxError: a path or URI leads to nothing that can be read, or the model cannot be loaded.
+        ReviewboxError: a path or URI cannot be read, or the model cannot be loaded.
     """
     inputs = list(_inputs(paths))
     reviews = _classify(inputs, Classifier.load(model, threads=threads), settings)
@@ -69,12 +68,12 @@ def classify_paths(paths: Sequence[str], model: Path, threads: int, settings: Se
 
 @dataclass(frozen=True, slots=True)
 class _Input:
-    """Something to classify.
+    """A file or object to classify.
 
     Attributes:
-        name: for people.
-        read: returns it, its body only if it is no larger than so many bytes.
-        path: where it can be read more than once; None if it is no file.
+        name: the name to print.
+        read: returns the source, without its body if that is larger than the given number of bytes.
+        path: the path of a file; None for stdin and objects.
     """
 
     name: str
@@ -83,9 +82,9 @@ class _Input:
 
 
 def _inputs(paths: Sequence[str]) -> Iterator[_Input]:
-    storage = Storage(aws.connect("s3")) if any(aws.is_uri(path) for path in paths) else None
+    storage = S3Storage(aws.connect("s3")) if any(is_uri(path) for path in paths) else None
     for path in paths:
-        if storage and aws.is_uri(path):
+        if storage and is_uri(path):
             for ref in _objects(storage, path):
                 yield _Input(str(ref), partial(_read_object, storage, ref))
         elif path == "-":
@@ -99,40 +98,43 @@ def _inputs(paths: Sequence[str]) -> Iterator[_Input]:
             raise ReviewboxError(f"{path}: no such file or folder")
 
 
-def _objects(storage: Storage, uri: str) -> Iterator[ObjectRef]:
-    """Yield the object that a URI names, or those under the prefix; what is not there is told at once."""
-    named = aws.parse_uri(uri)
-    found = []
-    with aws.errors_at(uri):
-        if named.key and not named.key.endswith("/"):
-            found = [named] if storage.revision(named) else []
-        else:
-            found = [ObjectRef(named.bucket, item.key) for item in aws.list_objects(storage.client, named)]
-    if not found:
-        raise ReviewboxError(f"{uri}: nothing there; a prefix ends with a slash")
-    yield from found
-
-
-def files_below(folder: Path, tell: Callable[[Path, OSError], None] | None = None) -> list[Path]:
-    """Return the files below a folder in order, hidden ones left out.
-
-    Args:
-        folder: to look into.
-        tell: called for what cannot be looked at, which is left out then.
+def _objects(storage: S3Storage, uri: str) -> list[ObjectRef]:
+    """Return the object that a URI names, or the objects under a prefix.
 
     Raises:
-        ReviewboxError: something cannot be looked at, and there is no `tell`.
+        ReviewboxError: there is no such object.
+    """
+    ref = parse_uri(uri)
+    with aws.errors_at(uri):
+        if ref.key and not ref.key.endswith("/"):
+            refs = [ref] if storage.revision(ref) else []
+        else:
+            refs = [ObjectRef(ref.bucket, item.key) for item in list_objects(storage.client, ref)]
+    if not refs:
+        raise ReviewboxError(f"{uri}: no such object; a prefix must end with a slash")
+    return refs
+
+
+def files_below(folder: Path, on_error: Callable[[Path, OSError], None] | None = None) -> list[Path]:
+    """Return the files below a folder, sorted and without hidden ones.
+
+    Args:
+        folder: the folder.
+        on_error: called for each file and folder that cannot be accessed. It is left out.
+
+    Raises:
+        ReviewboxError: a file or folder cannot be accessed, and there is no `on_error`.
     """
     found: list[Path] = []
 
-    def skip(error: OSError, path: Path) -> None:
+    def handle(error: OSError, path: Path) -> None:
         if isinstance(error, FileNotFoundError) and path != folder:
-            return  # gone since it was listed, or a link to nothing
-        if tell is None:
+            return  # removed since it was listed, or a dangling link
+        if on_error is None:
             raise ReviewboxError(f"{printable(str(path))}: {error.strerror}") from None
-        tell(path, error)
+        on_error(path, error)
 
-    for parent, folders, files in os.walk(folder, onerror=lambda error: skip(error, Path(error.filename))):
+    for parent, folders, files in os.walk(folder, onerror=lambda error: handle(error, Path(error.filename))):
         folders[:] = (name for name in folders if not name.startswith("."))
         for name in files:
             path = Path(parent, name)
@@ -140,70 +142,35 @@ def files_below(folder: Path, tell: Callable[[Path, OSError], None] | None = Non
                 if not name.startswith(".") and stat.S_ISREG(path.stat().st_mode):
                     found.append(path)
             except OSError as error:
-                skip(error, path)
+                handle(error, path)
     return sorted(found)
 
 
 def _classify(inputs: Iterable[_Input], classifier: Classifier, settings: Settings) -> Iterator[Classified]:
-    for each in inputs:
+    for item in inputs:
         try:
-            document = _read(each, settings)
+            with ExitStack() as open_files:
+                document = _read(item, settings, open_files)
+                for row, outcome in classify_rows(document, classifier):
+                    yield Classified(item.name, row.line, row.text, outcome)
         except SourceError as error:
-            yield Classified(each.name, 1, "", error.problem)
-            continue
-        for row, outcome in classify_rows(document, classifier):
-            yield Classified(each.name, row.line, row.text, outcome)
+            yield Classified(item.name, 1, "", error.problem)
 
 
-def _read(each: _Input, settings: Settings) -> Document:
-    """Read a source as the service does, but for its segments: a large table is read in one go.
+def _read(item: _Input, settings: Settings, open_files: ExitStack) -> Document:
+    """Parse a source as the service does. A large table is streamed, not split.
 
     Raises:
-        SourceError: it cannot be read.
+        SourceError: the source cannot be parsed.
     """
-    source = each.read(settings.max_object_bytes)
-    if each.path and (source.body is None or exceeds(source.body, settings.max_object_bytes)):
-        with each.path.open("rb") as file:
-            reader = line_reader(source.ref.key, source.content_type, file.read(ENOUGH_TO_LOOK_AT))
-        if reader:
-            return _read_large(each.path, reader, settings.read_options)
+    source = item.read(settings.max_object_bytes)
+    if item.path and (source.body is None or exceeds(source.body, settings.max_object_bytes)):
+        stored: BufferedReader = BufferedReader(item.path.open("rb", buffering=0), SNIFF_BYTES)
+        open_files.enter_context(stored)
+        document = read_stream(source.ref.key, source.content_type, stored, settings.read_options)
+        if document:
+            return document
     return read_source(source, settings)
-
-
-def _read_large(path: Path, reader: LineReader, options: ReadOptions) -> Document:
-    """Read a table of lines without holding it."""
-    with _content(path, options) as (stream, decompressed):
-        at_end = (lambda: decompressed.problem) if decompressed else lambda: None
-        table = cut(stream, reader, options, problem_at_end=at_end)
-    return Document(_Rows(path, table, options), {}, table.table.table)
-
-
-@dataclass(frozen=True, slots=True)
-class _Rows:
-    """The rows of a table, read anew at each iteration."""
-
-    path: Path
-    table: SegmentedTable
-    options: ReadOptions
-
-    def __iter__(self) -> Iterator[Row]:
-        with _content(self.path, self.options) as (stream, _):
-            stream.read(self.table.segments[0].start)
-            for index, segment in enumerate(self.table.segments):
-                yield from self.table.rows(index, stream.read(segment.end - segment.start), self.options)
-
-
-@contextmanager
-def _content(path: Path, options: ReadOptions) -> Iterator[tuple[BinaryIO, Decompressed | None]]:
-    """Open a file, decompressed if it is compressed; yield what decompresses it, too."""
-    with path.open("rb") as file:
-        compression = compression_of(file.peek())
-        if compression is None:
-            yield file, None
-            return
-        decompressed = Decompressed(file, compression, options.max_bytes, is_limit=False)
-        with BufferedReader(decompressed) as stream:
-            yield stream, decompressed
 
 
 def _read_file(path: str, max_bytes: int) -> Source:
@@ -215,16 +182,16 @@ def _read_file(path: str, max_bytes: int) -> Source:
 
 def _read_stdin(max_bytes: int) -> Source:
     body = sys.stdin.buffer.read()
-    # No name, no type: its format is what it looks like.
+    # Without a name or a content type, the first bytes decide the format.
     fits = len(body) <= max_bytes
     return Source(ObjectRef("", "stdin"), Revision("", ""), len(body), "", body if fits else None)
 
 
-def _read_object(storage: Storage, ref: ObjectRef, max_bytes: int) -> Source:
+def _read_object(storage: S3Storage, ref: ObjectRef, max_bytes: int) -> Source:
     with aws.errors_at(str(ref)):
         source = storage.read(ref, max_bytes)
     if source is None:
-        raise ReviewboxError(f"{ref}: it is gone")
+        raise ReviewboxError(f"{ref}: the object was deleted")
     return source
 
 
@@ -244,13 +211,13 @@ def _print_json_lines(reviews: Iterable[Classified], settings: Settings) -> bool
 
 
 def _print_table(reviews: Iterable[Classified], settings: Settings) -> bool:
-    table = outcome_table("file", "line")
+    table = verdict_table("file", "line")
     failed = 0
     try:
         for review in reviews:
             failed += isinstance(review.outcome, Problem)
-            cells = outcome_cells(_fields(review.outcome, settings), review.text)
+            cells = verdict_cells(_fields(review.outcome, settings), review.text)
             table.add_row(Text(review.file), str(review.line), *cells)
-    finally:  # whatever ends it early, what was classified by then is not lost
+    finally:  # print the reviews that were classified even if an error or Ctrl-C ends the loop
         console().print(table)
     return not failed

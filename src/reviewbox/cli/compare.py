@@ -1,4 +1,4 @@
-"""`reviewbox compare`: which verdicts another model would change, and what each model costs."""
+"""`reviewbox compare`: the reviews on which two models disagree, and the cost of each model."""
 
 import json
 import sys
@@ -17,7 +17,7 @@ from rich.progress import track
 from rich.table import Table
 from rich.text import Text
 
-from reviewbox.cli.evaluate import LABELS, Review, read_reviews
+from reviewbox.cli.labeled_reviews import LABELS, Review, read_reviews
 from reviewbox.cli.render import console, printable
 from reviewbox.errors import Problem, ReviewboxError
 from reviewbox.model.classifier import Classifier
@@ -25,21 +25,21 @@ from reviewbox.model.verdicts import Verdict
 
 _NEGATIVE, _POSITIVE = "negative", "positive"
 
-# The models take turns every few seconds, so that what else the machine does slows both alike. Enough
-# reviews for full runs of the graph.
+# The models alternate every few seconds, so that other load on the machine slows both equally. A turn has
+# enough reviews to fill the batches of inference.
 _REVIEWS_PER_TURN = 32
 
-# A graph's first runs set up what later ones find there.
+# The first runs of a graph are slower because they allocate memory.
 _WARM_UP_REVIEWS = 4
 
 
 @dataclass(frozen=True, slots=True)
-class Opinion:
-    """What a model says of a review.
+class Prediction:
+    """A model's verdict on a review.
 
     Attributes:
-        label: under the name that both models' labels are mapped to.
-        score: its probability.
+        label: the label, under the name that both models share.
+        score: the probability of the label.
         positive: the probability of "positive".
     """
 
@@ -49,31 +49,31 @@ class Opinion:
 
 
 @dataclass(frozen=True, slots=True)
-class Run:
-    """What a model said of all reviews, and what that took.
+class ModelRun:
+    """A model's predictions for all reviews, and their cost.
 
     Attributes:
-        opinions: one for each review, in order; None where it gave no verdict.
-        tokens: how many tokens those with a verdict have, by the model's own tokenizer.
-        cpu_seconds: processor time, all threads together.
+        predictions: one per review, in order; None for a review without a verdict.
+        tokens: the number of tokens of the reviews with a verdict, from the model's own tokenizer.
+        cpu_seconds: processor time of all threads.
     """
 
-    opinions: Sequence[Opinion | None]
+    predictions: Sequence[Prediction | None]
     tokens: int
     cpu_seconds: float
 
 
 @dataclass(frozen=True, slots=True)
-class ModelFigures:
+class ModelMetrics:
     """One model's part of a comparison.
 
     Attributes:
-        model: its folder, as given.
-        without_verdict: how many reviews it gave no verdict.
-        accuracy: the share of right verdicts, where none counts as wrong; None unless every review
-            has a label.
-        cpu_ms_per_review: processor time, all threads together, in milliseconds.
-        cpu_ms_per_1000_tokens: the same for each 1,000 tokens of its own tokenizer.
+        model: the model's folder, as given.
+        without_verdict: the number of reviews without a verdict.
+        accuracy: the share of correct verdicts, where a missing verdict counts as wrong; None unless every
+            review has a label.
+        cpu_ms_per_review: processor time of all threads, in milliseconds.
+        cpu_ms_per_1000_tokens: the same per 1,000 tokens of the model's own tokenizer.
     """
 
     model: str
@@ -85,7 +85,7 @@ class ModelFigures:
 
 @dataclass(frozen=True, slots=True)
 class Direction:
-    """How many reviews model A gives the label `a`, and model B the label `b`."""
+    """The number of reviews that model A labels `a` and model B labels `b`."""
 
     a: str
     b: str
@@ -94,29 +94,29 @@ class Direction:
 
 @dataclass(frozen=True, slots=True)
 class Flip:
-    """A review that the models give different labels, and what each says of it."""
+    """A review that the models label differently, with both predictions."""
 
     review: Review
-    a: Opinion
-    b: Opinion
+    a: Prediction
+    b: Prediction
 
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """How model B differs from model A.
+    """The differences between model A and model B.
 
     Attributes:
-        reviews: how many there are.
-        compared: how many of them have a verdict from both; the figures below are over these.
-        agreement: the share that both give the same label.
+        reviews: the number of reviews.
+        compared: the number of reviews with a verdict from both models, which the following figures cover.
+        agreement: the share of reviews that both models label equally.
         mean_difference: the mean of |P_B(positive) - P_A(positive)|.
-        largest_difference: the largest of them.
-        a: model A by itself.
-        b: model B by itself.
-        cpu_ratio_per_review: model B's processor time over model A's.
-        cpu_ratio_per_1000_tokens: the same, each by its own tokens.
-        directions: each pair of different labels, and how many reviews flip so.
-        flips: the flipped reviews, those first of which both models are surest.
+        largest_difference: the maximum of |P_B(positive) - P_A(positive)|.
+        a: the metrics of model A.
+        b: the metrics of model B.
+        cpu_ratio_per_review: model B's processor time divided by model A's.
+        cpu_ratio_per_1000_tokens: the same per 1,000 tokens of each model's own tokenizer.
+        directions: the number of flips for each pair of different labels.
+        flips: the flipped reviews, in descending order of the sum of both scores.
     """
 
     reviews: int
@@ -124,8 +124,8 @@ class Comparison:
     agreement: float
     mean_difference: float
     largest_difference: float
-    a: ModelFigures
-    b: ModelFigures
+    a: ModelMetrics
+    b: ModelMetrics
     cpu_ratio_per_review: float
     cpu_ratio_per_1000_tokens: float
     directions: tuple[Direction, ...]
@@ -133,76 +133,78 @@ class Comparison:
 
 
 def compare_models(model_a: Path, model_b: Path, files: Sequence[Path], threads: int) -> Comparison:
-    """Return how two models differ over all reviews of the files.
+    """Return the differences between two models over all reviews of the files.
 
     Args:
         model_a: a model folder.
-        model_b: another.
-        files: as `evaluate.read_reviews` takes them; labels are optional.
-        threads: how many inference uses.
+        model_b: another model folder.
+        files: as `read_reviews` takes them; labels are optional.
+        threads: the number of threads for inference.
 
     Raises:
         ReviewboxError: a file or model cannot be read, the models' labels differ, or no review has a
-            verdict from both.
+            verdict from both models.
     """
     classifiers = [Classifier.load(model, threads=threads) for model in (model_a, model_b)]
-    names = common_names(*classifiers)
+    names = shared_label_names(*classifiers)
     reviews = [review for file in files for review in read_reviews(file)]
-    a, b = run_in_turns([review.text for review in reviews], classifiers, names)
-    pairs = zip(reviews, a.opinions, b.opinions, strict=True)
-    both = [Flip(review, of_a, of_b) for review, of_a, of_b in pairs if of_a and of_b]
-    if not both:
-        raise ReviewboxError(f"of {len(reviews):,} reviews, not one has a verdict from both models")
-    differences = np.array([abs(each.b.positive - each.a.positive) for each in both])
-    flips = [each for each in both if each.a.label != each.b.label]
+    run_a, run_b = classify_alternately([review.text for review in reviews], classifiers, names)
+    rows = zip(reviews, run_a.predictions, run_b.predictions, strict=True)
+    pairs = [Flip(review, a, b) for review, a, b in rows if a and b]
+    if not pairs:
+        raise ReviewboxError(f"none of the {len(reviews):,} reviews has a verdict from both models")
+    differences = np.array([abs(pair.b.positive - pair.a.positive) for pair in pairs])
+    flips = [pair for pair in pairs if pair.a.label != pair.b.label]
     counts = Counter((flip.a.label, flip.b.label) for flip in flips)
-    figures_a, figures_b = _figures(model_a, a, reviews), _figures(model_b, b, reviews)
+    a, b = _metrics(model_a, run_a, reviews), _metrics(model_b, run_b, reviews)
     return Comparison(
         reviews=len(reviews),
-        compared=len(both),
-        agreement=1 - len(flips) / len(both),
+        compared=len(pairs),
+        agreement=1 - len(flips) / len(pairs),
         mean_difference=float(differences.mean()),
         largest_difference=float(differences.max()),
-        a=figures_a,
-        b=figures_b,
-        cpu_ratio_per_review=figures_b.cpu_ms_per_review / figures_a.cpu_ms_per_review,
-        cpu_ratio_per_1000_tokens=figures_b.cpu_ms_per_1000_tokens / figures_a.cpu_ms_per_1000_tokens,
+        a=a,
+        b=b,
+        cpu_ratio_per_review=b.cpu_ms_per_review / a.cpu_ms_per_review,
+        cpu_ratio_per_1000_tokens=b.cpu_ms_per_1000_tokens / a.cpu_ms_per_1000_tokens,
         directions=tuple(Direction(*pair, counts[pair]) for pair in permutations(names[0].values(), 2)),
         flips=tuple(sorted(flips, key=lambda flip: -(flip.a.score + flip.b.score))),
     )
 
 
-def print_comparison(found: Comparison, most_flips: int, *, show_text: bool, as_json: bool) -> None:
+def print_comparison(comparison: Comparison, max_flips: int, *, show_text: bool, as_json: bool) -> None:
     """Print a comparison.
 
     Args:
-        found: the comparison.
-        most_flips: how many flipped reviews to list.
-        show_text: whether to print their texts.
+        comparison: the comparison.
+        max_flips: the maximum number of flipped reviews to list.
+        show_text: whether to print the reviews' texts.
         as_json: whether to print one JSON object.
     """
-    flips = found.flips[:most_flips]
+    flips = comparison.flips[:max_flips]
     if as_json:
         listed = [_flip_fields(flip, show_text=show_text) for flip in flips]
-        print(json.dumps(asdict(replace(found, flips=())) | {"flips": listed}, ensure_ascii=False))
+        print(json.dumps(asdict(replace(comparison, flips=())) | {"flips": listed}, ensure_ascii=False))
         return
-    _print_figures(found)
+    _print_metrics(comparison)
     if flips:
-        console().print(_flip_table(flips, show_text=show_text))
-    if len(flips) < len(found.flips):
-        print(f"{len(found.flips):,} flips, {len(flips):,} listed: --flips {len(found.flips)} lists all")
+        console().print(_flips_table(flips, show_text=show_text))
+    if len(flips) < len(comparison.flips):
+        total = len(comparison.flips)
+        print(f"{total:,} flips, {len(flips):,} listed; pass --flips {total} to list all")
 
 
-def common_names(a: Classifier, b: Classifier) -> tuple[Mapping[str, str], Mapping[str, str]]:
-    """Return for each model the common name of each of its labels.
+def shared_label_names(a: Classifier, b: Classifier) -> tuple[Mapping[str, str], Mapping[str, str]]:
+    """Return for each model a mapping of its labels to the names that both models share.
 
-    Where all of a model's labels are names of negative or positive, as in `evaluate`, they are called
-    that. Others go by their own names, lowercased: of three labels, "1" is not the positive one.
+    If all labels of a model mean negative or positive (see `LABELS`), the names are "negative" and
+    "positive". Otherwise the names are the labels in lower case, because among three labels "1" need not be
+    positive.
 
     Raises:
         ReviewboxError: the models' labels differ, or none is "positive".
     """
-    names = _names(a.bundle.labels), _names(b.bundle.labels)
+    names = _label_names(a.bundle.labels), _label_names(b.bundle.labels)
     if set(names[0].values()) != set(names[1].values()):
         raise ReviewboxError(
             f"the models' labels differ: {a.bundle.folder} has {', '.join(a.bundle.labels)}, "
@@ -213,22 +215,22 @@ def common_names(a: Classifier, b: Classifier) -> tuple[Mapping[str, str], Mappi
     return names
 
 
-def _names(labels: Sequence[str]) -> Mapping[str, str]:
+def _label_names(labels: Sequence[str]) -> Mapping[str, str]:
     known = all(label.lower() in LABELS for label in labels)
     return {
         label: (_NEGATIVE, _POSITIVE)[LABELS[label.lower()]] if known else label.lower() for label in labels
     }
 
 
-def run_in_turns(
+def classify_alternately(
     texts: Sequence[str], classifiers: Sequence[Classifier], names: Sequence[Mapping[str, str]]
-) -> list[Run]:
-    """Have each model judge all texts, a few at a time, and take its processor time.
+) -> list[ModelRun]:
+    """Classify all texts with each model, a few texts at a time, and measure the processor time.
 
     Args:
         texts: the reviews.
         classifiers: the models.
-        names: the common names of each model's labels.
+        names: the shared label names of each model.
     """
     for classifier in classifiers:
         list(classifier.classify_each(texts[:_WARM_UP_REVIEWS], explain=False))
@@ -240,14 +242,14 @@ def run_in_turns(
             started = time.process_time()
             outcomes[model] += classifiers[model].classify_each(chunk, explain=False)
             seconds[model] += time.process_time() - started
-        order.reverse()  # lest one always finds what the other has left in the processor's caches
+        order.reverse()  # so that neither model always runs with the caches that the other has filled
     return [
-        Run(
-            [None if isinstance(outcome, Problem) else _opinion(outcome, of_model) for outcome in found],
-            sum(outcome.tokens for outcome in found if not isinstance(outcome, Problem)),
-            spent,
+        ModelRun(
+            [None if isinstance(outcome, Problem) else _prediction(outcome, labels) for outcome in of_model],
+            sum(outcome.tokens for outcome in of_model if not isinstance(outcome, Problem)),
+            cpu_seconds,
         )
-        for found, of_model, spent in zip(outcomes, names, seconds, strict=True)
+        for of_model, labels, cpu_seconds in zip(outcomes, names, seconds, strict=True)
     ]
 
 
@@ -262,22 +264,22 @@ def _chunks(texts: Sequence[str]) -> Iterator[Sequence[str]]:
         yield texts[start : start + _REVIEWS_PER_TURN]
 
 
-def _opinion(verdict: Verdict, names: Mapping[str, str]) -> Opinion:
+def _prediction(verdict: Verdict, names: Mapping[str, str]) -> Prediction:
     scores = {names[label]: score for label, score in verdict.scores.items()}
-    return Opinion(names[verdict.label], verdict.score, scores[_POSITIVE])
+    return Prediction(names[verdict.label], verdict.score, scores[_POSITIVE])
 
 
-def _figures(model: Path, run: Run, reviews: Sequence[Review]) -> ModelFigures:
-    right = [
-        opinion is not None and opinion.label == (_NEGATIVE, _POSITIVE)[review.label]
-        for review, opinion in zip(reviews, run.opinions, strict=True)
+def _metrics(model: Path, run: ModelRun, reviews: Sequence[Review]) -> ModelMetrics:
+    correct = [
+        prediction is not None and prediction.label == (_NEGATIVE, _POSITIVE)[review.label]
+        for review, prediction in zip(reviews, run.predictions, strict=True)
         if review.label is not None
     ]
     milliseconds = 1000 * run.cpu_seconds
-    return ModelFigures(
+    return ModelMetrics(
         model=printable(str(model)),
-        without_verdict=sum(opinion is None for opinion in run.opinions),
-        accuracy=sum(right) / len(right) if len(right) == len(reviews) else None,
+        without_verdict=sum(prediction is None for prediction in run.predictions),
+        accuracy=sum(correct) / len(correct) if len(correct) == len(reviews) else None,
         cpu_ms_per_review=milliseconds / len(reviews),
         cpu_ms_per_1000_tokens=1000 * milliseconds / run.tokens,
     )
@@ -289,45 +291,53 @@ def _flip_fields(flip: Flip, *, show_text: bool) -> dict[str, Any]:
     return place | {"a": asdict(flip.a), "b": asdict(flip.b)} | text
 
 
-def _print_figures(found: Comparison) -> None:
-    a, b = found.a, found.b
+def _print_metrics(comparison: Comparison) -> None:
+    a, b = comparison.a, comparison.b
     print(f"A  {a.model}")
     print(f"B  {b.model}")
-    print(f"{found.reviews:,} reviews, {found.compared:,} with a verdict from both")
-    print(f"agreement             {found.agreement:.2%}")
-    differs = f"{found.mean_difference:.4f} on average, by {found.largest_difference:.4f} at most"
-    print(f"positive probability  differs by {differs}")
+    print(f"{comparison.reviews:,} reviews, {comparison.compared:,} with a verdict from both")
+    print(f"agreement             {comparison.agreement:.2%}")
+    mean, largest = comparison.mean_difference, comparison.largest_difference
+    print(f"positive probability  differs by {mean:.4f} on average, by {largest:.4f} at most")
 
-    table = _table("", "A", "B", "B / A")
+    table = _empty_table("", "A", "B", "B / A")
     table.add_row("without a verdict", f"{a.without_verdict:,}", f"{b.without_verdict:,}")
     if a.accuracy is not None and b.accuracy is not None:
         table.add_row("accuracy", f"{a.accuracy:.2%}", f"{b.accuracy:.2%}")
-    per_review = a.cpu_ms_per_review, b.cpu_ms_per_review, found.cpu_ratio_per_review
-    per_token = a.cpu_ms_per_1000_tokens, b.cpu_ms_per_1000_tokens, found.cpu_ratio_per_1000_tokens
-    for what, figures in (("CPU ms per review", per_review), ("CPU ms per 1,000 tokens", per_token)):
-        of_a, of_b, ratio = figures
-        table.add_row(what, f"{of_a:.1f}", f"{of_b:.1f}", f"{ratio:.2f}")
+    table.add_row(
+        "CPU ms per review",
+        f"{a.cpu_ms_per_review:.1f}",
+        f"{b.cpu_ms_per_review:.1f}",
+        f"{comparison.cpu_ratio_per_review:.2f}",
+    )
+    table.add_row(
+        "CPU ms per 1,000 tokens",
+        f"{a.cpu_ms_per_1000_tokens:.1f}",
+        f"{b.cpu_ms_per_1000_tokens:.1f}",
+        f"{comparison.cpu_ratio_per_1000_tokens:.2f}",
+    )
     console().print(table)
 
-    table = _table("A says", "B says", "reviews")
-    for direction in found.directions:
+    table = _empty_table("A says", "B says", "reviews")
+    for direction in comparison.directions:
         table.add_row(Text(direction.a), Text(direction.b), f"{direction.reviews:,}")
     console().print(table)
 
 
-def _flip_table(flips: Sequence[Flip], *, show_text: bool) -> Table:
-    table = _table("file", "row", "A says", "score", "B says", "score", *(["review"] if show_text else []))
+def _flips_table(flips: Sequence[Flip], *, show_text: bool) -> Table:
+    columns = ["file", "row", "A says", "score", "B says", "score", *(["review"] if show_text else [])]
+    table = _empty_table(*columns)
     for flip in flips:
         cells = [printable(flip.review.file), str(flip.review.row)]
-        for opinion in (flip.a, flip.b):
-            cells += [opinion.label, f"{opinion.score:.4f}"]
+        for prediction in (flip.a, flip.b):
+            cells += [prediction.label, f"{prediction.score:.4f}"]
         if show_text:
             cells.append(printable(" ".join(flip.review.text.split())))
-        table.add_row(*map(Text, cells))  # as Text, for brackets are markup in a str
+        table.add_row(*map(Text, cells))  # as Text, because rich reads brackets in a str as markup
     return table
 
 
-def _table(*columns: str) -> Table:
+def _empty_table(*columns: str) -> Table:
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for column in columns:
         table.add_column(column, overflow="fold")

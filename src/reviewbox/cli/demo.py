@@ -1,4 +1,4 @@
-"""`reviewbox demo`: a folder's files through the local cloud, and what comes back."""
+"""`reviewbox demo`: upload a folder's files to a local cloud and show their results."""
 
 import json
 import time
@@ -10,43 +10,43 @@ from rich.progress import track
 from rich.text import Text
 
 from reviewbox.cli.classify import files_below
-from reviewbox.cli.render import console, counts_texts, outcome_cells, outcome_table
+from reviewbox.cli.render import console, label_and_row_counts, verdict_cells, verdict_table
 from reviewbox.documents import read_document
 from reviewbox.errors import ReviewboxError
-from reviewbox.local.cloud import BUCKET, Cloud, start_cloud
-from reviewbox.local.function import deliveries, load_handler
+from reviewbox.local.cloud import BUCKET, Cloud
+from reviewbox.local.function import start_service
 from reviewbox.objects import ObjectRef
 from reviewbox.results.keys import receipt_key
-from reviewbox.results.receipt import LARGEST_RECEIPT
+from reviewbox.results.receipt import MAX_RECEIPT_BYTES
 from reviewbox.settings import Settings
-from reviewbox.storage import Storage
+from reviewbox.storage import S3Storage
 
-_SECONDS_BETWEEN_LOOKS = 0.1
+_SECONDS_BETWEEN_POLLS = 0.1
 
 
 def run_demo(reviews: Path, port: int, template: Path) -> None:
-    """Drop the files of a folder and print a table of what comes back.
+    """Upload the files of a folder and print a table of their results.
 
     Raises:
-        ReviewboxError: the folder holds no files, or the cloud cannot be started.
+        ReviewboxError: the folder holds no files, or the cloud cannot start.
     """
     files = files_below(reviews)
     if not files:
-        raise ReviewboxError(f"{reviews}: no files to drop")
+        raise ReviewboxError(f"{reviews}: no files to upload")
     terminal = console()
-    table = outcome_table("file", result="result")
-    with start_cloud(template, port) as cloud, deliveries(cloud, load_handler(cloud, template.parent)):
-        storage = Storage(cloud.s3())
+    table = verdict_table("file", result="result")
+    with start_service(template, port) as cloud:
+        storage = S3Storage(cloud.s3())
         settings = Settings.from_environ(cloud.environment)
         keys = {file: settings.source_prefix + file.relative_to(reviews).as_posix() for file in files}
         for file, key in keys.items():
             storage.client.put_object(Bucket=BUCKET, Key=key, Body=file.read_bytes())
-        terminal.print(f"Dropped {len(files)} files into s3://{BUCKET}/{settings.source_prefix}")
+        terminal.print(f"Uploaded {len(files)} files to s3://{BUCKET}/{settings.source_prefix}")
 
-        waiting = track(keys.items(), "Waiting for results", console=terminal, transient=True)
-        for file, key in waiting:
+        pending = track(keys.items(), "Waiting for results", console=terminal, transient=True)
+        for file, key in pending:
             result = receipt_key(settings.results_prefix, key)
-            receipt = _wait_for(ObjectRef(BUCKET, result), storage, cloud)
+            receipt = _wait_for_receipt(ObjectRef(BUCKET, result), storage, cloud)
             if "counts" in receipt:
                 parts = [part["key"] for part in receipt["parts"]]
                 result = parts[0] if len(parts) == 1 else f"{parts[0].rpartition('/')[0]}/"
@@ -56,28 +56,30 @@ def run_demo(reviews: Path, port: int, template: Path) -> None:
                 Text(f"s3://{BUCKET}/{result}"),
             )
     terminal.print(table)
-    terminal.print("?: needs review. This cloud is gone; `make local` keeps one running.", highlight=False)
+    terminal.print(
+        "?: needs review. This cloud has stopped; `reviewbox local` keeps one running.", highlight=False
+    )
 
 
-def _wait_for(ref: ObjectRef, storage: Storage, cloud: Cloud) -> Mapping[str, Any]:
+def _wait_for_receipt(ref: ObjectRef, storage: S3Storage, cloud: Cloud) -> Mapping[str, Any]:
     while True:
-        # In this order: what is idle now has written all it will.
+        # The order matters: once the cloud is idle, all receipts have been written.
         idle = cloud.is_idle()
-        receipt = storage.read(ref, LARGEST_RECEIPT)
+        receipt = storage.read(ref, MAX_RECEIPT_BYTES)
         if receipt is not None:
             content: Mapping[str, Any] = json.loads(receipt.body or b"{}")
             return content
         if idle:
-            return {"error": {"code": "no_result", "message": "the function failed; what it logged is above"}}
-        time.sleep(_SECONDS_BETWEEN_LOOKS)
+            return {"error": {"code": "no_result", "message": "the function failed; see its log above"}}
+        time.sleep(_SECONDS_BETWEEN_POLLS)
 
 
 def _cells(receipt: Mapping[str, Any], file: Path, settings: Settings) -> tuple[Text, Text, Text]:
     if "error" in receipt:
         error = receipt["error"]
-        return outcome_cells({"error_code": error["code"], "error_message": error["message"]}, "")
+        return verdict_cells({"error_code": error["code"], "error_message": error["message"]}, "")
     if "counts" in receipt:
-        labels, rest = counts_texts(receipt["counts"])
-        return Text(labels), Text(), Text(f"a table: {rest}")
+        labels, rows = label_and_row_counts(receipt["counts"])
+        return Text(labels), Text(), Text(f"a table: {rows}")
     (review,) = read_document(file.name, "", file.read_bytes(), settings.read_options).rows
-    return outcome_cells(receipt, review.text)
+    return verdict_cells(receipt, review.text)

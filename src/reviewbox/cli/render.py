@@ -1,10 +1,10 @@
-"""How verdicts look on a terminal."""
+"""Verdicts, counts, progress and numbers as text for a terminal."""
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 from rich import box
 from rich.console import Console
@@ -12,31 +12,45 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 from rich.text import Text
 
-_LONGEST_QUOTE = 100  # characters
-_WIDE = 200
+T = TypeVar("T")
+
+_MAX_QUOTE_CHARACTERS = 100
+_PIPE_WIDTH = 200
 
 
 def console() -> Console:
-    """Return the console for tables; where the output is no terminal, lines need not be short."""
-    return Console() if Console().is_terminal else Console(width=_WIDE)
+    """Return a console for the standard output, with wide lines if the output is not a terminal."""
+    return Console() if Console().is_terminal else Console(width=_PIPE_WIDTH)
 
 
 @contextmanager
-def progress_bar(terminal: Console, what: str, total: int | None = None) -> Iterator[Callable[..., None]]:
-    """Show how far something is while the context lasts, if it is a terminal.
+def progress_bar(
+    terminal: Console, description: str, total: int | None = None
+) -> Iterator[Callable[..., None]]:
+    """Show a progress bar while the context lasts, if the console is a terminal.
 
-    Yields `rich.progress.Progress.update` of its one task.
+    Yields `rich.progress.Progress.update` for the bar's only task.
     """
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*columns, console=terminal, transient=True, disable=not terminal.is_terminal) as progress:
-        yield partial(progress.update, progress.add_task(what, total=total))
+        yield partial(progress.update, progress.add_task(description, total=total))
 
 
-def outcome_table(*places: str, result: str = "") -> Table:
-    """Return an empty table of outcomes.
+def track(terminal: Console, items: Iterable[T], description: str, total: int | None = None) -> Iterator[T]:
+    """Yield the items, and show how many have been used on a progress bar if `terminal` is interactive."""
+    with progress_bar(terminal, description, total) as update:
+        for item in items:
+            yield item
+            update(advance=1)
 
-    Its columns are those of `places` (where a review is), of `outcome_cells`, and `result` if that
-    is not "".
+
+def verdict_table(*places: str, result: str = "") -> Table:
+    """Return an empty table of verdicts.
+
+    Args:
+        places: the names of the first columns, which say where a review is. The columns of `verdict_cells`
+            follow.
+        result: the name of the last column; "" for no such column.
     """
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for place in places:
@@ -49,12 +63,14 @@ def outcome_table(*places: str, result: str = "") -> Table:
     return table
 
 
-def outcome_cells(fields: Mapping[str, Any], text: str) -> tuple[Text, Text, Text]:
-    """Return a review's verdict, score ("?" if it needs review) and reason.
+def verdict_cells(fields: Mapping[str, Any], text: str) -> tuple[Text, Text, Text]:
+    """Return a review's verdict, its score (with "?" if it needs review) and its strongest sentence.
+
+    If the review has an error, the first cell is the error's code and the last its message.
 
     Args:
-        fields: as `results.verdict_fields` or `results.problem_fields` gives them.
-        text: the review, to quote its strongest sentence from.
+        fields: our fields of the review, as in a result.
+        text: the review.
     """
     if "error_code" in fields:
         return Text(fields["error_code"], "red"), Text(), Text(fields["error_message"], "red")
@@ -66,50 +82,50 @@ def outcome_cells(fields: Mapping[str, Any], text: str) -> tuple[Text, Text, Tex
     if fields["evidence"]:
         strongest = fields["evidence"][0]
         quote = " ".join(text[strongest["start"] : strongest["end"]].split())
-    return Text(fields["sentiment"], style), score, Text(_shortened(printable(quote)))
+    return Text(fields["sentiment"], style), score, Text(_truncate(printable(quote)))
 
 
-def counts_texts(counts: Mapping[str, Any]) -> tuple[str, str]:
-    """Return a table's counts, as its receipt has them: those of its labels, and the others."""
+def label_and_row_counts(counts: Mapping[str, Any]) -> tuple[str, str]:
+    """Return two texts for the counts of a table's receipt: the reviews per label, and the rows."""
     labels = ", ".join(f"{count} {label}" for label, count in counts["labels"].items())
-    rest = f"{counts['total']} rows, {counts['needs_review']} need review, {counts['failed']} failed"
+    rows = f"{counts['total']} rows, {counts['needs_review']} need review, {counts['failed']} failed"
     if counts["failed"]:
-        rest += ": " + ", ".join(f"{code} {count}" for code, count in counts["errors"].items())
-    return labels, rest
+        rows += ": " + ", ".join(f"{code} {count}" for code, count in counts["errors"].items())
+    return labels, rows
 
 
-def receipt_text(receipt: Mapping[str, Any]) -> Text:
-    """Return what a receipt says, in a line."""
+def receipt_line(receipt: Mapping[str, Any]) -> Text:
+    """Return the content of a receipt in one line."""
     if "error" in receipt:
         return Text(f"{receipt['error']['code']} {receipt['error']['message']}".strip(), "red")
     if "counts" in receipt:
-        labels, rest = counts_texts(receipt["counts"])
-        return Text(f"{labels} ({rest})" if labels else rest)
-    verdict, score, _ = outcome_cells({**receipt, "evidence": []}, "")
+        labels, rows = label_and_row_counts(receipt["counts"])
+        return Text(f"{labels} ({rows})" if labels else rows)
+    verdict, score, _ = verdict_cells({**receipt, "evidence": []}, "")
     return verdict.append(" ").append_text(score)
 
 
 def printable(text: str) -> str:
-    """Return a text that any terminal takes; half a character, as odd file names have, is none."""
+    """Return a text without lone surrogates, which file names can contain and terminals cannot print."""
     return text.encode("utf-8", "replace").decode()
 
 
-def _shortened(quote: str) -> str:
-    return quote if len(quote) <= _LONGEST_QUOTE else quote[: _LONGEST_QUOTE - 1] + "…"
+def _truncate(quote: str) -> str:
+    return quote if len(quote) <= _MAX_QUOTE_CHARACTERS else quote[: _MAX_QUOTE_CHARACTERS - 1] + "…"
 
 
-def number_of(count: int, what: str) -> str:
-    """Return a count of something, whose plural takes an s."""
-    return f"{count:,} {what}{'' if count == 1 else 's'}"
+def number_of(count: int, noun: str) -> str:
+    """Return a count and its noun, in the plural if the count is not 1."""
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
 
 
 def rounded_dollars(dollars: float) -> str:
-    """Return an amount as people read it: to the cent, and never as nothing if it is something."""
+    """Return an amount in cents; "< $0.01" for a positive amount below a cent."""
     return "< $0.01" if 0 < dollars < 0.01 else f"${dollars:,.2f}"  # noqa: PLR2004 - a cent
 
 
 def rounded_bytes(size: int) -> str:
-    """Return a size as people read it."""
+    """Return a size in its largest decimal unit, up to TB."""
     if size < 1000:  # noqa: PLR2004 - a kilobyte
         return f"{size} bytes"
     power = min(int(math.log10(size)) // 3, 4)
@@ -117,7 +133,7 @@ def rounded_bytes(size: int) -> str:
 
 
 def rounded_seconds(seconds: float) -> str:
-    """Return a duration as people read it."""
+    """Return a duration in its largest unit of which it has two or more, up to days."""
     for name, length in (("day", 86_400), ("hour", 3_600), ("minute", 60)):
         if seconds >= 2 * length:
             return f"{seconds / length:,.0f} {name}s"

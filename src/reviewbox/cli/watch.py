@@ -1,4 +1,4 @@
-"""`reviewbox watch`: the service for a folder, without a cloud."""
+"""`reviewbox watch`: classify the files of a folder as they arrive, without a cloud."""
 
 import math
 import shutil
@@ -11,104 +11,114 @@ from typing import Any
 from rich.text import Text
 
 from reviewbox.cli.classify import files_below
-from reviewbox.cli.render import console, printable, receipt_text
+from reviewbox.cli.render import console, printable, receipt_line
 from reviewbox.errors import ReviewboxError
 from reviewbox.folder_storage import FolderStorage
 from reviewbox.model.classifier import Classifier
 from reviewbox.objects import ObjectRef
-from reviewbox.pipeline import Outcome, Pipeline
+from reviewbox.pipeline import Pipeline
+from reviewbox.process_object import Outcome
 from reviewbox.results.keys import parts_prefix
 from reviewbox.settings import Settings
 from reviewbox.storage import describe
 
-# A file's name within the folder, how it ended, and its receipt.
-Tell = Callable[[str, str, Mapping[str, Any]], None]
+# Called with a file's path within the folder, its outcome and its receipt.
+Report = Callable[[str, str, Mapping[str, Any]], None]
 
-# The folder within that of the results for tables that are being classified in segments. Hidden, as it may
-# hold reviews.
+# The subfolder of the results for unfinished large tables. It is hidden because it may hold reviews.
 _WORK = ".reviewbox"
-
-# A file's size and the times at which its content and its status changed.
-_Look = tuple[int, int, int]
 
 
 @dataclass(frozen=True, slots=True)
-class Watch:
-    """A folder that is looked at again and again.
+class FileState:
+    """What changes when a file is written: its size in bytes, and its times in nanoseconds."""
 
-    A file is classified when two looks in a row find it the same: one that is still being written
-    is left alone. What has a current result already costs one reading after a start.
+    size: int
+    content_changed: int
+    status_changed: int
 
-    What fails is told, and tried again when the file changes or after a start. What cannot even be
-    looked at is told once, until it can be.
+
+@dataclass(frozen=True, slots=True)
+class FolderWatcher:
+    """A folder that is scanned repeatedly.
+
+    A file is classified when two scans in a row find it unchanged, so a file that is still being written is
+    left alone. After a restart, a file with a current result is read once and not classified again.
+
+    A file that fails is reported, and tried again when it changes or after a restart. A file that cannot be
+    examined is reported once, until it can be.
 
     Attributes:
-        folder: what is watched, hidden files left out.
-        results: where results go.
-        pipeline: what brings a file's result up to date.
-        tell: called for each file that was classified, refused, or failed.
+        folder: the watched folder; hidden files are ignored.
+        results: the folder of the results.
+        pipeline: updates the result of a file.
+        report: called for each file that was classified or refused, or that failed.
     """
 
     folder: Path
     results: Path
     pipeline: Pipeline
-    tell: Tell
-    _seen: dict[Path, _Look] = field(default_factory=dict)
-    _done: dict[Path, _Look] = field(default_factory=dict)
+    report: Report
+    _last_scan: dict[Path, FileState] = field(default_factory=dict)
+    _processed: dict[Path, FileState] = field(default_factory=dict)
     _unreadable: set[Path] = field(default_factory=set)
 
-    def look(self) -> None:
-        """Look at the folder once, and classify what is ready.
+    def scan(self) -> None:
+        """Scan the folder once, and classify the files that are ready.
 
         Raises:
-            ReviewboxError: there is a result that another folder's file of the same name has.
+            ReviewboxError: a result belongs to a file of the same name in another folder.
         """
         unreadable: dict[Path, OSError] = {}
         files = files_below(self.folder, unreadable.__setitem__)
         for path in sorted(unreadable.keys() - self._unreadable):
-            self._fail(path.relative_to(self.folder).as_posix(), unreadable[path])
+            self._report_failure(path.relative_to(self.folder).as_posix(), unreadable[path])
         self._unreadable.clear()
         self._unreadable.update(unreadable)
-        present = {path: look for path in files if (look := _look_at(path))}
-        for path, look in present.items():
-            if self._seen.get(path) == look != self._done.get(path):
+        states = {path: state for path in files if (state := _file_state(path))}
+        for path, state in states.items():
+            if self._last_scan.get(path) == state != self._processed.get(path):
                 self._process(path.relative_to(self.folder).as_posix())
-                self._done[path] = look
-        self._seen.clear()
-        self._seen.update(present)
-        for path in self._done.keys() - present.keys():
-            del self._done[path]
+                self._processed[path] = state
+        self._last_scan.clear()
+        self._last_scan.update(states)
+        for path in self._processed.keys() - states.keys():
+            del self._processed[path]
 
     def _process(self, key: str) -> None:
         ref = ObjectRef(self.folder.name, key)
-        other = ""
+        owner = self.folder.name
         try:
-            present = self._receipt(ref)
-            if present and present["source"]["bucket"] != self.folder.name:
-                other = present["source"]["bucket"]
-            else:
-                outcome = self.pipeline.process(ref, lambda: math.inf)
-                if outcome in (Outcome.CLASSIFIED, Outcome.REFUSED):
-                    receipt = self._receipt(ref)
-                    parts = parts_prefix("", key)
-                    if any(part["key"].startswith(parts) for part in receipt.get("parts", [])):
-                        # It is done. Had it been interrupted, it would have gone on where it was.
-                        shutil.rmtree(self.results / _WORK, ignore_errors=True)
-                    self.tell(key, outcome, receipt)
-        except Exception as error:  # noqa: BLE001 - one file's failure must not become another's
-            self._fail(key, error)
-        if other:
+            receipt = self._read_receipt(ref)
+            if receipt:
+                owner = receipt["source"]["bucket"]
+            if owner == self.folder.name:
+                self._classify(ref)
+        except Exception as error:  # noqa: BLE001 - a file's failure must not affect other files
+            self._report_failure(key, error)
+        if owner != self.folder.name:
             raise ReviewboxError(
-                f"{self.results}: the result of {printable(key)} there is that of a folder {other!r}, which "
-                f"{self.folder.name!r} would overwrite: give each folder --results of its own, or delete "
-                "those of a folder that has been renamed"
+                f"{self.results}: the result of {printable(key)} belongs to the folder {owner!r}, and "
+                f"{self.folder.name!r} would overwrite it; pass another --results, or delete the results if "
+                "the folder has been renamed"
             )
 
-    def _fail(self, key: str, error: Exception) -> None:
-        self.tell(key, "failed", {"error": {"code": "", "message": _reason(error)}})
+    def _classify(self, ref: ObjectRef) -> None:
+        outcome = self.pipeline.process(ref, lambda: math.inf)
+        if outcome not in (Outcome.CLASSIFIED, Outcome.REFUSED):
+            return
+        receipt = self._read_receipt(ref)
+        parts = parts_prefix("", ref.key)
+        if any(part["key"].startswith(parts) for part in receipt.get("parts", [])):
+            # The segments are needed only to resume an interrupted table, and this one is complete.
+            shutil.rmtree(self.results / _WORK, ignore_errors=True)
+        self.report(ref.key, outcome, receipt)
 
-    def _receipt(self, ref: ObjectRef) -> Mapping[str, Any]:
-        """Return what the receipt of a file says; nothing if it has none, or one that is none of ours."""
+    def _report_failure(self, key: str, error: Exception) -> None:
+        self.report(key, "failed", {"error": {"code": "", "message": _reason(error)}})
+
+    def _read_receipt(self, ref: ObjectRef) -> Mapping[str, Any]:
+        """Return the content of a file's receipt; an empty mapping if there is no valid receipt."""
         receipt = self.pipeline.read_receipt(ref)
         return receipt.content if receipt else {}
 
@@ -116,52 +126,54 @@ class Watch:
 def run_watch(
     folder: Path, results: Path | None, seconds: float, classifier: Classifier, settings: Settings
 ) -> None:
-    """Classify what is in a folder, and what comes into it, until Ctrl-C.
+    """Classify the files of a folder, now and as they arrive, until Ctrl-C.
 
     Args:
-        folder: to watch.
-        results: the folder for the results; None for one beside it that is called after it.
-        seconds: between looks.
-        classifier: what judges.
-        settings: how; but for where results go.
+        folder: the folder to watch.
+        results: the folder for the results; None for `<folder>-results` beside it.
+        seconds: the time between two scans.
+        classifier: the model.
+        settings: the service's settings, except for the places of the results.
 
     Raises:
-        ReviewboxError: one of the two folders contains the other, or `folder` has no name, or results of
-            another folder lie where its own go.
+        ReviewboxError: one folder contains the other, `folder` has no name, or the results folder holds
+            results of another folder.
     """
-    watch = watch_folder(folder, results, classifier, settings, _print_outcome)
-    print(f"Watching {watch.folder}; results go to {watch.results}. Ctrl-C ends it.", flush=True)
+    watcher = watch_folder(folder, results, classifier, settings, _print_outcome)
+    print(f"Watching {watcher.folder}; results go to {watcher.results}. Press Ctrl-C to stop.", flush=True)
     try:
         while True:
-            watch.look()
+            watcher.scan()
             time.sleep(seconds)
     except KeyboardInterrupt:
         print("Stopped.")
 
 
 def watch_folder(
-    folder: Path, results: Path | None, classifier: Classifier, settings: Settings, tell: Tell
-) -> Watch:
-    """Return what watches a folder.
+    folder: Path, results: Path | None, classifier: Classifier, settings: Settings, report: Report
+) -> FolderWatcher:
+    """Return a watcher of a folder.
 
     Args:
-        folder: to watch.
-        results: as `run_watch` takes it.
-        classifier: what judges.
-        settings: how; but for where results go.
-        tell: as `Watch` has it.
+        folder: see `run_watch`.
+        results: see `run_watch`.
+        classifier: see `run_watch`.
+        settings: see `run_watch`.
+        report: see `FolderWatcher`.
 
     Raises:
-        ReviewboxError: one of the two folders contains the other, or `folder` has no name.
+        ReviewboxError: one folder contains the other, or `folder` has no name.
     """
     folder = folder.resolve()
-    if not folder.name:  # which results record
-        raise ReviewboxError(f"{folder}: this folder has no name; watch one that lies in it")
+    if not folder.name:  # the results record it
+        raise ReviewboxError(f"{folder}: this folder has no name; watch a folder in it")
     results = results.resolve() if results else folder.with_name(f"{folder.name}-results")
     if results.is_relative_to(folder) or folder.is_relative_to(results):
-        raise ReviewboxError(f"{results}: results cannot go where reviews are looked for ({folder})")
-    # Each folder is a bucket. That of the results is called after that of the reviews, wherever it
-    # lies, so that the results can be moved and stay current.
+        raise ReviewboxError(
+            f"{results}: the results folder and the watched folder {folder} overlap; choose another"
+        )
+    # Each folder is a bucket. The results' bucket has a name that does not depend on its folder, so that the
+    # results can be moved and stay current.
     bucket, results_bucket = folder.name, f"{folder.name}-results"
     storage = FolderStorage({bucket: folder, results_bucket: results})
     settings = replace(
@@ -170,33 +182,33 @@ def watch_folder(
         results_prefix="",
         results_bucket=results_bucket,
         work_prefix=f"{_WORK}/",
-        # There are no others to share the work with: a table is cut only if it is too large to be held.
+        # Segments are not classified in parallel here, so only a table too large for memory is split.
         segment_bytes=settings.max_object_bytes,
     )
-    return Watch(folder, results, Pipeline(storage, classifier, settings), tell)
+    return FolderWatcher(folder, results, Pipeline(storage, classifier, settings), report)
 
 
 def _print_outcome(key: str, outcome: str, receipt: Mapping[str, Any]) -> None:
-    """Print how a file ended, in a line."""
-    line = Text(f"{outcome:<10}  {printable(key)}  ").append_text(receipt_text(receipt))
+    line = Text(f"{outcome:<10}  {printable(key)}  ").append_text(receipt_line(receipt))
     console().print(line, soft_wrap=True)
 
 
 def _reason(error: Exception) -> str:
-    if isinstance(error, UnicodeEncodeError):  # a result has to say what it is of
-        return "its name is not UTF-8: rename it"
+    if isinstance(error, UnicodeEncodeError):  # a receipt contains the name
+        return "its name is not valid UTF-8; rename the file"
     if isinstance(error, (FileExistsError, NotADirectoryError, IsADirectoryError)):
-        # A file where a result needs a folder, or a folder where it needs a file: a file c.txt and a
-        # folder c.txt.json ask for both.
+        # A result needs a folder where a file is, or a file where a folder is. For example, the results of
+        # c.txt and of c.txt.json/d.txt both need c.txt.json.
         path = Path(error.filename)
         blocking = next(place for place in (path, *path.parents) if place.exists())
-        return f"{printable(str(blocking))} is in the way: rename the file, or what has its place"
+        return f"{printable(str(blocking))} is in the way; rename the source file, or move the other away"
     return (error.strerror if isinstance(error, OSError) else None) or describe(error)
 
 
-def _look_at(path: Path) -> _Look | None:
+def _file_state(path: Path) -> FileState | None:
+    """Return the state of a file, or None if it no longer exists."""
     try:
         status = path.stat()
-    except OSError:  # gone since it was listed
+    except OSError:
         return None
-    return status.st_size, status.st_mtime_ns, status.st_ctime_ns
+    return FileState(status.st_size, status.st_mtime_ns, status.st_ctime_ns)

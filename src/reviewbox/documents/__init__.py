@@ -1,4 +1,4 @@
-"""Bytes -> reviews, one module per format."""
+"""Turns the bytes of a file into reviews. Each format has its own module or package."""
 
 from reviewbox.documents.detection import read_document
 from reviewbox.documents.document import Document, ReadOptions, Row, Table, Value

@@ -1,4 +1,4 @@
-"""Bytes as they are stored -> the bytes that were compressed."""
+"""Decompresses gzip and zstd."""
 
 import gzip
 import sys
@@ -16,14 +16,15 @@ if sys.version_info >= (3, 14):
 else:
     from backports import zstd
 
-_CHUNK = 8 * 1024  # compressed; small, as the ratio of a bomb is known no finer
-_ENOUGH = 8  # to tell a member by its magic
-_PIECE = 1024 * 1024  # decompressed
-# Text shrinks to a tenth, and rarely to less than a hundredth.
-_RATIO_OF_A_BOMB = 100
+# The compression ratio is checked after each chunk, so chunks are small.
+_CHUNK_BYTES = 8 * 1024  # compressed
+_PIECE_BYTES = 1024 * 1024  # decompressed
+_MAGIC_BYTES = 8  # enough to recognize the start of a member
+# Text usually compresses to a tenth of its size, and rarely to less than a hundredth.
+_BOMB_RATIO = 100
 
 
-class _Stream(Protocol):
+class _Decompressor(Protocol):
     """One member (gzip) or frame (zstd) of a compressed file."""
 
     def decompress(self, data: bytes, size: int) -> bytes:
@@ -31,24 +32,24 @@ class _Stream(Protocol):
 
     @property
     def eof(self) -> bool:
-        """Whether it has ended."""
+        """Whether the end was reached."""
 
     @property
     def unused_data(self) -> bytes:
-        """What stands behind its end."""
+        """The bytes after the end."""
 
 
 @dataclass(frozen=True, slots=True)
 class Compression:
-    """A way to compress.
+    """A compression method.
 
     Attributes:
-        name: for people.
-        magic: what files begin with.
-        extensions: of file names, the usual one first.
-        content_type: of what is written.
-        compress: bytes -> compressed, the same each time.
-        open: begins to decompress a member.
+        name: its name in messages and receipts.
+        magic: the first bytes of a compressed file.
+        extensions: file name extensions, the most common one first.
+        content_type: the MIME type of a compressed file.
+        compress: compresses bytes; equal input gives equal output.
+        decompressor: returns a decompressor for one member.
     """
 
     name: str
@@ -56,17 +57,17 @@ class Compression:
     extensions: tuple[str, ...]
     content_type: str
     compress: Callable[[bytes], bytes]
-    open: Callable[[], _Stream]
+    decompressor: Callable[[], _Decompressor]
 
 
 @dataclass(frozen=True, slots=True)
-class Opened:
-    """What was compressed.
+class Decompressed:
+    """Decompressed data.
 
     Attributes:
-        data: as much as can be had.
+        data: the data; if it is truncated, the part that could be decompressed.
         compression: how it was compressed; None if it was not.
-        problem: why `data` is not all, or not all there was.
+        problem: why data is missing or left over at the end.
     """
 
     data: bytes
@@ -75,7 +76,7 @@ class Opened:
 
 
 class _Gzip:
-    """zlib's interface made that of zstd."""
+    """Gives zlib the interface of zstd."""
 
     def __init__(self) -> None:
         self._member = zlib.decompressobj(wbits=16 + zlib.MAX_WBITS)
@@ -108,39 +109,49 @@ COMPRESSIONS = (
 
 
 def stem(name: str) -> str:
-    """Return a file's name without the extension of a compression, if it has one."""
+    """Return a file name without the extension of a compression."""
     extensions = (extension for compression in COMPRESSIONS for extension in compression.extensions)
-    ending = next((extension for extension in extensions if name.lower().endswith(extension)), "")
-    return name[: len(name) - len(ending)]
+    extension = next((extension for extension in extensions if name.lower().endswith(extension)), "")
+    return name[: len(name) - len(extension)]
 
 
-class Decompressed(RawIOBase):
-    """The content of a compressed stream.
+class DecompressedStream(RawIOBase):
+    """Reads the content of a compressed stream.
 
-    Reading raises SourceError where it comes to more than `max_bytes`, if that is a limit, or else to more
-    than any text does for its compressed size; or where it is damaged so that nothing of it is sure.
+    Reading raises SourceError if the data is damaged, or if the content has more than `max_bytes` and either
+    `is_limit` is true or the compression ratio is too high for text.
 
     Attributes:
-        problem: why the content is not all, or not all there was; None until all is read.
+        problem: why data is missing or left over at the end; None until everything is read.
     """
 
-    def __init__(
-        self, stream: BinaryIO, compression: Compression, max_bytes: int, *, is_limit: bool = True
+    def __init__(  # noqa: PLR0913 - the last two are for tests
+        self,
+        stored: BinaryIO,
+        compression: Compression,
+        max_bytes: int,
+        *,
+        is_limit: bool = True,
+        chunk_bytes: int = _CHUNK_BYTES,
+        piece_bytes: int = _PIECE_BYTES,
     ) -> None:
         self.problem: Problem | None = None
-        self._stream = stream
+        self._stored = stored
         self._compression = compression
         self._max_bytes = max_bytes
         self._is_limit = is_limit
+        self._chunk_bytes = chunk_bytes
+        self._piece_bytes = piece_bytes
+        self._size = 0  # bytes decompressed so far
         self._pieces = self._decompress()
         self._piece = memoryview(b"")
 
     def readable(self) -> bool:
-        """Say so."""
+        """Return True."""
         return True
 
     def readinto(self, buffer: Any) -> int:
-        """Fill a buffer as far as there is content."""
+        """Copy content into a buffer and return the number of bytes; 0 at the end."""
         if not self._piece:
             self._piece = memoryview(next(self._pieces, b""))
         size = min(len(buffer), len(self._piece))
@@ -148,47 +159,72 @@ class Decompressed(RawIOBase):
         return size
 
     def _decompress(self) -> Iterator[bytes]:
-        compression = self._compression
-        size = taken = 0
-        chunk = self._stream.read(_ENOUGH)
-        ended = True
-        while ended and chunk.startswith(compression.magic):
-            member = compression.open()
+        """Decompress member by member; what is not a member after the first one is trailing data."""
+        name, stored_size = self._compression.name, 0
+        chunk = self._stored.read(_MAGIC_BYTES)
+        is_complete = True
+        while is_complete and chunk.startswith(self._compression.magic):
+            member = self._compression.decompressor()
             while not member.eof and chunk:
-                taken += len(chunk)
-                for piece in _decompressed(member, chunk, size, compression):
-                    size += len(piece)
-                    ratio = size / taken
-                    if size > self._max_bytes and (self._is_limit or ratio > _RATIO_OF_A_BOMB):
-                        raise _too_large(compression, ratio, self._max_bytes)
+                stored_size += len(chunk)
+                for piece in self._pieces_of(member, chunk):
+                    self._size += len(piece)
+                    self._check_size(self._size / stored_size)
                     yield piece
-                chunk = b"" if member.eof else self._stream.read(_CHUNK)
-            ended = member.eof
-            taken -= len(member.unused_data)
-            chunk = member.unused_data + self._stream.read(_ENOUGH)
-        if not ended:
-            message = f"the {compression.name} data end in the middle: upload the file again"
+                chunk = b"" if member.eof else self._stored.read(self._chunk_bytes)
+            is_complete = member.eof
+            stored_size -= len(member.unused_data)
+            chunk = member.unused_data + self._stored.read(_MAGIC_BYTES)
+        if not is_complete:
+            message = f"the {name} data ends early; upload the file again"
             self.problem = Problem(ErrorCode.TRUNCATED_FILE, message)
             return
-        # Some programs fill the last block up with zeros.
-        garbage = 0
+        # Some programs pad the last block with zeros.
+        trailing_bytes = 0
         while chunk:
-            garbage += len(chunk if garbage else chunk.lstrip(b"\0"))
-            chunk = self._stream.read(_CHUNK)
-        if garbage:
-            message = f"behind the {compression.name} data stand {garbage:,} bytes that are none"
+            trailing_bytes += len(chunk if trailing_bytes else chunk.lstrip(b"\0"))
+            chunk = self._stored.read(self._chunk_bytes)
+        if trailing_bytes:
+            message = f"{trailing_bytes:,} bytes follow the {name} data; check whether the file is complete"
             self.problem = Problem(ErrorCode.TRAILING_GARBAGE, message)
 
+    def _pieces_of(self, member: _Decompressor, chunk: bytes) -> Iterator[bytes]:
+        try:
+            while not member.eof and (piece := member.decompress(chunk, self._piece_bytes)):
+                chunk = b""
+                yield piece
+        except (zlib.error, zstd.ZstdError) as error:
+            raise SourceError(
+                ErrorCode.CORRUPT_FILE,
+                f"the {self._compression.name} data is damaged after {self._size:,} decompressed bytes; "
+                "upload the file again",
+            ) from error
 
-def compression_of(beginning: bytes) -> Compression | None:
-    """Return how data are compressed that begin so; None if they are not."""
-    return next((c for c in COMPRESSIONS if beginning.startswith(c.magic)), None)
+    def _check_size(self, ratio: float) -> None:
+        if self._size <= self._max_bytes:
+            return
+        limit = f"the {self._max_bytes:,} bytes that MAX_OBJECT_BYTES allows"
+        if ratio > _BOMB_RATIO:
+            raise SourceError(
+                ErrorCode.DECOMPRESSION_BOMB,
+                f"the {self._compression.name} data expands to {ratio:,.0f} times its size, which text does "
+                f"not do, and to more than {limit}",
+            )
+        if self._is_limit:
+            raise SourceError(
+                ErrorCode.TOO_LARGE,
+                f"the file decompresses to more than {limit}; split it or raise MAX_OBJECT_BYTES",
+            )
+
+
+def detect_compression(start: bytes) -> Compression | None:
+    """Return the compression of data that starts with `start`; None if it is not compressed."""
+    return next((c for c in COMPRESSIONS if start.startswith(c.magic)), None)
 
 
 def exceeds(data: bytes, size: int) -> bool:
-    """Return whether `data`, decompressed if they are compressed, come to more than `size` bytes."""
-    compression = compression_of(data)
-    if compression is None:
+    """Return whether `data` has more than `size` bytes once it is decompressed."""
+    if detect_compression(data) is None:
         return len(data) > size
     try:
         decompress(data, size)
@@ -197,43 +233,14 @@ def exceeds(data: bytes, size: int) -> bool:
     return False
 
 
-def decompress(data: bytes, max_bytes: int) -> Opened:
-    """Return what `data` holds, decompressed if it begins as a compressed file does.
+def decompress(data: bytes, max_bytes: int) -> Decompressed:
+    """Return `data`, decompressed if it is compressed.
 
     Raises:
-        SourceError: it comes to more than `max_bytes`, or is damaged so that nothing of it is sure.
+        SourceError: there is more than `max_bytes`, or the data is damaged.
     """
-    compression = compression_of(data)
+    compression = detect_compression(data)
     if compression is None:
-        return Opened(data)
-    stream = Decompressed(BytesIO(data), compression, max_bytes)
-    return Opened(stream.readall(), compression, stream.problem)
-
-
-def _decompressed(stream: _Stream, chunk: bytes, size: int, compression: Compression) -> Iterator[bytes]:
-    """Yield all that a chunk comes to, no piece larger than what is held in memory anyway."""
-    given = chunk
-    try:
-        while not stream.eof and (piece := stream.decompress(given, _PIECE)):
-            given = b""
-            size += len(piece)
-            yield piece
-    except (zlib.error, zstd.ZstdError) as error:
-        raise SourceError(
-            ErrorCode.CORRUPT_FILE,
-            f"the {compression.name} data are damaged after {size:,} decompressed bytes: upload it again",
-        ) from error
-
-
-def _too_large(compression: Compression, ratio: float, max_bytes: int) -> SourceError:
-    if ratio > _RATIO_OF_A_BOMB:
-        return SourceError(
-            ErrorCode.DECOMPRESSION_BOMB,
-            f"the {compression.name} data come to {ratio:,.0f} times their size, as no text does, and to "
-            f"more than the {max_bytes:,} bytes that the setting MAX_OBJECT_BYTES allows",
-        )
-    return SourceError(
-        ErrorCode.TOO_LARGE,
-        f"it decompresses to more than the {max_bytes:,} bytes that the setting MAX_OBJECT_BYTES allows: "
-        "split it, or raise the setting",
-    )
+        return Decompressed(data)
+    stream = DecompressedStream(BytesIO(data), compression, max_bytes)
+    return Decompressed(stream.readall(), compression, stream.problem)

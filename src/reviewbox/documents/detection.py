@@ -1,4 +1,4 @@
-"""Which format a source is in. A new format is one module and one line here."""
+"""Detects the format of a file. A new format is one module and one line in `FORMATS`."""
 
 import re
 import sys
@@ -6,88 +6,129 @@ from dataclasses import replace
 from io import BufferedReader, BytesIO
 from itertools import chain
 
-from reviewbox.documents.checked import Checked
+from reviewbox.documents.checks import check_rows, is_truncated
 from reviewbox.documents.compression import (
     Compression,
     Decompressed,
-    Opened,
-    compression_of,
+    DecompressedStream,
     decompress,
+    detect_compression,
     stem,
 )
-from reviewbox.documents.document import Document, Format, LineReader, ReadOptions, Row, Table
-from reviewbox.documents.encoding import beginning, marked_encoding
+from reviewbox.documents.document import Document, ReadOptions, Row, Table
+from reviewbox.documents.encoding import bom_encoding, decode_start
+from reviewbox.documents.format import Format
 from reviewbox.documents.formats import html, json, jsonl, markdown, text
-from reviewbox.documents.formats.csv import table as delimited
+from reviewbox.documents.formats.csv import table as csv_table
+from reviewbox.documents.line_tables import LineFormat, open_content, read_content
 from reviewbox.documents.lines import at_line
-from reviewbox.errors import ErrorCode, SourceError
+from reviewbox.errors import ErrorCode, Problem, SourceError
 
-# Looked for in this order where neither name nor type tells; what looks like none of them is text.
+# The order in which formats are tried if neither the name nor the content type names one. Text fits always.
 FORMATS: tuple[Format, ...] = (
     html.FORMAT,
     json.JSON,
     json.JSON_LINES,
-    delimited.TSV,
-    delimited.CSV,
+    csv_table.TSV,
+    csv_table.CSV,
     markdown.FORMAT,
     text.FORMAT,
 )
 
-# By their names, to restore what they have learnt.
-LINE_READERS = {reader.name: reader for reader in (delimited.CSV_READER, delimited.TSV_READER, jsonl.READER)}
+LINE_FORMATS = {
+    line_format.name: line_format
+    for line_format in (csv_table.CSV_LINES, csv_table.TSV_LINES, jsonl.LINE_FORMAT)
+}
+
+# The size of the start of a file from which its format can be detected.
+SNIFF_BYTES = 64 * 1024
 
 _EXTENSION = re.compile(r"(?<=[^/])\.[A-Za-z][A-Za-z0-9]{0,9}$")
-ENOUGH_TO_LOOK_AT = 64 * 1024  # bytes
 
-# What says what a file is not.
-_NOT_TEXT = (
-    (b"PK\x03\x04", "a ZIP archive or an Office document: export it as CSV or text"),
-    (b"%PDF-", "a PDF: export it as text"),
-    (b"\xd0\xcf\x11\xe0", "an old Office document: export it as CSV or text"),
-    (b"PAR1", "Parquet: export it as CSV or JSON Lines"),
+# Formats that are recognized but not supported, by their first bytes.
+_UNSUPPORTED = (
+    (b"PK\x03\x04", "a ZIP archive or an Office document; export it as CSV or text"),
+    (b"%PDF-", "a PDF; export it as text"),
+    (b"\xd0\xcf\x11\xe0", "an old Office document; export it as CSV or text"),
+    (b"PAR1", "Parquet; export it as CSV or JSON Lines"),
 )
 
 
 def read_document(name: str, content_type: str, data: bytes, options: ReadOptions) -> Document:
-    """Read `data` in the format that its file name says it is in, else its content type, else its looks.
+    """Parse a whole file.
 
-    What is compressed is decompressed first, and a table of it goes back compressed the same way.
+    The file name decides the format, else the content type, else the first bytes. Compressed data is
+    decompressed first, and its table is written back with the same compression.
 
     Args:
-        name: the source's key or file name.
-        content_type: a MIME type, parameters allowed; "" if unknown.
-        data: the source's bytes.
-        options: what the bytes do not say.
+        name: the key or file name of the source.
+        content_type: a MIME type, which may have parameters; "" if it is unknown.
+        data: the bytes of the source.
+        options: how to read them.
 
     Raises:
-        SourceError: it is empty, in no known format, or not what its format asks for.
+        SourceError: the file is empty or damaged, or its format is unsupported or violated.
     """
-    opened = decompress(data, options.max_bytes)
-    content, left = _without_cut_line(opened)
+    decompressed = decompress(data, options.max_bytes)
+    content, incomplete_line = _split_incomplete_line(decompressed)
+    problem = decompressed.problem
     if not content:
-        if opened.problem:
-            raise SourceError(opened.problem.code, opened.problem.message)
-        raise SourceError(ErrorCode.EMPTY_FILE, "the file has no content")
-    document = _find_format(name, content_type, content).read(content, options)
-    last = doubtful_after = None
-    if opened.problem and document.table is None:
-        # A review is not worth having in part.
-        raise SourceError(opened.problem.code, opened.problem.message)
-    if opened.problem and document.table:
+        problem = problem or Problem(ErrorCode.EMPTY_FILE, "the file is empty")
+        raise SourceError(problem.code, problem.message)
+    document = _detect_format(name, content_type, content).read(content, options)
+    end_row: Row | None = None
+    if problem:
+        if document.table is None:  # part of a review is not classified
+            raise SourceError(problem.code, problem.message)
         line = content.count(b"\n") + 1
-        last = Row(line, problem=at_line(line, opened.problem), raw=document.table.keep(left))
-        if opened.problem.code is ErrorCode.TRUNCATED_FILE:
-            doubtful_after = next((row.line for row in document.rows if _is_unclosed(row)), None)
-    document = replace(document, rows=Checked(document.rows, last, doubtful_after))
-    if opened.compression:
-        document = replace(document, notes={"compression": opened.compression.name, **document.notes})
-    if opened.compression and document.table:
-        document = replace(document, table=compressed(document.table, opened.compression))
-    return document
+        raw = document.table.render_raw(incomplete_line)
+        end_row = Row(line, problem=at_line(line, problem), raw=raw)
+    document = replace(document, rows=check_rows(document.rows, lambda: end_row))
+    return _compressed(document, decompressed.compression)
 
 
-def compressed(table: Table, compression: Compression) -> Table:
-    """Have a table written back compressed."""
+def read_stream(
+    name: str, content_type: str, stored: BufferedReader, options: ReadOptions
+) -> Document | None:
+    """Parse a table of lines of any size while its rows are read; return None if that is impossible.
+
+    Args:
+        name: the key or file name of the source.
+        content_type: as for `read_document`.
+        stored: the bytes of the source, with a buffer of at least `SNIFF_BYTES`.
+        options: how to read them.
+
+    Raises:
+        SourceError: the table has no row, or no field that can be the review.
+    """
+    detected = line_format(name, content_type, stored.peek(SNIFF_BYTES))
+    if detected is None:
+        return None
+    content = open_content(stored, options)
+    return _compressed(read_content(content, detected, options), content.compression)
+
+
+def line_format(name: str, content_type: str, head: bytes) -> LineFormat | None:
+    """Return how to read a source line by line; None if it is not a table of lines in UTF-8.
+
+    Args:
+        name: the key or file name of the source.
+        content_type: as for `read_document`.
+        head: the first `SNIFF_BYTES` of the source as it is stored.
+    """
+    content = _decompressed_head(head[:SNIFF_BYTES])
+    has_macintosh_lines = b"\r" in content and b"\n" not in content
+    if not content or has_macintosh_lines or bom_encoding(content) not in (None, "utf-8"):
+        return None
+    try:
+        detected = _detect_format(name, content_type, content)
+    except SourceError:
+        return None
+    return detected.line_format(decode_start(content, SNIFF_BYTES))
+
+
+def with_compression(table: Table, compression: Compression) -> Table:
+    """Return a table that is written back compressed."""
     return replace(
         table,
         extension=table.extension + compression.extensions[0],
@@ -96,65 +137,54 @@ def compressed(table: Table, compression: Compression) -> Table:
     )
 
 
-def _is_unclosed(row: Row) -> bool:
-    return row.problem is not None and row.problem.code is ErrorCode.UNCLOSED_QUOTE
+def _compressed(document: Document, compression: Compression | None) -> Document:
+    if compression is None:
+        return document
+    return Document(
+        document.rows,
+        lambda: {"compression": compression.name, **document.notes()},
+        with_compression(document.table, compression) if document.table else None,
+    )
 
 
-def line_reader(name: str, content_type: str, head: bytes) -> LineReader | None:
-    """Return how a source is read line by line; None if it is no table of lines in UTF-8.
-
-    Args:
-        name: the source's key or file name.
-        content_type: as for `read_document`.
-        head: what it begins with, compressed if it is.
-    """
-    content = _content(head)
-    is_macintosh = b"\r" in content and b"\n" not in content  # which ends lines by carriage returns
-    if not content or is_macintosh or marked_encoding(content) not in (None, "utf-8"):
-        return None
-    try:
-        found = _find_format(name, content_type, content)
-    except SourceError:
-        return None
-    return found.line_reader(beginning(content, ENOUGH_TO_LOOK_AT))
-
-
-def _content(head: bytes) -> bytes:
-    compression = compression_of(head)
+def _decompressed_head(head: bytes) -> bytes:
+    compression = detect_compression(head)
     if compression is None:
         return head
-    with BufferedReader(Decompressed(BytesIO(head), compression, sys.maxsize)) as stream:
+    with BufferedReader(DecompressedStream(BytesIO(head), compression, sys.maxsize)) as stream:
         try:
-            return stream.read(ENOUGH_TO_LOOK_AT)
+            return stream.read(SNIFF_BYTES)
         except SourceError:
             return b""
 
 
-def _without_cut_line(opened: Opened) -> tuple[bytes, str]:
-    """Return the lines that are whole, and what there is of the one in which the data end early."""
-    if opened.problem is None or opened.problem.code is not ErrorCode.TRUNCATED_FILE:
-        return opened.data, ""
-    if marked_encoding(opened.data) not in (None, "utf-8"):
-        return b"", ""  # a character may be cut as well; too rare to be worth more
-    whole = opened.data.rfind(b"\n") + 1
-    return opened.data[:whole], opened.data[whole:].decode("utf-8", "backslashreplace")
+def _split_incomplete_line(decompressed: Decompressed) -> tuple[bytes, str]:
+    """Return the complete lines, and the start of the line in which truncated data ends."""
+    data = decompressed.data
+    if not is_truncated(decompressed.problem):
+        return data, ""
+    if bom_encoding(data) not in (None, "utf-8"):
+        # The last character may be incomplete, too. The case is too rare to be handled.
+        return b"", ""
+    end = data.rfind(b"\n") + 1
+    return data[:end], data[end:].decode("utf-8", "backslashreplace")
 
 
-def _find_format(name: str, content_type: str, content: bytes) -> Format:
-    # "report.v2.1" and "Mr. Smith" hold dots, not extensions.
-    found = _EXTENSION.search(stem(name))
-    extension = found[0].lower() if found else ""
+def _detect_format(name: str, content_type: str, content: bytes) -> Format:
+    # "report.v2.1" and "Mr. Smith" contain dots, but no extension.
+    match = _EXTENSION.search(stem(name))
+    extension = match[0].lower() if match else ""
     mime_type = content_type.partition(";")[0].strip().lower()
-    claimants = chain(
-        (f for f in FORMATS if extension in f.extensions),
-        (f for f in FORMATS if mime_type in f.content_types),
+    named = chain(
+        (format_ for format_ in FORMATS if extension in format_.extensions),
+        (format_ for format_ in FORMATS if mime_type in format_.content_types),
     )
-    return next(claimants, None) or _look(content)
+    return next(named, None) or _sniff(content)
 
 
-def _look(content: bytes) -> Format:
-    for magic, what in _NOT_TEXT:
+def _sniff(content: bytes) -> Format:
+    for magic, description in _UNSUPPORTED:
         if content.startswith(magic):
-            raise SourceError(ErrorCode.UNSUPPORTED_FORMAT, f"it is {what}")
-    text_beginning = beginning(content, ENOUGH_TO_LOOK_AT)
-    return next((f for f in FORMATS if f.looks_like(text_beginning)), text.FORMAT)
+            raise SourceError(ErrorCode.UNSUPPORTED_FORMAT, f"the file is {description}")
+    head = decode_start(content, SNIFF_BYTES)
+    return next((format_ for format_ in FORMATS if format_.looks_like(head)), text.FORMAT)

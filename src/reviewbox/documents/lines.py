@@ -1,76 +1,170 @@
-"""Bytes -> numbered lines of text, each decoded by itself.
+"""Splits bytes into numbered lines of text and decodes each line on its own.
 
-One line in another encoding, or none at all, does not spoil the others.
+A line in another encoding, or one that is not text, does not affect the other lines.
 """
 
+from collections import deque
 from collections.abc import Iterable, Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from io import BytesIO, StringIO
+from itertools import chain
 
-from reviewbox.documents.document import LONGEST_LINE, Line, ReadOptions
-from reviewbox.documents.encoding import decode_unmarked, marked_encoding
+from reviewbox.documents.document import MAX_LINE_LENGTH, ReadOptions, Value
+from reviewbox.documents.encoding import bom_encoding, decode_without_bom
 from reviewbox.errors import ErrorCode, Problem, SourceError
 
-_ENOUGH_TO_LOOK_AT = 64 * 1024  # bytes
+# The size of the start of a table that decides whether the table is binary, in characters.
+_BINARY_CHECK_LENGTH = 64 * 1024
+# The layout of a table is inferred from its first lines. There are few enough to hold in memory.
+_MAX_SAMPLE_LINES = 1000
 
 
-def read_lines(data: bytes, options: ReadOptions) -> Iterator[Line]:
-    """Yield every line of `data`; a byte-order mark belongs to none."""
-    marked = marked_encoding(data)
-    if marked not in (None, "utf-8"):
-        return _wide_lines(data, marked)
-    # Old Macintoshes ended lines by a carriage return alone.
-    return decoded_lines(BytesIO(data) if b"\n" in data else data.splitlines(keepends=True), options)
+@dataclass(frozen=True, slots=True)
+class Line:
+    r"""A line of text, or a value of a JSON array.
+
+    Attributes:
+        number: its number in the source, from 1.
+        text: the decoded line, with its line end; bytes that cannot be decoded are escaped (`\x81`).
+        in_fallback: whether it was decoded with the fallback encoding.
+        problem: why the line cannot be used.
+    """
+
+    number: int
+    text: str
+    in_fallback: bool = False
+    problem: Problem | None = None
 
 
-def decoded_lines(lines: Iterable[bytes], options: ReadOptions, first: int = 1) -> Iterator[Line]:
-    """Yield lines of UTF-8, or of the fallback encoding, the first of which has the number `first`."""
-    for number, encoded in enumerate(lines, first):
-        problem = _too_long(number, len(encoded))
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """The first lines of a table.
+
+    Attributes:
+        lines: at most 1,000 lines.
+        is_all: whether the table has no more lines.
+    """
+
+    lines: list[Line]
+    is_all: bool
+
+
+class Lines:
+    """An iterator over lines that are read once. A sample of the first lines can be taken before.
+
+    Attributes:
+        bom: the encoding that a byte-order mark names; None if there is no byte-order mark.
+    """
+
+    def __init__(self, lines: Iterable[Line], bom: str | None = None) -> None:
+        self.bom = bom
+        self._lines = iter(lines)
+        self._buffer: deque[Line] = deque()
+        self._lines_in_fallback = 0
+
+    def __iter__(self) -> Iterator[Line]:
+        while self._buffer:
+            yield self._count(self._buffer.popleft())
+        for line in self._lines:
+            yield self._count(line)
+
+    def sample(self) -> Sample:
+        """Return the first lines without consuming them. Call it before the iteration starts."""
+        size = sum(len(line.text) for line in self._buffer)
+        while len(self._buffer) < _MAX_SAMPLE_LINES and size < MAX_LINE_LENGTH:
+            line = next(self._lines, None)
+            if line is None:
+                return Sample(list(self._buffer), is_all=True)
+            self._buffer.append(line)
+            size += len(line.text)
+        return Sample(list(self._buffer), is_all=False)
+
+    def notes(self, options: ReadOptions) -> dict[str, Value]:
+        """Return the receipt's notes on the encoding of the lines that were read so far."""
+        notes: dict[str, Value] = {"encoding": self.bom or "utf-8"}
+        if self._lines_in_fallback:
+            notes |= {
+                "fallback_encoding": options.fallback_encoding,
+                "lines_in_fallback_encoding": self._lines_in_fallback,
+            }
+        return notes
+
+    def _count(self, line: Line) -> Line:
+        self._lines_in_fallback += line.in_fallback
+        return line
+
+
+def read_lines(data: bytes, options: ReadOptions) -> Lines:
+    """Return the lines of a whole file."""
+    bom = bom_encoding(data)
+    if bom not in (None, "utf-8"):
+        return Lines(_wide_lines(data, bom, options.max_line_length), bom)
+    # Old Macintosh programs ended lines with a single carriage return.
+    encoded = BytesIO(data) if b"\n" in data else data.splitlines(keepends=True)
+    return Lines(decode_lines(encoded, options), bom)
+
+
+def stream_lines(encoded: Iterable[bytes], options: ReadOptions) -> Lines:
+    """Return lines of UTF-8 or the fallback encoding, decoded as they are read."""
+    lines = iter(encoded)
+    first = next(lines, None)
+    if first is None:
+        return Lines([])
+    return Lines(decode_lines(chain([first], lines), options), bom_encoding(first))
+
+
+def decode_lines(encoded: Iterable[bytes], options: ReadOptions, first: int = 1) -> Iterator[Line]:
+    """Yield lines of UTF-8 or the fallback encoding, numbered from `first`."""
+    for number, data in enumerate(encoded, first):
+        problem = _length_problem(number, len(data), options.max_line_length)
         try:
-            decoded = decode_unmarked(encoded, options.fallback_encoding)
+            decoded = decode_without_bom(data, options.fallback_encoding)
         except SourceError as error:
-            text = encoded.decode("utf-8", "backslashreplace")
+            text = data.decode("utf-8", "backslashreplace")
             yield Line(number, text, problem=problem or at_line(number, error.problem))
         else:
-            yield Line(number, decoded.text, decoded.fallback, problem)
+            yield Line(number, decoded.text, decoded.in_fallback, problem)
 
 
 def refuse_binary_lines(lines: Iterable[Line]) -> None:
-    """Raise SourceError if most of a table's first lines is binary, so that lines mean nothing."""
-    size = binary = 0
+    """Raise SourceError if more than half of the first lines is binary data."""
+    size = binary_size = 0
     problem: Problem | None = None
     for line in lines:
         size += len(line.text)
         if line.problem and line.problem.code is ErrorCode.BINARY_FILE:
-            binary += len(line.text)
+            binary_size += len(line.text)
             problem = line.problem
-        if size >= _ENOUGH_TO_LOOK_AT:
+        if size >= _BINARY_CHECK_LENGTH:
             break
-    if problem and binary > size / 2:
+    if problem and binary_size > size / 2:
         raise SourceError(problem.code, problem.message)
 
 
 def at_line(number: int, problem: Problem) -> Problem:
-    """Return the problem with its place before its message."""
+    """Return a problem whose message starts with the line number."""
     return replace(problem, message=f"line {number}: {problem.message}")
 
 
-def _wide_lines(data: bytes, encoding: str) -> Iterator[Line]:
-    # The first character is the mark. What cannot be decoded is spelt out in its place.
+def _wide_lines(data: bytes, encoding: str, max_length: int) -> Iterator[Line]:
+    # The first character is the byte-order mark.
     try:
-        text, damaged = data.decode(encoding, "surrogatepass")[1:], 0
+        text, undecodable = data.decode(encoding, "surrogatepass")[1:], 0
     except UnicodeDecodeError as error:
         text = data.decode(encoding, "backslashreplace")[1:]
-        damaged = data[: error.start].decode(encoding, "surrogatepass").count("\n") + 1
-    problem = Problem(ErrorCode.NOT_TEXT, f"its bytes are no {encoding}")
+        undecodable = data[: error.start].decode(encoding, "surrogatepass").count("\n") + 1
+    message = f"not valid {encoding}; save the file as UTF-8"
     for number, line in enumerate(StringIO(text, newline="\n"), 1):
-        found = at_line(number, problem) if number == damaged else _too_long(number, len(line))
-        yield Line(number, line, problem=found)
+        problem = _length_problem(number, len(line), max_length)
+        if number == undecodable:
+            problem = at_line(number, Problem(ErrorCode.NOT_TEXT, message))
+        yield Line(number, line, problem=problem)
 
 
-def _too_long(number: int, length: int) -> Problem | None:
-    if length <= LONGEST_LINE:
+def _length_problem(number: int, length: int, max_length: int) -> Problem | None:
+    if length <= max_length:
         return None
-    message = f"the line is {length:,} long, and {LONGEST_LINE:,} is the most: has it lost its line ends?"
+    message = (
+        f"the line has a length of {length:,}, the maximum is {max_length:,}; check for missing line ends"
+    )
     return at_line(number, Problem(ErrorCode.LINE_TOO_LONG, message))

@@ -1,4 +1,4 @@
-"""Which field of a table holds the review."""
+"""Selects the field of a table that holds the review."""
 
 import re
 from collections.abc import Collection, Iterable
@@ -7,56 +7,71 @@ from dataclasses import dataclass, field
 from reviewbox.documents.document import ReadOptions, Value
 from reviewbox.errors import ErrorCode, SourceError
 
-# Where people keep reviews, the likeliest first; case, "_", "-" and " " do not matter.
+# Common names of the review field, the most likely first. Case, "_", "-" and " " are ignored.
 USUAL_TEXT_FIELDS = (
     "review", "reviewtext", "reviewbody", "reviewcontent", "text", "content", "body", "comment",
     "comments", "feedback", "message",
 )  # fmt: skip
 
-# How many rows decide which field holds the review.
-SAMPLE_ROWS = 1000
-
-# What databases and data frames write where there is no value; no review consists of it.
+# What databases and data frames write for a missing value. No review consists of one of these words alone.
 MISSING = frozenset({"NaN", "nan", "NULL", "null", "None", "NA", "N/A", "<NA>", "\\N"})
 
 _LETTER = re.compile(r"[^\W\d_]")
 _WORD = re.compile(r"[^\W\d_]{2,}")
-# A column is prose where most cells have some words and most differ: names and categories do not.
-_WORDS_OF_PROSE = 4
-_SHARE_OF_PROSE = 0.5
-# Of two columns of prose one is the reviews, and not their titles, if it is so much longer.
-_CLEARLY_LONGER = 3
+# A column holds prose if most cells have a few words and most cells differ. Names and categories do not.
+_MIN_PROSE_WORDS = 4
+_MIN_PROSE_SHARE = 0.5
+# Among several columns of prose, the reviews are this many times longer than the second longest (the titles).
+_MIN_LENGTH_RATIO = 3
+
+
+@dataclass(frozen=True, slots=True)
+class ReviewField:
+    """The field that holds the review.
+
+    Attributes:
+        name: the name of the field.
+        reason: why it was selected: `setting`, `name` or `prose`.
+    """
+
+    name: str
+    reason: str
+
+    @property
+    def notes(self) -> dict[str, Value]:
+        """What the receipt says about it."""
+        return {"text_field": self.name, "text_field_by": self.reason}
 
 
 @dataclass(slots=True)
 class _Column:
-    """What was seen of a field: texts, their words, how many are prose, how many differ."""
+    """Counts over the cells of one field: cells with a letter, words, cells of prose, distinct cells."""
 
     texts: int = 0
     words: int = 0
     prose: int = 0
-    different: set[int] = field(default_factory=set)
+    distinct: set[int] = field(default_factory=set)
 
     def add(self, text: str) -> None:
         words = len(_WORD.findall(text))
         self.texts += bool(_LETTER.search(text))
         self.words += words
-        self.prose += words >= _WORDS_OF_PROSE
-        self.different.add(hash(text))
+        self.prose += words >= _MIN_PROSE_WORDS
+        self.distinct.add(hash(text))
 
     @property
     def is_prose(self) -> bool:
-        return self.texts > 0 and min(self.prose, len(self.different)) > _SHARE_OF_PROSE * self.texts
+        return self.texts > 0 and min(self.prose, len(self.distinct)) > _MIN_PROSE_SHARE * self.texts
 
 
 class ColumnSample:
-    """The text in each field of a table's first rows."""
+    """Collects the text in each field of the first rows, to select the field that holds the review."""
 
     def __init__(self) -> None:
         self._columns: dict[str, _Column] = {}
 
     def add(self, fields: Iterable[tuple[str, object]]) -> None:
-        """Look at a row: its fields' names and values; those that are no text do not count."""
+        """Add a row, as pairs of field name and value. Values that are not text are ignored."""
         for name, value in fields:
             if isinstance(value, str):
                 column = self._columns.setdefault(name, _Column())
@@ -64,59 +79,67 @@ class ColumnSample:
                     column.add(value)
 
     @property
-    def holds_prose(self) -> bool:
-        """Whether any field does."""
+    def has_prose(self) -> bool:
+        """Whether any field holds prose."""
         return any(column.is_prose for column in self._columns.values())
 
-    def text_field(self, names: Collection[str], options: ReadOptions) -> tuple[str, dict[str, Value]]:
-        """Return the field that holds the review, and how it was found, for the receipt.
+    def select(self, names: Collection[str], options: ReadOptions) -> ReviewField:
+        """Return the field that holds the review.
 
-        That is the one that is set; or the one with a usual name that holds text in most rows, the
-        likelier name if several do; or the only one of prose.
+        This is the field that the settings name; else the field with a usual name that holds text in most
+        rows, or the more likely name if several do; else the only field that holds prose.
+
+        Args:
+            names: the names of all fields.
+            options: names the field, or not.
 
         Raises:
-            SourceError: no field is the one.
+            SourceError: no field qualifies, or more than one.
         """
         if options.text_field:
             if names and options.text_field not in names:
-                message = f"no row has the field {options.text_field!r} that TEXT_FIELD names; {_seen(names)}"
-                raise SourceError(ErrorCode.NO_TEXT_FIELD, message)
-            return options.text_field, {"text_field": options.text_field, "text_field_by": "setting"}
-        found, found_by = self._usual(), "name"
-        if found is None and names:
-            found, found_by = self._prose(names), "prose"
-        found = found or USUAL_TEXT_FIELDS[0]  # of a table without one row that could be read
-        return found, {"text_field": found, "text_field_by": found_by}
+                raise SourceError(
+                    ErrorCode.NO_TEXT_FIELD,
+                    f"TEXT_FIELD names the field {options.text_field!r}, which no row has; {_listed(names)}",
+                )
+            return ReviewField(options.text_field, "setting")
+        if usual := self._most_filled_usual_field():
+            return ReviewField(usual, "name")
+        if names:
+            return ReviewField(self._prose_field(names), "prose")
+        # No row could be parsed. Each row has its own problem, whatever the field.
+        return ReviewField(USUAL_TEXT_FIELDS[0], "name")
 
-    def _usual(self) -> str | None:
-        usual = {name: column.texts for name, column in self._columns.items() if is_usual(name)}
+    def _most_filled_usual_field(self) -> str | None:
+        texts = {name: column.texts for name, column in self._columns.items() if is_usual(name)}
         return min(
-            usual, key=lambda name: (-usual[name], USUAL_TEXT_FIELDS.index(_normalised(name))), default=None
+            texts, key=lambda name: (-texts[name], USUAL_TEXT_FIELDS.index(_normalize(name))), default=None
         )
 
-    def _prose(self, names: Collection[str]) -> str:
-        prose = {name: column.words for name, column in self._columns.items() if column.is_prose}
-        longest = sorted(prose, key=lambda name: prose[name], reverse=True)
+    def _prose_field(self, names: Collection[str]) -> str:
+        words = {name: column.words for name, column in self._columns.items() if column.is_prose}
+        longest = sorted(words, key=lambda name: words[name], reverse=True)
         if not longest:
             problem = "no field has a usual name or holds prose"
-        elif len(longest) == 1 or prose[longest[0]] >= _CLEARLY_LONGER * prose[longest[1]]:
+        elif len(longest) == 1 or words[longest[0]] >= _MIN_LENGTH_RATIO * words[longest[1]]:
             return longest[0]
         else:
             problem = "no field has a usual name, and several hold prose"
         raise SourceError(
-            ErrorCode.NO_TEXT_FIELD, f"{problem}; name yours by the setting TEXT_FIELD; {_seen(names)}"
+            ErrorCode.NO_TEXT_FIELD,
+            f"{problem}; name the review field in the setting TEXT_FIELD; {_listed(names)}",
         )
 
 
 def is_usual(name: str) -> bool:
-    """Return whether reviews are usually kept under that name."""
-    return _normalised(name) in USUAL_TEXT_FIELDS
+    """Return whether `name` is a usual name of the review field."""
+    return _normalize(name) in USUAL_TEXT_FIELDS
 
 
-def _normalised(name: str) -> str:
+def _normalize(name: str) -> str:
     return name.strip().lower().translate({ord(character): None for character in "_- "})
 
 
-def _seen(names: Collection[str]) -> str:
-    # Cut short: a name may be anything, and a message should not be.
+def _listed(names: Collection[str]) -> str:
+    # Field names may be long or numerous. A message must be short.
     return "the fields are " + ", ".join(repr(name[:40]) for name in sorted(names)[:20])

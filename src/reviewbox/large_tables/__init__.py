@@ -1,1 +1,1 @@
-"""Tables that are larger than a segment."""
+"""Tables that are larger than a segment (ADR 9)."""

@@ -1,399 +1,292 @@
-"""A table larger than a segment: cut once, classified by many workers, told of as one.
+"""Classifies a large table in segments: split once, classified by many workers, recorded in one receipt.
 
-All that workers know of each other lies in S3, under a prefix for each plan: for one state of the
-table, one model and the same settings.
-
-    work/<plan>/plan.json          how the table is cut
-    work/<plan>/input/00000        the bytes of a segment, if the table is compressed
-    work/<plan>/sent               whether every segment that is not done is in the queue
-    work/<plan>/done/00000.json    what became of a segment: its part's ETag, its counts
-
-Whatever is written depends on the plan alone, so a step may be done twice, by two at once, or again
-after a crash. The receipt is written by whoever finds the last segment done.
+Workers share nothing but objects in S3 (see `keys`). Every object depends on the plan alone, and every write
+is conditional. So a step may run twice, on two workers at once, or again after a crash. Whoever finds the
+last segment done writes the receipt.
 """
 
-import hashlib
-import json
-import logging
 import sys
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 from enum import StrEnum
-from io import BufferedReader
-from typing import Any, Self
+from functools import cache
 
-from reviewbox.classification import ClassifiedTable, classify_table, time_check
-from reviewbox.documents.compression import COMPRESSIONS, Compression, Decompressed, compression_of
-from reviewbox.documents.detection import LINE_READERS, compressed
-from reviewbox.documents.document import Document, LineReader, Table, Value
-from reviewbox.documents.segments import SegmentedTable, cut
-from reviewbox.errors import ConflictError, ContentionError
+from reviewbox.classification import RenderedTable, classify_table
+from reviewbox.deadline import Deadline
+from reviewbox.documents.segments import LineFormat, open_content, split
+from reviewbox.errors import ConflictError
 from reviewbox.events import segment_message
+from reviewbox.large_tables.keys import WorkKeys
+from reviewbox.large_tables.plan import Plan, SegmentResult, plan_id
 from reviewbox.model.classifier import Classifier
-from reviewbox.objects import ObjectRef, ObjectStore, Revision, SegmentRef, Source
-from reviewbox.results import keys
-from reviewbox.results.receipt import Counts, Part, Provenance, table_receipt
-from reviewbox.results.receipt_store import Receipts, older_parts
-from reviewbox.results.table_writer import sum_of
+from reviewbox.objects import ObjectRef, SegmentRef, Source
+from reviewbox.queue import Queue
+from reviewbox.results.keys import part_key
+from reviewbox.results.receipt import Counts, Part, Provenance, Receipt
+from reviewbox.results.receipt_store import ReceiptStore, outdated_parts
+from reviewbox.retry import retry_on_conflict
 from reviewbox.settings import Settings
+from reviewbox.storage import ObjectStore
 
-logger = logging.getLogger(__name__)
+# The content of `sent`. Messages are dropped while a plan is stale, and the plan may become current again.
+_ALL_SENT, _NOT_ALL_SENT = b"all", b"not all"
 
-# Raised when plans change their shape, or a reader cuts tables in other places, so that they are cut anew.
-_FORMAT = 1
-
-# What `sent` says: of a plan that was stale for a while, messages were thrown away.
-_ALL, _NOT_ALL = b"all", b"not all"
-
-_MOST_ATTEMPTS = 8
-_READS_AT_ONCE = 10
-_LARGEST_PLAN = 256 * 1024 * 1024  # bytes
-_LARGEST_DONE = 1024 * 1024
+_PARALLEL_READS = 10
+_MAX_PLAN_BYTES = 256 * 1024 * 1024
+_MAX_RESULT_BYTES = 1024 * 1024
 _JSON = "application/json"
-_ENOUGH = 8  # bytes, to tell a compression
-_READ_AHEAD = 1024 * 1024
 
 
 class Progress(StrEnum):
-    """How a step of the work on a large table ended."""
+    """How far the work on a large table has come."""
 
     SENT = "sent"  # every segment is in the queue
     PARTIAL = "partial"  # a segment is done; others are not
     COMPLETE = "complete"  # the receipt is written
-    STALE = "stale"  # there is no such plan, or one for another state, model or settings
+    STALE = "stale"  # the plan is missing, or is for another revision, model or settings
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
-    """How a table is classified in segments.
+class _FinishedParts:
+    """The parts of a table that are done and unchanged.
 
     Attributes:
-        provenance: what its result is made from.
-        segmented: how it is cut.
-        compression: how it is compressed; None if it is not.
+        parts: the finished parts by segment number.
+        counts: the sum of their counts.
+        present: the ETags of all parts that exist, outdated ones included.
     """
 
-    provenance: Provenance
-    segmented: SegmentedTable
-    compression: Compression | None
-
-    @property
-    def source(self) -> ObjectRef:
-        """The table."""
-        return self.provenance.source
-
-    @property
-    def revision(self) -> Revision:
-        """Its state."""
-        if self.provenance.revision is None:
-            raise ValueError("a plan is for a known state")
-        return self.provenance.revision
-
-    @property
-    def table(self) -> Table:
-        """How rows are written back."""
-        table = self.segmented.table.table
-        return compressed(table, self.compression) if self.compression else table
-
-    @property
-    def notes(self) -> Mapping[str, Value]:
-        """What was found out while reading, for the receipt."""
-        note = {"compression": self.compression.name} if self.compression else {}
-        return {**note, **self.segmented.table.notes}
-
-    def document(self, index: int, data: bytes, settings: Settings) -> Document:
-        """Return a segment, whose bytes are `data`, as a document by itself."""
-        return Document(self.segmented.rows(index, data, settings.read_options), {}, self.table)
-
-    @classmethod
-    def decode(cls, body: bytes) -> Self:
-        """Read one as it lies in S3."""
-        fields = json.loads(body.decode("utf-8", "surrogatepass"))
-        return cls(
-            Provenance.restore(fields["made_from"]),
-            SegmentedTable.restore(fields["segmented"], LINE_READERS),
-            next((c for c in COMPRESSIONS if c.name == fields["compression"]), None),
-        )
-
-    def encode(self) -> bytes:
-        """Return it as it lies in S3."""
-        return _encoded(
-            {
-                "made_from": self.provenance.fields(),
-                "segmented": self.segmented.fields(),
-                "compression": self.compression.name if self.compression else None,
-            }
-        )
-
-
-@dataclass(frozen=True, slots=True)
-class LargeTables:
-    """Classifies tables in segments."""
-
-    storage: ObjectStore
-    classifier: Classifier
-    settings: Settings
-    receipts: Receipts
-
-    def begin(
-        self,
-        source: Source,
-        reader: LineReader,
-        remaining_seconds: Callable[[], float],
-        *,
-        resend: bool,
-    ) -> Progress:
-        """Cut a table, unless that is done, and have its segments classified.
-
-        That is by way of the queue; where there is none, here, one after the other.
-
-        Args:
-            source: its state.
-            reader: of its format.
-            remaining_seconds: how much time is left.
-            resend: whether to send segments again that were sent and are not done.
-
-        Raises:
-            SourceError: it is no table that can be read.
-            ConflictError: it has changed meanwhile.
-            OutOfTimeError: there is more to do than time; what is done stays done.
-        """
-        provenance = self.receipts.provenance(source.ref, source.revision)
-        name = _name(provenance)
-        plan = self._read_plan(source.ref, name)
-        if plan is None or not self._has_inputs(plan, name):
-            plan = self._cut(source, reader, provenance, time_check(source.ref, remaining_seconds))
-            self._put(self._work(source.ref, name, "plan.json"), plan.encode(), _JSON)
-            resend = True
-        segments = [SegmentRef(source.ref, name, index) for index in range(len(plan.segmented.segments))]
-        if not self.settings.queue_url:
-            for segment in segments:
-                progress = self.classify(segment, remaining_seconds)
-                if progress is Progress.STALE:
-                    raise ConflictError(source.ref)
-            return progress
-        sent = self.storage.read(self._sent_ref(source.ref, name), _LARGEST_DONE)
-        if resend or sent is None or sent.body != _ALL:
-            found = self._found(plan, name, self._done(plan, name))
-            waiting = [segment for segment in segments if segment.index not in found.parts]
-            self.storage.send(self.settings.queue_url, map(segment_message, waiting))
-            self._note(source.ref, name, sent, _ALL)
-            if not waiting and self._finish(plan, name) is Progress.COMPLETE:  # someone died before that
-                return Progress.COMPLETE
-        return Progress.SENT
-
-    def discard(self, ref: SegmentRef) -> None:
-        """Note that a stale segment's message is not kept: its plan may hold again, and then lack it."""
-        sent = self.storage.read(self._sent_ref(ref.source, ref.plan), _LARGEST_DONE)
-        if sent:
-            self._note(ref.source, ref.plan, sent, _NOT_ALL)
-
-    def classify(self, ref: SegmentRef, remaining_seconds: Callable[[], float]) -> Progress:
-        """Classify a segment, unless that is done; tell of the table if all are done.
-
-        Raises:
-            OutOfTimeError: there is more to do than time.
-            ContentionError: others kept changing its part.
-        """
-        plan = self._read_plan(ref.source, ref.plan)
-        if plan is None or not 0 <= ref.index < len(plan.segmented.segments):
-            return Progress.STALE
-        part = self._part_ref(plan, ref.index)
-        table: ClassifiedTable | None = None
-        for _ in range(_MOST_ATTEMPTS):
-            # Results before the source: whatever happens to them from here on fails our own write.
-            present = self.storage.revision(part)
-            done = self.storage.read(self._done_ref(ref), _LARGEST_DONE)
-            if present and done and json.loads(done.body or b"{}")["etag"] == present.etag:
-                return self._finish(plan, ref.plan)
-            if not self._is_current(plan):
-                return Progress.STALE
-            try:
-                if table is None:
-                    data = self._read_segment(plan, ref)
-                    if data is None:
-                        return Progress.STALE
-                    check = time_check(ref.source, remaining_seconds)
-                    document = plan.document(ref.index, data, self.settings)
-                    table = classify_table(document, self.classifier, self.settings, check)
-                etag = self.storage.write(
-                    part, table.body, plan.table.content_type, replaces=present.etag if present else None
-                )
-                if not self._is_current(plan):
-                    # A newer table may have fewer parts, and then nobody else would know of this one.
-                    self.storage.remove(part, etag)
-                    return Progress.STALE
-                body = _encoded({"etag": etag, "counts": table.counts})
-                self.storage.write(
-                    self._done_ref(ref), body, _JSON, replaces=done.revision.etag if done else None
-                )
-            except ConflictError as error:
-                logger.info("object.contended", extra={"bucket": error.ref.bucket, "key": error.ref.key})
-            else:
-                return self._finish(plan, ref.plan)
-        raise ContentionError(f"the part of {ref} was changed {_MOST_ATTEMPTS} times while it was made")
-
-    def _cut(
-        self, source: Source, reader: LineReader, provenance: Provenance, check_time: Callable[[], None]
-    ) -> Plan:
-        """Look at the whole table. What has to be decompressed is written down in segments."""
-        with self.storage.stream(source.ref, source.revision) as stored:
-            compression = compression_of(stored.peek(_ENOUGH)[:_ENOUGH])
-            options = self.settings.read_options
-            name = _name(provenance)
-
-            def keep(index: int, data: bytes) -> None:
-                check_time()
-                self._put(self._input_ref(source.ref, name, index), data, "application/octet-stream")
-
-            if compression is None:
-                segmented = cut(stored, reader, options, lambda *_: check_time())
-                return Plan(provenance, segmented, None)
-            content = Decompressed(stored, compression, self.settings.max_object_bytes, is_limit=False)
-            stream = BufferedReader(content, _READ_AHEAD)
-            segmented = cut(stream, reader, options, keep, lambda: content.problem)
-            return Plan(provenance, segmented, compression)
-
-    def _read_segment(self, plan: Plan, ref: SegmentRef) -> bytes | None:
-        """Return a segment's bytes; None if they were written down and are gone."""
-        if plan.compression is None:
-            segment = plan.segmented.segments[ref.index]
-            with self.storage.stream(plan.source, plan.revision, segment.start, segment.end) as stream:
-                return stream.read()
-        found = self.storage.read(self._input_ref(ref.source, ref.plan, ref.index), sys.maxsize)
-        return found.body if found else None
-
-    def _has_inputs(self, plan: Plan, name: str) -> bool:
-        """Return whether what was written down is there: being older than the plan, it is gone earlier."""
-        folder = self._work(plan.source, name, "input/")
-        return plan.compression is None or (
-            len(self.storage.etags(folder.bucket, folder.key)) == len(plan.segmented.segments)
-        )
-
-    def _finish(self, plan: Plan, name: str) -> Progress:
-        """Write the receipt, if all segments are done and it is not there yet."""
-        total = len(plan.segmented.segments)
-        for _ in range(_MOST_ATTEMPTS):
-            # Asked first, as it mostly tells that there is more to come.
-            done = self._done(plan, name)
-            if len(done) < total:
-                return Progress.PARTIAL
-            # Results before the source, as for a segment.
-            receipt = self.receipts.read(plan.source)
-            found = self._found(plan, name, done)
-            if not self._is_current(plan):
-                return Progress.STALE
-            if len(found.parts) < total:
-                # Someone has changed them, or removed them, since they were written.
-                lost = [SegmentRef(plan.source, name, n) for n in range(total) if n not in found.parts]
-                if self.settings.queue_url:
-                    self.storage.send(self.settings.queue_url, map(segment_message, lost))
-                return Progress.PARTIAL
-            parts = [found.parts[index] for index in range(total)]
-            if receipt and receipt.is_current(plan.provenance) and receipt.parts == parts:
-                return Progress.COMPLETE
-            body = table_receipt(sum_of(found.counts), parts, plan.provenance, plan.notes)
-            try:
-                self.receipts.remove(older_parts(receipt, parts, found.present))
-                self.receipts.write(plan.source, body, receipt)
-            except ConflictError as error:
-                logger.info("object.contended", extra={"bucket": error.ref.bucket, "key": error.ref.key})
-            else:
-                return Progress.COMPLETE
-        raise ContentionError(f"the result of {plan.source} was changed {_MOST_ATTEMPTS} times")
-
-    def _done(self, plan: Plan, name: str) -> Mapping[str, str]:
-        folder = self._work(plan.source, name, "done/")
-        return self.storage.etags(folder.bucket, folder.key)
-
-    def _found(self, plan: Plan, name: str, done: Mapping[str, str]) -> "_Found":
-        """Return what is done, and still there as it was written."""
-        listed = self.receipts.listed_parts(plan.source, plan.table.extension)
-        every = (SegmentRef(plan.source, name, index) for index in range(len(plan.segmented.segments)))
-        segments = [ref for ref in every if self._done_ref(ref).key in done]
-        with ThreadPoolExecutor(_READS_AT_ONCE) as pool:
-            told = list(pool.map(self._told, segments))
-        found = _Found({}, [], listed)
-        for ref, content in zip(segments, told, strict=True):
-            part = self._part_ref(plan, ref.index)
-            if content and listed.get(part) == content["etag"]:
-                found.parts[ref.index] = Part(part.bucket, part.key, content["etag"])
-                found.counts.append(content["counts"])
-        return found
-
-    def _told(self, ref: SegmentRef) -> Any:
-        found = self.storage.read(self._done_ref(ref), _LARGEST_DONE)
-        return json.loads(found.body or b"{}") if found else None
-
-    def _is_current(self, plan: Plan) -> bool:
-        now = self.receipts.provenance(plan.source, self.storage.revision(plan.source))
-        return now == plan.provenance
-
-    def _read_plan(self, source: ObjectRef, name: str) -> Plan | None:
-        found = self.storage.read(self._work(source, name, "plan.json"), _LARGEST_PLAN)
-        return Plan.decode(found.body or b"") if found else None
-
-    def _put(self, ref: ObjectRef, body: bytes, content_type: str) -> None:
-        """Write what is the same whoever writes it."""
-        for _ in range(_MOST_ATTEMPTS):
-            with suppress(ConflictError):
-                self.storage.write(ref, body, content_type, replaces=None)
-                return
-            # Another is writing it, or has; only what is there will stay.
-            if self.storage.revision(ref):
-                return
-        raise ContentionError(f"{ref} was neither there nor could it be written, {_MOST_ATTEMPTS} times")
-
-    def _note(self, source: ObjectRef, name: str, sent: Source | None, text: bytes) -> None:
-        """Say whether all messages of a plan are in the queue, if nobody has said anything since `sent`."""
-        if sent is None or sent.body != text:
-            with suppress(ConflictError):
-                self.storage.write(
-                    self._sent_ref(source, name),
-                    text,
-                    "text/plain",
-                    replaces=sent.revision.etag if sent else None,
-                )
-
-    def _sent_ref(self, source: ObjectRef, name: str) -> ObjectRef:
-        return self._work(source, name, "sent")
-
-    def _part_ref(self, plan: Plan, index: int) -> ObjectRef:
-        prefix, extension = self.settings.results_prefix, plan.table.extension
-        key = keys.part_key(prefix, plan.source.key, index, extension)
-        return ObjectRef(self.receipts.bucket(plan.source), key)
-
-    def _done_ref(self, ref: SegmentRef) -> ObjectRef:
-        return self._work(ref.source, ref.plan, f"done/{ref.index:05}.json")
-
-    def _input_ref(self, source: ObjectRef, name: str, index: int) -> ObjectRef:
-        return self._work(source, name, f"input/{index:05}")
-
-    def _work(self, source: ObjectRef, name: str, what: str) -> ObjectRef:
-        return ObjectRef(self.receipts.bucket(source), f"{self.settings.work_prefix}{name}/{what}")
-
-
-@dataclass(frozen=True, slots=True)
-class _Found:
-    """What there is of a classified table.
-
-    Attributes:
-        parts: those that are done, by their numbers.
-        counts: of each of them.
-        present: the ETags of all objects in the folder of parts, older ones among them.
-    """
-
-    parts: dict[int, Part]
-    counts: list[Counts]
+    parts: Mapping[int, Part]
+    counts: Counts
     present: Mapping[ObjectRef, str]
 
 
-def _name(provenance: Provenance) -> str:
-    made_from = {**provenance.fields(), "plan_format": _FORMAT}
-    return hashlib.sha256(json.dumps(made_from, sort_keys=True).encode()).hexdigest()
+@dataclass(frozen=True, slots=True)
+class SegmentCoordinator:
+    """Splits large tables, classifies their segments and writes their receipts.
 
+    Without a queue, segments are classified one after the other.
+    """
 
-def _encoded(content: Mapping[str, Any]) -> bytes:
-    return json.dumps(content, ensure_ascii=False).encode("utf-8", "surrogatepass")
+    store: ObjectStore
+    classifier: Classifier
+    settings: Settings
+    receipts: ReceiptStore
+    queue: Queue | None
+
+    def start(self, source: Source, line_format: LineFormat, deadline: Deadline, *, resend: bool) -> Progress:
+        """Split a table, unless that is done, and send its segments to the queue.
+
+        Args:
+            source: the table.
+            line_format: the table's format.
+            deadline: when the invocation ends.
+            resend: whether to send segments again that were sent before and are not done.
+
+        Raises:
+            SourceError: the table cannot be read.
+            ConflictError: the table has changed.
+            OutOfTimeError: too little time is left; finished segments stay finished.
+        """
+        provenance = self.receipts.provenance(source.ref, source.revision)
+        keys = self._keys(source.ref, plan_id(provenance))
+        plan = self._read_plan(keys)
+        if plan is None or not self._has_inputs(plan, keys):
+            plan = self._split(source, line_format, provenance, deadline)
+            self._write_once(keys.plan, plan.encode(), _JSON)
+            resend = True
+        if self.queue is None:
+            return self._classify_all(plan, deadline)
+        sent = self.store.read(keys.sent, _MAX_RESULT_BYTES)
+        if resend or sent is None or sent.body != _ALL_SENT:
+            finished = self._finished_parts(plan, keys, self._result_etags(keys))
+            unfinished = [segment for segment in plan.segments if segment.index not in finished.parts]
+            self.queue.send(map(segment_message, unfinished))
+            self._write_sent(keys, sent, _ALL_SENT)
+            # If nothing is unfinished, a worker died before it wrote the receipt.
+            if not unfinished and self._finish(plan, keys) is Progress.COMPLETE:
+                return Progress.COMPLETE
+        return Progress.SENT
+
+    def mark_incomplete(self, ref: SegmentRef) -> None:
+        """Record that the message of a stale segment was dropped, in case its plan becomes current again."""
+        keys = self._keys(ref.source, ref.plan)
+        if sent := self.store.read(keys.sent, _MAX_RESULT_BYTES):
+            self._write_sent(keys, sent, _NOT_ALL_SENT)
+
+    def classify(self, ref: SegmentRef, deadline: Deadline) -> Progress:
+        """Classify a segment, unless that is done, and write the receipt if all segments are done.
+
+        Raises:
+            OutOfTimeError: too little time is left.
+            ContentionError: other workers kept changing the segment's part.
+        """
+        keys = self._keys(ref.source, ref.plan)
+        plan = self._read_plan(keys)
+        if plan is None or not 0 <= ref.index < len(plan):
+            return Progress.STALE
+
+        @cache  # a second attempt must not classify again
+        def classify() -> RenderedTable | None:
+            data = self._read_segment(plan, keys, ref.index)
+            if data is None:
+                return None
+            document = plan.document(ref.index, data, self.settings)
+            return classify_table(
+                document, self.classifier, self.settings, lambda: deadline.check(ref.source)
+            )
+
+        return retry_on_conflict(lambda: self._attempt(plan, keys, ref.index, classify), ref)
+
+    def _attempt(
+        self, plan: Plan, keys: WorkKeys, index: int, classify: Callable[[], RenderedTable | None]
+    ) -> Progress:
+        part = self._part_ref(plan, index)
+        # Read the results before the source: any later change of the results makes the write fail.
+        present = self.store.revision(part)
+        stored = self.store.read(keys.result(index), _MAX_RESULT_BYTES)
+        if present and stored and SegmentResult.decode(stored.body or b"").etag == present.etag:
+            return self._finish(plan, keys)
+        if not self._is_current(plan):
+            return Progress.STALE
+        classified = classify()
+        if classified is None:
+            return Progress.STALE
+        etag = self.store.write(
+            part, classified.body, plan.table.content_type, replaces=present.etag if present else None
+        )
+        if not self._is_current(plan):
+            # A newer table may have fewer parts, and then no other worker would remove this one.
+            self.store.remove(part, etag)
+            return Progress.STALE
+        result = SegmentResult(etag, classified.counts)
+        self.store.write(
+            keys.result(index), result.encode(), _JSON, replaces=stored.revision.etag if stored else None
+        )
+        return self._finish(plan, keys)
+
+    def _classify_all(self, plan: Plan, deadline: Deadline) -> Progress:
+        progress = Progress.STALE
+        for segment in plan.segments:
+            progress = self.classify(segment, deadline)
+            if progress is Progress.STALE:
+                raise ConflictError(plan.source)
+        return progress
+
+    def _split(
+        self, source: Source, line_format: LineFormat, provenance: Provenance, deadline: Deadline
+    ) -> Plan:
+        """Read the whole table once. Segments of a compressed table are stored decompressed."""
+        keys = self._keys(source.ref, plan_id(provenance))
+        with self.store.stream(source.ref, source.revision) as stored:
+            content = open_content(stored, self.settings.read_options)
+
+            def on_segment(index: int, data: bytes) -> None:
+                deadline.check(source.ref)
+                if content.compression:
+                    self._write_once(keys.input(index), data, "application/octet-stream")
+
+            segmented = split(content, line_format, self.settings.read_options, on_segment)
+        return Plan(provenance, segmented, content.compression)
+
+    def _read_segment(self, plan: Plan, keys: WorkKeys, index: int) -> bytes | None:
+        """Return the bytes of a segment, or None if its input has expired."""
+        if plan.compression is None:
+            segment = plan.segmented.segments[index]
+            with self.store.stream(plan.source, plan.revision, segment.start, segment.end) as stream:
+                return stream.read()
+        stored = self.store.read(keys.input(index), sys.maxsize)
+        return stored.body if stored else None
+
+    def _has_inputs(self, plan: Plan, keys: WorkKeys) -> bool:
+        """Return whether all inputs exist. They are older than the plan, so they expire first."""
+        if plan.compression is None:
+            return True
+        return len(self.store.etags(keys.inputs.bucket, keys.inputs.key)) == len(plan)
+
+    def _finish(self, plan: Plan, keys: WorkKeys) -> Progress:
+        """Write the receipt if all segments are done and the receipt is not written yet."""
+        return retry_on_conflict(lambda: self._attempt_finish(plan, keys), plan.source)
+
+    def _attempt_finish(self, plan: Plan, keys: WorkKeys) -> Progress:
+        # The listing comes first because it usually shows that segments are missing.
+        results = self._result_etags(keys)
+        if len(results) < len(plan):
+            return Progress.PARTIAL
+        # Read the results before the source, as for a segment.
+        stored = self.receipts.read(plan.source)
+        finished = self._finished_parts(plan, keys, results)
+        if not self._is_current(plan):
+            return Progress.STALE
+        if len(finished.parts) < len(plan):
+            # Parts were changed or removed after their segments had been recorded as done.
+            if self.queue:
+                lost = (segment for segment in plan.segments if segment.index not in finished.parts)
+                self.queue.send(map(segment_message, lost))
+            return Progress.PARTIAL
+        parts = [finished.parts[index] for index in range(len(plan))]
+        if stored and stored.receipt.is_current(plan.provenance) and stored.receipt.parts == parts:
+            return Progress.COMPLETE
+        receipt = Receipt.for_table(finished.counts, parts, plan.provenance, plan.notes)
+        self.receipts.remove(outdated_parts(stored, parts, finished.present))
+        self.receipts.write(plan.source, receipt, stored)
+        return Progress.COMPLETE
+
+    def _finished_parts(self, plan: Plan, keys: WorkKeys, results: Mapping[str, str]) -> _FinishedParts:
+        present = self.receipts.list_parts(plan.source, plan.table.extension)
+        indexes = [index for index in range(len(plan)) if keys.result(index).key in results]
+        with ThreadPoolExecutor(_PARALLEL_READS) as pool:
+            stored = list(pool.map(lambda index: self._read_result(keys, index), indexes))
+        parts: dict[int, Part] = {}
+        counts = Counts()
+        for index, result in zip(indexes, stored, strict=True):
+            part = self._part_ref(plan, index)
+            if result and present.get(part) == result.etag:
+                parts[index] = Part(part.bucket, part.key, result.etag)
+                counts += result.counts
+        return _FinishedParts(parts, counts, present)
+
+    def _read_result(self, keys: WorkKeys, index: int) -> SegmentResult | None:
+        stored = self.store.read(keys.result(index), _MAX_RESULT_BYTES)
+        return SegmentResult.decode(stored.body or b"") if stored else None
+
+    def _result_etags(self, keys: WorkKeys) -> Mapping[str, str]:
+        return self.store.etags(keys.results.bucket, keys.results.key)
+
+    def _is_current(self, plan: Plan) -> bool:
+        revision = self.store.revision(plan.source)
+        return self.receipts.provenance(plan.source, revision) == plan.provenance
+
+    def _read_plan(self, keys: WorkKeys) -> Plan | None:
+        stored = self.store.read(keys.plan, _MAX_PLAN_BYTES)
+        return Plan.decode(stored.body or b"") if stored else None
+
+    def _write_once(self, ref: ObjectRef, body: bytes, content_type: str) -> None:
+        """Write an object whose content is the same whoever writes it."""
+
+        def attempt() -> None:
+            try:
+                self.store.write(ref, body, content_type, replaces=None)
+            except ConflictError:
+                # Another worker has written the object, or is still writing it.
+                if self.store.revision(ref) is None:
+                    raise
+
+        retry_on_conflict(attempt, ref)
+
+    def _write_sent(self, keys: WorkKeys, stored: Source | None, content: bytes) -> None:
+        """Record whether all messages of a plan are in the queue, unless another worker has just done so."""
+        if stored is None or stored.body != content:
+            with suppress(ConflictError):
+                etag = stored.revision.etag if stored else None
+                self.store.write(keys.sent, content, "text/plain", replaces=etag)
+
+    def _part_ref(self, plan: Plan, index: int) -> ObjectRef:
+        prefix, extension = self.settings.results_prefix, plan.table.extension
+        key = part_key(prefix, plan.source.key, index, extension)
+        return ObjectRef(self.receipts.bucket(plan.source), key)
+
+    def _keys(self, source: ObjectRef, plan: str) -> WorkKeys:
+        return WorkKeys(self.receipts.bucket(source), f"{self.settings.work_prefix}{plan}/")

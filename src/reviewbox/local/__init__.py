@@ -1,1 +1,1 @@
-"""The cloud in miniature: moto for S3 and SQS, the template for what is in it, and an event loop."""
+"""A local cloud: moto's S3 and SQS, the resources of the template, and an event loop for the function."""

@@ -1,9 +1,10 @@
-"""An AWS account in this process: moto's server, holding what `template.yaml` declares."""
+"""An AWS account in this process: moto's server with the resources that `template.yaml` declares."""
 
 import json
 import logging
 import re
 import socket
+import threading
 import time
 import urllib.request
 import warnings
@@ -25,25 +26,27 @@ if TYPE_CHECKING:
 
 BUCKET = "reviewbox"
 
+_HOST = "127.0.0.1"
 _FUNCTION = "OnUpload"
-_EVENT_SOURCE_MAPPING = "OnUploadUploads"  # as the name of the event becomes that of a resource
+_EVENT_SOURCE_MAPPING = "OnUploadUploads"  # SAM joins the function's name and the event's
 _REGION = "us-east-1"
-_CREDENTIAL = "local"  # any will do
+_CREDENTIAL = "local"  # moto accepts any
+_SECONDS_BETWEEN_SHUTDOWN_CHECKS = 0.05
 
 
 @dataclass(frozen=True, slots=True)
 class Cloud:
-    """A running local cloud.
+    """A local cloud.
 
     Attributes:
-        endpoint: the URL that AWS clients are pointed at.
-        queue_url: of the queue of uploads.
-        segments_queue_url: of the queue of what has an invocation to itself.
-        dead_letter_queue_url: of the queue of uploads that failed for good.
+        endpoint: the URL for AWS clients.
+        queue_url: the queue of uploads.
+        segments_queue_url: the queue of messages that get an invocation of their own.
+        dead_letter_queue_url: the queue of uploads that failed on every attempt.
         handler: the dotted name of the Lambda function's handler.
-        environment: the function's variables, the endpoint and credentials among them.
-        batch_size: how many messages the function gets at once.
-        timeout_seconds: how long the function may run.
+        environment: the function's environment variables, including the endpoint and credentials.
+        batch_size: the maximum number of messages per invocation.
+        timeout_seconds: the function's timeout.
     """
 
     endpoint: str
@@ -56,18 +59,19 @@ class Cloud:
     timeout_seconds: int
 
     def s3(self) -> "S3Client":
-        """Return the client of the cloud's S3."""
+        """Return the cloud's S3 client."""
         client: S3Client = _client("s3", self.endpoint)
         return client
 
     def sqs(self) -> "SQSClient":
-        """Return the client of the cloud's SQS."""
+        """Return the cloud's SQS client."""
         client: SQSClient = _client("sqs", self.endpoint)
         return client
 
     def is_idle(self) -> bool:
-        """Return whether no upload, or segment of one, waits or is being worked on."""
-        # In this order: what is sent on is first in the one queue, and then in both.
+        """Return whether no upload or segment is waiting or in flight."""
+        # The order matters: the function moves work from the first queue to the second, and sends the new
+        # message before the old one is deleted.
         for queue_url in (self.queue_url, self.segments_queue_url):
             attributes = self.sqs().get_queue_attributes(
                 QueueUrl=queue_url,
@@ -83,50 +87,93 @@ def start_cloud(template: Path, port: int) -> Iterator[Cloud]:
     """Run a cloud on `127.0.0.1:port` (0 for any free port) while the context lasts.
 
     Raises:
-        ReviewboxError: the port is taken, or there is no such template.
+        ReviewboxError: the port is taken, or the template does not exist.
+    """
+    with listen(port) as listener:
+        cloud = provision(template, listener)
+        with serve(listener):
+            yield cloud
+
+
+def listen(port: int) -> socket.socket:
+    """Return a socket that listens on `127.0.0.1:port` (0 for any free port).
+
+    Clients can connect at once. They wait for an answer until `serve` accepts their connections.
+
+    Raises:
+        ReviewboxError: the port is taken.
+    """
+    try:
+        return socket.create_server((_HOST, port))
+    except OSError:
+        raise ReviewboxError(f"port {port} is taken; choose another with --port") from None
+
+
+def provision(template: Path, listener: socket.socket) -> Cloud:
+    """Create the resources of a template, and return the cloud that `serve(listener)` then serves.
+
+    A bucket exists in moto before its notification does. Only after both exist may a client see the bucket,
+    or an upload between the two would be lost. So the resources are created through a private port.
+
+    Raises:
+        ReviewboxError: the template does not exist.
     """
     if not template.is_file():
-        raise ReviewboxError(f"{template}: no such template; run this in a clone, or name one by --template")
-    from moto.server import ThreadedMotoServer
-
-    # A line for each request, and a warning for each kind of resource that means nothing here
-    # (policies), would bury what is worth reading.
+        raise ReviewboxError(f"{template}: no such template; run this in a clone, or pass --template")
+    # moto logs each request, and warns about each type of resource that it does not support (policies).
     logging.getLogger("werkzeug").setLevel(logging.ERROR)
     logging.getLogger("moto").setLevel(logging.ERROR)
     warnings.filterwarnings("ignore", module="moto.cloudformation")
-    _hasten_moto()
-    _check_free(port)
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=port, verbose=False)
-    server.start()
+    _speed_up_moto()
+    with listen(0) as private, serve(private):
+        # moto keeps its state per process; an earlier cloud's resources would still be there.
+        urllib.request.urlopen(f"{_endpoint(private)}/moto-api/reset", data=b"").close()  # noqa: S310 - our own server
+        return _create_resources(_expand(template), _account(_endpoint(private)), _endpoint(listener))
+
+
+@contextmanager
+def serve(listener: socket.socket) -> Iterator[None]:
+    """Serve this process's moto state on a listening socket while the context lasts."""
+    from moto.moto_server.werkzeug_app import MotoRequestHandler
+    from werkzeug.serving import make_server
+
+    host, port = listener.getsockname()
+    server = make_server(
+        host, port, _application(), threaded=True, request_handler=MotoRequestHandler, fd=listener.fileno()
+    )
+    thread = threading.Thread(
+        target=server.serve_forever, args=(_SECONDS_BETWEEN_SHUTDOWN_CHECKS,), daemon=True
+    )
+    thread.start()
     try:
-        endpoint = "http://{}:{}".format(*server.get_host_and_port())
-        # moto's state is this process's, and would outlive a cloud that ran before.
-        urllib.request.urlopen(f"{endpoint}/moto-api/reset", data=b"").close()  # noqa: S310 - our own server
-        yield _provision(_expand(template), endpoint)
+        yield
     finally:
-        server.stop()
+        server.shutdown()
+        thread.join()
 
 
-def _hasten_moto() -> None:
-    """Keep moto from finding out again and again what it could know."""
+@cache
+def _application() -> Any:
+    from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
+
+    return DomainDispatcherApplication(create_backend_app)
+
+
+def _speed_up_moto() -> None:
+    """Replace two functions of moto that are slow and are called for each request."""
     backends: Any = import_module("moto.backends")
     sqs: Any = import_module("moto.sqs.models")
-    # It looks through its own folder for each request, and no other request goes on meanwhile.
+    # Lists moto's package folder for each request, and holds a lock meanwhile.
     modules = list(backends.list_of_moto_modules())
     backends.list_of_moto_modules = lambda: modules
-    # It counts a queue's messages anew for each that is sent or received, and for each of them asks a clock
-    # that is far slower than the system's.
+    # Is called for each message of a queue whenever a message is sent or received, and is much slower than
+    # the system clock.
     sqs.unix_time_millis = lambda: time.time() * 1000
 
 
-def _check_free(port: int) -> None:
-    # moto's thread would end silently, and its starter wait for it forever.
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind(("127.0.0.1", port))
-        except OSError:
-            raise ReviewboxError(f"port {port} is taken; choose another by --port") from None
+def _endpoint(listener: socket.socket) -> str:
+    host, port = listener.getsockname()
+    return f"http://{host}:{port}"
 
 
 def _account(endpoint: str) -> Any:
@@ -140,18 +187,18 @@ def _account(endpoint: str) -> Any:
 
 @cache
 def _client(service: Any, endpoint: str) -> Any:
-    # Once for each: the queue is asked many times a second, and a client takes a while to make.
+    # Cached because a client takes long to create, and the queues are polled many times a second.
     return boto3.client(service, **_account(endpoint))
 
 
 def _expand(template: Path) -> dict[str, Any]:
-    """Return the template with `AWS::Serverless::*` expanded, which CloudFormation does by a macro."""
+    """Return the template after CloudFormation's SAM transform, without `AWS::Serverless::*` resources."""
     from samtranslator.parser.parser import Parser
     from samtranslator.translator.translator import Translator
     from samtranslator.yaml_helper import yaml_parse
 
     fragment = yaml_parse(template.read_text(encoding="utf-8"))
-    # The functions' code is on disk; where S3 would hold it does not matter here.
+    # The functions' code stays on disk, but the transform requires an S3 location.
     fragment["Globals"]["Function"]["CodeUri"] = "s3://unused/unused"
     session = boto3.Session(region_name=_REGION)
     translator = Translator(managed_policy_map={}, sam_parser=Parser(), boto_session=session)
@@ -159,52 +206,58 @@ def _expand(template: Path) -> dict[str, Any]:
     return expanded
 
 
-def _provision(template: dict[str, Any], endpoint: str) -> Cloud:
-    """Create what an expanded template declares, and return how to reach it."""
-    # moto would run functions in Docker. This process runs the one for uploads itself, and has
-    # CloudFormation tell what its properties come to. Others get no events here.
+def _create_resources(template: dict[str, Any], account: Any, endpoint: str) -> Cloud:
+    """Create the bucket and the queues of an expanded template.
+
+    Args:
+        template: the expanded template.
+        account: the arguments of clients that can create resources.
+        endpoint: the endpoint of the cloud to return.
+    """
+    # moto would run functions in Docker. Instead this process runs the function for uploads, and reads the
+    # function's resolved properties from outputs of the stack. The other functions get no events here.
     function = template["Resources"][_FUNCTION]["Properties"]
     mapping = template["Resources"][_EVENT_SOURCE_MAPPING]["Properties"]
-    questions = {
+    properties = {
         "Handler": function["Handler"],
         "Timeout": function["Timeout"],
         "BatchSize": mapping["BatchSize"],
         "QueueUrl": template["Outputs"]["QueueUrl"]["Value"],
         "SegmentsQueueUrl": template["Outputs"]["SegmentsQueueUrl"]["Value"],
         "DeadLetterQueueUrl": template["Outputs"]["DeadLetterQueueUrl"]["Value"],
-        **{_output_of(name): value for name, value in function["Environment"]["Variables"].items()},
+        **{_output_name(name): value for name, value in function["Environment"]["Variables"].items()},
     }
-    # Roles, logs and alarms mean nothing here.
+    # Roles, log groups and alarms have no effect here.
     resources = {
         name: resource
         for name, resource in template["Resources"].items()
         if resource["Type"].startswith(("AWS::S3::", "AWS::SQS::"))
     }
-    # The template's own outputs, as in AWS, but for those that tell of what is not here.
+    # Keep the template's own outputs, except those that refer to a resource that is not created.
     absent = template["Resources"].keys() - resources.keys()
     outputs = {
         name: output for name, output in template["Outputs"].items() if not _refers(output["Value"], absent)
     }
-    # moto takes a reference or text for an output's value.
+    # In moto an output's value is a reference or a string.
     outputs |= {
-        name: {"Value": value if isinstance(value, dict) else str(value)} for name, value in questions.items()
+        name: {"Value": value if isinstance(value, dict) else str(value)}
+        for name, value in properties.items()
     }
-    account = _account(endpoint)
     stack = boto3.resource("cloudformation", **account).create_stack(
         StackName="reviewbox",
         TemplateBody=json.dumps({**template, "Resources": resources, "Outputs": outputs}),
         Parameters=[{"ParameterKey": "BucketName", "ParameterValue": BUCKET}],
         Capabilities=["CAPABILITY_IAM"],
     )
-    answers = {output["OutputKey"]: str(output["OutputValue"]) for output in stack.outputs}
-    variables = {name: answers[_output_of(name)] for name in function["Environment"]["Variables"]}
-    _notify(answers["QueueUrl"], variables["REVIEWBOX_SOURCE_PREFIX"], account)
+    resolved = {output["OutputKey"]: str(output["OutputValue"]) for output in stack.outputs}
+    variables = {name: resolved[_output_name(name)] for name in function["Environment"]["Variables"]}
+    _set_notification(resolved["QueueUrl"], variables["REVIEWBOX_SOURCE_PREFIX"], account)
     return Cloud(
         endpoint=endpoint,
-        queue_url=answers["QueueUrl"],
-        segments_queue_url=answers["SegmentsQueueUrl"],
-        dead_letter_queue_url=answers["DeadLetterQueueUrl"],
-        handler=answers["Handler"],
+        queue_url=resolved["QueueUrl"],
+        segments_queue_url=resolved["SegmentsQueueUrl"],
+        dead_letter_queue_url=resolved["DeadLetterQueueUrl"],
+        handler=resolved["Handler"],
         environment={
             **variables,
             "AWS_ENDPOINT_URL": endpoint,
@@ -212,28 +265,28 @@ def _provision(template: dict[str, Any], endpoint: str) -> Cloud:
             "AWS_SECRET_ACCESS_KEY": _CREDENTIAL,
             "AWS_DEFAULT_REGION": _REGION,
         },
-        batch_size=int(answers["BatchSize"]),
-        timeout_seconds=int(answers["Timeout"]),
+        batch_size=int(resolved["BatchSize"]),
+        timeout_seconds=int(resolved["Timeout"]),
     )
 
 
 def _refers(value: Any, names: Collection[str]) -> bool:
-    """Return whether a value in a template refers to a resource of one of these names."""
+    """Return whether a value in a template refers to a resource with one of these names."""
     if isinstance(value, dict):
         return any(_refers(item, names) for item in value.values())
     if isinstance(value, list):
         return any(_refers(item, names) for item in value)
-    # In Ref and Fn::GetAtt a name is all there is, or comes before a dot; in Fn::Sub it stands in braces.
+    # A name is the whole string (Ref), precedes a dot (Fn::GetAtt), or is in braces (Fn::Sub).
     return any(name in names for name in re.findall(r"(?:^|\$\{)(\w+)", str(value)))
 
 
-def _output_of(variable: str) -> str:
-    """Return the name of the output that holds a variable; outputs are letters and digits."""
+def _output_name(variable: str) -> str:
+    """Return the name of the output that holds a variable; only letters and digits are allowed."""
     return "Variable" + variable.replace("_", "")
 
 
-def _notify(queue_url: str, prefix: str, account: Any) -> None:
-    """Set the bucket's notification, the one thing that moto's CloudFormation drops."""
+def _set_notification(queue_url: str, prefix: str, account: Any) -> None:
+    """Set the bucket's notification, which moto's CloudFormation ignores."""
     attributes = boto3.client("sqs", **account).get_queue_attributes(
         QueueUrl=queue_url, AttributeNames=["QueueArn"]
     )["Attributes"]

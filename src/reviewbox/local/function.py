@@ -1,4 +1,4 @@
-"""What Lambda and its event source mapping do: take messages, invoke, delete what succeeded."""
+"""Lambda and its event source mapping: receive messages, invoke the handler, delete the processed ones."""
 
 import importlib
 import logging
@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from reviewbox.local.cloud import Cloud
+from reviewbox.local.cloud import Cloud, listen, provision, serve
 
 if TYPE_CHECKING:
     from mypy_boto3_sqs.type_defs import MessageTypeDef
@@ -20,30 +20,48 @@ logger = logging.getLogger(__name__)
 
 Handler = Callable[[Mapping[str, Any], Any], Mapping[str, Any]]
 
-# In AWS a failed message stays out of sight for six times the function's timeout.
+# On AWS a failed message stays invisible for six times the function's timeout.
 SECONDS_TO_RETRY = 2
-_MOST_AT_ONCE = 10  # messages that SQS gives, or deletes, at once
+_SECONDS_BETWEEN_POLLS = 0.1
+_MAX_MESSAGES_PER_REQUEST = 10  # the limit of SQS, to receive or to delete
 
 
 class Context:
-    """What the runtime passes to a handler beside the event."""
+    """The context that Lambda passes to a handler with the event."""
 
     def __init__(self, timeout_seconds: float) -> None:
-        self._end = time.monotonic() + timeout_seconds
+        self._deadline = time.monotonic() + timeout_seconds
 
     def get_remaining_time_in_millis(self) -> int:
-        """Return how long the invocation may still run."""
-        return max(0, int(1000 * (self._end - time.monotonic())))
+        """Return the time left for the invocation, in milliseconds."""
+        return max(0, int(1000 * (self._deadline - time.monotonic())))
+
+
+@contextmanager
+def start_service(template: Path, port: int) -> Iterator[Cloud]:
+    """Run a cloud on `127.0.0.1:port` and the template's function in it, while the context lasts.
+
+    The cloud answers its first request after the function's cold start, and so processes each upload that it
+    accepts. The function's code is in the template's folder.
+
+    Raises:
+        ReviewboxError: the port is taken, the template does not exist, or the function cannot start.
+    """
+    with listen(port) as listener:
+        cloud = provision(template, listener)
+        handler = load_handler(cloud, template.parent)
+        with serve(listener), deliveries(cloud, handler):
+            yield cloud
 
 
 def load_handler(cloud: Cloud, code: Path) -> Handler:
-    """Import the function's handler from the folder `code` and invoke it with nothing: a cold start.
+    """Import the function's handler from the folder `code`, and invoke it with an empty batch: a cold start.
 
-    The function's variables become this process's. What is wrong with them, or with the model, is
-    raised here.
+    The function's variables are set in this process's environment. An invalid variable or model raises its
+    error here.
     """
     for name in [name for name in os.environ if name.startswith("AWS_")]:
-        del os.environ[name]  # as in Lambda, which knows nothing of this shell
+        del os.environ[name]  # the function must not see the shell's credentials or region
     os.environ.update(cloud.environment)
     sys.path.insert(0, str(code))
     module, _, name = cloud.handler.rpartition(".")
@@ -54,7 +72,7 @@ def load_handler(cloud: Cloud, code: Path) -> Handler:
 
 @contextmanager
 def deliveries(cloud: Cloud, handler: Handler) -> Iterator[None]:
-    """Deliver the queue's messages to the handler, in a thread, while the context lasts."""
+    """Deliver the queues' messages to the handler in a thread while the context lasts."""
     stopping = threading.Event()
     thread = threading.Thread(target=_deliver_until, args=(stopping, cloud, handler), daemon=True)
     thread.start()
@@ -73,13 +91,14 @@ def _deliver_until(stopping: threading.Event, cloud: Cloud, handler: Handler) ->
             logger.exception("delivery.failed")
             delivered = 0
         if not delivered:
-            stopping.wait(0.2)
+            stopping.wait(_SECONDS_BETWEEN_POLLS)
 
 
 def deliver(cloud: Cloud, handler: Handler, seconds_to_retry: int = SECONDS_TO_RETRY) -> int:
-    """Invoke the handler with a batch of messages of each queue, if there are any; return how many.
+    """Invoke the handler with one batch of each queue that has messages; return the number of messages.
 
-    What fails is delivered again after `seconds_to_retry`, until the queue gives it up.
+    A failed message becomes visible again after `seconds_to_retry`, until the queue moves it to the dead
+    letters.
     """
     batches = ((cloud.queue_url, cloud.batch_size), (cloud.segments_queue_url, 1))
     return sum(_deliver_batch(cloud, handler, url, size, seconds_to_retry) for url, size in batches)
@@ -88,12 +107,12 @@ def deliver(cloud: Cloud, handler: Handler, seconds_to_retry: int = SECONDS_TO_R
 def _deliver_batch(cloud: Cloud, handler: Handler, queue_url: str, size: int, seconds_to_retry: int) -> int:
     sqs = cloud.sqs()
     messages: list[MessageTypeDef] = []
-    while some := sqs.receive_message(
+    while received := sqs.receive_message(
         QueueUrl=queue_url,
-        MaxNumberOfMessages=min(size - len(messages), _MOST_AT_ONCE),
+        MaxNumberOfMessages=min(size - len(messages), _MAX_MESSAGES_PER_REQUEST),
         MessageSystemAttributeNames=["All"],
     ).get("Messages", []):
-        messages += some
+        messages += received
         if len(messages) == size:
             break
     if not messages:
@@ -106,14 +125,13 @@ def _deliver_batch(cloud: Cloud, handler: Handler, queue_url: str, size: int, se
     except Exception:
         logger.exception("invocation.failed")
         failed = {message["MessageId"] for message in messages}
-    done = [message for message in messages if message["MessageId"] not in failed]
-    for start in range(0, len(done), _MOST_AT_ONCE):
-        some = done[start : start + _MOST_AT_ONCE]
+    processed = [message for message in messages if message["MessageId"] not in failed]
+    for start in range(0, len(processed), _MAX_MESSAGES_PER_REQUEST):
         sqs.delete_message_batch(
             QueueUrl=queue_url,
             Entries=[
                 {"Id": str(number), "ReceiptHandle": message["ReceiptHandle"]}
-                for number, message in enumerate(some)
+                for number, message in enumerate(processed[start : start + _MAX_MESSAGES_PER_REQUEST])
             ],
         )
     for message in messages:
@@ -127,7 +145,7 @@ def _deliver_batch(cloud: Cloud, handler: Handler, queue_url: str, size: int, se
 
 
 def _record(message: "MessageTypeDef") -> dict[str, Any]:
-    """Return a message as an event source mapping passes it to a function."""
+    """Return a message in the format of an event source mapping."""
     return {
         "messageId": message["MessageId"],
         "receiptHandle": message["ReceiptHandle"],

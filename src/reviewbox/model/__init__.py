@@ -1,1 +1,1 @@
-"""Text -> verdict: a model folder, its windows, its logits, and what they say."""
+"""Text -> windows of tokens -> logits -> verdict, with the model in a folder."""

@@ -1,8 +1,7 @@
-"""The frozen layout of a model folder, checked before anything is run.
+"""The files of a model folder, checked before the model is loaded.
 
-The layout is what Hugging Face Optimum exports for text classification (`model.onnx`, `tokenizer.json`,
-`config.json`). `bundle.json` may add what an export does not know: digests, window size, temperature, and
-golden reviews.
+Hugging Face Optimum writes `model.onnx`, `tokenizer.json` and `config.json` for text classification. An
+optional `bundle.json` adds digests, the window size, the temperature and golden reviews.
 """
 
 import hashlib
@@ -16,15 +15,15 @@ from reviewbox.errors import ModelError
 
 MODEL, TOKENIZER, CONFIG, BUNDLE = "model.onnx", "tokenizer.json", "config.json", "bundle.json"
 
-# What most encoders were trained with, where a folder does not say.
+# Most encoders were trained with inputs of this length. Used if the folder does not state one.
 _DEFAULT_WINDOW_TOKENS = 512
-# A token of the text, and those that models put before and behind it.
-_SHORTEST_WINDOW = 3
+# One token of the text and the two special tokens around it.
+_MIN_WINDOW_TOKENS = 3
 
 
 @dataclass(frozen=True, slots=True)
-class Golden:
-    """A text, and what the model said of it where it was made."""
+class GoldenReview:
+    """A text with the label and score that the model gave it when the folder was created."""
 
     text: str
     label: str
@@ -33,18 +32,18 @@ class Golden:
 
 @dataclass(frozen=True, slots=True)
 class Bundle:
-    """A model folder that is complete and, if it carries digests, unaltered.
+    """A complete model folder. If it carries digests, its files match them.
 
     Attributes:
-        folder: where it is.
+        folder: the folder's path.
         labels: the name of each column of the logits.
-        window_tokens: the longest input in tokens, special tokens included.
-        pad_token_id: what fills a short row of a batch.
-        temperature: what logits are divided by before the softmax (Guo et al. 2017).
-        calibrated: whether that temperature was fitted; else it is 1.
-        digest: SHA-256 over the files' digests and the two numbers above: two folders with the
-            same digest give a text the same verdict.
-        golden: texts whose verdicts must come out here as they did there.
+        window_tokens: the maximum length of an input in tokens, special tokens included.
+        pad_token_id: the token that pads the shorter rows of a batch.
+        temperature: the divisor of the logits before the softmax (Guo et al. 2017).
+        calibrated: whether the temperature was fitted. If not, it is 1.
+        digest: SHA-256 of the files' digests, the window size and the temperature. Two folders with the
+            same digest return the same verdict for a text.
+        golden: texts whose verdicts must be the same on every machine.
     """
 
     folder: Path
@@ -54,16 +53,16 @@ class Bundle:
     temperature: float
     calibrated: bool
     digest: str
-    golden: tuple[Golden, ...]
+    golden: tuple[GoldenReview, ...]
 
     @property
     def model(self) -> Path:
-        """The ONNX graph."""
+        """The path of the ONNX graph."""
         return self.folder / MODEL
 
     @property
     def tokenizer(self) -> Path:
-        """The tokenizer, in the format of the `tokenizers` library."""
+        """The path of the tokenizer, in the format of the `tokenizers` library."""
         return self.folder / TOKENIZER
 
     @classmethod
@@ -71,7 +70,7 @@ class Bundle:
         """Read and check the model folder.
 
         Raises:
-            ModelError: a file is missing, unreadable or not what `bundle.json` says it is.
+            ModelError: a file is missing or invalid, or does not match its digest in `bundle.json`.
         """
         digests = {name: sha256(folder / name) for name in (MODEL, TOKENIZER, CONFIG)}
         config = _read_json(folder / CONFIG)
@@ -80,10 +79,10 @@ class Bundle:
         for name, digest in digests.items():
             if digest != expected.get(name):
                 raise ModelError(
-                    f"{folder / name} is not the file that {BUNDLE} describes: its SHA-256 is {digest}, "
-                    f"expected {expected.get(name)}. Restore it or export the model again."
+                    f"{folder / name} has changed: its SHA-256 is {digest}, but {BUNDLE} expects "
+                    f"{expected.get(name)}; restore the file or export the model again"
                 )
-        window_tokens = bundle.get("window_tokens") or _longest_input(config)
+        window_tokens = bundle.get("window_tokens") or _max_input_tokens(config)
         temperature = bundle.get("temperature")
         identity = [digests, window_tokens, temperature]
         return cls(
@@ -94,30 +93,40 @@ class Bundle:
             temperature=1.0 if temperature is None else float(temperature),
             calibrated=temperature is not None,
             digest=hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest(),
-            golden=tuple(_golden(entry, folder / BUNDLE) for entry in bundle.get("golden", ())),
+            golden=tuple(_golden_review(entry, folder / BUNDLE) for entry in bundle.get("golden", ())),
         )
 
 
 def shipped_model_dir() -> Path:
-    """Return the folder of Reviewbox's own model: in the installed package or at the top of a clone."""
+    """Return the folder of the model that comes with Reviewbox: in the installed package or in the clone.
+
+    Raises:
+        ModelError: neither folder has a model.
+    """
     package = Path(__file__).parents[1]
-    installed = package / "_model"
-    return installed if installed.is_dir() else package.parents[1] / "model"
+    candidates = (package / "_model", package.parents[1] / "model")
+    for folder in candidates:
+        if (folder / MODEL).is_file():
+            return folder
+    raise ModelError(
+        f"no model was found in {' or '.join(map(str, candidates))}; "
+        "install the `reviewbox` wheel, which includes a model, or pass the path of a model folder"
+    )
 
 
 def sha256(path: Path) -> str:
-    """Return the digest of a file of a model folder.
+    """Return the SHA-256 of a file of a model folder, in hexadecimal.
 
     Raises:
-        ModelError: there is no such file.
+        ModelError: the file does not exist.
     """
     try:
         with path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
     except FileNotFoundError:
         raise ModelError(
-            f"{path} is missing: a model folder holds {MODEL}, {TOKENIZER} and {CONFIG}, as "
-            "`optimum-cli export onnx --task text-classification` writes them"
+            f"{path} is missing: a model folder needs {MODEL}, {TOKENIZER} and {CONFIG}; create them with "
+            "`optimum-cli export onnx --task text-classification`"
         ) from None
 
 
@@ -125,7 +134,7 @@ def _read_json(path: Path) -> dict[str, Any]:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
-        raise ModelError(f"{path} is not JSON: {error}") from None
+        raise ModelError(f"{path} is not valid JSON: {error}") from None
     if not isinstance(content, dict):
         raise ModelError(f"{path} is not a JSON object")
     return content
@@ -133,42 +142,44 @@ def _read_json(path: Path) -> dict[str, Any]:
 
 def _read_bundle(path: Path) -> dict[str, Any]:
     bundle = _read_json(path) if path.exists() else {}
-    temperature, window_tokens = bundle.get("temperature", 1.0), bundle.get("window_tokens", _SHORTEST_WINDOW)
+    temperature = bundle.get("temperature", 1.0)
+    window_tokens = bundle.get("window_tokens", _MIN_WINDOW_TOKENS)
     if not isinstance(temperature, int | float) or not temperature > 0:
-        raise ModelError(f"`temperature` in {path} is {temperature!r}, not a number above 0")
-    if not isinstance(window_tokens, int) or window_tokens < _SHORTEST_WINDOW:
+        raise ModelError(f"`temperature` in {path} is {temperature!r}, but must be a number above 0")
+    if not isinstance(window_tokens, int) or window_tokens < _MIN_WINDOW_TOKENS:
         raise ModelError(
-            f"`window_tokens` in {path} is {window_tokens!r}, not a number from {_SHORTEST_WINDOW} on"
+            f"`window_tokens` in {path} is {window_tokens!r}, but must be an integer of at least "
+            f"{_MIN_WINDOW_TOKENS}"
         )
     if not isinstance(bundle.get("golden", []), list):
-        raise ModelError(f"`golden` in {path} is not a list")
+        raise ModelError(f"`golden` in {path} must be a list")
     if not isinstance(bundle.get("sha256", {}), dict):
-        raise ModelError(f"`sha256` in {path} is not an object of file names and digests")
+        raise ModelError(f"`sha256` in {path} must be an object that maps file names to digests")
     return bundle
 
 
-def _golden(entry: Any, path: Path) -> Golden:
+def _golden_review(entry: Any, path: Path) -> GoldenReview:
     match entry:
         case {"text": str(text), "label": str(label), "score": int(score) | float(score)}:
-            return Golden(text, label, float(score))
-    raise ModelError(f"an entry of `golden` in {path} is not an object with `text`, `label` and `score`")
+            return GoldenReview(text, label, float(score))
+    raise ModelError(f"each entry of `golden` in {path} must be an object with `text`, `label` and `score`")
 
 
 def _labels(config: Mapping[str, Any], folder: Path) -> tuple[str, ...]:
-    # Hugging Face leaves out of `config.json` what its default is: LABEL_0 and LABEL_1.
+    # Hugging Face omits default values from `config.json`. The default labels are LABEL_0 and LABEL_1.
     id2label = config.get("id2label", {"0": "LABEL_0", "1": "LABEL_1"})
     if not isinstance(id2label, dict) or len(id2label) < 2:  # noqa: PLR2004 - one label is a regression
-        raise ModelError(f"{folder / CONFIG} has no `id2label` with two labels or more")
+        raise ModelError(f"`id2label` in {folder / CONFIG} must be an object with at least two labels")
     try:
         return tuple(str(id2label[str(index)]) for index in range(len(id2label)))
     except KeyError:
         raise ModelError(
-            f"the keys of `id2label` in {folder / CONFIG} are not 0 to {len(id2label) - 1}"
+            f"the keys of `id2label` in {folder / CONFIG} must be 0 to {len(id2label) - 1}"
         ) from None
 
 
-def _longest_input(config: Mapping[str, Any]) -> int:
+def _max_input_tokens(config: Mapping[str, Any]) -> int:
     positions = int(config.get("max_position_embeddings") or _DEFAULT_WINDOW_TOKENS)
-    # RoBERTa and its kin count positions from the padding token's id + 1 on: 514 hold 512 tokens.
+    # RoBERTa models number positions from pad_token_id + 1: 514 positions hold 512 tokens.
     offset = int(config.get("pad_token_id") or 0) + 1 if "roberta" in str(config.get("model_type")) else 0
     return min(positions - offset, _DEFAULT_WINDOW_TOKENS)

@@ -1,4 +1,4 @@
-"""Windows, inference and verdicts, composed."""
+"""Texts -> verdicts: the stages of the model, composed."""
 
 import platform
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -9,81 +9,84 @@ from pathlib import Path
 from typing import Self
 
 from reviewbox.errors import ErrorCode, ModelError, Problem, ReviewboxError
+from reviewbox.model.batching import Batcher
 from reviewbox.model.bundle import BUNDLE, Bundle, shipped_model_dir
-from reviewbox.model.inference import Inference
+from reviewbox.model.inference import OnnxBackend
 from reviewbox.model.plain_text import PlainText, plain_text
-from reviewbox.model.verdicts import Evidence, Pooled, Verdict, judge, pool, sentences
+from reviewbox.model.verdicts import Evidence, PooledLogits, Verdict, build_verdict, pool_logits, sentences
 from reviewbox.model.windows import Windows
 
-# Enough text for batches of windows of one length, and little enough to bound memory and to let
-# the caller look at the clock every few seconds.
-_CHARACTERS_PER_POOL = 50_000
+# Enough text for full batches of similar length. Small enough to bound memory and to let the caller
+# check its deadline every few seconds.
+_CHARACTERS_PER_CHUNK = 50_000
 
-# Minutes of one processor. What is longer is no review, but many in one.
-_LONGEST_TEXT = 1_000_000
+# This many take minutes on one processor, and belong to many reviews rather than one.
+_MAX_CHARACTERS = 1_000_000
 
-# Of a score. The bundled model's are equal to the last digits on all processors tried.
+# The scores of the shipped model agree to the last digits on all processors that were tried.
 _GOLDEN_TOLERANCE = 1e-3
 
-NO_TOKENS = Problem(ErrorCode.EMPTY_REVIEW, "the review has no words: nothing is left to classify")
+NO_TOKENS = Problem(ErrorCode.EMPTY_REVIEW, "the review has no words to classify")
 TOO_LONG = Problem(
     ErrorCode.TOO_LARGE,
-    f"the review has more than {_LONGEST_TEXT:,} characters: split it, or drop it as a table",
+    f"the review has more than {_MAX_CHARACTERS:,} characters: "
+    "split it, or upload a table with one review per row",
 )
 
 
 @dataclass(frozen=True, slots=True)
 class Classifier:
-    """Gives texts their verdicts: from `reviewbox`'s own model or any Hugging Face export.
+    """Classifies texts with the shipped model or any text classifier exported by Hugging Face Optimum.
 
-    A verdict depends on its text alone, not on the texts around it.
+    A verdict depends only on its text, not on the other texts. Threads may share a classifier.
     """
 
     bundle: Bundle
     windows: Windows
-    inference: Inference
+    batcher: Batcher
 
     @classmethod
     def load(cls, model_dir: Path | str | None = None, *, threads: int = 1) -> Self:
-        """Load a model folder, Reviewbox's own by default, to run on `threads` threads.
+        """Load a model folder, by default the shipped model, to run on `threads` threads.
 
         Raises:
-            ModelError: the folder is incomplete, altered, not a text classifier, or computes something
-                else on this processor than its golden reviews say.
+            ModelError: the folder is incomplete or altered, its model is not a text classifier, or a golden
+                review gets another verdict on this processor.
         """
         bundle = Bundle.read(shipped_model_dir() if model_dir is None else Path(model_dir))
         windows = Windows.load(bundle.tokenizer, bundle.window_tokens)
-        inference = Inference.load(bundle.model, pad_token_id=bundle.pad_token_id, threads=threads)
-        if inference.label_count not in (None, len(bundle.labels)):
+        backend = OnnxBackend.load(bundle.model, threads=threads)
+        if backend.label_count not in (None, len(bundle.labels)):
             raise ModelError(
-                f"{bundle.model} gives {inference.label_count} logits, but `id2label` beside it names "
-                f"{len(bundle.labels)} labels"
+                f"{bundle.model} returns {backend.label_count} logits, but `id2label` in config.json names "
+                f"{len(bundle.labels)} labels; export both from the same model"
             )
-        classifier = cls(bundle, windows, inference)
+        classifier = cls(bundle, windows, Batcher(backend, pad_token_id=bundle.pad_token_id))
         classifier._check_golden()
         return classifier
 
     def _check_golden(self) -> None:
-        """Compare the golden reviews' verdicts with those of the machine where the model was made."""
+        """Raise ModelError if a golden review gets another verdict than on the machine of its author."""
         golden = self.bundle.golden
-        for number, (expected, found) in enumerate(
-            zip(golden, self.classify_each([review.text for review in golden], explain=False), strict=True)
-        ):
-            label, score = (found.label, found.score) if isinstance(found, Verdict) else (found.code, 0.0)
+        verdicts = self.classify_each([review.text for review in golden], explain=False)
+        for number, (expected, verdict) in enumerate(zip(golden, verdicts, strict=True)):
+            if isinstance(verdict, Verdict):
+                label, score = verdict.label, verdict.score
+            else:
+                label, score = verdict.code, 0.0
             if label != expected.label or abs(score - expected.score) > _GOLDEN_TOLERANCE:
                 raise ModelError(
-                    f"{self.bundle.model} does not compute here what it did where it was made: on this "
-                    f"processor ({processor()}) golden review {number} of {BUNDLE} is {label} {score:.4f}, "
-                    f"expected {expected.label} {expected.score:.4f}. Run it on another machine, or export "
-                    "and calibrate it on this kind."
+                    f"{self.bundle.model} returns a wrong result on this processor ({processor()}): golden "
+                    f"review {number} of {BUNDLE} is {label} {score:.4f}, expected {expected.label} "
+                    f"{expected.score:.4f}; use another machine, or export and calibrate the model here"
                 )
 
     def classify(self, texts: Sequence[str]) -> list[Verdict]:
         """Return the verdict on each text, with its evidence.
 
         Raises:
-            ReviewboxError: a text has no words, or over a million characters; `classify_each` lets
-                the others go on.
+            ReviewboxError: a text has no words or more than a million characters. Use `classify_each` to
+                classify the other texts all the same.
         """
         verdicts = []
         for number, outcome in enumerate(self.classify_each(texts)):
@@ -95,67 +98,74 @@ class Classifier:
     def classify_each(
         self, texts: Iterable[str], *, explain: bool = True, before_run: Callable[[], None] = lambda: None
     ) -> Iterator[Verdict | Problem]:
-        """Yield the verdict on each text, or why it has none, in order and in bounded memory.
+        """Yield the verdict on each text, or the reason why it has none, in order and in bounded memory.
 
         Args:
-            texts: read as they are needed.
-            explain: whether to judge each sentence by itself, too, for the evidence. It takes about
-                as long again.
-            before_run: called before each run of the graph, a fraction of a second; what it raises
-                ends the work.
+            texts: consumed in chunks, only as far as needed.
+            explain: whether to classify each sentence too, for the evidence. This doubles the time.
+            before_run: called before each run of the model, several times a second. An exception that it
+                raises stops the iteration.
         """
-        waiting: list[str] = []
+        chunk: list[str] = []
         characters = 0
         for text in texts:
-            waiting.append(text)
-            # An empty text takes room too, or a million of them would be one pool.
+            chunk.append(text)
+            # An empty text counts too. Otherwise a chunk of empty texts would have no limit.
             characters += len(text) + 1
-            if characters >= _CHARACTERS_PER_POOL:
-                yield from self._classify_pool(waiting, before_run, explain=explain)
-                waiting, characters = [], 0
-        yield from self._classify_pool(waiting, before_run, explain=explain)
+            if characters >= _CHARACTERS_PER_CHUNK:
+                yield from self._classify_chunk(chunk, before_run, explain=explain)
+                chunk, characters = [], 0
+        yield from self._classify_chunk(chunk, before_run, explain=explain)
 
-    def _classify_pool(
+    def _classify_chunk(
         self, originals: Sequence[str], before_run: Callable[[], None], *, explain: bool
     ) -> Iterator[Verdict | Problem]:
         texts = [plain_text(original) for original in originals]
-        reviews = [text.text if _is_review(text.text) else "" for text in texts]
+        reviews = [text.text if _can_be_classified(text.text) else "" for text in texts]
         spans = [list(sentences(review)) if explain else [] for review in reviews]
-        # The only sentence of a text reads as the text does.
-        several = [(review, of) for review, of in zip(reviews, spans, strict=True) if len(of) > 1]
-        alone = [review[start:end] for review, of in several for start, end in of]
-        pooled = self._pooled([*reviews, *alone], before_run)
-        of_sentences = iter(pooled[len(texts) :])
-        for text, of, whole in zip(texts, spans, pooled, strict=False):
-            read = list(islice(of_sentences, len(of))) if len(of) > 1 else [whole] * len(of)
-            if whole is None:
-                yield TOO_LONG if len(text.text) > _LONGEST_TEXT else NO_TOKENS
+        # A review of one sentence needs no second run: its sentence has the same logits.
+        sentence_texts = [
+            review[start:end]
+            for review, review_spans in zip(reviews, spans, strict=True)
+            if len(review_spans) > 1
+            for start, end in review_spans
+        ]
+        logits = self._pooled_logits([*reviews, *sentence_texts], before_run)
+        review_logits, sentence_logits = logits[: len(texts)], iter(logits[len(texts) :])
+        for text, text_spans, pooled in zip(texts, spans, review_logits, strict=True):
+            count = len(text_spans)
+            by_sentence = list(islice(sentence_logits, count)) if count > 1 else [pooled] * count
+            if pooled is None:
+                yield TOO_LONG if len(text.text) > _MAX_CHARACTERS else NO_TOKENS
             else:
-                yield judge(whole, self.bundle.labels, _evidence(text, of, read, whole.winner))
+                evidence = _evidence(text, text_spans, by_sentence, pooled.top_label)
+                yield build_verdict(pooled, self.bundle.labels, evidence)
 
-    def _pooled(self, texts: Sequence[str], before_run: Callable[[], None]) -> list[Pooled | None]:
-        """Return the logits of each text, or None for one without tokens."""
-        windows = self.windows.cut(texts)
-        logits = iter(self.inference.run([window for group in windows for window in group], before_run))
+    def _pooled_logits(
+        self, texts: Sequence[str], before_run: Callable[[], None]
+    ) -> list[PooledLogits | None]:
+        """Return the logits of each text, or None for a text without tokens."""
+        windows_by_text = self.windows.split(texts)
+        logits = iter(self.batcher.run([window for group in windows_by_text for window in group], before_run))
         return [
-            pool(group, list(islice(logits, len(group))), self.bundle.temperature) if group else None
-            for group in windows
+            pool_logits(group, list(islice(logits, len(group))), self.bundle.temperature) if group else None
+            for group in windows_by_text
         ]
 
 
 def _evidence(
-    text: PlainText, spans: Sequence[tuple[int, int]], read: Sequence[Pooled | None], label: int
+    text: PlainText, spans: Sequence[tuple[int, int]], logits: Sequence[PooledLogits | None], label: int
 ) -> list[Evidence]:
-    """Return what each sentence says for a label by itself, and where the original has it."""
+    """Return the support of each sentence for a label, with the sentence's span in the original."""
     return [
-        Evidence(*text.original_span(start, end), sentence.margin(label))
-        for (start, end), sentence in zip(spans, read, strict=True)
-        if sentence
+        Evidence(*text.original_span(start, end), pooled.margin(label))
+        for (start, end), pooled in zip(spans, logits, strict=True)
+        if pooled
     ]
 
 
 def processor() -> str:
-    """Return the processor's name, for a person to recognise the machine by."""
+    """Return the name of the processor model, as shown to users."""
     with suppress(OSError):
         for line in Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines():
             if line.startswith("model name"):
@@ -163,6 +173,6 @@ def processor() -> str:
     return platform.processor() or platform.machine()
 
 
-def _is_review(text: str) -> bool:
-    # Some tokenizers make tokens of mere space.
-    return bool(text.strip()) and len(text) <= _LONGEST_TEXT
+def _can_be_classified(text: str) -> bool:
+    # Some tokenizers return tokens for white space alone.
+    return bool(text.strip()) and len(text) <= _MAX_CHARACTERS

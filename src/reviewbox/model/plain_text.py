@@ -1,7 +1,7 @@
-"""Text with markup -> the prose inside it, with a way back to the original's offsets.
+"""Text with markup -> plain text that maps back to offsets in the original.
 
-Reviews scraped from the web carry line-break tags and character references. A model trained on
-prose should see the prose; a reader who is shown evidence should find it in the text they own.
+Reviews scraped from the web contain line-break tags and character references. The model was trained on
+prose and should see prose, but the evidence must refer to positions in the user's own text.
 """
 
 import html
@@ -10,13 +10,13 @@ from bisect import bisect_right
 from dataclasses import dataclass
 from html.entities import html5
 
-# Tags that end a line of prose, and tags that only dress a word. Others stay as they are:
-# reviewers also write "<3", "x < y" and "<sigh>".
+# Tags that break a line and tags that format a word. Other tags stay, because reviewers also write
+# "<3", "x < y" and "<sigh>".
 _BREAKING_TAGS = frozenset("blockquote br center div h1 h2 h3 hr li ol p pre table td tr ul".split())
 _INLINE_TAGS = frozenset("a b big code em font i s small span strong sub sup u".split())
 
-# Attributes have values: "a <b and c> d" holds no tag. They are few and short, which keeps the
-# search linear on hostile input.
+# Attributes need values: "a <b and c> d" does not contain a tag. Their number and length are limited,
+# which keeps the search linear on hostile input.
 _MARKUP = re.compile(
     rf"</?(?P<tag>{'|'.join(sorted(_BREAKING_TAGS | _INLINE_TAGS, key=len, reverse=True))})"
     r"(?:\s{1,9}[a-z-]{1,30}=(?:\"[^\"<>]{0,300}\"|'[^'<>]{0,300}'|[^\s\"'<>]{1,300})){0,9}\s{0,9}/?>"
@@ -28,7 +28,7 @@ _MARKUP = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class _Piece:
-    """A stretch of prose: where it starts, and which span of the original it stands for."""
+    """A part of the plain text: its start, and the span of the original that it replaces."""
 
     start: int
     original_start: int
@@ -38,15 +38,16 @@ class _Piece:
 
 @dataclass(frozen=True, slots=True)
 class PlainText:
-    """Prose, and the pieces of the original it is made of."""
+    """Plain text and the pieces that map it to the original."""
 
     text: str
     pieces: tuple[_Piece, ...]
 
     def original_span(self, start: int, end: int) -> tuple[int, int]:
-        """Return the original's character span of the prose's non-empty half-open `[start, end)`.
+        """Return the span in the original of the non-empty, half-open span `[start, end)` of `text`.
 
-        A decoded character reference is one character here and several there: whole or not at all.
+        A decoded character reference is one character in `text` and several in the original. The span
+        always contains the whole reference.
         """
         first, last = self._piece_at(start), self._piece_at(end - 1)
         return (
@@ -59,10 +60,10 @@ class PlainText:
 
 
 def plain_text(original: str) -> PlainText:
-    """Drop the tags of `original`, decode its character references, replace lone surrogates.
+    """Return `original` without tags, character references and surrogates.
 
-    A tag that breaks a line becomes a newline, an inline tag nothing, a surrogate (which no
-    UTF-8 can hold) U+FFFD. Nothing else changes.
+    A tag that breaks a line becomes a newline. An inline tag is removed. A character reference is decoded. A
+    surrogate, which UTF-8 cannot encode, becomes U+FFFD. Nothing else changes.
     """
     parts: list[str] = []
     pieces: list[_Piece] = []
@@ -90,6 +91,6 @@ def _replacement(match: re.Match[str]) -> str:
     if match[0].startswith("&#"):
         return html.unescape(match[0])  # "&#xD800;" becomes U+FFFD
     if match[0].startswith("&"):
-        # Whole names only: `html.unescape` would make "(c)right;" of "&copyright;".
+        # Only whole names: `html.unescape` would turn "&copyright;" into "(c)right;".
         return html5.get(match[0][1:], match[0])
     return "\N{REPLACEMENT CHARACTER}"

@@ -1,4 +1,4 @@
-"""Logits -> label, calibrated score, evidence. Pure."""
+"""Logits -> label, calibrated score and evidence. Pure functions."""
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
@@ -9,20 +9,20 @@ import numpy.typing as npt
 
 from reviewbox.model.windows import Window
 
-# A sentence ends with its punctuation, closing quotes and the space behind them, or with its line.
+# A sentence ends after its punctuation, closing quotes and the following space, or at the end of a line.
 _SENTENCE_END = re.compile(r"[.!?][\"'”’)\]]{0,3}\s+|\n")
 
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """A sentence and how it reads by itself.
+    """A sentence of a text and the result of classifying that sentence alone.
 
     Attributes:
-        start: its first character in the original text.
-        end: the character after its last.
-        support: the calibrated margin that it gives the verdict's label when it is all there is:
-            the label's logit minus the mean of the others'. Positive speaks for the label,
-            negative against it.
+        start: the offset of its first character in the original text.
+        end: the offset after its last character.
+        support: the calibrated margin of the verdict's label for this sentence: the label's logit minus
+            the mean of the other labels' logits. A positive margin supports the label, a negative one
+            contradicts it.
     """
 
     start: int
@@ -32,16 +32,16 @@ class Evidence:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What the model says of one text.
+    """The result of classifying one text.
 
     Attributes:
         label: the most probable label.
-        score: that label's probability, calibrated if the model is.
+        score: the probability of that label, calibrated if the model is.
         scores: the probability of each label.
-        tokens: how many tokens the text has; all of them count.
-        windows: how many windows they fill.
-        evidence: the two sentences that speak most for the label, and the one that speaks most
-            against it, or least for it; empty if none was asked for.
+        tokens: the number of tokens in the text. All of them were classified.
+        windows: the number of windows that hold the tokens.
+        evidence: the two sentences with the most support for the label, then the one with the least. Empty
+            if evidence was not requested.
     """
 
     label: str
@@ -53,13 +53,13 @@ class Verdict:
 
 
 @dataclass(frozen=True, slots=True)
-class Pooled:
+class PooledLogits:
     """The logits of a whole text.
 
     Attributes:
-        logits: one for each label, calibrated, shape (L,).
-        tokens: how many tokens the text has.
-        windows: how many windows they fill.
+        logits: one per label, calibrated, shape (L,).
+        tokens: the number of tokens in the text.
+        windows: the number of windows that hold the tokens.
     """
 
     logits: npt.NDArray[np.float64]
@@ -67,39 +67,41 @@ class Pooled:
     windows: int
 
     @property
-    def winner(self) -> int:
+    def top_label(self) -> int:
         """The column of the most probable label."""
         return int(self.logits.argmax())
 
     def margin(self, label: int) -> float:
-        """Return a label's logit minus the mean of the others'."""
+        """Return the logit of the label in column `label` minus the mean of the other logits."""
         others: list[float] = self.logits.tolist()
         own = others.pop(label)
         return own - sum(others) / len(others)
 
 
-def pool(windows: Sequence[Window], logits: Sequence[npt.NDArray[np.float32]], temperature: float) -> Pooled:
-    """Pool the logits of a text's windows (at least one) by their token counts.
+def pool_logits(
+    windows: Sequence[Window], logits: Sequence[npt.NDArray[np.float32]], temperature: float
+) -> PooledLogits:
+    """Return the mean logits of a text's windows (at least one), weighted by token count and calibrated.
 
-    Where a window's logits are the mean of its tokens', that is the mean over the whole text,
-    exactly; for other models it is an approximation.
+    If a model's logits are the mean over the tokens of a window, this is exactly the mean over the whole
+    text. For other models it is an approximation.
     """
     tokens = [window.tokens for window in windows]
-    (mean, *others) = np.asarray(logits, dtype=np.float64)
-    if others:  # sentences have none, and there are many
-        mean = np.average([mean, *others], axis=0, weights=tokens)
-    return Pooled(mean / temperature, sum(tokens), len(windows))
+    values = np.asarray(logits, dtype=np.float64)
+    # Most sentences fit into one window, and `np.average` is slow.
+    mean = values[0] if len(values) == 1 else np.average(values, axis=0, weights=tokens)
+    return PooledLogits(mean / temperature, sum(tokens), len(windows))
 
 
-def judge(pooled: Pooled, labels: Sequence[str], evidence: Iterable[Evidence] = ()) -> Verdict:
-    """Return the verdict on a text, with the most telling of the evidence."""
+def build_verdict(pooled: PooledLogits, labels: Sequence[str], evidence: Iterable[Evidence] = ()) -> Verdict:
+    """Return the verdict on a text. Of `evidence`, it keeps the best two sentences and the worst."""
     exponentials = np.exp(pooled.logits - pooled.logits.max())
     probabilities = exponentials / exponentials.sum()
-    winner = pooled.winner
+    top_label = pooled.top_label
     ranked = sorted(evidence, key=lambda sentence: -sentence.support)
     return Verdict(
-        label=labels[winner],
-        score=float(probabilities[winner]),
+        label=labels[top_label],
+        score=float(probabilities[top_label]),
         scores={label: float(p) for label, p in zip(labels, probabilities, strict=True)},
         tokens=pooled.tokens,
         windows=pooled.windows,
@@ -108,14 +110,14 @@ def judge(pooled: Pooled, labels: Sequence[str], evidence: Iterable[Evidence] = 
 
 
 def sentences(text: str) -> Iterator[tuple[int, int]]:
-    """Yield the spans of a text's sentences, without the space around them.
+    """Yield the span `(start, end)` of each sentence of a text, without surrounding white space.
 
-    Together they hold every character that is not space.
+    Together the spans contain every character that is not white space.
     """
-    begin = 0
+    previous_end = 0
     for end in (*(match.end() for match in _SENTENCE_END.finditer(text)), len(text)):
-        sentence = text[begin:end]
+        sentence = text[previous_end:end]
         if stripped := sentence.strip():
-            start = begin + sentence.index(stripped)
+            start = previous_end + sentence.index(stripped)
             yield start, start + len(stripped)
-        begin = end
+        previous_end = end

@@ -1,4 +1,4 @@
-"""Texts -> windows of tokens that a model can take. The only module that knows `tokenizers`."""
+"""Texts -> windows of tokens that fit a model. The only module that imports `tokenizers`."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -11,17 +11,18 @@ from tokenizers import Encoding, Tokenizer
 
 from reviewbox.errors import ModelError
 
+# `tokenizers` needs about 200 bytes of memory per character of its input.
 _SEGMENT_CHARACTERS = 50_000
 
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """A stretch of one text, with the special tokens that the model expects around it.
+    """Consecutive tokens of one text, between the special tokens that the model expects.
 
     Attributes:
         input_ids: shape (T,), int64.
         token_type_ids: shape (T,), int64.
-        content: which positions are tokens of the text and not special, shape (T,), bool.
+        content: which positions hold tokens of the text, not special tokens, shape (T,), bool.
     """
 
     input_ids: npt.NDArray[np.int64]
@@ -30,45 +31,46 @@ class Window:
 
     @property
     def tokens(self) -> int:
-        """How many tokens of the text it holds."""
+        """The number of tokens of the text, without special tokens."""
         return int(np.count_nonzero(self.content))
 
 
 class Windows:
-    """Cuts texts into windows: whole, in order, without overlap.
+    """Splits texts into windows, in order and without overlap. Every token is in one window.
 
-    Only the last window of a text is shorter than the others, or of each 50,000 characters.
+    A long text is tokenized in segments of 50,000 characters. Only the last window of a segment may be
+    shorter than the others.
     """
 
     def __init__(self, tokenizer: Tokenizer, window_tokens: int) -> None:
         tokenizer.no_padding()
-        # A review that says "[SEP]" means the letters, not the token.
+        # "[SEP]" in a review is text, not the special token.
         tokenizer.encode_special_tokens = True
-        # `tokenizers` keeps what truncation cuts off, as further windows.
+        # `tokenizers` returns the truncated rest as overflowing encodings, which become further windows.
         tokenizer.enable_truncation(max_length=window_tokens, stride=0)
         self._tokenizer = tokenizer
 
     @classmethod
     def load(cls, path: Path, window_tokens: int) -> Self:
-        """Read a `tokenizer.json`; a window holds `window_tokens`, special tokens included.
+        """Load a `tokenizer.json` for windows of at most `window_tokens`, special tokens included.
 
         Raises:
-            ModelError: the file is none that `tokenizers` can read.
+            ModelError: `tokenizers` cannot read the file.
         """
         try:
             tokenizer = Tokenizer.from_file(str(path))
         except Exception as error:  # noqa: BLE001 - `tokenizers` raises nothing more specific
-            raise ModelError(f"{path} cannot be read as a tokenizer: {error}") from None
+            raise ModelError(f"{path} cannot be loaded by tokenizers: {error}") from None
         return cls(tokenizer, window_tokens)
 
-    def cut(self, texts: Sequence[str]) -> list[list[Window]]:
-        """Return the windows of each text; none for a text without a single token."""
+    def split(self, texts: Sequence[str]) -> list[list[Window]]:
+        """Return the windows of each text: an empty list for a text without tokens."""
         return [
             [window for segment in _segments(text) for window in self._windows(segment)] for text in texts
         ]
 
     def _windows(self, segment: str) -> Iterator[Window]:
-        # One text at a time: `encode_batch` would start threads of its own.
+        # One text at a time, because `encode_batch` starts its own threads.
         first = self._tokenizer.encode(segment)
         for encoding in (first, *first.overflowing):
             window = _window(encoding)
@@ -77,10 +79,7 @@ class Windows:
 
 
 def _segments(text: str) -> Iterator[str]:
-    """Yield a text's segments, cut at space if there is any.
-
-    `tokenizers` takes about 200 bytes for each character it works on.
-    """
+    """Yield the segments of a text, split at a space or newline if there is one."""
     start = 0
     while start < len(text):
         end = start + _SEGMENT_CHARACTERS

@@ -1,1 +1,1 @@
-"""What is written back to S3."""
+"""Results: their keys, receipts and classified tables."""

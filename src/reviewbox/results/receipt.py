@@ -1,12 +1,13 @@
-"""What a receipt says. Pure.
+"""Receipts: the record of what became of each source. Pure.
 
-Nothing in a result changes from run to run: no time, duration or host. The same source, model and
-settings give the same bytes.
+A receipt contains nothing that differs between runs, such as a time, a duration or a host name. The same
+source, model and settings give the same bytes.
 """
 
 import json
+from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any, Self
 
 from reviewbox.documents import Value
@@ -15,24 +16,21 @@ from reviewbox.model.verdicts import Verdict
 from reviewbox.objects import ObjectRef, Revision
 
 RECEIPT_CONTENT_TYPE = "application/json"
-LARGEST_RECEIPT = 64 * 1024 * 1024  # bytes; none that we write comes near it
+MAX_RECEIPT_BYTES = 64 * 1024 * 1024  # far more than any receipt needs
 
-# Of rows: how many there are, have each label, need a look, and failed for each reason.
-Counts = Mapping[str, int | dict[str, int]]
-
-# Raised when results change their shape, so that older ones are made anew.
+# Raised whenever results change their format, so that older ones are made again.
 _FORMAT = 2
 
 
 @dataclass(frozen=True, slots=True)
 class Provenance:
-    """What a result was made from: the same provenance gives the same result.
+    """Everything that a result depends on: equal provenance gives an equal result.
 
     Attributes:
-        source: the object.
-        revision: its state; None if it could not be read.
+        source: the classified object.
+        revision: its revision; None if the object could not be read.
         model: the model's digest.
-        settings: the digest of the settings that shape results.
+        settings: the digest of the settings that affect results.
         calibrated: whether the model's scores are calibrated.
     """
 
@@ -43,19 +41,19 @@ class Provenance:
     calibrated: bool
 
     @classmethod
-    def restore(cls, fields: Mapping[str, Any]) -> Self:
-        """Make it of its `fields`."""
-        source, model = fields["source"], fields["model"]
+    def from_dict(cls, data: Mapping[str, Any]) -> Self:
+        """Return the provenance that `to_dict` returned as `data`."""
+        source, model = data["source"], data["model"]
         return cls(
             ObjectRef(source["bucket"], source["key"]),
             Revision(source["etag"], source["version"]) if "etag" in source else None,
             model["sha256"],
-            fields["settings"]["sha256"],
+            data["settings"]["sha256"],
             model["calibrated"],
         )
 
-    def fields(self) -> dict[str, Any]:
-        """Return it as a receipt records it."""
+    def to_dict(self) -> dict[str, Any]:
+        """Return the provenance as a receipt records it."""
         return {
             "source": asdict(self.source) | (asdict(self.revision) if self.revision else {}),
             "model": {"sha256": self.model, "calibrated": self.calibrated},
@@ -66,7 +64,7 @@ class Provenance:
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """A part of a source's classified table as it lies in S3."""
+    """One object of a classified table, as it was written to S3."""
 
     bucket: str
     key: str
@@ -74,135 +72,169 @@ class Part:
 
     @property
     def ref(self) -> ObjectRef:
-        """The object that it is."""
+        """The object's bucket and key."""
         return ObjectRef(self.bucket, self.key)
 
 
-def verdict_receipt(
-    verdict: Verdict, provenance: Provenance, notes: Mapping[str, Value], needs_review_below: float
-) -> bytes:
-    """Return the receipt of a source that is one review."""
-    return _encoded(
-        {**verdict_fields(verdict, needs_review_below), "notes": dict(notes), **provenance.fields()}
-    )
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """How many rows of a table got which result; `+` adds the counts of two parts of a table.
 
-
-def table_receipt(
-    counts: Counts,
-    parts: Iterable[Part],
-    provenance: Provenance,
-    notes: Mapping[str, Value],
-) -> bytes:
-    """Return the receipt of a table: its counts and where its parts are."""
-    return _encoded(
-        {
-            "counts": counts,
-            "parts": [asdict(part) for part in parts],
-            "notes": dict(notes),
-            **provenance.fields(),
-        }
-    )
-
-
-def error_receipt(problem: Problem, provenance: Provenance, *, final: bool) -> bytes:
-    """Return the receipt of a source without a result.
-
-    Args:
-        problem: why there is none.
-        provenance: of what there is none.
-        final: whether trying again would give the same; else the next delivery tries again.
+    Attributes:
+        labels: the number of rows with each label.
+        needs_review: the number of rows that a person should look at.
+        errors: the number of rows with each error code.
     """
-    error = {"code": problem.code, "message": problem.message, "final": final}
-    return _encoded({"error": error, **provenance.fields()})
+
+    labels: Mapping[str, int] = field(default_factory=dict)
+    needs_review: int = 0
+    errors: Mapping[str, int] = field(default_factory=dict)
+
+    def __add__(self, other: "Counts") -> "Counts":
+        return Counts(
+            Counter(self.labels) + Counter(other.labels),
+            self.needs_review + other.needs_review,
+            Counter(self.errors) + Counter(other.errors),
+        )
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Self:
+        """Return the counts that `to_dict` returned as `data`."""
+        return cls(data["labels"], data["needs_review"], data["errors"])
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the counts as a receipt records them; total = the labels + failed."""
+        failed = sum(self.errors.values())
+        return {
+            "total": sum(self.labels.values()) + failed,
+            "labels": dict(sorted(self.labels.items())),
+            "needs_review": self.needs_review,
+            "failed": failed,
+            "errors": dict(sorted(self.errors.items())),
+        }
 
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
-    """A receipt as it lies in S3.
+    """The result of one source: a verdict, a table's counts and parts, or an error.
 
     Attributes:
-        etag: of the receipt, for conditional writes.
-        content: what it says; empty if it is not ours to read.
+        content: the receipt as JSON; empty for a stored object that is not a valid receipt.
     """
 
-    etag: str
     content: Mapping[str, Any]
 
     @classmethod
-    def decode(cls, etag: str, body: bytes) -> Self:
-        """Read a receipt; one that is none of ours has no content, and so is made anew."""
+    def for_verdict(
+        cls, verdict: Verdict, provenance: Provenance, notes: Mapping[str, Value], needs_review_below: float
+    ) -> Self:
+        """Return the receipt of a source that is a single review."""
+        return cls(
+            {**verdict_fields(verdict, needs_review_below), "notes": dict(notes), **provenance.to_dict()}
+        )
+
+    @classmethod
+    def for_table(
+        cls, counts: Counts, parts: Iterable[Part], provenance: Provenance, notes: Mapping[str, Value]
+    ) -> Self:
+        """Return the receipt of a table."""
+        return cls(
+            {
+                "counts": counts.to_dict(),
+                "parts": [asdict(part) for part in parts],
+                "notes": dict(notes),
+                **provenance.to_dict(),
+            }
+        )
+
+    @classmethod
+    def for_error(cls, problem: Problem, provenance: Provenance, *, final: bool) -> Self:
+        """Return the receipt of a source that has no result.
+
+        Args:
+            problem: why it has none.
+            provenance: what was tried.
+            final: whether another attempt would give the same error; if not, the next delivery tries again.
+        """
+        error = {"code": problem.code, "message": problem.message, "final": final}
+        return cls({"error": error, **provenance.to_dict()})
+
+    @classmethod
+    def decode(cls, body: bytes) -> Self:
+        """Return the receipt that `body` encodes, without content if `body` is not a valid receipt."""
         try:
             content = json.loads(body)
         except (ValueError, RecursionError):
             content = None
-        return cls(etag, content if _is_ours(content) else {})
+        return cls(content if _is_valid(content) else {})
+
+    def encode(self) -> bytes:
+        """Return the receipt as it is stored."""
+        text = json.dumps(self.content, ensure_ascii=False, indent=2)
+        return text.encode("utf-8", "backslashreplace") + b"\n"
 
     @property
     def parts(self) -> list[Part]:
-        """The parts of the table it records."""
+        """The parts of the table; empty if the source is not a table."""
         return [Part(**part) for part in self.content.get("parts", [])]
 
     @property
     def has_result(self) -> bool:
-        """Whether it is a verdict's or a table's, and not an error's."""
+        """Whether it records a verdict or a table, and not an error."""
         return bool(self.content) and "error" not in self.content
 
     def is_current(self, provenance: Provenance) -> bool:
-        """Whether it records exactly this source, model and settings, and is no call for another try."""
+        """Return whether the receipt is the final result for exactly this source, model and settings."""
         if self.content.get("error", {}).get("final") is False:
             return False
-        expected = provenance.fields()
+        expected = provenance.to_dict()
         return {name: self.content.get(name) for name in expected} == expected
 
 
-def _is_ours(content: Any) -> bool:
-    return (
-        isinstance(content, dict)
-        and content.get("format") == _FORMAT
-        and _is_text(content.get("source"), "bucket", "key")
-        and ("error" not in content or _is_text(content["error"], "code", "message"))
-        and ("counts" not in content or _is_counts(content["counts"]))
-        and isinstance(content.get("parts", []), list)
-        and all(
-            _is_text(part, "bucket", "key", "etag") and len(part) == len(Part.__slots__)
-            for part in content.get("parts", [])
-        )
-    )
-
-
-def _is_text(value: Any, *names: str) -> bool:
-    return isinstance(value, dict) and all(isinstance(value.get(name), str) for name in names)
-
-
-def _is_counts(value: Any) -> bool:
-    return isinstance(value, dict) and all(isinstance(value.get(name), int) for name in ("total", "failed"))
-
-
 def verdict_fields(verdict: Verdict, needs_review_below: float) -> dict[str, Any]:
-    """Return a verdict as results give it; a table has only its first three fields."""
-    score = _rounded(verdict.score)
+    """Return a verdict as results show it; a table's rows get the first three fields only."""
+    score = _round(verdict.score)
     return {
         "sentiment": verdict.label,
         "score": score,
         "needs_review": score < needs_review_below,
-        "scores": {label: _rounded(probability) for label, probability in verdict.scores.items()},
+        "scores": {label: _round(probability) for label, probability in verdict.scores.items()},
         "tokens": verdict.tokens,
         "windows": verdict.windows,
         "evidence": [
-            {"start": sentence.start, "end": sentence.end, "support": _rounded(sentence.support)}
+            {"start": sentence.start, "end": sentence.end, "support": _round(sentence.support)}
             for sentence in verdict.evidence
         ],
     }
 
 
 def problem_fields(problem: Problem) -> dict[str, Any]:
-    """Return what is wrong with a review as results give it."""
+    """Return a review's problem as results show it."""
     return {"error_code": str(problem.code), "error_message": problem.message}
 
 
-def _rounded(number: float) -> float:
+def _round(number: float) -> float:
     return round(number, 4)
 
 
-def _encoded(content: Mapping[str, Any]) -> bytes:
-    return json.dumps(content, ensure_ascii=False, indent=2).encode("utf-8", "backslashreplace") + b"\n"
+def _is_valid(content: Any) -> bool:
+    return (
+        isinstance(content, dict)
+        and content.get("format") == _FORMAT
+        and _has_strings(content.get("source"), "bucket", "key")
+        and ("error" not in content or _has_strings(content["error"], "code", "message"))
+        and ("counts" not in content or _has_totals(content["counts"]))
+        and isinstance(content.get("parts", []), list)
+        and all(
+            _has_strings(part, *Part.__slots__) and len(part) == len(Part.__slots__)
+            for part in content.get("parts", [])
+        )
+    )
+
+
+def _has_strings(value: Any, *names: str) -> bool:
+    return isinstance(value, dict) and all(isinstance(value.get(name), str) for name in names)
+
+
+def _has_totals(value: Any) -> bool:
+    return isinstance(value, dict) and all(isinstance(value.get(name), int) for name in ("total", "failed"))

@@ -1,28 +1,37 @@
-"""Receipts as they lie beside their sources."""
+"""Reading and writing receipts, and finding the parts of classified tables."""
 
 from collections.abc import Collection, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from reviewbox.model.bundle import Bundle
-from reviewbox.objects import ObjectRef, ObjectStore, Revision
+from reviewbox.objects import ObjectRef, Revision
 from reviewbox.results import keys
-from reviewbox.results.receipt import LARGEST_RECEIPT, RECEIPT_CONTENT_TYPE, Part, Provenance, Receipt
+from reviewbox.results.receipt import MAX_RECEIPT_BYTES, RECEIPT_CONTENT_TYPE, Part, Provenance, Receipt
 from reviewbox.settings import Settings
+from reviewbox.storage import ObjectStore
 
-_AT_ONCE = 10
+_PARALLEL_DELETES = 10
 
 
 @dataclass(frozen=True, slots=True)
-class Receipts:
-    """Reads and writes receipts of what a model makes of sources with some settings."""
+class StoredReceipt:
+    """A receipt as it was read, with its ETag for conditional writes."""
 
-    storage: ObjectStore
+    receipt: Receipt
+    etag: str
+
+
+@dataclass(frozen=True, slots=True)
+class ReceiptStore:
+    """Reads and writes the receipts of one model and one set of settings."""
+
+    store: ObjectStore
     bundle: Bundle
     settings: Settings
 
     def provenance(self, ref: ObjectRef, revision: Revision | None) -> Provenance:
-        """Return what a result of an object in a certain state is made from."""
+        """Return the provenance of a result of this revision of an object."""
         return Provenance(
             source=ref,
             revision=revision,
@@ -31,58 +40,61 @@ class Receipts:
             calibrated=self.bundle.calibrated,
         )
 
-    def read(self, ref: ObjectRef) -> Receipt | None:
-        """Return the receipt of an object as it lies in S3, or None if it has none."""
-        found = self.storage.read(self._ref(ref), LARGEST_RECEIPT)
-        return Receipt.decode(found.revision.etag, found.body or b"") if found else None
+    def read(self, ref: ObjectRef) -> StoredReceipt | None:
+        """Return the receipt of a source, or None if there is none."""
+        stored = self.store.read(self._ref(ref), MAX_RECEIPT_BYTES)
+        return StoredReceipt(Receipt.decode(stored.body or b""), stored.revision.etag) if stored else None
 
-    def write(self, ref: ObjectRef, body: bytes, replaces: Receipt | None) -> None:
-        """Write the receipt of an object in the place of the one that was read.
+    def write(self, ref: ObjectRef, receipt: Receipt, replaces: StoredReceipt | None) -> None:
+        """Write the receipt of a source in place of the one that was read before.
 
         Raises:
-            ConflictError: there is another one now.
+            ConflictError: another worker has written a receipt since.
         """
         etag = replaces.etag if replaces else None
-        self.storage.write(self._ref(ref), body, RECEIPT_CONTENT_TYPE, replaces=etag)
+        self.store.write(self._ref(ref), receipt.encode(), RECEIPT_CONTENT_TYPE, replaces=etag)
 
-    def listed_parts(self, ref: ObjectRef, extension: str = "") -> dict[ObjectRef, str]:
-        """Return what there is of an object's classified tables, older ones among them, each with its ETag.
+    def list_parts(self, ref: ObjectRef, extension: str = "") -> dict[ObjectRef, str]:
+        """Return the ETags of all parts of a source's classified tables, outdated ones included.
 
-        That is all parts; and the table as one object, if its extension is given.
+        If `extension` is given, a table that was written as a single object counts as a part.
         """
         bucket, prefix = self.bucket(ref), self.settings.results_prefix
-        listed = self.storage.etags(bucket, keys.parts_prefix(prefix, ref.key))
-        found = {key: etag for key, etag in listed.items() if keys.is_part_key(key, prefix, ref.key)}
-        parts = {ObjectRef(bucket, key): etag for key, etag in found.items()}
+        listed = self.store.etags(bucket, keys.parts_prefix(prefix, ref.key))
+        parts = {
+            ObjectRef(bucket, key): etag
+            for key, etag in listed.items()
+            if keys.is_part_key(key, prefix, ref.key)
+        }
         if extension:
             single = ObjectRef(bucket, keys.table_key(prefix, ref.key, extension))
-            if state := self.storage.revision(single):
-                parts[single] = state.etag
+            if revision := self.store.revision(single):
+                parts[single] = revision.etag
         return parts
 
     def remove(self, objects: Mapping[ObjectRef, str]) -> None:
-        """Remove objects, if they still have their ETags."""
-        with ThreadPoolExecutor(_AT_ONCE) as pool:
-            list(pool.map(lambda ref: self.storage.remove(ref, objects[ref]), objects))
+        """Delete the objects that still have the ETag given for them."""
+        with ThreadPoolExecutor(_PARALLEL_DELETES) as pool:
+            list(pool.map(lambda ref: self.store.remove(ref, objects[ref]), objects))
 
     def bucket(self, ref: ObjectRef) -> str:
-        """Return the bucket that the results of an object go to."""
+        """Return the bucket that holds the results of a source."""
         return self.settings.results_bucket or ref.bucket
 
     def _ref(self, ref: ObjectRef) -> ObjectRef:
         return ObjectRef(self.bucket(ref), keys.receipt_key(self.settings.results_prefix, ref.key))
 
 
-def older_parts(
-    replaced: Receipt | None, parts: Collection[Part], present: Mapping[ObjectRef, str]
+def outdated_parts(
+    replaced: StoredReceipt | None, parts: Collection[Part], present: Mapping[ObjectRef, str]
 ) -> dict[ObjectRef, str]:
-    """Return what is left of an earlier table: who reads all of a folder would read it, too.
+    """Return the ETags of parts of earlier tables, which readers of the whole folder would still find.
 
     Args:
         replaced: the receipt that is about to be replaced.
-        parts: of the table there is now.
-        present: what is there of either, each with its ETag.
+        parts: the parts of the current table.
+        present: the ETags of the parts that exist, whichever table they belong to.
     """
-    recorded = {part.ref: part.etag for part in replaced.parts} if replaced else {}
-    now = {part.ref for part in parts}
-    return {ref: etag for ref, etag in {**recorded, **present}.items() if ref not in now}
+    recorded = {part.ref: part.etag for part in replaced.receipt.parts} if replaced else {}
+    current = {part.ref for part in parts}
+    return {ref: etag for ref, etag in {**recorded, **present}.items() if ref not in current}

@@ -1,1 +1,1 @@
-"""A deployed stack: what it consists of and how it is doing."""
+"""A deployed stack: its resources, its status and the work to start on it. Nothing here uses a terminal."""

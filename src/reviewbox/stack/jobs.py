@@ -1,6 +1,7 @@
-"""S3 Batch Operations: the job that invokes a function on everything under a prefix."""
+"""S3 Batch Operations jobs, which invoke a function for each object under a prefix."""
 
 import hashlib
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from operator import itemgetter
@@ -14,20 +15,20 @@ if TYPE_CHECKING:
     from mypy_boto3_s3control.type_defs import CreateJobRequestTypeDef
 
 _FINISHED = frozenset({"Cancelled", "Complete", "Failed"})
-_LONGEST_DESCRIPTION = 256
-_PRIORITY = 10  # among an account's jobs; the higher the sooner
+_MAX_DESCRIPTION = 256  # characters
+_PRIORITY = 10  # among the jobs of an account; a higher number starts first
 
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """A job as S3 describes it.
+    """The state of a job.
 
     Attributes:
-        job_id: S3's name for it.
+        job_id: the ID that S3 assigned to the job.
         status: "Preparing" while S3 lists the objects, then "Active", "Complete" and others.
-        total: how many objects it has; 0 until they are listed.
-        succeeded: how many of them are done.
-        failed: how many of them are not, for good.
+        total: the number of objects; 0 until S3 has listed them.
+        succeeded: the number of objects that succeeded.
+        failed: the number of objects that failed after all retries.
         reasons: why the job as a whole failed.
     """
 
@@ -40,53 +41,64 @@ class Job:
 
     @property
     def is_finished(self) -> bool:
-        """Whether nothing more will happen."""
+        """Whether the job has ended, successfully or not."""
         return self.status in _FINISHED
 
 
 def start_job(client: "S3ControlClient", account: str, stack: Stack, prefix: ObjectRef) -> tuple[str, bool]:
-    """Create the job for all objects under a prefix, or find the one that is at it.
+    """Create a job for all objects under a prefix, unless one is running.
 
-    Returns its id, and whether it is new.
+    Returns the ID of the job, and whether it is new.
     """
     earlier = sorted(_jobs(client, account, _description(stack, prefix)), key=itemgetter("CreationTime"))
     for job in earlier:
         if job["Status"] not in _FINISHED:
             return job["JobId"], False
-    # The same for a request that is repeated before S3 lists its job, and another one after that.
+    # A request that is repeated before S3 lists its job has the same token, so S3 does not create a second
+    # job. After that job has finished, the token is different.
     token = _digest(stack.name, str(prefix), earlier[-1]["JobId"] if earlier else "")
     return client.create_job(**job_request(account, stack, prefix, token))["JobId"], True
 
 
+def watch_job(
+    client: "S3ControlClient", account: str, job_id: str, poll_seconds: float = 1.0
+) -> Iterator[Job]:
+    """Yield the state of a job every `poll_seconds`, and for the last time when it is finished."""
+    while not (job := describe_job(client, account, job_id)).is_finished:
+        yield job
+        time.sleep(poll_seconds)
+    yield job
+
+
 def describe_job(client: "S3ControlClient", account: str, job_id: str) -> Job:
-    """Return how far a job has come."""
-    told = client.describe_job(AccountId=account, JobId=job_id)["Job"]
-    progress: Any = told.get("ProgressSummary", {})
+    """Return the current state of a job."""
+    description = client.describe_job(AccountId=account, JobId=job_id)["Job"]
+    progress: Any = description.get("ProgressSummary", {})
     return Job(
         job_id=job_id,
-        status=told["Status"],
+        status=description["Status"],
         total=progress.get("TotalNumberOfTasks", 0),
         succeeded=progress.get("NumberOfTasksSucceeded", 0),
         failed=progress.get("NumberOfTasksFailed", 0),
-        reasons=tuple(reason.get("FailureReason", "") for reason in told.get("FailureReasons", [])),
+        reasons=tuple(reason.get("FailureReason", "") for reason in description.get("FailureReasons", [])),
     )
 
 
 def job_request(account: str, stack: Stack, prefix: ObjectRef, token: str) -> "CreateJobRequestTypeDef":
-    """Return what `CreateJob` is asked for.
+    """Return the parameters of a `CreateJob` request.
 
     Args:
-        account: the id of the account that the job runs in.
-        stack: what is deployed; it has to have `batch_operations`.
-        prefix: whose objects to classify.
-        token: what tells S3 that a request is the same as an earlier one.
+        account: the ID of the AWS account that the job runs in.
+        stack: the deployed stack; it must have `batch_operations`.
+        prefix: the bucket and prefix of the objects to classify.
+        token: the idempotency token: S3 creates one job for all requests with the same token.
     """
     operations = _operations(stack)
     partition = operations.function_arn.split(":")[1]
     return {
         "AccountId": account,
         "ClientRequestToken": token,
-        "ConfirmationRequired": False,  # the command has asked already
+        "ConfirmationRequired": False,  # the command has asked for it
         "Description": _description(stack, prefix),
         "Priority": _PRIORITY,
         "RoleArn": operations.role_arn,
@@ -97,11 +109,11 @@ def job_request(account: str, stack: Stack, prefix: ObjectRef, token: str) -> "C
             "S3JobManifestGenerator": {
                 "SourceBucket": f"arn:{partition}:s3:::{prefix.bucket}",
                 "Filter": {"KeyNameConstraint": {"MatchAnyPrefix": [prefix.key]}},
-                # A list of millions of keys that nobody reads; what failed is in the report.
+                # A manifest of millions of keys has no use; the report lists the failed objects.
                 "EnableManifestOutput": False,
             }
         },
-        # Whatever else became of an object is in its receipt.
+        # Receipts tell the outcome of all other objects.
         "Report": {
             "Enabled": True,
             "Format": "Report_CSV_20180820",
@@ -113,33 +125,33 @@ def job_request(account: str, stack: Stack, prefix: ObjectRef, token: str) -> "C
 
 
 def report_uri(stack: Stack, job: Job) -> str:
-    """Return where a job reports what failed."""
+    """Return the URI of the report that lists the failed objects of a job."""
     return f"s3://{stack.results_bucket}/{_operations(stack).prefix.rstrip('/')}/job-{job.job_id}/"
 
 
 def _operations(stack: Stack) -> BatchOperations:
     if stack.batch_operations is None:
-        raise ValueError(f"the stack {stack.name} runs no jobs")
+        raise ValueError(f"the stack {stack.name} cannot run S3 Batch Operations jobs")
     return stack.batch_operations
 
 
 def _jobs(client: "S3ControlClient", account: str, description: str) -> Iterator[Any]:
-    """Yield each job of that description which S3 still knows of."""
-    more: Any = {}
+    """Yield the jobs with a description that S3 still remembers."""
+    page: Any = {}
     while True:
-        response = client.list_jobs(AccountId=account, MaxResults=1000, **more)
+        response = client.list_jobs(AccountId=account, MaxResults=1000, **page)
         for job in response.get("Jobs", []):
             if job.get("Description") == description:
                 yield job
         if "NextToken" not in response:
             return
-        more = {"NextToken": response["NextToken"]}
+        page = {"NextToken": response["NextToken"]}
 
 
 def _description(stack: Stack, prefix: ObjectRef) -> str:
-    """Return what a job is known by; a prefix that is too long for it becomes a digest."""
+    """Return the description that identifies a job; a prefix that is too long is replaced by its digest."""
     text = f"{stack.name}: backfill of {prefix}"
-    return text if len(text) <= _LONGEST_DESCRIPTION else f"{stack.name}: backfill {_digest(str(prefix))}"
+    return text if len(text) <= _MAX_DESCRIPTION else f"{stack.name}: backfill {_digest(str(prefix))}"
 
 
 def _digest(*texts: str) -> str:

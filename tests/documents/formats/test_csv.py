@@ -7,7 +7,7 @@ from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 from tests.documents.reading import ADDED, NAMES, OPTIONS, document, problems, refusal, texts, written
 
-from reviewbox.documents import ReadOptions, lines
+from reviewbox.documents import ReadOptions
 from reviewbox.errors import ErrorCode
 
 HEADER = ",".join(NAMES)
@@ -15,7 +15,7 @@ ADDED_CELLS = ",".join(ADDED)
 
 
 def loaded(text: str, delimiter: str = ",") -> list[list[str]]:
-    """A written table as a strict reader sees it; every row must fit."""
+    """Parse a written table with a strict reader; all rows must have the same width."""
     rows = list(csv.reader(StringIO(text, newline=""), delimiter=delimiter, strict=True))
     assert len({len(row) for row in rows}) == 1
     return rows
@@ -25,7 +25,7 @@ def loaded(text: str, delimiter: str = ",") -> list[list[str]]:
     ("delimiter", "name"), [(",", "comma"), (";", "semicolon"), ("\t", "tab"), ("|", "bar")]
 )
 @pytest.mark.parametrize("file", ["a.csv", "a.tsv"])
-def test_the_delimiter_is_found(file: str, delimiter: str, name: str) -> None:
+def test_the_delimiter_is_inferred(file: str, delimiter: str, name: str) -> None:
     data = "id,review,price\n1,Good; very | good\t!,2.50\n2,bad,1\n".replace(",", delimiter)
 
     if delimiter != ",":
@@ -40,7 +40,7 @@ def test_the_delimiter_is_found(file: str, delimiter: str, name: str) -> None:
     assert texts(read)[0].startswith("Good; very | good")
 
 
-def test_a_record_goes_back_as_the_very_characters_it_came_as() -> None:
+def test_a_record_is_written_back_unchanged() -> None:
     data = 'id, review ,"price"\n 1,"He said ""good"", twice\nand left", 1.10\n"2",fine,\n'
 
     read = document("a.csv", data)
@@ -54,7 +54,7 @@ def test_a_record_goes_back_as_the_very_characters_it_came_as() -> None:
     )
 
 
-def test_the_receipt_says_what_was_found() -> None:
+def test_the_notes_contain_what_was_inferred() -> None:
     assert document("a.csv", "id;review\n1;good\n").notes == {
         "encoding": "utf-8",
         "delimiter": "semicolon",
@@ -65,8 +65,8 @@ def test_the_receipt_says_what_was_found() -> None:
     }
 
 
-def test_what_excel_writes_in_europe_is_read_and_opens_in_excel() -> None:
-    """Semicolons, decimal commas, carriage returns, and no UTF-8."""
+def test_an_excel_export_from_europe_is_read_and_the_result_opens_in_excel() -> None:
+    """It has semicolons, decimal commas and carriage returns, and is not UTF-8."""
     data = 'Datum;Preis;Kommentar\r\n01.02.2024;1,50;"Sehr schön; gerne wieder"\r\n'
     data += "02.02.2024;2,00;Das war wohl nichts\r\n"
 
@@ -91,14 +91,14 @@ TABLE = "id;review\r\n1;Käse\r\n"
         (TABLE.encode("windows-1252"), "\ufeff"),
     ],
 )
-def test_a_mark_tells_excel_what_was_not_utf8_by_itself(data: bytes, mark: str) -> None:
+def test_a_result_gets_a_byte_order_mark_unless_the_source_was_plain_utf8(data: bytes, mark: str) -> None:
     read = document("a.csv", data)
 
     assert texts(read) == ["Käse"]
     assert written(read).startswith(mark + "id;review;sentiment")
 
 
-def test_excels_own_first_line_names_the_delimiter_and_is_kept() -> None:
+def test_the_sep_line_of_excel_names_the_delimiter_and_is_kept() -> None:
     read = document("a.csv", "sep=;\r\nid;review\r\n1;good, really, good\r\n")
 
     assert [(row.line, row.text) for row in read.rows] == [(3, "good, really, good")]
@@ -116,17 +116,17 @@ def test_titles_before_a_table_are_kept(titles: str) -> None:
     assert written(read).startswith(f"{titles}id,review,price,{HEADER}\n1,")
 
 
-def test_a_row_that_holds_a_usual_name_makes_no_titles_of_those_before_it() -> None:
+def test_a_row_with_a_usual_name_in_a_cell_is_not_a_header() -> None:
     read = document("a.csv", "1,letter,It was a very good film\n2,comment,It was a very bad film\n")
 
     assert len(texts(read)) == 2
 
 
-def test_old_macintoshes_ended_lines_otherwise() -> None:
+def test_carriage_returns_of_old_macintosh_files_end_lines() -> None:
     assert texts(document("a.csv", "id,review\r1,good\r2,bad\r")) == ["good", "bad"]
 
 
-def test_a_lone_carriage_return_is_quoted_so_that_it_ends_no_row() -> None:
+def test_a_lone_carriage_return_is_quoted_in_the_result() -> None:
     read = document("a.csv", 'id,review\n1,go\rod\n2,"a"\rb\n3,"ba\rd"\n')
 
     assert texts(read) == ["go\rod", "a b", "ba\rd"]
@@ -136,7 +136,7 @@ def test_a_lone_carriage_return_is_quoted_so_that_it_ends_no_row() -> None:
 SPARK = 'id,review\n1,"he said \\"good\\", twice"\n2,"c:\\\\temp\\\\"\n3,bad\n'
 
 
-def test_spark_escapes_quotes_by_a_backslash() -> None:
+def test_spark_escapes_quotes_with_a_backslash() -> None:
     read = document("a.csv", SPARK)
 
     assert texts(read) == ['he said "good", twice', "c:\\temp\\", "bad"]
@@ -146,7 +146,7 @@ def test_spark_escapes_quotes_by_a_backslash() -> None:
     )
 
 
-def test_a_backslash_before_a_closing_quote_is_one_where_quotes_are_doubled() -> None:
+def test_a_backslash_is_an_ordinary_character_if_quotes_are_doubled() -> None:
     read = document("a.csv", 'id,review\n1,"see c:\\"\n2,"he ""said"""\n')
 
     assert texts(read) == ["see c:\\", 'he "said"']
@@ -163,20 +163,20 @@ def test_the_text_format_of_databases_is_read_and_written() -> None:
     assert written(read).splitlines() == [
         "\t".join(["id\treview", *NAMES]),
         POSTGRES.splitlines()[1] + "\tpositive\t0.8765\tfalse\t\\N\t\\N",
-        "2\t\\N\t\\N\t\\N\t\\N\tmissing_field\tline 3: there is \\\\N in place of a review",
+        "2\t\\N\t\\N\t\\N\t\\N\tmissing_field\tline 3: the review field holds \\\\N, not a review",
         "3\tbad\tpositive\t0.8765\tfalse\t\\N\t\\N",
     ]
 
 
-def test_mysql_escapes_tabs_and_line_ends_themselves() -> None:
+def test_mysql_escapes_tabs_and_line_ends_with_a_backslash() -> None:
     read = document("a.tsv", "id\treview\n1\tgood\\\nfilm\\\tit was\\\\\n2\tbad\n")
 
     assert [(row.line, row.text) for row in read.rows] == [(2, "good\nfilm\tit was\\"), (4, "bad")]
     assert written(read).splitlines()[1] == "1\tgood\\"
 
 
-def test_a_tsv_may_hold_quotes_that_are_quotes() -> None:
-    """As the Amazon reviews have them: nothing is quoted, whatever it begins with."""
+def test_quotes_in_a_tsv_may_be_ordinary_characters() -> None:
+    """The Amazon reviews data set is written like this."""
     data = 'id\treview_body\n1\t"Best" film\n2\t"never closed\n3\t5" screen\n4\tgood\n'
 
     read = document("a.tsv", data)
@@ -192,14 +192,14 @@ def test_a_tsv_may_be_quoted() -> None:
     ]
 
 
-def test_r_leaves_the_name_of_its_row_names_out() -> None:
+def test_r_omits_the_name_of_the_column_of_row_names() -> None:
     read = document("a.tsv", '"id"\t"review"\n"1"\t5\t"good"\n"2"\t6\t"bad"\n')
 
     assert texts(read) == ["good", "bad"]
     assert written(read).startswith('"id"\t"review"\tsentiment')
 
 
-def test_an_index_without_a_name_is_a_column() -> None:
+def test_a_column_without_a_name_is_kept() -> None:
     read = document("a.csv", ",stars,review\n0,5,good\n1,,bad\n")
 
     assert texts(read) == ["good", "bad"]
@@ -207,7 +207,7 @@ def test_an_index_without_a_name_is_a_column() -> None:
 
 
 @pytest.mark.parametrize("missing", ["NaN", "nan", "NULL", "null", "None", "NA", "N/A", "<NA>", "\\N"])
-def test_what_stands_for_no_value_is_no_review(missing: str) -> None:
+def test_a_missing_value_is_not_a_review(missing: str) -> None:
     read = document("a.csv", f"id,review\n1,good\n2,{missing}\n3,bad\n")
 
     assert texts(read) == ["good", "", "bad"]
@@ -222,7 +222,7 @@ def test_an_empty_cell_is_left_to_the_classifier() -> None:
 
 
 @pytest.mark.parametrize("data", ["1,5,Good film it was\n2,1,It was a bad film\n", "1,5,It was a bad film\n"])
-def test_a_table_without_a_header_keeps_none(data: str) -> None:
+def test_no_header_is_added_to_a_table_without_one(data: str) -> None:
     read = document("a.csv", data)
 
     assert texts(read)[-1] == "It was a bad film"
@@ -231,7 +231,7 @@ def test_a_table_without_a_header_keeps_none(data: str) -> None:
     assert written(read) == data.replace("\n", f",{ADDED_CELLS}\n")
 
 
-def test_a_setting_may_number_the_column_of_a_table_without_a_header() -> None:
+def test_the_setting_may_be_a_column_number_if_there_is_no_header() -> None:
     read = document("a.csv", "3,Good film it was,x\n2,Bad film it was,y\n", ReadOptions(text_field="3"))
 
     assert texts(read) == ["x", "y"]
@@ -247,7 +247,7 @@ def test_a_setting_may_number_the_column_of_a_table_without_a_header() -> None:
         '"id","who","Tell us more."',
     ],
 )
-def test_a_header_is_known_by_what_stands_below_it(header: str) -> None:
+def test_a_header_is_recognized_by_the_cells_below_it(header: str) -> None:
     rows = "2024/01/01 10:00 AM GMT,ann@example.com,It was very good indeed\n"
     rows += "2024/01/02 10:00 AM GMT,bob@example.com,We did not sleep at all\n"
 
@@ -259,7 +259,7 @@ def test_a_header_is_known_by_what_stands_below_it(header: str) -> None:
 
 
 @pytest.mark.parametrize("header", ["", "review\n", "Opinion\n"])
-def test_one_column_of_prose_needs_no_quotes(header: str) -> None:
+def test_one_column_of_prose_may_be_unquoted(header: str) -> None:
     reviews = ["Good, very good film", "Bad, bad, bad, really bad it was", "Fine it was, so to say, fine"]
 
     read = document("a.csv", header + "\n".join(reviews))
@@ -268,7 +268,7 @@ def test_one_column_of_prose_needs_no_quotes(header: str) -> None:
     assert [row[0] for row in loaded(written(read))][-3:] == reviews
 
 
-def test_a_first_review_is_no_header() -> None:
+def test_the_first_review_is_not_taken_as_a_header() -> None:
     reviews = [
         "It was a good film.",
         *(f"It was a good film and I would see {n} more like it." for n in "abc"),
@@ -277,7 +277,7 @@ def test_a_first_review_is_no_header() -> None:
     assert texts(document("a.csv", "\n".join(reviews))) == reviews
 
 
-def test_rows_that_do_not_fit_go_back_so_that_they_load() -> None:
+def test_ragged_rows_are_written_back_so_that_the_table_loads() -> None:
     data = 'id,review,stars\n1,good,5\n2,well, not so secret,1\n3\n4,"a\nb",c,d\n5,bad,1\n'
 
     read = document("a.csv", data)
@@ -293,17 +293,17 @@ def test_rows_that_do_not_fit_go_back_so_that_they_load() -> None:
         ["5", "bad", "1"],
     ]
     assert rows[2][6] == "ragged_row"
-    assert rows[2][7] == "line 3: 4 fields, and the header has 3: is a delimiter or a quote missing?"
+    assert rows[2][7] == "line 3: 4 fields, but the header has 3; check for a missing delimiter or quote"
 
 
-def test_surplus_cells_that_are_empty_are_dropped() -> None:
+def test_empty_surplus_cells_are_dropped() -> None:
     read = document("a.csv", "id,review\n1,good,,\n2,bad\n")
 
     assert texts(read) == ["good", "bad"]
     assert [row[:2] for row in loaded(written(read))[1:]] == [["1", "good"], ["2", "bad"]]
 
 
-def test_a_quote_that_does_not_close_costs_its_line_alone() -> None:
+def test_a_quote_that_does_not_close_affects_only_its_line() -> None:
     read = document("a.csv", 'id,review\n1,"secret\n2,"fine, ""really"""\n3,bad\n')
 
     assert texts(read) == ["", 'fine, "really"', "bad"]
@@ -315,14 +315,14 @@ def test_a_quote_that_does_not_close_costs_its_line_alone() -> None:
     ]
 
 
-def test_a_quote_that_never_closes_does_not_take_the_rest() -> None:
+def test_a_quote_that_never_closes_does_not_swallow_the_rest() -> None:
     read = document("a.csv", 'id,review\n1,"good\n' + "2,bad\n" * 3000)
 
     assert texts(read) == ["", *["bad"] * 3000]
     assert problems(read) == [(2, ErrorCode.UNCLOSED_QUOTE)]
 
 
-def test_a_quote_that_is_not_doubled_is_read_leniently_and_written_well() -> None:
+def test_a_quote_that_is_not_doubled_is_corrected_in_the_result() -> None:
     read = document("a.csv", 'id,review\n1,"the "best" film"\n2,fine\n')
 
     assert problems(read) == []
@@ -330,7 +330,7 @@ def test_a_quote_that_is_not_doubled_is_read_leniently_and_written_well() -> Non
     assert loaded(written(read))[1][1] == texts(read)[0]
 
 
-def test_a_header_may_stand_over_several_lines() -> None:
+def test_a_header_may_span_several_lines() -> None:
     read = document("a.csv", '"id\n(ours)",review\n1,good\n')
 
     assert [(row.line, row.text) for row in read.rows] == [(3, "good")]
@@ -349,7 +349,7 @@ def test_a_header_may_stand_over_several_lines() -> None:
         ("id,review,review\n1,good,bad\n", ErrorCode.DUPLICATE_FIELD),
     ],
 )
-def test_a_table_that_is_none_is_refused(data: str, code: ErrorCode) -> None:
+def test_a_table_without_rows_or_review_column_is_refused(data: str, code: ErrorCode) -> None:
     assert refusal("a.csv", data).code is code
     assert refusal("a.tsv", data.replace(",", "\t")).code is code
 
@@ -361,43 +361,42 @@ def test_a_header_whose_quote_does_not_close_is_refused() -> None:
     assert problem.message.startswith("line 1: ")
 
 
-def test_a_header_that_is_doubled_elsewhere_does_no_harm() -> None:
+def test_duplicate_names_of_other_columns_are_allowed() -> None:
     assert texts(document("a.csv", "id,id,review\n1,2,good\n")) == ["good"]
 
 
-def test_a_doubled_name_that_a_setting_picks_is_refused() -> None:
+def test_a_duplicate_name_in_the_setting_is_refused() -> None:
     problem = refusal("a.csv", "note,note,review\na,b,good\n", ReadOptions(text_field="note"))
 
     assert problem.code is ErrorCode.DUPLICATE_FIELD
     assert "2 columns are called 'note'" in problem.message
 
 
-def test_more_rows_than_are_classified_at_once_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("reviewbox.documents.document.MOST_ROWS", 3)
+def test_a_table_with_too_many_rows_is_refused() -> None:
+    options = ReadOptions(max_rows=3)
 
-    assert len(texts(document("a.csv", "review\n" + "good\n" * 3))) == 3
-    assert refusal("a.csv", "review\n" + "good\n" * 4).code is ErrorCode.TOO_LARGE
+    assert len(texts(document("a.csv", "review\n" + "good\n" * 3, options))) == 3
+    assert refusal("a.csv", "review\n" + "good\n" * 4, options).code is ErrorCode.TOO_LARGE
 
 
-def test_a_line_too_long_costs_its_row_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(lines, "LONGEST_LINE", 1000)
+def test_a_line_over_the_limit_affects_only_its_row() -> None:
     data = "id,review\n1,good\n2," + "secret " * 200 + "\n3,bad\n"
 
-    read = document("a.csv", data)
+    read = document("a.csv", data, ReadOptions(max_line_length=1000))
 
     assert texts(read) == ["good", "", "bad"]
     assert problems(read) == [(3, ErrorCode.LINE_TOO_LONG)]
     assert loaded(written(read))[2][:2] == ["2", "secret " * 200]
 
 
-def test_a_line_of_five_million_characters_costs_its_row_alone() -> None:
+def test_a_line_of_five_million_characters_affects_only_its_row() -> None:
     read = document("a.csv", "id,review\n1,good\n2," + "x" * 5_000_000 + '\n3,"bad"\n')
 
     assert texts(read) == ["good", "", "bad"]
     assert problems(read) == [(3, ErrorCode.LINE_TOO_LONG)]
 
 
-def test_a_line_in_no_encoding_costs_its_row_alone() -> None:
+def test_an_undecodable_line_affects_only_its_row() -> None:
     read = document("a.csv", b'id,review\n1,good\n2,"caf\xe9 \x81"\n3,caf\xe9\n')
 
     assert texts(read) == ["good", "", "café"]
@@ -405,7 +404,7 @@ def test_a_line_in_no_encoding_costs_its_row_alone() -> None:
     assert loaded(written(read))[2][1] == '"caf\\xe9 \\x81"'
 
 
-def test_a_name_that_is_taken_is_prefixed() -> None:
+def test_an_added_name_that_the_table_has_is_prefixed() -> None:
     read = document("a.csv", "review,sentiment\ngood,1\n")
 
     assert loaded(written(read))[0][:3] == ["review", "sentiment", "reviewbox_sentiment"]
@@ -426,12 +425,12 @@ CELLS = st.text(
 @settings(deadline=None, max_examples=400)
 @example([["1", '"good"']], "\t", csv.QUOTE_ALL, "\n", "utf-8")
 @example([["1", '\\"']], ",", csv.QUOTE_ALL, "\n", "utf-8")
-def test_what_python_writes_comes_back_unchanged(
+def test_tables_written_by_python_are_returned_unchanged(
     rows: list[list[str]], delimiter: str, quoting: int, end: str, encoding: str
 ) -> None:
     assume(not any(ord(c) < 32 and c not in "\t\n\r" for row in rows for cell in row for c in cell))
     text = StringIO(newline="")
-    # A "\r" by itself is quoted by no Python before 3.13: readers take it for the end of the line.
+    # Python before 3.13 does not quote a lone "\r", which readers take as a line end.
     table = [[f"{number}", *(cell.replace("\r", " ") for cell in row)] for number, row in enumerate(rows)]
     csv.writer(text, delimiter=delimiter, quoting=quoting, lineterminator=end).writerows(  # type: ignore[arg-type]
         [["id", "title", "text"], *table]
@@ -473,7 +472,7 @@ def test_one_column_may_hold_delimiters_quotes_and_line_breaks(
     assert [row[0] for row in loaded(written(read), delimiter)] == [*header, *reviews]
 
 
-def test_backslashes_escape_quotes_between_tabs_too() -> None:
+def test_backslashes_may_escape_quotes_in_a_tsv() -> None:
     reviews = ['He said "good, film" to me', 'She said "bad\nfilm" today']
     file = StringIO()
     writer = csv.writer(file, delimiter="\t", doublequote=False, escapechar="\\", lineterminator="\n")
@@ -485,7 +484,7 @@ def test_backslashes_escape_quotes_between_tabs_too() -> None:
     assert read.notes["quotes"] == "backslash"
 
 
-def test_titles_may_stand_before_names_of_any_kind() -> None:
+def test_titles_are_recognized_above_unusual_column_names() -> None:
     file = (
         "Rapport mensuel\n\nid;avis\n1;Le film est vraiment tr\u00e8s bon\n2;Un film long et assez mauvais\n"
     )

@@ -3,11 +3,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.documents.reading import document, refusal
 
-from reviewbox.documents import Document, ReadOptions
+from reviewbox.documents import ReadOptions
 from reviewbox.errors import ErrorCode
 from reviewbox.model.plain_text import plain_text
 
-# What pages are made of, and what they are made of that is broken.
+# Fragments of pages, valid and broken.
 FRAGMENTS = [
     "good", " ", "\n", "<", ">", "/", "<p>", "</p>", "<b>", "</b>", "<a href='x'>", "<br/>", "<!--", "-->",
     "&amp;", "&", "<script>", "</script", "<style", "<title>", "</title>", "<!", "<?", "=", '"', "'",
@@ -21,7 +21,7 @@ def review(page: str) -> str:
 
 
 def words(page: str) -> list[str]:
-    """What the model is shown of a page."""
+    """Return the words of a page that the model reads."""
     return plain_text(review(page)).text.split()
 
 
@@ -39,8 +39,8 @@ def test_a_page_is_one_review_without_its_markup() -> None:
     assert words(PAGE) == "Home Great film truly wonderful & kind Bye, x < y <3".split()
 
 
-def test_every_character_keeps_its_place() -> None:
-    """Evidence counts characters of the file."""
+def test_every_character_keeps_its_offset() -> None:
+    """Evidence refers to offsets in the file."""
     text = review(PAGE)
 
     assert len(text) == len(PAGE)
@@ -50,13 +50,13 @@ def test_every_character_keeps_its_place() -> None:
 
 
 @pytest.mark.parametrize("tag", ["br", "p", "div", "li", "td", "h1", "blockquote", "custom-tag"])
-def test_a_tag_that_ends_a_sentence_ends_a_line(tag: str) -> None:
+def test_a_block_tag_ends_a_line(tag: str) -> None:
     assert "\n" in review(f"Good film<{tag}>bad end")
     assert "\n" in review(f"Good film</{tag}>bad end")
 
 
 @pytest.mark.parametrize("tag", ["span", "a", "em", "mark", "time"])
-def test_a_tag_that_dresses_words_does_not(tag: str) -> None:
+def test_an_inline_tag_does_not_end_a_line(tag: str) -> None:
     page = f'Good <{tag} class="x" data-y5>film</{tag}> indeed'
 
     assert "\n" not in review(page)
@@ -98,7 +98,7 @@ def test_broken_markup_is_read_as_browsers_do(page: str, kept: list[str]) -> Non
         ("<meta charset=latin-1>", "café".encode(), "utf-8"),
     ],
 )
-def test_a_page_may_say_how_it_is_encoded_where_it_is_not_utf8(
+def test_a_page_may_declare_its_encoding_if_it_is_not_utf8(
     declaration: str, data: bytes, encoding: str
 ) -> None:
     read = document("a.html", declaration.encode() + b"<p>" + data)
@@ -107,24 +107,24 @@ def test_a_page_may_say_how_it_is_encoded_where_it_is_not_utf8(
     assert next(iter(read.rows)).text.split() == [data.decode(encoding)]
 
 
-def test_a_byte_order_mark_outranks_what_a_page_says() -> None:
+def test_a_byte_order_mark_takes_precedence_over_a_declared_charset() -> None:
     read = document("a.html", "\ufeff<meta charset=latin-1>café".encode("utf-16-le"))
 
     assert next(iter(read.rows)).text.strip() == "café"
 
 
-def test_a_page_is_no_table() -> None:
-    assert isinstance(document("a.htm", PAGE), Document)
+def test_a_page_is_not_a_table() -> None:
+    assert len(document("a.htm", PAGE).rows) == 1
     assert document("a.htm", PAGE).table is None
 
 
-def test_what_is_not_text_is_refused() -> None:
+def test_binary_or_undecodable_data_is_refused() -> None:
     assert refusal("a.html", b"caf\xe9 \x81", ReadOptions()).code is ErrorCode.NOT_TEXT
 
 
 @given(st.lists(st.sampled_from(FRAGMENTS), min_size=1, max_size=30).map("".join))
 @settings(deadline=None, max_examples=300)
-def test_no_page_grows_or_shrinks_or_says_what_it_did_not(page: str) -> None:
+def test_markup_is_replaced_by_spaces_of_the_same_length(page: str) -> None:
     text = review(page)
 
     assert len(text) == len(page)

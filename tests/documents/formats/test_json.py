@@ -7,7 +7,6 @@ from hypothesis import strategies as st
 from tests.documents.reading import NAMES, document, problems, refusal, texts, written
 
 from reviewbox.documents import ReadOptions
-from reviewbox.documents.formats import json as json_document
 from reviewbox.errors import ErrorCode
 
 SCALARS = (
@@ -22,7 +21,7 @@ VALUES = st.recursive(
 
 
 def loaded(text: str) -> list[dict[str, Any]]:
-    """A written table as a reader of JSON Lines sees it."""
+    """Parse a written table as JSON Lines."""
     return [json.loads(line) for line in text.split("\n")[:-1]]
 
 
@@ -47,7 +46,9 @@ def test_an_object_is_one_review() -> None:
     ],
 )
 @pytest.mark.parametrize("name", ["a.json", "a.jsonl"])
-def test_several_objects_are_a_table_however_they_are_strung(data: str, lines: list[int], name: str) -> None:
+def test_several_objects_are_a_table_however_they_are_separated(
+    data: str, lines: list[int], name: str
+) -> None:
     if name == "a.jsonl" and data.startswith('{"text": "good"}{'):
         assert problems(document(name, data)) == [(1, ErrorCode.BROKEN_JSON)]
         return
@@ -64,11 +65,11 @@ def test_one_line_of_json_lines_is_a_table() -> None:
     assert document("a.jsonl", '{"text": "good"}\n').table is not None
 
 
-def test_an_array_of_one_is_a_table() -> None:
+def test_an_array_of_one_object_is_a_table() -> None:
     assert document("a.json", '[{"text": "good"}]').table is not None
 
 
-def test_a_row_goes_back_in_the_very_characters_it_came_in_but_on_one_line() -> None:
+def test_a_value_is_written_back_unchanged_on_one_line() -> None:
     data = '[{"id": 1.10,\n  "text": "a\\nb\\u00e9é", "n": [1,\r\n\t2]},\n'
     data += '{"text":"bad","big":12345678901234567890123}]'
 
@@ -100,7 +101,9 @@ def test_a_row_goes_back_in_the_very_characters_it_came_in_but_on_one_line() -> 
         ('{"text": ["secret"]}', ErrorCode.MISSING_FIELD),
     ],
 )
-def test_a_bad_row_comes_back_in_its_place_and_the_others_go_on(value: str, code: ErrorCode) -> None:
+def test_a_bad_value_is_returned_with_its_error_and_does_not_affect_others(
+    value: str, code: ErrorCode
+) -> None:
     read = document("a.json", f'[\n{{"text": "good"}},\n{value},\n{{"text": "bad"}}\n]', ReadOptions("text"))
 
     assert texts(read) == ["good", "", "bad"]
@@ -123,7 +126,7 @@ def test_a_bad_row_comes_back_in_its_place_and_the_others_go_on(value: str, code
         ('[{"text": "good"}]]', [(1, ErrorCode.TRAILING_GARBAGE)]),
     ],
 )
-def test_an_array_that_ends_badly_has_one_more_row_that_says_so(
+def test_a_damaged_end_of_an_array_adds_a_row_with_an_error(
     data: str, expected: list[tuple[int, ErrorCode]]
 ) -> None:
     read = document("a.json", data)
@@ -151,37 +154,39 @@ def test_an_array_that_ends_badly_has_one_more_row_that_says_so(
         ("{}", ErrorCode.MISSING_FIELD),
     ],
 )
-def test_what_holds_no_review_is_refused(data: str, code: ErrorCode) -> None:
+def test_a_file_without_a_review_is_refused(data: str, code: ErrorCode) -> None:
     problem = refusal("a.json", data)
 
     assert problem.code is code
     assert "secret" not in problem.message
 
 
-def test_an_array_of_nothing_but_brackets_is_a_bad_row() -> None:
+def test_an_array_of_nothing_but_brackets_is_a_row_with_an_error() -> None:
     assert problems(document("a.json", "[" * 10_000)) == [(1, ErrorCode.NESTED_TOO_DEEP)]
 
 
-def test_nesting_within_the_limit_is_fine() -> None:
+def test_nesting_up_to_the_limit_is_allowed() -> None:
     data = '{"text": "good", "n": ' + "[" * 499 + "]" * 499 + ', "s": "' + "[" * 1000 + '"}'
 
     assert texts(document("a.json", data)) == ["good"]
     assert texts(document("a.json", f"[{data}]")) == ["good"]
 
 
-def test_a_value_that_is_too_long_costs_its_row_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(json_document, "LONGEST_LINE", 1000)
+def test_a_value_over_the_limit_affects_only_its_row() -> None:
     data = [{"text": "good"}, {"text": "secret " * 200}, {"text": "bad"}]
 
-    read = document("a.json", json.dumps(data, indent=1))
+    read = document("a.json", json.dumps(data, indent=1), ReadOptions(max_line_length=1000))
 
     assert texts(read) == ["good", "", "bad"]
     assert problems(read) == [(5, ErrorCode.LINE_TOO_LONG)]
 
 
-def test_an_array_is_read_to_its_end_however_long_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(json_document, "_FAR", 10)
-    rows = [f'{{"text": "good {number}"}}' if number % 3 else '{"text" 5}' for number in range(100)]
+def test_a_long_array_is_read_to_its_end_in_linear_time() -> None:
+    """Parsed text is dropped from time to time, and white space takes linear time."""
+    pad = " " * 10_000
+    rows = [
+        f'{{"text": "good {number}",{pad}"n": 1}}' if number % 3 else '{"text" 5}' for number in range(100)
+    ]
 
     read = document("a.json", "[" + ",\n".join(rows) + "]")
 
@@ -206,7 +211,7 @@ def test_an_array_may_be_in_any_encoding(encoding: str) -> None:
     strung=st.sampled_from(["[%s]", "[\n%s\n]", "%s"]),
 )
 @settings(deadline=None, max_examples=200)
-def test_what_python_writes_comes_back_unchanged(
+def test_tables_written_by_python_are_returned_unchanged(
     objects: list[dict[str, Any]],
     reviews: list[Any],
     indent: int | str | None,
@@ -232,14 +237,14 @@ def test_what_python_writes_comes_back_unchanged(
     assert {len(row) - len(original) for row, original in zip(returned, originals, strict=True)} == {5}
 
 
-def test_an_array_of_texts_is_a_table_of_them() -> None:
+def test_an_array_of_texts_is_a_table() -> None:
     read = document("a.json", '["good film",\n "bad \\"film\\""]')
 
     assert texts(read) == ["good film", 'bad "film"']
     assert [json.loads(row.raw) for row in read.rows] == [{"text": "good film"}, {"text": 'bad "film"'}]
 
 
-def test_an_array_beside_a_review_is_not_the_table() -> None:
+def test_an_object_with_a_review_and_an_array_is_one_review() -> None:
     history = '"history": [{"note": "it was sent on a Friday"}, {"note": "a letter came back to us"}]'
 
     prose = document("a.json", f'{{"verdict": "The film is good and never too long", {history}}}')

@@ -6,18 +6,18 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.documents.reading import NAMES as NAMES_ADDED
+from tests.documents.reading import OPTIONS, VERDICT, ReadDocument, read_all, texts, written_rows
+from tests.documents.reading import document as read_file
 
-from reviewbox.documents import Document, ReadOptions, Table, read_document
-from reviewbox.documents.document import LONGEST_LINE
-from reviewbox.documents.formats.jsonl import READER
+from reviewbox.documents import ReadOptions, Table
+from reviewbox.documents.document import MAX_LINE_LENGTH
+from reviewbox.documents.formats.jsonl import LINE_FORMAT
+from reviewbox.documents.line_tables import read_table
 from reviewbox.documents.review_field import USUAL_TEXT_FIELDS
-from reviewbox.documents.segments import read_table
 from reviewbox.errors import ErrorCode, Problem, SourceError
 from reviewbox.model.verdicts import Verdict
-from reviewbox.results.table_writer import TableWriter
 
-OPTIONS = ReadOptions(fallback_encoding="windows-1252")
-VERDICT = Verdict("positive", 0.87654, {"negative": 0.12346, "positive": 0.87654}, 7, 1, ())
 PROBLEM = Problem(ErrorCode.EMPTY_REVIEW, "line 9: no words")
 
 SCALARS = (
@@ -30,7 +30,7 @@ VALUES = st.recursive(
 )
 NAMES = st.text() | st.sampled_from(["sentiment", "reviewbox_sentiment", "error_code"])
 
-# What lines are made of, for texts that are almost JSON.
+# Fragments of lines that are almost JSON.
 FRAGMENTS = [
     b"{", b"}", b"[", b"]", b'"text"', b'"good"', b":", b",", b"1", b"1e400", b"NaN", b"null", b"\\", b'"',
     b"\n", b"\r", b" ", b"\xe9", b"\x81", b"\x00", b"\x1c", b"\xc2\x85", b"\xe2\x80\xa8", b"\xef\xbb\xbf",
@@ -38,33 +38,31 @@ FRAGMENTS = [
 ]  # fmt: skip
 
 
-def read(data: bytes, options: ReadOptions) -> Document:
-    return read_table(READER, data, options)
+def read(data: bytes, options: ReadOptions = OPTIONS) -> ReadDocument:
+    """Read lines without the checks that apply to every format."""
+    return read_all(read_table(LINE_FORMAT, data, options))
 
 
-def texts(document: Document) -> list[str]:
-    return [row.text for row in document.rows]
-
-
-def problems(document: Document) -> list[tuple[int, ErrorCode]]:
-    return [(row.line, row.problem.code) for row in document.rows if row.problem]
-
-
-def table(document: Document) -> Table:
-    assert document.table is not None
-    return document.table
-
-
-def render(document: Document, outcome: Verdict | Problem = VERDICT) -> list[str]:
-    """The rows as they go back, each with its own problem or else `outcome`."""
-    writer = TableWriter(table(document), 0.8)
-    return [writer.render(row, row.problem or outcome) for row in document.rows]
+def attempt(data: bytes, options: ReadOptions = OPTIONS) -> ReadDocument | Problem:
+    try:
+        return read(data, options)
+    except SourceError as error:
+        return error.problem
 
 
 def refusal(data: bytes, options: ReadOptions = OPTIONS) -> Problem:
-    with pytest.raises(SourceError) as raised:
-        read(data, options)
-    return raised.value.problem
+    outcome = attempt(data, options)
+    assert isinstance(outcome, Problem)
+    return outcome
+
+
+def problems(document: ReadDocument) -> list[tuple[int, ErrorCode]]:
+    return [(row.line, row.problem.code) for row in document.rows if row.problem]
+
+
+def table(document: ReadDocument) -> Table:
+    assert document.table is not None
+    return document.table
 
 
 def test_each_line_is_a_row() -> None:
@@ -73,7 +71,7 @@ def test_each_line_is_a_row() -> None:
     assert texts(document) == ["good", "bad"]
     assert [row.line for row in document.rows] == [1, 2]
     assert problems(document) == []
-    assert table(document).fields == {"id", "text"}
+    assert table(document).field_names == {"id", "text"}
     assert table(document).extension == "jsonl"
     assert document.notes == {"text_field": "text", "text_field_by": "name", "encoding": "utf-8"}
 
@@ -87,7 +85,7 @@ def test_each_line_is_a_row() -> None:
         b'  {"text":"good"}\t\n\n \x20{"text":"bad"}  \n\n\n',
     ],
 )
-def test_blank_lines_are_no_rows_but_count(data: bytes) -> None:
+def test_blank_lines_are_not_rows_but_are_counted(data: bytes) -> None:
     document = read(data, OPTIONS)
 
     assert [(row.line, row.text, row.raw) for row in document.rows] == [
@@ -97,7 +95,7 @@ def test_blank_lines_are_no_rows_but_count(data: bytes) -> None:
 
 
 @pytest.mark.parametrize("data", [b"\n", b" \r\n\t\n", codecs.BOM_UTF8, codecs.BOM_UTF16_LE + b"\n\x00"])
-def test_a_file_of_blank_lines_is_empty(data: bytes) -> None:
+def test_a_file_of_blank_lines_is_an_empty_table(data: bytes) -> None:
     assert refusal(data).code is ErrorCode.EMPTY_TABLE
 
 
@@ -119,10 +117,10 @@ def test_encodings_and_line_ends_make_no_difference(mark: bytes, encoding: str, 
     assert texts(document) == ["café 😀 \u2028\u0085", "", "bad"]
     assert problems(document) == [(2, ErrorCode.BROKEN_JSON)]
     assert document.notes["encoding"] == encoding
-    assert render(document)[0].startswith('{"text": "café 😀 \u2028\u0085","sentiment":')
+    assert written_rows(document)[0].startswith('{"text": "café 😀 \u2028\u0085","sentiment":')
 
 
-def test_a_line_in_the_fallback_encoding_does_not_spoil_the_others() -> None:
+def test_a_line_in_the_fallback_encoding_does_not_affect_others() -> None:
     document = read('{"text": "café"}\n'.encode() * 2 + b'{"text": "caf\xe9"}\n', OPTIONS)
 
     assert texts(document) == ["café"] * 3
@@ -143,7 +141,7 @@ def test_a_line_in_the_fallback_encoding_does_not_spoil_the_others() -> None:
         (b'{"text": "good", "stars": ' + b"9" * 10_000 + b"}", ErrorCode.INVALID_NUMBER),
         (b'{"text": ' + b"[" * 100_000, ErrorCode.NESTED_TOO_DEEP),
         (b'{"text": "good", "deep": ' + b"[" * 10_000 + b"]" * 10_000 + b"}", ErrorCode.NESTED_TOO_DEEP),
-        (b'{"text": "good", "pad": "' + b"x" * LONGEST_LINE + b'"}', ErrorCode.LINE_TOO_LONG),
+        (b'{"text": "good", "pad": "' + b"x" * MAX_LINE_LENGTH + b'"}', ErrorCode.LINE_TOO_LONG),
         (b'"good"', ErrorCode.NOT_AN_OBJECT),
         (b"[]", ErrorCode.NOT_AN_OBJECT),
         (b"5", ErrorCode.NOT_AN_OBJECT),
@@ -157,7 +155,7 @@ def test_a_line_in_the_fallback_encoding_does_not_spoil_the_others() -> None:
         (b"\x00\x01\x02\x03", ErrorCode.BINARY_FILE),
     ],
 )
-def test_a_bad_row_has_its_line_and_code_and_the_others_go_on(line: bytes, code: ErrorCode) -> None:
+def test_a_bad_line_has_an_error_and_does_not_affect_others(line: bytes, code: ErrorCode) -> None:
     document = read(b'{"text": "good"}\n\n' + line + b'\n{"text": "bad"}\n', OPTIONS)
 
     assert texts(document) == ["good", "", "bad"]
@@ -179,20 +177,20 @@ def test_no_message_repeats_a_review(line: bytes) -> None:
 
 
 @pytest.mark.parametrize("line", ["{broken \t", '"good"', "[1.10]", 'caf\u00e9, "quoted" \\n'])
-def test_what_is_no_object_comes_back_as_it_was(line: str) -> None:
+def test_a_line_that_is_not_an_object_is_returned_as_text(line: str) -> None:
     document = read(f'{{"text": "good"}}\n{line}\n'.encode(), OPTIONS)
 
-    row = json.loads(render(document)[1])
+    row = json.loads(written_rows(document)[1])
 
     assert row["reviewbox_raw"] == line.strip()
     assert row["sentiment"] is row["score"] is row["needs_review"] is None
     assert (row["error_code"], row["error_message"][:8]) != (None, None)
 
 
-def test_bytes_that_are_no_text_come_back_legibly() -> None:
+def test_undecodable_bytes_are_written_back_escaped() -> None:
     document = read(b'{"text": "good"}\ncaf\xe9 \x81\n', OPTIONS)
 
-    assert json.loads(render(document)[1])["reviewbox_raw"] == "caf\\xe9 \\x81"
+    assert json.loads(written_rows(document)[1])["reviewbox_raw"] == "caf\\xe9 \\x81"
 
 
 @pytest.mark.parametrize(
@@ -209,10 +207,10 @@ def test_bytes_that_are_no_text_come_back_legibly() -> None:
         '{"text": "\u2028 \u0085 \u00a0"}',
     ],
 )
-def test_a_row_goes_back_in_the_very_characters_it_came_in(line: str) -> None:
+def test_a_row_is_written_back_unchanged(line: str) -> None:
     document = read(f"{line}\n".encode(), OPTIONS)
 
-    (rendered,) = render(document)
+    (rendered,) = written_rows(document)
 
     assert rendered == (
         line[:-1].rstrip() + ',"sentiment":"positive","score":0.8765,"needs_review":false,'
@@ -221,11 +219,11 @@ def test_a_row_goes_back_in_the_very_characters_it_came_in(line: str) -> None:
 
 
 @pytest.mark.parametrize("number", ["NaN", "Infinity", "-1e400", "1" * 5000])
-def test_a_number_that_others_could_not_read_is_kept_as_text(number: str) -> None:
-    """The table that goes back is JSON, whatever came."""
+def test_an_invalid_number_is_returned_as_text(number: str) -> None:
+    """The result is valid JSON in any case."""
     line = '{"text": "good", "number": ' + number + "}"
 
-    (rendered,) = render(read(line.encode(), ReadOptions("text")))
+    (rendered,) = written_rows(read(line.encode(), ReadOptions("text")))
 
     assert json.loads(rendered)["reviewbox_raw"] == line
     assert json.loads(rendered)["error_code"] == "invalid_number"
@@ -241,21 +239,21 @@ def test_brackets_in_a_text_are_not_nested() -> None:
 
 
 @pytest.mark.parametrize("line", ["{}", "{ }"])
-def test_an_object_without_fields_gets_some(line: str) -> None:
-    (rendered,) = render(read(line.encode(), OPTIONS))
+def test_fields_are_added_to_an_empty_object(line: str) -> None:
+    (rendered,) = written_rows(read(line.encode(), OPTIONS))
 
     assert json.loads(rendered)["error_code"] == "missing_field"
 
 
 def test_the_last_of_repeated_fields_is_the_review() -> None:
-    """As every JSON parser reads them."""
+    """Every JSON parser does the same."""
     assert texts(read(b'{"text": "first", "text": "last"}', OPTIONS)) == ["last"]
 
 
-def test_a_name_that_any_row_takes_is_prefixed_in_all() -> None:
+def test_an_added_name_that_any_sampled_row_has_is_prefixed_in_all_rows() -> None:
     data = b'{"text": "good"}\n{"text": "bad", "score": 5, "sentiment": null, "reviewbox_sentiment": 1}\n'
 
-    first, second = (json.loads(line) for line in render(read(data, OPTIONS)))
+    first, second = (json.loads(line) for line in written_rows(read(data, OPTIONS)))
 
     added = {"reviewbox_reviewbox_sentiment": "positive", "reviewbox_score": 0.8765, "needs_review": False}
     nothing_wrong = {"error_code": None, "error_message": None}
@@ -265,29 +263,57 @@ def test_a_name_that_any_row_takes_is_prefixed_in_all() -> None:
 
 
 @pytest.mark.parametrize(
+    ("line", "renamed"),
+    [
+        ('{"text": "good", "sentiment": null}', ["sentiment"]),
+        ('{"text": "good", "score": 1, "reviewbox_score": 2}', ["score"]),
+        (r'{"text": "good", "\u0073entiment": 1}', ["sentiment"]),
+        (r'{"text": "a \"sentiment\"", "tags": ["score"], "more": {"score": 1}}', []),
+    ],
+)
+def test_a_name_that_only_a_later_row_has_is_prefixed_in_that_row(line: str, renamed: list[str]) -> None:
+    """Added names are chosen from the first thousand lines."""
+    data = b'{"text": "bad"}\n' * 1500 + line.encode() + b"\n"
+    document = read(data)
+
+    rendered = written_rows(document)
+
+    original = json.loads(line)
+    returned = json.loads(rendered[-1])
+    assert {name: returned[name] for name in original} == original
+    assert rendered[-1].startswith(line[:-1])
+    names = [name for name in returned if name not in original]
+    expected = [f"reviewbox_{name}" if name in renamed else name for name in NAMES_ADDED]
+    if "reviewbox_score" in original:
+        expected[1] = "reviewbox_reviewbox_score"
+    assert names == expected
+    assert json.loads(rendered[0])["sentiment"] == "positive"
+
+
+@pytest.mark.parametrize(
     "field", ["review", "Review_Text", "reviewText", "review text", "BODY", "content", "comment"]
 )
-def test_a_review_is_found_by_its_usual_names(field: str) -> None:
+def test_the_review_field_may_have_any_usual_name(field: str) -> None:
     document = read(json.dumps({"id": 1, field: "good"}).encode(), OPTIONS)
 
     assert texts(document) == ["good"]
     assert document.notes["text_field"] == field
 
 
-def test_the_name_that_most_rows_have_wins() -> None:
+def test_the_usual_name_that_most_rows_have_is_selected() -> None:
     document = read(b'{"review": "x"}\n{"body": "y", "review": "z"}\n{"body": "y"}\n{"body": "y"}\n', OPTIONS)
 
     assert document.notes["text_field"] == "body"
     assert problems(document) == [(1, ErrorCode.MISSING_FIELD)]
 
 
-def test_the_likelier_name_wins_a_tie() -> None:
+def test_the_more_likely_name_is_selected_in_a_tie() -> None:
     fields = dict.fromkeys(reversed(USUAL_TEXT_FIELDS), "x")
 
     assert read(json.dumps(fields).encode(), OPTIONS).notes["text_field"] == USUAL_TEXT_FIELDS[0]
 
 
-def test_a_setting_names_the_field() -> None:
+def test_the_setting_names_the_review_field() -> None:
     data = b'{"text": "not this", "note": "good"}\n{"text": "nor this"}\n'
 
     document = read(data, ReadOptions(text_field="note"))
@@ -297,7 +323,7 @@ def test_a_setting_names_the_field() -> None:
 
 
 @pytest.mark.parametrize("options", [OPTIONS, ReadOptions(text_field="Note")])
-def test_without_such_a_field_the_fields_that_are_there_are_named(options: ReadOptions) -> None:
+def test_a_table_without_a_review_field_is_refused_with_its_field_names(options: ReadOptions) -> None:
     problem = refusal(b'{"stars": 5, "note": "good"}\n', options)
 
     assert problem.code is ErrorCode.NO_TEXT_FIELD
@@ -306,7 +332,7 @@ def test_without_such_a_field_the_fields_that_are_there_are_named(options: ReadO
     assert "good" not in problem.message
 
 
-def test_rows_that_are_all_broken_come_back_all() -> None:
+def test_a_table_of_broken_rows_is_returned() -> None:
     assert problems(read(b"{\n[]\n", OPTIONS)) == [(1, ErrorCode.BROKEN_JSON), (2, ErrorCode.NOT_AN_OBJECT)]
 
 
@@ -317,7 +343,7 @@ def test_rows_that_are_all_broken_come_back_all() -> None:
     ascii_only=st.booleans(),
 )
 @settings(deadline=None, max_examples=100)
-def test_objects_come_back_with_fields_added(
+def test_objects_are_returned_with_added_fields(
     objects: list[dict[str, Any]],
     reviews: list[Any],
     outcome: Verdict | Problem,
@@ -329,7 +355,7 @@ def test_objects_come_back_with_fields_added(
     document = read(data, ReadOptions("text"))
 
     names = {name for fields in originals for name in fields}
-    rendered = render(document, outcome)
+    rendered = written_rows(document, outcome)
     assert [row.text for row in document.rows] == [
         fields["text"] if isinstance(fields["text"], str) else "" for fields in originals
     ]
@@ -361,21 +387,14 @@ def test_any_bytes_are_refused_or_every_line_is_accounted_for(data: bytes, optio
         holding = {number for number, line in enumerate(data.split(end), 1) if is_visible(line)}
         assert holding <= set(lines)
         assert not [number for number in lines if not data.split(end)[number - 1].strip(b" \t\r")]
-    for line in render(document):
+    for line in written_rows(document):
         assert isinstance(json.loads(line), dict)
         assert line.count("\n") == 1
         line.encode()
 
 
-def attempt(data: bytes, options: ReadOptions) -> Document | Problem:
-    try:
-        return read(data, options)
-    except SourceError as error:
-        return error.problem
-
-
 def is_visible(line: bytes) -> bool:
-    """Whether there is more in a line than space; one with a byte-order mark is read by that."""
+    """Return whether a line has visible text in UTF-8."""
     if line.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         return False
     text = line.decode("utf-8", "replace").removeprefix("\ufeff")
@@ -390,29 +409,29 @@ def test_a_byte_order_mark_within_a_file_does_not_hide_a_row() -> None:
     assert [row.line for row in document.rows] == [1, 2, 3]
 
 
-def test_only_a_field_that_holds_text_is_taken_for_the_review() -> None:
+def test_only_a_field_that_holds_text_is_selected() -> None:
     document = read(b'{"review": 5, "text": "good"}\n{"review": {"id": 1}, "text": "bad"}\n', OPTIONS)
 
     assert texts(document) == ["good", "bad"]
 
 
-def test_a_broken_character_in_utf_16_costs_its_row_alone() -> None:
+def test_a_broken_character_in_utf_16_affects_only_its_row() -> None:
     data = '{"text": "good"}\n{"text": "X"}\n{"text": "bad"}\n'.encode("utf-16-le").replace(b"X\0", b"\0\xd8")
 
-    document = read_document("a.jsonl", "", codecs.BOM_UTF16_LE + data, OPTIONS)
+    document = read_file("a.jsonl", codecs.BOM_UTF16_LE + data)
 
     assert texts(document) == ["good", "", "bad"]
     assert problems(document) == [(2, ErrorCode.LONE_SURROGATE)]
 
 
-def test_long_names_are_cut_short_in_messages() -> None:
+def test_long_names_are_shortened_in_messages() -> None:
     problem = refusal(b'{"' + b"x" * 100_000 + b'": "good"}\n')
 
     assert problem.code is ErrorCode.NO_TEXT_FIELD
     assert len(problem.message) < 1000
 
 
-def test_joined_files_may_each_have_their_mark() -> None:
+def test_concatenated_files_may_each_have_a_byte_order_mark() -> None:
     document = read(b'\xef\xbb\xbf{"text": "good"}\n\xef\xbb\xbf{"text": "bad"}\n', ReadOptions())
 
     assert [row.text for row in document.rows] == ["good", "bad"]

@@ -29,7 +29,7 @@ def review(text: str) -> str:
         ("Good\n\n***\n\nfilm", "Good film"),
     ],
 )
-def test_marks_are_blanked(text: str, words: str) -> None:
+def test_markup_is_replaced_by_spaces(text: str, words: str) -> None:
     assert review(text).split() == words.split()
 
 
@@ -46,25 +46,25 @@ def test_marks_are_blanked(text: str, words: str) -> None:
         "not---bad",
     ],
 )
-def test_what_only_looks_like_marks_is_kept(text: str) -> None:
+def test_characters_that_only_look_like_markup_are_kept(text: str) -> None:
     assert review(text).lstrip("- ") == text.lstrip("- ")
 
 
-def test_every_character_keeps_its_place() -> None:
+def test_every_character_keeps_its_offset() -> None:
     text = "# Good\n\n- **film** [here](x)\n"
 
     assert len(review(text)) == len(text)
     assert review(text).index("film") == text.index("film")
 
 
-def test_markdown_is_one_review_told_by_name_or_type_alone() -> None:
+def test_markdown_is_recognized_by_its_name_only() -> None:
     assert document("a.markdown", "*good*").table is None
     assert next(iter(document("a", "*good*").rows)).text == "*good*"
 
 
 @given(st.lists(st.sampled_from(FRAGMENTS), min_size=1, max_size=30).map("".join))
 @settings(deadline=None, max_examples=300)
-def test_no_text_grows_or_shrinks_or_says_what_it_did_not(text: str) -> None:
+def test_markup_is_replaced_by_spaces_of_the_same_length(text: str) -> None:
     blanked = review(text)
 
     assert len(blanked) == len(text)

@@ -3,23 +3,22 @@ import codecs
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.documents.reading import OPTIONS, ReadDocument, document, refusal
 
-from reviewbox.documents import Document, ReadOptions, Row
-from reviewbox.documents.formats.text import read
-from reviewbox.errors import ErrorCode, SourceError
-
-OPTIONS = ReadOptions(fallback_encoding="windows-1252")
+from reviewbox.documents import Row
+from reviewbox.documents.formats import text as format_text
+from reviewbox.errors import ErrorCode
 
 
-def test_a_file_is_one_review_whatever_its_lines() -> None:
-    document = read(b"Slow start.\r\n\r\nSuperb end.\n", OPTIONS)
+def test_a_text_file_of_several_lines_is_one_review() -> None:
+    read = document("a.txt", b"Slow start.\r\n\r\nSuperb end.\n")
 
-    assert document == Document([Row(1, "Slow start.\r\n\r\nSuperb end.\n")], {"encoding": "utf-8"})
+    assert read == ReadDocument([Row(1, "Slow start.\r\n\r\nSuperb end.\n")], {"encoding": "utf-8"}, None)
 
 
 def test_a_review_keeps_its_markup() -> None:
-    """Evidence counts characters of the original."""
-    (row,) = read(b" Slow.<br /><br />Superb &amp; kind ", OPTIONS).rows
+    """Evidence refers to offsets in the original."""
+    (row,) = document("a.txt", " Slow.<br /><br />Superb &amp; kind ").rows
 
     assert row.text == " Slow.<br /><br />Superb &amp; kind "
 
@@ -32,17 +31,17 @@ def test_a_review_keeps_its_markup() -> None:
         (codecs.BOM_UTF16_BE, "utf-16-be"),
     ],
 )
-def test_a_byte_order_mark_is_no_part_of_the_review(mark: bytes, encoding: str) -> None:
-    document = read(mark + "caf\u00e9".encode(encoding), OPTIONS)
+def test_a_byte_order_mark_is_not_part_of_the_review(mark: bytes, encoding: str) -> None:
+    read = document("a.txt", mark + "caf\u00e9".encode(encoding))
 
-    assert document == Document([Row(1, "caf\u00e9")], {"encoding": encoding})
+    assert read == ReadDocument([Row(1, "caf\u00e9")], {"encoding": encoding}, None)
 
 
 def test_the_fallback_encoding_is_noted() -> None:
-    document = read(b"caf\xe9", OPTIONS)
+    read = document("a.txt", b"caf\xe9")
 
-    assert document.rows == [Row(1, "caf\u00e9")]
-    assert document.notes == {"encoding": "windows-1252", "fallback_encoding_used": True}
+    assert read.rows == [Row(1, "caf\u00e9")]
+    assert read.notes == {"encoding": "windows-1252", "fallback_encoding_used": True}
 
 
 @pytest.mark.parametrize(
@@ -53,16 +52,11 @@ def test_the_fallback_encoding_is_noted() -> None:
         (b"\x00\x01\x02\x03", ErrorCode.BINARY_FILE),
     ],
 )
-def test_what_is_not_text_is_refused(data: bytes, code: ErrorCode) -> None:
-    with pytest.raises(SourceError) as raised:
-        read(data, OPTIONS)
-
-    assert raised.value.problem.code is code
+def test_binary_or_undecodable_data_is_refused(data: bytes, code: ErrorCode) -> None:
+    assert refusal("a.txt", data).code is code
 
 
 @given(st.text(st.characters(min_codepoint=32, exclude_categories=["Cs"], exclude_characters="\ufeff")))
 @settings(deadline=None)
-def test_text_comes_through_unchanged(text: str) -> None:
-    document = read(text.encode(), OPTIONS)
-
-    assert document.rows == [Row(1, text)]
+def test_a_text_is_read_unchanged(text: str) -> None:
+    assert [row.text for row in format_text.read(text.encode(), OPTIONS).rows] == [text]

@@ -1,1 +1,1 @@
-"""One module or package per format."""
+"""File formats, one module or package each."""

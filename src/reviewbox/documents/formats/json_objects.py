@@ -1,7 +1,7 @@
-"""A table whose rows are JSON objects, whichever way they are strung together.
+"""Tables whose rows are JSON objects: the lines of JSON Lines, or the values of an array.
 
-A row goes back as the very characters it came as, with the new fields added before its closing
-brace: numbers keep their digits, and fields their order.
+A row is written back with the characters it was read with. The new fields are added before its closing brace.
+So numbers keep their digits, and fields keep their order.
 """
 
 import json
@@ -11,36 +11,38 @@ from dataclasses import dataclass, replace
 from math import isinf
 from typing import Any, NoReturn
 
-from reviewbox.documents.document import AtRow, Line, ReadOptions, Row, Table, Value
-from reviewbox.documents.lines import at_line
-from reviewbox.documents.review_field import SAMPLE_ROWS, ColumnSample
+from reviewbox.documents.document import ReadOptions, Row, Table, Value
+from reviewbox.documents.lines import Line, Lines, at_line
+from reviewbox.documents.review_field import ColumnSample
 from reviewbox.errors import ErrorCode, Problem, SourceError
 
-# Under this name comes back what is no JSON object.
+# The field that holds the source text of a row that is not a JSON object.
 _RAW_FIELD = "reviewbox_raw"
 
-# Of fields: as many as the rows of no table have, unless names are data.
-_MOST_NAMES = 10_000
-_LONGEST_NAME = 1000  # characters
+# A table with more field names than this uses names as data. Names are cut to this length in characters.
+_MAX_NAMES = 10_000
+_MAX_NAME_LENGTH = 1000
 
-# Python's parser gives up at some depth, each version at another.
-_DEEPEST = 500
+# Python's parser fails at a depth that differs between versions.
+_MAX_DEPTH = 500
 _STRING = re.compile(r'"(?:[^"\\]++|\\.)*+"')
 _BRACKET = re.compile(r"[\[{]|[\]}]")
+# A letter or underscore that is written as an escape, as a field name may have it.
+_ESCAPED_LETTER = re.compile(r"\\u00[5-7]")
 
 
 class _NumberError(ValueError):
-    """A number that JSON, or a double, cannot hold."""
+    """A number that JSON or a double cannot represent."""
 
 
 @dataclass(frozen=True, slots=True)
-class JsonTable:
-    """A table whose rows are JSON objects.
+class JsonSchema:
+    """The schema of a table whose rows are JSON objects.
 
     Attributes:
         text_field: the field that holds the review.
-        names: of fields that rows have.
-        notes: what was found out, for the receipt.
+        names: the names of the fields that the first rows have.
+        notes: what was inferred, for the receipt.
     """
 
     text_field: str
@@ -48,66 +50,61 @@ class JsonTable:
     notes: Mapping[str, Value]
 
     @classmethod
-    def learn(
-        cls, values: Iterable[Line], options: ReadOptions, at_row: AtRow = lambda *_: None
-    ) -> "JsonTable":
-        """Look at all rows: the text of one JSON value each. Where there is but space, there is no row.
+    def infer(cls, values: Lines, options: ReadOptions) -> "JsonSchema":
+        """Infer the schema from the first values; each is the text of one JSON value, or blank.
 
         Raises:
-            SourceError: there is not one row, or no row has a field that could be the review.
+            SourceError: there is no row, or no field that can be the review.
         """
-        sample, names, rows = ColumnSample(), set[str](), 0
-        for value in _stripped(values):
-            rows += 1
-            fields = parse_object(value)
-            at_row(value.number, fields if isinstance(fields, Problem) else None)
+        sample, columns, names = values.sample(), ColumnSample(), set[str]()
+        rows = [parse_object(value) for value in _stripped(sample.lines)]
+        if sample.is_all and not rows:
+            raise _no_rows()
+        for fields in rows:
             if isinstance(fields, dict):
-                if len(names) < _MOST_NAMES:
-                    names.update(name[:_LONGEST_NAME] for name in fields)
-                if rows <= SAMPLE_ROWS:
-                    sample.add(fields.items())
-        if not rows:
-            raise SourceError(ErrorCode.EMPTY_TABLE, "the table has no rows")
-        text_field, found = sample.text_field(names, options)
-        return cls(text_field, frozenset(names), found)
+                if len(names) < _MAX_NAMES:
+                    names.update(name[:_MAX_NAME_LENGTH] for name in fields)
+                columns.add(fields.items())
+        field = columns.select(names, options)
+        return cls(field.name, frozenset(names), field.notes)
 
     @classmethod
-    def restore(cls, fields: Mapping[str, Any]) -> "JsonTable":
-        """Make it of its `fields`."""
-        return cls(fields["text_field"], frozenset(fields["names"]), fields["notes"])
+    def from_dict(cls, data: Mapping[str, Any]) -> "JsonSchema":
+        """Return the schema for the data that `to_dict` returned."""
+        return cls(data["text_field"], frozenset(data["names"]), data["notes"])
 
-    def fields(self) -> dict[str, Any]:
-        """Return it as JSON holds it."""
+    def to_dict(self) -> dict[str, Any]:
+        """Return it as JSON data."""
         return {"text_field": self.text_field, "names": sorted(self.names), "notes": dict(self.notes)}
 
     @property
     def table(self) -> Table:
         """How rows are written back."""
-        return Table("jsonl", "application/x-ndjson", self.names, _render, _keep)
+        return Table("jsonl", "application/x-ndjson", self.names, _render_row, _render_raw)
 
     def rows(self, values: Iterable[Line]) -> Iterator[Row]:
-        """Yield the row that each value is."""
+        """Yield the row for each value that is not blank.
+
+        Raises:
+            SourceError: there is no row.
+        """
+        value = None
         for value in _stripped(values):
             fields = parse_object(value)
             if isinstance(fields, Problem):
-                yield Row(value.number, problem=fields, raw=_keep(value.text))
+                yield Row(value.number, problem=fields, raw=_render_raw(value.text))
                 continue
             review = review_in(fields, self.text_field)
             if isinstance(review, Problem):
                 yield Row(value.number, problem=at_line(value.number, review), raw=value.text)
             else:
                 yield Row(value.number, review, raw=value.text)
-
-
-def _stripped(values: Iterable[Line]) -> Iterator[Line]:
-    for value in values:
-        text = value.text.strip()
-        if text or value.problem:
-            yield replace(value, text=text)
+        if value is None:
+            raise _no_rows()
 
 
 def parse_object(value: Line) -> dict[str, Any] | Problem:
-    """Return the fields of the JSON object that a text is, or why it is none."""
+    """Return the fields of a JSON object, or the problem if the text is not one."""
     if value.problem:
         return value.problem
     number, problem = value.number, _depth_problem(value.text)
@@ -117,49 +114,63 @@ def parse_object(value: Line) -> dict[str, Any] | Problem:
                 value.text, parse_int=_number, parse_float=_number, parse_constant=_refuse_constant
             )
         except json.JSONDecodeError as error:
-            message = f"not JSON ({error.msg.removesuffix(' at')}, column {error.colno})"
+            message = f"not valid JSON ({error.msg.removesuffix(' at')}, column {error.colno})"
             number, problem = number + error.lineno - 1, Problem(ErrorCode.BROKEN_JSON, message)
         except _NumberError as error:
             problem = Problem(ErrorCode.INVALID_NUMBER, str(error))
         else:
             if isinstance(fields, dict):
                 return fields
-            problem = Problem(
-                ErrorCode.NOT_AN_OBJECT, f"a JSON {_json_type(fields)}, not an object with a text"
-            )
+            message = f"a JSON {_json_type(fields)}, but a row must be an object"
+            problem = Problem(ErrorCode.NOT_AN_OBJECT, message)
     return at_line(number, problem)
 
 
 def review_in(fields: Mapping[str, Any], text_field: str) -> str | Problem:
-    """Return the review that an object holds, or why it holds none."""
+    """Return the review in an object, or the problem if there is none."""
     review = fields.get(text_field)
     if isinstance(review, str):
         return review
-    found = f"the field is a JSON {_json_type(review)}" if text_field in fields else "there is no such field"
-    return Problem(ErrorCode.MISSING_FIELD, f"expected a review in {text_field!r}, but {found}")
+    actual = f"the field is a JSON {_json_type(review)}" if text_field in fields else "the field is missing"
+    return Problem(ErrorCode.MISSING_FIELD, f"expected a text in the field {text_field!r}, but {actual}")
+
+
+def _stripped(values: Iterable[Line]) -> Iterator[Line]:
+    for value in values:
+        text = value.text.strip()
+        if text or value.problem:
+            yield replace(value, text=text)
+
+
+def _no_rows() -> SourceError:
+    return SourceError(ErrorCode.EMPTY_TABLE, "the table has no rows")
 
 
 def _depth_problem(text: str) -> Problem | None:
-    if text.count("[") + text.count("{") <= _DEEPEST:
+    if text.count("[") + text.count("{") <= _MAX_DEPTH:
         return None
     depth = 0
     for bracket in _BRACKET.finditer(_STRING.sub("", text)):
         depth += 1 if bracket[0] in "[{" else -1
-        if depth > _DEEPEST:
-            return Problem(ErrorCode.NESTED_TOO_DEEP, f"nested deeper than {_DEEPEST} levels")
+        if depth > _MAX_DEPTH:
+            return Problem(
+                ErrorCode.NESTED_TOO_DEEP, f"nested deeper than {_MAX_DEPTH} levels; flatten the object"
+            )
     return None
 
 
 def _number(digits: str) -> float:
-    # The value is not needed, and it may have more digits than `int` takes; but a double must hold it.
+    # The value is not used. `int` refuses numbers of many digits, so a double has to do.
     number = float(digits)
     if isinf(number):
-        raise _NumberError(f"a number of {len(digits)} characters is larger than numbers can be")
+        raise _NumberError(
+            f"a number of {len(digits)} characters is too large for a double; write it as a string"
+        )
     return number
 
 
 def _refuse_constant(name: str) -> NoReturn:
-    raise _NumberError(f"{name} is no number in JSON: write null")
+    raise _NumberError(f"{name} is not valid in JSON; write null")
 
 
 def _json_type(value: Any) -> str:
@@ -167,11 +178,26 @@ def _json_type(value: Any) -> str:
     return names.get(type(value), "null")
 
 
-def _render(row: Row, added: Mapping[str, Value]) -> str:
-    opened = row.raw.removesuffix("}").rstrip()
-    separator = "" if opened == "{" else ","
-    return opened + separator + json.dumps(dict(added), ensure_ascii=False, separators=(",", ":"))[1:] + "\n"
+def _render_row(row: Row, added: Mapping[str, Value]) -> str:
+    start = row.raw.removesuffix("}").rstrip()
+    separator = "" if start == "{" else ","
+    added = _with_free_names(row.raw, added)
+    return start + separator + json.dumps(added, ensure_ascii=False, separators=(",", ":"))[1:] + "\n"
 
 
-def _keep(text: str) -> str:
+def _with_free_names(raw: str, added: Mapping[str, Value]) -> dict[str, Value]:
+    """Return the added fields, renamed if this row has a field of the same name that the first rows lack."""
+    if not (any(f'"{name}"' in raw for name in added) or _ESCAPED_LETTER.search(raw)):
+        return dict(added)  # the usual case, decided without parsing
+    names = json.loads(raw, parse_int=float)
+    free = {}
+    for name, value in added.items():
+        free_name = name
+        while free_name in names:
+            free_name = f"reviewbox_{free_name}"
+        free[free_name] = value
+    return free
+
+
+def _render_raw(text: str) -> str:
     return json.dumps({_RAW_FIELD: text}, ensure_ascii=False)

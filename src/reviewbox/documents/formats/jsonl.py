@@ -1,23 +1,19 @@
-"""JSON Lines: one JSON object a line, one of its fields the review."""
+"""JSON Lines. Each line is a JSON object, and one of its fields is the review."""
 
-from dataclasses import replace
-from itertools import chain
-
-from reviewbox.documents.document import AtRow, LineReader, Lines, ReadOptions
-from reviewbox.documents.formats.json_objects import JsonTable
-from reviewbox.documents.lines import refuse_binary_lines
+from reviewbox.documents.document import ReadOptions
+from reviewbox.documents.formats.json_objects import JsonSchema
+from reviewbox.documents.line_tables import LineFormat
+from reviewbox.documents.lines import Lines, refuse_binary_lines
 
 
-def learn(lines: Lines, options: ReadOptions, at_row: AtRow) -> JsonTable:
-    """Look at all lines of a table. Blank ones are no rows.
+def infer(lines: Lines, options: ReadOptions) -> JsonSchema:
+    """Infer the schema of a table from its first lines.
 
     Raises:
-        SourceError: there is not one row, or no row has a field that could be the review.
+        SourceError: there is no row, or no field that can be the review.
     """
-    sample = lines.sample()
-    refuse_binary_lines(sample)
-    table = JsonTable.learn(chain(sample, lines), options, at_row)
-    return replace(table, notes={**lines.notes(options), **table.notes})
+    refuse_binary_lines(lines.sample().lines)
+    return JsonSchema.infer(lines, options)
 
 
-READER = LineReader("JSON Lines", learn, JsonTable.restore)
+LINE_FORMAT = LineFormat("JSON Lines", infer, JsonSchema.from_dict)

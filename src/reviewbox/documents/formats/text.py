@@ -1,30 +1,36 @@
-"""A text file: one review."""
+"""Text files. A file is one review."""
 
 import re
 from collections.abc import Callable
 
-from reviewbox.documents.document import Document, Format, ReadOptions, Row, Value
-from reviewbox.documents.encoding import decode
+from reviewbox.documents.document import Document, ReadOptions, Row, Value
+from reviewbox.documents.encoding import Decoded, decode
+from reviewbox.documents.format import Format
 
-_NO_BREAK = re.compile(r"[^\n]")
+_NOT_A_LINE_BREAK = re.compile(r"[^\n]")
 
 
 def read(data: bytes, options: ReadOptions, clean: Callable[[str], str] = str) -> Document:
-    """Read a file as one review, its text as `clean` leaves it.
+    """Read a file as one review, after `clean` was applied to its text.
 
     Raises:
-        SourceError: it is not text.
+        SourceError: the file is not text.
     """
     decoded = decode(data, options.fallback_encoding)
+    return Document(iter([Row(line=1, text=clean(decoded.text))]), lambda: encoding_notes(decoded))
+
+
+def encoding_notes(decoded: Decoded) -> dict[str, Value]:
+    """Return the receipt's notes on the encoding of a file that was decoded as a whole."""
     notes: dict[str, Value] = {"encoding": decoded.encoding}
-    if decoded.fallback:
+    if decoded.in_fallback:
         notes["fallback_encoding_used"] = True
-    return Document(rows=[Row(line=1, text=clean(decoded.text))], notes=notes)
+    return notes
 
 
 def blank(text: str) -> str:
-    """Return spaces in the place of a text, and its line breaks: what stands behind keeps its offset."""
-    return _NO_BREAK.sub(" ", text)
+    """Replace each character except line breaks with a space, so that the text after it keeps its offset."""
+    return _NOT_A_LINE_BREAK.sub(" ", text)
 
 
 FORMAT = Format("text", frozenset({".txt", ".text"}), frozenset({"text/plain"}), read)

@@ -1,102 +1,115 @@
-"""The first lines of a delimited table -> how it is laid out: dialect, titles, names of columns."""
+"""Infers the layout of a delimited table from its first lines: dialect, titles, header, column names.
+
+Every combination of delimiter and quoting style is tried and scored by the records that it produces.
+"""
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
-from reviewbox.documents.document import Line, ReadOptions
-from reviewbox.documents.formats.csv.records import (
-    DOUBLED,
-    ESCAPED,
-    NONE,
-    TEXT,
-    Dialect,
-    Record,
-    read_records,
-    whole,
-)
+from reviewbox.documents.document import ReadOptions
+from reviewbox.documents.formats.csv.dialect import DOUBLED, ESCAPED, NONE, TEXT, Dialect
+from reviewbox.documents.formats.csv.records import Record, read_records
+from reviewbox.documents.lines import Line
 from reviewbox.documents.review_field import MISSING, is_usual
 from reviewbox.errors import ErrorCode, SourceError
 
 _DELIMITERS = (",", ";", "\t", "|")
 
-# Excel reads its own first line of this kind, whatever the country.
+# The first line in which Excel declares the delimiter, in any country.
 _SEP_LINE = re.compile(r"sep=(.)\s*", re.IGNORECASE)
-_MOST_TITLES = 10  # lines that programs write before a table
-# How many records must have the usual number of fields for a dialect to be the one.
-_FITTING_SHARE = 0.5
+_MAX_TITLES = 10  # lines that programs write above a table
+# A dialect fits if more than this share of the records has the most common number of fields.
+_MIN_REGULAR_SHARE = 0.5
 
-# What is no name of a column, and what stands below names rather than below its like.
+# Values that are not column names, and values that occur below column names rather than below other values.
 _NUMBER_OR_DATE = re.compile(r"[-+.,:/$€£%\d\sTZ]*\d[-+.,:/$€£%\d\sTZ]*")
 _DATA = re.compile(r"[-+$€£]?\d|[^\s@]{1,64}@[^\s@]{1,255}\.\w|https?:")
 _SENTENCE = re.compile(r"(?:\S+\s+){3,}\S+[.!]")
-_LONGEST_NAME = 64  # characters
-_WORDS_OF_A_SENTENCE = 4
-_TIMES_LONGER = 3  # than its column's name is a cell that is no name
+_MAX_NAME_LENGTH = 64  # characters
+_MIN_SENTENCE_WORDS = 4
+_MIN_LENGTH_RATIO = 3  # of a cell to the name of its column
 
-# What the text format looks like.
+# Escapes that occur in the text format of PostgreSQL and MySQL.
 _TEXT_FORMAT = re.compile(r"(?:^|\t)\\N(?:\t|$)|\\[bfnrtv\\\t\n]", re.MULTILINE)
 _LEADING_QUOTE = re.compile(r'(?:^|\t)"', re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """What the first lines show.
+    """The layout of a delimited table.
 
     Attributes:
-        dialect: how fields are told apart.
-        header: the record of names as it stands there; None if there is none.
-        names: of the columns; their numbers, from 1, if there is no header.
-        preamble: the lines before the header: Excel's own, or titles.
-        end: of lines that are added.
+        dialect: how fields are separated.
+        header: the text of the header row; None without one.
+        header_line: the number of its first line; 0 without a header row.
+        names: the names of the columns; their numbers, from 1, without a header row.
+        preamble: the lines before the header row: Excel's own line, or titles.
+        line_end: the end of lines that are written.
     """
 
     dialect: Dialect
     header: str | None
+    header_line: int
     names: list[str]
     preamble: list[str]
-    end: str
+    line_end: str
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> "Layout":
+        """Return the layout for the data that `asdict` returned."""
+        return cls(**{**data, "dialect": Dialect(**data["dialect"])})
 
 
-def find_layout(lines: list[Line], options: ReadOptions, likely: str) -> Layout:
-    """Find dialect and header from the first lines.
+def infer_layout(lines: list[Line], options: ReadOptions, preferred_delimiter: str) -> Layout:
+    """Infer the layout from the first lines.
 
     Raises:
-        SourceError: there is no record, or the first is damaged.
+        SourceError: there is no record, or the first one is broken.
     """
     declared = _SEP_LINE.fullmatch(lines[0].text) if lines else None
-    titles = 1 if declared else _titles(lines, options)
-    preamble, body = lines[:titles], lines[titles:]
-    delimiters = [declared[1]] if declared else sorted(_DELIMITERS, key=lambda d: d != likely)
-    guesses = [
-        _Guess.of(Dialect(delimiter, quotes), body, options)
+    title_count = 1 if declared else _count_titles(lines, options)
+    preamble, body = lines[:title_count], lines[title_count:]
+    delimiters = [declared[1]] if declared else sorted(_DELIMITERS, key=lambda d: d != preferred_delimiter)
+    candidates = [
+        _Candidate.of(Dialect(delimiter, quotes), body, options)
         for delimiter in delimiters
-        for quotes in _quotings(body, delimiter)
+        for quotes in _possible_quotes(body, delimiter)
     ]
-    best = max(guesses, key=lambda guess: guess.merit)
-    if not best.is_table:
-        # Without quotes every line would be a record, and look tidy.
-        quoted = [g for g in guesses if g.dialect.delimiter == delimiters[0] and g.dialect.quotes != NONE]
-        best = max(quoted, key=lambda guess: guess.merit).as_one_column()
+    best = max(candidates, key=lambda candidate: candidate.score)
+    if not best.score.is_table:
+        # There is one column. It needs a dialect with quotes, as without them each line would be a record.
+        quoted = [
+            candidate
+            for candidate in candidates
+            if candidate.dialect.delimiter == delimiters[0] and candidate.dialect.quotes != NONE
+        ]
+        best = max(quoted, key=lambda candidate: candidate.score).as_one_column()
     if not best.records:
-        raise SourceError(ErrorCode.EMPTY_TABLE, "the table has no rows: every line is blank")
-    first, *others = best.records
+        raise SourceError(ErrorCode.EMPTY_TABLE, "the table has no rows: all lines are blank")
+    first, *below = best.records
     if first.problem:
         raise SourceError(first.problem.code, first.problem.message)
-    preamble += body[: best.titles]
-    has_header = _is_header(first.cells, others, options)
-    end = "\r\n" if lines[0].text.endswith("\r\n") else "\n"
+    preamble += body[: best.title_count]
+    has_header = _is_header(first.cells, below, options)
     names = first.cells if has_header else [str(number + 1) for number in range(best.width)]
     if has_header and best.dialect.delimiter == "\t" and 1 < len(names) == best.width - 1:
-        names = ["", *names]  # R leaves the name of its row names out
-    header = first.raw if has_header else None
-    return Layout(best.dialect, header, names, [line.text for line in preamble], end)
+        names = ["", *names]  # R omits the name of the column of row names
+    return Layout(
+        dialect=best.dialect,
+        header=first.raw if has_header else None,
+        header_line=first.line if has_header else 0,
+        names=names,
+        preamble=[line.text for line in preamble],
+        line_end="\r\n" if lines[0].text.endswith("\r\n") else "\n",
+    )
 
 
-def _titles(lines: Sequence[Line], options: ReadOptions) -> int:
-    """Return how many lines of one cell stand before names of which one is a review's."""
-    for number, line in enumerate(lines[:_MOST_TITLES]):
+def _count_titles(lines: Sequence[Line], options: ReadOptions) -> int:
+    """Return the number of lines with one cell above a line that names a review column."""
+    for number, line in enumerate(lines[:_MAX_TITLES]):
         for delimiter in _DELIMITERS:
             cells = [cell.strip('" ') for cell in line.text.strip().split(delimiter)]
             if len(cells) > 1 and _names_a_review(cells, options):
@@ -105,8 +118,8 @@ def _titles(lines: Sequence[Line], options: ReadOptions) -> int:
     return 0
 
 
-def _quotings(lines: Sequence[Line], delimiter: str) -> list[str]:
-    """Return the ways in which quotes may be meant, the likeliest first."""
+def _possible_quotes(lines: Sequence[Line], delimiter: str) -> list[str]:
+    """Return the quoting styles that the lines may use, the most likely first."""
     text = "".join(line.text for line in lines)
     if delimiter == "\t":
         unquoted = TEXT if _TEXT_FORMAT.search(text) else NONE
@@ -116,78 +129,94 @@ def _quotings(lines: Sequence[Line], delimiter: str) -> list[str]:
     return [DOUBLED, ESCAPED] if '\\"' in text else [DOUBLED]
 
 
-@dataclass(frozen=True, slots=True)
-class _Guess:
-    """How well a dialect fits the first lines: the greater `merit`, the better.
+@dataclass(frozen=True, slots=True, order=True)
+class _Score:
+    """How well a dialect fits. The attributes are compared in order.
 
     Attributes:
-        dialect: the one.
-        records: as it reads them.
-        width: the number of cells in most records.
-        titles: how many lines stand before the first record.
-        merit: whether the first names a review, whether most records are alike, what share, and what
-            share have their quotes in order.
+        names_review: whether the first record names a review column.
+        is_regular: whether most records have the same number of fields, more than one.
+        regular_share: the share of these records; 0 if they are not regular.
+        tidy_share: the share of records that can be written back unchanged.
+    """
+
+    names_review: bool
+    is_regular: bool
+    regular_share: float
+    tidy_share: float
+
+    @property
+    def is_table(self) -> bool:
+        """Whether there are several columns."""
+        return self.names_review or self.is_regular
+
+
+@dataclass(frozen=True, slots=True)
+class _Candidate:
+    """A dialect that may be the one of the table.
+
+    Attributes:
+        dialect: the dialect.
+        records: the first records in this dialect, without titles.
+        width: the most common number of cells.
+        title_count: the number of lines before the first record.
+        score: how well the dialect fits.
     """
 
     dialect: Dialect
     records: list[Record]
     width: int
-    titles: int
-    merit: tuple[bool, bool, float, float]
+    title_count: int
+    score: _Score
 
     @classmethod
-    def of(cls, dialect: Dialect, lines: Sequence[Line], options: ReadOptions) -> "_Guess":
-        records = list(read_records(iter(lines), dialect))
+    def of(cls, dialect: Dialect, lines: Sequence[Line], options: ReadOptions) -> "_Candidate":
+        records = list(read_records(lines, dialect))
         widths = Counter(len(record.cells) for record in records if not record.problem)
-        ((width, alike),) = widths.most_common(1) or [(0, 0)]
-        share = alike / max(1, len(records))
+        ((width, regular),) = widths.most_common(1) or [(0, 0)]
+        share = regular / max(1, len(records))
         names = records[0].cells if records else []
-        named = len(names) > 1 and _names_a_review(names, options)
-        fits = width > 1 and share > _FITTING_SHARE
-        titles = 0
-        if fits and len(names) == 1:
-            # Titles stand before names; else it is one column of prose, its commas unquoted.
-            above = next((n for n, r in enumerate(records[: _MOST_TITLES + 1]) if len(r.cells) > 1), 0)
-            fits = (
-                above > 0
+        names_review = len(names) > 1 and _names_a_review(names, options)
+        is_regular = width > 1 and share > _MIN_REGULAR_SHARE
+        title_count = 0
+        if is_regular and len(names) == 1:
+            # The first lines are titles if names follow. Else this is one column of prose with commas.
+            header = next((n for n, r in enumerate(records[: _MAX_TITLES + 1]) if len(r.cells) > 1), 0)
+            is_regular = (
+                header > 0
                 and not _names_a_review(names, options)
-                and _is_header(records[above].cells, records[above + 1 :], options)
+                and _is_header(records[header].cells, records[header + 1 :], options)
             )
-            if fits:
-                titles, records = records[above].line - lines[0].number, records[above:]
-        tidy = sum(record.tidy for record in records) / max(1, len(records))
-        return cls(dialect, records, width, titles, (named, fits, share if fits else 0.0, tidy))
+            if is_regular:
+                title_count, records = records[header].line - lines[0].number, records[header:]
+        tidy_share = sum(record.is_tidy for record in records) / max(1, len(records))
+        score = _Score(names_review, is_regular, share if is_regular else 0.0, tidy_share)
+        return cls(dialect, records, width, title_count, score)
 
-    @property
-    def is_table(self) -> bool:
-        """Whether there are columns to tell apart."""
-        named, fits, *_ = self.merit
-        return named or fits
-
-    def as_one_column(self) -> "_Guess":
-        """Take whole records for the cells of one column, whatever stands in them."""
-        return replace(self, width=1, records=[whole(record) for record in self.records])
+    def as_one_column(self) -> "_Candidate":
+        """Return the candidate with each record as one cell."""
+        return replace(self, width=1, records=[record.as_one_cell() for record in self.records])
 
 
 def _names_a_review(cells: Iterable[str], options: ReadOptions) -> bool:
-    # A number names a column only where there is no header.
-    set_name = "" if options.text_field.isdigit() else options.text_field
-    return any(cell == set_name or is_usual(cell) for cell in cells if cell)
+    # A number is a column name only if there is no header row.
+    configured = "" if options.text_field.isdigit() else options.text_field
+    return any(cell == configured or is_usual(cell) for cell in cells if cell)
 
 
-def _is_header(cells: Sequence[str], others: Sequence[Record], options: ReadOptions) -> bool:
-    """Whether cells are names: one names a review, or they look unlike what stands below them."""
+def _is_header(cells: Sequence[str], below: Sequence[Record], options: ReadOptions) -> bool:
+    """Return whether cells are names: one names a review, or one looks unlike the cells below it."""
     if _names_a_review(cells, options):
         return True
-    named = [cell for cell in cells if cell.strip()]
+    filled = [cell for cell in cells if cell.strip()]
     if len(cells) == 1 and " " in cells[0].strip():
-        return False  # more likely the first of the reviews
-    if len(set(named)) < len(named) or any(
-        len(cell) > _LONGEST_NAME or _NUMBER_OR_DATE.fullmatch(cell) or _SENTENCE.fullmatch(cell)
-        for cell in named
+        return False  # more likely the first review
+    if len(set(filled)) < len(filled) or any(
+        len(cell) > _MAX_NAME_LENGTH or _NUMBER_OR_DATE.fullmatch(cell) or _SENTENCE.fullmatch(cell)
+        for cell in filled
     ):
         return False
-    rows = [record.cells for record in others if len(record.cells) == len(cells) and not record.problem]
+    rows = [record.cells for record in below if len(record.cells) == len(cells) and not record.problem]
     if not rows:
         return True
     return any(_looks_unlike(cell, [row[column] for row in rows]) for column, cell in enumerate(cells))
@@ -196,8 +225,8 @@ def _is_header(cells: Sequence[str], others: Sequence[Record], options: ReadOpti
 def _looks_unlike(name: str, cells: Sequence[str]) -> bool:
     filled = [cell for cell in cells if cell.strip() and cell not in MISSING]
     data = 0 if _DATA.match(name) else sum(1 for cell in filled if _DATA.match(cell))
-    longer = sum(1 for cell in filled if len(cell) > _TIMES_LONGER * len(name))
-    # A word above sentences names them, however short they are.
+    longer = sum(1 for cell in filled if len(cell) > _MIN_LENGTH_RATIO * len(name))
+    # A single word above sentences is their name, even if the sentences are short.
     is_word = len(name.split()) == 1
-    sentences = sum(1 for cell in filled if is_word and len(cell.split()) >= _WORDS_OF_A_SENTENCE)
+    sentences = sum(1 for cell in filled if is_word and len(cell.split()) >= _MIN_SENTENCE_WORDS)
     return max(data, longer, sentences) > len(filled) / 2

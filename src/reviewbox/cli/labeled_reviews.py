@@ -1,0 +1,109 @@
+"""Reviews and their labels from the files that `evaluate` and `compare` take."""
+
+import csv
+import json
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from reviewbox.errors import ReviewboxError
+
+# The accepted names of a label, in lower case: 0 is negative, 1 is positive.
+LABELS = {
+    "0": 0, "neg": 0, "negative": 0, "label_0": 0,
+    "1": 1, "pos": 1, "positive": 1, "label_1": 1,
+}  # fmt: skip
+
+LABELS_HINT = "0/1, neg/pos or negative/positive"
+
+
+@dataclass(frozen=True, slots=True)
+class Review:
+    """A review of a file.
+
+    Attributes:
+        file: the path of the file.
+        row: the number of the row, from 1; a header row does not count.
+        text: the review.
+        label: 1 for positive, 0 for negative, None if the row has no label.
+    """
+
+    file: str
+    row: int
+    text: str
+    label: int | None
+
+
+def read_reviews(path: Path) -> Iterator[Review]:
+    """Yield the reviews of a CSV, JSON Lines or Parquet file, or of an aclImdb folder.
+
+    Raises:
+        ReviewboxError: a row cannot be read; the message names the file and the row.
+    """
+    if path.is_dir():
+        yield from _read_acl_imdb(path)
+        return
+    readers = {".csv": _csv_rows, ".jsonl": _json_rows, ".ndjson": _json_rows, ".parquet": _parquet_rows}
+    reader = readers.get(path.suffix.lower())
+    if reader is None:
+        raise ReviewboxError(f"{path}: expected one of {', '.join(readers)} or an aclImdb folder")
+    number = 0
+    try:
+        for number, row in enumerate(reader(path), 1):
+            yield _parse_review(row, str(path), number)
+    except (ValueError, LookupError, OSError, csv.Error) as error:  # includes pyarrow's errors
+        raise ReviewboxError(f"{path}, after row {number}: {error}") from None
+
+
+def _parse_review(row: Mapping[str, Any], file: str, number: int) -> Review:
+    text = row.get("text")
+    if not isinstance(text, str):
+        raise ReviewboxError(f"{file}, row {number}: no `text`; the columns are {', '.join(map(str, row))}")
+    return Review(file, number, text, _parse_label(row.get("label"), f"{file}, row {number}"))
+
+
+def _parse_label(label: Any, place: str) -> int | None:
+    name = "" if label is None else str(label).strip().lower()
+    if not name:
+        return None
+    with suppress(TypeError, ValueError):
+        name = f"{float(label):g}"  # 1, 1.0, true, "1" and "1.0" are the same label
+    if name not in LABELS:
+        raise ReviewboxError(f"{place}: `label` is {label!r}, not {LABELS_HINT}")
+    return LABELS[name]
+
+
+def _csv_rows(path: Path) -> Iterator[Mapping[str, Any]]:
+    csv.field_size_limit(sys.maxsize)
+    with path.open(encoding="utf-8-sig", newline="") as file:
+        yield from csv.DictReader(file)
+
+
+def _json_rows(path: Path) -> Iterator[Mapping[str, Any]]:
+    with path.open(encoding="utf-8-sig") as file:
+        for number, line in enumerate(file, 1):
+            if not line.strip():
+                continue
+            try:
+                yield dict(json.loads(line))
+            except (TypeError, ValueError):
+                raise ReviewboxError(f"{path}, line {number}: not a JSON object") from None
+
+
+def _parquet_rows(path: Path) -> Iterator[Mapping[str, Any]]:
+    import pyarrow.parquet
+
+    for batch in pyarrow.parquet.ParquetFile(path).iter_batches(columns=["text", "label"]):
+        yield from batch.to_pylist()
+
+
+def _read_acl_imdb(folder: Path) -> Iterator[Review]:
+    split = folder / "test" if (folder / "test").is_dir() else folder
+    for name, label in (("neg", 0), ("pos", 1)):
+        files = sorted((split / name).glob("*.txt"))
+        if not files:
+            raise ReviewboxError(f"{split / name} holds no .txt files: expected an aclImdb folder")
+        yield from (Review(str(file), 1, file.read_text(encoding="utf-8"), label) for file in files)

@@ -1,0 +1,36 @@
+"""How much of an invocation's time is left."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from reviewbox.errors import NotStartedError, OutOfTimeError
+from reviewbox.objects import ObjectRef, SegmentRef
+
+# Enough time to classify the reviews in progress and to write the result.
+RESERVED_SECONDS = 15.0
+
+
+@dataclass(frozen=True, slots=True)
+class Deadline:
+    """The end of an invocation.
+
+    Attributes:
+        remaining_seconds: returns how much time is left.
+    """
+
+    remaining_seconds: Callable[[], float]
+
+    def check_start(self, ref: ObjectRef | SegmentRef) -> None:
+        """Raise NotStartedError if too little time is left to start work on `ref`."""
+        if self._has_passed():
+            raise NotStartedError(f"too little of the invocation's time was left to start {ref}")
+
+    def check(self, ref: ObjectRef) -> None:
+        """Raise OutOfTimeError if too little time is left to continue with `ref`."""
+        if self._has_passed():
+            raise OutOfTimeError(
+                f"{ref} needs more time than the function has: split the object, or raise TimeoutSeconds"
+            )
+
+    def _has_passed(self) -> bool:
+        return self.remaining_seconds() < RESERVED_SECONDS

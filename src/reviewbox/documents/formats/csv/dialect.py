@@ -1,0 +1,66 @@
+"""How the fields of a delimited table are separated and quoted."""
+
+import csv
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from io import StringIO
+
+from reviewbox.documents.review_field import MISSING
+
+# How quotes inside quoted fields are written: doubled, as in RFC 4180; or after a backslash, as Spark does.
+DOUBLED, ESCAPED = "doubled", "backslash"
+# There are no quoted fields: a quote is an ordinary character. In the text format of PostgreSQL and MySQL,
+# backslashes also escape tabs and line breaks.
+NONE, TEXT = "none", "text"
+
+_TEXT_CELL = re.compile(r"(?:\A|\t)((?:[^\t\\]++|\\.|\\\Z)*+)", re.DOTALL)
+_TEXT_ESCAPE = re.compile(r"\\(.)", re.DOTALL)
+_TEXT_ESCAPES = {"b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t", "v": "\v"}
+
+
+@dataclass(frozen=True, slots=True)
+class Dialect:
+    """A delimiter and a quoting style."""
+
+    delimiter: str
+    quotes: str = DOUBLED
+
+    def reader(self, lines: Iterable[str], *, strict: bool) -> Iterator[list[str]]:
+        """Return Python's CSV reader for this dialect."""
+        return csv.reader(
+            lines,
+            delimiter=self.delimiter,
+            doublequote=self.quotes == DOUBLED,
+            escapechar="\\" if self.quotes == ESCAPED else None,
+            strict=strict,
+        )
+
+    def split_text(self, record: str) -> list[str]:
+        """Return the cells of a record in the text format."""
+        return _TEXT_CELL.findall(record)
+
+    def join(self, cells: Sequence[str]) -> str:
+        """Return cells as a record without its line end."""
+        if self.quotes in (NONE, TEXT):
+            return self.delimiter.join(re.sub(r"\\?\t", r"\\t", cell) for cell in cells)
+        text = StringIO()
+        csv.writer(
+            text,
+            delimiter=self.delimiter,
+            doublequote=self.quotes == DOUBLED,
+            escapechar="\\" if self.quotes == ESCAPED else None,
+        ).writerow(cells)
+        return text.getvalue().removesuffix("\r\n")
+
+    def escape(self, value: str) -> str:
+        """Return a value as a cell for `join`."""
+        if self.quotes != TEXT:
+            return value
+        return value.replace("\\", "\\\\").replace("\t", "\\t").replace("\n", "\\n").replace("\r", "\\r")
+
+    def unescape(self, cell: str) -> str:
+        """Return the value of a cell."""
+        if self.quotes != TEXT or "\\" not in cell or cell in MISSING:
+            return cell
+        return _TEXT_ESCAPE.sub(lambda match: _TEXT_ESCAPES.get(match[1], match[1]), cell)

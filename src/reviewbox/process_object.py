@@ -1,0 +1,314 @@
+"""Brings the result of one object up to date (ADR 2).
+
+An event may be late, duplicated or out of order, and several workers may process the same object at once.
+So every attempt takes the same steps: read the receipt, look at the *current* source, and stop if the
+receipt already records it. Otherwise read the source, classify it, and write the result on condition that
+the receipt is still the one that was read. A worker that loses a race starts over and finds the winner's
+result, or a newer source.
+"""
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from threading import Event
+
+from reviewbox.classification import classify_rows, classify_table, read_source
+from reviewbox.deadline import Deadline
+from reviewbox.documents import Document
+from reviewbox.documents.compression import detect_compression, exceeds
+from reviewbox.documents.detection import SNIFF_BYTES, line_format
+from reviewbox.documents.segments import LineFormat
+from reviewbox.errors import (
+    ArchivedError,
+    ConflictError,
+    ErrorCode,
+    NotStartedError,
+    OutOfTimeError,
+    Problem,
+    SourceError,
+)
+from reviewbox.large_tables.coordinator import Progress, SegmentCoordinator
+from reviewbox.model.classifier import Classifier
+from reviewbox.objects import ObjectRef, Revision, Source
+from reviewbox.results import keys
+from reviewbox.results.receipt import Part, Receipt
+from reviewbox.results.receipt_store import ReceiptStore, StoredReceipt, outdated_parts
+from reviewbox.retry import retry_on_conflict
+from reviewbox.settings import Settings
+from reviewbox.storage import ObjectStore, describe
+
+# Larger objects of a batch get an invocation of their own, so that a batch needs little memory.
+SMALL_OBJECT_BYTES = 20 * 1024
+# For more objects than this, listing is cheaper than asking for each ETag.
+_MAX_HEAD_REQUESTS = 2
+
+
+class Outcome(StrEnum):
+    """What became of an object."""
+
+    CLASSIFIED = "classified"
+    REFUSED = "refused"  # the receipt records an error that a retry cannot fix
+    CURRENT = "current"  # the result was already up to date
+    GONE = "gone"  # the object no longer exists; an old result stays
+    IGNORED = "ignored"  # not a source: a result, a folder marker, or an object under another prefix
+    SEGMENTED = "segmented"  # a large table, whose segments are in the queue
+    PARTIAL = "partial"  # a segment is classified; other segments of its table are not
+
+
+SEGMENT_OUTCOMES = {
+    Progress.SENT: Outcome.SEGMENTED,
+    Progress.PARTIAL: Outcome.PARTIAL,
+    Progress.COMPLETE: Outcome.CLASSIFIED,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class BatchContext:
+    """What the objects of one batch share.
+
+    Attributes:
+        deadline: when the invocation ends.
+        exclusive: whether each object may use all of the invocation's memory and time.
+        resend: whether to send segments again that were sent before and are not done.
+        has_results: set once an object of the batch turns out to have a result, so that the others probably
+            have one, too. Classifying them before looking at their receipts would be wasted work.
+    """
+
+    deadline: Deadline
+    exclusive: bool = True
+    resend: bool = True
+    has_results: Event = field(default_factory=Event)
+
+
+@dataclass(frozen=True, slots=True)
+class PendingReceipt:
+    """A receipt that has been made but not written yet.
+
+    Attributes:
+        source: the object as it was read.
+        receipt: its result.
+    """
+
+    source: Source
+    receipt: Receipt
+
+    @property
+    def outcome(self) -> Outcome:
+        """What becomes of the object once the receipt is written."""
+        return Outcome.CLASSIFIED if self.receipt.has_result else Outcome.REFUSED
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectProcessor:
+    """Processes single objects."""
+
+    store: ObjectStore
+    classifier: Classifier
+    settings: Settings
+    receipts: ReceiptStore
+    large_tables: SegmentCoordinator
+
+    def process(
+        self, ref: ObjectRef, context: BatchContext, pending: PendingReceipt | None = None
+    ) -> Outcome:
+        """Bring an object's result up to date.
+
+        Args:
+            ref: the object.
+            context: what its batch shares.
+            pending: a receipt made from a revision that may still be the current one.
+
+        Raises:
+            NotStartedError: the object may be large and needs an invocation of its own.
+            OutOfTimeError: too little time is left; no receipt was written.
+            ContentionError: other workers kept changing the result.
+        """
+        contended: set[ObjectRef] = set()
+        return retry_on_conflict(
+            lambda: self._attempt(ref, context, contended, pending), ref, on_conflict=contended.add
+        )
+
+    def commit(self, pending: PendingReceipt, replaces: StoredReceipt | None) -> Outcome:
+        """Write a receipt in place of the one that was read, and remove what is left of the old result.
+
+        Raises:
+            ConflictError: another worker has changed the result since.
+        """
+        ref = pending.source.ref
+        if replaces and pending.receipt.has_result:
+            outdated = outdated_parts(replaces, pending.receipt.parts, self.receipts.list_parts(ref))
+            if outdated and self.store.revision(ref) != pending.source.revision:
+                raise ConflictError(ref)  # the parts may belong to a newer table
+            self.receipts.remove(outdated)
+        self.receipts.write(ref, pending.receipt, replaces)
+        return pending.outcome
+
+    def classify_review(self, source: Source, document: Document, deadline: Deadline) -> Receipt:
+        """Return the receipt of a source that is a single review.
+
+        Raises:
+            SourceError: the review cannot be classified.
+            OutOfTimeError: too little time is left.
+        """
+        _, verdict = next(classify_rows(document, self.classifier, lambda: deadline.check(source.ref)))
+        if isinstance(verdict, Problem):
+            raise SourceError(verdict.code, verdict.message)
+        provenance = self.receipts.provenance(source.ref, source.revision)
+        return Receipt.for_verdict(verdict, provenance, document.notes(), self.settings.needs_review_below)
+
+    def refuse(self, source: Source, error: SourceError) -> PendingReceipt:
+        """Return the receipt of a source that cannot be classified."""
+        provenance = self.receipts.provenance(source.ref, source.revision)
+        return PendingReceipt(source, Receipt.for_error(error.problem, provenance, final=True))
+
+    def record_failure(self, ref: ObjectRef, error: Exception) -> None:
+        """Record that the current revision of an object has no result because of `error`.
+
+        The receipt is not final, so the next delivery tries again. If even the revision is unknown, an
+        existing result stays, because it may be the current one.
+        """
+        stored = self.receipts.read(ref)
+        revision: Revision | None = None
+        try:
+            revision = self.store.revision(ref)
+        except Exception:  # noqa: BLE001 - probably the cause of `error`, which is what gets recorded
+            if stored and stored.receipt.has_result:
+                return
+        else:
+            if revision is None or (
+                stored and stored.receipt.is_current(self.receipts.provenance(ref, revision))
+            ):
+                return
+        code = ErrorCode.OUT_OF_TIME if isinstance(error, OutOfTimeError) else ErrorCode.NOT_PROCESSED
+        message = f"{ref} was tried {self.settings.max_receives} times: {describe(error)}"
+        provenance = self.receipts.provenance(ref, revision)
+        receipt = Receipt.for_error(Problem(code, message), provenance, final=False)
+        self.receipts.write(ref, receipt, stored)
+
+    def _attempt(
+        self,
+        ref: ObjectRef,
+        context: BatchContext,
+        contended: Collection[ObjectRef],
+        pending: PendingReceipt | None,
+    ) -> Outcome:
+        """Try once.
+
+        `contended` are objects whose state was not the recorded one when an earlier attempt wrote them. A
+        worker that dies before it writes the receipt leaves such a table behind.
+        """
+        # Read the results before the source: any later change of the results makes the write fail.
+        stored = self.receipts.read(ref)
+        recorded = {part.ref: part.etag for part in stored.receipt.parts} if stored else {}
+        present = self._present_etags(ref, {*contended, *recorded})
+        if stored:
+            is_intact = recorded.items() <= present.items()
+            outcome = self._outcome_without_reading(ref, stored, pending, is_intact=is_intact)
+            if outcome:
+                return outcome
+        try:
+            source = self.store.read(ref, self._max_read_bytes(context))
+        except ArchivedError as error:
+            return self._record_archived(ref, error, stored)
+        if source is None:
+            return Outcome.GONE
+        if _is_folder_marker(source):
+            return Outcome.IGNORED
+        if not context.exclusive and (source.body is None or detect_compression(source.body)):
+            raise NotStartedError(f"{ref} is or may be large and needs an invocation of its own")
+        return self._classify_or_split(source, stored, present, context)
+
+    def _outcome_without_reading(
+        self, ref: ObjectRef, stored: StoredReceipt, pending: PendingReceipt | None, *, is_intact: bool
+    ) -> Outcome | None:
+        """Return the outcome if the source need not be read, else None.
+
+        The revision is enough to know that. The body may be large. `is_intact` tells whether the parts that
+        the receipt records still exist unchanged.
+        """
+        revision = self.store.revision(ref)
+        if revision is None:
+            return Outcome.GONE
+        if is_intact and stored.receipt.is_current(self.receipts.provenance(ref, revision)):
+            return Outcome.CURRENT
+        if pending and pending.source.revision == revision:
+            return self.commit(pending, stored)
+        return None
+
+    def _classify_or_split(
+        self,
+        source: Source,
+        stored: StoredReceipt | None,
+        present: Mapping[ObjectRef, str],
+        context: BatchContext,
+    ) -> Outcome:
+        try:
+            if table_format := self._format_of_large_table(source):
+                progress = self.large_tables.start(
+                    source, table_format, context.deadline, resend=context.resend
+                )
+                return SEGMENT_OUTCOMES[progress]
+            pending = PendingReceipt(source, self._classify(source, present, context.deadline))
+        except SourceError as error:
+            pending = self.refuse(source, error)
+        return self.commit(pending, stored)
+
+    def _record_archived(self, ref: ObjectRef, error: ArchivedError, stored: StoredReceipt | None) -> Outcome:
+        # Not final: an event follows once the object is restored, and its revision stays the same.
+        problem = Problem(ErrorCode.ARCHIVED, str(error))
+        provenance = self.receipts.provenance(ref, self.store.revision(ref))
+        self.receipts.write(ref, Receipt.for_error(problem, provenance, final=False), stored)
+        return Outcome.REFUSED
+
+    def _classify(self, source: Source, present: Mapping[ObjectRef, str], deadline: Deadline) -> Receipt:
+        """Return the receipt of a source; if the source is a table, write the classified table first."""
+        if source.body is None:
+            source = self._read_whole(source.ref)
+        document = read_source(source, self.settings)
+        if document.table is None:
+            return self.classify_review(source, document, deadline)
+        classified = classify_table(
+            document, self.classifier, self.settings, lambda: deadline.check(source.ref)
+        )
+        key = keys.table_key(self.settings.results_prefix, source.ref.key, document.table.extension)
+        target = ObjectRef(self.receipts.bucket(source.ref), key)
+        etag = self.store.write(
+            target, classified.body, document.table.content_type, replaces=present.get(target)
+        )
+        return Receipt.for_table(
+            classified.counts,
+            [Part(target.bucket, target.key, etag)],
+            self.receipts.provenance(source.ref, source.revision),
+            document.notes(),
+        )
+
+    def _read_whole(self, ref: ObjectRef) -> Source:
+        source = self.store.read(ref, self.settings.max_object_bytes)
+        if source is None:
+            raise ConflictError(ref)
+        return source
+
+    def _max_read_bytes(self, context: BatchContext) -> int:
+        segment_bytes = self.settings.read_options.segment_bytes
+        return segment_bytes if context.exclusive else min(SMALL_OBJECT_BYTES, segment_bytes)
+
+    def _format_of_large_table(self, source: Source) -> LineFormat | None:
+        """Return the source's format if it is a table of lines that is larger than a segment."""
+        head = source.body
+        if head is None:
+            with self.store.stream(source.ref, source.revision, 0, SNIFF_BYTES) as stream:
+                head = stream.read()
+        elif not exceeds(head, self.settings.read_options.segment_bytes):
+            return None
+        return line_format(source.ref.key, source.content_type, head)
+
+    def _present_etags(self, ref: ObjectRef, refs: Collection[ObjectRef]) -> Mapping[ObjectRef, str]:
+        """Return the ETags of those result objects that exist."""
+        listed = self.receipts.list_parts(ref) if len(refs) > _MAX_HEAD_REQUESTS else {}
+        revisions = {part: self.store.revision(part) for part in refs if part not in listed}
+        return listed | {part: revision.etag for part, revision in revisions.items() if revision}
+
+
+def _is_folder_marker(source: Source) -> bool:
+    """Return whether the object is what consoles create to show an empty folder."""
+    return source.ref.key.endswith("/") and source.size == 0

@@ -1,0 +1,188 @@
+"""Amazon SQS queues. This is the only module that sends messages."""
+
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import islice
+from typing import TYPE_CHECKING, TypeVar
+
+import boto3
+from botocore.config import Config
+
+from reviewbox.errors import QueueError
+
+if TYPE_CHECKING:
+    from mypy_boto3_sqs import SQSClient
+
+T = TypeVar("T")
+
+# The limits of one SQS request. AWS has raised the size limit since; other implementations have not.
+MAX_BATCH = 10  # messages
+_MAX_BATCH_BYTES = 262_144
+
+_MAX_SENDS = 5
+_CONFIG = Config(retries={"mode": "standard", "total_max_attempts": 5})
+_DEFAULT_SESSION = threading.Lock()  # boto3's default session is not thread-safe
+
+
+@dataclass(frozen=True, slots=True)
+class QueueCounts:
+    """The approximate number of messages in a queue.
+
+    Attributes:
+        queued: messages that can be received now.
+        in_flight: messages that were received and not yet deleted or released.
+        delayed: messages that cannot be received yet.
+    """
+
+    queued: int
+    in_flight: int
+    delayed: int
+
+    @property
+    def total(self) -> int:
+        """The number of messages in any state."""
+        return self.queued + self.in_flight + self.delayed
+
+
+@dataclass(frozen=True, slots=True)
+class ReceivedMessage:
+    """A message that was received and is hidden from other receivers for a while.
+
+    Attributes:
+        message_id: the ID that SQS assigned when the message was sent.
+        body: the text of the message.
+        receipt_handle: the handle to release or delete the message with.
+    """
+
+    message_id: str
+    body: str
+    receipt_handle: str
+
+
+@dataclass(frozen=True)
+class Queue:
+    """An SQS queue. Errors of botocore pass through unchanged.
+
+    Attributes:
+        url: the URL of the queue.
+        client: the client to use; None to create one for the first request.
+        sleep: waits between attempts for a number of seconds.
+    """
+
+    url: str
+    client: "SQSClient | None" = None
+    sleep: Callable[[float], None] = time.sleep
+
+    @cached_property
+    def _sqs(self) -> "SQSClient":
+        """The client, created on first use because most invocations never need one."""
+        if self.client:
+            return self.client
+        with _DEFAULT_SESSION:
+            client: SQSClient = boto3.client("sqs", config=_CONFIG)
+        return client
+
+    def send(self, bodies: Iterable[str]) -> None:
+        """Send a message for each body. Messages that SQS rejects are sent again with exponential backoff.
+
+        Raises:
+            QueueError: SQS rejected some messages each time; other messages may have been sent.
+        """
+        for batch in _send_batches(bodies):
+            self._send_batch(batch)
+
+    def count(self) -> QueueCounts:
+        """Return the approximate number of messages in the queue."""
+        attributes = self._sqs.get_queue_attributes(
+            QueueUrl=self.url,
+            AttributeNames=[
+                "ApproximateNumberOfMessages",
+                "ApproximateNumberOfMessagesNotVisible",
+                "ApproximateNumberOfMessagesDelayed",
+            ],
+        )["Attributes"]
+        return QueueCounts(
+            queued=int(attributes["ApproximateNumberOfMessages"]),
+            in_flight=int(attributes["ApproximateNumberOfMessagesNotVisible"]),
+            delayed=int(attributes["ApproximateNumberOfMessagesDelayed"]),
+        )
+
+    def receive(self, hidden_seconds: int) -> list[ReceivedMessage]:
+        """Return up to `MAX_BATCH` messages and hide them from other receivers for `hidden_seconds`."""
+        response = self._sqs.receive_message(
+            QueueUrl=self.url,
+            MaxNumberOfMessages=MAX_BATCH,
+            VisibilityTimeout=hidden_seconds,
+            WaitTimeSeconds=1,  # with 0, SQS asks only some of its servers and may miss messages
+        )
+        return [
+            ReceivedMessage(message["MessageId"], message["Body"], message["ReceiptHandle"])
+            for message in response.get("Messages", [])
+        ]
+
+    def release(self, messages: Iterable[ReceivedMessage]) -> None:
+        """Make received messages visible to other receivers again."""
+        for batch in _batches(messages):
+            self._sqs.change_message_visibility_batch(
+                QueueUrl=self.url,
+                Entries=[
+                    {"Id": str(index), "ReceiptHandle": message.receipt_handle, "VisibilityTimeout": 0}
+                    for index, message in enumerate(batch)
+                ],
+            )
+
+    def delete(self, messages: Iterable[ReceivedMessage]) -> int:
+        """Delete received messages and return how many of them SQS deleted."""
+        deleted = 0
+        for batch in _batches(messages):
+            response = self._sqs.delete_message_batch(
+                QueueUrl=self.url,
+                Entries=[
+                    {"Id": str(index), "ReceiptHandle": message.receipt_handle}
+                    for index, message in enumerate(batch)
+                ],
+            )
+            deleted += len(response.get("Successful", []))
+        return deleted
+
+    def _send_batch(self, bodies: Sequence[str]) -> None:
+        remaining = {str(index): body for index, body in enumerate(bodies)}
+        for attempt in range(_MAX_SENDS):
+            if attempt:
+                self.sleep(0.1 * (2**attempt - 1))
+            response = self._sqs.send_message_batch(
+                QueueUrl=self.url,
+                Entries=[{"Id": index, "MessageBody": body} for index, body in remaining.items()],
+            )
+            rejected = response.get("Failed", [])
+            if not rejected:
+                return
+            remaining = {entry["Id"]: remaining[entry["Id"]] for entry in rejected}
+        raise QueueError(
+            f"{self.url}: SQS rejected {len(remaining)} of {len(bodies)} messages {_MAX_SENDS} times "
+            f"(last error code: {rejected[-1]['Code']}); try again later"
+        )
+
+
+def _batches(items: Iterable[T]) -> Iterator[list[T]]:
+    iterator = iter(items)
+    while batch := list(islice(iterator, MAX_BATCH)):
+        yield batch
+
+
+def _send_batches(bodies: Iterable[str]) -> Iterator[list[str]]:
+    """Group bodies so that no request exceeds the limits of SQS; a body that is too large is sent alone."""
+    batch: list[str] = []
+    size = 0
+    for body in bodies:
+        length = len(body.encode())
+        if batch and (len(batch) == MAX_BATCH or size + length > _MAX_BATCH_BYTES):
+            yield batch
+            batch, size = [], 0
+        batch.append(body)
+        size += length
+    if batch:
+        yield batch

@@ -1,0 +1,42 @@
+"""AWS's prices and the measured speed of the model: the inputs of cost estimates.
+
+Prices are in dollars: list prices, without any free tier.
+"""
+
+REGION = "us-east-1"
+DATE = "November 2026"
+
+LAMBDA_GB_SECOND = 0.0000166667  # x86
+LAMBDA_REQUEST = 0.20 / 1e6
+S3_WRITE = 5.00 / 1e6  # PUT, COPY, POST, LIST
+S3_READ = 0.40 / 1e6  # GET, HEAD
+SQS_REQUEST = 0.40 / 1e6
+BATCH_OPERATIONS_JOB = 0.25
+BATCH_OPERATIONS_OBJECT = 1.00 / 1e6
+BATCH_OPERATIONS_LISTED = 0.015 / 1e6  # per object in the source bucket, for the manifest that S3 generates
+
+# Amazon Comprehend charges for units of 100 characters, and for at least 3 units per review. A tier is a
+# number of units in a month and the price of each.
+COMPREHEND_CHARACTERS = 100
+COMPREHEND_MIN_UNITS = 3
+COMPREHEND_TIERS = ((10e6, 0.0001), (40e6, 0.00005), (float("inf"), 0.000025))
+
+# Processor time for a review of this length, on one vCPU, which a function of 1,769 MB has. In the languages
+# that the model knows, a character takes about one byte.
+MEASURED_CPU_SECONDS = 0.024
+MEASURED_CHARACTERS = 1_300
+MEASURED_BY = "`reviewbox evaluate` on 1,232 film reviews, one thread of a shared AMD EPYC"
+CPU_SECONDS_PER_KILOBYTE = MEASURED_CPU_SECONDS / MEASURED_CHARACTERS * 1000
+MEGABYTES_PER_VCPU = 1769
+
+# Evidence doubles the processor time, as `make bench` measures. Only a file that is a single review gets it.
+EVIDENCE_FACTOR = 2
+
+# Decompressed bytes per second of processor time while a large table is split. Measured on 25 MB of CSV with
+# reviews of 100 characters, one thread of a shared AMD EPYC: the slowest of four cases. CSV with reviews of
+# 1,300 characters reached 64 MB per second; JSON Lines reached 21 and 82. gzip takes 10% longer.
+SPLIT_BYTES_PER_CPU_SECOND = 13e6
+
+# Assumed, not measured: a function waits 25 ms for a request, and an object takes four requests.
+WAIT_SECONDS_PER_REQUEST = 0.025
+WAIT_SECONDS_PER_OBJECT = 4 * WAIT_SECONDS_PER_REQUEST

@@ -1,0 +1,63 @@
+"""What `reviewbox backfill` prints about the cost and duration of a backfill."""
+
+from io import StringIO
+
+import pytest
+from rich.console import Console
+from tests.cli.stacks import STACK
+
+from reviewbox.cli.backfill import Backfill, is_job
+from reviewbox.objects import ObjectRef
+from reviewbox.stack.cost import Workload, estimate
+
+
+def printed_estimate(counted: Workload, *, as_job: bool) -> str:
+    output = StringIO()
+    backfill = Backfill(Console(file=output, width=200), STACK, ObjectRef("reviewbox", "incoming/"))
+    backfill.print_estimate(estimate(counted, STACK, as_job=as_job), as_job=as_job)
+    return output.getvalue()
+
+
+def large_tables(count: int, gigabytes: int) -> Workload:
+    counted = Workload(objects=count, tables=count)
+    for _ in range(count):
+        counted.add_work(gigabytes * 10**9, gigabytes * 10**9, STACK.read_options, is_compressed=False)
+    return counted
+
+
+def test_s3_chooses_the_concurrency_of_a_job() -> None:
+    output = printed_estimate(Workload(objects=200_000), as_job=True)
+
+    assert "1 job, 200,000 objects" in output
+    assert "About 33 minutes with 10 concurrent invocations; S3 chooses the actual number." in output
+
+
+@pytest.mark.parametrize(
+    ("megabytes", "as_job", "is_warning"),
+    [(140_000, False, True), (140_000, True, False), (85_000, False, False)],
+)
+def test_work_that_may_exceed_the_retention_of_the_queue_is_a_warning(
+    megabytes: int, as_job: object, is_warning: object
+) -> None:
+    output = printed_estimate(Workload(objects=1000, work=megabytes * 1_000_000), as_job=bool(as_job))
+
+    warning = "The queue deletes messages after 4 days, and this backfill may take 3 days:"
+    assert (warning in output) is is_warning
+
+
+def test_long_work_is_a_job_and_segments_do_not_count_because_they_are_always_queued() -> None:
+    # Three days for ten functions that take 18.5 ms a kilobyte.
+    long = Workload(objects=1000, work=140_000_000_000, largest=140_000_000)
+    tables = large_tables(140, gigabytes=1)
+    output = printed_estimate(tables, as_job=True)
+
+    assert is_job(STACK, long, in_aws=True)
+    assert not is_job(STACK, tables, in_aws=True)
+    assert "The queue deletes messages after 4 days" in output
+    assert "The largest table may not be split into segments in time" not in output
+
+
+def test_a_table_that_is_too_large_to_be_split_in_time_is_a_warning() -> None:
+    output = printed_estimate(large_tables(1, gigabytes=20), as_job=False)
+
+    assert "The largest table may not be split into segments in time" in output

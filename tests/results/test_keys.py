@@ -1,0 +1,62 @@
+import hashlib
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from reviewbox.results.keys import part_key, parts_prefix, receipt_key, table_key
+
+
+def test_result_keys_contain_the_source_key() -> None:
+    assert receipt_key("results/", "incoming/2026/a b+é.txt") == "results/incoming/2026/a b+é.txt.json"
+    assert table_key("results/", "incoming/a.jsonl", "jsonl") == "results/incoming/a.jsonl.classified.jsonl"
+    assert receipt_key("", "a") == "a.json"
+
+
+def test_a_key_may_have_the_maximum_length_of_s3() -> None:
+    source = "é" * 504 + "xyz"
+
+    assert receipt_key("results/", source) == f"results/{source}.json"
+    assert len(receipt_key("results/", source).encode()) == 1024
+
+
+def test_a_longer_key_becomes_a_digest() -> None:
+    """S3's limit counts bytes, not characters."""
+    source = "é" * 506
+    digest = hashlib.sha256(source.encode()).hexdigest()
+
+    assert receipt_key("results/", source) == f"results/{digest}.json"
+    assert table_key("results/", source, "jsonl") == f"results/{digest}.classified.jsonl"
+
+
+@given(sources=st.lists(st.text(min_size=1, max_size=600), min_size=2, max_size=2, unique=True))
+@settings(deadline=None)
+def test_two_sources_never_share_a_result_key(sources: list[str]) -> None:
+    first, second = sources
+
+    keys = {
+        key
+        for source in (first, second)
+        for key in (receipt_key("r/", source), table_key("r/", source, "csv"))
+    }
+
+    assert len(keys) == 4
+
+
+def test_every_source_key_has_valid_result_keys() -> None:
+    for length in range(990, 1025):
+        for key in (receipt_key("results/", "x" * length), table_key("results/", "x" * length, "jsonl")):
+            assert len(key.encode()) <= 1024
+
+
+def test_the_parts_of_a_table_share_a_folder() -> None:
+    assert part_key("results/", "incoming/a.csv", 12, "csv.gz") == (
+        "results/incoming/a.csv.classified/part-00012.csv.gz"
+    )
+    assert part_key("results/", "incoming/a.csv", 123_456, "csv").endswith("/part-123456.csv")
+
+
+def test_part_keys_of_a_long_source_key_are_valid() -> None:
+    key = part_key("results/", "incoming/" + "é" * 490, 123_456, "jsonl.gz")
+
+    assert len(key.encode()) <= 1024
+    assert key.startswith(parts_prefix("results/", "incoming/" + "é" * 490))

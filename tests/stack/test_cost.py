@@ -1,0 +1,237 @@
+import gzip
+import json
+import math
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, datetime
+from functools import partial
+from typing import Any
+
+import pytest
+from tests.large_table import count_requests
+
+from reviewbox.deadline import RESERVED_SECONDS
+from reviewbox.documents import ReadOptions
+from reviewbox.documents.detection import FORMATS
+from reviewbox.model.classifier import Classifier
+from reviewbox.stack import prices
+from reviewbox.stack.cost import (
+    MAX_SPLIT_SECONDS,
+    Estimate,
+    Function,
+    Workload,
+    comprehend_dollars,
+    comprehend_units,
+    count_listed,
+    estimate,
+    may_be_table,
+)
+from reviewbox.stack.listing import ListedObject
+
+MEGABYTE = ReadOptions(max_bytes=1_000_000, segment_bytes=1_000_000)
+FUNCTION = Function()
+
+
+def listed(key: str, size: int, storage_class: str = "STANDARD") -> ListedObject:
+    return ListedObject(key, size, datetime(2026, 11, 1, tzinfo=UTC), storage_class)
+
+
+def large_table(size: int, *, is_compressed: bool = False, options: ReadOptions = MEGABYTE) -> Workload:
+    """A table with this decompressed size, all of which is text."""
+    workload = Workload(objects=1, tables=1)
+    workload.add_work(size, size, options, is_compressed=is_compressed)
+    return workload
+
+
+def quantities(estimated: Estimate) -> dict[str, int]:
+    """The quantities on a bill that are plain numbers."""
+    bill = {item.name: item.quantity.replace(",", "") for item in estimated.items}
+    return {name: int(quantity) for name, quantity in bill.items() if quantity.isdigit()}
+
+
+def test_compressed_objects_count_ten_times_and_objects_that_are_too_large_not_at_all() -> None:
+    """Single reviews count twice, because they get evidence."""
+    workload = count_listed(
+        [
+            listed("a.txt", 1000),
+            listed("b.csv.gz", 2000),
+            listed("c.JSONL", 3000),
+            listed("d.zst", 900_000),
+            listed("e.txt", 1_000_001),
+        ],
+        MEGABYTE,
+    )
+
+    assert workload == Workload(
+        objects=5,
+        size=1_906_001,
+        tables=2,
+        compressed=2,
+        too_large=1,
+        work=2 * 1000 + 20_000 + 3000 + 2 * 1_000_000,
+        largest=2 * 1_000_000,
+    )
+
+
+def test_tables_may_have_any_size_and_are_split() -> None:
+    options = ReadOptions(max_bytes=1_000_000, segment_bytes=100_000)
+
+    workload = count_listed(
+        [
+            listed("a.csv", 100_000),
+            listed("b.csv", 2_500_001),
+            listed("c.jsonl.gz", 20_000),
+            listed("d.txt", 1_000_001),
+            listed("e", 1_000_001),  # either a table or refused
+        ],
+        options,
+    )
+
+    assert (workload.tables, workload.too_large) == (4, 1)
+    assert (workload.large, workload.segments, workload.stored_segments) == (3, 26 + 2 + 11, 2)
+    assert workload.split_bytes == 2_500_001 + 200_000 + 1_000_001
+    assert (workload.largest, workload.largest_split) == (100_000, 2_500_001)
+
+
+@pytest.mark.parametrize("form", FORMATS, ids=lambda form: form.name)
+def test_each_extension_of_a_format_belongs_to_a_table_or_to_a_single_review(form: Any) -> None:
+    """The size decides for an unknown extension only."""
+    options = ReadOptions(max_bytes=100)
+
+    for extension in form.extensions:
+        small, large = (may_be_table(listed(f"a{extension}", size), options) for size in (100, 101))
+        assert small == large
+    assert [may_be_table(listed("a.b", size), options) for size in (100, 101)] == [False, True]
+
+
+def test_archived_objects_count_as_work_because_they_may_have_been_restored() -> None:
+    classes = ("STANDARD", "GLACIER", "DEEP_ARCHIVE", "GLACIER_IR", "STANDARD_IA")
+
+    workload = count_listed([listed("a.txt", 10, name) for name in classes], ReadOptions(max_bytes=100))
+
+    assert (workload.objects, workload.archived, workload.work) == (5, 2, 100)
+
+
+def test_a_million_reviews_cost_a_few_dollars_through_the_queue() -> None:
+    """1,300 characters each: 48 ms of computing with evidence, and 1.5 ms of waiting, with 1,769 MB."""
+    reviews = Workload(objects=1_000_000, size=1_300_000_000, work=2_600_000_000, largest=2600)
+
+    estimated = estimate(reviews, FUNCTION, as_job=False)
+
+    assert {item.name: round(item.dollars, 2) for item in estimated.items} == {
+        "Lambda, computing": 1.43,
+        "Lambda, requests": 0.00,
+        "S3, writing results": 5.00,
+        "S3, reading": 1.60,
+        "SQS, requests": 1.20,
+    }
+    assert estimated.dollars == pytest.approx(9.23, abs=0.01)
+    assert estimated.seconds == pytest.approx(4_950, abs=1)
+
+
+def test_objects_of_a_batch_wait_together_and_objects_of_a_job_alone() -> None:
+    """An object waits for 100 ms. A batch has one that waits first, then a hundred that wait at once."""
+    reviews = Workload(objects=160_000)
+
+    assert estimate(reviews, FUNCTION, as_job=False).seconds == pytest.approx((80 + 159.2) / 10)
+    assert estimate(reviews, FUNCTION, as_job=True).seconds == pytest.approx(1600)
+
+
+def test_a_job_costs_a_quarter_dollar_and_a_dollar_per_million_objects_and_no_messages() -> None:
+    estimated = estimate(Workload(objects=2_000_000), FUNCTION, as_job=True)
+
+    bill = {item.name: item.dollars for item in estimated.items}
+    assert bill["S3 Batch Operations"] == pytest.approx(2.25)
+    assert bill["S3 Batch Operations, listing"] == pytest.approx(0.03)
+    assert "SQS, requests" not in bill
+
+
+def test_the_largest_object_is_not_divided() -> None:
+    one = Workload(objects=1, size=1_000_000, work=1_000_000, largest=1_000_000)
+
+    assert estimate(one, FUNCTION, as_job=False).seconds == pytest.approx(18.46 + 0.1, abs=0.01)
+
+
+def test_a_large_table_is_split_by_one_function_and_classified_by_all() -> None:
+    estimates = [
+        estimate(large_table(1_300_000_000), Function(max_concurrency=number), as_job=False)
+        for number in (10, 1000, 5000)
+    ]
+
+    splitting, segment = 1300 / 13, 1000 * prices.CPU_SECONDS_PER_KILOBYTE
+    assert [each.longest_split for each in estimates] == [pytest.approx(splitting, rel=0.1)] * 3
+    assert [each.seconds for each in estimates] == [
+        pytest.approx(splitting + 130 * segment, rel=0.03),
+        pytest.approx(splitting + 1.3 * segment, rel=0.1),
+        pytest.approx(splitting + segment, rel=0.1),  # a segment is not divided any further
+    ]
+
+
+def test_the_time_to_split_a_table_is_what_an_invocation_has() -> None:
+    assert MAX_SPLIT_SECONDS == 900 - RESERVED_SECONDS
+
+
+@pytest.mark.parametrize("segments", [1, 1000, 10_000])
+def test_the_requests_for_a_segment_include_long_lists_of_finished_segments(segments: int) -> None:
+    """S3 lists 1,000 keys per request: the last of 10,000 segments takes ten requests for its list."""
+    table = large_table(2 * 1_000_000)
+    table.segments = segments
+
+    writes = quantities(estimate(table, FUNCTION, as_job=False))["S3, writing results"]
+
+    lists = sum(math.ceil(finished / 1000) for finished in range(1, segments + 1))
+    assert writes >= 2 * segments + lists
+
+
+@pytest.mark.parametrize("compress", [bytes, partial(gzip.compress, compresslevel=0)], ids=["plain", "gzip"])
+@pytest.mark.parametrize(("rows", "segments"), [(5, 0), (104, 12)])
+@pytest.mark.usefixtures("s3")
+def test_a_table_takes_no_more_requests_than_are_priced(
+    classifier: Classifier, compress: Callable[[bytes], bytes], rows: int, segments: int
+) -> None:
+    """The estimate is at most three times as high, for a small table and for one of twelve segments."""
+    body = b"".join(json.dumps({"text": "good film " * 10}).encode() + b"\n" for _ in range(rows))
+
+    counted = count_requests(classifier, compress(body), segment_bytes=1000)
+
+    options = ReadOptions(segment_bytes=1000)
+    table = large_table(len(body), is_compressed=compress is not bytes, options=options)
+    priced = quantities(estimate(table, FUNCTION, as_job=False))
+    made = {
+        "S3, reading": counted.under("", "GetObject", "HeadObject"),
+        "S3, writing results": counted.under("", "PutObject", "ListObjectsV2"),
+        "SQS, requests": 3 + math.ceil(segments / 10) + 2 * segments,  # segments are sent in tens
+    }
+    assert counted.segments == table.segments == segments
+    assert priced["Lambda, requests"] == 1 + segments
+    for name, number in made.items():
+        assert number <= priced[name] <= 3 * number, name
+
+
+def test_a_vcpu_without_a_thread_costs_money_and_a_thread_with_one_saves_time() -> None:
+    work = Workload(objects=1, size=1_000_000, work=1_000_000, largest=1_000_000)
+    two_vcpus = Function(memory_megabytes=2 * 1769)
+
+    idle = estimate(work, two_vcpus, as_job=False)
+    busy = estimate(work, replace(two_vcpus, threads=2), as_job=False)
+    half = estimate(work, Function(memory_megabytes=1769 // 2), as_job=False)
+
+    once = estimate(work, FUNCTION, as_job=False)
+    assert idle.seconds == once.seconds
+    assert idle.items[0].dollars == pytest.approx(2 * once.items[0].dollars)
+    assert busy.seconds == pytest.approx(once.seconds / 2, rel=0.01)
+    assert half.seconds == pytest.approx(once.seconds * 2, rel=0.01)
+
+
+@pytest.mark.parametrize(("characters", "units"), [(1, 3), (300, 3), (301, 4), (400, 4), (1300, 13)])
+def test_comprehend_charges_for_each_started_hundred_characters_and_three_units_at_least(
+    characters: int, units: int
+) -> None:
+    assert comprehend_units(characters) == units
+
+
+@pytest.mark.parametrize(
+    ("units", "dollars"), [(0, 0), (3, 0.0003), (10e6, 1000), (13e6, 1150), (50e6, 3000), (130e6, 5000)]
+)
+def test_comprehend_gets_cheaper_with_volume(units: float, dollars: float) -> None:
+    assert comprehend_dollars(units) == pytest.approx(dollars)

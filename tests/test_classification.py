@@ -1,0 +1,35 @@
+import itertools
+
+from reviewbox.classification import classify_rows
+from reviewbox.documents import Document, Row, Table
+from reviewbox.errors import ErrorCode, Problem
+from reviewbox.model.classifier import Classifier
+from reviewbox.model.verdicts import Verdict
+
+TABLE = Table("csv", "text/csv", frozenset(), lambda row, _: row.raw, str)
+BROKEN = Problem(ErrorCode.BROKEN_JSON, "line 2: not valid JSON")
+
+
+def test_each_row_comes_back_in_order_with_its_own_outcome(classifier: Classifier) -> None:
+    rows = [Row(1, "good film"), Row(2, problem=BROKEN), Row(3, " "), Row(4, "bad film")]
+
+    outcomes = list(classify_rows(Document(iter(rows), table=TABLE), classifier))
+
+    assert [row for row, _ in outcomes] == rows
+    good, broken, empty, bad = (outcome for _, outcome in outcomes)
+    assert isinstance(good, Verdict)
+    assert isinstance(bad, Verdict)
+    assert (good.label, bad.label) == ("positive", "negative")
+    assert broken == BROKEN
+    assert isinstance(empty, Problem)
+    assert empty.message.startswith("line 3: ")
+
+
+def test_rows_are_read_as_they_are_needed(classifier: Classifier) -> None:
+    """So a table of any size is classified in bounded memory."""
+    endless = (Row(number, "good film", raw="x" * 10_000) for number in itertools.count(1))
+
+    outcomes = classify_rows(Document(endless, table=TABLE), classifier)
+
+    assert [row.line for row, _ in itertools.islice(outcomes, 500)] == list(range(1, 501))
+    assert next(endless).line < 5000
