@@ -12,6 +12,7 @@ from reviewbox.events import parse
 from reviewbox.model.classifier import Classifier
 from reviewbox.objects import ObjectRef
 from reviewbox.pipeline import Pipeline
+from reviewbox.queue import Queue
 from reviewbox.settings import Settings
 from reviewbox.storage import S3Storage
 
@@ -44,7 +45,7 @@ def count_requests(classifier: Classifier, body: bytes, segment_bytes: int) -> R
         segment_bytes: smaller than that.
     """
     sqs, dropping, working = boto3.client("sqs"), boto3.client("s3"), boto3.client("s3")
-    queue: Any = {"QueueUrl": sqs.create_queue(QueueName="uploads")["QueueUrl"]}
+    queue = Queue(sqs.create_queue(QueueName="uploads")["QueueUrl"], sqs)
     ref = ObjectRef(BUCKET, "incoming/a.jsonl")
     dropping.put_object(Bucket=ref.bucket, Key=ref.key, Body=body)
     counted = Requests()
@@ -54,14 +55,13 @@ def count_requests(classifier: Classifier, body: bytes, segment_bytes: int) -> R
         counted.calls[model.name, f"{key.split('/')[0]}/"] += 1
 
     working.meta.events.register("before-parameter-build.s3", count)
-    settings = Settings(segment_bytes=segment_bytes, queue_url=queue["QueueUrl"])
-    pipeline = Pipeline(S3Storage(working), classifier, settings)
+    pipeline = Pipeline(S3Storage(working), classifier, Settings(segment_bytes=segment_bytes), queue)
     pipeline.process(ref, lambda: 900.0)
-    while received := sqs.receive_message(**queue, MaxNumberOfMessages=10).get("Messages"):
-        for message in received:
-            (parsed,) = parse(json.loads(message["Body"]))
+    while messages := queue.receive(hidden_seconds=60):
+        for message in messages:
+            (parsed,) = parse(json.loads(message.body))
             for segment in parsed.segments:
                 pipeline.process(segment, lambda: 900.0)
                 counted.segments += 1
-            sqs.delete_message(**queue, ReceiptHandle=message["ReceiptHandle"])
+        queue.delete(messages)
     return counted

@@ -1,8 +1,8 @@
 """Classifies small reviews of a batch as if they were new (ADR 10).
 
-Most uploads have no receipt yet. So a small review of a batch is read and classified first, and its receipt is
-written on condition that there is none. Only if that fails are the receipt and the source's revision looked
-at. This saves one request and one round trip per review.
+Most uploads have no receipt yet. So a small review of a batch is read and classified first, and its receipt
+is written on condition that there is none. Only if that fails are the receipt and the source's revision
+looked at. This saves one request and one round trip per review.
 """
 
 from reviewbox.classification import read_source

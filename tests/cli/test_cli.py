@@ -116,7 +116,7 @@ def test_an_invalid_setting_is_reported_on_one_line(
         result = CliRunner().invoke(app, [command, str(tmp_path), "--model", str(tiny_model)])
 
         assert result.exit_code == 2
-        assert result.stderr == "reviewbox: REVIEWBOX_NEEDS_REVIEW_BELOW must lie between 0 and 1\n"
+        assert result.stderr == "reviewbox: REVIEWBOX_NEEDS_REVIEW_BELOW must be between 0 and 1\n"
 
 
 def test_a_file_that_cannot_be_read_is_reported_on_one_line(tmp_path: Path, tiny_model: Path) -> None:

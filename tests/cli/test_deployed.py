@@ -339,7 +339,7 @@ def test_a_message_that_is_not_an_event_is_reported_and_redriven(cloud: Cloud, h
     (reason,) = before["dead_letters"]
     assert (reason["object"], reason["code"]) == ("", "")
     assert reason["message"].startswith("the message is not an event: ")
-    assert "not JSON" in reason["message"]
+    assert "not valid JSON" in reason["message"]
     assert after == before
     assert "the message is not an event" in output
     assert moved.exit_code == 0
@@ -499,9 +499,9 @@ def test_classify_reads_one_object(cloud: Cloud, tiny_model: Path) -> None:
 def test_an_object_that_cannot_be_read_is_reported_in_one_line(tiny_model: Path) -> None:
     for uri, expected in {
         "s3://no-such-bucket/": "AWS answered NoSuchBucket to ListObjectsV2",
-        "s3://no-such-bucket/a.txt": "nothing there",
-        f"s3://{BUCKET}/none.txt": "nothing there",
-        f"s3://{BUCKET}/none/": "nothing there",
+        "s3://no-such-bucket/a.txt": "no such object",
+        f"s3://{BUCKET}/none.txt": "no such object",
+        f"s3://{BUCKET}/none/": "no such object",
         "s3://": "expected s3://bucket/prefix",
     }.items():
         result = run("classify", uri, "--model", tiny_model)

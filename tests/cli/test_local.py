@@ -13,7 +13,12 @@ SECONDS_TO_WAIT = 60
 
 def test_the_local_cloud_runs_until_ctrl_c(tiny_model: Path) -> None:
     """It prints its endpoint and how to upload a file, classifies uploads, and stops without an error."""
-    command = [sys.executable, "-c", "from reviewbox.cli import app; app()", "local", "--port", "0"]
+    # A shell that runs the tests in the background ignores Ctrl-C, and processes inherit that.
+    program = (
+        "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); "
+        "from reviewbox.cli import app; app()"
+    )
+    command = [sys.executable, "-c", program, "local", "--port", "0"]
     environment = {**os.environ, "REVIEWBOX_MODEL_DIR": str(tiny_model), "PYTHONUNBUFFERED": "1"}
     with subprocess.Popen(  # noqa: S603 - our own command
         command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True

@@ -376,7 +376,11 @@ def test_watching_stops_at_ctrl_c(tmp_path: Path, tiny_model: Path) -> None:
     folder.mkdir()
     (folder / "a.txt").write_bytes(b"great film")
     (folder / "t.jsonl").write_bytes(b'{"text":"good"}\n{"text":"bad"}\n')
-    program = "from reviewbox.cli import app; app()"
+    # A shell that runs the tests in the background ignores Ctrl-C, and processes inherit that.
+    program = (
+        "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); "
+        "from reviewbox.cli import app; app()"
+    )
     command = [
         sys.executable,
         "-c",

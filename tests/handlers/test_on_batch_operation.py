@@ -162,7 +162,7 @@ def test_contention_is_a_temporary_failure(s3: S3Client) -> None:
     ((code, text),) = results(request("incoming/a.txt"))
 
     assert code == "TemporaryFailure"
-    assert "was changed 8 times" in text
+    assert "during all 8 attempts" in text
 
 
 def test_an_unreachable_network_is_a_temporary_failure(s3: S3Client) -> None:

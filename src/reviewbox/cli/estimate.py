@@ -187,7 +187,8 @@ def read_contents(source: Source, beginning: bytes, settings: Settings) -> Conte
         return _count(read_source(source, settings))
     stored = BytesIO(beginning)
     raw: Any = stored  # which is all that BufferedReader needs
-    data = open_content(BufferedReader(raw), options).stream.read(options.max_bytes + 1)
+    buffered = BufferedReader(raw)
+    data = open_content(buffered, options).stream.read(options.max_bytes + 1)
     size = len(data) * source.size / stored.tell()
     lines = b"".join(islice(BytesIO(data), _MAX_LINES))
     is_whole = len(lines) == size <= options.max_bytes
