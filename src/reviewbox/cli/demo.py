@@ -6,11 +6,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from rich.progress import track
 from rich.text import Text
 
 from reviewbox.cli.classify import files_below
-from reviewbox.cli.render import console, label_and_row_counts, verdict_cells, verdict_table
+from reviewbox.cli.render import console, label_and_row_counts, track, verdict_cells, verdict_table
 from reviewbox.documents import read_document
 from reviewbox.errors import ReviewboxError
 from reviewbox.local.cloud import BUCKET, Cloud
@@ -34,7 +33,8 @@ def run_demo(reviews: Path, port: int, template: Path) -> None:
     if not files:
         raise ReviewboxError(f"{reviews}: no files to upload")
     terminal = console()
-    table = verdict_table("file", result="result")
+    table = verdict_table("file")
+    table.add_column("result", overflow="fold")
     with start_service(template, port) as cloud:
         storage = S3Storage(cloud.s3())
         settings = Settings.from_environ(cloud.environment)
@@ -43,8 +43,7 @@ def run_demo(reviews: Path, port: int, template: Path) -> None:
             storage.client.put_object(Bucket=BUCKET, Key=key, Body=file.read_bytes())
         terminal.print(f"Uploaded {len(files)} files to s3://{BUCKET}/{settings.source_prefix}")
 
-        pending = track(keys.items(), "Waiting for results", console=terminal, transient=True)
-        for file, key in pending:
+        for file, key in track(terminal, keys.items(), "Waiting for results", len(keys)):
             result = receipt_key(settings.results_prefix, key)
             receipt = _wait_for_receipt(ObjectRef(BUCKET, result), storage, cloud)
             if "counts" in receipt:

@@ -1,7 +1,6 @@
 """`reviewbox evaluate`: a model's accuracy, calibration and processor time on labeled reviews."""
 
 import json
-import sys
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -10,9 +9,9 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 from rich.console import Console
-from rich.progress import track
 
 from reviewbox.cli.labeled_reviews import LABELS, LABELS_HINT, read_reviews
+from reviewbox.cli.render import track
 from reviewbox.errors import Problem, ReviewboxError
 from reviewbox.model.classifier import Classifier
 from reviewbox.model.verdicts import Verdict
@@ -22,22 +21,13 @@ _CALIBRATION_BINS = 15
 
 @dataclass(frozen=True, slots=True)
 class Metrics:
-    """The quality and cost of a model on labeled reviews.
+    """The quality and cost of a model on labeled reviews. A review without a verdict counts as wrong."""
 
-    Attributes:
-        n: the number of reviews; a review without a verdict counts as wrong.
-        accuracy: the share of correct verdicts.
-        balanced_accuracy: the mean of the two labels' shares of correct verdicts.
-        ece: the expected calibration error: the mean of |accuracy - mean score| over 15 bins of equal
-            width, weighted by the number of reviews in a bin (Guo et al. 2017).
-        cpu_ms_per_review: processor time of all threads, in milliseconds.
-    """
-
-    n: int
+    n: int  # reviews
     accuracy: float
-    balanced_accuracy: float
-    ece: float
-    cpu_ms_per_review: float
+    balanced_accuracy: float  # the mean of the two labels' accuracies
+    ece: float  # see `calibration_error`
+    cpu_ms_per_review: float  # processor time of all threads
 
 
 def evaluate_files(files: Sequence[Path], model: Path | None, threads: int, *, as_json: bool) -> None:
@@ -61,16 +51,9 @@ def evaluate_files(files: Sequence[Path], model: Path | None, threads: int, *, a
         raise ReviewboxError(f"the model's labels {unknown} are neither negative nor positive")
 
     started = time.process_time()
-    outcomes = list(
-        track(
-            classifier.classify_each(texts, explain=False),
-            description="evaluating",
-            total=len(texts),
-            console=Console(stderr=True),
-            disable=not sys.stderr.isatty(),
-        )
-    )
-    metrics = compute_metrics(labels, outcomes, time.process_time() - started)
+    each = classifier.classify_each(texts, explain=False)
+    outcomes = list(track(Console(stderr=True), each, "evaluating", len(texts)))
+    metrics = _compute_metrics(labels, outcomes, time.process_time() - started)
     if as_json:
         print(json.dumps(asdict(metrics)))
         return
@@ -81,10 +64,9 @@ def evaluate_files(files: Sequence[Path], model: Path | None, threads: int, *, a
     print(f"CPU per review     {metrics.cpu_ms_per_review:.1f} ms")
 
 
-def compute_metrics(
+def _compute_metrics(
     labels: Sequence[int], outcomes: Sequence[Verdict | Problem], cpu_seconds: float
 ) -> Metrics:
-    """Return the metrics of a model's outcomes, given the true labels (0 or 1) in the same order."""
     expected = np.array(labels)
     predicted = np.array([-1 if isinstance(o, Problem) else LABELS[o.label.lower()] for o in outcomes])
     scores = np.array([0.0 if isinstance(o, Problem) else o.score for o in outcomes])
@@ -101,7 +83,11 @@ def compute_metrics(
 
 
 def calibration_error(scores: npt.NDArray[np.float64], correct: npt.NDArray[np.bool_]) -> float:
-    """Return the expected calibration error of scores in `(0, 1]`; both arrays have shape (N,)."""
+    """Return the expected calibration error of scores in `(0, 1]`; both arrays have shape (N,).
+
+    It is the mean of |accuracy - mean score| over 15 bins of equal width, weighted by the number of reviews
+    in a bin (Guo et al. 2017).
+    """
     if not len(scores):
         return 0.0
     bins = np.ceil(scores * _CALIBRATION_BINS).astype(int)
