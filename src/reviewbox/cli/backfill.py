@@ -1,6 +1,6 @@
 """`reviewbox backfill`: prints an estimate, asks, starts a backfill and shows the progress."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -46,13 +46,7 @@ _INTERRUPTED = 130  # the exit status that shells use for Ctrl-C
 
 
 def run_backfill(uri: str, stack_name: str, *, agreed: bool, dry_run: bool) -> bool:
-    """Classify the existing objects under a prefix, after an estimate and a question.
-
-    Args:
-        uri: `s3://bucket/prefix`; the stack must classify the objects under this prefix.
-        stack_name: the name of the deployed stack.
-        agreed: whether to start without asking.
-        dry_run: whether to stop after the estimate.
+    """Classify the existing objects under a prefix, after an estimate and a question unless it is `agreed`.
 
     Returns whether no failure is known.
 
@@ -64,7 +58,7 @@ def run_backfill(uri: str, stack_name: str, *, agreed: bool, dry_run: bool) -> b
     in_aws = is_aws(s3.meta.endpoint_url)
     backfill = Backfill(console(), stack, backfill_prefix(stack, uri))
     counted = backfill.count(s3)
-    as_job = is_job(stack, counted, in_aws=in_aws)
+    as_job = needs_job(stack, counted, in_aws=in_aws)
     backfill.print_estimate(estimate(counted, stack, as_job=as_job), as_job=as_job)
     if not in_aws:
         backfill.print_line(f"The estimate is for AWS, but {s3.meta.endpoint_url} is not an AWS endpoint.")
@@ -78,27 +72,14 @@ def run_backfill(uri: str, stack_name: str, *, agreed: bool, dry_run: bool) -> b
     return backfill.run_queue(connect("sqs"), list_objects(s3, backfill.prefix), counted.objects)
 
 
-def is_job(stack: Stack, counted: Workload, *, in_aws: bool) -> bool:
-    """Return whether a backfill is an S3 Batch Operations job rather than messages in the queue."""
-    queued = estimate(counted, stack, as_job=False)
-    return needs_job(stack, counted.objects, queued.seconds - queued.segment_seconds, in_aws=in_aws)
-
-
 @dataclass(frozen=True, slots=True)
 class Backfill:
-    """The steps of a backfill, each of which prints what it does.
-
-    Attributes:
-        terminal: the console to print to.
-        stack: the deployed stack.
-        prefix: the bucket and prefix of the objects to classify.
-        poll_seconds: the time between two checks of the progress.
-    """
+    """The steps of a backfill, each of which prints what it does."""
 
     terminal: Console
     stack: Stack
-    prefix: ObjectRef
-    poll_seconds: float = 1.0
+    prefix: ObjectRef  # of the objects to classify
+    poll_seconds: float = 1.0  # between two checks of the progress
 
     def print_line(self, line: str, style: str = "") -> None:
         """Print a line without markup and without wrapping."""
@@ -118,27 +99,20 @@ class Backfill:
         listed = track(self.terminal, list_objects(s3, results), "Counting results")
         # An upper bound: receipts of deleted objects are included.
         receipts = min(sum(is_receipt(result.key) for result in listed), counted.objects)
-        self.print_line(
-            f"{self.prefix}: {number_of(counted.objects, 'object')}, {rounded_bytes(counted.size)}"
-        )
-        if receipts:
-            self.print_line(
-                f"  {receipts:,} with a result already: current results are checked, not computed again"
-            )
-        if counted.compressed:
-            self.print_line(f"  {counted.compressed:,} compressed: priced at ten times the compressed size")
-        if counted.large:
-            tables, segments = number_of(counted.large, "table"), number_of(counted.segments, "segment")
-            self.print_line(f"  {tables} to be split into {segments}, which have a separate queue")
-        if counted.too_large:
-            limit = f"{self.stack.max_object_bytes:,} bytes"
-            self.print_line(
-                f"  {counted.too_large:,} larger than MaxObjectBytes ({limit}): each gets an error", "yellow"
-            )
-        if counted.archived:
-            self.print_line(
-                f"  {counted.archived:,} archived: each gets an error until it is restored", "yellow"
-            )
+        tables, segments = number_of(counted.large, "table"), number_of(counted.segments, "segment")
+        limit = f"MaxObjectBytes ({self.stack.max_object_bytes:,} bytes)"
+        objects, size = number_of(counted.objects, "object"), rounded_bytes(counted.size)
+        self.print_line(f"{self.prefix}: {objects}, {size}")
+        notes = {
+            f"{receipts:,} with a result already: current results are checked, not computed again": receipts,
+            f"{counted.compressed:,} compressed: priced at ten times the compressed size": counted.compressed,
+            f"{tables} to be split into {segments}, which have a separate queue": counted.large,
+            f"{counted.too_large:,} larger than {limit}: each gets an error": counted.too_large,
+            f"{counted.archived:,} archived: each gets an error until it is restored": counted.archived,
+        }
+        for note, count in notes.items():
+            if count:
+                self.print_line(f"  {note}", "yellow" if "gets an error" in note else "")
         return counted
 
     def print_estimate(self, estimated: Estimate, *, as_job: bool) -> None:
@@ -181,16 +155,20 @@ class Backfill:
         dead_letters = Queue(self.stack.dead_letter_queue_url, sqs)
         earlier = dead_letters.count().total
         self.queue_objects(Queue(self.stack.queue_url, sqs), objects, total)
-        if not self.watch_queues([Queue(url, sqs) for url in self.stack.queue_urls], total):
+        queues = [Queue(url, sqs) for url in self.stack.queue_urls]
+        status_command = f"`reviewbox status --stack {self.stack.name}`"
+        try:
+            with progress_bar(self.terminal, "Classifying", total) as update:
+                for remaining in watch_queues(queues, self.poll_seconds):
+                    update(total=max(total, remaining), completed=max(total - remaining, 0))
+        except KeyboardInterrupt:
+            self.print_line(f"Classification continues. {status_command} shows the progress.")
             return True
         self.print_line("The queue is empty.")
         dead = dead_letters.count().total - earlier
         if dead > 0:
-            self.print_line(
-                f"{number_of(dead, 'message')} became dead letters: `reviewbox status --stack "
-                f"{self.stack.name}` shows the reasons.",
-                "yellow",
-            )
+            letters = number_of(dead, "message")
+            self.print_line(f"{letters} became dead letters: {status_command} shows the reasons.", "yellow")
         return dead <= 0
 
     def queue_objects(self, queue: Queue, objects: Iterable[ListedObject], total: int) -> None:
@@ -212,19 +190,6 @@ class Backfill:
             raise typer.Exit(_INTERRUPTED) from None
         self.print_line(f"Queued {number_of(sent, 'object')}.")
 
-    def watch_queues(self, queues: Sequence[Queue], total: int) -> bool:
-        """Show the progress until the queues are empty; return False if the user interrupted that."""
-        try:
-            with progress_bar(self.terminal, "Classifying", total) as update:
-                for remaining in watch_queues(queues, self.poll_seconds):
-                    update(total=max(total, remaining), completed=max(total - remaining, 0))
-        except KeyboardInterrupt:
-            self.print_line(
-                f"Classification continues. `reviewbox status --stack {self.stack.name}` shows the progress."
-            )
-            return False
-        return True
-
     def run_job(self, control: "S3ControlClient", account: str) -> bool:
         """Start a job, unless it is running, and show its progress; return whether all objects succeeded."""
         job_id, is_new = start_job(control, account, self.stack, self.prefix)
@@ -232,9 +197,8 @@ class Backfill:
         try:
             with progress_bar(self.terminal, "Preparing") as update:
                 for job in watch_job(control, account, job_id, self.poll_seconds):
-                    update(
-                        description=job.status, total=job.total or None, completed=job.succeeded + job.failed
-                    )
+                    done = job.succeeded + job.failed
+                    update(description=job.status, total=job.total or None, completed=done)
         except KeyboardInterrupt:
             self.print_line("The job continues. Run the same command again to follow it.")
             return True

@@ -21,50 +21,27 @@ _BATCH_OUTPUTS = ("OnBatchOperationArn", "BatchOperationsRoleArn", "BatchOperati
 
 @dataclass(frozen=True, slots=True)
 class BatchOperations:
-    """The resources of a stack that an S3 Batch Operations job needs.
+    """The resources of a stack that an S3 Batch Operations job needs."""
 
-    Attributes:
-        function_arn: the function that the job invokes for each object.
-        role_arn: the role that the job assumes.
-        prefix: the prefix in the results bucket for the job's report.
-    """
-
-    function_arn: str
-    role_arn: str
-    prefix: str
+    function_arn: str  # the function that the job invokes for each object
+    role_arn: str  # the role that the job assumes
+    prefix: str  # in the results bucket, for the job's report
 
 
 @dataclass(frozen=True, slots=True)
 class Stack:
-    """The resources and parameters of a deployed Reviewbox stack.
-
-    Attributes:
-        name: the name of the CloudFormation stack.
-        bucket: the bucket for reviews.
-        source_prefix: the prefix of the keys of reviews.
-        results_bucket: the bucket for results.
-        results_prefix: the prefix of the keys of results.
-        queue_url: the queue for uploads.
-        segments_queue_url: the queue for segments of large tables; "" if the stack does not have one.
-        dead_letter_queue_url: the queue for messages that failed MaxReceives times.
-        batch_operations: the resources for S3 Batch Operations; None if the stack cannot run jobs.
-        max_concurrency: the maximum number of concurrent invocations for messages.
-        memory_megabytes: the memory of the function.
-        threads: the number of inference threads.
-        max_object_bytes: the maximum size of an object, unless it is a table that can be segmented.
-        segment_bytes: the size above which a table is classified in segments.
-    """
+    """The resources and parameters of a deployed Reviewbox stack."""
 
     name: str
-    bucket: str
+    bucket: str  # for reviews
     source_prefix: str
     results_bucket: str
     results_prefix: str
-    queue_url: str
-    segments_queue_url: str
+    queue_url: str  # for uploads
+    segments_queue_url: str  # "" if the stack does not have one
     dead_letter_queue_url: str
-    batch_operations: BatchOperations | None
-    max_concurrency: int
+    batch_operations: BatchOperations | None  # None if the stack cannot run jobs
+    max_concurrency: int  # concurrent invocations for messages
     memory_megabytes: int
     threads: int
     max_object_bytes: int
@@ -107,9 +84,7 @@ def find_stack(client: "CloudFormationClient", name: str) -> Stack:
             f"the stack {name!r} has no {', no '.join(missing)}: it was deployed from another template or an "
             "older version; deploy the current template"
         )
-    batch_operations = None
-    if all(output in outputs for output in _BATCH_OUTPUTS):
-        batch_operations = BatchOperations(*(outputs[output] for output in _BATCH_OUTPUTS))
+    batch = [outputs[output] for output in _BATCH_OUTPUTS if output in outputs]
     return Stack(
         name=name,
         bucket=outputs["Bucket"],
@@ -119,7 +94,7 @@ def find_stack(client: "CloudFormationClient", name: str) -> Stack:
         queue_url=outputs["QueueUrl"],
         segments_queue_url=outputs.get("SegmentsQueueUrl", ""),  # absent in stacks of older versions
         dead_letter_queue_url=outputs["DeadLetterQueueUrl"],
-        batch_operations=batch_operations,
+        batch_operations=BatchOperations(*batch) if len(batch) == len(_BATCH_OUTPUTS) else None,
         max_concurrency=int(parameters["MaxConcurrency"]),
         memory_megabytes=int(parameters["MemorySize"]),
         threads=int(parameters["Threads"]),
