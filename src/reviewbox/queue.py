@@ -100,10 +100,10 @@ class Queue:
             for message in response.get("Messages", [])
         ]
 
-    def release(self, messages: Iterable[ReceivedMessage]) -> None:
-        """Make received messages visible to other receivers again."""
+    def release(self, messages: Iterable[ReceivedMessage], hidden_seconds: int = 0) -> None:
+        """Make received messages visible to other receivers again, at once or after some seconds."""
         for batch in _batches(messages):
-            entries: Any = [{**entry, "VisibilityTimeout": 0} for entry in _entries(batch)]
+            entries: Any = [{**entry, "VisibilityTimeout": hidden_seconds} for entry in _entries(batch)]
             self._sqs.change_message_visibility_batch(QueueUrl=self.url, Entries=entries)
 
     def delete(self, messages: Iterable[ReceivedMessage]) -> int:
