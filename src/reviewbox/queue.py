@@ -5,7 +5,6 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import islice
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import boto3
@@ -79,7 +78,7 @@ class Queue:
         Raises:
             QueueError: SQS rejected some messages each time; other messages may have been sent.
         """
-        for batch in _send_batches(bodies):
+        for batch in _batches(bodies, lambda body: len(body.encode())):
             self._send_batch(batch)
 
     def count(self) -> QueueCounts:
@@ -137,22 +136,13 @@ def _entries(messages: Iterable[ReceivedMessage]) -> Any:
     return [{"Id": str(i), "ReceiptHandle": message.receipt_handle} for i, message in enumerate(messages)]
 
 
-def _batches(items: Iterable[T]) -> Iterator[list[T]]:
-    iterator = iter(items)
-    while batch := list(islice(iterator, MAX_BATCH)):
-        yield batch
-
-
-def _send_batches(bodies: Iterable[str]) -> Iterator[list[str]]:
-    """Group bodies so that no request exceeds the limits of SQS; a body that is too large is sent alone."""
-    batch: list[str] = []
-    size = 0
-    for body in bodies:
-        length = len(body.encode())
-        if batch and (len(batch) == MAX_BATCH or size + length > _MAX_BATCH_BYTES):
+def _batches(items: Iterable[T], size_of: Callable[[T], int] = lambda _: 0) -> Iterator[list[T]]:
+    """Group items so that no request exceeds the limits of SQS; an item that is too large is sent alone."""
+    batch: list[T] = []
+    for item in items:
+        if batch and (len(batch) == MAX_BATCH or sum(map(size_of, [*batch, item])) > _MAX_BATCH_BYTES):
             yield batch
-            batch, size = [], 0
-        batch.append(body)
-        size += length
+            batch = []
+        batch.append(item)
     if batch:
         yield batch

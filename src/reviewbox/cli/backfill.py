@@ -5,14 +5,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import typer
-from rich import box
 from rich.console import Console
-from rich.table import Table
-from rich.text import Text
 
 from reviewbox.cli.render import (
     console,
+    new_table,
     number_of,
+    print_line,
     progress_bar,
     rounded_bytes,
     rounded_dollars,
@@ -82,8 +81,8 @@ class Backfill:
     poll_seconds: float = 1.0  # between two checks of the progress
 
     def print_line(self, line: str, style: str = "") -> None:
-        """Print a line without markup and without wrapping."""
-        self.terminal.print(Text(line, style), soft_wrap=True)
+        """Print a line."""
+        print_line(self.terminal, line, style)
 
     def count(self, s3: "S3Client") -> Workload:
         """Count the objects under the prefix, and print their number and size.
@@ -117,7 +116,7 @@ class Backfill:
 
     def print_estimate(self, estimated: Estimate, *, as_job: bool) -> None:
         """Print the estimated cost and duration of a backfill, as a job or through the queue."""
-        table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_footer=True)
+        table = new_table(show_footer=True)
         table.add_column("if all objects are classified", "total")
         table.add_column("", justify="right")
         table.add_column("", rounded_dollars(estimated.dollars), justify="right")

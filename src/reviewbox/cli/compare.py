@@ -9,13 +9,11 @@ from itertools import permutations
 from pathlib import Path
 from typing import Any
 
-from rich import box
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
 from reviewbox.cli.labeled_reviews import LABELS, Review, read_reviews
-from reviewbox.cli.render import console, printable, track
+from reviewbox.cli.render import console, new_table, printable, track
 from reviewbox.errors import Problem, ReviewboxError
 from reviewbox.model.classifier import Classifier
 
@@ -209,9 +207,7 @@ def _cells(flip: Mapping[str, Any]) -> list[str]:
 
 
 def _print_table(headers: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for header in headers:
-        table.add_column(header, overflow="fold")
+    table = new_table(*headers)
     for row in rows:
         table.add_row(*map(Text, row))  # as Text, because rich reads brackets in a str as markup
     console().print(table)

@@ -9,7 +9,14 @@ from typing import Any
 from rich.text import Text
 
 from reviewbox.cli.classify import files_below
-from reviewbox.cli.render import console, label_and_row_counts, track, verdict_cells, verdict_table
+from reviewbox.cli.render import (
+    console,
+    label_and_row_counts,
+    print_line,
+    track,
+    verdict_cells,
+    verdict_table,
+)
 from reviewbox.documents import read_document
 from reviewbox.errors import ReviewboxError
 from reviewbox.local.cloud import BUCKET, Cloud
@@ -55,9 +62,7 @@ def run_demo(reviews: Path, port: int, template: Path) -> None:
                 Text(f"s3://{BUCKET}/{result}"),
             )
     terminal.print(table)
-    terminal.print(
-        "?: needs review. This cloud has stopped; `reviewbox local` keeps one running.", highlight=False
-    )
+    print_line(terminal, "?: needs review. This cloud has stopped; `reviewbox local` keeps one running.")
 
 
 def _wait_for_receipt(ref: ObjectRef, storage: S3Storage, cloud: Cloud) -> Mapping[str, Any]:

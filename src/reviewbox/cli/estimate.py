@@ -12,10 +12,7 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rich import box
 from rich.console import Console
-from rich.table import Table
-from rich.text import Text
 
 from reviewbox.classification import read_source
 from reviewbox.cli import render
@@ -81,11 +78,9 @@ class Contents(cost.Workload):
             setattr(self, name, max(mine, its) if name.startswith("largest") else mine + its)
 
     def extrapolate(self, judged: "Contents", listed: "Contents") -> None:
-        """Turn the contents of a sample into those of all objects.
+        """Turn the contents of a sample into those of all `listed` objects.
 
-        Args:
-            judged: the sample, judged by names and sizes only.
-            listed: all objects, judged in the same way.
+        `listed` and `judged`, the same sample, are judged by names and sizes only.
         """
         share = listed.work / max(judged.work, 1)
         for name in (each.name for each in fields(self)):
@@ -168,13 +163,7 @@ class Inventory:
 
 
 def show_estimate(paths: Sequence[str], settings: Settings, rate: float | None, *, as_json: bool) -> None:
-    """Print what it costs to classify files and objects.
-
-    Args:
-        paths: files, folders or `s3://` URIs of prefixes.
-        settings: the service's settings that decide how files are read.
-        rate: milliseconds of processor time for 1,000 characters; None for the measured rate.
-        as_json: whether to print one JSON object.
+    """Print what it costs to classify files and objects, at the measured rate unless another one is given.
 
     Raises:
         ReviewboxError: a path does not exist, or there is nothing to classify.
@@ -200,11 +189,7 @@ def show_estimate(paths: Sequence[str], settings: Settings, rate: float | None, 
 
 
 def read_contents(source: Source, settings: Settings) -> Contents:
-    """Return the contents of a source; for a large table, extrapolated from its beginning.
-
-    Args:
-        source: the source, with as much of its body as `settings.max_object_bytes` allows.
-        settings: the service's settings.
+    """Return the contents of a source, whose body may be only the beginning of a large table.
 
     Raises:
         SourceError: the service cannot read it.
@@ -287,9 +272,7 @@ def _report(paths: Sequence[str], inventory: Inventory, rate: float | None) -> d
 
 
 def _print(report: Mapping[str, Any], terminal: Console) -> None:
-    def tell(line: str, style: str = "") -> None:
-        terminal.print(Text(line, style), soft_wrap=True)
-
+    tell = partial(render.print_line, terminal)
     objects, reviews = (render.number_of(report[f"{what}s"], what) for what in ("object", "review"))
     size = render.rounded_bytes(report["bytes"])
     tell(f"{', '.join(report['paths'])}: {objects}, {size}, {reviews}, {report['characters']:,} characters")
@@ -302,7 +285,7 @@ def _print(report: Mapping[str, Any], terminal: Console) -> None:
         duration = render.rounded_seconds(report["longest_cut"])
         tell(f"  one invocation must split the largest table, which may take {duration}: divide it", "yellow")
 
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_footer=True)
+    table = render.new_table(show_footer=True)
     table.add_column("", "total")
     table.add_column("", justify="right")
     for key, header in (("queue", "dropped"), ("job", "as a job"), ("comprehend", "Amazon Comprehend")):

@@ -3,7 +3,6 @@
 import json
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
@@ -14,20 +13,8 @@ from reviewbox.cli.labeled_reviews import LABELS, LABELS_HINT, read_reviews
 from reviewbox.cli.render import track
 from reviewbox.errors import Problem, ReviewboxError
 from reviewbox.model.classifier import Classifier
-from reviewbox.model.verdicts import Verdict
 
 _CALIBRATION_BINS = 15
-
-
-@dataclass(frozen=True, slots=True)
-class Metrics:
-    """The quality and cost of a model on labeled reviews. A review without a verdict counts as wrong."""
-
-    n: int  # reviews
-    accuracy: float
-    balanced_accuracy: float  # the mean of the two labels' accuracies
-    ece: float  # see `calibration_error`
-    cpu_ms_per_review: float  # processor time of all threads
 
 
 def evaluate_files(files: Sequence[Path], model: Path | None, threads: int, *, as_json: bool) -> None:
@@ -53,33 +40,28 @@ def evaluate_files(files: Sequence[Path], model: Path | None, threads: int, *, a
     started = time.process_time()
     each = classifier.classify_each(texts, explain=False)
     outcomes = list(track(Console(stderr=True), each, "evaluating", len(texts)))
-    metrics = _compute_metrics(labels, outcomes, time.process_time() - started)
-    if as_json:
-        print(json.dumps(asdict(metrics)))
-        return
-    print(f"{metrics.n:,} reviews")
-    print(f"accuracy           {metrics.accuracy:.2%}")
-    print(f"balanced accuracy  {metrics.balanced_accuracy:.2%}")
-    print(f"calibration error  {metrics.ece:.4f}")
-    print(f"CPU per review     {metrics.cpu_ms_per_review:.1f} ms")
-
-
-def _compute_metrics(
-    labels: Sequence[int], outcomes: Sequence[Verdict | Problem], cpu_seconds: float
-) -> Metrics:
+    cpu_seconds = time.process_time() - started
     expected = np.array(labels)
+    # A review without a verdict counts as wrong.
     predicted = np.array([-1 if isinstance(o, Problem) else LABELS[o.label.lower()] for o in outcomes])
     scores = np.array([0.0 if isinstance(o, Problem) else o.score for o in outcomes])
     correct = predicted == expected
-    return Metrics(
-        n=len(labels),
-        accuracy=float(correct.mean()),
-        balanced_accuracy=float(
-            np.mean([correct[expected == label].mean() for label in np.unique(expected)])
-        ),
-        ece=calibration_error(scores[predicted >= 0], correct[predicted >= 0]),
-        cpu_ms_per_review=1000 * cpu_seconds / len(labels),
-    )
+    accuracies = [correct[expected == label].mean() for label in np.unique(expected)]
+    metrics = {
+        "n": len(labels),
+        "accuracy": float(correct.mean()),
+        "balanced_accuracy": float(np.mean(accuracies)),
+        "ece": calibration_error(scores[predicted >= 0], correct[predicted >= 0]),
+        "cpu_ms_per_review": 1000 * cpu_seconds / len(labels),
+    }
+    if as_json:
+        print(json.dumps(metrics))
+        return
+    print(f"{metrics['n']:,} reviews")
+    print(f"accuracy           {metrics['accuracy']:.2%}")
+    print(f"balanced accuracy  {metrics['balanced_accuracy']:.2%}")
+    print(f"calibration error  {metrics['ece']:.4f}")
+    print(f"CPU per review     {metrics['cpu_ms_per_review']:.1f} ms")
 
 
 def calibration_error(scores: npt.NDArray[np.float64], correct: npt.NDArray[np.bool_]) -> float:

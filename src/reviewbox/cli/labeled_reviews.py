@@ -50,7 +50,7 @@ def read_reviews(path: Path) -> Iterator[Review]:
             if not isinstance(text, str):
                 raise ReviewboxError(f"{place}: no `text`; the columns are {', '.join(map(str, row))}")
             yield Review(str(path), number, text, _parse_label(row.get("label"), place))
-    except (ValueError, LookupError, OSError, csv.Error) as error:  # includes pyarrow's errors
+    except (TypeError, ValueError, LookupError, OSError, csv.Error) as error:  # includes pyarrow's errors
         raise ReviewboxError(f"{path}, after row {number}: {error}") from None
 
 
@@ -73,13 +73,7 @@ def _csv_rows(path: Path) -> Iterator[Mapping[str, Any]]:
 
 def _json_rows(path: Path) -> Iterator[Mapping[str, Any]]:
     with path.open(encoding="utf-8-sig") as file:
-        for number, line in enumerate(file, 1):
-            if not line.strip():
-                continue
-            try:
-                yield dict(json.loads(line))
-            except (TypeError, ValueError):
-                raise ReviewboxError(f"{path}, line {number}: not a JSON object") from None
+        yield from (dict(json.loads(line)) for line in file if line.strip())
 
 
 def _parquet_rows(path: Path) -> Iterator[Mapping[str, Any]]:

@@ -44,11 +44,22 @@ def track(terminal: Console, items: Iterable[T], description: str, total: int | 
             update(advance=1)
 
 
+def print_line(terminal: Console, line: str, style: str = "") -> None:
+    """Print a line without markup, highlights and wrapping."""
+    terminal.print(Text(line, style), soft_wrap=True)
+
+
+def new_table(*headers: str, **options: Any) -> Table:
+    """Return an empty table with these columns."""
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, **options)
+    for header in headers:
+        table.add_column(header, overflow="fold")
+    return table
+
+
 def verdict_table(*places: str) -> Table:
     """Return an empty table; `places` are the columns before those of `verdict_cells`."""
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for place in places:
-        table.add_column(place, overflow="fold")
+    table = new_table(*places)
     table.add_column("verdict", no_wrap=True)
     table.add_column("score", no_wrap=True)
     table.add_column("because", max_width=60)

@@ -6,12 +6,10 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from functools import partial
 
-from rich import box
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
-from reviewbox.cli.render import console, number_of, rounded_bytes, track
+from reviewbox.cli.render import console, new_table, number_of, print_line, rounded_bytes, track
 from reviewbox.stack.aws import connect
 from reviewbox.stack.discovery import find_stack
 from reviewbox.stack.status import FailureReason, Status, collect_status
@@ -32,24 +30,20 @@ def show_status(stack_name: str, newest: int, *, as_json: bool) -> None:
 
 def print_reasons(heading: str, reasons: Sequence[FailureReason], terminal: Console) -> None:
     """Print a table of objects and why they failed; `heading` is the heading of the first column."""
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    table.add_column(heading, overflow="fold")
-    table.add_column("reason", overflow="fold")
+    table = new_table(heading, "reason")
     for reason in reasons[:_MAX_REASONS]:
         explanation = Text(reason.code, "red").append(" " if reason.code else "")
         table.add_row(Text(reason.object or "-"), explanation.append(reason.message, "default"))
     terminal.print(table)
     hidden = len(reasons) - _MAX_REASONS
     if hidden > 0:
-        terminal.print(f"{hidden:,} more; use --json to list all of them.", highlight=False)
+        print_line(terminal, f"{hidden:,} more; use --json to list all of them.")
 
 
 def _print_status(status: Status, terminal: Console) -> None:
-    terminal.print(Text(f"{status.source} -> {status.results}"), soft_wrap=True)
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_header=False)
-    table.add_column("name")
-    table.add_column("count", justify="right")
-    table.add_column("details")
+    print_line(terminal, f"{status.source} -> {status.results}")
+    table = new_table("name", "count", "details", show_header=False)
+    table.columns[1].justify = "right"
 
     def add(name: str, count: int, *details: str) -> None:
         table.add_row(name, f"{count:,}", ", ".join(filter(None, details)))

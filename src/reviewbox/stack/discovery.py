@@ -1,7 +1,7 @@
 """The resources of a deployed stack, found through CloudFormation."""
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
@@ -12,7 +12,7 @@ from reviewbox.settings import Settings
 if TYPE_CHECKING:
     from mypy_boto3_cloudformation import CloudFormationClient
 
-# What every version of template.yaml declares.
+# What every version of template.yaml declares, in the order of the fields of `Stack`.
 _OUTPUTS = ("Bucket", "SourcePrefix", "ResultsBucket", "ResultsPrefix", "QueueUrl", "DeadLetterQueueUrl")
 _PARAMETERS = ("MaxConcurrency", "MemorySize", "Threads", "MaxObjectBytes")
 # Only stacks that can run S3 Batch Operations jobs have these outputs.
@@ -38,14 +38,14 @@ class Stack:
     results_bucket: str
     results_prefix: str
     queue_url: str  # for uploads
-    segments_queue_url: str  # "" if the stack does not have one
     dead_letter_queue_url: str
-    batch_operations: BatchOperations | None  # None if the stack cannot run jobs
     max_concurrency: int  # concurrent invocations for messages
     memory_megabytes: int
     threads: int
     max_object_bytes: int
     segment_bytes: int
+    segments_queue_url: str  # "" if the stack does not have one
+    batch_operations: BatchOperations | None  # None if the stack cannot run jobs
 
     @property
     def queue_urls(self) -> tuple[str, ...]:
@@ -85,19 +85,12 @@ def find_stack(client: "CloudFormationClient", name: str) -> Stack:
             "older version; deploy the current template"
         )
     batch = [outputs[output] for output in _BATCH_OUTPUTS if output in outputs]
-    return Stack(
-        name=name,
-        bucket=outputs["Bucket"],
-        source_prefix=outputs["SourcePrefix"],
-        results_bucket=outputs["ResultsBucket"],
-        results_prefix=outputs["ResultsPrefix"],
-        queue_url=outputs["QueueUrl"],
-        segments_queue_url=outputs.get("SegmentsQueueUrl", ""),  # absent in stacks of older versions
-        dead_letter_queue_url=outputs["DeadLetterQueueUrl"],
-        batch_operations=BatchOperations(*batch) if len(batch) == len(_BATCH_OUTPUTS) else None,
-        max_concurrency=int(parameters["MaxConcurrency"]),
-        memory_megabytes=int(parameters["MemorySize"]),
-        threads=int(parameters["Threads"]),
-        max_object_bytes=int(parameters["MaxObjectBytes"]),
-        segment_bytes=int(parameters.get("SegmentBytes", Settings().segment_bytes)),  # absent, too
-    )
+    values: list[Any] = [name, *(outputs[output] for output in _OUTPUTS)]
+    values += [int(parameters[parameter]) for parameter in _PARAMETERS]
+    # Stacks of older versions have neither of the next two.
+    values += [
+        int(parameters.get("SegmentBytes", Settings().segment_bytes)),
+        outputs.get("SegmentsQueueUrl", ""),
+    ]
+    values.append(BatchOperations(*batch) if len(batch) == len(_BATCH_OUTPUTS) else None)
+    return Stack(*values)

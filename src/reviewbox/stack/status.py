@@ -74,14 +74,9 @@ class Status:
 
 
 def collect_status(stack: Stack, s3: "S3Client", sqs: "SQSClient", newest: int, track: Tracker) -> Status:
-    """Return the status of a stack. Dead letters are received and then released.
+    """Return the status of a stack, with the contents of at most `newest` receipts.
 
-    Args:
-        stack: the deployed stack.
-        s3: the client to list objects and read receipts with.
-        sqs: the client to count messages and receive dead letters with.
-        newest: the maximum number of receipts to read.
-        track: called with each long sequence.
+    Dead letters are received and then released.
     """
     source = ObjectRef(stack.bucket, stack.source_prefix)
     results = ObjectRef(stack.results_bucket, stack.results_prefix)
