@@ -73,18 +73,18 @@ class Contents(cost.Workload):
 
     def add(self, other: "Contents") -> None:
         """Add other contents."""
-        for name in (each.name for each in fields(self)):
+        for name in (attribute.name for attribute in fields(self)):
             mine, its = getattr(self, name), getattr(other, name)
             setattr(self, name, max(mine, its) if name.startswith("largest") else mine + its)
 
-    def extrapolate(self, judged: "Contents", listed: "Contents") -> None:
+    def extrapolate(self, judged: cost.Workload, listed: "Contents") -> None:
         """Turn the contents of a sample into those of all `listed` objects.
 
         `listed` and `judged`, the same sample, are judged by names and sizes only.
         """
         share = listed.work / max(judged.work, 1)
-        for name in (each.name for each in fields(self)):
-            mine, basis, total = (getattr(contents, name) for contents in (self, judged, listed))
+        for name in (attribute.name for attribute in fields(self)):
+            mine, basis, total = (getattr(workload, name, 0) for workload in (self, judged, listed))
             if name in _REVIEW_COUNTS:
                 setattr(self, name, mine * share)
             else:
@@ -133,19 +133,17 @@ class Inventory:
                 if listed.add_listed(item, options) and item.storage_class not in cost.ARCHIVE_CLASSES:
                     listed.add_listed_work(item, options)
                     # A digest of the key decides which objects are read.
-                    insort(sample, item, key=lambda each: sha256(each.key.encode()).digest())
+                    insort(sample, item, key=lambda item: sha256(item.key.encode()).digest())
                     del sample[_SAMPLE_SIZE:]
         if not listed.objects:
             raise ReviewboxError(f"{uri}: no objects with this prefix")
         listed.listed, listed.sampled = listed.objects, len(sample)
-        contents, judged = Contents(), Contents()
+        contents = Contents()
         for item in render.track(self.terminal, sample, "Reading"):
             ref = ObjectRef(prefix.bucket, item.key)
             read = partial(_read_object, S3Storage(s3), ref, self.settings)
             contents.add(self._read(str(ref), item.size, read))
-            judged.add_listed(item, options)
-            judged.add_listed_work(item, options)
-        contents.extrapolate(judged, listed)
+        contents.extrapolate(cost.count_listed(sample, options), listed)
         self.contents.add(contents)
 
     def _read(self, name: str, size: int, read: Callable[[], Contents]) -> Contents:
@@ -205,8 +203,8 @@ def read_contents(source: Source, settings: Settings) -> Contents:
         lines = b"".join(islice(BytesIO(data), _MAX_LINES))
         is_whole = len(lines) == size <= options.max_bytes
         lines = lines if is_whole else lines[: lines.rfind(b"\n") + 1]
-        share = size / len(lines)
         document = read_document(source.ref.key, source.content_type, lines, options)
+        share = size / len(lines)
     else:
         document = read_source(source if len(body) == source.size else replace(source, body=None), settings)
     contents = Contents(tables=int(document.table is not None), beginnings=int(not is_whole))
@@ -240,14 +238,9 @@ def _report(paths: Sequence[str], inventory: Inventory, rate: float | None) -> d
     """Return the estimate as `--json` prints it."""
     contents = inventory.contents
     cpu_ms = 1000 * prices.CPU_SECONDS_PER_KILOBYTE if rate is None else rate
-    queue, job, fast = (
-        cost.estimate(contents, function, as_job=as_job, cpu_seconds_per_kilobyte=cpu_ms / 1000)
-        for function, as_job in (
-            (cost.Function(), False),
-            (cost.Function(), True),
-            (cost.Function(max_concurrency=_HIGH_CONCURRENCY), False),
-        )
-    )
+    estimated = partial(cost.estimate, contents, cpu_seconds_per_kilobyte=cpu_ms / 1000)
+    queue, job = estimated(cost.Function(), as_job=False), estimated(cost.Function(), as_job=True)
+    fast = estimated(cost.Function(max_concurrency=_HIGH_CONCURRENCY), as_job=False)
     units = round(contents.units)
     return {
         "paths": [render.printable(path) for path in paths],

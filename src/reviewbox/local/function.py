@@ -74,24 +74,23 @@ def load_handler(cloud: Cloud, code: Path) -> Handler:
 def deliveries(cloud: Cloud, handler: Handler) -> Iterator[None]:
     """Deliver the queues' messages to the handler in a thread while the context lasts."""
     stopping = threading.Event()
-    thread = threading.Thread(target=_deliver_until, args=(stopping, cloud, handler), daemon=True)
+
+    def deliver_until_stopped() -> None:
+        delivered = 0
+        while not stopping.wait(0 if delivered else _SECONDS_BETWEEN_POLLS):
+            try:
+                delivered = deliver(cloud, handler)
+            except Exception:
+                logger.exception("delivery.failed")
+                delivered = 0
+
+    thread = threading.Thread(target=deliver_until_stopped, daemon=True)
     thread.start()
     try:
         yield
     finally:
         stopping.set()
         thread.join()
-
-
-def _deliver_until(stopping: threading.Event, cloud: Cloud, handler: Handler) -> None:
-    while not stopping.is_set():
-        try:
-            delivered = deliver(cloud, handler)
-        except Exception:
-            logger.exception("delivery.failed")
-            delivered = 0
-        if not delivered:
-            stopping.wait(_SECONDS_BETWEEN_POLLS)
 
 
 def deliver(cloud: Cloud, handler: Handler, seconds_to_retry: int = SECONDS_TO_RETRY) -> int:

@@ -8,7 +8,7 @@ from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
 from reviewbox.objects import ObjectRef
-from reviewbox.stack.discovery import BatchOperations, Stack
+from reviewbox.stack.discovery import Stack
 
 if TYPE_CHECKING:
     from mypy_boto3_s3control import S3ControlClient
@@ -68,7 +68,9 @@ def watch_job(
 
 def job_request(account: str, stack: Stack, prefix: ObjectRef, token: str) -> "CreateJobRequestTypeDef":
     """Return the parameters of a request; S3 creates one job for all requests with the same `token`."""
-    operations = _operations(stack)
+    operations = stack.batch_operations
+    if operations is None:
+        raise ValueError(f"the stack {stack.name} cannot run S3 Batch Operations jobs")
     partition = operations.function_arn.split(":")[1]
     return {
         "AccountId": account,
@@ -101,13 +103,8 @@ def job_request(account: str, stack: Stack, prefix: ObjectRef, token: str) -> "C
 
 def report_uri(stack: Stack, job: Job) -> str:
     """Return the URI of the report that lists the failed objects of a job."""
-    return f"s3://{stack.results_bucket}/{_operations(stack).prefix.rstrip('/')}/job-{job.job_id}/"
-
-
-def _operations(stack: Stack) -> BatchOperations:
-    if stack.batch_operations is None:
-        raise ValueError(f"the stack {stack.name} cannot run S3 Batch Operations jobs")
-    return stack.batch_operations
+    prefix = stack.batch_operations.prefix.rstrip("/") if stack.batch_operations else ""
+    return f"s3://{stack.results_bucket}/{prefix}/job-{job.job_id}/"
 
 
 def _jobs(client: "S3ControlClient", account: str, description: str) -> Iterator[Any]:

@@ -2,12 +2,12 @@
 
 import heapq
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
 from operator import attrgetter
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any
 
 from reviewbox.events import parse
 from reviewbox.objects import ObjectRef
@@ -23,18 +23,12 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
     from mypy_boto3_sqs import SQSClient
 
-T = TypeVar("T")
+# Passes items through, and reports the progress of the loop over them under a description.
+Tracker = Callable[..., Iterable[Any]]
 
 _MAX_DEAD_LETTERS = 100
 # Long enough to receive all dead letters. They are released as soon as that is done.
 _HIDDEN_SECONDS = 60
-
-
-class Tracker(Protocol):
-    """Passes items through and reports the progress of the loop over them."""
-
-    def __call__(self, items: Iterable[T], description: str, total: int | None = None) -> Iterable[T]:
-        """Return the same items."""
 
 
 @dataclass(frozen=True, slots=True)
