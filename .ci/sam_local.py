@@ -1,4 +1,4 @@
-"""Run the function once as `sam local` does: a sample event, its object in a local S3, the result."""
+"""Run the function once with `sam local` on a sample event, with a local S3, and print the result."""
 
 import json
 import os
@@ -13,7 +13,7 @@ from moto.server import ThreadedMotoServer
 ROOT = Path(__file__).resolve().parent.parent
 EVENT = ROOT / "tests/events/s3_put.json"
 OBJECTS = ROOT / "tests/e2e/objects.json"
-# Nobody's; without them SAM would hand yours to the container.
+# Fake credentials: without them, SAM would pass yours to the container.
 CREDENTIALS = {
     "AWS_ACCESS_KEY_ID": "local",
     "AWS_SECRET_ACCESS_KEY": "local",
@@ -22,12 +22,12 @@ CREDENTIALS = {
 
 
 def main() -> int:
-    """Invoke, print, and return the exit status."""
+    """Invoke the function, print its result, and return the exit status."""
     os.environ |= CREDENTIALS
     created = json.loads(EVENT.read_text(encoding="utf-8"))["Records"][0]["s3"]
     bucket, key = created["bucket"]["name"], unquote_plus(created["object"]["key"])
     endpoint = urlsplit(json.loads((ROOT / "env.json").read_text())["OnUpload"]["AWS_ENDPOINT_URL"])
-    # A container reaches this machine from outside, so all its addresses must listen.
+    # The container connects from outside, so the server listens on all addresses.
     cloud = ThreadedMotoServer(ip_address="0.0.0.0", port=endpoint.port, verbose=False)  # noqa: S104
     cloud.start()
     try:

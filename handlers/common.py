@@ -9,13 +9,12 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Protocol
 
-from reviewbox.queue import Queue
-
 from reviewbox.errors import NotStartedError
 from reviewbox.model.classifier import Classifier
 from reviewbox.objects import ObjectRef, SegmentRef
 from reviewbox.pipeline import Pipeline
 from reviewbox.process_object import Outcome
+from reviewbox.queue import Queue
 from reviewbox.settings import Settings
 from reviewbox.storage import S3Storage, describe
 

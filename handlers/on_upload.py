@@ -1,4 +1,4 @@
-"""Classifies uploaded objects. Events come from S3 or a compatible store, also via EventBridge, SNS or SQS."""
+"""Classifies uploaded objects; events come from S3 or a compatible store, or via EventBridge, SNS or SQS."""
 
 import logging
 from collections.abc import Mapping, Sequence
@@ -39,7 +39,7 @@ def handler(event: Mapping[str, Any], context: LambdaContext) -> dict[str, Any]:
 def _process(messages: Sequence[Message], worker: Pipeline, context: LambdaContext) -> Outcomes:
     refs = [ref for message in messages for ref in message.targets]
     redelivered = any(message.receive_count > 1 for message in messages)
-    # A message that came alone has the whole invocation for its objects, whatever their sizes.
+    # A message that arrives alone gets the whole invocation for its objects, regardless of their size.
     exclusive = len(messages) == 1
     return dict(process_all(refs, worker, context, logger, exclusive=exclusive, redelivered=redelivered))
 

@@ -201,7 +201,8 @@ def steps(work: Work, requests: dict[ObjectRef, int]) -> list[tuple[Work, Object
     return [(work, ref, call) for ref, count in requests.items() for call in range(1, count + 1)]
 
 
-# Read the receipt, read the source, write. In a batch, read the source first, and write if it is a review.
+# Read the receipt, read the source, write. In a batch, read the source first, then write the result if the
+# source is a review.
 STEPS = steps(exclusively, {REVIEW: 3, TABLE: 4}) + steps(in_batch, {REVIEW: 2, TABLE: 5})
 # With an older result: read the receipt, get the revisions of the part and the source, read the source, write
 # the table, list its parts, write the receipt. In a batch, read the source first; if it is a review, fail to

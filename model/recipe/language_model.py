@@ -62,7 +62,7 @@ class LanguageModel(nn.Module):
         self.direction = nn.Parameter(answers[positive] - answers[negative])
 
     def prompts(self, reviews: pd.DataFrame, max_tokens: int) -> list[Prompt]:
-        """Return a prompt for each review, with at most its first `max_tokens` tokens."""
+        """Return a prompt for each review, which is truncated to its first `max_tokens` tokens."""
         prefix, suffix = (
             self.tokenizer(text, add_special_tokens=False).input_ids
             for text in (PROMPT_PREFIX, PROMPT_SUFFIX)

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-# The limits of one SQS request. AWS has raised the size limit since; other implementations have not.
+# The limits of one SQS request. AWS has since raised the size limit; other implementations have not.
 MAX_BATCH = 10  # messages
 _MAX_BATCH_BYTES = 262_144
 

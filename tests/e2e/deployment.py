@@ -78,7 +78,7 @@ def _client(service: Any, endpoint: str, certificate: Path) -> Any:
 
 @contextmanager
 def local_account() -> Iterator[Account]:
-    """Run ministack while the context lasts, and delete its files afterwards."""
+    """Run ministack for the duration of the context, then delete its files."""
     port = free_port()
     with tempfile.TemporaryDirectory(prefix="reviewbox-e2e-") as folder:
         environment = {

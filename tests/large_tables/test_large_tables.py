@@ -14,7 +14,6 @@ import pytest
 from backports import zstd
 from mypy_boto3_s3 import S3Client
 from mypy_boto3_sqs import SQSClient
-from reviewbox.queue import Queue
 from tests.conftest import BUCKET
 
 from reviewbox.errors import OutOfTimeError
@@ -23,6 +22,7 @@ from reviewbox.model.classifier import Classifier
 from reviewbox.objects import ObjectRef
 from reviewbox.pipeline import Pipeline
 from reviewbox.process_object import Outcome
+from reviewbox.queue import Queue
 from reviewbox.settings import Settings
 from reviewbox.storage import S3Storage
 

@@ -15,6 +15,9 @@ from reviewbox.errors import ReviewboxError
 from reviewbox.local.cloud import BUCKET, Cloud, start_cloud
 from reviewbox.local.function import Handler, deliver, deliveries
 
+# The tests share one cloud, and each leaves its queues as the next one needs them.
+pytestmark = pytest.mark.xdist_group("local cloud")
+
 ROOT = Path(__file__).parents[2]
 TEMPLATE = ROOT / "template.yaml"
 SECONDS_TO_WAIT = 60

@@ -24,8 +24,10 @@ app = typer.Typer(
     rich_markup_mode="markdown",  # wraps the help texts to the width of the terminal
 )
 
-# The top level of a clone, which holds the handlers and the template. An installed wheel has neither.
+# A clone has the handlers and the template at its top level. A wheel has neither, so it uses those of the
+# current folder.
 _CLONE = Path(__file__).parents[3]
+_TEMPLATE = (_CLONE if (_CLONE / "template.yaml").is_file() else Path()) / "template.yaml"
 _CPUS = os.cpu_count() or 1
 _STACK = "reviewbox"  # the name in samconfig.toml
 
@@ -267,7 +269,7 @@ def compare(  # noqa: PLR0913, PLR0917 - a command's options are its arguments
 
 
 @_command
-def local(port: PortOption = 5000, template: TemplateOption = _CLONE / "template.yaml") -> None:
+def local(port: PortOption = 5000, template: TemplateOption = _TEMPLATE) -> None:
     """Run the whole service on this machine until Ctrl-C."""
     from reviewbox.cli.local import run_local
 
@@ -280,7 +282,7 @@ def demo(
         Path, typer.Argument(help="A folder of files to upload.", exists=True, file_okay=False)
     ],
     port: PortOption = 0,
-    template: TemplateOption = _CLONE / "template.yaml",
+    template: TemplateOption = _TEMPLATE,
 ) -> None:
     """Upload the files of a folder to a local cloud and show their results."""
     from reviewbox.cli.demo import run_demo

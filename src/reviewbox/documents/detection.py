@@ -128,7 +128,7 @@ def line_format(name: str, content_type: str, head: bytes) -> LineFormat | None:
 
 
 def with_compression(table: Table, compression: Compression) -> Table:
-    """Return a table that is written back compressed."""
+    """Return the table, to be compressed again when it is written back."""
     return replace(
         table,
         extension=table.extension + compression.extensions[0],

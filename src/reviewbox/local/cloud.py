@@ -81,7 +81,7 @@ def start_cloud(template: Path, port: int) -> Iterator[Cloud]:
 def listen(port: int) -> socket.socket:
     """Return a socket that listens on `127.0.0.1:port` (0 for any free port).
 
-    Clients can connect at once. They wait for an answer until `serve` accepts their connections.
+    Clients can connect at once. Their requests go unanswered until `serve` accepts the connections.
 
     Raises:
         ReviewboxError: the port is taken.

@@ -152,8 +152,8 @@ class Batcher:
 def _batches(lengths: Sequence[int]) -> Iterator[list[int]]:
     """Group the indices of `lengths` into batches, longest first, at the lowest total cost.
 
-    A batch is padded to its longest window. With padding it has at most `_MAX_TOKENS_PER_BATCH` tokens,
-    unless it is a single longer window.
+    A batch is padded to its longest window. It has at most `_MAX_TOKENS_PER_BATCH` tokens, padding included,
+    unless it is a single window that is longer.
     """
     order = sorted(range(len(lengths)), key=lambda index: -lengths[index])
     # One chunk at a time, so that `before_run` is called soon even if there are many windows.

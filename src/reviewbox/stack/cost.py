@@ -171,7 +171,7 @@ def estimate(
     wait = prices.WAIT_SECONDS_PER_REQUEST
     invocations = objects if as_job else math.ceil(objects / OBJECTS_PER_BATCH)
 
-    # The first object of an invocation waits alone, the others together.
+    # The first object of an invocation waits by itself; the others wait together.
     waits = invocations + (objects - invocations) / OBJECTS_AT_ONCE
     whole = (workload.work - workload.segmented_work) * seconds_per_byte
     whole += waits * prices.WAIT_SECONDS_PER_OBJECT
