@@ -15,23 +15,17 @@ from reviewbox.objects import ObjectRef, Revision, Source
 
 @dataclass(frozen=True, slots=True)
 class FolderStorage:
-    """Objects in folders. Has the methods of `Storage`, and lets errors of the file system through.
+    """Objects in folders: an `ObjectStore` that lets errors of the file system through.
 
     A file's ETag is the SHA-256 of its content, so a result stays current if a file is copied or touched.
     A conditional write is not atomic: another process can write between the check and the write. That is
     harmless, because two processes that watch the same folder write the same results.
-
-    Attributes:
-        folders: the folder of each bucket.
     """
 
-    folders: Mapping[str, Path]
+    folders: Mapping[str, Path]  # by bucket
 
     def read(self, ref: ObjectRef, max_bytes: int) -> Source | None:
-        """Return a file, with its body unless it is larger than `max_bytes`.
-
-        Returns None if the file does not exist.
-        """
+        """Return a file, with its body unless it is larger than `max_bytes`; None if there is no file."""
         # A result may name a bucket that no longer exists, because the folder has been renamed.
         if ref.bucket not in self.folders:
             return None
@@ -43,11 +37,7 @@ class FolderStorage:
     def stream(
         self, ref: ObjectRef, revision: Revision, start: int = 0, end: int | None = None
     ) -> BufferedReader:
-        """Open a file, or its bytes from `start` up to but not including `end`.
-
-        Raises:
-            ConflictError: the file's revision is not `revision`, or the file does not exist.
-        """
+        """Open a file's bytes from `start` to `end`; raise ConflictError if `revision` is not current."""
         if self.revision(ref) != revision:
             raise ConflictError(ref)
         file = (self.folders[ref.bucket] / ref.key).open("rb")
@@ -71,12 +61,10 @@ class FolderStorage:
         return source.revision if source else None
 
     def write(self, ref: ObjectRef, body: bytes, content_type: str, *, replaces: str | None) -> str:  # noqa: ARG002 - files have no content type
-        """Write a file atomically if its current ETag is `replaces`, and return the new ETag.
-
-        If `replaces` is None, the file must not exist.
+        """Write a file atomically and return its ETag.
 
         Raises:
-            ConflictError: the file has another ETag; nothing was written.
+            ConflictError: the file's ETag is not `replaces` (None for no file); nothing was written.
         """
         current = self.revision(ref)
         if (current.etag if current else None) != replaces:
@@ -111,13 +99,9 @@ def read_file(path: Path, ref: ObjectRef, max_bytes: int) -> Source:
         if len(body) <= max_bytes:
             return Source(ref, Revision(_etag(body), ""), len(body), "", body)
         file.seek(0)
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
-        return Source(ref, Revision(_quoted(digest), ""), file.tell(), "", None)
+        etag = f'"{hashlib.file_digest(file, "sha256").hexdigest()}"'
+        return Source(ref, Revision(etag, ""), file.tell(), "", None)
 
 
 def _etag(body: bytes) -> str:
-    return _quoted(hashlib.sha256(body).hexdigest())
-
-
-def _quoted(digest: str) -> str:
-    return f'"{digest}"'  # S3 quotes ETags, too
+    return f'"{hashlib.sha256(body).hexdigest()}"'  # S3 quotes ETags, too

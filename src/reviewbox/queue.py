@@ -5,8 +5,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import islice
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import boto3
 from botocore.config import Config
@@ -15,6 +14,7 @@ from reviewbox.errors import QueueError
 
 if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient
+    from mypy_boto3_sqs.literals import QueueAttributeNameType
 
 T = TypeVar("T")
 
@@ -23,23 +23,22 @@ MAX_BATCH = 10  # messages
 _MAX_BATCH_BYTES = 262_144
 
 _MAX_SENDS = 5
+_COUNTS: "list[QueueAttributeNameType]" = [
+    "ApproximateNumberOfMessages",
+    "ApproximateNumberOfMessagesNotVisible",
+    "ApproximateNumberOfMessagesDelayed",
+]
 _CONFIG = Config(retries={"mode": "standard", "total_max_attempts": 5})
 _DEFAULT_SESSION = threading.Lock()  # boto3's default session is not thread-safe
 
 
 @dataclass(frozen=True, slots=True)
 class QueueCounts:
-    """The approximate number of messages in a queue.
+    """The approximate number of messages in a queue."""
 
-    Attributes:
-        queued: messages that can be received now.
-        in_flight: messages that were received and not yet deleted or released.
-        delayed: messages that cannot be received yet.
-    """
-
-    queued: int
-    in_flight: int
-    delayed: int
+    queued: int  # can be received now
+    in_flight: int  # were received and not yet deleted or released
+    delayed: int  # cannot be received yet
 
     @property
     def total(self) -> int:
@@ -49,32 +48,20 @@ class QueueCounts:
 
 @dataclass(frozen=True, slots=True)
 class ReceivedMessage:
-    """A message that was received and is hidden from other receivers for a while.
-
-    Attributes:
-        message_id: the ID that SQS assigned when the message was sent.
-        body: the text of the message.
-        receipt_handle: the handle to release or delete the message with.
-    """
+    """A message that was received and is hidden from other receivers for a while."""
 
     message_id: str
     body: str
-    receipt_handle: str
+    receipt_handle: str  # to release or delete the message with
 
 
 @dataclass(frozen=True)
 class Queue:
-    """An SQS queue. Errors of botocore pass through unchanged.
-
-    Attributes:
-        url: the URL of the queue.
-        client: the client to use; None to create one for the first request.
-        sleep: waits between attempts for a number of seconds.
-    """
+    """An SQS queue. Errors of botocore pass through unchanged."""
 
     url: str
-    client: "SQSClient | None" = None
-    sleep: Callable[[float], None] = time.sleep
+    client: "SQSClient | None" = None  # None to create one for the first request
+    sleep: Callable[[float], None] = time.sleep  # waits between attempts
 
     @cached_property
     def _sqs(self) -> "SQSClient":
@@ -91,24 +78,13 @@ class Queue:
         Raises:
             QueueError: SQS rejected some messages each time; other messages may have been sent.
         """
-        for batch in _send_batches(bodies):
+        for batch in _batches(bodies, lambda body: len(body.encode())):
             self._send_batch(batch)
 
     def count(self) -> QueueCounts:
         """Return the approximate number of messages in the queue."""
-        attributes = self._sqs.get_queue_attributes(
-            QueueUrl=self.url,
-            AttributeNames=[
-                "ApproximateNumberOfMessages",
-                "ApproximateNumberOfMessagesNotVisible",
-                "ApproximateNumberOfMessagesDelayed",
-            ],
-        )["Attributes"]
-        return QueueCounts(
-            queued=int(attributes["ApproximateNumberOfMessages"]),
-            in_flight=int(attributes["ApproximateNumberOfMessagesNotVisible"]),
-            delayed=int(attributes["ApproximateNumberOfMessagesDelayed"]),
-        )
+        response = self._sqs.get_queue_attributes(QueueUrl=self.url, AttributeNames=_COUNTS)
+        return QueueCounts(*(int(response["Attributes"][name]) for name in _COUNTS))
 
     def receive(self, hidden_seconds: int) -> list[ReceivedMessage]:
         """Return up to `MAX_BATCH` messages and hide them from other receivers for `hidden_seconds`."""
@@ -123,28 +99,17 @@ class Queue:
             for message in response.get("Messages", [])
         ]
 
-    def release(self, messages: Iterable[ReceivedMessage]) -> None:
-        """Make received messages visible to other receivers again."""
+    def release(self, messages: Iterable[ReceivedMessage], hidden_seconds: int = 0) -> None:
+        """Make received messages visible to other receivers again, at once or after some seconds."""
         for batch in _batches(messages):
-            self._sqs.change_message_visibility_batch(
-                QueueUrl=self.url,
-                Entries=[
-                    {"Id": str(index), "ReceiptHandle": message.receipt_handle, "VisibilityTimeout": 0}
-                    for index, message in enumerate(batch)
-                ],
-            )
+            entries: Any = [{**entry, "VisibilityTimeout": hidden_seconds} for entry in _entries(batch)]
+            self._sqs.change_message_visibility_batch(QueueUrl=self.url, Entries=entries)
 
     def delete(self, messages: Iterable[ReceivedMessage]) -> int:
         """Delete received messages and return how many of them SQS deleted."""
         deleted = 0
         for batch in _batches(messages):
-            response = self._sqs.delete_message_batch(
-                QueueUrl=self.url,
-                Entries=[
-                    {"Id": str(index), "ReceiptHandle": message.receipt_handle}
-                    for index, message in enumerate(batch)
-                ],
-            )
+            response = self._sqs.delete_message_batch(QueueUrl=self.url, Entries=_entries(batch))
             deleted += len(response.get("Successful", []))
         return deleted
 
@@ -167,22 +132,17 @@ class Queue:
         )
 
 
-def _batches(items: Iterable[T]) -> Iterator[list[T]]:
-    iterator = iter(items)
-    while batch := list(islice(iterator, MAX_BATCH)):
-        yield batch
+def _entries(messages: Iterable[ReceivedMessage]) -> Any:
+    return [{"Id": str(i), "ReceiptHandle": message.receipt_handle} for i, message in enumerate(messages)]
 
 
-def _send_batches(bodies: Iterable[str]) -> Iterator[list[str]]:
-    """Group bodies so that no request exceeds the limits of SQS; a body that is too large is sent alone."""
-    batch: list[str] = []
-    size = 0
-    for body in bodies:
-        length = len(body.encode())
-        if batch and (len(batch) == MAX_BATCH or size + length > _MAX_BATCH_BYTES):
+def _batches(items: Iterable[T], size_of: Callable[[T], int] = lambda _: 0) -> Iterator[list[T]]:
+    """Group items so that no request exceeds the limits of SQS; an item that is too large is sent alone."""
+    batch: list[T] = []
+    for item in items:
+        if batch and (len(batch) == MAX_BATCH or sum(map(size_of, [*batch, item])) > _MAX_BATCH_BYTES):
             yield batch
-            batch, size = [], 0
-        batch.append(body)
-        size += length
+            batch = []
+        batch.append(item)
     if batch:
         yield batch

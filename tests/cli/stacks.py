@@ -1,5 +1,6 @@
-"""A deployed stack for tests."""
+"""A deployed stack for tests, and work for it."""
 
+from reviewbox.stack.cost import Workload
 from reviewbox.stack.discovery import BatchOperations, Stack
 
 STACK = Stack(
@@ -22,3 +23,10 @@ STACK = Stack(
     max_object_bytes=1_000_000,
     segment_bytes=100_000,
 )
+
+
+def large_tables(count: int, gigabytes: int) -> Workload:
+    counted = Workload(objects=count, tables=count)
+    for _ in range(count):
+        counted.add_work(gigabytes * 10**9, gigabytes * 10**9, STACK.read_options, is_compressed=False)
+    return counted

@@ -4,9 +4,9 @@ from io import StringIO
 
 import pytest
 from rich.console import Console
-from tests.cli.stacks import STACK
+from tests.cli.stacks import STACK, large_tables
 
-from reviewbox.cli.backfill import Backfill, is_job
+from reviewbox.cli.backfill import Backfill
 from reviewbox.objects import ObjectRef
 from reviewbox.stack.cost import Workload, estimate
 
@@ -16,13 +16,6 @@ def printed_estimate(counted: Workload, *, as_job: bool) -> str:
     backfill = Backfill(Console(file=output, width=200), STACK, ObjectRef("reviewbox", "incoming/"))
     backfill.print_estimate(estimate(counted, STACK, as_job=as_job), as_job=as_job)
     return output.getvalue()
-
-
-def large_tables(count: int, gigabytes: int) -> Workload:
-    counted = Workload(objects=count, tables=count)
-    for _ in range(count):
-        counted.add_work(gigabytes * 10**9, gigabytes * 10**9, STACK.read_options, is_compressed=False)
-    return counted
 
 
 def test_s3_chooses_the_concurrency_of_a_job() -> None:
@@ -45,14 +38,9 @@ def test_work_that_may_exceed_the_retention_of_the_queue_is_a_warning(
     assert (warning in output) is is_warning
 
 
-def test_long_work_is_a_job_and_segments_do_not_count_because_they_are_always_queued() -> None:
-    # Three days for ten functions that take 18.5 ms a kilobyte.
-    long = Workload(objects=1000, work=140_000_000_000, largest=140_000_000)
-    tables = large_tables(140, gigabytes=1)
-    output = printed_estimate(tables, as_job=True)
+def test_segments_are_queued_even_if_the_backfill_is_a_job() -> None:
+    output = printed_estimate(large_tables(140, gigabytes=1), as_job=True)
 
-    assert is_job(STACK, long, in_aws=True)
-    assert not is_job(STACK, tables, in_aws=True)
     assert "The queue deletes messages after 4 days" in output
     assert "The largest table may not be split into segments in time" not in output
 

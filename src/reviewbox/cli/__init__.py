@@ -2,11 +2,11 @@
 
 import os
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import replace
+from functools import wraps
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, ParamSpec
 
 import typer
 
@@ -14,6 +14,8 @@ from reviewbox.errors import ReviewboxError
 
 if TYPE_CHECKING:
     from reviewbox.settings import Settings
+
+P = ParamSpec("P")
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -29,6 +31,9 @@ _TEMPLATE = (_CLONE if (_CLONE / "template.yaml").is_file() else Path()) / "temp
 _CPUS = os.cpu_count() or 1
 _STACK = "reviewbox"  # the name in samconfig.toml
 
+FilesArgument = Annotated[
+    list[Path], typer.Argument(metavar="FILE...", help="Files of reviews.", exists=True)
+]
 ModelOption = Annotated[
     Path | None, typer.Option("--model", help="The model folder. [default: the model of Reviewbox]")
 ]
@@ -39,10 +44,43 @@ TextFieldOption = Annotated[
 ]
 StackOption = Annotated[str, typer.Option("--stack", help="The name of the deployed stack.")]
 YesOption = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask for confirmation.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 TemplateOption = Annotated[Path, typer.Option("--template", help="The SAM template to run.")]
 
 # The optional dependencies, by the module that is imported, and the extra that installs each.
 _EXTRAS = {"moto": "local", "pyarrow": "parquet", "samtranslator": "local"}
+
+
+def _command(function: Callable[P, None]) -> Callable[P, None]:
+    """Add a command that prints our own errors and those of AWS on one line, and exits with status 2.
+
+    Other errors are bugs, and keep their traceback.
+    """
+
+    @app.command()
+    @wraps(function)
+    def run(*args: P.args, **kwargs: P.kwargs) -> None:
+        try:
+            function(*args, **kwargs)
+        except ReviewboxError as error:
+            line: str | None = str(error)
+        except ModuleNotFoundError as error:
+            extra = _EXTRAS.get((error.name or "").partition(".")[0])
+            if extra is None:
+                raise
+            line = f"{error.name} is not installed; run: pip install 'reviewbox[{extra}]'"
+        except Exception as error:
+            from reviewbox.stack.aws import explain
+
+            line = explain(error)
+            if line is None:
+                raise
+        else:
+            return
+        print(f"reviewbox: {line}", file=sys.stderr)
+        raise typer.Exit(2)
+
+    return run
 
 
 def _print_version(requested: bool) -> None:
@@ -63,7 +101,7 @@ def main(
     """Classify the sentiment of reviews: files, S3 objects, or whatever arrives in a bucket."""
 
 
-@app.command()
+@_command
 def classify(
     paths: Annotated[
         list[str],
@@ -84,12 +122,10 @@ def classify(
     """
     from reviewbox.cli.classify import classify_paths
 
-    with _errors_on_one_line():
-        everything_classified = classify_paths(paths, model, threads, _settings(text_field))
-    raise typer.Exit(0 if everything_classified else 1)
+    _exit(classify_paths(paths, model, threads, _settings(text_field)))
 
 
-@app.command()
+@_command
 def watch(  # noqa: PLR0913, PLR0917 - a command's options are its arguments
     folder: Annotated[
         Path, typer.Argument(metavar="FOLDER", help="The folder to watch.", exists=True, file_okay=False)
@@ -112,11 +148,10 @@ def watch(  # noqa: PLR0913, PLR0917 - a command's options are its arguments
     from reviewbox.cli.watch import run_watch
     from reviewbox.model.classifier import Classifier
 
-    with _errors_on_one_line():
-        run_watch(folder, results, interval, Classifier.load(model, threads=threads), _settings(text_field))
+    run_watch(folder, results, interval, Classifier.load(model, threads=threads), _settings(text_field))
 
 
-@app.command()
+@_command
 def estimate(
     paths: Annotated[
         list[str], typer.Argument(metavar="PATH...", help="Files, folders, or s3://bucket/prefix.")
@@ -126,7 +161,7 @@ def estimate(
         typer.Option(min=0, help="The measured milliseconds of processor time per 1,000 characters."),
     ] = None,
     text_field: TextFieldOption = "",
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Estimate what it costs to classify files or S3 objects on AWS.
 
@@ -137,11 +172,10 @@ def estimate(
     """
     from reviewbox.cli.estimate import show_estimate
 
-    with _errors_on_one_line():
-        show_estimate(paths, _settings(text_field), rate, as_json=as_json)
+    show_estimate(paths, _settings(text_field), rate, as_json=as_json)
 
 
-@app.command()
+@_command
 def backfill(
     uri: Annotated[str, typer.Argument(metavar="URI", help="s3://bucket/prefix of the objects to classify.")],
     stack: StackOption = _STACK,
@@ -159,16 +193,14 @@ def backfill(
     """
     from reviewbox.cli.backfill import run_backfill
 
-    with _errors_on_one_line():
-        all_well = run_backfill(uri, stack, agreed=yes, dry_run=dry_run)
-    raise typer.Exit(0 if all_well else 1)
+    _exit(run_backfill(uri, stack, agreed=yes, dry_run=dry_run))
 
 
-@app.command()
+@_command
 def status(
     stack: StackOption = _STACK,
     newest: Annotated[int, typer.Option(min=0, help="The number of results to read, newest first.")] = 1000,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Show what is waiting, in progress, done and failed.
 
@@ -177,11 +209,10 @@ def status(
     """
     from reviewbox.cli.status import show_status
 
-    with _errors_on_one_line():
-        show_status(stack, newest, as_json=as_json)
+    show_status(stack, newest, as_json=as_json)
 
 
-@app.command()
+@_command
 def redrive(stack: StackOption = _STACK, yes: YesOption = False) -> None:
     """Move dead letters back to their queue for another full set of attempts.
 
@@ -189,19 +220,15 @@ def redrive(stack: StackOption = _STACK, yes: YesOption = False) -> None:
     """
     from reviewbox.cli.redrive import run_redrive
 
-    with _errors_on_one_line():
-        none_left = run_redrive(stack, agreed=yes)
-    raise typer.Exit(0 if none_left else 1)
+    _exit(run_redrive(stack, agreed=yes))
 
 
-@app.command()
+@_command
 def evaluate(
-    files: Annotated[
-        list[Path], typer.Argument(metavar="FILE...", help="Files of labeled reviews.", exists=True)
-    ],
+    files: FilesArgument,
     model: ModelOption = None,
     threads: ThreadsOption = _CPUS,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Measure a model on labeled reviews.
 
@@ -210,11 +237,10 @@ def evaluate(
     """
     from reviewbox.cli.evaluate import evaluate_files
 
-    with _errors_on_one_line():
-        evaluate_files(files, model, threads, as_json=as_json)
+    evaluate_files(files, model, threads, as_json=as_json)
 
 
-@app.command()
+@_command
 def compare(  # noqa: PLR0913, PLR0917 - a command's options are its arguments
     model_a: Annotated[
         Path, typer.Argument(metavar="MODEL_A", help="A model folder.", exists=True, file_okay=False)
@@ -222,15 +248,13 @@ def compare(  # noqa: PLR0913, PLR0917 - a command's options are its arguments
     model_b: Annotated[
         Path, typer.Argument(metavar="MODEL_B", help="Another model folder.", exists=True, file_okay=False)
     ],
-    files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="Files of reviews.", exists=True)],
-    flips: Annotated[
-        int, typer.Option("--flips", min=0, help="The maximum number of flipped reviews to list.")
-    ] = 20,
+    files: FilesArgument,
+    flips: Annotated[int, typer.Option(min=0, help="The maximum number of flipped reviews to list.")] = 20,
     show_text: Annotated[
         bool, typer.Option("--show-text", help="Also print the text of the listed reviews.")
     ] = False,
     threads: ThreadsOption = _CPUS,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Compare the verdicts and the speed of two models.
 
@@ -240,21 +264,19 @@ def compare(  # noqa: PLR0913, PLR0917 - a command's options are its arguments
     """
     from reviewbox.cli.compare import compare_models, print_comparison
 
-    with _errors_on_one_line():
-        comparison = compare_models(model_a, model_b, files, threads)
-        print_comparison(comparison, flips, show_text=show_text, as_json=as_json)
+    comparison = compare_models(model_a, model_b, files, threads)
+    print_comparison(comparison, flips, show_text=show_text, as_json=as_json)
 
 
-@app.command()
+@_command
 def local(port: PortOption = 5000, template: TemplateOption = _TEMPLATE) -> None:
     """Run the whole service on this machine until Ctrl-C."""
     from reviewbox.cli.local import run_local
 
-    with _errors_on_one_line():
-        run_local(port, template)
+    run_local(port, template)
 
 
-@app.command()
+@_command
 def demo(
     reviews: Annotated[
         Path, typer.Argument(help="A folder of files to upload.", exists=True, file_okay=False)
@@ -265,8 +287,7 @@ def demo(
     """Upload the files of a folder to a local cloud and show their results."""
     from reviewbox.cli.demo import run_demo
 
-    with _errors_on_one_line():
-        run_demo(reviews, port, template)
+    run_demo(reviews, port, template)
 
 
 def _settings(text_field: str) -> "Settings":
@@ -277,28 +298,5 @@ def _settings(text_field: str) -> "Settings":
     return replace(settings, text_field=text_field or settings.text_field)
 
 
-@contextmanager
-def _errors_on_one_line() -> Iterator[None]:
-    """Print our own errors and those of AWS on one line, and exit with status 2.
-
-    Other errors are bugs, and keep their traceback.
-    """
-    try:
-        yield
-    except ReviewboxError as error:
-        line: str | None = str(error)
-    except ModuleNotFoundError as error:
-        extra = _EXTRAS.get((error.name or "").partition(".")[0])
-        if extra is None:
-            raise
-        line = f"{error.name} is not installed; run: pip install 'reviewbox[{extra}]'"
-    except Exception as error:
-        from reviewbox.stack.aws import explain
-
-        line = explain(error)
-        if line is None:
-            raise
-    else:
-        return
-    print(f"reviewbox: {line}", file=sys.stderr)
-    raise typer.Exit(2)
+def _exit(succeeded: bool) -> None:
+    raise typer.Exit(0 if succeeded else 1)

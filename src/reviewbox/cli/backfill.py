@@ -1,24 +1,13 @@
 """`reviewbox backfill`: prints an estimate, asks, starts a backfill and shows the progress."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import typer
-from rich import box
 from rich.console import Console
-from rich.table import Table
-from rich.text import Text
 
-from reviewbox.cli.render import (
-    console,
-    number_of,
-    progress_bar,
-    rounded_bytes,
-    rounded_dollars,
-    rounded_seconds,
-    track,
-)
+from reviewbox.cli import render
 from reviewbox.errors import ReviewboxError
 from reviewbox.objects import ObjectRef
 from reviewbox.queue import Queue
@@ -46,15 +35,7 @@ _INTERRUPTED = 130  # the exit status that shells use for Ctrl-C
 
 
 def run_backfill(uri: str, stack_name: str, *, agreed: bool, dry_run: bool) -> bool:
-    """Classify the existing objects under a prefix, after an estimate and a question.
-
-    Args:
-        uri: `s3://bucket/prefix`; the stack must classify the objects under this prefix.
-        stack_name: the name of the deployed stack.
-        agreed: whether to start without asking.
-        dry_run: whether to stop after the estimate.
-
-    Returns whether no failure is known.
+    """Classify the existing objects under a prefix; return whether no failure is known.
 
     Raises:
         ReviewboxError: the stack does not classify objects under this prefix, or there are none.
@@ -62,9 +43,9 @@ def run_backfill(uri: str, stack_name: str, *, agreed: bool, dry_run: bool) -> b
     stack = find_stack(connect("cloudformation"), stack_name)
     s3: S3Client = connect("s3")
     in_aws = is_aws(s3.meta.endpoint_url)
-    backfill = Backfill(console(), stack, backfill_prefix(stack, uri))
+    backfill = Backfill(render.console(), stack, backfill_prefix(stack, uri))
     counted = backfill.count(s3)
-    as_job = is_job(stack, counted, in_aws=in_aws)
+    as_job = needs_job(stack, counted, in_aws=in_aws)
     backfill.print_estimate(estimate(counted, stack, as_job=as_job), as_job=as_job)
     if not in_aws:
         backfill.print_line(f"The estimate is for AWS, but {s3.meta.endpoint_url} is not an AWS endpoint.")
@@ -78,31 +59,18 @@ def run_backfill(uri: str, stack_name: str, *, agreed: bool, dry_run: bool) -> b
     return backfill.run_queue(connect("sqs"), list_objects(s3, backfill.prefix), counted.objects)
 
 
-def is_job(stack: Stack, counted: Workload, *, in_aws: bool) -> bool:
-    """Return whether a backfill is an S3 Batch Operations job rather than messages in the queue."""
-    queued = estimate(counted, stack, as_job=False)
-    return needs_job(stack, counted.objects, queued.seconds - queued.segment_seconds, in_aws=in_aws)
-
-
 @dataclass(frozen=True, slots=True)
 class Backfill:
-    """The steps of a backfill, each of which prints what it does.
-
-    Attributes:
-        terminal: the console to print to.
-        stack: the deployed stack.
-        prefix: the bucket and prefix of the objects to classify.
-        poll_seconds: the time between two checks of the progress.
-    """
+    """The steps of a backfill, each of which prints what it does."""
 
     terminal: Console
     stack: Stack
-    prefix: ObjectRef
-    poll_seconds: float = 1.0
+    prefix: ObjectRef  # of the objects to classify
+    poll_seconds: float = 1.0  # between two checks of the progress
 
     def print_line(self, line: str, style: str = "") -> None:
-        """Print a line without markup and without wrapping."""
-        self.terminal.print(Text(line, style), soft_wrap=True)
+        """Print a line."""
+        render.print_line(self.terminal, line, style)
 
     def count(self, s3: "S3Client") -> Workload:
         """Count the objects under the prefix, and print their number and size.
@@ -110,63 +78,60 @@ class Backfill:
         Raises:
             ReviewboxError: there are no objects under the prefix.
         """
-        listed = track(self.terminal, list_objects(s3, self.prefix), "Counting objects")
+        listed = render.track(self.terminal, list_objects(s3, self.prefix), "Counting objects")
         counted = count_listed(listed, self.stack.read_options)
         if not counted.objects:
             raise ReviewboxError(f"{self.prefix}: there are no objects under this prefix")
         results = ObjectRef(self.stack.results_bucket, self.stack.results_prefix + self.prefix.key)
-        listed = track(self.terminal, list_objects(s3, results), "Counting results")
+        listed = render.track(self.terminal, list_objects(s3, results), "Counting results")
         # An upper bound: receipts of deleted objects are included.
         receipts = min(sum(is_receipt(result.key) for result in listed), counted.objects)
-        self.print_line(
-            f"{self.prefix}: {number_of(counted.objects, 'object')}, {rounded_bytes(counted.size)}"
+        tables, segments = (
+            render.number_of(counted.large, "table"),
+            render.number_of(counted.segments, "segment"),
         )
-        if receipts:
-            self.print_line(
-                f"  {receipts:,} with a result already: current results are checked, not computed again"
-            )
-        if counted.compressed:
-            self.print_line(f"  {counted.compressed:,} compressed: priced at ten times the compressed size")
-        if counted.large:
-            tables, segments = number_of(counted.large, "table"), number_of(counted.segments, "segment")
-            self.print_line(f"  {tables} to be split into {segments}, which have a separate queue")
-        if counted.too_large:
-            limit = f"{self.stack.max_object_bytes:,} bytes"
-            self.print_line(
-                f"  {counted.too_large:,} larger than MaxObjectBytes ({limit}): each gets an error", "yellow"
-            )
-        if counted.archived:
-            self.print_line(
-                f"  {counted.archived:,} archived: each gets an error until it is restored", "yellow"
-            )
+        limit = f"MaxObjectBytes ({self.stack.max_object_bytes:,} bytes)"
+        objects, size = render.number_of(counted.objects, "object"), render.rounded_bytes(counted.size)
+        self.print_line(f"{self.prefix}: {objects}, {size}")
+        notes = {
+            f"{receipts:,} with a result already: current results are checked, not computed again": receipts,
+            f"{counted.compressed:,} compressed: priced at ten times the compressed size": counted.compressed,
+            f"{tables} to be split into {segments}, which have a separate queue": counted.large,
+            f"{counted.too_large:,} larger than {limit}: each gets an error": counted.too_large,
+            f"{counted.archived:,} archived: each gets an error until it is restored": counted.archived,
+        }
+        for note, count in notes.items():
+            if count:
+                self.print_line(f"  {note}", "yellow" if "gets an error" in note else "")
         return counted
 
     def print_estimate(self, estimated: Estimate, *, as_job: bool) -> None:
         """Print the estimated cost and duration of a backfill, as a job or through the queue."""
-        table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_footer=True)
+        table = render.new_table(show_footer=True)
         table.add_column("if all objects are classified", "total")
         table.add_column("", justify="right")
-        table.add_column("", rounded_dollars(estimated.dollars), justify="right")
+        table.add_column("", render.rounded_dollars(estimated.dollars), justify="right")
         for item in estimated.items:
-            table.add_row(item.name, item.quantity, rounded_dollars(item.dollars))
+            table.add_row(item.name, item.quantity, render.rounded_dollars(item.dollars))
         self.terminal.print(table)
         self.print_line(
-            f"About {rounded_seconds(estimated.seconds)} with {self.stack.max_concurrency} concurrent "
+            f"About {render.rounded_seconds(estimated.seconds)} with {self.stack.max_concurrency} concurrent "
             f"invocations{'; S3 chooses the actual number' if as_job else ''}. "
             f"Prices of {prices.REGION}, {prices.DATE}."
         )
         if estimated.longest_split > MAX_SPLIT_SECONDS:
+            duration = render.rounded_seconds(estimated.longest_split)
             self.print_line(
                 "The largest table may not be split into segments in time, because one invocation would need "
-                f"{rounded_seconds(estimated.longest_split)}: upload it as several smaller files.",
+                f"{duration}: upload it as several smaller files.",
                 "yellow",
             )
         queued = estimated.segment_seconds if as_job else estimated.seconds
         if queued > MAX_QUEUED_SECONDS:
+            kept, duration = render.rounded_seconds(RETENTION_SECONDS), render.rounded_seconds(queued)
             self.print_line(
-                f"The queue deletes messages after {rounded_seconds(RETENTION_SECONDS)}, and this backfill "
-                f"may take {rounded_seconds(queued)}: raise MaxConcurrency, or backfill smaller prefixes one "
-                "after another.",
+                f"The queue deletes messages after {kept}, and this backfill may take {duration}: raise "
+                "MaxConcurrency, or backfill smaller prefixes one after another.",
                 "yellow",
             )
 
@@ -181,16 +146,20 @@ class Backfill:
         dead_letters = Queue(self.stack.dead_letter_queue_url, sqs)
         earlier = dead_letters.count().total
         self.queue_objects(Queue(self.stack.queue_url, sqs), objects, total)
-        if not self.watch_queues([Queue(url, sqs) for url in self.stack.queue_urls], total):
+        queues = [Queue(url, sqs) for url in self.stack.queue_urls]
+        status_command = f"`reviewbox status --stack {self.stack.name}`"
+        try:
+            with render.progress_bar(self.terminal, "Classifying", total) as update:
+                for remaining in watch_queues(queues, self.poll_seconds):
+                    update(total=max(total, remaining), completed=max(total - remaining, 0))
+        except KeyboardInterrupt:
+            self.print_line(f"Classification continues. {status_command} shows the progress.")
             return True
         self.print_line("The queue is empty.")
         dead = dead_letters.count().total - earlier
         if dead > 0:
-            self.print_line(
-                f"{number_of(dead, 'message')} became dead letters: `reviewbox status --stack "
-                f"{self.stack.name}` shows the reasons.",
-                "yellow",
-            )
+            letters = render.number_of(dead, "message")
+            self.print_line(f"{letters} became dead letters: {status_command} shows the reasons.", "yellow")
         return dead <= 0
 
     def queue_objects(self, queue: Queue, objects: Iterable[ListedObject], total: int) -> None:
@@ -201,40 +170,26 @@ class Backfill:
         """
         sent = 0
         try:
-            with progress_bar(self.terminal, "Queueing", total) as update:
+            with render.progress_bar(self.terminal, "Queueing", total) as update:
                 for sent in send_uploads(queue, self.prefix.bucket, objects):
                     update(completed=sent)
         except KeyboardInterrupt:
             self.print_line(
-                f"Interrupted: queued {sent:,} of {number_of(total, 'object')}. "
+                f"Interrupted: queued {sent:,} of {render.number_of(total, 'object')}. "
                 "Run the same command again to queue all; current results are checked, not computed again."
             )
             raise typer.Exit(_INTERRUPTED) from None
-        self.print_line(f"Queued {number_of(sent, 'object')}.")
-
-    def watch_queues(self, queues: Sequence[Queue], total: int) -> bool:
-        """Show the progress until the queues are empty; return False if the user interrupted that."""
-        try:
-            with progress_bar(self.terminal, "Classifying", total) as update:
-                for remaining in watch_queues(queues, self.poll_seconds):
-                    update(total=max(total, remaining), completed=max(total - remaining, 0))
-        except KeyboardInterrupt:
-            self.print_line(
-                f"Classification continues. `reviewbox status --stack {self.stack.name}` shows the progress."
-            )
-            return False
-        return True
+        self.print_line(f"Queued {render.number_of(sent, 'object')}.")
 
     def run_job(self, control: "S3ControlClient", account: str) -> bool:
         """Start a job, unless it is running, and show its progress; return whether all objects succeeded."""
         job_id, is_new = start_job(control, account, self.stack, self.prefix)
         self.print_line(f"S3 Batch Operations job {job_id}{'' if is_new else ' is already running'}")
         try:
-            with progress_bar(self.terminal, "Preparing") as update:
+            with render.progress_bar(self.terminal, "Preparing") as update:
                 for job in watch_job(control, account, job_id, self.poll_seconds):
-                    update(
-                        description=job.status, total=job.total or None, completed=job.succeeded + job.failed
-                    )
+                    done = job.succeeded + job.failed
+                    update(description=job.status, total=job.total or None, completed=done)
         except KeyboardInterrupt:
             self.print_line("The job continues. Run the same command again to follow it.")
             return True

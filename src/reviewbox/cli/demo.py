@@ -6,11 +6,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from rich.progress import track
 from rich.text import Text
 
+from reviewbox.cli import render
 from reviewbox.cli.classify import files_below
-from reviewbox.cli.render import console, label_and_row_counts, verdict_cells, verdict_table
 from reviewbox.documents import read_document
 from reviewbox.errors import ReviewboxError
 from reviewbox.local.cloud import BUCKET, Cloud
@@ -33,8 +32,9 @@ def run_demo(reviews: Path, port: int, template: Path) -> None:
     files = files_below(reviews)
     if not files:
         raise ReviewboxError(f"{reviews}: no files to upload")
-    terminal = console()
-    table = verdict_table("file", result="result")
+    terminal = render.console()
+    table = render.verdict_table("file")
+    table.add_column("result", overflow="fold")
     with start_service(template, port) as cloud:
         storage = S3Storage(cloud.s3())
         settings = Settings.from_environ(cloud.environment)
@@ -43,8 +43,7 @@ def run_demo(reviews: Path, port: int, template: Path) -> None:
             storage.client.put_object(Bucket=BUCKET, Key=key, Body=file.read_bytes())
         terminal.print(f"Uploaded {len(files)} files to s3://{BUCKET}/{settings.source_prefix}")
 
-        pending = track(keys.items(), "Waiting for results", console=terminal, transient=True)
-        for file, key in pending:
+        for file, key in render.track(terminal, keys.items(), "Waiting for results", len(keys)):
             result = receipt_key(settings.results_prefix, key)
             receipt = _wait_for_receipt(ObjectRef(BUCKET, result), storage, cloud)
             if "counts" in receipt:
@@ -56,9 +55,8 @@ def run_demo(reviews: Path, port: int, template: Path) -> None:
                 Text(f"s3://{BUCKET}/{result}"),
             )
     terminal.print(table)
-    terminal.print(
-        "?: needs review. This cloud has stopped; `reviewbox local` keeps one running.", highlight=False
-    )
+    hint = "?: needs review. This cloud has stopped; `reviewbox local` keeps one running."
+    render.print_line(terminal, hint)
 
 
 def _wait_for_receipt(ref: ObjectRef, storage: S3Storage, cloud: Cloud) -> Mapping[str, Any]:
@@ -77,9 +75,9 @@ def _wait_for_receipt(ref: ObjectRef, storage: S3Storage, cloud: Cloud) -> Mappi
 def _cells(receipt: Mapping[str, Any], file: Path, settings: Settings) -> tuple[Text, Text, Text]:
     if "error" in receipt:
         error = receipt["error"]
-        return verdict_cells({"error_code": error["code"], "error_message": error["message"]}, "")
+        return render.verdict_cells({"error_code": error["code"], "error_message": error["message"]}, "")
     if "counts" in receipt:
-        labels, rows = label_and_row_counts(receipt["counts"])
+        labels, rows = render.label_and_row_counts(receipt["counts"])
         return Text(labels), Text(), Text(f"a table: {rows}")
     (review,) = read_document(file.name, "", file.read_bytes(), settings.read_options).rows
-    return verdict_cells(receipt, review.text)
+    return render.verdict_cells(receipt, review.text)

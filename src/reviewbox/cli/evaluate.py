@@ -1,43 +1,20 @@
 """`reviewbox evaluate`: a model's accuracy, calibration and processor time on labeled reviews."""
 
 import json
-import sys
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 from rich.console import Console
-from rich.progress import track
 
 from reviewbox.cli.labeled_reviews import LABELS, LABELS_HINT, read_reviews
+from reviewbox.cli.render import track
 from reviewbox.errors import Problem, ReviewboxError
 from reviewbox.model.classifier import Classifier
-from reviewbox.model.verdicts import Verdict
 
 _CALIBRATION_BINS = 15
-
-
-@dataclass(frozen=True, slots=True)
-class Metrics:
-    """The quality and cost of a model on labeled reviews.
-
-    Attributes:
-        n: the number of reviews; a review without a verdict counts as wrong.
-        accuracy: the share of correct verdicts.
-        balanced_accuracy: the mean of the two labels' shares of correct verdicts.
-        ece: the expected calibration error: the mean of |accuracy - mean score| over 15 bins of equal
-            width, weighted by the number of reviews in a bin (Guo et al. 2017).
-        cpu_ms_per_review: processor time of all threads, in milliseconds.
-    """
-
-    n: int
-    accuracy: float
-    balanced_accuracy: float
-    ece: float
-    cpu_ms_per_review: float
 
 
 def evaluate_files(files: Sequence[Path], model: Path | None, threads: int, *, as_json: bool) -> None:
@@ -61,47 +38,38 @@ def evaluate_files(files: Sequence[Path], model: Path | None, threads: int, *, a
         raise ReviewboxError(f"the model's labels {unknown} are neither negative nor positive")
 
     started = time.process_time()
-    outcomes = list(
-        track(
-            classifier.classify_each(texts, explain=False),
-            description="evaluating",
-            total=len(texts),
-            console=Console(stderr=True),
-            disable=not sys.stderr.isatty(),
-        )
-    )
-    metrics = compute_metrics(labels, outcomes, time.process_time() - started)
-    if as_json:
-        print(json.dumps(asdict(metrics)))
-        return
-    print(f"{metrics.n:,} reviews")
-    print(f"accuracy           {metrics.accuracy:.2%}")
-    print(f"balanced accuracy  {metrics.balanced_accuracy:.2%}")
-    print(f"calibration error  {metrics.ece:.4f}")
-    print(f"CPU per review     {metrics.cpu_ms_per_review:.1f} ms")
-
-
-def compute_metrics(
-    labels: Sequence[int], outcomes: Sequence[Verdict | Problem], cpu_seconds: float
-) -> Metrics:
-    """Return the metrics of a model's outcomes, given the true labels (0 or 1) in the same order."""
+    each = classifier.classify_each(texts, explain=False)
+    outcomes = list(track(Console(stderr=True), each, "evaluating", len(texts)))
+    cpu_seconds = time.process_time() - started
     expected = np.array(labels)
+    # A review without a verdict counts as wrong.
     predicted = np.array([-1 if isinstance(o, Problem) else LABELS[o.label.lower()] for o in outcomes])
     scores = np.array([0.0 if isinstance(o, Problem) else o.score for o in outcomes])
     correct = predicted == expected
-    return Metrics(
-        n=len(labels),
-        accuracy=float(correct.mean()),
-        balanced_accuracy=float(
-            np.mean([correct[expected == label].mean() for label in np.unique(expected)])
-        ),
-        ece=calibration_error(scores[predicted >= 0], correct[predicted >= 0]),
-        cpu_ms_per_review=1000 * cpu_seconds / len(labels),
-    )
+    accuracies = [correct[expected == label].mean() for label in np.unique(expected)]
+    metrics = {
+        "n": len(labels),
+        "accuracy": float(correct.mean()),
+        "balanced_accuracy": float(np.mean(accuracies)),
+        "ece": calibration_error(scores[predicted >= 0], correct[predicted >= 0]),
+        "cpu_ms_per_review": 1000 * cpu_seconds / len(labels),
+    }
+    if as_json:
+        print(json.dumps(metrics))
+        return
+    print(f"{metrics['n']:,} reviews")
+    print(f"accuracy           {metrics['accuracy']:.2%}")
+    print(f"balanced accuracy  {metrics['balanced_accuracy']:.2%}")
+    print(f"calibration error  {metrics['ece']:.4f}")
+    print(f"CPU per review     {metrics['cpu_ms_per_review']:.1f} ms")
 
 
 def calibration_error(scores: npt.NDArray[np.float64], correct: npt.NDArray[np.bool_]) -> float:
-    """Return the expected calibration error of scores in `(0, 1]`; both arrays have shape (N,)."""
+    """Return the expected calibration error of scores in `(0, 1]`; both arrays have shape (N,).
+
+    It is the mean of |accuracy - mean score| over 15 bins of equal width, weighted by the number of reviews
+    in a bin (Guo et al. 2017).
+    """
     if not len(scores):
         return 0.0
     bins = np.ceil(scores * _CALIBRATION_BINS).astype(int)

@@ -22,19 +22,12 @@ LABELS_HINT = "0/1, neg/pos or negative/positive"
 
 @dataclass(frozen=True, slots=True)
 class Review:
-    """A review of a file.
-
-    Attributes:
-        file: the path of the file.
-        row: the number of the row, from 1; a header row does not count.
-        text: the review.
-        label: 1 for positive, 0 for negative, None if the row has no label.
-    """
+    """A review of a file, with its label if it has one."""
 
     file: str
-    row: int
+    row: int  # from 1; a header row does not count
     text: str
-    label: int | None
+    label: int | None  # 1 for positive, 0 for negative
 
 
 def read_reviews(path: Path) -> Iterator[Review]:
@@ -53,16 +46,12 @@ def read_reviews(path: Path) -> Iterator[Review]:
     number = 0
     try:
         for number, row in enumerate(reader(path), 1):
-            yield _parse_review(row, str(path), number)
-    except (ValueError, LookupError, OSError, csv.Error) as error:  # includes pyarrow's errors
+            text, place = row.get("text"), f"{path}, row {number}"
+            if not isinstance(text, str):
+                raise ReviewboxError(f"{place}: no `text`; the columns are {', '.join(map(str, row))}")
+            yield Review(str(path), number, text, _parse_label(row.get("label"), place))
+    except (TypeError, ValueError, LookupError, OSError, csv.Error) as error:  # includes pyarrow's errors
         raise ReviewboxError(f"{path}, after row {number}: {error}") from None
-
-
-def _parse_review(row: Mapping[str, Any], file: str, number: int) -> Review:
-    text = row.get("text")
-    if not isinstance(text, str):
-        raise ReviewboxError(f"{file}, row {number}: no `text`; the columns are {', '.join(map(str, row))}")
-    return Review(file, number, text, _parse_label(row.get("label"), f"{file}, row {number}"))
 
 
 def _parse_label(label: Any, place: str) -> int | None:
@@ -84,13 +73,7 @@ def _csv_rows(path: Path) -> Iterator[Mapping[str, Any]]:
 
 def _json_rows(path: Path) -> Iterator[Mapping[str, Any]]:
     with path.open(encoding="utf-8-sig") as file:
-        for number, line in enumerate(file, 1):
-            if not line.strip():
-                continue
-            try:
-                yield dict(json.loads(line))
-            except (TypeError, ValueError):
-                raise ReviewboxError(f"{path}, line {number}: not a JSON object") from None
+        yield from (dict(json.loads(line)) for line in file if line.strip())
 
 
 def _parquet_rows(path: Path) -> Iterator[Mapping[str, Any]]:

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from reviewbox.cli.render import console, number_of, progress_bar
+from reviewbox.cli.render import console, number_of, print_line, progress_bar
 from reviewbox.queue import Queue
 from reviewbox.stack.aws import connect
 from reviewbox.stack.discovery import find_stack
@@ -15,14 +15,7 @@ if TYPE_CHECKING:
 
 
 def run_redrive(stack_name: str, *, agreed: bool) -> bool:
-    """Move the dead letters of a stack back to its queue for uploads.
-
-    Args:
-        stack_name: the name of the deployed stack.
-        agreed: whether to start without asking.
-
-    Returns whether no dead letters are left.
-    """
+    """Move the dead letters of a stack back to its queue for uploads; return whether none are left."""
     stack = find_stack(connect("cloudformation"), stack_name)
     sqs: SQSClient = connect("sqs")
     dead_letters, uploads = Queue(stack.dead_letter_queue_url, sqs), Queue(stack.queue_url, sqs)
@@ -34,10 +27,10 @@ def redrive(stack_name: str, dead_letters: Queue, uploads: Queue, *, agreed: boo
     terminal = console()
     count = dead_letters.count().total
     if not count:
-        terminal.print("There are no dead letters.")
+        print_line(terminal, "There are no dead letters.")
         return True
     letters = number_of(count, "dead letter")
-    terminal.print(f"{letters} will be moved back to the queue of the stack {stack_name}.", highlight=False)
+    print_line(terminal, f"{letters} will be moved back to the queue of the stack {stack_name}.")
     if not agreed:
         typer.confirm("Continue?", abort=True)
     moved = 0
@@ -47,15 +40,10 @@ def redrive(stack_name: str, dead_letters: Queue, uploads: Queue, *, agreed: boo
                 moved += batch
                 update(completed=moved)
     finally:
-        terminal.print(f"Moved {number_of(moved, 'message')}.", highlight=False)
+        print_line(terminal, f"Moved {number_of(moved, 'message')}.")
     remaining = count_remaining(dead_letters)
     if remaining:
         # They were received by `reviewbox status`, in the console, or by a redrive that was killed.
-        terminal.print(
-            f"Left: {number_of(remaining, 'dead letter')}, received by another process; run the same command "
-            "again in a minute.",
-            style="yellow",
-            highlight=False,
-            soft_wrap=True,
-        )
+        left = f"Left: {number_of(remaining, 'dead letter')}, received by another process"
+        print_line(terminal, f"{left}; run the same command again in a minute.", "yellow")
     return not remaining

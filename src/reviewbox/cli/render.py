@@ -44,33 +44,33 @@ def track(terminal: Console, items: Iterable[T], description: str, total: int | 
             update(advance=1)
 
 
-def verdict_table(*places: str, result: str = "") -> Table:
-    """Return an empty table of verdicts.
+def print_line(terminal: Console, line: str, style: str = "") -> None:
+    """Print a line without markup, highlights and wrapping."""
+    terminal.print(Text(line, style), soft_wrap=True)
 
-    Args:
-        places: the names of the first columns, which say where a review is. The columns of `verdict_cells`
-            follow.
-        result: the name of the last column; "" for no such column.
-    """
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for place in places:
-        table.add_column(place, overflow="fold")
+
+def new_table(*headers: str, **options: Any) -> Table:
+    """Return an empty table with these columns."""
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, **options)
+    for header in headers:
+        table.add_column(header, overflow="fold")
+    return table
+
+
+def verdict_table(*places: str) -> Table:
+    """Return an empty table; `places` are the columns before those of `verdict_cells`."""
+    table = new_table(*places)
     table.add_column("verdict", no_wrap=True)
     table.add_column("score", no_wrap=True)
     table.add_column("because", max_width=60)
-    if result:
-        table.add_column(result, overflow="fold")
     return table
 
 
 def verdict_cells(fields: Mapping[str, Any], text: str) -> tuple[Text, Text, Text]:
     """Return a review's verdict, its score (with "?" if it needs review) and its strongest sentence.
 
-    If the review has an error, the first cell is the error's code and the last its message.
-
-    Args:
-        fields: our fields of the review, as in a result.
-        text: the review.
+    If the review has an error, the first cell is the error's code and the last its message. `fields` are our
+    fields of the review, as in a result.
     """
     if "error_code" in fields:
         return Text(fields["error_code"], "red"), Text(), Text(fields["error_message"], "red")
@@ -82,7 +82,10 @@ def verdict_cells(fields: Mapping[str, Any], text: str) -> tuple[Text, Text, Tex
     if fields["evidence"]:
         strongest = fields["evidence"][0]
         quote = " ".join(text[strongest["start"] : strongest["end"]].split())
-    return Text(fields["sentiment"], style), score, Text(_truncate(printable(quote)))
+    quote = printable(quote)
+    if len(quote) > _MAX_QUOTE_CHARACTERS:
+        quote = quote[: _MAX_QUOTE_CHARACTERS - 1] + "…"
+    return Text(fields["sentiment"], style), score, Text(quote)
 
 
 def label_and_row_counts(counts: Mapping[str, Any]) -> tuple[str, str]:
@@ -108,10 +111,6 @@ def receipt_line(receipt: Mapping[str, Any]) -> Text:
 def printable(text: str) -> str:
     """Return a text without lone surrogates, which file names can contain and terminals cannot print."""
     return text.encode("utf-8", "replace").decode()
-
-
-def _truncate(quote: str) -> str:
-    return quote if len(quote) <= _MAX_QUOTE_CHARACTERS else quote[: _MAX_QUOTE_CHARACTERS - 1] + "…"
 
 
 def number_of(count: int, noun: str) -> str:

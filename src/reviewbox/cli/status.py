@@ -2,16 +2,14 @@
 
 import json
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
 from functools import partial
 
-from rich import box
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
-from reviewbox.cli.render import console, number_of, rounded_bytes, track
+from reviewbox.cli.render import console, new_table, number_of, print_line, rounded_bytes, track
 from reviewbox.stack.aws import connect
 from reviewbox.stack.discovery import find_stack
 from reviewbox.stack.status import FailureReason, Status, collect_status
@@ -20,13 +18,7 @@ _MAX_REASONS = 20  # in a table; JSON has all
 
 
 def show_status(stack_name: str, newest: int, *, as_json: bool) -> None:
-    """Print the status of a stack.
-
-    Args:
-        stack_name: the name of the deployed stack.
-        newest: the maximum number of receipts to read.
-        as_json: whether to print one JSON object.
-    """
+    """Print the status of a stack, with the contents of at most `newest` receipts."""
     stack = find_stack(connect("cloudformation"), stack_name)
     terminal = Console(stderr=True) if as_json else console()
     status = collect_status(stack, connect("s3"), connect("sqs"), newest, partial(track, terminal))
@@ -38,50 +30,47 @@ def show_status(stack_name: str, newest: int, *, as_json: bool) -> None:
 
 def print_reasons(heading: str, reasons: Sequence[FailureReason], terminal: Console) -> None:
     """Print a table of objects and why they failed; `heading` is the heading of the first column."""
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    table.add_column(heading, overflow="fold")
-    table.add_column("reason", overflow="fold")
+    table = new_table(heading, "reason")
     for reason in reasons[:_MAX_REASONS]:
         explanation = Text(reason.code, "red").append(" " if reason.code else "")
         table.add_row(Text(reason.object or "-"), explanation.append(reason.message, "default"))
     terminal.print(table)
     hidden = len(reasons) - _MAX_REASONS
     if hidden > 0:
-        terminal.print(f"{hidden:,} more; use --json to list all of them.", highlight=False)
+        print_line(terminal, f"{hidden:,} more; use --json to list all of them.")
 
 
 def _print_status(status: Status, terminal: Console) -> None:
-    terminal.print(Text(f"{status.source} -> {status.results}"), soft_wrap=True)
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_header=False)
-    table.add_column("name")
-    table.add_column("count", justify="right")
-    table.add_column("details")
-    for name, count, details in _lines(status):
-        table.add_row(name, f"{count:,}", details)
+    print_line(terminal, f"{status.source} -> {status.results}")
+    table = new_table("name", "count", "details", show_header=False)
+    table.columns[1].justify = "right"
+
+    def add(name: str, count: int, *details: str) -> None:
+        table.add_row(name, f"{count:,}", ", ".join(filter(None, details)))
+
+    add(
+        "queued",
+        status.queued,
+        f"including {number_of(status.segments_queued, 'segment')}" if status.segments_queued else "",
+        f"plus {status.delayed:,} delayed" if status.delayed else "",
+    )
+    add("in flight", status.in_flight)
+    hint = "`reviewbox redrive` moves them back to the queue" if status.dead_lettered else ""
+    add("dead letters", status.dead_lettered, hint)
+    add("objects", status.objects, rounded_bytes(status.bytes))
+    if status.tables_in_work:
+        tables = f"large table{'' if status.tables_in_work == 1 else 's'}"
+        add("in progress", status.tables_in_work, tables, f"{number_of(status.parts_in_work, 'part')} so far")
+    is_partial = status.receipts > status.receipts_read
+    add("results", status.receipts, f"the newest {status.receipts_read:,} were read:" if is_partial else "")
+    failed = f"{status.failed_reviews:,} of them failed" if status.failed_reviews else ""
+    add("  done", status.done, number_of(status.reviews, "review"), failed)
+    codes = Counter(reason.code for reason in status.failures).most_common()
+    add("  failed", status.failed, *(f"{count:,} {code}" for code, count in codes))
+    outdated = status.receipts_read - status.done - status.failed
+    if outdated:
+        add("  outdated", outdated, "written by another version; a backfill replaces them")
     terminal.print(table)
     for heading, reasons in (("failed", status.failures), ("dead letter", status.dead_letters)):
         if reasons:
             print_reasons(heading, reasons, terminal)
-
-
-def _lines(status: Status) -> Iterator[tuple[str, int, str]]:
-    segments = f"including {number_of(status.segments_queued, 'segment')}" if status.segments_queued else ""
-    delayed = f"plus {status.delayed:,} delayed" if status.delayed else ""
-    yield "queued", status.queued, ", ".join(filter(None, (segments, delayed)))
-    yield "in flight", status.in_flight, ""
-    hint = "`reviewbox redrive` moves them back to the queue" if status.dead_lettered else ""
-    yield "dead letters", status.dead_lettered, hint
-    yield "objects", status.objects, rounded_bytes(status.bytes)
-    if status.tables_in_work:
-        tables = f"large table{'' if status.tables_in_work == 1 else 's'}"
-        parts = number_of(status.parts_in_work, "part")
-        yield "in progress", status.tables_in_work, f"{tables}, {parts} so far"
-    unread = status.receipts - status.receipts_read
-    yield "results", status.receipts, f"the newest {status.receipts_read:,} were read:" if unread else ""
-    failed = f", {status.failed_reviews:,} of them failed" if status.failed_reviews else ""
-    yield "  done", status.done, f"{number_of(status.reviews, 'review')}{failed}"
-    codes = Counter(reason.code for reason in status.failures).most_common()
-    yield "  failed", status.failed, ", ".join(f"{count:,} {code}" for code, count in codes)
-    outdated = status.receipts_read - status.done - status.failed
-    if outdated:
-        yield "  outdated", outdated, "written by another version; a backfill replaces them"

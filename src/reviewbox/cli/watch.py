@@ -29,39 +29,24 @@ Report = Callable[[str, str, Mapping[str, Any]], None]
 _WORK = ".reviewbox"
 
 
-@dataclass(frozen=True, slots=True)
-class FileState:
-    """What changes when a file is written: its size in bytes, and its times in nanoseconds."""
-
-    size: int
-    content_changed: int
-    status_changed: int
-
-
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class FolderWatcher:
-    """A folder that is scanned repeatedly.
+    """A folder that is scanned repeatedly. Hidden files are ignored.
 
     A file is classified when two scans in a row find it unchanged, so a file that is still being written is
     left alone. After a restart, a file with a current result is read once and not classified again.
 
     A file that fails is reported, and tried again when it changes or after a restart. A file that cannot be
     examined is reported once, until it can be.
-
-    Attributes:
-        folder: the watched folder; hidden files are ignored.
-        results: the folder of the results.
-        pipeline: updates the result of a file.
-        report: called for each file that was classified or refused, or that failed.
     """
 
     folder: Path
     results: Path
     pipeline: Pipeline
-    report: Report
-    _last_scan: dict[Path, FileState] = field(default_factory=dict)
-    _processed: dict[Path, FileState] = field(default_factory=dict)
-    _unreadable: set[Path] = field(default_factory=set)
+    report: Report  # called for each file that was classified or refused, or that failed
+    _last_scan: dict[Path, list[int]] = field(default_factory=dict)
+    _processed: dict[Path, list[int]] = field(default_factory=dict)
+    _unreadable: dict[Path, OSError] = field(default_factory=dict)
 
     def scan(self) -> None:
         """Scan the folder once, and classify the files that are ready.
@@ -71,35 +56,29 @@ class FolderWatcher:
         """
         unreadable: dict[Path, OSError] = {}
         files = files_below(self.folder, unreadable.__setitem__)
-        for path in sorted(unreadable.keys() - self._unreadable):
+        for path in sorted(unreadable.keys() - self._unreadable.keys()):
             self._report_failure(path.relative_to(self.folder).as_posix(), unreadable[path])
-        self._unreadable.clear()
-        self._unreadable.update(unreadable)
         states = {path: state for path in files if (state := _file_state(path))}
         for path, state in states.items():
             if self._last_scan.get(path) == state != self._processed.get(path):
-                self._process(path.relative_to(self.folder).as_posix())
+                self._process(ObjectRef(self.folder.name, path.relative_to(self.folder).as_posix()))
                 self._processed[path] = state
-        self._last_scan.clear()
-        self._last_scan.update(states)
-        for path in self._processed.keys() - states.keys():
-            del self._processed[path]
+        self._unreadable, self._last_scan = unreadable, states
+        self._processed = {path: state for path, state in self._processed.items() if path in states}
 
-    def _process(self, key: str) -> None:
-        ref = ObjectRef(self.folder.name, key)
-        owner = self.folder.name
+    def _process(self, ref: ObjectRef) -> None:
+        owner = ref.bucket
         try:
-            receipt = self._read_receipt(ref)
-            if receipt:
-                owner = receipt["source"]["bucket"]
-            if owner == self.folder.name:
+            if receipt := self.pipeline.read_receipt(ref):
+                owner = receipt.content["source"]["bucket"]
+            if owner == ref.bucket:
                 self._classify(ref)
         except Exception as error:  # noqa: BLE001 - a file's failure must not affect other files
-            self._report_failure(key, error)
-        if owner != self.folder.name:
+            self._report_failure(ref.key, error)
+        if owner != ref.bucket:
             raise ReviewboxError(
-                f"{self.results}: the result of {printable(key)} belongs to the folder {owner!r}, and "
-                f"{self.folder.name!r} would overwrite it; pass another --results, or delete the results if "
+                f"{self.results}: the result of {printable(ref.key)} belongs to the folder {owner!r}, and "
+                f"{ref.bucket!r} would overwrite it; pass another --results, or delete the results if "
                 "the folder has been renamed"
             )
 
@@ -107,37 +86,25 @@ class FolderWatcher:
         outcome = self.pipeline.process(ref, lambda: math.inf)
         if outcome not in (Outcome.CLASSIFIED, Outcome.REFUSED):
             return
-        receipt = self._read_receipt(ref)
+        receipt = self.pipeline.read_receipt(ref)
+        content = receipt.content if receipt else {}
         parts = parts_prefix("", ref.key)
-        if any(part["key"].startswith(parts) for part in receipt.get("parts", [])):
+        if any(part["key"].startswith(parts) for part in content.get("parts", [])):
             # The segments are needed only to resume an interrupted table, and this one is complete.
             shutil.rmtree(self.results / _WORK, ignore_errors=True)
-        self.report(ref.key, outcome, receipt)
+        self.report(ref.key, outcome, content)
 
     def _report_failure(self, key: str, error: Exception) -> None:
         self.report(key, "failed", {"error": {"code": "", "message": _reason(error)}})
-
-    def _read_receipt(self, ref: ObjectRef) -> Mapping[str, Any]:
-        """Return the content of a file's receipt; an empty mapping if there is no valid receipt."""
-        receipt = self.pipeline.read_receipt(ref)
-        return receipt.content if receipt else {}
 
 
 def run_watch(
     folder: Path, results: Path | None, seconds: float, classifier: Classifier, settings: Settings
 ) -> None:
-    """Classify the files of a folder, now and as they arrive, until Ctrl-C.
-
-    Args:
-        folder: the folder to watch.
-        results: the folder for the results; None for `<folder>-results` beside it.
-        seconds: the time between two scans.
-        classifier: the model.
-        settings: the service's settings, except for the places of the results.
+    """Classify the files of a folder, now and every few seconds as they arrive, until Ctrl-C.
 
     Raises:
-        ReviewboxError: one folder contains the other, `folder` has no name, or the results folder holds
-            results of another folder.
+        ReviewboxError: see `watch_folder` and `FolderWatcher.scan`.
     """
     watcher = watch_folder(folder, results, classifier, settings, _print_outcome)
     print(f"Watching {watcher.folder}; results go to {watcher.results}. Press Ctrl-C to stop.", flush=True)
@@ -155,10 +122,10 @@ def watch_folder(
     """Return a watcher of a folder.
 
     Args:
-        folder: see `run_watch`.
-        results: see `run_watch`.
-        classifier: see `run_watch`.
-        settings: see `run_watch`.
+        folder: the folder to watch.
+        results: the folder for the results; None for `<folder>-results` beside it.
+        classifier: the model.
+        settings: the service's settings, except for the places of the results.
         report: see `FolderWatcher`.
 
     Raises:
@@ -205,10 +172,10 @@ def _reason(error: Exception) -> str:
     return (error.strerror if isinstance(error, OSError) else None) or describe(error)
 
 
-def _file_state(path: Path) -> FileState | None:
-    """Return the state of a file, or None if it no longer exists."""
+def _file_state(path: Path) -> list[int] | None:
+    """Return the numbers that change when a file is written; None if it no longer exists."""
     try:
         status = path.stat()
     except OSError:
         return None
-    return FileState(status.st_size, status.st_mtime_ns, status.st_ctime_ns)
+    return [status.st_size, status.st_mtime_ns, status.st_ctime_ns]

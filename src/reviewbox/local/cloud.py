@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 import boto3
 
 from reviewbox.errors import ReviewboxError
+from reviewbox.queue import Queue
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -31,31 +32,19 @@ _FUNCTION = "OnUpload"
 _EVENT_SOURCE_MAPPING = "OnUploadUploads"  # SAM joins the function's name and the event's
 _REGION = "us-east-1"
 _CREDENTIAL = "local"  # moto accepts any
-_SECONDS_BETWEEN_SHUTDOWN_CHECKS = 0.05
 
 
 @dataclass(frozen=True, slots=True)
 class Cloud:
-    """A local cloud.
-
-    Attributes:
-        endpoint: the URL for AWS clients.
-        queue_url: the queue of uploads.
-        segments_queue_url: the queue of messages that get an invocation of their own.
-        dead_letter_queue_url: the queue of uploads that failed on every attempt.
-        handler: the dotted name of the Lambda function's handler.
-        environment: the function's environment variables, including the endpoint and credentials.
-        batch_size: the maximum number of messages per invocation.
-        timeout_seconds: the function's timeout.
-    """
+    """A local cloud: its endpoint, its queues and the properties of its function."""
 
     endpoint: str
-    queue_url: str
-    segments_queue_url: str
-    dead_letter_queue_url: str
-    handler: str
-    environment: Mapping[str, str]
-    batch_size: int
+    queue_url: str  # of uploads
+    segments_queue_url: str  # of messages that get an invocation of their own
+    dead_letter_queue_url: str  # of uploads that failed on every attempt
+    handler: str  # the dotted name of the function's handler
+    environment: Mapping[str, str]  # of the function, including the endpoint and credentials
+    batch_size: int  # messages per invocation, at most
     timeout_seconds: int
 
     def s3(self) -> "S3Client":
@@ -72,14 +61,8 @@ class Cloud:
         """Return whether no upload or segment is waiting or in flight."""
         # The order matters: the function moves work from the first queue to the second, and sends the new
         # message before the old one is deleted.
-        for queue_url in (self.queue_url, self.segments_queue_url):
-            attributes = self.sqs().get_queue_attributes(
-                QueueUrl=queue_url,
-                AttributeNames=["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"],
-            )["Attributes"]
-            if any(int(count) for count in attributes.values()):
-                return False
-        return True
+        queue_urls = (self.queue_url, self.segments_queue_url)
+        return not any(Queue(url, self.sqs()).count().total for url in queue_urls)
 
 
 @contextmanager
@@ -128,7 +111,7 @@ def provision(template: Path, listener: socket.socket) -> Cloud:
     with listen(0) as private, serve(private):
         # moto keeps its state per process; an earlier cloud's resources would still be there.
         urllib.request.urlopen(f"{_endpoint(private)}/moto-api/reset", data=b"").close()  # noqa: S310 - our own server
-        return _create_resources(_expand(template), _account(_endpoint(private)), _endpoint(listener))
+        return _create_resources(_expand(template), _endpoint(private), _endpoint(listener))
 
 
 @contextmanager
@@ -137,12 +120,12 @@ def serve(listener: socket.socket) -> Iterator[None]:
     from moto.moto_server.werkzeug_app import MotoRequestHandler
     from werkzeug.serving import make_server
 
+    options: Any = {"threaded": True, "request_handler": MotoRequestHandler, "fd": listener.fileno()}
     host, port = listener.getsockname()
-    server = make_server(
-        host, port, _application(), threaded=True, request_handler=MotoRequestHandler, fd=listener.fileno()
-    )
+    server = make_server(host, port, _application(), **options)
+    seconds_between_shutdown_checks = 0.05
     thread = threading.Thread(
-        target=server.serve_forever, args=(_SECONDS_BETWEEN_SHUTDOWN_CHECKS,), daemon=True
+        target=server.serve_forever, args=[seconds_between_shutdown_checks], daemon=True
     )
     thread.start()
     try:
@@ -176,19 +159,16 @@ def _endpoint(listener: socket.socket) -> str:
     return f"http://{host}:{port}"
 
 
-def _account(endpoint: str) -> Any:
-    return {
-        "endpoint_url": endpoint,
-        "region_name": _REGION,
-        "aws_access_key_id": _CREDENTIAL,
-        "aws_secret_access_key": _CREDENTIAL,
-    }
-
-
 @cache
 def _client(service: Any, endpoint: str) -> Any:
     # Cached because a client takes long to create, and the queues are polled many times a second.
-    return boto3.client(service, **_account(endpoint))
+    return boto3.client(
+        service,
+        endpoint_url=endpoint,
+        region_name=_REGION,
+        aws_access_key_id=_CREDENTIAL,
+        aws_secret_access_key=_CREDENTIAL,
+    )
 
 
 def _expand(template: Path) -> dict[str, Any]:
@@ -206,26 +186,17 @@ def _expand(template: Path) -> dict[str, Any]:
     return expanded
 
 
-def _create_resources(template: dict[str, Any], account: Any, endpoint: str) -> Cloud:
-    """Create the bucket and the queues of an expanded template.
-
-    Args:
-        template: the expanded template.
-        account: the arguments of clients that can create resources.
-        endpoint: the endpoint of the cloud to return.
-    """
+def _create_resources(template: dict[str, Any], private: str, endpoint: str) -> Cloud:
+    """Create the bucket and the queues of an expanded template through the endpoint `private`."""
     # moto would run functions in Docker. Instead this process runs the function for uploads, and reads the
     # function's resolved properties from outputs of the stack. The other functions get no events here.
     function = template["Resources"][_FUNCTION]["Properties"]
-    mapping = template["Resources"][_EVENT_SOURCE_MAPPING]["Properties"]
+    variables = function["Environment"]["Variables"]
     properties = {
         "Handler": function["Handler"],
         "Timeout": function["Timeout"],
-        "BatchSize": mapping["BatchSize"],
-        "QueueUrl": template["Outputs"]["QueueUrl"]["Value"],
-        "SegmentsQueueUrl": template["Outputs"]["SegmentsQueueUrl"]["Value"],
-        "DeadLetterQueueUrl": template["Outputs"]["DeadLetterQueueUrl"]["Value"],
-        **{_output_name(name): value for name, value in function["Environment"]["Variables"].items()},
+        "BatchSize": template["Resources"][_EVENT_SOURCE_MAPPING]["Properties"]["BatchSize"],
+        **{_output_name(name): value for name, value in variables.items()},
     }
     # Roles, log groups and alarms have no effect here.
     resources = {
@@ -239,19 +210,19 @@ def _create_resources(template: dict[str, Any], account: Any, endpoint: str) -> 
         name: output for name, output in template["Outputs"].items() if not _refers(output["Value"], absent)
     }
     # In moto an output's value is a reference or a string.
-    outputs |= {
-        name: {"Value": value if isinstance(value, dict) else str(value)}
-        for name, value in properties.items()
-    }
-    stack = boto3.resource("cloudformation", **account).create_stack(
+    for name, value in properties.items():
+        outputs[name] = {"Value": value if isinstance(value, dict) else str(value)}
+    cloudformation = _client("cloudformation", private)
+    cloudformation.create_stack(
         StackName="reviewbox",
         TemplateBody=json.dumps({**template, "Resources": resources, "Outputs": outputs}),
         Parameters=[{"ParameterKey": "BucketName", "ParameterValue": BUCKET}],
         Capabilities=["CAPABILITY_IAM"],
     )
-    resolved = {output["OutputKey"]: str(output["OutputValue"]) for output in stack.outputs}
-    variables = {name: resolved[_output_name(name)] for name in function["Environment"]["Variables"]}
-    _set_notification(resolved["QueueUrl"], variables["REVIEWBOX_SOURCE_PREFIX"], account)
+    (stack,) = cloudformation.describe_stacks(StackName="reviewbox")["Stacks"]
+    resolved = {output["OutputKey"]: str(output["OutputValue"]) for output in stack["Outputs"]}
+    environment = {name: resolved[_output_name(name)] for name in variables}
+    _set_notification(resolved["QueueUrl"], environment["REVIEWBOX_SOURCE_PREFIX"], private)
     return Cloud(
         endpoint=endpoint,
         queue_url=resolved["QueueUrl"],
@@ -259,7 +230,7 @@ def _create_resources(template: dict[str, Any], account: Any, endpoint: str) -> 
         dead_letter_queue_url=resolved["DeadLetterQueueUrl"],
         handler=resolved["Handler"],
         environment={
-            **variables,
+            **environment,
             "AWS_ENDPOINT_URL": endpoint,
             "AWS_ACCESS_KEY_ID": _CREDENTIAL,
             "AWS_SECRET_ACCESS_KEY": _CREDENTIAL,
@@ -272,12 +243,8 @@ def _create_resources(template: dict[str, Any], account: Any, endpoint: str) -> 
 
 def _refers(value: Any, names: Collection[str]) -> bool:
     """Return whether a value in a template refers to a resource with one of these names."""
-    if isinstance(value, dict):
-        return any(_refers(item, names) for item in value.values())
-    if isinstance(value, list):
-        return any(_refers(item, names) for item in value)
     # A name is the whole string (Ref), precedes a dot (Fn::GetAtt), or is in braces (Fn::Sub).
-    return any(name in names for name in re.findall(r"(?:^|\$\{)(\w+)", str(value)))
+    return any(name in names for name in re.findall(r'(?:"|\$\{)(\w+)', json.dumps(value)))
 
 
 def _output_name(variable: str) -> str:
@@ -285,20 +252,16 @@ def _output_name(variable: str) -> str:
     return "Variable" + variable.replace("_", "")
 
 
-def _set_notification(queue_url: str, prefix: str, account: Any) -> None:
+def _set_notification(queue_url: str, prefix: str, endpoint: str) -> None:
     """Set the bucket's notification, which moto's CloudFormation ignores."""
-    attributes = boto3.client("sqs", **account).get_queue_attributes(
+    attributes = _client("sqs", endpoint).get_queue_attributes(
         QueueUrl=queue_url, AttributeNames=["QueueArn"]
     )["Attributes"]
-    boto3.client("s3", **account).put_bucket_notification_configuration(
-        Bucket=BUCKET,
-        NotificationConfiguration={
-            "QueueConfigurations": [
-                {
-                    "QueueArn": attributes["QueueArn"],
-                    "Events": ["s3:ObjectCreated:*"],
-                    "Filter": {"Key": {"FilterRules": [{"Name": "prefix", "Value": prefix}]}},
-                }
-            ]
-        },
+    notification = {
+        "QueueArn": attributes["QueueArn"],
+        "Events": ["s3:ObjectCreated:*"],
+        "Filter": {"Key": {"FilterRules": [{"Name": "prefix", "Value": prefix}]}},
+    }
+    _client("s3", endpoint).put_bucket_notification_configuration(
+        Bucket=BUCKET, NotificationConfiguration={"QueueConfigurations": [notification]}
     )

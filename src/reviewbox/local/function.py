@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from reviewbox.local.cloud import Cloud, listen, provision, serve
+from reviewbox.queue import MAX_BATCH, Queue, ReceivedMessage
 
 if TYPE_CHECKING:
     from mypy_boto3_sqs.type_defs import MessageTypeDef
@@ -23,7 +24,6 @@ Handler = Callable[[Mapping[str, Any], Any], Mapping[str, Any]]
 # On AWS a failed message stays invisible for six times the function's timeout.
 SECONDS_TO_RETRY = 2
 _SECONDS_BETWEEN_POLLS = 0.1
-_MAX_MESSAGES_PER_REQUEST = 10  # the limit of SQS, to receive or to delete
 
 
 class Context:
@@ -74,24 +74,23 @@ def load_handler(cloud: Cloud, code: Path) -> Handler:
 def deliveries(cloud: Cloud, handler: Handler) -> Iterator[None]:
     """Deliver the queues' messages to the handler in a thread while the context lasts."""
     stopping = threading.Event()
-    thread = threading.Thread(target=_deliver_until, args=(stopping, cloud, handler), daemon=True)
+
+    def deliver_until_stopped() -> None:
+        delivered = 0
+        while not stopping.wait(0 if delivered else _SECONDS_BETWEEN_POLLS):
+            try:
+                delivered = deliver(cloud, handler)
+            except Exception:
+                logger.exception("delivery.failed")
+                delivered = 0
+
+    thread = threading.Thread(target=deliver_until_stopped, daemon=True)
     thread.start()
     try:
         yield
     finally:
         stopping.set()
         thread.join()
-
-
-def _deliver_until(stopping: threading.Event, cloud: Cloud, handler: Handler) -> None:
-    while not stopping.is_set():
-        try:
-            delivered = deliver(cloud, handler)
-        except Exception:
-            logger.exception("delivery.failed")
-            delivered = 0
-        if not delivered:
-            stopping.wait(_SECONDS_BETWEEN_POLLS)
 
 
 def deliver(cloud: Cloud, handler: Handler, seconds_to_retry: int = SECONDS_TO_RETRY) -> int:
@@ -109,7 +108,7 @@ def _deliver_batch(cloud: Cloud, handler: Handler, queue_url: str, size: int, se
     messages: list[MessageTypeDef] = []
     while received := sqs.receive_message(
         QueueUrl=queue_url,
-        MaxNumberOfMessages=min(size - len(messages), _MAX_MESSAGES_PER_REQUEST),
+        MaxNumberOfMessages=min(size - len(messages), MAX_BATCH),
         MessageSystemAttributeNames=["All"],
     ).get("Messages", []):
         messages += received
@@ -118,29 +117,16 @@ def _deliver_batch(cloud: Cloud, handler: Handler, queue_url: str, size: int, se
     if not messages:
         return 0
     try:
-        response = handler(
-            {"Records": [_record(message) for message in messages]}, Context(cloud.timeout_seconds)
-        )
+        event = {"Records": [_record(message) for message in messages]}
+        response = handler(event, Context(cloud.timeout_seconds))
         failed = {failure["itemIdentifier"] for failure in response["batchItemFailures"]}
     except Exception:
         logger.exception("invocation.failed")
         failed = {message["MessageId"] for message in messages}
-    processed = [message for message in messages if message["MessageId"] not in failed]
-    for start in range(0, len(processed), _MAX_MESSAGES_PER_REQUEST):
-        sqs.delete_message_batch(
-            QueueUrl=queue_url,
-            Entries=[
-                {"Id": str(number), "ReceiptHandle": message["ReceiptHandle"]}
-                for number, message in enumerate(processed[start : start + _MAX_MESSAGES_PER_REQUEST])
-            ],
-        )
-    for message in messages:
-        if message["MessageId"] in failed:
-            sqs.change_message_visibility(
-                QueueUrl=queue_url,
-                ReceiptHandle=message["ReceiptHandle"],
-                VisibilityTimeout=seconds_to_retry,
-            )
+    queue = Queue(queue_url, sqs)
+    handled = [ReceivedMessage(m["MessageId"], m["Body"], m["ReceiptHandle"]) for m in messages]
+    queue.delete(message for message in handled if message.message_id not in failed)
+    queue.release((message for message in handled if message.message_id in failed), seconds_to_retry)
     return len(messages)
 
 

@@ -9,6 +9,7 @@ from urllib.parse import quote_plus
 from reviewbox.errors import ReviewboxError
 from reviewbox.objects import ObjectRef
 from reviewbox.queue import MAX_BATCH, Queue
+from reviewbox.stack.cost import Workload, estimate
 from reviewbox.stack.discovery import Stack
 from reviewbox.stack.listing import ListedObject, parse_uri
 
@@ -38,16 +39,11 @@ def backfill_prefix(stack: Stack, uri: str) -> ObjectRef:
     return prefix
 
 
-def needs_job(stack: Stack, objects: int, seconds: float, *, in_aws: bool) -> bool:
-    """Return whether a backfill is too large for the queue and can be an S3 Batch Operations job instead.
-
-    Args:
-        stack: the deployed stack.
-        objects: the number of objects.
-        seconds: the estimated duration, without segments of large tables: these are queued in any case.
-        in_aws: whether the endpoint belongs to AWS.
-    """
-    is_too_large = objects > MAX_QUEUED_OBJECTS or seconds > MAX_QUEUED_SECONDS
+def needs_job(stack: Stack, counted: Workload, *, in_aws: bool) -> bool:
+    """Return whether a backfill is too large for the queue and can be an S3 Batch Operations job instead."""
+    queued = estimate(counted, stack, as_job=False)
+    seconds = queued.seconds - queued.segment_seconds  # segments of large tables are queued in any case
+    is_too_large = counted.objects > MAX_QUEUED_OBJECTS or seconds > MAX_QUEUED_SECONDS
     return is_too_large and in_aws and stack.batch_operations is not None
 
 

@@ -1,7 +1,7 @@
 """The cost and duration of a workload on AWS: pure arithmetic."""
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -26,33 +26,18 @@ _MAX_COMPRESSION_RATIO = 10  # reviews compress to a third or a quarter
 _TABLES = (".csv", ".tsv", ".tab", ".json", ".jsonl", ".ndjson", ".jsonlines")
 _SINGLE_REVIEWS = (".txt", ".text", ".md", ".markdown", ".html", ".htm", ".xhtml")
 
-
-@dataclass(frozen=True, slots=True)
-class _Requests:
-    """Requests to S3, at S3's two prices: GET and HEAD are reads, PUT and LIST are writes."""
-
-    reads: int
-    writes: int
-
-
-# Upper bounds; tests/stack/test_cost.py compares them with the requests that are made. A table adds to what
-# an object takes. A large table, and each of its segments, add to what a table takes.
-_OBJECT = _Requests(4, 1)  # reads: receipt, table that it names, source, its state; writes: receipt
-_TABLE = _Requests(1, 1)  # reads: in a batch, the source again; writes: the classified table
-_LARGE_TABLE = _Requests(7, 4)  # reads: plan, source, receipt, older parts; writes: plan, lists of parts
-# Reads: plan, segment, states of source, part and other segments; writes: part, its state, lists of segments.
-# A list takes one request per 1,000 keys: six per segment if the table has 10 GB, the most that can be split.
-_SEGMENT = _Requests(7, 2 + 6)
+# Requests to S3 for one of each in a workload, at S3's two prices: GET and HEAD are reads, PUT and LIST are
+# writes. These are upper bounds; tests/stack/test_cost.py compares them with the requests that are made. A
+# segment lists the finished segments, 1,000 keys per request: six requests for the largest possible table.
+_READS = {"objects": 4, "tables": 1, "large": 7, "segments": 7}
+_WRITES = {"objects": 1, "tables": 1, "large": 4, "segments": 2 + 6, "stored_segments": 1}
 _SPLIT_REQUESTS_PER_SEGMENT = 2 / 10  # one for the state of ten segments, one for ten messages
 _SQS_REQUESTS_PER_MESSAGE = 3  # send, receive, delete
 
 
 @dataclass(slots=True)
 class Workload:
-    """Objects to classify. Sizes are in bytes.
-
-    Text counts as `work` once, or `prices.EVIDENCE_FACTOR` times if it needs evidence.
-    """
+    """Objects to classify. Sizes are in bytes. Text that needs evidence counts as more `work`."""
 
     objects: int = 0
     size: int = 0  # as stored
@@ -70,7 +55,7 @@ class Workload:
     largest_split: int = 0  # decompressed size of the largest table
 
     def add_listed(self, listed: "ListedObject", options: ReadOptions) -> bool:
-        """Count an object as a listing shows it; return whether it is small enough to be read."""
+        """Count an object in a listing, without its work; return whether it is small enough to be read."""
         is_table = may_be_table(listed, options)
         is_too_large = listed.size > options.max_bytes and not is_table
         self.objects += 1
@@ -81,15 +66,19 @@ class Workload:
         self.archived += listed.storage_class in ARCHIVE_CLASSES
         return not is_too_large
 
-    def add_work(self, work: int, line_bytes: int, options: ReadOptions, *, is_compressed: bool) -> None:
-        """Add the work on an object.
+    def add_listed_work(self, listed: "ListedObject", options: ReadOptions) -> None:
+        """Add the work on an object in a listing, at most, judged by its name and size."""
+        is_compressed = stem(listed.key) != listed.key
+        size = listed.size * (_MAX_COMPRESSION_RATIO if is_compressed else 1)
+        if may_be_table(listed, options):
+            self.add_work(size, size, options, is_compressed=is_compressed)
+        else:
+            self.add_work(min(size, options.max_bytes) * prices.EVIDENCE_FACTOR, 0, options)
 
-        Args:
-            work: see `Workload`.
-            line_bytes: its decompressed size if it is a table that can be split, else 0.
-            options: how large a segment is.
-            is_compressed: whether its segments are stored decompressed.
-        """
+    def add_work(
+        self, work: int, line_bytes: int, options: ReadOptions, *, is_compressed: bool = False
+    ) -> None:
+        """Add the work on an object. `line_bytes` is its decompressed size if it can be split, else 0."""
         self.work += work
         if line_bytes <= options.segment_bytes:
             self.largest = max(self.largest, work)
@@ -141,15 +130,8 @@ def count_listed(listed: Iterable["ListedObject"], options: ReadOptions) -> Work
     """Return the workload of listed objects, judged by their names and sizes."""
     workload = Workload()
     for item in listed:
-        if not workload.add_listed(item, options):
-            continue
-        is_compressed = stem(item.key) != item.key
-        size = item.size * (_MAX_COMPRESSION_RATIO if is_compressed else 1)
-        if may_be_table(item, options):
-            workload.add_work(size, size, options, is_compressed=is_compressed)
-        else:
-            work = min(size, options.max_bytes) * prices.EVIDENCE_FACTOR
-            workload.add_work(work, 0, options, is_compressed=is_compressed)
+        if workload.add_listed(item, options):
+            workload.add_listed_work(item, options)
     return workload
 
 
@@ -182,51 +164,35 @@ def estimate(
     cpu_seconds_per_kilobyte: float = prices.CPU_SECONDS_PER_KILOBYTE,
 ) -> Estimate:
     """Estimate the cost and duration of a workload, as an S3 Batch Operations job or through the queue."""
+    objects, segments = workload.objects, workload.segments
     vcpus = function.memory_megabytes / prices.MEGABYTES_PER_VCPU
     # A vCPU without a thread is paid for, but does not make inference faster. One thread splits tables.
     seconds_per_byte = cpu_seconds_per_kilobyte / 1000 / min(function.threads, vcpus)
-    split_bytes_per_second = prices.SPLIT_BYTES_PER_CPU_SECOND * min(1, vcpus)
     wait = prices.WAIT_SECONDS_PER_REQUEST
-    invocations = workload.objects if as_job else math.ceil(workload.objects / OBJECTS_PER_BATCH)
+    invocations = objects if as_job else math.ceil(objects / OBJECTS_PER_BATCH)
 
     # The first object of an invocation waits by itself; the others wait together.
-    waits = invocations + (workload.objects - invocations) / OBJECTS_AT_ONCE
+    waits = invocations + (objects - invocations) / OBJECTS_AT_ONCE
     whole = (workload.work - workload.segmented_work) * seconds_per_byte
     whole += waits * prices.WAIT_SECONDS_PER_OBJECT
-    requests = workload.segments * _SPLIT_REQUESTS_PER_SEGMENT + workload.stored_segments
-    requests += workload.large * (_LARGE_TABLE.reads + _LARGE_TABLE.writes)
-    splitting = workload.split_bytes / split_bytes_per_second + requests * wait
+    requests = segments * _SPLIT_REQUESTS_PER_SEGMENT + workload.stored_segments
+    requests += workload.large * (_READS["large"] + _WRITES["large"])
+    splitting = workload.split_bytes / (prices.SPLIT_BYTES_PER_CPU_SECOND * min(1, vcpus)) + requests * wait
     in_segments = workload.segmented_work * seconds_per_byte
-    in_segments += workload.segments * (_SEGMENT.reads + _SEGMENT.writes) * wait
+    in_segments += segments * (_READS["segments"] + _WRITES["segments"]) * wait
     seconds = whole + splitting + in_segments
 
     # One invocation splits a table before its segments are classified. Nothing is divided further.
     longest_split = splitting * workload.largest_split / max(workload.split_bytes, 1)
     longest_rest = workload.largest * seconds_per_byte + prices.WAIT_SECONDS_PER_OBJECT
-    return Estimate(
-        _bill(workload, invocations, seconds * function.memory_megabytes / 1024, as_job=as_job),
-        longest_split + max((seconds - longest_split) / function.max_concurrency, longest_rest),
-        longest_split,
-        in_segments / function.max_concurrency,
-    )
 
-
-def _bill(workload: Workload, invocations: int, gb_seconds: float, *, as_job: bool) -> tuple[Item, ...]:
-    objects, segments = workload.objects, workload.segments
-    counts = (
-        (_OBJECT, objects),
-        (_TABLE, workload.tables),
-        (_LARGE_TABLE, workload.large),
-        (_SEGMENT, segments),
-    )
-    reads = sum(requests.reads * count for requests, count in counts)
-    writes = sum(requests.writes * count for requests, count in counts) + workload.stored_segments
-    sqs = (segments if as_job else segments + objects) * _SQS_REQUESTS_PER_MESSAGE
+    gb_seconds = seconds * function.memory_megabytes / 1024
+    messages = segments if as_job else segments + objects
     items = [
         Item("Lambda, computing", f"{gb_seconds:,.0f} GB-s", gb_seconds * prices.LAMBDA_GB_SECOND),
         _item("Lambda, requests", invocations + segments, prices.LAMBDA_REQUEST),
-        _item("S3, writing results", writes, prices.S3_WRITE),
-        _item("S3, reading", reads, prices.S3_READ),
+        _item("S3, writing results", _requests(workload, _WRITES), prices.S3_WRITE),
+        _item("S3, reading", _requests(workload, _READS), prices.S3_READ),
     ]
     if as_job:
         job = prices.BATCH_OPERATIONS_JOB + objects * prices.BATCH_OPERATIONS_OBJECT
@@ -234,7 +200,18 @@ def _bill(workload: Workload, invocations: int, gb_seconds: float, *, as_job: bo
         # S3 lists the whole bucket for the job; only the objects under the prefix have been counted.
         listing = objects * prices.BATCH_OPERATIONS_LISTED
         items.append(Item("S3 Batch Operations, listing", f"{objects:,} or more", listing))
-    return (*items, _item("SQS, requests", sqs, prices.SQS_REQUEST)) if sqs else tuple(items)
+    if messages:
+        items.append(_item("SQS, requests", messages * _SQS_REQUESTS_PER_MESSAGE, prices.SQS_REQUEST))
+    return Estimate(
+        tuple(items),
+        longest_split + max((seconds - longest_split) / function.max_concurrency, longest_rest),
+        longest_split,
+        in_segments / function.max_concurrency,
+    )
+
+
+def _requests(workload: Workload, per_unit: Mapping[str, int]) -> int:
+    return sum(number * getattr(workload, unit) for unit, number in per_unit.items())
 
 
 def _item(name: str, count: int, price: float) -> Item:

@@ -1,7 +1,7 @@
 """The resources of a deployed stack, found through CloudFormation."""
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
@@ -12,7 +12,7 @@ from reviewbox.settings import Settings
 if TYPE_CHECKING:
     from mypy_boto3_cloudformation import CloudFormationClient
 
-# What every version of template.yaml declares.
+# What every version of template.yaml declares, in the order of the fields of `Stack`.
 _OUTPUTS = ("Bucket", "SourcePrefix", "ResultsBucket", "ResultsPrefix", "QueueUrl", "DeadLetterQueueUrl")
 _PARAMETERS = ("MaxConcurrency", "MemorySize", "Threads", "MaxObjectBytes")
 # Only stacks that can run S3 Batch Operations jobs have these outputs.
@@ -21,54 +21,31 @@ _BATCH_OUTPUTS = ("OnBatchOperationArn", "BatchOperationsRoleArn", "BatchOperati
 
 @dataclass(frozen=True, slots=True)
 class BatchOperations:
-    """The resources of a stack that an S3 Batch Operations job needs.
+    """The resources of a stack that an S3 Batch Operations job needs."""
 
-    Attributes:
-        function_arn: the function that the job invokes for each object.
-        role_arn: the role that the job assumes.
-        prefix: the prefix in the results bucket for the job's report.
-    """
-
-    function_arn: str
-    role_arn: str
-    prefix: str
+    function_arn: str  # the function that the job invokes for each object
+    role_arn: str  # the role that the job assumes
+    prefix: str  # in the results bucket, for the job's report
 
 
 @dataclass(frozen=True, slots=True)
 class Stack:
-    """The resources and parameters of a deployed Reviewbox stack.
-
-    Attributes:
-        name: the name of the CloudFormation stack.
-        bucket: the bucket for reviews.
-        source_prefix: the prefix of the keys of reviews.
-        results_bucket: the bucket for results.
-        results_prefix: the prefix of the keys of results.
-        queue_url: the queue for uploads.
-        segments_queue_url: the queue for segments of large tables; "" if the stack does not have one.
-        dead_letter_queue_url: the queue for messages that failed MaxReceives times.
-        batch_operations: the resources for S3 Batch Operations; None if the stack cannot run jobs.
-        max_concurrency: the maximum number of concurrent invocations for messages.
-        memory_megabytes: the memory of the function.
-        threads: the number of inference threads.
-        max_object_bytes: the maximum size of an object, unless it is a table that can be segmented.
-        segment_bytes: the size above which a table is classified in segments.
-    """
+    """The resources and parameters of a deployed Reviewbox stack."""
 
     name: str
-    bucket: str
+    bucket: str  # for reviews
     source_prefix: str
     results_bucket: str
     results_prefix: str
-    queue_url: str
-    segments_queue_url: str
+    queue_url: str  # for uploads
     dead_letter_queue_url: str
-    batch_operations: BatchOperations | None
-    max_concurrency: int
+    max_concurrency: int  # concurrent invocations for messages
     memory_megabytes: int
     threads: int
     max_object_bytes: int
     segment_bytes: int
+    segments_queue_url: str  # "" if the stack does not have one
+    batch_operations: BatchOperations | None  # None if the stack cannot run jobs
 
     @property
     def queue_urls(self) -> tuple[str, ...]:
@@ -107,22 +84,13 @@ def find_stack(client: "CloudFormationClient", name: str) -> Stack:
             f"the stack {name!r} has no {', no '.join(missing)}: it was deployed from another template or an "
             "older version; deploy the current template"
         )
-    batch_operations = None
-    if all(output in outputs for output in _BATCH_OUTPUTS):
-        batch_operations = BatchOperations(*(outputs[output] for output in _BATCH_OUTPUTS))
-    return Stack(
-        name=name,
-        bucket=outputs["Bucket"],
-        source_prefix=outputs["SourcePrefix"],
-        results_bucket=outputs["ResultsBucket"],
-        results_prefix=outputs["ResultsPrefix"],
-        queue_url=outputs["QueueUrl"],
-        segments_queue_url=outputs.get("SegmentsQueueUrl", ""),  # absent in stacks of older versions
-        dead_letter_queue_url=outputs["DeadLetterQueueUrl"],
-        batch_operations=batch_operations,
-        max_concurrency=int(parameters["MaxConcurrency"]),
-        memory_megabytes=int(parameters["MemorySize"]),
-        threads=int(parameters["Threads"]),
-        max_object_bytes=int(parameters["MaxObjectBytes"]),
-        segment_bytes=int(parameters.get("SegmentBytes", Settings().segment_bytes)),  # absent, too
-    )
+    batch = [outputs[output] for output in _BATCH_OUTPUTS if output in outputs]
+    values: list[Any] = [name, *(outputs[output] for output in _OUTPUTS)]
+    values += [int(parameters[parameter]) for parameter in _PARAMETERS]
+    # Stacks of older versions have neither of the next two.
+    values += [
+        int(parameters.get("SegmentBytes", Settings().segment_bytes)),
+        outputs.get("SegmentsQueueUrl", ""),
+    ]
+    values.append(BatchOperations(*batch) if len(batch) == len(_BATCH_OUTPUTS) else None)
+    return Stack(*values)

@@ -8,7 +8,7 @@ from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
 from reviewbox.objects import ObjectRef
-from reviewbox.stack.discovery import BatchOperations, Stack
+from reviewbox.stack.discovery import Stack
 
 if TYPE_CHECKING:
     from mypy_boto3_s3control import S3ControlClient
@@ -21,28 +21,14 @@ _PRIORITY = 10  # among the jobs of an account; a higher number starts first
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """The state of a job.
-
-    Attributes:
-        job_id: the ID that S3 assigned to the job.
-        status: "Preparing" while S3 lists the objects, then "Active", "Complete" and others.
-        total: the number of objects; 0 until S3 has listed them.
-        succeeded: the number of objects that succeeded.
-        failed: the number of objects that failed after all retries.
-        reasons: why the job as a whole failed.
-    """
+    """The state of a job and its numbers of objects."""
 
     job_id: str
-    status: str
-    total: int
+    status: str  # "Preparing" while S3 lists the objects, then "Active", "Complete" and others
+    total: int  # 0 until S3 has listed them
     succeeded: int
-    failed: int
-    reasons: tuple[str, ...]
-
-    @property
-    def is_finished(self) -> bool:
-        """Whether the job has ended, successfully or not."""
-        return self.status in _FINISHED
+    failed: int  # after all retries
+    reasons: tuple[str, ...]  # why the job as a whole failed
 
 
 def start_job(client: "S3ControlClient", account: str, stack: Stack, prefix: ObjectRef) -> tuple[str, bool]:
@@ -64,36 +50,27 @@ def watch_job(
     client: "S3ControlClient", account: str, job_id: str, poll_seconds: float = 1.0
 ) -> Iterator[Job]:
     """Yield the state of a job every `poll_seconds`, and for the last time when it is finished."""
-    while not (job := describe_job(client, account, job_id)).is_finished:
-        yield job
+    while True:
+        job = client.describe_job(AccountId=account, JobId=job_id)["Job"]
+        progress: Any = job.get("ProgressSummary", {})
+        yield Job(
+            job_id=job_id,
+            status=job["Status"],
+            total=progress.get("TotalNumberOfTasks", 0),
+            succeeded=progress.get("NumberOfTasksSucceeded", 0),
+            failed=progress.get("NumberOfTasksFailed", 0),
+            reasons=tuple(reason.get("FailureReason", "") for reason in job.get("FailureReasons", [])),
+        )
+        if job["Status"] in _FINISHED:
+            return
         time.sleep(poll_seconds)
-    yield job
-
-
-def describe_job(client: "S3ControlClient", account: str, job_id: str) -> Job:
-    """Return the current state of a job."""
-    description = client.describe_job(AccountId=account, JobId=job_id)["Job"]
-    progress: Any = description.get("ProgressSummary", {})
-    return Job(
-        job_id=job_id,
-        status=description["Status"],
-        total=progress.get("TotalNumberOfTasks", 0),
-        succeeded=progress.get("NumberOfTasksSucceeded", 0),
-        failed=progress.get("NumberOfTasksFailed", 0),
-        reasons=tuple(reason.get("FailureReason", "") for reason in description.get("FailureReasons", [])),
-    )
 
 
 def job_request(account: str, stack: Stack, prefix: ObjectRef, token: str) -> "CreateJobRequestTypeDef":
-    """Return the parameters of a `CreateJob` request.
-
-    Args:
-        account: the ID of the AWS account that the job runs in.
-        stack: the deployed stack; it must have `batch_operations`.
-        prefix: the bucket and prefix of the objects to classify.
-        token: the idempotency token: S3 creates one job for all requests with the same token.
-    """
-    operations = _operations(stack)
+    """Return the parameters of a request; S3 creates one job for all requests with the same `token`."""
+    operations = stack.batch_operations
+    if operations is None:
+        raise ValueError(f"the stack {stack.name} cannot run S3 Batch Operations jobs")
     partition = operations.function_arn.split(":")[1]
     return {
         "AccountId": account,
@@ -126,13 +103,8 @@ def job_request(account: str, stack: Stack, prefix: ObjectRef, token: str) -> "C
 
 def report_uri(stack: Stack, job: Job) -> str:
     """Return the URI of the report that lists the failed objects of a job."""
-    return f"s3://{stack.results_bucket}/{_operations(stack).prefix.rstrip('/')}/job-{job.job_id}/"
-
-
-def _operations(stack: Stack) -> BatchOperations:
-    if stack.batch_operations is None:
-        raise ValueError(f"the stack {stack.name} cannot run S3 Batch Operations jobs")
-    return stack.batch_operations
+    prefix = stack.batch_operations.prefix.rstrip("/") if stack.batch_operations else ""
+    return f"s3://{stack.results_bucket}/{prefix}/job-{job.job_id}/"
 
 
 def _jobs(client: "S3ControlClient", account: str, description: str) -> Iterator[Any]:

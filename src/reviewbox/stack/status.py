@@ -2,115 +2,75 @@
 
 import heapq
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
 from operator import attrgetter
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any
 
-from reviewbox.events import Message, parse
+from reviewbox.events import parse
 from reviewbox.objects import ObjectRef
 from reviewbox.queue import Queue, ReceivedMessage
 from reviewbox.results.keys import receipt_key
 from reviewbox.results.receipt import MAX_RECEIPT_BYTES, Receipt
 from reviewbox.stack.aws import MAX_CONNECTIONS
 from reviewbox.stack.discovery import Stack
-from reviewbox.stack.listing import ListedObject, is_receipt, list_objects, receipt_of_part
+from reviewbox.stack.listing import is_receipt, list_objects, receipt_of_part
 from reviewbox.storage import S3Storage
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
     from mypy_boto3_sqs import SQSClient
 
-T = TypeVar("T")
+# Passes items through, and reports the progress of the loop over them under a description.
+Tracker = Callable[..., Iterable[Any]]
 
 _MAX_DEAD_LETTERS = 100
 # Long enough to receive all dead letters. They are released as soon as that is done.
 _HIDDEN_SECONDS = 60
 
 
-class Tracker(Protocol):
-    """Passes items through and reports the progress of the loop over them."""
-
-    def __call__(self, items: Iterable[T], description: str, total: int | None = None) -> Iterable[T]:
-        """Return the same items."""
-
-
 @dataclass(frozen=True, slots=True)
 class FailureReason:
-    """Why an object does not have a result.
+    """Why an object does not have a result."""
 
-    Attributes:
-        object: the URI of the object; "" if the message does not name one.
-        code: the error code of its receipt; "" if there is none.
-        message: an explanation for people.
-    """
-
-    object: str
-    code: str
-    message: str
+    object: str  # its URI; "" if the message does not name an object
+    code: str  # the error code of its receipt; "" if there is none
+    message: str  # an explanation for people
 
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """The status of a stack. The numbers of messages are approximate, as they are in SQS.
-
-    Attributes:
-        stack: the name of the stack.
-        source: the URI of the prefix for reviews.
-        results: the URI of the prefix for results.
-        queued: the number of messages that wait in all queues.
-        segments_queued: how many of them wait in the queue for segments.
-        in_flight: the number of messages that are being processed or wait for a retry.
-        delayed: the number of messages that SQS does not deliver yet.
-        dead_lettered: the number of dead letters.
-        objects: the number of objects under the source prefix.
-        bytes: the size of these objects.
-        receipts: the number of receipts, including those of deleted objects.
-        tables_in_work: the number of large tables that have parts but no receipt yet.
-        parts_in_work: the number of parts of these tables.
-        receipts_read: how many receipts were read, the newest first. The numbers below are about these. They
-            include receipts of another version, which count neither as done nor as failed.
-        done: the number of receipts with a verdict or a table.
-        failed: the number of receipts with an error.
-        reviews: the number of reviews in the results that are done.
-        failed_reviews: how many of these reviews have an error instead of a verdict.
-        failures: the reasons of the `failed` receipts.
-        dead_letters: the reasons of the first 100 dead letters.
-    """
+    """The status of a stack. The numbers of messages are approximate, as they are in SQS."""
 
     stack: str
-    source: str
-    results: str
-    queued: int
-    segments_queued: int
-    in_flight: int
-    delayed: int
+    source: str  # the URI of the prefix for reviews
+    results: str  # the URI of the prefix for results
+    queued: int  # messages that wait in all queues
+    segments_queued: int  # how many of them wait in the queue for segments
+    in_flight: int  # messages that are being processed or wait for a retry
+    delayed: int  # messages that SQS does not deliver yet
     dead_lettered: int
-    objects: int
-    bytes: int
-    receipts: int
-    tables_in_work: int
-    parts_in_work: int
-    receipts_read: int
-    done: int
-    failed: int
-    reviews: int
-    failed_reviews: int
-    failures: tuple[FailureReason, ...]
-    dead_letters: tuple[FailureReason, ...]
+    objects: int  # under the source prefix
+    bytes: int  # the size of these objects
+    receipts: int  # including those of deleted objects
+    tables_in_work: int  # large tables that have parts but no receipt yet
+    parts_in_work: int  # the parts of these tables
+    receipts_read: int  # the newest ones
+    # The numbers below are about these. Receipts of another version count neither as done nor as failed.
+    done: int  # with a verdict or a table
+    failed: int  # with an error
+    reviews: int  # in the results that are done
+    failed_reviews: int  # how many of these reviews have an error instead of a verdict
+    failures: tuple[FailureReason, ...]  # of the `failed` receipts
+    dead_letters: tuple[FailureReason, ...]  # of the first 100 dead letters
 
 
 def collect_status(stack: Stack, s3: "S3Client", sqs: "SQSClient", newest: int, track: Tracker) -> Status:
-    """Return the status of a stack. Dead letters are received and then released.
+    """Return the status of a stack, with the contents of at most `newest` receipts.
 
-    Args:
-        stack: the deployed stack.
-        s3: the client to list objects and read receipts with.
-        sqs: the client to count messages and receive dead letters with.
-        newest: the maximum number of receipts to read.
-        track: called with each long sequence.
+    Dead letters are received and then released.
     """
     source = ObjectRef(stack.bucket, stack.source_prefix)
     results = ObjectRef(stack.results_bucket, stack.results_prefix)
@@ -121,11 +81,22 @@ def collect_status(stack: Stack, s3: "S3Client", sqs: "SQSClient", newest: int, 
     for item in track(list_objects(s3, source), "Listing objects"):
         objects += 1
         size += item.size
-    listed = _summarize(track(list_objects(s3, results), "Listing results"), newest)
+    receipts = 0
+    newest_receipts: list[tuple[datetime, str]] = []  # a heap: the oldest receipt comes first
+    parts: Counter[str] = Counter()  # of each large table without a receipt
+    for item in track(list_objects(s3, results), "Listing results"):
+        if is_receipt(item.key):
+            receipts += 1
+            del parts[item.key]  # S3 lists the parts of a table before its receipt
+            heapq.heappush(newest_receipts, (item.last_modified, item.key))
+            if len(newest_receipts) > newest:
+                heapq.heappop(newest_receipts)
+        elif receipt := receipt_of_part(item.key):
+            parts[receipt] += 1
     storage = S3Storage(s3)
-    refs = [ObjectRef(results.bucket, key) for key in listed.newest]
+    refs = [ObjectRef(results.bucket, key) for _, key in newest_receipts]
     contents = list(track(_read_receipts(storage, refs), "Reading results", len(refs)))
-    failures = [reason for content in contents if (reason := _failure(content))]
+    failures = [_failure(content) for content in contents if "error" in content]
     done = [content for content in contents if content and "error" not in content]
     tables = [content["counts"] for content in done if "counts" in content]
     dead_letters = _receive(dead_letter_queue, min(dead_lettered, _MAX_DEAD_LETTERS))
@@ -140,9 +111,9 @@ def collect_status(stack: Stack, s3: "S3Client", sqs: "SQSClient", newest: int, 
         dead_lettered=dead_lettered,
         objects=objects,
         bytes=size,
-        receipts=listed.receipts,
-        tables_in_work=len(listed.parts_in_work),
-        parts_in_work=listed.parts_in_work.total(),
+        receipts=receipts,
+        tables_in_work=len(parts),
+        parts_in_work=parts.total(),
         receipts_read=len(refs),
         done=len(done),
         failed=len(failures),
@@ -151,37 +122,6 @@ def collect_status(stack: Stack, s3: "S3Client", sqs: "SQSClient", newest: int, 
         failures=tuple(sorted(failures, key=attrgetter("object"))),
         dead_letters=tuple(_dead_letter_reasons(dead_letters, stack, storage)),
     )
-
-
-@dataclass(frozen=True, slots=True)
-class _ListedResults:
-    """The results in a listing.
-
-    Attributes:
-        receipts: the number of receipts.
-        newest: the keys of the newest receipts.
-        parts_in_work: the number of parts of each large table without a receipt, by the receipt's key.
-    """
-
-    receipts: int
-    newest: Sequence[str]
-    parts_in_work: Counter[str]
-
-
-def _summarize(results: Iterable[ListedObject], newest: int) -> _ListedResults:
-    receipts = 0
-    heap: list[tuple[datetime, str]] = []  # the oldest receipt comes first
-    parts: Counter[str] = Counter()
-    for item in results:
-        if is_receipt(item.key):
-            receipts += 1
-            del parts[item.key]  # S3 lists the parts of a table before its receipt
-            heapq.heappush(heap, (item.last_modified, item.key))
-            if len(heap) > newest:
-                heapq.heappop(heap)
-        elif receipt := receipt_of_part(item.key):
-            parts[receipt] += 1
-    return _ListedResults(receipts, [key for _, key in heap], parts)
 
 
 def _read_receipts(storage: S3Storage, receipts: Iterable[ObjectRef]) -> Iterator[Mapping[str, Any]]:
@@ -195,9 +135,7 @@ def _read_receipts(storage: S3Storage, receipts: Iterable[ObjectRef]) -> Iterato
         yield from threads.map(read, receipts)
 
 
-def _failure(receipt: Mapping[str, Any]) -> FailureReason | None:
-    if "error" not in receipt:
-        return None
+def _failure(receipt: Mapping[str, Any]) -> FailureReason:
     source = ObjectRef(receipt["source"]["bucket"], receipt["source"]["key"])
     return FailureReason(str(source), receipt["error"]["code"], receipt["error"]["message"])
 
@@ -221,27 +159,19 @@ def _dead_letter_reasons(
         for message in messages
     ]
     for message in parse({"Records": records}) if records else []:
-        yield from _reasons(message, stack, storage)
-
-
-def _reasons(message: Message, stack: Stack, storage: S3Storage) -> Iterator[FailureReason]:
-    for error in message.errors:
-        yield FailureReason("", "", f"the message is not an event: {error}")
-    sources = (*message.refs, *(segment.source for segment in message.segments))
-    receipts = [
-        ObjectRef(stack.results_bucket, receipt_key(stack.results_prefix, ref.key)) for ref in sources
-    ]
-    for ref, content in zip(sources, _read_receipts(storage, receipts), strict=True):
-        if "error" in content:
-            yield FailureReason(str(ref), content["error"]["code"], content["error"]["message"])
-        elif content:
-            yield FailureReason(str(ref), "", "the object has a result, maybe from an earlier upload")
-        else:
-            # The last attempt writes a receipt, unless the invocation dies.
-            yield FailureReason(
-                str(ref),
-                "",
-                "the object has no receipt: look for timeouts and memory errors in the function's log",
-            )
-    if not (sources or message.errors):
-        yield FailureReason("", "", "the message does not name an object")
+        for error in message.errors:
+            yield FailureReason("", "", f"the message is not an event: {error}")
+        sources = (*message.refs, *(segment.source for segment in message.segments))
+        keys = (receipt_key(stack.results_prefix, ref.key) for ref in sources)
+        receipts = _read_receipts(storage, [ObjectRef(stack.results_bucket, key) for key in keys])
+        for ref, content in zip(sources, receipts, strict=True):
+            if "error" in content:
+                yield FailureReason(str(ref), content["error"]["code"], content["error"]["message"])
+            elif content:
+                yield FailureReason(str(ref), "", "the object has a result, maybe from an earlier upload")
+            else:
+                # The last attempt writes a receipt, unless the invocation dies.
+                hint = "look for timeouts and memory errors in the function's log"
+                yield FailureReason(str(ref), "", f"the object has no receipt: {hint}")
+        if not (sources or message.errors):
+            yield FailureReason("", "", "the message does not name an object")
