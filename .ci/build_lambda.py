@@ -23,6 +23,7 @@ ROOT = Path(__file__).resolve().parent.parent
 PACKAGES = [
     *("backports-zstd", "boto3", "botocore", "jmespath", "python-dateutil", "s3transfer", "six", "urllib3"),
     *("numpy", "onnxruntime", "tokenizers"),
+    *("arro3-core", "arro3-io", "python-calamine"),
 ]
 # From Amazon Linux 2023, which Lambda's Python runs on, down to the oldest platform of current wheels.
 PLATFORMS = [f"manylinux_2_{minor}_x86_64" for minor in (34, 28, 27, 26, 24, 17)] + ["manylinux2014_x86_64"]

@@ -267,11 +267,11 @@ def faults(reviewer: Reviewer) -> list[Dropped]:
     in_json = [
         ("broken", '{"text": "cut off\n', "broken_json"),
         ("no object", '["a list"]\n', "not_an_object"),
-        ("missing", '{"title": "nothing said"}\n', "missing_field"),
+        ("missing", '{"stars": 1}\n', "missing_field"),
         ("null", '{"text": null}\n', "missing_field"),
         ("empty", '{"text": "  "}\n', "empty_review"),
-        ("not a number", '{"text": "good", "stars": NaN}\n', "invalid_number"),
-        ("infinite", '{"text": "good", "stars": -Infinity}\n', "invalid_number"),
+        ("not a number", '{"text": "good", "stars": NaN}\n', ""),
+        ("infinite", '{"text": "good", "stars": -Infinity}\n', ""),
         ("huge number", '{"text": "good", "votes": 1e999}\n', "invalid_number"),
         ("surrogate", '{"text": "good \\ud83d"}\n', "lone_surrogate"),
         ("nul", '{"text": "good \\u0000 film"}\n', "nul_character"),
@@ -286,7 +286,9 @@ def faults(reviewer: Reviewer) -> list[Dropped]:
     ]
     return [
         *(
-            Dropped(f"faults/{name}.jsonl", (table + line + table).encode(), 9, Counter({code: 1}))
+            Dropped(
+                f"faults/{name}.jsonl", (table + line + table).encode(), 9, Counter([code] if code else [])
+            )
             for name, line, code in in_json
         ),
         *(
@@ -320,9 +322,11 @@ def faults(reviewer: Reviewer) -> list[Dropped]:
             "faults/100 MB line.jsonl", b'{"text": "' + b"good " * (HUGE_LINE // 5) + b'"}\n', "line_too_long"
         ),
         refused("faults/noise.bin", reviewer.noise(5000), "binary_file"),
-        refused("faults/picture.txt", b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR" + reviewer.noise(500), "binary_file"),
+        refused(
+            "faults/picture.txt", b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR" + reviewer.noise(500), "unsupported_format"
+        ),
         refused("faults/workbook.xlsx", b"PK\x03\x04" + reviewer.noise(500), "unsupported_format"),
-        refused("faults/workbook.csv", b"PK\x03\x04" + reviewer.noise(500), "binary_file"),
+        refused("faults/workbook.csv", b"PK\x03\x04" + reviewer.noise(500), "unsupported_format"),
         refused("faults/scan.pdf", b"%PDF-1.7\n" + reviewer.noise(500), "unsupported_format"),
         refused("faults/nul.txt", review().replace(" ", "\0", 1).encode(), "nul_character"),
         refused(
@@ -337,7 +341,7 @@ def faults(reviewer: Reviewer) -> list[Dropped]:
         refused("faults/header alone.csv", b"id,product,price,text\n", "header_only"),
         refused("faults/no review.csv", b"id,stars\n1,5\n2,4\n", "no_text_field"),
         refused("faults/no review.jsonl", b'{"id": 1, "stars": 5}\n', "no_text_field"),
-        refused("faults/two of them.csv", b"id,text,text\n1,good,bad\n", "duplicate_field"),
+        refused("faults/two of them.csv", b"id,text,text\n1,good,bad\n", "no_text_field"),
     ]
 
 

@@ -11,6 +11,7 @@ An entry of `expected.json` is one of these:
     {"refused": "no_text_field", ...}     the file is refused with this error code
 
 `text_field` beside `reviews` or `refused` is a value of the setting TextField that finds the reviews.
+`fallback_encoding` is the value of that setting.
 """
 
 import argparse
@@ -24,8 +25,6 @@ from reviewbox.documents import ReadOptions, read_document
 from reviewbox.errors import SourceError
 from reviewbox.model.classifier import Classifier
 from reviewbox.model.verdicts import Verdict
-
-OPTIONS = ReadOptions(fallback_encoding="windows-1252")
 
 
 def main() -> int:
@@ -57,7 +56,8 @@ def check(file: Path, expected: str | Mapping[str, Any]) -> Iterator[str]:
         if sentiments != expected:
             yield f"expected {expected}, but got {sentiments}"
     else:
-        yield from _compare(expected["reviews"], _texts(file), expected.get("titles", {}))
+        encoding = expected.get("fallback_encoding", "windows-1252")
+        yield from _compare(expected["reviews"], _texts(file, encoding=encoding), expected.get("titles", {}))
     if isinstance(expected, Mapping) and "text_field" in expected:
         yield from _compare(expected["reviews"], _texts(file, expected["text_field"]), {})
 
@@ -90,9 +90,9 @@ def _compare(expected: Sequence[str], texts: list[str] | str, titles: Mapping[st
         yield f"rows {wrong[:5]} differ: expected {wanted[wrong[0]]!r}, but got {texts[wrong[0]]!r}"
 
 
-def _texts(file: Path, text_field: str = "") -> list[str] | str:
+def _texts(file: Path, text_field: str = "", encoding: str = "windows-1252") -> list[str] | str:
     """Return the text of each row of a file, or its error code and message."""
-    options = ReadOptions(text_field, OPTIONS.fallback_encoding)
+    options = ReadOptions(text_field, encoding)
     try:
         document = read_document(file.name, "", file.read_bytes(), options)
         rows = [row for row in document.rows if not getattr(row, "is_passthrough", False)]

@@ -25,6 +25,14 @@ def test_each_row_comes_back_in_order_with_its_own_outcome(classifier: Classifie
     assert empty.message.startswith("line 3: ")
 
 
+def test_a_row_that_is_not_a_review_has_no_outcome(classifier: Classifier) -> None:
+    rows = [Row(2, "good"), Row(3, is_passthrough=True), Row(4, "bad")]
+
+    outcomes = [outcome for _, outcome in classify_rows(Document(iter(rows)), classifier)]
+
+    assert [outcome is None for outcome in outcomes] == [False, True, False]
+
+
 def test_rows_are_read_as_they_are_needed(classifier: Classifier) -> None:
     """So a table of any size is classified in bounded memory."""
     endless = (Row(number, "good film", raw="x" * 10_000) for number in itertools.count(1))

@@ -71,7 +71,8 @@ def outcomes_in_table(key: str, data: bytes, notes: dict[str, Any]) -> list[Revi
     escape = "\\" if notes["quotes"] == "backslash" else None
     lines = io.StringIO(text.removeprefix("sep=;\r\n"), newline="")
     records = list(csv.reader(lines, delimiter=delimiter, quoting=quoting, escapechar=escape))  # type: ignore[arg-type]
-    return [outcome(*record[-5:-1]) for record in records[notes["header"] :]]
+    # A table without a header row gets one.
+    return [outcome(*record[-5:-1]) for record in records[1:]]
 
 
 def outcome(sentiment: Any, score: Any, needs_review: Any, error_code: Any) -> ReviewOutcome:

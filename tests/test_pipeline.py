@@ -1,3 +1,4 @@
+import gzip
 import itertools
 import json
 from collections.abc import Callable
@@ -8,10 +9,11 @@ from typing import Any
 import boto3
 import pytest
 from mypy_boto3_s3 import S3Client
+from tests import faulty_codec
 from tests.conftest import BUCKET
 from tests.tiny import RecordingBackend
 
-from reviewbox.errors import ContentionError, OutOfTimeError
+from reviewbox.errors import ContentionError, NotStartedError, OutOfTimeError
 from reviewbox.model.batching import Batcher
 from reviewbox.model.classifier import Classifier
 from reviewbox.objects import ObjectRef
@@ -361,7 +363,7 @@ def test_a_deleted_source_keeps_its_result(pipeline: Pipeline, s3: S3Client) -> 
         ("incoming/empty.txt", b"", "empty_file"),
         ("incoming/blank.txt", b" <br /> \n", "empty_review"),
         ("incoming/picture.txt", bytes(range(256)), "binary_file"),
-        ("incoming/picture.png", b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR", "binary_file"),
+        ("incoming/picture.png", b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR", "unsupported_format"),
         ("incoming/report.xlsx", b"PK\x03\x04\x14\0", "unsupported_format"),
         ("incoming/header.csv", b"id,review\n", "header_only"),
         ("incoming/blank.jsonl", b"\n \n", "empty_table"),
@@ -383,6 +385,49 @@ def test_a_permanent_error_is_recorded_at_once(
     assert error["code"] == code
     assert error["final"] is True
     assert error["message"]
+
+
+@pytest.mark.parametrize("work", [exclusively, in_batch])
+@pytest.mark.parametrize("segment_bytes", [10, 1_000_000])
+@pytest.mark.parametrize(
+    ("key", "body"),
+    [
+        ("incoming/a.txt", b"good film, %b"),
+        ("incoming/a.csv", b"id,review\n1,good film\n2,%b film\n"),
+        ("incoming/a.jsonl", b'{"review": "good"}\n' * 2000 + b'{"review": "%b"}\n'),
+    ],
+)
+def test_a_fault_in_a_reader_is_recorded_at_once(
+    storage: S3Storage,
+    classifier: Classifier,
+    s3: S3Client,
+    caplog: pytest.LogCaptureFixture,
+    work: Work,
+    segment_bytes: int,
+    key: str,
+    body: bytes,
+) -> None:
+    """Another delivery would fail in the same way. The log has the traceback, without the message."""
+    faulty_codec.register()
+    options = {"fallback_encoding": faulty_codec.ENCODING, "segment_bytes": segment_bytes}
+    pipeline = Pipeline(storage, classifier, replace(Settings(), **options))  # type: ignore[arg-type]
+    ref = ObjectRef(BUCKET, key)
+    put(s3, ref, body % faulty_codec.TRIGGER)
+
+    try:
+        outcomes = [work(pipeline, ref), work(pipeline, ref)]
+    except NotStartedError:
+        pytest.skip("a large object is not processed in a batch")
+
+    error = receipt_of(s3, ref)["error"]
+    assert outcomes == [Outcome.REFUSED, Outcome.CURRENT]
+    assert (error["code"], error["final"]) == ("internal_error", True)
+    assert "RuntimeError" in error["message"]
+    record = caplog.records[0]
+    assert record.getMessage() == "object.unreadable"
+    assert vars(record)["reason"] == "RuntimeError"
+    assert any("encoding.py" in frame for frame in vars(record)["frames"])
+    assert faulty_codec.SECRET not in error["message"] + str(vars(record))
 
 
 @pytest.mark.parametrize("ref", [TABLE, REVIEW], ids=["table", "review"])
@@ -530,6 +575,19 @@ def test_a_folder_marker_is_not_a_review(pipeline: Pipeline, s3: S3Client) -> No
     put(s3, folder, b"")
 
     assert pipeline.process(folder, plenty) is Outcome.IGNORED
+
+
+@pytest.mark.parametrize("name", ["_SUCCESS", ".DS_Store", "a_$folder$", "part-0.csv.crc", "~$book.xlsx"])
+@pytest.mark.parametrize("work", [exclusively, in_batch])
+def test_a_file_that_a_tool_left_is_not_a_review(
+    pipeline: Pipeline, s3: S3Client, work: Work, name: str
+) -> None:
+    """It gets no receipt, even if it is not empty."""
+    ref = ObjectRef(BUCKET, f"incoming/2026/{name}")
+    put(s3, ref, b"good film")
+
+    assert work(pipeline, ref) is Outcome.IGNORED
+    assert list(everything(s3)) == [ref.key]
 
 
 def test_results_may_go_to_another_bucket(storage: S3Storage, classifier: Classifier, s3: S3Client) -> None:
@@ -696,6 +754,162 @@ def test_a_review_of_a_batch_replaces_a_table_with_the_same_key(pipeline: Pipeli
     assert outcome is Outcome.CLASSIFIED
     assert receipt_of(s3, source)["sentiment"] == "positive"
     assert part["key"] not in everything(s3)
+
+
+# A key whose content decides its format, so that any revision may be a table, a review, or refused.
+ANY = ObjectRef(BUCKET, "incoming/export")
+CSV_TABLE = b"id,review\n" + b"1,good film\n" * 20
+REPLACEMENTS = {
+    "refused": b"%PDF-1.7\n",
+    "review": b"a great film",
+    "empty": b"",
+    "other extension": b'{"text": "good"}\n{"text": "bad"}\n',
+    "compressed": gzip.compress(CSV_TABLE, mtime=0),
+}
+
+
+def tables_of(s3: S3Client, ref: ObjectRef) -> set[str]:
+    """Return the keys of all objects of a source's classified tables."""
+    listed = s3.list_objects_v2(Bucket=BUCKET, Prefix=f"results/{ref.key}.classified")
+    return {item["Key"] for item in listed.get("Contents", [])}
+
+
+def in_parts(pipeline: Pipeline) -> Pipeline:
+    return replace(pipeline, settings=replace(pipeline.settings, segment_bytes=100))
+
+
+@pytest.mark.parametrize("work", [exclusively, in_batch])
+@pytest.mark.parametrize("parts", [False, True])
+@pytest.mark.parametrize("replacement", REPLACEMENTS)
+def test_nothing_of_a_replaced_table_remains(
+    pipeline: Pipeline, s3: S3Client, work: Work, replacement: str, *, parts: bool
+) -> None:
+    first = in_parts(pipeline) if parts else pipeline
+    put(s3, ANY, CSV_TABLE)
+    first.process(ANY, plenty)
+    old = tables_of(s3, ANY)
+    assert len(old) == (3 if parts else 1)
+    put(s3, ANY, REPLACEMENTS[replacement])
+
+    # A compressed object may be large, so it is not processed in a batch.
+    (exclusively if replacement == "compressed" else work)(pipeline, ANY)
+
+    recorded = {part["key"] for part in receipt_of(s3, ANY).get("parts", [])}
+    assert tables_of(s3, ANY) == recorded
+    assert not recorded & old
+    assert pipeline.process(ANY, plenty) is Outcome.CURRENT
+
+
+def test_a_table_in_parts_replaces_one_of_another_extension(pipeline: Pipeline, s3: S3Client) -> None:
+    put(s3, ANY, REPLACEMENTS["other extension"])
+    pipeline.process(ANY, plenty)
+    put(s3, ANY, CSV_TABLE)
+
+    in_parts(pipeline).process(ANY, plenty)
+
+    assert tables_of(s3, ANY) == {part["key"] for part in receipt_of(s3, ANY)["parts"]}
+
+
+def test_a_table_that_no_receipt_records_any_more_is_removed(pipeline: Pipeline, s3: S3Client) -> None:
+    """An earlier version left the table beside the receipt of an error."""
+    put(s3, ANY, CSV_TABLE)
+    pipeline.process(ANY, plenty)
+    leftover = everything(s3)[f"results/{ANY.key}.classified.csv"]
+    put(s3, ANY, REPLACEMENTS["refused"])
+    pipeline.process(ANY, plenty)
+    put(s3, ObjectRef(BUCKET, f"results/{ANY.key}.classified.csv"), leftover)
+    put(s3, ANY, b"a great film")
+
+    pipeline.process(ANY, plenty)
+
+    assert not tables_of(s3, ANY)
+
+
+@pytest.mark.parametrize("has_result", [False, True])
+def test_an_archived_revision_or_a_failure_removes_the_older_table(
+    pipeline: Pipeline, s3: S3Client, *, has_result: bool
+) -> None:
+    put(s3, ANY, CSV_TABLE)
+    pipeline.process(ANY, plenty)
+    if has_result:
+        put(s3, ANY, CSV_TABLE * 2)
+        pipeline.record_failure(ANY, TimeoutError())
+    else:
+        s3.put_object(Bucket=BUCKET, Key=ANY.key, Body=CSV_TABLE * 2, StorageClass="GLACIER")
+        pipeline.process(ANY, plenty)
+
+    assert receipt_of(s3, ANY)["error"]["final"] is False
+    assert not tables_of(s3, ANY)
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        "incoming/other.csv",
+        "results/incoming/export.txt.json",
+        "results/incoming/export.classified.txt",
+        "results/incoming/export.classified/notes/part-00000.csv",
+        "results/incoming/export2.classified.csv",
+    ],
+)
+def test_an_object_that_only_a_receipt_names_is_not_removed(
+    pipeline: Pipeline, s3: S3Client, key: str
+) -> None:
+    """Other principals may be able to write receipts."""
+    put(s3, ANY, CSV_TABLE)
+    pipeline.process(ANY, plenty)
+    etag = put(s3, ObjectRef(BUCKET, key), b"precious")
+    forged = receipt_of(s3, ANY)
+    forged["parts"].append({"bucket": BUCKET, "key": key, "etag": etag})
+    put(s3, ObjectRef(BUCKET, f"results/{ANY.key}.json"), json.dumps(forged).encode())
+    put(s3, ANY, REPLACEMENTS["refused"])
+
+    pipeline.process(ANY, plenty)
+    pipeline.record_failure(ANY, TimeoutError())
+
+    assert everything(s3)[key] == b"precious"
+    assert not tables_of(s3, ANY) - {key}
+
+
+def test_a_receipt_that_names_a_foreign_object_is_not_current(pipeline: Pipeline, s3: S3Client) -> None:
+    put(s3, ANY, CSV_TABLE)
+    pipeline.process(ANY, plenty)
+    before = everything(s3)
+    etag = put(s3, ObjectRef(BUCKET, "incoming/other.csv"), b"precious")
+    forged = receipt_of(s3, ANY)
+    forged["parts"] = [{"bucket": BUCKET, "key": "incoming/other.csv", "etag": etag}]
+    put(s3, ObjectRef(BUCKET, f"results/{ANY.key}.json"), json.dumps(forged).encode())
+
+    assert pipeline.process(ANY, plenty) is Outcome.CLASSIFIED
+    assert {**everything(s3), **before} == everything(s3)
+
+
+# Read the receipt, get the revisions of the part and the source, read the source, list the tables, get the
+# revision, delete the table, write the receipt.
+@pytest.mark.parametrize("call", range(1, 9))
+def test_a_worker_that_is_overtaken_while_it_refuses_a_source_keeps_the_newer_table(
+    pipeline: Pipeline, s3: S3Client, classifier: Classifier, call: int
+) -> None:
+    """The newest revision is a table again, with the same content as the first."""
+    s3.put_bucket_versioning(Bucket=BUCKET, VersioningConfiguration={"Status": "Enabled"})
+    put(s3, ANY, CSV_TABLE)
+    pipeline.process(ANY, plenty)
+    put(s3, ANY, REPLACEMENTS["refused"])
+    other_client = boto3.client("s3")
+    rival = Pipeline(S3Storage(other_client), classifier, Settings())
+    overtaken = []
+
+    def overtake() -> None:
+        put(other_client, ANY, CSV_TABLE)
+        overtaken.append(rival.process(ANY, plenty))
+
+    at_call(s3, call, overtake)
+    pipeline.process(ANY, plenty)
+    rival.process(ANY, plenty)
+
+    assert overtaken == [Outcome.CLASSIFIED]
+    (part,) = receipt_of(other_client, ANY)["parts"]
+    assert other_client.head_object(Bucket=BUCKET, Key=part["key"])["ETag"] == part["etag"]
 
 
 def test_large_objects_are_processed_one_after_the_other(pipeline: Pipeline, s3: S3Client) -> None:

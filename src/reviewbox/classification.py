@@ -1,22 +1,37 @@
 """Classifies the rows of a document and, for a table, renders the result."""
 
+import csv
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from io import BytesIO
 
-from reviewbox.documents import Document, Row, read_document
-from reviewbox.errors import ErrorCode, Problem, SourceError
+from reviewbox.documents import BinaryTable, Document, Row, read_document
+from reviewbox.errors import ErrorCode, Problem, ReviewboxError, SourceError
 from reviewbox.model.classifier import Classifier
 from reviewbox.model.verdicts import Verdict
 from reviewbox.objects import Source
 from reviewbox.results.receipt import Counts
-from reviewbox.results.table_writer import TableWriter
+from reviewbox.results.table_writer import AddedFields, TableWriter
 from reviewbox.settings import Settings
 
 # A chunk of rows fills one pool of the classifier. The second limit is for rows that are large only in their
 # other fields. Both are in characters.
 _CHUNK_TEXT = 50_000
 _CHUNK_RAW = 4_000_000
+
+
+# What a fault in a reader raises. Storage and AWS raise other errors, which are worth a retry.
+_FAULTS = (
+    ArithmeticError,
+    AssertionError,
+    AttributeError,
+    LookupError,
+    RuntimeError,
+    TypeError,
+    ValueError,
+    csv.Error,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +51,7 @@ def read_source(source: Source, settings: Settings) -> Document:
     """Return the document in a source.
 
     Raises:
-        SourceError: the source is too large or cannot be parsed.
+        SourceError: the source is too large or cannot be parsed. Reading its rows may raise it, too.
     """
     if source.body is None:
         raise SourceError(
@@ -44,13 +59,41 @@ def read_source(source: Source, settings: Settings) -> Document:
             f"the object has {source.size:,} bytes, but MAX_OBJECT_BYTES allows "
             f"{settings.max_object_bytes:,}; split it or raise MAX_OBJECT_BYTES",
         )
-    return read_document(source.ref.key, source.content_type, source.body, settings.read_options)
+    with faults_as_source_errors((Exception,)):  # there is no request that could fail
+        document = read_document(source.ref.key, source.content_type, source.body, settings.read_options)
+    return replace(document, rows=guarded(document.rows))
+
+
+@contextmanager
+def faults_as_source_errors(faults: tuple[type[Exception], ...] = _FAULTS) -> Iterator[None]:
+    """Raise SourceError in place of an unexpected exception of a reader.
+
+    Args:
+        faults: the unexpected exceptions; by default, those that neither storage nor AWS raises.
+    """
+    try:
+        yield
+    except (ReviewboxError, MemoryError):
+        raise
+    except faults as error:
+        raise internal_error(error) from error
+
+
+def internal_error(fault: Exception) -> SourceError:
+    """Return the error of a source that cannot be processed because of a fault in Reviewbox.
+
+    Another attempt would fail in the same way. The fault's own message could quote a review.
+    """
+    message = f"a fault of Reviewbox ({type(fault).__name__}) stopped the work on this file; report it"
+    return SourceError(ErrorCode.INTERNAL_ERROR, message)
 
 
 def classify_rows(
     document: Document, classifier: Classifier, before_run: Callable[[], None] = lambda: None
-) -> Iterator[tuple[Row, Verdict | Problem]]:
+) -> Iterator[tuple[Row, Verdict | Problem | None]]:
     """Yield each row of a document with its verdict, or the reason why it has none, in bounded memory.
+
+    A row that is not a review has neither.
 
     Evidence is computed only for single reviews: a table has no place for it.
 
@@ -62,28 +105,50 @@ def classify_rows(
     Raises:
         SourceError: the document turns out to be invalid after its first rows.
     """
+    unit = "row" if isinstance(document.table, BinaryTable) else "line"
     for rows in _chunks(document.rows):
-        texts = [row.text for row in rows if row.problem is None]
+        texts = [row.text for row in rows if row.problem is None and not row.is_passthrough]
         outcomes = classifier.classify_each(texts, explain=document.table is None, before_run=before_run)
         for row in rows:
+            if row.is_passthrough:
+                yield row, None
+                continue
             outcome = row.problem or next(outcomes)
             if isinstance(outcome, Problem) and document.table and row.problem is None:
-                outcome = replace(outcome, message=f"line {row.line}: {outcome.message}")
+                outcome = replace(outcome, message=f"{unit} {row.line}: {outcome.message}")
             yield row, outcome
 
 
 def classify_table(
     document: Document, classifier: Classifier, settings: Settings, before_run: Callable[[], None]
 ) -> RenderedTable:
-    """Return a table with the verdicts added to its rows; raises what `classify_rows` raises."""
+    """Return a table with the verdicts added to its rows; raises what `classify_rows` raises.
+
+    A binary table is written after all its rows are classified, which may raise SourceError, too.
+    """
     if document.table is None:
         raise ValueError("the document is a single review")
+    if isinstance(document.table, BinaryTable):
+        added = AddedFields(document.table, settings.needs_review_below)
+        binary = document.table.open_writer(added.names)
+        for row, outcome in classify_rows(document, classifier, before_run):
+            binary.write(row, added.values(row, outcome))
+        return RenderedTable(document.table.compress(binary.finish()), added.counts)
     writer = TableWriter(document.table, settings.needs_review_below)
     content = BytesIO()
     content.write(_encode(writer.header))
     for row, outcome in classify_rows(document, classifier, before_run):
-        content.write(_encode(writer.render(row, outcome)))
+        try:
+            content.write(_encode(writer.render(row, outcome)))
+        except _FAULTS as error:
+            raise internal_error(error) from error
     return RenderedTable(document.table.compress(content.getvalue()), writer.counts)
+
+
+def guarded(rows: Iterable[Row]) -> Iterator[Row]:
+    """Yield rows; raise SourceError in place of an unexpected exception of their reader."""
+    with faults_as_source_errors((Exception,)):
+        yield from rows
 
 
 def _chunks(rows: Iterable[Row]) -> Iterator[list[Row]]:

@@ -35,6 +35,7 @@ class ErrorCode(StrEnum):
     CORRUPT_FILE = "corrupt_file"
     NO_TEXT_FIELD = "no_text_field"
     DUPLICATE_FIELD = "duplicate_field"
+    INTERNAL_ERROR = "internal_error"
     # of a review, or of a source that is a single review
     EMPTY_REVIEW = "empty_review"
     TOO_LARGE = "too_large"

@@ -17,6 +17,7 @@ from reviewbox.results.receipt import Receipt
 from reviewbox.results.receipt_store import ReceiptStore
 from reviewbox.settings import Settings
 from reviewbox.storage import ObjectStore, describe
+from reviewbox.tool_files import is_tool_file
 
 logger = logging.getLogger(__name__)
 
@@ -136,7 +137,8 @@ class Pipeline:
     def _is_source(self, ref: ObjectRef) -> bool:
         own_prefixes = (self.settings.results_prefix, self.settings.work_prefix)
         is_own = ref.bucket == self._receipts.bucket(ref) and ref.key.startswith(own_prefixes)
-        return ref.key.startswith(self.settings.source_prefix) and not is_own
+        is_below_prefix = ref.key.startswith(self.settings.source_prefix)
+        return is_below_prefix and not is_own and not is_tool_file(ref.key)
 
     @property
     def _receipts(self) -> ReceiptStore:

@@ -7,12 +7,15 @@ the receipt is still the one that was read. A worker that loses a race starts ov
 result, or a newer source.
 """
 
+import logging
+import traceback
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from threading import Event
+from typing import Any
 
-from reviewbox.classification import classify_rows, classify_table, read_source
+from reviewbox.classification import classify_rows, classify_table, faults_as_source_errors, read_source
 from reviewbox.deadline import Deadline
 from reviewbox.documents import Document
 from reviewbox.documents.compression import detect_compression, exceeds
@@ -32,10 +35,12 @@ from reviewbox.model.classifier import Classifier
 from reviewbox.objects import ObjectRef, Revision, Source
 from reviewbox.results import keys
 from reviewbox.results.receipt import Part, Receipt
-from reviewbox.results.receipt_store import ReceiptStore, StoredReceipt, outdated_parts
+from reviewbox.results.receipt_store import ReceiptStore, StoredReceipt, outdated_tables
 from reviewbox.retry import retry_on_conflict
 from reviewbox.settings import Settings
 from reviewbox.storage import ObjectStore, describe
+
+logger = logging.getLogger(__name__)
 
 # Larger objects of a batch get an invocation of their own, so that a batch needs little memory.
 SMALL_OBJECT_BYTES = 20 * 1024
@@ -50,7 +55,7 @@ class Outcome(StrEnum):
     REFUSED = "refused"  # the receipt records an error that a retry cannot fix
     CURRENT = "current"  # the result was already up to date
     GONE = "gone"  # the object no longer exists; an old result stays
-    IGNORED = "ignored"  # not a source: a result, a folder marker, or an object under another prefix
+    IGNORED = "ignored"  # not a source: a result, a folder marker, a tool's file, or under another prefix
     SEGMENTED = "segmented"  # a large table, whose segments are in the queue
     PARTIAL = "partial"  # a segment is classified; other segments of its table are not
 
@@ -132,15 +137,9 @@ class ObjectProcessor:
         """Write a receipt in place of the one that was read, and remove what is left of the old result.
 
         Raises:
-            ConflictError: another worker has changed the result since.
+            ConflictError: the source, or its result, has changed since.
         """
-        ref = pending.source.ref
-        if replaces and pending.receipt.has_result:
-            outdated = outdated_parts(replaces, pending.receipt.parts, self.receipts.list_parts(ref))
-            if outdated and self.store.revision(ref) != pending.source.revision:
-                raise ConflictError(ref)  # the parts may belong to a newer table
-            self.receipts.remove(outdated)
-        self.receipts.write(ref, pending.receipt, replaces)
+        self._replace(pending.source.ref, pending.source.revision, pending.receipt, replaces)
         return pending.outcome
 
     def classify_review(self, source: Source, document: Document, deadline: Deadline) -> Receipt:
@@ -151,13 +150,17 @@ class ObjectProcessor:
             OutOfTimeError: too little time is left.
         """
         _, verdict = next(classify_rows(document, self.classifier, lambda: deadline.check(source.ref)))
+        if verdict is None:
+            raise ValueError("a single review is always a review")
         if isinstance(verdict, Problem):
             raise SourceError(verdict.code, verdict.message)
         provenance = self.receipts.provenance(source.ref, source.revision)
         return Receipt.for_verdict(verdict, provenance, document.notes(), self.settings.needs_review_below)
 
     def refuse(self, source: Source, error: SourceError) -> PendingReceipt:
-        """Return the receipt of a source that cannot be classified."""
+        """Return the receipt of a source that cannot be classified; log a fault in its reader."""
+        if error.problem.code is ErrorCode.INTERNAL_ERROR:
+            logger.error("object.unreadable", extra=_describe_fault(source.ref, error))
         provenance = self.receipts.provenance(source.ref, source.revision)
         return PendingReceipt(source, Receipt.for_error(error.problem, provenance, final=True))
 
@@ -183,6 +186,9 @@ class ObjectProcessor:
         message = f"{ref} was tried {self.settings.max_receives} times: {describe(error)}"
         provenance = self.receipts.provenance(ref, revision)
         receipt = Receipt.for_error(Problem(code, message), provenance, final=False)
+        if stored:
+            # Only what the older result consists of: segments of the current revision may be done already.
+            self.receipts.remove(self._recorded_etags(ref, stored))
         self.receipts.write(ref, receipt, stored)
 
     def _attempt(
@@ -199,10 +205,10 @@ class ObjectProcessor:
         """
         # Read the results before the source: any later change of the results makes the write fail.
         stored = self.receipts.read(ref)
-        recorded = {part.ref: part.etag for part in stored.receipt.parts} if stored else {}
+        recorded = self._recorded_etags(ref, stored) if stored else {}
         present = self._present_etags(ref, {*contended, *recorded})
         if stored:
-            is_intact = recorded.items() <= present.items()
+            is_intact = len(recorded) == len(stored.receipt.parts) and recorded.items() <= present.items()
             outcome = self._outcome_without_reading(ref, stored, pending, is_intact=is_intact)
             if outcome:
                 return outcome
@@ -256,9 +262,30 @@ class ObjectProcessor:
     def _record_archived(self, ref: ObjectRef, error: ArchivedError, stored: StoredReceipt | None) -> Outcome:
         # Not final: an event follows once the object is restored, and its revision stays the same.
         problem = Problem(ErrorCode.ARCHIVED, str(error))
-        provenance = self.receipts.provenance(ref, self.store.revision(ref))
-        self.receipts.write(ref, Receipt.for_error(problem, provenance, final=False), stored)
+        revision = self.store.revision(ref)
+        provenance = self.receipts.provenance(ref, revision)
+        self._replace(ref, revision, Receipt.for_error(problem, provenance, final=False), stored)
         return Outcome.REFUSED
+
+    def _replace(
+        self, ref: ObjectRef, revision: Revision | None, receipt: Receipt, replaces: StoredReceipt | None
+    ) -> None:
+        """Write a receipt of this revision, and remove what is left of earlier tables.
+
+        Raises:
+            ConflictError: the source, or its result, has changed since.
+        """
+        if replaces:
+            outdated = outdated_tables(receipt.parts, self.receipts.list_tables(ref))
+            if outdated and self.store.revision(ref) != revision:
+                raise ConflictError(ref)  # they may belong to a newer table
+            self.receipts.remove(outdated)
+        self.receipts.write(ref, receipt, replaces)
+
+    def _recorded_etags(self, ref: ObjectRef, stored: StoredReceipt) -> dict[ObjectRef, str]:
+        """Return the ETags of those parts in a receipt that a table of this source can have."""
+        parts = stored.receipt.parts
+        return {part.ref: part.etag for part in parts if self.receipts.is_table_of(ref, part.ref)}
 
     def _classify(self, source: Source, present: Mapping[ObjectRef, str], deadline: Deadline) -> Receipt:
         """Return the receipt of a source; if the source is a table, write the classified table first."""
@@ -300,13 +327,21 @@ class ObjectProcessor:
                 head = stream.read()
         elif not exceeds(head, self.settings.read_options.segment_bytes):
             return None
-        return line_format(source.ref.key, source.content_type, head)
+        with faults_as_source_errors():
+            return line_format(source.ref.key, source.content_type, head)
 
     def _present_etags(self, ref: ObjectRef, refs: Collection[ObjectRef]) -> Mapping[ObjectRef, str]:
         """Return the ETags of those result objects that exist."""
-        listed = self.receipts.list_parts(ref) if len(refs) > _MAX_HEAD_REQUESTS else {}
+        listed = self.receipts.list_tables(ref) if len(refs) > _MAX_HEAD_REQUESTS else {}
         revisions = {part: self.store.revision(part) for part in refs if part not in listed}
         return listed | {part: revision.etag for part, revision in revisions.items() if revision}
+
+
+def _describe_fault(ref: ObjectRef, error: SourceError) -> dict[str, Any]:
+    """Return what is logged about a fault: the lines of its traceback, and not its message."""
+    cause = error.__cause__ or error
+    frames = traceback.format_tb(cause.__traceback__)
+    return {"bucket": ref.bucket, "key": ref.key, "reason": type(cause).__name__, "frames": frames}
 
 
 def _is_folder_marker(source: Source) -> bool:

@@ -9,6 +9,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from tests import faulty_codec
 from tests.cold_start import function_process
 from typer.testing import CliRunner
 
@@ -79,7 +80,7 @@ def test_classify_uses_the_service_s_settings(
     assert (d["sentiment"], other["sentiment"]) == ("negative", "positive")
 
 
-TABLE = b"\xef\xbb\xbftext,stars\n" + b'"a great\nfilm",5\nawful,1\n,2\ngood,3,surplus\n' * 40
+TABLE = b"\xef\xbb\xbfreview,stars\n" + b'"a great\nfilm",5\nawful,1\n,2\ngood,3,surplus\n' * 40
 
 
 @pytest.mark.parametrize(
@@ -88,7 +89,7 @@ TABLE = b"\xef\xbb\xbftext,stars\n" + b'"a great\nfilm",5\nawful,1\n,2\ngood,3,s
         pytest.param("a.csv", TABLE, id="csv"),
         pytest.param("a.csv.gz", gzip.compress(TABLE, mtime=0), id="csv.gz"),
         pytest.param("truncated.csv.gz", gzip.compress(TABLE, compresslevel=0)[:-300], id="truncated csv.gz"),
-        pytest.param("a.jsonl", b'\n{"text": "great film"}\nbroken\n' * 40, id="jsonl"),
+        pytest.param("a.jsonl", b'\n{"review": "great film"}\nbroken\n' * 40, id="jsonl"),
         pytest.param("no end.csv", TABLE[:-1], id="csv without a final newline"),
         pytest.param(
             "no end.csv.gz", gzip.compress(TABLE[:-1], mtime=0), id="csv.gz without a final newline"
@@ -117,6 +118,49 @@ def test_an_invalid_setting_is_reported_on_one_line(
 
         assert result.exit_code == 2
         assert result.stderr == "reviewbox: REVIEWBOX_NEEDS_REVIEW_BELOW must be between 0 and 1\n"
+
+
+def test_a_fault_at_one_file_does_not_stop_the_others(
+    tmp_path: Path, tiny_model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    faulty_codec.register()
+    monkeypatch.setenv("REVIEWBOX_FALLBACK_ENCODING", faulty_codec.ENCODING)
+    (tmp_path / "a.txt").write_bytes(b"great film")
+    (tmp_path / "b.txt").write_bytes(b"great film " + faulty_codec.TRIGGER)
+    (tmp_path / "c.txt").write_bytes(b"awful film")
+
+    result = CliRunner().invoke(app, ["classify", str(tmp_path), "--model", str(tiny_model)])
+
+    output = lines(result.stdout)
+    assert result.exit_code == 1
+    assert [o.get("sentiment") for o in output] == ["positive", None, "negative"]
+    assert output[1]["error_code"] == "internal_error"
+    assert f"{tmp_path / 'b.txt'}: RuntimeError is a fault" in result.stderr
+    assert "encoding.py" in result.stderr
+    assert faulty_codec.SECRET not in result.output + result.stderr
+
+
+def test_a_file_that_cannot_be_read_does_not_stop_the_others(tmp_path: Path, tiny_model: Path) -> None:
+    (tmp_path / "a.txt").write_bytes(b"great film")
+    os.mknod(tmp_path / "b.txt", stat.S_IFSOCK | 0o600)
+    (tmp_path / "c.txt").write_bytes(b"awful film")
+    paths = [str(tmp_path / name) for name in ("a.txt", "b.txt", "c.txt")]
+
+    result = CliRunner().invoke(app, ["classify", *paths, "--model", str(tiny_model)])
+
+    assert result.exit_code == 2
+    assert [o["sentiment"] for o in lines(result.stdout)] == ["positive", "negative"]
+    assert result.stderr == f"reviewbox: {paths[1]}: No such device or address\n"
+
+
+@pytest.mark.parametrize("name", ["_SUCCESS", "~$book.xlsx", "Thumbs.db", "part-0.csv.crc"])
+def test_files_that_tools_left_in_a_folder_are_ignored(name: str, tmp_path: Path, tiny_model: Path) -> None:
+    (tmp_path / "a.txt").write_bytes(b"great film")
+    (tmp_path / name).write_bytes(b"awful film")
+
+    (output,) = lines(run("classify", tmp_path, "--model", tiny_model))
+
+    assert output["file"].endswith("a.txt")
 
 
 def test_a_file_that_cannot_be_read_is_reported_on_one_line(tmp_path: Path, tiny_model: Path) -> None:

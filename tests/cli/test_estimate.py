@@ -46,14 +46,21 @@ def dollars(report: dict[str, Any], way: str) -> dict[str, float]:
 
 def table(*lengths: int) -> bytes:
     """JSON Lines with reviews of these lengths."""
-    return b"".join(json.dumps({"text": "x" * length}).encode() + b"\n" for length in lengths)
+    return b"".join(
+        json.dumps({"text": text(n, length)}).encode() + b"\n" for n, length in enumerate(lengths)
+    )
+
+
+def text(number: int, length: int) -> str:
+    """A review of this length, different for each number."""
+    return (f"{number} days of a good film and " * length)[:length]
 
 
 def test_files_are_counted_as_the_service_reads_them(tmp_path: Path) -> None:
     """Rows of tables count, compressed or not; characters count, not bytes; a row without text has failed."""
     (tmp_path / "a").mkdir()
     (tmp_path / "a" / "one.txt").write_text("é" * 250, encoding="utf-8")
-    (tmp_path / "two.csv").write_text(f"text,stars\n{'x' * 301},1\n,2\n", encoding="utf-8")
+    (tmp_path / "two.csv").write_text(f"text,stars\n{text(0, 301)},1\n,2\n", encoding="utf-8")
     (tmp_path / "three.jsonl.gz").write_bytes(gzip.compress(table(100, 1300) + b"broken\n"))
 
     report = estimate(tmp_path)
@@ -86,7 +93,7 @@ def test_a_table_of_a_few_segments_is_read_whole(
 
 def quoted(count: int) -> bytes:
     """CSV in which each review has two lines."""
-    return b"text,stars\n" + b"".join(b'"' + b"x" * 40 + b"\n" + b"x" * 59 + b'",1\n' for _ in range(count))
+    return b"text,stars\n" + b"".join(f'"{text(n, 40)}\n{text(n, 59)}",1\n'.encode() for n in range(count))
 
 
 @pytest.mark.parametrize("compression", PACKED)
@@ -125,7 +132,9 @@ def test_a_table_that_cannot_be_split_is_refused_if_it_is_too_large(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("REVIEWBOX_MAX_OBJECT_BYTES", "1000")
-    (tmp_path / "a.json").write_text(json.dumps([{"text": "x" * 100}] * 20), encoding="utf-8")
+    (tmp_path / "a.json").write_text(
+        json.dumps([{"text": text(n, 100)} for n in range(20)]), encoding="utf-8"
+    )
     (tmp_path / "b.csv").write_bytes("text,stars\ngood,1\n".encode("utf-16") * 50)
 
     report = estimate(tmp_path)

@@ -71,7 +71,7 @@ def watched(tmp_path: Path, classifier: Classifier) -> WatchedFolder:
 
 def test_results_are_the_same_as_the_service_s(watched: WatchedFolder) -> None:
     watched.write("films/a.txt", b"great film")
-    watched.write("t.jsonl", b'{"text":"good"}\nbroken\n')
+    watched.write("t.jsonl", b'{"review":"good"}\nbroken\n')
     watched.write("picture.txt", b"\x00\x01")
     watched.write("long.txt", b"good " * 100)
     watched.write(".hidden", b"great film")
@@ -99,7 +99,7 @@ def test_results_are_the_same_as_the_service_s(watched: WatchedFolder) -> None:
     assert watched.receipt("t.jsonl")["parts"][0]["key"] == "t.jsonl.classified.jsonl"
 
 
-ROWS = b'{"text":"good film"}\n' * 9 + b'{"text":"bad"}\n'
+ROWS = b'{"review":"good film"}\n' * 9 + b'{"review":"bad"}\n'
 
 
 def test_a_table_up_to_the_maximum_object_size_is_not_split(
@@ -210,7 +210,7 @@ def test_a_file_is_classified_once_and_again_when_it_changes(watched: WatchedFol
 
 def test_files_with_a_current_result_are_not_classified_after_a_restart(watched: WatchedFolder) -> None:
     watched.write("a.txt", b"great film")
-    watched.write("t.jsonl", b'{"text":"good"}\n')
+    watched.write("t.jsonl", b'{"review":"good"}\n')
     watched.write("picture.txt", b"\x00\x01")
     watched.scan(2)
 
@@ -222,7 +222,7 @@ def test_files_with_a_current_result_are_not_classified_after_a_restart(watched:
 
 @pytest.mark.parametrize("lost", ["t.jsonl.json", "t.jsonl.classified.jsonl"])
 def test_a_lost_result_is_restored_after_a_restart(watched: WatchedFolder, lost: str) -> None:
-    watched.write("t.jsonl", b'{"text":"good"}\n')
+    watched.write("t.jsonl", b'{"review":"good"}\n')
     watched.scan(2)
     names = watched.names()
     (watched.results / lost).unlink()
@@ -236,7 +236,7 @@ def test_a_lost_result_is_restored_after_a_restart(watched: WatchedFolder, lost:
 def test_results_stay_current_when_their_folder_is_moved(
     watched: WatchedFolder, classifier: Classifier, tmp_path: Path
 ) -> None:
-    watched.write("t.jsonl", b'{"text":"good"}\n')
+    watched.write("t.jsonl", b'{"review":"good"}\n')
     watched.scan(2)
     moved = watched.results.rename(tmp_path / "elsewhere")
     reports: list[str] = []
@@ -307,14 +307,14 @@ def test_a_deleted_watched_folder_is_reported_once(watched: WatchedFolder) -> No
 def test_a_report_names_the_path_that_two_results_need(
     watched: WatchedFolder, first: str, second: str
 ) -> None:
-    watched.write(first, b'{"text":"good"}\n')
+    watched.write(first, b'{"review":"good"}\n')
     watched.scan(2)
     folder, slash, _ = first.partition("/")
     blocking = watched.results / (folder if slash else f"{first}.json")
     reports: list[Mapping[str, Any]] = []
     watcher = replace(watched.watcher, report=lambda _key, _outcome, receipt: reports.append(receipt))
 
-    watched.write(second, b'{"text":"good"}\n')
+    watched.write(second, b'{"review":"good"}\n')
     watcher.scan()
     watcher.scan()
 
@@ -346,12 +346,12 @@ def test_the_results_folder_and_the_watched_folder_must_not_overlap(
 def test_results_of_another_folder_are_not_overwritten(
     watched: WatchedFolder, tmp_path: Path, classifier: Classifier
 ) -> None:
-    watched.write("t.jsonl", b'{"text":"good"}\n')
+    watched.write("t.jsonl", b'{"review":"good"}\n')
     watched.scan(2)
     names, before = watched.names(), watched.receipt("t.jsonl")
     other = tmp_path / "others"
     other.mkdir()
-    (other / "t.jsonl").write_bytes(b'{"text":"bad"}\n')
+    (other / "t.jsonl").write_bytes(b'{"review":"bad"}\n')
     watcher = watch_folder(other, watched.results, classifier, Settings(), lambda *_: None)
 
     watcher.scan()
@@ -375,7 +375,7 @@ def test_watching_stops_at_ctrl_c(tmp_path: Path, tiny_model: Path) -> None:
     folder = tmp_path / "reviews"
     folder.mkdir()
     (folder / "a.txt").write_bytes(b"great film")
-    (folder / "t.jsonl").write_bytes(b'{"text":"good"}\n{"text":"bad"}\n')
+    (folder / "t.jsonl").write_bytes(b'{"review":"good"}\n{"review":"bad"}\n')
     # A shell that runs the tests in the background ignores Ctrl-C, and processes inherit that.
     program = (
         "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); "

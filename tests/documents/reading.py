@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from reviewbox.documents import Document, ReadOptions, Row, Table, Value, read_document
+from reviewbox.documents import BinaryTable, Document, ReadOptions, Row, Table, Value, read_document
 from reviewbox.errors import ErrorCode, Problem, SourceError
 from reviewbox.model.verdicts import Verdict
 from reviewbox.results.table_writer import TableWriter
@@ -31,7 +31,8 @@ class ReadDocument:
 
 
 def read_all(document: Document) -> ReadDocument:
-    """Read all rows of a document."""
+    """Read all rows of a document that is not a binary table."""
+    assert not isinstance(document.table, BinaryTable)
     rows = list(document.rows)
     return ReadDocument(rows, document.notes(), document.table)
 
@@ -46,7 +47,7 @@ def document(
 
 def texts(read: ReadDocument) -> list[str]:
     """Return the reviews; "" for a row with a problem."""
-    return [row.text for row in read.rows]
+    return [row.text for row in read.rows if not row.is_passthrough]
 
 
 def problems(read: ReadDocument) -> list[tuple[int, ErrorCode]]:
@@ -61,7 +62,7 @@ def written_rows(read: ReadDocument, outcome: Verdict | Problem = VERDICT) -> li
     """Return the rows as they are written back, each with its own problem or else `outcome`."""
     assert read.table is not None
     writer = TableWriter(read.table, 0.8)
-    return [writer.render(row, row.problem or outcome) for row in read.rows]
+    return [writer.render(row, None if row.is_passthrough else row.problem or outcome) for row in read.rows]
 
 
 def written(read: ReadDocument) -> str:

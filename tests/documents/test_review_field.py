@@ -1,111 +1,181 @@
-from typing import Any
+import random
+from collections.abc import Mapping, Sequence
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from reviewbox.documents import ReadOptions
-from reviewbox.documents.review_field import USUAL_TEXT_FIELDS, ColumnSample, is_usual
+from reviewbox.documents.review_field import FieldSample, ReviewField, name_score, select_review_field
 from reviewbox.errors import ErrorCode, SourceError
 
-PROSE = [
-    "It was a very good film",
-    "We did not like it at all",
-    "The best we have seen this year",
-    "Nobody should have to see this",
-]
+REVIEWS = (
+    "The room was lovely and quiet, and we slept very well.",
+    "Never again: the shower was cold and nobody cared.",
+    "Good value for the money.",
+    "My parcel arrived broken, and I am still waiting for an answer.",
+    "It does what it should. No complaints!",
+    "Breakfast could be better, but the staff were kind to us.",
+    "Terrible.",
+    "We would come back any time, thank you!",
+)
+SHORT_REVIEWS = ("Perfect", "Awful", "Great!", "ok", "Useless junk", "Love it", "meh", "Not worth it")
+TITLES = (
+    "Electric Glass Kettle With Blue Light 1.7 Litres",
+    "Red Toaster With Two Wide Slots",
+    "Espresso Machine With Milk Frother",
+    "Folding Camping Chair With Cup Holder",
+    "Wireless Mouse With Silent Keys",
+    "Garden Hose 25 Metres With Spray Gun",
+    "Desk Lamp With USB Port And Dimmer",
+    "Cast Iron Pan 28 cm",
+)
+REPLIES = ("Thank you so much for your kind words, we are glad that you enjoyed your stay with us.",) * 8
+# Columns that exports have beside the reviews.
+OTHER_COLUMNS: Mapping[str, Sequence[str]] = {
+    "review_id": [f"r-{number:04}-ab" for number in range(8)],
+    "comments": ["3", "0", "12", "7", "1", "0", "2", "5"],
+    "review_url": [f"https://shop.example/r/{number}" for number in range(8)],
+    "review_date": [f"2026-01-{number + 1:02}" for number in range(8)],
+    "status": ["published"] * 8,
+    "product_title": TITLES,
+    "reply_text": REPLIES,
+    "reviewer_name": ["Ann Lee", "Bob Ray", "Cy Fox", "Di Hay", "Ed Moss", "Flo Orr", "Gus Pay", "Hal Roe"],
+    "city": ["Leeds", "York", "Bath", "Hull", "Bath", "York", "Leeds", "Hull"],
+    "stars": ["5", "1", "4", "1", "3", "3", "1", "5"],
+    "verified": ["true", "false"] * 4,
+    "email": [f"guest{number}@example.com" for number in range(8)],
+    "content_type": ["video", "photo"] * 4,
+    "sku": [f"KT-{number}00-X" for number in range(8)],
+}
+REVIEW_NAMES = (
+    "review",
+    "Customer Review",
+    "comment_text",
+    "feedback",
+    "Bewertung",
+    "avis",
+    "reseña",
+    "ulasan",
+    "yorum",
+)
 
 
-def found(rows: list[dict[str, Any]], text_field: str = "") -> tuple[str, str]:
-    """Return the selected field and the reason."""
-    sample = ColumnSample()
-    for row in rows:
-        sample.add(row.items())
-    field = sample.select({name for row in rows for name in row}, ReadOptions(text_field))
-    assert field.notes == {"text_field": field.name, "text_field_by": field.reason}
-    return field.name, field.reason
+def select(columns: Mapping[str, Sequence[str]], text_field: str = "") -> ReviewField:
+    sample = FieldSample()
+    for row in zip(*columns.values(), strict=True):
+        for path, value in zip(columns, row, strict=True):
+            sample.add(path, value)
+    return select_review_field(sample, ReadOptions(text_field))
 
 
-def refusal(rows: list[dict[str, Any]], text_field: str = "") -> str:
+def refusal(columns: Mapping[str, Sequence[str]], text_field: str = "") -> str:
     with pytest.raises(SourceError) as raised:
-        found(rows, text_field)
+        select(columns, text_field)
     assert raised.value.problem.code is ErrorCode.NO_TEXT_FIELD
     return raised.value.problem.message
 
 
-@pytest.mark.parametrize(
-    "name",
-    ["review", "Review_Text", "reviewText", "review-body", "REVIEW CONTENT", " text ", "Comment", "Feedback"],
-)
-def test_the_review_field_is_selected_by_its_usual_name(name: str) -> None:
-    assert is_usual(name)
-    assert found([{"id": 1, name: "good"}]) == (name, "name")
+@pytest.mark.parametrize("reviews", [REVIEWS, SHORT_REVIEWS], ids=["prose", "short"])
+@pytest.mark.parametrize("name", REVIEW_NAMES)
+def test_the_reviews_are_found_among_other_columns(name: str, reviews: Sequence[str]) -> None:
+    assert select({**OTHER_COLUMNS, name: reviews}).paths == (name,)
 
 
-@pytest.mark.parametrize("name", ["reviewer", "review_id", "texture", "comment count", ""])
-def test_other_names_are_not_usual(name: str) -> None:
-    assert not is_usual(name)
+@given(seed=st.integers(0, 10**6))
+@settings(max_examples=60, deadline=None)
+def test_order_other_columns_and_empty_rows_do_not_change_the_choice(seed: int) -> None:
+    generator = random.Random(seed)  # noqa: S311 - not a secret
+    name = generator.choice(REVIEW_NAMES)
+    others = generator.sample(sorted(OTHER_COLUMNS), generator.randrange(len(OTHER_COLUMNS)))
+    reviews = ["" if generator.random() < 0.1 else review for review in REVIEWS]
+    columns = [(other, OTHER_COLUMNS[other]) for other in others] + [(name, reviews)]
+    generator.shuffle(columns)
+
+    assert select(dict(columns)).paths == (name,)
 
 
-def test_the_usual_name_with_most_texts_is_selected() -> None:
-    assert found([{"comment": "good", "review": ""}, {"comment": "bad", "review": "5"}]) == (
-        "comment",
-        "name",
+@pytest.mark.parametrize("name", ["customer said", "q7", "what they wrote", "0", "notes"])
+def test_prose_is_found_under_any_name(name: str) -> None:
+    assert select({**OTHER_COLUMNS, name: REVIEWS}).paths == (name,)
+
+
+# Words and texts could be reviews. Only their names tell.
+WORDS = {"product_title", "reply_text", "reviewer_name", "city", "content_type"}
+
+
+@pytest.mark.parametrize("column", sorted(OTHER_COLUMNS.keys() - WORDS))
+def test_a_familiar_name_does_not_make_other_values_a_review(column: str) -> None:
+    refusal({"review": OTHER_COLUMNS[column], "stars": OTHER_COLUMNS["stars"]})
+
+
+def test_titles_and_replies_are_not_reviews() -> None:
+    refusal({name: OTHER_COLUMNS[name] for name in ("product_title", "reply_text", "stars")})
+
+
+def test_two_equally_good_fields_are_refused_with_a_remedy() -> None:
+    message = refusal(
+        {
+            "What did you like?": REVIEWS,
+            "What did you dislike?": REVIEWS[::-1],
+            "id": REVIEWS[:0] or ["1"] * 8,
+        }
     )
-    assert found([dict.fromkeys(reversed(USUAL_TEXT_FIELDS), "good")]) == (USUAL_TEXT_FIELDS[0], "name")
+
+    assert "'What did you like?'" in message
+    assert "'What did you dislike?'" in message
+    assert "'What did you like?,What did you dislike?'" in message
+    assert "texts of about" in message
 
 
-def test_the_setting_takes_precedence_over_usual_names() -> None:
-    assert found([{"note": "x", "review": "good"}], "note") == ("note", "setting")
+def test_a_refusal_never_quotes_a_value() -> None:
+    message = refusal(
+        {"a": ["zanzibar was lovely and we liked it"] * 3, "b": ["the zanzibar was awful, never again"] * 3}
+    )
+
+    assert "zanzibar" not in message
 
 
-def test_a_configured_field_that_no_row_has_is_refused() -> None:
-    message = refusal([{"note": "x", "review": "good"}], "Note")
+def test_the_receipt_says_what_was_chosen_and_what_was_next() -> None:
+    field = select({"title": [f"Title {n} of it" for n in range(8)], "body": REVIEWS})
 
-    assert "TEXT_FIELD names the field 'Note'" in message
-    assert "'note', 'review'" in message
-
-
-def test_the_only_column_of_prose_is_the_review() -> None:
-    rows = [{"id": n, "product": "Coffee", "who": "Ann Lee", "meinung": text} for n, text in enumerate(PROSE)]
-
-    assert found(rows) == ("meinung", "prose")
+    notes = field.notes
+    assert notes["text_field"] == "body"
+    assert notes["text_field_by"] == "score"
+    assert notes["runner_up"] == "title"
+    assert isinstance(notes["text_field_score"], float)
 
 
-def test_a_category_of_many_words_is_not_prose() -> None:
-    rows = [{"kind": "Home and garden, and all tools", "meinung": text} for text in PROSE]
+@pytest.mark.parametrize(("text_field", "paths"), [("title", ("title",)), ("title,body", ("title", "body"))])
+def test_the_setting_names_one_field_or_several(text_field: str, paths: tuple[str, ...]) -> None:
+    field = select({"title": TITLES, "body": REVIEWS}, text_field)
 
-    assert found(rows) == ("meinung", "prose")
-
-
-def test_the_much_longer_of_two_columns_of_prose_is_the_review() -> None:
-    rows = [{"headline": text, "says": f"{text}. {text}! {text}?"} for text in PROSE]
-
-    assert found(rows) == ("says", "prose")
+    assert (field.paths, field.reason) == (paths, "setting")
 
 
-def test_several_columns_of_prose_are_refused() -> None:
-    message = refusal([{"liked": text, "disliked": text} for text in PROSE])
+def test_a_configured_field_that_does_not_exist_is_refused() -> None:
+    message = refusal({"title": TITLES, "body": REVIEWS}, "text")
 
-    assert "several hold prose" in message
-    assert "TEXT_FIELD" in message
-    assert "'disliked', 'liked'" in message
-
-
-@pytest.mark.parametrize("value", ["Coffee", "5", 5, None, "NaN", ["It was a very good film"]])
-def test_a_table_without_prose_is_refused_with_its_field_names(value: Any) -> None:
-    message = refusal([{"stars": 5, "note": value}])
-
-    assert "no field has a usual name or holds prose" in message
-    assert "'note', 'stars'" in message
+    assert "'text'" in message
+    assert "'body'" in message
 
 
-def test_long_or_numerous_names_are_shortened_in_messages() -> None:
-    assert len(refusal([{f"{n} " + "x" * 10_000: 5 for n in range(1000)}])) < 2000
+def test_the_title_of_a_review_is_known() -> None:
+    assert select({"title": ["Good stay", "Bad stay"] * 4, "body": REVIEWS}).title == "title"
+    assert select({"product_title": TITLES, "body": REVIEWS}).title == ""
 
 
-def test_missing_values_do_not_count_as_text() -> None:
-    assert found([{"comment": "NaN", "text": "good"}, {"comment": "NULL", "text": "bad"}]) == ("text", "name")
-
-
-def test_a_usual_name_is_selected_if_all_values_are_missing() -> None:
-    """So each row gets its own error."""
-    assert found([{"id": "1", "text": "NULL"}]) == ("text", "name")
+@pytest.mark.parametrize(
+    ("better", "worse"),
+    [
+        ("review", "review_date"),
+        ("avis", "date de l'avis"),
+        ("reviews.text", "reviews.title"),
+        ("data.reviews[].text", "data.reviews[].author.name"),
+        ("Product Reviews", "Review Product"),
+        ("comment", "reply to comment"),
+        ("What could we do better?", "What is your name?"),
+    ],
+)
+def test_the_head_of_a_name_decides(better: str, worse: str) -> None:
+    assert name_score(better) > name_score(worse)

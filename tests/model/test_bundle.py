@@ -7,12 +7,16 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import onnx
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from tests.tiny import write_model
 
 from reviewbox.errors import ModelError
 from reviewbox.model import bundle as bundle_module
 from reviewbox.model.bundle import Bundle
+from reviewbox.model.external_data import external_data_names
 
 FILES = ("config.json", "model.onnx", "tokenizer.json")
 
@@ -276,3 +280,133 @@ def test_the_error_for_a_missing_shipped_model_names_both_folders(clone: Path) -
     assert str(clone / "src" / "reviewbox" / "_model") in message
     assert str(clone / "model") in message
     assert "pass the path of a model folder" in message
+
+
+LFS_POINTER = b"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a2146\nsize 22903910\n"
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_a_pointer_of_git_lfs_is_rejected(name: str, folder: Path) -> None:
+    (folder / name).write_bytes(LFS_POINTER)
+
+    with pytest.raises(ModelError, match="run `git lfs pull`") as raised:
+        Bundle.read(folder)
+
+    assert str(folder / name) in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("config", "field"),
+    [
+        ({"max_position_embeddings": "many"}, "max_position_embeddings"),
+        ({"max_position_embeddings": [512]}, "max_position_embeddings"),
+        ({"max_position_embeddings": 512.5}, "max_position_embeddings"),
+        ({"max_position_embeddings": -1}, "max_position_embeddings"),
+        ({"max_position_embeddings": True}, "max_position_embeddings"),
+        ({"max_position_embeddings": 2}, "max_position_embeddings"),
+        ({"pad_token_id": "[PAD]"}, "pad_token_id"),
+        ({"pad_token_id": -1}, "pad_token_id"),
+        ({"pad_token_id": {"id": 0}, "model_type": "roberta"}, "pad_token_id"),
+        ({"id2label": {"0": 1, "1": 2}}, "id2label"),
+        ({"id2label": {"0": ["bad"], "1": "good"}}, "id2label"),
+        ({"id2label": {"0": " ", "1": "good"}}, "id2label"),
+        ({"id2label": {"0": "good", "1": "bad", "2": "good"}}, "id2label"),
+        ({"problem_type": "multi_label_classification"}, "problem_type"),
+        ({"problem_type": "regression"}, "problem_type"),
+        ({"problem_type": 1}, "problem_type"),
+    ],
+)
+def test_the_error_names_an_invalid_field_of_config_json(
+    config: dict[str, Any], field: str, folder: Path
+) -> None:
+    change_config(folder, **config)
+
+    with pytest.raises(ModelError, match=f"`{field}` in .*config.json"):
+        Bundle.read(folder)
+
+
+@pytest.mark.parametrize("problem_type", [None, "single_label_classification"])
+def test_a_model_that_gives_one_label_is_accepted(problem_type: str | None, folder: Path) -> None:
+    change_config(folder, problem_type=problem_type)
+
+    assert Bundle.read(folder).labels == ("negative", "positive")
+
+
+@pytest.mark.parametrize("name", ["config.json", "bundle.json"])
+def test_json_that_is_nested_too_deep_is_rejected(name: str, folder: Path) -> None:
+    (folder / name).write_text("[" * 100_000, encoding="utf-8")
+
+    with pytest.raises(ModelError, match="is not valid JSON"):
+        Bundle.read(folder)
+
+
+def with_external_data(folder: Path, location: str = "model.onnx_data") -> Path:
+    """Move the weights of a model into a file beside it."""
+    graph = onnx.load(folder / "model.onnx")
+    onnx.save(graph, folder / "model.onnx", save_as_external_data=True, location=location, size_threshold=0)
+    return folder
+
+
+@pytest.mark.parametrize("location", ["model.onnx_data", "model.onnx.data", "weights.bin"])
+def test_weights_in_other_files_are_part_of_the_digest(location: str, folder: Path) -> None:
+    inline = Bundle.read(folder).digest
+    before = Bundle.read(with_external_data(folder, location)).digest
+
+    data = bytearray((folder / location).read_bytes())
+    data[-1] ^= 1
+    (folder / location).write_bytes(data)
+
+    assert len({inline, before, Bundle.read(folder).digest}) == 3
+
+
+def test_weights_that_are_missing_or_not_pulled_are_reported(folder: Path) -> None:
+    weights = with_external_data(folder) / "model.onnx_data"
+
+    weights.write_bytes(LFS_POINTER)
+    with pytest.raises(ModelError, match=r"model\.onnx_data is a pointer of Git LFS"):
+        Bundle.read(folder)
+    weights.unlink()
+    with pytest.raises(ModelError, match=r"model\.onnx_data is missing"):
+        Bundle.read(folder)
+
+
+@pytest.mark.parametrize("location", ["../model.onnx_data", "/etc/passwd", ""])
+def test_weights_outside_the_folder_are_rejected(location: str, folder: Path) -> None:
+    graph = onnx.load(with_external_data(folder) / "model.onnx", load_external_data=False)
+    for tensor in graph.graph.initializer:
+        for entry in tensor.external_data:
+            if entry.key == "location":
+                entry.value = location
+    (folder / "model.onnx").write_bytes(graph.SerializeToString())
+
+    with pytest.raises(ModelError, match="not in its folder"):
+        Bundle.read(folder)
+
+
+def test_external_weights_of_nested_graphs_and_constants_are_found(folder: Path) -> None:
+    def external(name: str, location: str) -> onnx.TensorProto:
+        tensor = onnx.TensorProto(name=name, data_type=1, dims=[1])
+        tensor.data_location = onnx.TensorProto.EXTERNAL
+        tensor.external_data.add(key="location", value=location)
+        tensor.external_data.add(key="length", value="4")
+        return tensor
+
+    graph = onnx.load(folder / "model.onnx")
+    inner = onnx.helper.make_graph([], "inner", [], [], [external("a", "inner.bin")])
+    constant = onnx.helper.make_node("Constant", [], ["c"], value=external("b", "constant.bin"))
+    graph.graph.node.extend([constant, onnx.helper.make_node("If", ["x"], ["y"], then_branch=inner)])
+    (folder / "model.onnx").write_bytes(graph.SerializeToString())
+
+    assert external_data_names(folder / "model.onnx") == ["constant.bin", "inner.bin"]
+
+
+@given(data=st.binary(min_size=1), position=st.integers(0), byte=st.integers(0, 255))
+@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_a_damaged_graph_has_no_surprises(
+    tiny_model: Path, tmp_path: Path, data: bytes, position: int, byte: int
+) -> None:
+    graph = bytearray((tiny_model / "model.onnx").read_bytes())
+    graph[position % len(graph)] = byte
+    for content in (data, bytes(graph), bytes(graph[: position % len(graph) + 1])):
+        (tmp_path / "model.onnx").write_bytes(content)
+        assert external_data_names(tmp_path / "model.onnx") == []

@@ -1,13 +1,16 @@
 import json
+import math
 import shutil
 from collections.abc import Iterator
 from dataclasses import replace
 from itertools import islice, repeat
 from pathlib import Path
 
+import onnx
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from onnx import TensorProto
 from tests.tiny import WORDS, tokenizer, write_model
 from tokenizers.pre_tokenizers import Metaspace
 
@@ -312,3 +315,89 @@ def test_a_golden_review_without_words_is_rejected(tmp_path: Path) -> None:
 
     with pytest.raises(ModelError, match="golden review 0"):
         Classifier.load(folder)
+
+
+def with_inputs(folder: Path, batch: int | None, tokens: int | None, kind: int = TensorProto.INT64) -> Path:
+    """Fix dimensions of the inputs of a model, and set their type."""
+    graph = onnx.load(folder / "model.onnx")
+    for value in graph.graph.input:
+        value.type.tensor_type.elem_type = kind
+        for dimension, size in zip(value.type.tensor_type.shape.dim, (batch, tokens), strict=True):
+            if size:
+                dimension.dim_value = size
+    onnx.save(graph, folder / "model.onnx")
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("batch", "tokens", "kind"),
+    [
+        (1, None, TensorProto.INT64),
+        (None, 16, TensorProto.INT64),
+        (1, 8, TensorProto.INT32),
+        (4, 12, TensorProto.INT32),
+    ],
+)
+def test_a_model_with_fixed_inputs_gives_the_same_verdicts(
+    tmp_path: Path, batch: int | None, tokens: int | None, kind: int
+) -> None:
+    """A long text is split into windows of the length that the graph takes."""
+    texts = ["good film", "the film was not bad. awful!", "great " * 6, "bad " * 5 + "good " * 30]
+    flexible = write_model(tmp_path / "flexible")
+    (flexible / "bundle.json").write_text(json.dumps({"window_tokens": tokens or 16}), encoding="utf-8")
+    expected = Classifier.load(flexible).classify(texts)
+
+    fixed = Classifier.load(with_inputs(write_model(tmp_path / "fixed"), batch, tokens, kind))
+
+    for verdict, other in zip(fixed.classify(texts), expected, strict=True):
+        assert verdict.score == pytest.approx(other.score, abs=TOLERANCE)
+        assert (verdict.label, verdict.tokens, verdict.windows) == (other.label, other.tokens, other.windows)
+
+
+def test_a_model_whose_windows_have_no_room_for_text_is_rejected(tmp_path: Path) -> None:
+    folder = with_inputs(write_model(tmp_path), None, 2)
+
+    with pytest.raises(ModelError, match=r"model\.onnx takes windows of 2 tokens"):
+        Classifier.load(folder)
+
+
+@pytest.mark.parametrize("weight", [math.nan, math.inf, -math.inf])
+def test_a_model_that_does_not_return_numbers_is_rejected(tmp_path: Path, weight: float) -> None:
+    folder = write_model(tmp_path, words=WORDS | {"good": weight})
+
+    with pytest.raises(ModelError, match=r"model\.onnx returns NaN or infinity"):
+        Classifier.load(folder)
+
+
+def test_golden_reviews_find_a_model_that_does_not_return_numbers(tmp_path: Path) -> None:
+    golden = {"text": "good", "label": "negative", "score": 0.9}
+    folder = with_golden(write_model(tmp_path, words=WORDS | {"good": math.nan}), golden)
+
+    with pytest.raises(ModelError, match="returns a wrong result"):
+        Classifier.load(folder)
+
+
+def test_a_model_of_another_task_is_rejected(tmp_path: Path) -> None:
+    """It returns logits for each token, and does not say how many."""
+    graph = onnx.load(write_model(tmp_path) / "model.onnx")
+    del graph.graph.output[:]
+    graph.graph.output.append(onnx.helper.make_tensor_value_info("logits", TensorProto.FLOAT, None))
+    for node in graph.graph.node:
+        names = {"logits": "mean", "token_logits": "logits"}
+        node.output[:] = [names.get(name, name) for name in node.output]
+        node.input[:] = [names.get(name, name) for name in node.input]
+    onnx.save(graph, tmp_path / "model.onnx")
+
+    with pytest.raises(ModelError, match="logits of shape"):
+        Classifier.load(tmp_path)
+
+
+def test_a_tokenizer_of_another_model_is_rejected(tmp_path: Path) -> None:
+    """Its tokens do not exist in the graph."""
+    write_model(tmp_path)
+    other = tokenizer()
+    other.add_tokens(["film was", "music"])
+    other.save(str(tmp_path / "tokenizer.json"))
+
+    with pytest.raises(ModelError, match="export both from the same model"):
+        Classifier.load(tmp_path)

@@ -128,6 +128,66 @@ def test_the_label_count_comes_from_the_shape_of_the_graph(tiny_model: Path, tmp
     assert load_graph(summing_graph(), tmp_path).label_count == 3
 
 
+def fix_shape(graph: onnx.ModelProto, batch: int | None, tokens: int | None) -> onnx.ModelProto:
+    """Fix dimensions of a graph's inputs, and make it depend on the values of its padding."""
+    for value in graph.graph.input:
+        for dimension, size in zip(value.type.tensor_type.shape.dim, (batch, tokens), strict=True):
+            if size:
+                dimension.dim_value = size
+    return graph
+
+
+@pytest.mark.parametrize("batch", [None, 1, 3])
+@pytest.mark.parametrize("tokens", [None, 8])
+@pytest.mark.parametrize("kind", [TensorProto.INT64, TensorProto.INT32])
+def test_a_graph_with_fixed_inputs_gets_them(
+    tmp_path: Path, batch: int | None, tokens: int | None, kind: int
+) -> None:
+    """Any number of windows, up to the fixed length, gives the same logits as without fixed sizes."""
+    ids = np.array([[2, 5, 3], [2, 4, 3], [2, 6, 3], [2, 5, 3]])
+    inputs = ids, np.ones_like(ids), np.zeros_like(ids)
+    expected = load_graph(summing_graph(), tmp_path).run(*inputs)
+    graph = fix_shape(summing_graph(), batch, tokens)
+    for value in graph.graph.input:
+        value.type.tensor_type.elem_type = kind
+    backend = load_graph(graph, tmp_path)
+
+    for count in (1, 2, 3, 4):
+        logits = backend.run(*(array[:count] for array in inputs))
+        assert logits.tolist() == expected[:count].tolist()
+    assert (backend.batch_size, backend.window_tokens) == (batch, tokens)
+
+
+def test_windows_of_a_fixed_length_are_padded_with_the_pad_token(tmp_path: Path) -> None:
+    onnx.save(fix_shape(summing_graph(), None, 8), tmp_path / "model.onnx")
+    backend = OnnxBackend.load(tmp_path / "model.onnx", threads=1, pad_token_id=100)
+
+    logits = backend.run(np.array([[2, 5, 3]]), np.ones((1, 3), int), np.zeros((1, 3), int))
+
+    assert logits.tolist() == [[2 + 5 + 3 + 5 * 100, 3, 0]]
+
+
+def test_a_graph_with_inputs_of_another_type_or_shape_is_rejected(tmp_path: Path) -> None:
+    floats, flat = summing_graph(), summing_graph()
+    for value in floats.graph.input:
+        value.type.tensor_type.elem_type = TensorProto.FLOAT
+    for value in flat.graph.input:
+        value.type.tensor_type.shape.dim.add().dim_value = 4
+
+    for graph in (floats, flat):
+        with pytest.raises(ModelError, match=r"must be int64 or int32 of shape \[batch, tokens\]"):
+            load_graph(graph, tmp_path)
+
+
+def test_a_graph_without_input_ids_is_rejected(graph: onnx.ModelProto, tmp_path: Path) -> None:
+    graph.graph.input[0].name = "token_type_ids"
+    for node in graph.graph.node:
+        node.input[:] = ["token_type_ids" if name == "input_ids" else name for name in node.input]
+
+    with pytest.raises(ModelError, match="has no input `input_ids`"):
+        load_graph(graph, tmp_path)
+
+
 def test_a_graph_with_an_unknown_input_is_rejected(graph: onnx.ModelProto, tmp_path: Path) -> None:
     graph.graph.input[1].name = "pixel_values"
 

@@ -3,7 +3,14 @@ import hashlib
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from reviewbox.results.keys import part_key, parts_prefix, receipt_key, table_key
+from reviewbox.results.keys import (
+    is_table_key,
+    part_key,
+    parts_prefix,
+    receipt_key,
+    table_key,
+    table_prefixes,
+)
 
 
 def test_result_keys_contain_the_source_key() -> None:
@@ -60,3 +67,24 @@ def test_part_keys_of_a_long_source_key_are_valid() -> None:
 
     assert len(key.encode()) <= 1024
     assert key.startswith(parts_prefix("results/", "incoming/" + "é" * 490))
+
+
+def test_all_keys_of_a_table_have_one_of_its_prefixes() -> None:
+    for source in ("incoming/a.csv", *("x" * length for length in range(950, 1030))):
+        keys = [table_key("results/", source, extension) for extension in ("csv", "jsonl.zst", "tsv.gz")]
+        keys += [part_key("results/", source, number, "csv.gz") for number in (0, 123_456)]
+
+        assert all(is_table_key(key, "results/", source) for key in keys)
+        assert all(key.startswith(tuple(table_prefixes("results/", source))) for key in keys)
+
+
+def test_a_receipt_or_a_table_of_another_source_is_not_a_table_of_this_one() -> None:
+    for key in (
+        receipt_key("results/", "a.csv"),
+        table_key("results/", "a.csv", "txt"),
+        table_key("results/", "b/a.csv", "csv"),
+        table_key("other/", "a.csv", "csv"),
+        "results/a.csv.classified/notes.csv",
+        "results/a.csv.classified.csv.json",
+    ):
+        assert not is_table_key(key, "results/", "a.csv")

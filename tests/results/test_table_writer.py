@@ -48,6 +48,23 @@ def test_a_row_gets_its_problem() -> None:
     }
 
 
+def test_a_row_that_is_not_a_review_gets_empty_fields_and_is_not_counted() -> None:
+    table_writer = writer()
+
+    line = table_writer.render(Row(3, is_passthrough=True), None)
+
+    assert set(json.loads(line).values()) == {3, None}
+    assert table_writer.counts.to_dict()["total"] == 0
+
+
+def test_a_table_with_notes_has_a_field_for_them() -> None:
+    table_writer = TableWriter(Table("jsonl", "text/plain", frozenset(), render, str, has_notes=True), 0.8)
+
+    lines = [table_writer.render(row, VERDICT) for row in (Row(2, "good", note="the title"), Row(3, "bad"))]
+
+    assert [json.loads(line)["note"] for line in lines] == ["the title", None]
+
+
 @pytest.mark.parametrize(
     ("used", "names"),
     [

@@ -117,12 +117,12 @@ def classify(
     """Classify files, folders or S3 objects.
 
     Prints a table on a terminal, and JSON Lines otherwise. The settings are those of the service, from the
-    same environment variables (REVIEWBOX_TEXT_FIELD and so on). The exit status is 1 if a review has no
-    verdict, and 2 if an input cannot be read.
+    same environment variables (REVIEWBOX_TEXT_FIELD and so on). An input that fails does not stop the others.
+    The exit status is 1 if a review has no verdict, and 2 if an input cannot be read.
     """
     from reviewbox.cli.classify import classify_paths
 
-    _exit(classify_paths(paths, model, threads, _settings(text_field)))
+    raise typer.Exit(classify_paths(paths, model, threads, _settings(text_field)))
 
 
 @_command

@@ -4,6 +4,7 @@ import json
 import os
 import stat
 import sys
+import traceback
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -14,12 +15,12 @@ from typing import Any
 
 from rich.text import Text
 
-from reviewbox.classification import classify_rows, read_source
+from reviewbox.classification import classify_rows, internal_error, read_source
 from reviewbox.cli.render import console, printable, verdict_cells, verdict_table
 from reviewbox.documents import Document
 from reviewbox.documents.compression import exceeds
 from reviewbox.documents.detection import SNIFF_BYTES, read_stream
-from reviewbox.errors import Problem, ReviewboxError, SourceError
+from reviewbox.errors import ErrorCode, Problem, ReviewboxError, SourceError
 from reviewbox.folder_storage import read_file
 from reviewbox.model.classifier import Classifier
 from reviewbox.model.verdicts import Verdict
@@ -29,6 +30,7 @@ from reviewbox.settings import Settings
 from reviewbox.stack import aws
 from reviewbox.stack.listing import is_uri, list_objects, parse_uri
 from reviewbox.storage import S3Storage
+from reviewbox.tool_files import is_tool_file
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,8 +50,11 @@ class Classified:
     outcome: Verdict | Problem
 
 
-def classify_paths(paths: Sequence[str], model: Path | None, threads: int, settings: Settings) -> bool:
-    """Classify and print every review in files and objects; return whether each has a verdict.
+def classify_paths(paths: Sequence[str], model: Path | None, threads: int, settings: Settings) -> int:
+    """Classify and print every review in files and objects; return the exit status.
+
+    It is 2 if an input could not be read, 1 if a review has no verdict, and else 0. An input that fails is
+    reported, and the others are classified all the same.
 
     Args:
         paths: files, folders, `s3://` URIs of objects or (with a trailing slash) of prefixes; "-" for
@@ -59,11 +64,13 @@ def classify_paths(paths: Sequence[str], model: Path | None, threads: int, setti
         settings: the settings of the service that decide how reviews are read and judged.
 
     Raises:
-        ReviewboxError: a path or URI cannot be read, or the model cannot be loaded.
+        ReviewboxError: a path or URI does not exist, or the model cannot be loaded.
     """
     inputs = list(_inputs(paths))
-    reviews = _classify(inputs, Classifier.load(model, threads=threads), settings)
-    return (_print_table if sys.stdout.isatty() else _print_json_lines)(reviews, settings)
+    unreadable: list[_Input] = []
+    reviews = _classify(inputs, Classifier.load(model, threads=threads), settings, unreadable.append)
+    everything_classified = (_print_table if sys.stdout.isatty() else _print_json_lines)(reviews, settings)
+    return 2 if unreadable else int(not everything_classified)
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +123,7 @@ def _objects(storage: S3Storage, uri: str) -> list[ObjectRef]:
 
 
 def files_below(folder: Path, on_error: Callable[[Path, OSError], None] | None = None) -> list[Path]:
-    """Return the files below a folder, sorted and without hidden ones.
+    """Return the files below a folder, sorted, without hidden ones and those that tools leave behind.
 
     Args:
         folder: the folder.
@@ -139,22 +146,46 @@ def files_below(folder: Path, on_error: Callable[[Path, OSError], None] | None =
         for name in files:
             path = Path(parent, name)
             try:
-                if not name.startswith(".") and stat.S_ISREG(path.stat().st_mode):
+                is_source = not name.startswith(".") and not is_tool_file(path.relative_to(folder).as_posix())
+                if is_source and stat.S_ISREG(path.stat().st_mode):
                     found.append(path)
             except OSError as error:
                 handle(error, path)
     return sorted(found)
 
 
-def _classify(inputs: Iterable[_Input], classifier: Classifier, settings: Settings) -> Iterator[Classified]:
+def _classify(
+    inputs: Iterable[_Input],
+    classifier: Classifier,
+    settings: Settings,
+    on_unreadable: Callable[[_Input], None],
+) -> Iterator[Classified]:
     for item in inputs:
         try:
             with ExitStack() as open_files:
                 document = _read(item, settings, open_files)
                 for row, outcome in classify_rows(document, classifier):
-                    yield Classified(item.name, row.line, row.text, outcome)
+                    if outcome is not None:
+                        yield Classified(item.name, row.line, row.text, outcome)
         except SourceError as error:
+            if error.problem.code is ErrorCode.INTERNAL_ERROR:
+                _print_fault(item, error.__cause__ or error)
             yield Classified(item.name, 1, "", error.problem)
+        except ModuleNotFoundError:
+            raise  # the caller names the extra to install
+        except ReviewboxError as error:
+            print(f"reviewbox: {error}", file=sys.stderr)
+            on_unreadable(item)
+        except Exception as error:  # noqa: BLE001 - a fault at one file must not stop the others
+            _print_fault(item, error)
+            yield Classified(item.name, 1, "", internal_error(error).problem)
+
+
+def _print_fault(item: _Input, fault: BaseException) -> None:
+    """Print where a fault occurred, without its message, which could quote a review."""
+    frames = "".join(traceback.format_tb(fault.__traceback__)).rstrip()
+    place = f"reviewbox: {item.name}: {type(fault).__name__} is a fault of Reviewbox; report it with this:"
+    print(f"{place}\n{frames}", file=sys.stderr)
 
 
 def _read(item: _Input, settings: Settings, open_files: ExitStack) -> Document:

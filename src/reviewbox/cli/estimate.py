@@ -209,6 +209,8 @@ def read_contents(source: Source, settings: Settings) -> Contents:
         document = read_source(source if len(body) == source.size else replace(source, body=None), settings)
     contents = Contents(tables=int(document.table is not None), beginnings=int(not is_whole))
     for row in document.rows:
+        if row.is_passthrough:
+            continue
         if row.text.strip() and not row.problem:
             contents.reviews += share
             contents.characters += share * len(row.text)

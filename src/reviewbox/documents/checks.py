@@ -3,9 +3,10 @@
 import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
+from functools import partial
 
 from reviewbox.documents.document import Row
-from reviewbox.documents.lines import at_line
+from reviewbox.documents.lines import at_line, at_row
 from reviewbox.errors import ErrorCode, Problem
 
 # NUL is refused by databases. Lone surrogates cannot be encoded as UTF-8.
@@ -16,6 +17,8 @@ def check_rows(
     rows: Iterable[Row],
     end_row: Callable[[], Row | None] = lambda: None,
     doubtful_after: int | None = None,
+    *,
+    are_lines: bool = True,
 ) -> Iterator[Row]:
     """Yield rows, with a problem in place of each review that cannot be used.
 
@@ -25,9 +28,14 @@ def check_rows(
             the source is intact. It is called only after the source was read to its end.
         doubtful_after: the line of a quote that a truncated source leaves open. The lines after it may
             belong to the review in which that quote opens. None to find it.
+        are_lines: whether the rows are lines of text, and not rows of a binary table.
     """
-    for row in map(_check_characters, rows):
-        if doubtful_after is not None and row.line > doubtful_after and row.problem is None:
+    for row in map(partial(_check_characters, are_lines=are_lines), rows):
+        if (
+            doubtful_after is not None
+            and row.line > doubtful_after
+            and not (row.problem or row.is_passthrough)
+        ):
             problem = Problem(
                 ErrorCode.TRUNCATED_FILE,
                 "the row may be part of a review whose end is missing; upload the file again",
@@ -46,11 +54,10 @@ def is_truncated(problem: Problem | None) -> bool:
     return problem is not None and problem.code is ErrorCode.TRUNCATED_FILE
 
 
-def _check_characters(row: Row) -> Row:
+def _check_characters(row: Row, *, are_lines: bool) -> Row:
     match = _INVALID_CHARACTER.search(row.text)
     if match is None:
         return row
-    line = row.line + row.text.count("\n", 0, match.start())
     if match[0] == "\0":
         problem = Problem(ErrorCode.NUL_CHARACTER, "the review contains a NUL character; remove it")
     else:
@@ -59,4 +66,7 @@ def _check_characters(row: Row) -> Row:
             f"the review contains half of a character (U+{ord(match[0]):04X}), as in text that was cut in "
             "the middle of an emoji; remove it",
         )
-    return replace(row, text="", problem=at_line(line, problem))
+    if are_lines:
+        line = row.line + row.text.count("\n", 0, match.start())
+        return replace(row, text="", problem=at_line(line, problem))
+    return replace(row, text="", problem=at_row(row.line, problem))

@@ -45,11 +45,12 @@ class Compression:
 
     Attributes:
         name: its name in messages and receipts.
-        magic: the first bytes of a compressed file.
+        magic: the first bytes of a member.
         extensions: file name extensions, the most common one first.
         content_type: the MIME type of a compressed file.
         compress: compresses bytes; equal input gives equal output.
         decompressor: returns a decompressor for one member.
+        skippable: the first bytes of members that hold no data.
     """
 
     name: str
@@ -58,6 +59,11 @@ class Compression:
     content_type: str
     compress: Callable[[bytes], bytes]
     decompressor: Callable[[], _Decompressor]
+    skippable: tuple[bytes, ...] = ()
+
+    def starts(self, data: bytes) -> bool:
+        """Return whether a member starts at the start of `data`."""
+        return data.startswith((self.magic, *self.skippable))
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +110,8 @@ COMPRESSIONS = (
         "application/zstd",
         zstd.compress,
         zstd.ZstdDecompressor,
+        # RFC 8878, 3.1.2: pzstd, for example, stores the size of each frame in such a frame before it.
+        tuple(bytes([number, 0x2A, 0x4D, 0x18]) for number in range(0x50, 0x60)),
     ),
 )
 
@@ -163,7 +171,7 @@ class DecompressedStream(RawIOBase):
         name, stored_size = self._compression.name, 0
         chunk = self._stored.read(_MAGIC_BYTES)
         is_complete = True
-        while is_complete and chunk.startswith(self._compression.magic):
+        while is_complete and self._compression.starts(chunk):
             member = self._compression.decompressor()
             while not member.eof and chunk:
                 stored_size += len(chunk)
@@ -219,7 +227,7 @@ class DecompressedStream(RawIOBase):
 
 def detect_compression(start: bytes) -> Compression | None:
     """Return the compression of data that starts with `start`; None if it is not compressed."""
-    return next((c for c in COMPRESSIONS if start.startswith(c.magic)), None)
+    return next((c for c in COMPRESSIONS if c.starts(start)), None)
 
 
 def exceeds(data: bytes, size: int) -> bool:

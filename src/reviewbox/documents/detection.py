@@ -5,6 +5,7 @@ import sys
 from dataclasses import replace
 from io import BufferedReader, BytesIO
 from itertools import chain
+from typing import TypeVar
 
 from reviewbox.documents.checks import check_rows, is_truncated
 from reviewbox.documents.compression import (
@@ -15,13 +16,16 @@ from reviewbox.documents.compression import (
     detect_compression,
     stem,
 )
-from reviewbox.documents.document import Document, ReadOptions, Row, Table
+from reviewbox.documents.document import BinaryTable, Document, ReadOptions, Row, Table
 from reviewbox.documents.encoding import bom_encoding, decode_start
 from reviewbox.documents.format import Format
 from reviewbox.documents.formats import html, json, jsonl, markdown, text
 from reviewbox.documents.formats.csv import table as csv_table
+from reviewbox.documents.formats.parquet import table as parquet
+from reviewbox.documents.formats.xlsx import table as xlsx
 from reviewbox.documents.line_tables import LineFormat, open_content, read_content
 from reviewbox.documents.lines import at_line
+from reviewbox.documents.unsupported import describe_unsupported
 from reviewbox.errors import ErrorCode, Problem, SourceError
 
 # The order in which formats are tried if neither the name nor the content type names one. Text fits always.
@@ -32,6 +36,8 @@ FORMATS: tuple[Format, ...] = (
     csv_table.TSV,
     csv_table.CSV,
     markdown.FORMAT,
+    xlsx.FORMAT,
+    parquet.FORMAT,
     text.FORMAT,
 )
 
@@ -40,24 +46,23 @@ LINE_FORMATS = {
     for line_format in (csv_table.CSV_LINES, csv_table.TSV_LINES, jsonl.LINE_FORMAT)
 }
 
+_Table = TypeVar("_Table", bound=Table | BinaryTable)
+
+# Formats of tables that may have a name of text, or none. Each line is a record.
+_DELIMITED = (csv_table.TSV, csv_table.CSV)
+_DELIMITER = re.compile(r'[\t|;,]|" "')
+
 # The size of the start of a file from which its format can be detected.
 SNIFF_BYTES = 64 * 1024
 
 _EXTENSION = re.compile(r"(?<=[^/])\.[A-Za-z][A-Za-z0-9]{0,9}$")
 
-# Formats that are recognized but not supported, by their first bytes.
-_UNSUPPORTED = (
-    (b"PK\x03\x04", "a ZIP archive or an Office document; export it as CSV or text"),
-    (b"%PDF-", "a PDF; export it as text"),
-    (b"\xd0\xcf\x11\xe0", "an old Office document; export it as CSV or text"),
-    (b"PAR1", "Parquet; export it as CSV or JSON Lines"),
-)
-
 
 def read_document(name: str, content_type: str, data: bytes, options: ReadOptions) -> Document:
     """Parse a whole file.
 
-    The file name decides the format, else the content type, else the first bytes. Compressed data is
+    The file name decides the format, else the content type, else the first bytes. A table that is called
+    text is recognized by its first bytes, and so are formats that are not supported. Compressed data is
     decompressed first, and its table is written back with the same compression.
 
     Args:
@@ -75,15 +80,19 @@ def read_document(name: str, content_type: str, data: bytes, options: ReadOption
     if not content:
         problem = problem or Problem(ErrorCode.EMPTY_FILE, "the file is empty")
         raise SourceError(problem.code, problem.message)
-    document = _detect_format(name, content_type, content).read(content, options)
+    detected = _detect_format(name, content_type, content)
+    if problem and detected.is_binary:
+        raise SourceError(problem.code, problem.message)
+    document = detected.read(content, options)
     end_row: Row | None = None
     if problem:
-        if document.table is None:  # part of a review is not classified
+        if not isinstance(document.table, Table):  # part of a review is not classified
             raise SourceError(problem.code, problem.message)
         line = content.count(b"\n") + 1
         raw = document.table.render_raw(incomplete_line)
         end_row = Row(line, problem=at_line(line, problem), raw=raw)
-    document = replace(document, rows=check_rows(document.rows, lambda: end_row))
+    are_lines = not isinstance(document.table, BinaryTable)
+    document = replace(document, rows=check_rows(document.rows, lambda: end_row, are_lines=are_lines))
     return _compressed(document, decompressed.compression)
 
 
@@ -115,19 +124,19 @@ def line_format(name: str, content_type: str, head: bytes) -> LineFormat | None:
         name: the key or file name of the source.
         content_type: as for `read_document`.
         head: the first `SNIFF_BYTES` of the source as it is stored.
+
+    Raises:
+        SourceError: the format is not supported.
     """
     content = _decompressed_head(head[:SNIFF_BYTES])
     has_macintosh_lines = b"\r" in content and b"\n" not in content
     if not content or has_macintosh_lines or bom_encoding(content) not in (None, "utf-8"):
         return None
-    try:
-        detected = _detect_format(name, content_type, content)
-    except SourceError:
-        return None
+    detected = _detect_format(name, content_type, content)
     return detected.line_format(decode_start(content, SNIFF_BYTES))
 
 
-def with_compression(table: Table, compression: Compression) -> Table:
+def with_compression(table: _Table, compression: Compression) -> _Table:
     """Return the table, to be compressed again when it is written back."""
     return replace(
         table,
@@ -175,16 +184,54 @@ def _detect_format(name: str, content_type: str, content: bytes) -> Format:
     match = _EXTENSION.search(stem(name))
     extension = match[0].lower() if match else ""
     mime_type = content_type.partition(";")[0].strip().lower()
+    binary = next((format_ for format_ in FORMATS if format_.is_binary and format_.is_binary(content)), None)
+    if binary:
+        return binary
+    _refuse_unsupported(content, extension)
     named = chain(
         (format_ for format_ in FORMATS if extension in format_.extensions),
         (format_ for format_ in FORMATS if mime_type in format_.content_types),
     )
-    return next(named, None) or _sniff(content)
-
-
-def _sniff(content: bytes) -> Format:
-    for magic, description in _UNSUPPORTED:
-        if content.startswith(magic):
-            raise SourceError(ErrorCode.UNSUPPORTED_FORMAT, f"the file is {description}")
+    format_ = next(named, None)
+    if format_ not in (None, text.FORMAT):
+        return format_
     head = decode_start(content, SNIFF_BYTES)
+    if format_ and not _may_be_table(head):
+        return format_
+    sniffed = _sniff(head)
+    # Of a file that is called text, only a delimited table is not one review.
+    return _noted(sniffed) if sniffed in _DELIMITED else format_ or sniffed
+
+
+def _may_be_table(head: str) -> bool:
+    """Return whether a text needs a closer look: most reviews in text files have one line."""
+    first, _, below = head.lstrip().partition("\n")
+    return bool((below.strip() or "\r" in first.strip()) and _DELIMITER.search(first))
+
+
+def _noted(format_: Format) -> Format:
+    """Return a format whose documents have a note that the content, and not the name, decided for it."""
+    notes = {"detected_as": format_.name}
+
+    def read(data: bytes, options: ReadOptions) -> Document:
+        document = format_.read(data, options)
+        return replace(document, notes=lambda: {**notes, **document.notes()})
+
+    def line_format(head: str) -> LineFormat | None:
+        detected = format_.line_format(head)
+        return replace(detected, notes=notes) if detected else None
+
+    return replace(format_, read=read, line_format=line_format)
+
+
+def _refuse_unsupported(content: bytes, extension: str) -> None:
+    """Raise SourceError if the content is in a format that is not supported, whatever its name is."""
+    message = describe_unsupported(content, extension)
+    if compression := detect_compression(content):
+        message = f"the file is compressed twice, the second time with {compression.name}; decompress it once"
+    if message:
+        raise SourceError(ErrorCode.UNSUPPORTED_FORMAT, message)
+
+
+def _sniff(head: str) -> Format:
     return next((format_ for format_ in FORMATS if format_.looks_like(head)), text.FORMAT)

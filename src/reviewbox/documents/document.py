@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 from reviewbox.errors import Problem
 
@@ -39,11 +40,14 @@ class Row:
     """One review, or the reason why there is none.
 
     Attributes:
-        line: the number of its first line in the source, from 1.
+        line: the number of its first line in the source, or of its row in a binary table, from 1.
         text: the review; "" if there is a problem.
         problem: why there is no review.
         raw: the source text of a table's row, from which the row is written back.
         open_at_end: whether a quote opens in the row and does not close before the end of the source.
+        note: what is unusual about the review, such as that it is the title; "" if nothing is.
+        is_passthrough: whether the row is not a review but a part of the table that is written back as it is,
+            such as a second header row. It is neither classified nor counted.
     """
 
     line: int
@@ -51,6 +55,8 @@ class Row:
     problem: Problem | None = None
     raw: str = ""
     open_at_end: bool = False
+    note: str = ""
+    is_passthrough: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +71,7 @@ class Table:
         render_raw: returns the `Row.raw` that stands for text that is not a row.
         render_header: returns the text before all rows, given the names of the added fields.
         compress: returns the bytes to store for the bytes of the written table.
+        has_notes: whether rows may have a note, so that a field for it is added.
     """
 
     extension: str
@@ -74,6 +81,39 @@ class Table:
     render_raw: Callable[[str], str]
     render_header: Callable[[Sequence[str]], str] = lambda _: ""
     compress: Callable[[bytes], bytes] = bytes
+    has_notes: bool = False
+
+
+class RowWriter(Protocol):
+    """Writes a binary table back."""
+
+    def write(self, row: Row, added: Mapping[str, Value]) -> None:
+        """Take the next row and the named values to add to it."""
+
+    def finish(self) -> bytes:
+        """Return the bytes of the written table."""
+
+
+@dataclass(frozen=True, slots=True)
+class BinaryTable:
+    """How the rows of a document are written back if they are not lines of text.
+
+    Attributes:
+        extension: the extension of the written table, without a leading dot.
+        content_type: the content type of the written table.
+        field_names: the names of the user's fields.
+        open_writer: returns a writer for all rows in order, given the names of the added fields. It may raise
+            SourceError.
+        compress: returns the bytes to store for the bytes of the written table.
+        has_notes: whether rows may have a note, so that a field for it is added.
+    """
+
+    extension: str
+    content_type: str
+    field_names: frozenset[str]
+    open_writer: Callable[[Sequence[str]], RowWriter]
+    compress: Callable[[bytes], bytes] = bytes
+    has_notes: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,4 +129,4 @@ class Document:
 
     rows: Iterator[Row]
     notes: Callable[[], Mapping[str, Value]] = dict
-    table: Table | None = None
+    table: Table | BinaryTable | None = None

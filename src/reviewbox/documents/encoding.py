@@ -77,7 +77,7 @@ def _decode_first(encodings: Sequence[str], data: bytes) -> Decoded:
     for encoding in encodings:
         try:
             # Only UTF codecs know surrogates. For the others "surrogatepass" is the same as "strict".
-            text = data.decode(encoding, "surrogatepass").removeprefix("\N{ZERO WIDTH NO-BREAK SPACE}")
+            text = data.decode(encoding, "surrogatepass").lstrip("\N{ZERO WIDTH NO-BREAK SPACE}")
         except UnicodeError:
             continue
         _refuse_binary(text)

@@ -20,6 +20,9 @@ class Format:
             neither the name nor the content type names a format.
         line_format: returns how to read a text that starts with the argument line by line; None if that is
             impossible.
+        is_binary: returns whether a file that starts with these bytes, 64 KiB or all, is in this format,
+            which is not text. It is asked before the name and the content type are considered. None for
+            formats of text.
     """
 
     name: str
@@ -28,3 +31,4 @@ class Format:
     read: Callable[[bytes, ReadOptions], Document]
     looks_like: Callable[[str], bool] = lambda _: False
     line_format: Callable[[str], LineFormat | None] = lambda _: None
+    is_binary: Callable[[bytes], bool] | None = None

@@ -1,7 +1,7 @@
 """Reads tables whose rows are lines: whole, or as a stream of any size."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from io import BufferedReader
 from typing import Any, Protocol
 
@@ -44,11 +44,13 @@ class LineFormat:
         name: identifies the format.
         infer: infers the schema from a sample of the lines, without consuming them; raises SourceError.
         from_dict: returns the schema for the data that `Schema.to_dict` returned.
+        notes: how the format was recognized, for the receipt.
     """
 
     name: str
     infer: Callable[[Lines, ReadOptions], Schema]
     from_dict: Callable[[Mapping[str, Any]], Schema]
+    notes: Mapping[str, Value] = field(default_factory=dict)
 
 
 class Content:
@@ -153,7 +155,7 @@ def read_content(content: Content, line_format: LineFormat, options: ReadOptions
     lines = stream_lines(encoded, options)
     schema = infer_schema(lines, line_format, content, options)
     rows = check_rows(schema.rows(lines), lambda: encoded.end_row(schema.table))
-    return Document(rows, lambda: {**lines.notes(options), **schema.notes}, schema.table)
+    return Document(rows, lambda: {**line_format.notes, **lines.notes(options), **schema.notes}, schema.table)
 
 
 def read_table(line_format: LineFormat, data: bytes, options: ReadOptions) -> Document:
@@ -165,14 +167,19 @@ def read_table(line_format: LineFormat, data: bytes, options: ReadOptions) -> Do
     lines = read_lines(data, options)
     schema = line_format.infer(lines, options)
     rows = limited(schema.rows(lines), options.max_rows)
-    return Document(rows, lambda: {**lines.notes(options), **schema.notes}, schema.table)
+    return Document(rows, lambda: {**line_format.notes, **lines.notes(options), **schema.notes}, schema.table)
 
 
 def limited(rows: Iterable[Row], max_rows: int) -> Iterator[Row]:
     """Yield rows; raise SourceError if there are more than `max_rows`."""
-    for count, row in enumerate(rows):
-        if count == max_rows:
-            raise SourceError(
-                ErrorCode.TOO_LARGE, f"the table has more than {max_rows:,} rows; split it into smaller files"
-            )
+    for count, row in enumerate(rows, 1):
+        check_row_count(count, max_rows)
         yield row
+
+
+def check_row_count(count: int, max_rows: int) -> None:
+    """Raise SourceError if a table has too many rows."""
+    if count > max_rows:
+        raise SourceError(
+            ErrorCode.TOO_LARGE, f"the table has more than {max_rows:,} rows; split it into smaller files"
+        )

@@ -146,12 +146,17 @@ def at_line(number: int, problem: Problem) -> Problem:
     return replace(problem, message=f"line {number}: {problem.message}")
 
 
+def at_row(number: int, problem: Problem) -> Problem:
+    """Return a problem whose message starts with the number of a row of a binary table."""
+    return replace(problem, message=f"row {number}: {problem.message}")
+
+
 def _wide_lines(data: bytes, encoding: str, max_length: int) -> Iterator[Line]:
-    # The first character is the byte-order mark.
+    # The first character is the byte-order mark. Programs that add one may add a second.
     try:
-        text, undecodable = data.decode(encoding, "surrogatepass")[1:], 0
+        text, undecodable = data.decode(encoding, "surrogatepass").lstrip("\ufeff"), 0
     except UnicodeDecodeError as error:
-        text = data.decode(encoding, "backslashreplace")[1:]
+        text = data.decode(encoding, "backslashreplace").lstrip("\ufeff")
         undecodable = data[: error.start].decode(encoding, "surrogatepass").count("\n") + 1
     message = f"not valid {encoding}; save the file as UTF-8"
     for number, line in enumerate(StringIO(text, newline="\n"), 1):

@@ -1,145 +1,601 @@
-"""Selects the field of a table that holds the review."""
+"""Chooses the field that contains the review.
+
+Every text field of a record is a candidate. Its score is the sum of two parts: what its values look like, and
+what it is called. A field is chosen only if its score is clearly the best; otherwise the file is refused, because
+classifying the wrong text is worse than classifying none. All weights are in this module; ADR 12 explains them.
+"""
 
 import re
-from collections.abc import Collection, Iterable
+import unicodedata
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
+from html import unescape
+from math import log2
 
 from reviewbox.documents.document import ReadOptions, Value
 from reviewbox.errors import ErrorCode, SourceError
 
-# Common names of the review field, the most likely first. Case, "_", "-" and " " are ignored.
-USUAL_TEXT_FIELDS = (
-    "review", "reviewtext", "reviewbody", "reviewcontent", "text", "content", "body", "comment",
-    "comments", "feedback", "message",
-)  # fmt: skip
+# Databases and data frames write these where there is no value. No review consists of them.
+MISSING = frozenset({"NaN", "nan", "NULL", "null", "None", "NA", "N/A", "n/a", "<NA>", "\\N", "-", "--", "."})
 
-# What databases and data frames write for a missing value. No review consists of one of these words alone.
-MISSING = frozenset({"NaN", "nan", "NULL", "null", "None", "NA", "N/A", "<NA>", "\\N"})
+_MAX_VALUE_LENGTH = 500  # characters of a value that are looked at
+_MAX_VALUES = 300  # of a field that are looked at
+_MAX_FIELDS = 1000
 
-_LETTER = re.compile(r"[^\W\d_]")
-_WORD = re.compile(r"[^\W\d_]{2,}")
-# A column holds prose if most cells have a few words and most cells differ. Names and categories do not.
-_MIN_PROSE_WORDS = 4
-_MIN_PROSE_SHARE = 0.5
-# Among several columns of prose, the reviews are this many times longer than the second longest (the titles).
-_MIN_LENGTH_RATIO = 3
+# --- weights of the values -------------------------------------------------------------------------------
+
+_WEIGHT_LENGTH = 1.0  # times log2(1 + words per value), up to _MAX_LENGTH_SCORE
+_MAX_LENGTH_SCORE = 4.5
+_WEIGHT_FUNCTION_WORDS = 5.0  # times the share of function words among all words, up to _MAX_FUNCTION_SHARE
+_MAX_FUNCTION_SHARE = 0.4
+_WEIGHT_SENTENCES = 0.75  # times the share of values with sentence punctuation
+_WEIGHT_VARIATION = 0.5  # times the coefficient of variation of the length, up to 1
+_WEIGHT_TITLE_CASE = -1.5  # times the share of values of several words that are all capitalized
+_WEIGHT_REPETITION = -3.0  # times how far the share of distinct values is below _USUAL_DISTINCT_SHARE
+_USUAL_DISTINCT_SHARE = 0.5
+_ROWS_FOR_REPETITION = 8  # in fewer rows, repetition means nothing
+_ROWS_FOR_VARIETY = 3
+_WEIGHT_OTHER_KINDS = -4.0  # times the share of values that are not text
+_WEIGHT_MARKUP = -2.0  # times the share of values that are HTML fragments
+_WEIGHT_EMPTY = -2.0  # times the share of records of a table in which the field is empty: replies are rare
+_WEIGHT_PUBLISHED = -6.0  # if another field says that the records are a company's own texts
+_WEIGHT_REPLIES = -5.0  # times the share of values that thank or console a customer
+_MIN_TEXT_SHARE = 0.5  # of the values that are present
+
+# --- decision --------------------------------------------------------------------------------------------
+
+# A candidate needs this score, and needs to be this much better than the next one.
+_MIN_SCORE = 1.5
+_MARGIN = 1.0
+# If its name says that a field contains reviews, they may be a few words that are often repeated.
+_TELLING_NAME_SCORE = 2.5
+_MIN_NAMED_SCORE = 1.0
+# A name of at most this score says that the field is something else, whatever its values look like.
+_EXCLUDING_NAME_SCORE = -2.0
+_MAX_LISTED = 3
+# Fields with at least this share of their texts in common are the same text in several forms.
+_MIN_COPIED_SHARE = 0.8
+
+# --- names -----------------------------------------------------------------------------------------------
+
+# What each word of a field's name adds. Words are lower case and without accents. The total is limited to
+# between _MIN_NAME_SCORE and _MAX_NAME_SCORE.
+_MIN_NAME_SCORE, _MAX_NAME_SCORE = -6.0, 3.0
+
+
+def _words(weight: float, text: str) -> dict[str, float]:
+    return dict.fromkeys(text.split(), weight)
+
+
+NAME_WEIGHTS: Mapping[str, float] = {
+    # a review, in the languages that people export in
+    **_words(
+        3.0,
+        "review reviews reviewtext reviewbody reviewcontent comment comments feedback opinion opinions "
+        "verbatim verbatims testimonial testimonials remark remarks critique bewertung bewertungen "
+        "bewertungstext rezension rezensionen kommentar kommentare meinung anmerkung avis commentaire "
+        "commentaires critique temoignage remarque resena resenas opiniones comentario comentarios "
+        "valoracion recensione recensioni commento commenti opinione parere avaliacao avaliacoes "
+        "comentario opiniao beoordeling recensie recensies opmerking opmerkingen recenzja recenzje opinia "
+        "opinie komentarz komentarze recenze hodnoceni komentar recenzia hodnotenie omdome recension "
+        "anmeldelse anmeldelser arvostelu palaute ulasan komentar tanggapan yorum yorumlar degerlendirme "
+        "gorus отзыв отзывы комментарий комментарии мнение рецензия відгук відгуки коментар κριτικη "
+        "κριτικες σχολιο σχολια recenzie recenzii comentariu velemeny ertekeles レビュー 口コミ クチコミ 感想 コメント 评论 "
+        "評論 评价 評價 點評 点评 리뷰 후기 댓글 의견 รีวิว ความคิดเห็น تعليق مراجعة تقييم نظر ביקורת תגובה समीक्षा टिप्पणी "
+        "đanhgia nhanxet",
+    ),
+    # the text of something
+    **_words(
+        1.5,
+        "text body content message verbatimtext freetext openended openend texto texte testo tekst texten "
+        "inhalt contenu contenido contenuto mensaje nachricht messaggio teks isi metin icerik текст "
+        "сообщение 本文 内容 內容 문장 내용 post tweet caption answer answers antwort reponse respuesta risposta "
+        "odpowiedz jawaban cevap ответ note notes notiz statement",
+    ),
+    # an answer in a survey, or a reply to a review
+    **_words(-1.0, "response"),
+    # an open question, or what somebody said
+    **_words(
+        1.0,
+        "what why how tell describe explain said say says think thought thoughts experience experiences "
+        "like liked dislike dislikes likes hated disliked improve improved improvement improvements suggestion suggestions "
+        "suggest better wrong pros cons advantages disadvantages complaint complaints praise additional "
+        "anything was warum wie gefallen verbessern pourquoi quoi qu que porque cosa perche apa neden",
+    ),
+    **_words(
+        0.5, "customer customers user users guest guests client clients patient reviewer open other your you"
+    ),
+    # something else about a review
+    **_words(
+        -2.0,
+        "title titles headline heading subject summary titel titre titulo titolo judul baslik заголовок "
+        "标题 標題 件名 タイトル 제목 topic topics theme themes keyword keywords tag tags label labels sentiment "
+        "emotion category categories type kind class group segment",
+    ),
+    **_words(
+        -4.0,
+        "reply replies replied responses responded respond owner owners merchant vendor seller developer "
+        "host manager management staff antworten reponses respuestas risposte ourreply translated "
+        "translation description descriptions beschreibung beschrijving descripcion descrizione descricao "
+        "deskripsi aciklama описание 説明 描述 설명 bio biography about instructions policy prompt html "
+        "question questions",
+    ),
+    **_words(
+        -5.0,
+        "id ids uid uuid guid key keys hash token cursor code codes sku asin isbn ean upc url urls uri "
+        "link links href permalink path file filename slug handle image images img photo photos picture "
+        "avatar thumbnail video videos icon email mail phone fax ip address adresse direccion indirizzo "
+        "street city town state province country region zip postcode postal latitude longitude lat lng "
+        "geo location place name names firstname lastname fullname username nickname author authors "
+        "reviewername nom nombre nome naam imie isim имя 名前 姓名 이름 product products produkt produit producto prodotto produto produk urun artikel article_name bezeichnung item items brand model "
+        "variant business company hotel restaurant store shop app title_of department job position role "
+        "date dates time times timestamp datetime created updated modified submitted datum fecha data_ora "
+        "tanggal tarih дата 日期 日付 날짜 year month day hour week hours opening duration rating ratings star "
+        "stars score scores nps rank points vote votes upvotes helpful helpfulness count counts "
+        "number total num nb qty quantity price amount cost currency value percent length status state "
+        "flag is has verified recommended version os device platform browser agent language languages "
+        "lang locale sprache langue idioma lingua bahasa dil язык source channel origin medium campaign "
+        "gender age birthday session order orders ticket index row line page size format encoding",
+    ),
+}
+
+# Words that connect others in the languages that reviews are exported in. Prose contains many of them; names,
+# titles and categories contain few.
+_FUNCTION_WORDS = frozenset(
+    (
+        "the a an and or but of to in on at for with from by is are was were be been it its this that "
+        "these those i we you he she they my our your me us not no so very too as if when than then there "
+        "had have has do did does would could will can just all more after before because der die das und "
+        "oder aber ein eine einen ist sind war waren nicht mit von zu im in den dem des auf fur ich wir "
+        "sie er es sehr auch als wie bei nach leider nur noch le la les un une des et ou mais est sont "
+        "etait de du en au aux pour avec pas je nous vous il elle tres que qui ne ce cette mon ma mes "
+        "dans sur plus el los las una uno y o pero es son era no muy con por para que se lo mi su del al "
+        "yo me nos todo mas il lo gli i e ma non molto con per che di da sono era ho abbiamo mi si della "
+        "del os as um uma e mas nao muito com por para que eu foi era do da no na de het een en of maar "
+        "is zijn was niet met van voor ik wij ze op te dat heel zeer i w na z do nie to jest sie ze "
+        "bardzo ale za po jak yang dan di ke dari untuk tidak saya ini itu dengan sangat ada juga tapi ve "
+        "bir bu cok icin ile de da ama degil gibi и в не на я что с это как но по все очень был была у за "
+        "из och en ett det som pa med for jag inte mycket var"
+    ).split()
+)
+
+_REPLY_WORDS = frozenset(
+    "reply replies replied responded respond owner merchant vendor seller developer antworten ourreply translated translation".split()
+)
+_REPLY_SCORE = -4.0
+_PUBLISHED_WORDS = frozenset("article articles faq faqs macro macros".split())
+# With one of these words, a response is what the merchant wrote.
+_RESPONDERS = frozenset(
+    "owner company business client host hotel property manager management staff shop store our your agent support "
+    "team brand".split()
+)
+_TITLE_WORDS = frozenset("title headline heading summary titel titre titulo titolo judul baslik".split())
+_PREPOSITIONS = frozenset("of de du des del della di da do dos das der des von van od".split())
+_WORDS_OF_A_QUESTION = 5
+_MIN_COMPOUND_PART = 4  # letters: "update" is not a date
+_MAX_COMPOUND_PART = 20
+_QUESTION_SCORE = 0.5
+
+_WORD = re.compile(r"[^\W\d_]+(?:['’][^\W\d_]+)?")
+# Writing systems without spaces: about two characters are a word.
+_UNSPACED = re.compile(r"[\u0e00-\u0e7f\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff]")
+_SENTENCE = re.compile(r"[.!?…。！？](?:\s|$)|,\s")
+_PATH_SEPARATOR = re.compile(r"[.\[\]/*]+")
+_NAME_WORD = re.compile(r"[^\W\d_]+")
+_CAMEL_CASE = re.compile(r"(?<=[a-z])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
+
+_LINK = re.compile(
+    r"(?:[a-z][a-z0-9+.-]{1,20}://|www\.)\S+|[^\s@]{1,64}@[^\s@]{1,255}\.[a-z]{2,24}", re.IGNORECASE
+)
+# A name with an e-mail address.
+_CONTACT = re.compile(
+    r"(?:[^\s@]{1,40} ){0,4}[<(]?[^\s@<(]{1,64}@[^\s@]{1,255}\.[a-z]{2,24}[>)]?", re.IGNORECASE
+)
+# How a merchant addresses a customer.
+_REPLY = re.compile(
+    r"\b(?:thank you (?:so much )?for (?:your|the|taking|choosing|letting|sharing)|(?:we are|we're|we’re) (?:so |very |truly )?"
+    r"(?:sorry|glad|happy|pleased|delighted) (?:to hear|about|that you|for (?:the|your|any)|you)|so sorry to hear|we apologi[sz]e|our apologies"
+    r"|please (?:accept our|contact us|reach out|get in touch|write to us|email us)|(?:contact|email|write to) us at"
+    r"|we (?:appreciate|value) your|look forward to (?:welcoming|serving|seeing you)"
+    r"|vielen dank für (?:ihr|die|deine)|tut uns (?:sehr )?leid|merci pour votre|nous sommes désolés|gracias por su)",
+    re.IGNORECASE,
+)
+_NUMBER = re.compile(
+    r"[-+~<>=≤≥]?\s?[$€£¥₹₩₽]?\s?\d[\d.,:/\s'’%$€£¥°ºxX×-]*(?:[a-zA-Z]{0,3}|stars?|out of \d+)?"
+)
+_DATE = re.compile(
+    r"(?:(?:mon|tue|wed|thu|fri|sat|sun)[a-z]*,?\s+)?"
+    r"(?:\d{1,4}[-/.\s](?:\d{1,2}|[a-zäéû]{3,9})\.?[-/.,\s]\s?\d{1,4}|[a-z]{3,9}\.?\s\d{1,2},?\s\d{4}|\d{8})"
+    r"(?:[T\s,]+\d{1,2}[:.]\d{2}.{0,30})?|\d{1,2}:\d{2}(?::\d{2})?(?:\s?[ap]m)?"
+    r"|(?:an?|\d+)\s(?:second|minute|hour|day|week|month|year)s?\sago",
+    re.IGNORECASE,
+)
+_FLAG = frozenset(
+    "true false yes no y n t f ja nein oui non si sim nao evet hayir да нет on off ok null none verified "
+    "unverified positive negative neutral success failed error active inactive approved pending published".split()
+)
+_STRUCTURE = re.compile(r"\s*(?:\{.*[}:]|\[.*[\]{,])\s*", re.DOTALL)
+_MARKUP = re.compile(
+    r"</?(?:div|p|ul|ol|li|table|tr|td|span|h[1-6]|section|article|img|html|body)\b", re.IGNORECASE
+)
+_TAG_OR_ENTITY = re.compile(r"<[^<>]*>|&#?\w{1,10};")
+_WORDS_TO_COMPARE = 20
+_PATH = re.compile(r"(?:[A-Za-z]:)?[\\/]?(?:[\w.-]+[\\/])+[\w.-]*")
+_REPEATED_SYMBOL = re.compile(r"[★☆⭐*]{1,10}")
+
+
+def _is_identifier(value: str) -> bool:
+    """Return whether a value without spaces is an id, a hash, a code or a path rather than a word."""
+    if any(character.isspace() for character in value):
+        return False
+    letters = sum(character.isalpha() for character in value)
+    digits = sum(character.isdigit() for character in value)
+    if _UNSPACED.search(value):
+        return False
+    if digits and letters and digits + letters >= 4 and not re.fullmatch(r"[^\W\d_]{3,}\d?[!.?]*", value):  # noqa: PLR2004
+        return True
+    if "_" in value or (len(value) > 30 and letters):  # noqa: PLR2004 - longer than any word
+        return True
+    return bool(_PATH.fullmatch(value)) or (value.count(".") > 1 and "..." not in value)
+
+
+def kind_of(value: str) -> str:  # noqa: PLR0911 - one kind per line
+    """Return "text" for a value that could be a review, or the name of another kind."""
+    if _REPEATED_SYMBOL.fullmatch(value) or _NUMBER.fullmatch(value):
+        return "number"
+    if _DATE.fullmatch(value):
+        return "date"
+    if _LINK.fullmatch(value) or ("@" in value and _CONTACT.fullmatch(value)):
+        return "link"
+    if value.casefold() in _FLAG:
+        return "flag"
+    if _STRUCTURE.fullmatch(value):
+        return "structure"
+    if not any(character.isalpha() for character in value):
+        return "text" if any(unicodedata.category(c) == "So" for c in value) else "number"
+    return "identifier" if _is_identifier(value) else "text"
+
+
+@dataclass(slots=True)
+class _Values:
+    """Counts over the values of one field."""
+
+    name: str
+    seen: int = 0
+    present: int = 0
+    texts: int = 0
+    words: int = 0
+    words_squared: int = 0
+    function_words: int = 0
+    sentences: int = 0
+    titles: int = 0
+    multi_word: int = 0
+    markup: int = 0
+    replies: int = 0
+    kinds: Counter[str] = field(default_factory=Counter)
+    distinct: set[int] = field(default_factory=set)
+    plain: set[int] = field(default_factory=set)  # the number and the words of each text, without markup
+
+    def add(self, value: str) -> None:
+        if self.seen == _MAX_VALUES:
+            return
+        value = value[:_MAX_VALUE_LENGTH].strip()
+        self.seen += 1
+        if not value or value in MISSING:
+            return
+        self.present += 1
+        kind = kind_of(value)
+        self.kinds[kind] += 1
+        if kind != "text":
+            return
+        words = _WORD.findall(value)
+        count = max(1, len(words) + len(_UNSPACED.findall(value)) // 2)
+        self.texts += 1
+        self.words += count
+        self.words_squared += count * count
+        self.function_words += sum(_plain(word) in _FUNCTION_WORDS for word in words)
+        self.sentences += bool(_SENTENCE.search(value))
+        self.replies += bool(_REPLY.search(value))
+        self.markup += bool(_MARKUP.search(value))
+        if len(words) > 1:
+            self.multi_word += 1
+            self.titles += all(word[0].isupper() for word in words if _plain(word) not in _FUNCTION_WORDS)
+        self.distinct.add(hash(value))
+        plain = _WORD.findall(_TAG_OR_ENTITY.sub(" ", unescape(value)))[:_WORDS_TO_COMPARE]
+        self.plain.add(hash((self.texts, *plain)))
+
+    @property
+    def is_text(self) -> bool:
+        return self.texts > 0 and self.texts >= _MIN_TEXT_SHARE * self.present
+
+    @property
+    def is_varied(self) -> bool:
+        """Whether the texts differ. Otherwise, they do not belong to the reviews."""
+        return self.texts < _ROWS_FOR_VARIETY or len(self.distinct) > 1
+
+    @property
+    def score(self) -> float:
+        score: float
+        mean = self.words / self.texts
+        variance = max(0.0, self.words_squared / self.texts - mean * mean)
+        function_share = min(_MAX_FUNCTION_SHARE, self.function_words / self.words)
+        score = min(_MAX_LENGTH_SCORE, _WEIGHT_LENGTH * log2(1 + mean))
+        score += _WEIGHT_FUNCTION_WORDS * function_share
+        score += _WEIGHT_SENTENCES * self.sentences / self.texts
+        score += _WEIGHT_VARIATION * min(1.0, variance**0.5 / mean)
+        score += _WEIGHT_TITLE_CASE * self.titles / max(1, self.multi_word)
+        score += _WEIGHT_MARKUP * self.markup / self.texts
+        score += _WEIGHT_REPLIES * self.replies / self.texts
+        score += _WEIGHT_EMPTY * max(0.0, 1 - self.present / max(1, self.seen))
+        score += _WEIGHT_OTHER_KINDS * (1 - self.texts / self.present)
+        if self.texts >= _ROWS_FOR_REPETITION:
+            missing_share = max(0.0, _USUAL_DISTINCT_SHARE - len(self.distinct) / self.texts)
+            score += _WEIGHT_REPETITION * missing_share / _USUAL_DISTINCT_SHARE
+        return score
+
+    @property
+    def description(self) -> str:
+        """What the values are, without quoting any."""
+        if not self.present:
+            return "empty"
+        (kind, _), *_ = self.kinds.most_common(1)
+        return (
+            f"texts of about {max(1, round(self.words / self.texts))} words" if kind == "text" else f"{kind}s"
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A field that may contain the review.
+
+    Attributes:
+        path: the field, as the setting `TextField` accepts it.
+        score: how much its values and its name suggest that it contains reviews.
+        name_score: the part of the score that comes from its name.
+        description: what its values are, without quoting any.
+    """
+
+    path: str
+    score: float
+    name_score: float
+    description: str
 
 
 @dataclass(frozen=True, slots=True)
 class ReviewField:
-    """The field that holds the review.
+    """The field that contains the review.
 
     Attributes:
-        name: the name of the field.
-        reason: why it was selected: `setting`, `name` or `prose`.
+        paths: the field; several if the settings name several, whose texts are joined.
+        reason: "setting", or "score" if it was found.
+        score: its score; None if the settings name it.
+        runner_up: the next best candidate; None if there is no other.
+        title: the field with the title of the review, which is judged where the review is empty; "" if there
+            is none.
     """
 
-    name: str
+    paths: tuple[str, ...]
     reason: str
+    score: float | None = None
+    runner_up: Candidate | None = None
+    title: str = ""
+
+    @property
+    def name(self) -> str:
+        """The only path."""
+        return self.paths[0]
 
     @property
     def notes(self) -> dict[str, Value]:
-        """What the receipt says about it."""
-        return {"text_field": self.name, "text_field_by": self.reason}
+        """What the receipt says about the choice."""
+        notes: dict[str, Value] = {"text_field": ",".join(self.paths), "text_field_by": self.reason}
+        if self.score is not None:
+            notes["text_field_score"] = round(self.score, 2)
+        if self.runner_up:
+            notes |= {"runner_up": self.runner_up.path, "runner_up_score": round(self.runner_up.score, 2)}
+        if self.title:
+            notes["title_field"] = self.title
+        return notes
 
 
-@dataclass(slots=True)
-class _Column:
-    """Counts over the cells of one field: cells with a letter, words, cells of prose, distinct cells."""
-
-    texts: int = 0
-    words: int = 0
-    prose: int = 0
-    distinct: set[int] = field(default_factory=set)
-
-    def add(self, text: str) -> None:
-        words = len(_WORD.findall(text))
-        self.texts += bool(_LETTER.search(text))
-        self.words += words
-        self.prose += words >= _MIN_PROSE_WORDS
-        self.distinct.add(hash(text))
-
-    @property
-    def is_prose(self) -> bool:
-        return self.texts > 0 and min(self.prose, len(self.distinct)) > _MIN_PROSE_SHARE * self.texts
-
-
-class ColumnSample:
-    """Collects the text in each field of the first rows, to select the field that holds the review."""
+class FieldSample:
+    """Collects the values of each field in the first records."""
 
     def __init__(self) -> None:
-        self._columns: dict[str, _Column] = {}
+        self._fields: dict[str, _Values] = {}
 
-    def add(self, fields: Iterable[tuple[str, object]]) -> None:
-        """Add a row, as pairs of field name and value. Values that are not text are ignored."""
-        for name, value in fields:
-            if isinstance(value, str):
-                column = self._columns.setdefault(name, _Column())
-                if value not in MISSING:
-                    column.add(value)
-
-    @property
-    def has_prose(self) -> bool:
-        """Whether any field holds prose."""
-        return any(column.is_prose for column in self._columns.values())
-
-    def select(self, names: Collection[str], options: ReadOptions) -> ReviewField:
-        """Return the field that holds the review.
-
-        This is the field that the settings name; else the field with a usual name that holds text in most
-        rows, or the more likely name if several do; else the only field that holds prose.
+    def add(self, path: str, value: object, name: str | None = None) -> None:
+        """Add a value; those that are not text count as another kind.
 
         Args:
-            names: the names of all fields.
-            options: names the field, or not.
-
-        Raises:
-            SourceError: no field qualifies, or more than one.
+            path: identifies the field.
+            value: the value in one record.
+            name: what the field is called, if that is not its path.
         """
-        if options.text_field:
-            if names and options.text_field not in names:
-                raise SourceError(
-                    ErrorCode.NO_TEXT_FIELD,
-                    f"TEXT_FIELD names the field {options.text_field!r}, which no row has; {_listed(names)}",
-                )
-            return ReviewField(options.text_field, "setting")
-        if usual := self._most_filled_usual_field():
-            return ReviewField(usual, "name")
-        if names:
-            return ReviewField(self._prose_field(names), "prose")
-        # No row could be parsed. Each row has its own problem, whatever the field.
-        return ReviewField(USUAL_TEXT_FIELDS[0], "name")
+        values = self._fields.get(path)
+        if values is None:
+            if len(self._fields) >= _MAX_FIELDS:
+                return
+            values = self._fields[path] = _Values(path if name is None else name)
+        if isinstance(value, str):
+            values.add(value)
+        elif value is not None and values.seen < _MAX_VALUES:
+            values.present += 1
+            values.kinds["flag" if isinstance(value, bool) else "number"] += 1
 
-    def _most_filled_usual_field(self) -> str | None:
-        texts = {name: column.texts for name, column in self._columns.items() if is_usual(name)}
-        return min(
-            texts, key=lambda name: (-texts[name], USUAL_TEXT_FIELDS.index(_normalize(name))), default=None
+    @property
+    def paths(self) -> list[str]:
+        """Every field that was seen."""
+        return list(self._fields)
+
+    def candidates(self) -> list[Candidate]:
+        """Return the fields that may contain the review, the best first."""
+        found = []
+        is_published = any(_PUBLISHED_WORDS.intersection(name_words(v.name)) for v in self._fields.values())
+        for path, values in self._fields.items():
+            if values.is_text:
+                from_name = name_score(values.name)
+                if is_published and from_name < _MAX_NAME_SCORE:
+                    from_name = max(_MIN_NAME_SCORE, from_name + _WEIGHT_PUBLISHED)
+                found.append(Candidate(path, values.score + from_name, from_name, values.description))
+        return sorted(found, key=lambda candidate: -candidate.score)
+
+    def subset(self, paths: Collection[str]) -> "FieldSample":
+        """Return the sample of some of the fields."""
+        subset = FieldSample()
+        subset._fields = {path: values for path, values in self._fields.items() if path in paths}
+        return subset
+
+    def is_copy(self, path: str, other: str) -> bool:
+        """Return whether two fields contain the same words, as a text and its HTML do.
+
+        Columns of two sheets are not copies, because their rows are different records.
+        """
+        if path.rpartition("!")[0] != other.rpartition("!")[0]:
+            return False
+        first, second = self._fields[path].plain, self._fields[other].plain
+        return len(first & second) >= _MIN_COPIED_SHARE * max(len(first), len(second))
+
+    def title_of(self, paths: Collection[str]) -> str:
+        """Return the field that contains the titles of the reviews in `paths`; "" if there is none."""
+        titles = (
+            candidate.path
+            for candidate in self.candidates()
+            if candidate.path not in paths
+            and _is_title(self._fields[candidate.path].name)
+            and self._fields[candidate.path].is_varied
         )
+        return next(titles, "")
 
-    def _prose_field(self, names: Collection[str]) -> str:
-        words = {name: column.words for name, column in self._columns.items() if column.is_prose}
-        longest = sorted(words, key=lambda name: words[name], reverse=True)
-        if not longest:
-            problem = "no field has a usual name or holds prose"
-        elif len(longest) == 1 or words[longest[0]] >= _MIN_LENGTH_RATIO * words[longest[1]]:
-            return longest[0]
-        else:
-            problem = "no field has a usual name, and several hold prose"
+
+def select_review_field(sample: FieldSample, options: ReadOptions) -> ReviewField:
+    """Return the field that contains the review.
+
+    This is the field that the settings name. Without one, it is the field with the best score, if the score is
+    high enough and clearly better than the next one.
+
+    Raises:
+        SourceError: no field qualifies, or several do. The message lists the best as `TextField` accepts them.
+    """
+    if options.text_field:
+        paths = _configured(options.text_field, sample.paths)
+        return ReviewField(paths, "setting", title="" if len(paths) > 1 else sample.title_of(paths))
+    candidates = sample.candidates()
+    eligible = eligible_candidates(sample)
+    rivals = [c for c in eligible[1:] if not sample.is_copy(c.path, eligible[0].path)]
+    if not eligible:
+        problem = "no field looks like reviews"
+    elif rivals and eligible[0].score - rivals[0].score < _MARGIN:
+        problem = "several fields look like reviews"
+    else:
+        best = eligible[0]
+        runner_up = next((c for c in candidates if c.path != best.path), None)
+        return ReviewField((best.path,), "score", best.score, runner_up, sample.title_of([best.path]))
+    raise SourceError(
+        ErrorCode.NO_TEXT_FIELD, f"{problem}; {suggestion(eligible or candidates, sample.paths)}"
+    )
+
+
+def eligible_candidates(sample: FieldSample) -> list[Candidate]:
+    """Return the candidates that would be chosen if there were no better ones, the best first."""
+    return [
+        candidate
+        for candidate in sample.candidates()
+        if candidate.name_score > _EXCLUDING_NAME_SCORE
+        and candidate.score
+        >= (_MIN_SCORE if candidate.name_score < _TELLING_NAME_SCORE else _MIN_NAMED_SCORE)
+    ]
+
+
+def suggestion(candidates: Sequence[Candidate], paths: Collection[str]) -> str:
+    """Return the part of a message that says how to name the review field, without quoting any value."""
+    if not candidates:
+        names = ", ".join(repr(path[:60]) for path in list(paths)[:20])
+        return (
+            f"set TextField to the field that contains the reviews, if there is one; the fields are {names}"
+        )
+    best = "; ".join(f"{c.path[:120]!r} ({c.description})" for c in candidates[:_MAX_LISTED])
+    joined = ",".join(c.path for c in candidates[:2]) if len(candidates) > 1 else ""
+    hint = f", or to several that are joined, such as {joined[:250]!r}" if joined else ""
+    return f"set TextField to the field that contains the reviews{hint}; the best candidates are {best}"
+
+
+def _configured(text_field: str, paths: Collection[str]) -> tuple[str, ...]:
+    if text_field in paths or not paths:
+        return (text_field,)
+    names = tuple(name.strip() for name in text_field.split(","))
+    missing = [name for name in names if name not in paths]
+    if missing:
         raise SourceError(
             ErrorCode.NO_TEXT_FIELD,
-            f"{problem}; name the review field in the setting TEXT_FIELD; {_listed(names)}",
+            f"TextField names {', '.join(map(repr, missing))}, which no record has; the fields are "
+            + ", ".join(repr(path[:60]) for path in list(paths)[:20]),
         )
+    return names
 
 
-def is_usual(name: str) -> bool:
-    """Return whether `name` is a usual name of the review field."""
-    return _normalize(name) in USUAL_TEXT_FIELDS
+@lru_cache(maxsize=10_000)
+def _plain(word: str) -> str:
+    """Return a word in lower case and without accents."""
+    decomposed = unicodedata.normalize("NFKD", word.casefold())
+    return "".join(character for character in decomposed if not unicodedata.combining(character))
 
 
-def _normalize(name: str) -> str:
-    return name.strip().lower().translate({ord(character): None for character in "_- "})
+@lru_cache(maxsize=10_000)
+@lru_cache(maxsize=10_000)
+def word_weight(word: str) -> float:
+    """Return the weight of a word of a name. The last part of a compound such as "kundenname" decides."""
+    first = max(_MIN_COMPOUND_PART, len(word) - _MAX_COMPOUND_PART)
+    ends = (word[start:] for start in range(first, len(word) - _MIN_COMPOUND_PART + 1))
+    return next((NAME_WEIGHTS[part] for part in (word, *ends) if part in NAME_WEIGHTS), 0.0)
 
 
-def _listed(names: Collection[str]) -> str:
-    # Field names may be long or numerous. A message must be short.
-    return "the fields are " + ", ".join(repr(name[:40]) for name in sorted(names)[:20])
+def name_score(name: str) -> float:
+    """Return how much a field's name suggests that it contains reviews.
+
+    The last part of a path such as `data.reviews[].text` is the name, and the parts before it describe it.
+    """
+    parts = [part for part in _PATH_SEPARATOR.split(name) if part] if " " not in name.strip() else [name]
+    words = name_words(parts[-1]) if parts else []
+    context = [word for part in parts[:-1] for word in name_words(part)]
+    # A reply is a reply, whatever else its name says.
+    all_words = {*context, *words}
+    if all_words & _REPLY_WORDS or (all_words & {"response", "responses"} and all_words & _RESPONDERS):
+        return _REPLY_SCORE
+    weights = [weight for word in words if (weight := word_weight(word))]
+    outer = max((word_weight(word) for word in context), default=0.0) / 2
+    if len(words) >= _WORDS_OF_A_QUESTION:
+        score = _QUESTION_SCORE + sum(weight for weight in weights if weight > 0)
+    elif weights:
+        # "Review date" is a date, and so is "date of review".
+        head = 0 if any(word in _PREPOSITIONS for word in words) else len(weights) - 1
+        modifiers = weights[:head] + weights[head + 1 :]
+        score = weights[head] + sum(w / 2 if w > 0 else w / 4 for w in modifiers) + outer
+    else:
+        score = outer
+    return max(_MIN_NAME_SCORE, min(_MAX_NAME_SCORE, score))
+
+
+def is_reply(name: str) -> bool:
+    """Return whether a name says that a field contains the answer to a review."""
+    return any(word in _REPLY_WORDS for word in name_words(name))
+
+
+def name_words(name: str) -> list[str]:
+    """Return the words of a field's name, in lower case and without accents."""
+    spaced = _CAMEL_CASE.sub(" ", name.replace("_", " "))
+    return [_plain(word) for word in _NAME_WORD.findall(spaced)]
+
+
+def _is_title(name: str) -> bool:
+    words = name_words(_PATH_SEPARATOR.split(name)[-1])
+    others = [word for word in words if word not in _TITLE_WORDS]
+    # The title of a product is not the title of a review.
+    is_foreign = any(word_weight(word) <= _EXCLUDING_NAME_SCORE for word in others)
+    return (
+        len(others) < len(words)
+        and not is_foreign
+        and any(word in _TITLE_WORDS for word in words[-1:] + words[:1])
+    )

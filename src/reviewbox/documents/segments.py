@@ -147,7 +147,7 @@ def split(
         line_format.name,
         schema,
         tuple(segments),
-        {**lines.notes(options), **schema.notes},
+        {**line_format.notes, **lines.notes(options), **schema.notes},
         encoded.count,
         encoded.end_row(schema.table),
         open_quote_line,

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from functools import cache
 
-from reviewbox.classification import RenderedTable, classify_table
+from reviewbox.classification import RenderedTable, classify_table, faults_as_source_errors
 from reviewbox.deadline import Deadline
 from reviewbox.documents.segments import LineFormat, open_content, split
 from reviewbox.errors import ConflictError
@@ -25,7 +25,7 @@ from reviewbox.objects import ObjectRef, SegmentRef, Source
 from reviewbox.queue import Queue
 from reviewbox.results.keys import part_key
 from reviewbox.results.receipt import Counts, Part, Provenance, Receipt
-from reviewbox.results.receipt_store import ReceiptStore, outdated_parts
+from reviewbox.results.receipt_store import ReceiptStore, outdated_tables
 from reviewbox.retry import retry_on_conflict
 from reviewbox.settings import Settings
 from reviewbox.storage import ObjectStore
@@ -55,7 +55,7 @@ class _FinishedParts:
     Attributes:
         parts: the finished parts by segment number.
         counts: the sum of their counts.
-        present: the ETags of all parts that exist, outdated ones included.
+        present: the ETags of all objects of the source's tables, outdated ones included.
     """
 
     parts: Mapping[int, Part]
@@ -188,7 +188,8 @@ class SegmentCoordinator:
                 if content.compression:
                     self._write_once(keys.input(index), data, "application/octet-stream")
 
-            segmented = split(content, line_format, self.settings.read_options, on_segment)
+            with faults_as_source_errors():
+                segmented = split(content, line_format, self.settings.read_options, on_segment)
         return Plan(provenance, segmented, content.compression)
 
     def _read_segment(self, plan: Plan, keys: WorkKeys, index: int) -> bytes | None:
@@ -230,12 +231,12 @@ class SegmentCoordinator:
         if stored and stored.receipt.is_current(plan.provenance) and stored.receipt.parts == parts:
             return Progress.COMPLETE
         receipt = Receipt.for_table(finished.counts, parts, plan.provenance, plan.notes)
-        self.receipts.remove(outdated_parts(stored, parts, finished.present))
+        self.receipts.remove(outdated_tables(parts, finished.present))
         self.receipts.write(plan.source, receipt, stored)
         return Progress.COMPLETE
 
     def _finished_parts(self, plan: Plan, keys: WorkKeys, results: Mapping[str, str]) -> _FinishedParts:
-        present = self.receipts.list_parts(plan.source, plan.table.extension)
+        present = self.receipts.list_tables(plan.source)
         indexes = [index for index in range(len(plan)) if keys.result(index).key in results]
         with ThreadPoolExecutor(_PARALLEL_READS) as pool:
             stored = list(pool.map(lambda index: self._read_result(keys, index), indexes))

@@ -6,19 +6,23 @@ optional `bundle.json` adds digests, the window size, the temperature and golden
 
 import hashlib
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
 from reviewbox.errors import ModelError
+from reviewbox.model.external_data import external_data_names
 
 MODEL, TOKENIZER, CONFIG, BUNDLE = "model.onnx", "tokenizer.json", "config.json", "bundle.json"
 
 # Most encoders were trained with inputs of this length. Used if the folder does not state one.
 _DEFAULT_WINDOW_TOKENS = 512
+# How the text files start that stand for large files in a clone without Git LFS.
+_LFS_POINTER = b"version https://git-lfs.github.com/spec/"
 # One token of the text and the two special tokens around it.
-_MIN_WINDOW_TOKENS = 3
+MIN_WINDOW_TOKENS = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,8 +45,8 @@ class Bundle:
         pad_token_id: the token that pads the shorter rows of a batch.
         temperature: the divisor of the logits before the softmax (Guo et al. 2017).
         calibrated: whether the temperature was fitted. If not, it is 1.
-        digest: SHA-256 of the files' digests, the window size and the temperature. Two folders with the
-            same digest return the same verdict for a text.
+        digest: SHA-256 of the files' digests (external weights included), the window size and the
+            temperature. Two folders with the same digest return the same verdict for a text.
         golden: texts whose verdicts must be the same on every machine.
     """
 
@@ -73,6 +77,7 @@ class Bundle:
             ModelError: a file is missing or invalid, or does not match its digest in `bundle.json`.
         """
         digests = {name: sha256(folder / name) for name in (MODEL, TOKENIZER, CONFIG)}
+        digests |= {name: sha256(folder / name) for name in external_data_names(folder / MODEL)}
         config = _read_json(folder / CONFIG)
         bundle = _read_bundle(folder / BUNDLE)
         expected = bundle.get("sha256", digests)
@@ -82,14 +87,14 @@ class Bundle:
                     f"{folder / name} has changed: its SHA-256 is {digest}, but {BUNDLE} expects "
                     f"{expected.get(name)}; restore the file or export the model again"
                 )
-        window_tokens = bundle.get("window_tokens") or _max_input_tokens(config)
+        window_tokens = bundle.get("window_tokens") or _max_input_tokens(config, folder)
         temperature = bundle.get("temperature")
         identity = [digests, window_tokens, temperature]
         return cls(
             folder=folder,
             labels=_labels(config, folder),
             window_tokens=window_tokens,
-            pad_token_id=config.get("pad_token_id") or 0,
+            pad_token_id=_integer(config, "pad_token_id", 0, folder),
             temperature=1.0 if temperature is None else float(temperature),
             calibrated=temperature is not None,
             digest=hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest(),
@@ -118,22 +123,25 @@ def sha256(path: Path) -> str:
     """Return the SHA-256 of a file of a model folder, in hexadecimal.
 
     Raises:
-        ModelError: the file does not exist.
+        ModelError: the file does not exist, or only a pointer of Git LFS does.
     """
     try:
         with path.open("rb") as file:
+            if file.read(len(_LFS_POINTER)) == _LFS_POINTER:
+                raise ModelError(f"{path} is a pointer of Git LFS and not the file; run `git lfs pull`")
+            file.seek(0)
             return hashlib.file_digest(file, "sha256").hexdigest()
     except FileNotFoundError:
         raise ModelError(
-            f"{path} is missing: a model folder needs {MODEL}, {TOKENIZER} and {CONFIG}; create them with "
-            "`optimum-cli export onnx --task text-classification`"
+            f"{path} is missing: a model folder needs {MODEL}, {TOKENIZER}, {CONFIG} and the files that hold "
+            "weights of the model; create them with `optimum-cli export onnx --task text-classification`"
         ) from None
 
 
 def _read_json(path: Path) -> dict[str, Any]:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ModelError(f"{path} is not valid JSON: {error}") from None
     if not isinstance(content, dict):
         raise ModelError(f"{path} is not a JSON object")
@@ -143,13 +151,13 @@ def _read_json(path: Path) -> dict[str, Any]:
 def _read_bundle(path: Path) -> dict[str, Any]:
     bundle = _read_json(path) if path.exists() else {}
     temperature = bundle.get("temperature", 1.0)
-    window_tokens = bundle.get("window_tokens", _MIN_WINDOW_TOKENS)
-    if not isinstance(temperature, int | float) or not temperature > 0:
+    window_tokens = bundle.get("window_tokens", MIN_WINDOW_TOKENS)
+    if not isinstance(temperature, int | float) or not 0 < temperature < math.inf:
         raise ModelError(f"`temperature` in {path} is {temperature!r}, but must be a number above 0")
-    if not isinstance(window_tokens, int) or window_tokens < _MIN_WINDOW_TOKENS:
+    if not isinstance(window_tokens, int) or window_tokens < MIN_WINDOW_TOKENS:
         raise ModelError(
             f"`window_tokens` in {path} is {window_tokens!r}, but must be an integer of at least "
-            f"{_MIN_WINDOW_TOKENS}"
+            f"{MIN_WINDOW_TOKENS}"
         )
     if not isinstance(bundle.get("golden", []), list):
         raise ModelError(f"`golden` in {path} must be a list")
@@ -166,20 +174,52 @@ def _golden_review(entry: Any, path: Path) -> GoldenReview:
 
 
 def _labels(config: Mapping[str, Any], folder: Path) -> tuple[str, ...]:
+    problem_type = config.get("problem_type")
+    if problem_type not in (None, "single_label_classification"):
+        raise ModelError(
+            f"`problem_type` in {folder / CONFIG} is {problem_type!r}, but a review gets exactly one label; "
+            "use a model for single-label classification"
+        )
     # Hugging Face omits default values from `config.json`. The default labels are LABEL_0 and LABEL_1.
     id2label = config.get("id2label", {"0": "LABEL_0", "1": "LABEL_1"})
     if not isinstance(id2label, dict) or len(id2label) < 2:  # noqa: PLR2004 - one label is a regression
         raise ModelError(f"`id2label` in {folder / CONFIG} must be an object with at least two labels")
     try:
-        return tuple(str(id2label[str(index)]) for index in range(len(id2label)))
+        labels = [id2label[str(index)] for index in range(len(id2label))]
     except KeyError:
         raise ModelError(
             f"the keys of `id2label` in {folder / CONFIG} must be 0 to {len(id2label) - 1}"
         ) from None
+    if not all(isinstance(label, str) and label.strip() for label in labels):
+        raise ModelError(f"the labels of `id2label` in {folder / CONFIG} must be texts; give each a name")
+    if len(set(labels)) < len(labels):
+        raise ModelError(
+            f"`id2label` in {folder / CONFIG} has the same label twice: {', '.join(labels)}; rename one"
+        )
+    return tuple(labels)
 
 
-def _max_input_tokens(config: Mapping[str, Any]) -> int:
-    positions = int(config.get("max_position_embeddings") or _DEFAULT_WINDOW_TOKENS)
+def _max_input_tokens(config: Mapping[str, Any], folder: Path) -> int:
+    positions = _integer(config, "max_position_embeddings", _DEFAULT_WINDOW_TOKENS, folder)
     # RoBERTa models number positions from pad_token_id + 1: 514 positions hold 512 tokens.
-    offset = int(config.get("pad_token_id") or 0) + 1 if "roberta" in str(config.get("model_type")) else 0
+    is_roberta = "roberta" in str(config.get("model_type"))
+    offset = _integer(config, "pad_token_id", 0, folder) + 1 if is_roberta else 0
+    if positions - offset < MIN_WINDOW_TOKENS:
+        raise ModelError(
+            f"`max_position_embeddings` in {folder / CONFIG} is {positions}, which leaves no room for a "
+            f"text; correct it, or set `window_tokens` in {BUNDLE}"
+        )
     return min(positions - offset, _DEFAULT_WINDOW_TOKENS)
+
+
+def _integer(config: Mapping[str, Any], name: str, default: int, folder: Path) -> int:
+    """Return an integer of `config.json` that is not negative; the default if it is missing, null or 0."""
+    value = config.get(name)
+    if value is None:
+        return default
+    if not isinstance(value, int) or isinstance(value, bool) or value < 0:
+        raise ModelError(
+            f"`{name}` in {folder / CONFIG} is {value!r}, but must be an integer that is not negative; "
+            "restore the file that was exported with the model"
+        )
+    return value or default

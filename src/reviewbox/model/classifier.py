@@ -8,9 +8,11 @@ from itertools import islice
 from pathlib import Path
 from typing import Self
 
+import numpy as np
+
 from reviewbox.errors import ErrorCode, ModelError, Problem, ReviewboxError
 from reviewbox.model.batching import Batcher
-from reviewbox.model.bundle import BUNDLE, Bundle, shipped_model_dir
+from reviewbox.model.bundle import BUNDLE, MIN_WINDOW_TOKENS, Bundle, shipped_model_dir
 from reviewbox.model.inference import OnnxBackend
 from reviewbox.model.plain_text import PlainText, plain_text
 from reviewbox.model.verdicts import Evidence, PooledLogits, Verdict, build_verdict, pool_logits, sentences
@@ -25,6 +27,9 @@ _MAX_CHARACTERS = 1_000_000
 
 # The scores of the shipped model agree to the last digits on all processors that were tried.
 _GOLDEN_TOLERANCE = 1e-3
+
+# Texts of different lengths, so that one of them is padded.
+_PROBE = ("Good.", "The film was good, and the music was not bad either.")
 
 NO_TOKENS = Problem(ErrorCode.EMPTY_REVIEW, "the review has no words to classify")
 TOO_LONG = Problem(
@@ -50,20 +55,51 @@ class Classifier:
         """Load a model folder, by default the shipped model, to run on `threads` threads.
 
         Raises:
-            ModelError: the folder is incomplete or altered, its model is not a text classifier, or a golden
-                review gets another verdict on this processor.
+            ModelError: the folder is incomplete or altered, its model is not a text classifier or does not
+                return numbers, or a golden review gets another verdict on this processor.
         """
         bundle = Bundle.read(shipped_model_dir() if model_dir is None else Path(model_dir))
-        windows = Windows.load(bundle.tokenizer, bundle.window_tokens)
-        backend = OnnxBackend.load(bundle.model, threads=threads)
+        backend = OnnxBackend.load(bundle.model, threads=threads, pad_token_id=bundle.pad_token_id)
+        window_tokens = min(bundle.window_tokens, backend.window_tokens or bundle.window_tokens)
+        if window_tokens < MIN_WINDOW_TOKENS:
+            raise ModelError(
+                f"{bundle.model} takes windows of {window_tokens} tokens; at least {MIN_WINDOW_TOKENS} are "
+                "needed; export the model with a longer sequence length"
+            )
+        windows = Windows.load(bundle.tokenizer, window_tokens)
         if backend.label_count not in (None, len(bundle.labels)):
             raise ModelError(
                 f"{bundle.model} returns {backend.label_count} logits, but `id2label` in config.json names "
                 f"{len(bundle.labels)} labels; export both from the same model"
             )
         classifier = cls(bundle, windows, Batcher(backend, pad_token_id=bundle.pad_token_id))
-        classifier._check_golden()
+        try:
+            # The probe would add to a cold start what the golden reviews show, too.
+            (classifier._check_golden if bundle.golden else classifier._check_probe)()
+        except ReviewboxError:
+            raise
+        except Exception as error:  # noqa: BLE001 - onnxruntime's errors share no public base
+            raise ModelError(
+                f"{bundle.model} cannot run on tokens of {bundle.tokenizer}: {error}; export both from the "
+                "same model"
+            ) from None
         return classifier
+
+    def _check_probe(self) -> None:
+        """Raise ModelError if the logits of two short texts cannot be used."""
+        windows = [window for group in self.windows.split(_PROBE) for window in group]
+        expected = (len(self.bundle.labels),)
+        for logits in self.batcher.run(windows):
+            if logits.shape != expected:
+                raise ModelError(
+                    f"{self.bundle.model} returns logits of shape {logits.shape} for a window, but "
+                    f"`id2label` in config.json names {expected[0]} labels; export a text classifier"
+                )
+            if not np.isfinite(logits).all():
+                raise ModelError(
+                    f"{self.bundle.model} returns NaN or infinity for {_PROBE[0]!r}; export it in another "
+                    "precision (float16 overflows on some processors) or quantize it again"
+                )
 
     def _check_golden(self) -> None:
         """Raise ModelError if a golden review gets another verdict than on the machine of its author."""
@@ -74,7 +110,7 @@ class Classifier:
                 label, score = verdict.label, verdict.score
             else:
                 label, score = verdict.code, 0.0
-            if label != expected.label or abs(score - expected.score) > _GOLDEN_TOLERANCE:
+            if label != expected.label or not abs(score - expected.score) <= _GOLDEN_TOLERANCE:
                 raise ModelError(
                     f"{self.bundle.model} returns a wrong result on this processor ({processor()}): golden "
                     f"review {number} of {BUNDLE} is {label} {score:.4f}, expected {expected.label} "

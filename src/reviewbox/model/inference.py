@@ -1,8 +1,11 @@
 """The ONNX Runtime backend. The only module that imports `onnxruntime`."""
 
 import os
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
+
+import numpy as np
 
 from reviewbox.errors import ModelError
 from reviewbox.model.batching import Ids, Logits
@@ -12,18 +15,30 @@ if TYPE_CHECKING:
 
 _INPUTS = ("input_ids", "attention_mask", "token_type_ids")
 _OUTPUT = "logits"
+_TYPES = {"tensor(int64)": np.int64, "tensor(int32)": np.int32}
+_DIMENSIONS = 2  # of each input: windows, and tokens of a window
 
 
 class OnnxBackend:
-    """An ONNX graph of a text classifier, loaded to run on the CPU."""
+    """An ONNX graph of a text classifier, loaded to run on the CPU.
 
-    def __init__(self, session: "InferenceSession") -> None:
+    Attributes:
+        batch_size: the number of windows that the graph takes in a run; None if it takes any number.
+        window_tokens: the length of a window that the graph takes; None if it takes any length.
+    """
+
+    def __init__(self, session: "InferenceSession", pad_token_id: int = 0) -> None:
         self._session = session
-        self._inputs = [graph_input.name for graph_input in session.get_inputs()]
+        self._types = {graph_input.name: graph_input.type for graph_input in session.get_inputs()}
+        self._pad_token_id = pad_token_id
+        # A dimension that is not fixed is a name or None.
+        shapes = [graph_input.shape for graph_input in session.get_inputs()]
+        self.batch_size = _fixed([shape[0] for shape in shapes if shape])
+        self.window_tokens = _fixed([shape[-1] for shape in shapes if len(shape) == _DIMENSIONS])
 
     @classmethod
-    def load(cls, path: Path, *, threads: int) -> Self:
-        """Load a graph to run on `threads` threads.
+    def load(cls, path: Path, *, threads: int, pad_token_id: int = 0) -> Self:
+        """Load a graph to run on `threads` threads. Windows of a fixed length are padded with `pad_token_id`.
 
         Raises:
             ModelError: onnxruntime cannot load the file, or the graph is not a text classifier.
@@ -43,12 +58,21 @@ class OnnxBackend:
             session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
         except Exception as error:  # noqa: BLE001 - onnxruntime's errors share no public base
             raise ModelError(f"{path} cannot be loaded by onnxruntime: {error}") from None
-        backend = cls(session)
-        if unknown := sorted(set(backend._inputs) - set(_INPUTS)):
+        backend = cls(session, pad_token_id)
+        if unknown := sorted(set(backend._types) - set(_INPUTS)):
             raise ModelError(
                 f"{path} has unsupported inputs: {', '.join(unknown)}; a text classifier takes only "
                 f"{', '.join(_INPUTS)}"
             )
+        for graph_input in session.get_inputs():
+            if graph_input.type not in _TYPES or len(graph_input.shape or ()) not in (0, _DIMENSIONS):
+                raise ModelError(
+                    f"the input `{graph_input.name}` of {path} is {graph_input.type} of shape "
+                    f"{graph_input.shape}, but must be int64 or int32 of shape [batch, tokens]; export the "
+                    "model with `--task text-classification`"
+                )
+        if "input_ids" not in backend._types:
+            raise ModelError(f"{path} has no input `input_ids`; export a model that takes tokens")
         outputs = [output.name for output in session.get_outputs()]
         if _OUTPUT not in outputs:
             raise ModelError(
@@ -65,8 +89,36 @@ class OnnxBackend:
         return shape[-1] if shape and isinstance(shape[-1], int) else None
 
     def run(self, input_ids: Ids, attention_mask: Ids, token_type_ids: Ids) -> Logits:
-        """Return the logits of a batch, shape (B, L); see `batching.Backend`."""
-        values = dict(zip(_INPUTS, (input_ids, attention_mask, token_type_ids), strict=True))
+        """Return the logits of a batch, shape (B, L); see `batching.Backend`.
+
+        A graph with fixed dimensions is run as often as needed, on padded windows.
+        """
+        arrays = [input_ids, attention_mask, token_type_ids]
+        if self.window_tokens:
+            padding = (self._pad_token_id, 0, 0)
+            missing = self.window_tokens - input_ids.shape[1]
+            arrays = [
+                np.pad(array, ((0, 0), (0, missing)), constant_values=value)
+                for array, value in zip(arrays, padding, strict=True)
+            ]
+        if not self.batch_size:
+            return self._run(arrays)
+        size, logits = self.batch_size, []
+        for start in range(0, len(input_ids), size):
+            batch = [array[start : start + size] for array in arrays]
+            # The last windows are repeated to fill the batch.
+            missing = size - len(batch[0])
+            filled = [np.pad(array, ((0, missing), (0, 0)), mode="edge") for array in batch]
+            logits.append(self._run(filled)[: size - missing])
+        return np.concatenate(logits)
+
+    def _run(self, arrays: Sequence[Ids]) -> Logits:
+        values = dict(zip(_INPUTS, arrays, strict=True))
+        feeds = {name: values[name].astype(_TYPES[type_], copy=False) for name, type_ in self._types.items()}
         logits: Logits
-        (logits,) = self._session.run([_OUTPUT], {name: values[name] for name in self._inputs})
+        (logits,) = self._session.run([_OUTPUT], feeds)
         return logits
+
+
+def _fixed(dimensions: Iterable[int | str | None]) -> int | None:
+    return next((dimension for dimension in dimensions if isinstance(dimension, int) and dimension > 0), None)

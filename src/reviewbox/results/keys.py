@@ -5,8 +5,11 @@ import re
 
 _MAX_KEY_BYTES = 1024  # of UTF-8, S3's limit
 _MAX_PART_NAME_LENGTH = 40
+_TABLE_EXTENSION = r"(?:csv|tsv|jsonl)(?:\.gz|\.zst)?"
 # The file name in a key that `part_key` returns.
-PART_NAME = re.compile(r"part-\d{5,}\.(?:csv|tsv|jsonl)(?:\.gz|\.zst)?")
+PART_NAME = re.compile(rf"part-\d{{5,}}\.{_TABLE_EXTENSION}")
+# The end of a key that `table_key` returns.
+_TABLE_SUFFIX = re.compile(rf"\.classified\.({_TABLE_EXTENSION})\Z")
 
 
 def receipt_key(results_prefix: str, source_key: str) -> str:
@@ -35,6 +38,20 @@ def is_part_key(key: str, results_prefix: str, source_key: str) -> bool:
     A prefix is not enough: a user's folder may have the same name as a folder of parts.
     """
     return bool(PART_NAME.fullmatch(key.removeprefix(parts_prefix(results_prefix, source_key))))
+
+
+def is_table_key(key: str, results_prefix: str, source_key: str) -> bool:
+    """Return whether `key` belongs to the source's classified table, as a single object or as a part."""
+    match = _TABLE_SUFFIX.search(key)
+    is_single = match is not None and key == table_key(results_prefix, source_key, match[1])
+    return is_single or is_part_key(key, results_prefix, source_key)
+
+
+def table_prefixes(results_prefix: str, source_key: str) -> set[str]:
+    """Return prefixes that together cover all keys of a source's classified tables; usually one."""
+    # Only for a very long source key does one of the two contain its digest instead.
+    single = _result_key(results_prefix, source_key, ".classified")
+    return {single, parts_prefix(results_prefix, source_key).removesuffix("/")}
 
 
 def _result_key(prefix: str, source_key: str, suffix: str, reserved: int = 0) -> str:

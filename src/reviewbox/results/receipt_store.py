@@ -54,23 +54,23 @@ class ReceiptStore:
         etag = replaces.etag if replaces else None
         self.store.write(self._ref(ref), receipt.encode(), RECEIPT_CONTENT_TYPE, replaces=etag)
 
-    def list_parts(self, ref: ObjectRef, extension: str = "") -> dict[ObjectRef, str]:
-        """Return the ETags of all parts of a source's classified tables, outdated ones included.
-
-        If `extension` is given, a table that was written as a single object counts as a part.
-        """
+    def list_tables(self, ref: ObjectRef) -> dict[ObjectRef, str]:
+        """Return the ETags of all objects of a source's classified tables, outdated ones included."""
         bucket, prefix = self.bucket(ref), self.settings.results_prefix
-        listed = self.store.etags(bucket, keys.parts_prefix(prefix, ref.key))
-        parts = {
-            ObjectRef(bucket, key): etag
-            for key, etag in listed.items()
-            if keys.is_part_key(key, prefix, ref.key)
+        return {
+            table: etag
+            for table_prefix in keys.table_prefixes(prefix, ref.key)
+            for key, etag in self.store.etags(bucket, table_prefix).items()
+            if self.is_table_of(ref, table := ObjectRef(bucket, key))
         }
-        if extension:
-            single = ObjectRef(bucket, keys.table_key(prefix, ref.key, extension))
-            if revision := self.store.revision(single):
-                parts[single] = revision.etag
-        return parts
+
+    def is_table_of(self, ref: ObjectRef, table: ObjectRef) -> bool:
+        """Return whether an object is one that a classified table of a source can consist of.
+
+        A receipt may have been written by someone else, and may name any object.
+        """
+        is_own_key = keys.is_table_key(table.key, self.settings.results_prefix, ref.key)
+        return is_own_key and table.bucket == self.bucket(ref)
 
     def remove(self, objects: Mapping[ObjectRef, str]) -> None:
         """Delete the objects that still have the ETag given for them."""
@@ -85,16 +85,12 @@ class ReceiptStore:
         return ObjectRef(self.bucket(ref), keys.receipt_key(self.settings.results_prefix, ref.key))
 
 
-def outdated_parts(
-    replaced: StoredReceipt | None, parts: Collection[Part], present: Mapping[ObjectRef, str]
-) -> dict[ObjectRef, str]:
-    """Return the ETags of parts of earlier tables, which readers of the whole folder would still find.
+def outdated_tables(parts: Collection[Part], present: Mapping[ObjectRef, str]) -> dict[ObjectRef, str]:
+    """Return the ETags of what is left of earlier tables, which readers of the whole folder would still find.
 
     Args:
-        replaced: the receipt that is about to be replaced.
-        parts: the parts of the current table.
-        present: the ETags of the parts that exist, whichever table they belong to.
+        parts: the parts of the current table; empty if the source is not a table.
+        present: the ETags of all objects of the source's tables.
     """
-    recorded = {part.ref: part.etag for part in replaced.receipt.parts} if replaced else {}
     current = {part.ref for part in parts}
-    return {ref: etag for ref, etag in {**recorded, **present}.items() if ref not in current}
+    return {ref: etag for ref, etag in present.items() if ref not in current}

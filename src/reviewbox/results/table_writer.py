@@ -1,9 +1,9 @@
 """Renders classified rows as they are written back, and counts them. Pure."""
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 
-from reviewbox.documents import Row, Table
+from reviewbox.documents import BinaryTable, Row, Table, Value
 from reviewbox.errors import Problem
 from reviewbox.model.verdicts import Verdict
 from reviewbox.results.receipt import Counts, problem_fields, verdict_fields
@@ -11,42 +11,71 @@ from reviewbox.results.receipt import Counts, problem_fields, verdict_fields
 _ADDED_FIELDS = ("sentiment", "score", "needs_review", "error_code", "error_message")
 
 
-class TableWriter:
-    """Renders the rows of a table together with their results, and counts the results."""
+class AddedFields:
+    """Returns the fields to add to the rows of a table, and counts the results."""
 
-    def __init__(self, table: Table, needs_review_below: float) -> None:
-        self._table = table
+    def __init__(self, table: Table | BinaryTable, needs_review_below: float) -> None:
         self._needs_review_below = needs_review_below
-        self._names = dict(_unused_names(table.field_names))
+        fields = _ADDED_FIELDS + (("note",) if table.has_notes else ())
+        self._names = dict(_unused_names(fields, table.field_names))
         self._labels: Counter[str] = Counter()
         self._errors: Counter[str] = Counter()
         self._needs_review = 0
 
     @property
-    def header(self) -> str:
-        """The text before the first row; may be empty."""
-        return self._table.render_header(list(self._names.values()))
+    def names(self) -> list[str]:
+        """The names of the added fields, in order."""
+        return list(self._names.values())
 
-    def render(self, row: Row, outcome: Verdict | Problem) -> str:
-        """Return one row with its result, as it is written back."""
-        if isinstance(outcome, Problem):
+    def values(self, row: Row, outcome: Verdict | Problem | None) -> dict[str, Value]:
+        """Return the values to add to a row, by name and in the order of the names.
+
+        A row without an outcome is not a review: its added fields are empty, and it is not counted.
+        """
+        values: Mapping[str, Value]
+        if outcome is None:
+            values = {}
+        elif isinstance(outcome, Problem):
             self._errors[outcome.code] += 1
             values = problem_fields(outcome)
         else:
             values = verdict_fields(outcome, self._needs_review_below)
             self._labels[outcome.label] += 1
-            self._needs_review += values["needs_review"]
-        return self._table.render_row(row, {unused: values.get(name) for name, unused in self._names.items()})
+            self._needs_review += bool(values["needs_review"])
+        values = {**values, "note": row.note or None}
+        return {unused: values.get(name) for name, unused in self._names.items()}
+
+    @property
+    def counts(self) -> Counts:
+        """The counts of the results so far."""
+        return Counts(dict(self._labels), self._needs_review, dict(self._errors))
+
+
+class TableWriter:
+    """Renders the rows of a table together with their results, and counts the results."""
+
+    def __init__(self, table: Table, needs_review_below: float) -> None:
+        self._table = table
+        self._added = AddedFields(table, needs_review_below)
+
+    @property
+    def header(self) -> str:
+        """The text before the first row; may be empty."""
+        return self._table.render_header(self._added.names)
+
+    def render(self, row: Row, outcome: Verdict | Problem | None) -> str:
+        """Return one row with its result, as it is written back."""
+        return self._table.render_row(row, self._added.values(row, outcome))
 
     @property
     def counts(self) -> Counts:
         """The counts of the rows rendered so far."""
-        return Counts(dict(self._labels), self._needs_review, dict(self._errors))
+        return self._added.counts
 
 
-def _unused_names(used: frozenset[str]) -> Iterator[tuple[str, str]]:
+def _unused_names(fields: Iterable[str], used: frozenset[str]) -> Iterator[tuple[str, str]]:
     """Yield each added field with the name that it gets beside the user's own fields."""
-    for name in _ADDED_FIELDS:
+    for name in fields:
         unused = name
         while unused in used:
             unused = f"reviewbox_{unused}"

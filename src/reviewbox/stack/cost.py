@@ -23,7 +23,10 @@ MAX_SPLIT_SECONDS = 900.0 - 15.0
 ARCHIVE_CLASSES = ("GLACIER", "DEEP_ARCHIVE")
 
 _MAX_COMPRESSION_RATIO = 10  # reviews compress to a third or a quarter
-_TABLES = (".csv", ".tsv", ".tab", ".json", ".jsonl", ".ndjson", ".jsonlines")
+_TABLES = (
+    *(".csv", ".tsv", ".tab", ".json", ".jsonl", ".ndjson", ".jsonlines"),
+    *(".xlsx", ".xlsm", ".parquet", ".pq"),
+)
 _SINGLE_REVIEWS = (".txt", ".text", ".md", ".markdown", ".html", ".htm", ".xhtml")
 
 # Requests to S3 for one of each in a workload, at S3's two prices: GET and HEAD are reads, PUT and LIST are

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from reviewbox.errors import ReviewboxError
 from reviewbox.objects import ObjectRef
 from reviewbox.results.keys import PART_NAME, parts_prefix, receipt_key
+from reviewbox.tool_files import is_tool_file
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -45,10 +46,14 @@ def parse_uri(uri: str) -> ObjectRef:
 
 
 def list_objects(client: "S3Client", prefix: ObjectRef) -> Iterator[ListedObject]:
-    """Yield the objects whose keys start with `prefix.key`, except the empty objects that mark folders."""
+    """Yield the objects whose keys start with `prefix.key`, except folder markers and files of tools.
+
+    Those are the empty objects that mark folders, and what tools leave behind beside data.
+    """
     for page in client.get_paginator("list_objects_v2").paginate(Bucket=prefix.bucket, Prefix=prefix.key):
         for item in page.get("Contents", []):
-            if item["Size"] or not item["Key"].endswith("/"):
+            is_folder_marker = not item["Size"] and item["Key"].endswith("/")
+            if not is_folder_marker and not is_tool_file(item["Key"]):
                 storage_class = item.get("StorageClass", "STANDARD")
                 yield ListedObject(item["Key"], item["Size"], item["LastModified"], storage_class)
 

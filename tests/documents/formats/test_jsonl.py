@@ -14,7 +14,6 @@ from reviewbox.documents import ReadOptions, Table
 from reviewbox.documents.document import MAX_LINE_LENGTH
 from reviewbox.documents.formats.jsonl import LINE_FORMAT
 from reviewbox.documents.line_tables import read_table
-from reviewbox.documents.review_field import USUAL_TEXT_FIELDS
 from reviewbox.errors import ErrorCode, Problem, SourceError
 from reviewbox.model.verdicts import Verdict
 
@@ -73,7 +72,12 @@ def test_each_line_is_a_row() -> None:
     assert problems(document) == []
     assert table(document).field_names == {"id", "text"}
     assert table(document).extension == "jsonl"
-    assert document.notes == {"text_field": "text", "text_field_by": "name", "encoding": "utf-8"}
+    assert document.notes == {
+        "text_field": "text",
+        "text_field_by": "score",
+        "text_field_score": 2.5,
+        "encoding": "utf-8",
+    }
 
 
 @pytest.mark.parametrize(
@@ -132,11 +136,10 @@ def test_a_line_in_the_fallback_encoding_does_not_affect_others() -> None:
     ("line", "code"),
     [
         (b'{"text": "good"', ErrorCode.BROKEN_JSON),
-        (b'{"text": "good",}', ErrorCode.BROKEN_JSON),
+        (b'{"text": "good", oops}', ErrorCode.BROKEN_JSON),
         (b'{"text": "good"} {"text": "bad"}', ErrorCode.BROKEN_JSON),
         (b"text: good", ErrorCode.BROKEN_JSON),
-        (b'{"text": NaN}', ErrorCode.INVALID_NUMBER),
-        (b'{"text": "good", "stars": -Infinity}', ErrorCode.INVALID_NUMBER),
+        (b'{"text": NaN}', ErrorCode.MISSING_FIELD),
         (b'{"text": "good", "stars": 1e400}', ErrorCode.INVALID_NUMBER),
         (b'{"text": "good", "stars": ' + b"9" * 10_000 + b"}", ErrorCode.INVALID_NUMBER),
         (b'{"text": ' + b"[" * 100_000, ErrorCode.NESTED_TOO_DEEP),
@@ -156,7 +159,8 @@ def test_a_line_in_the_fallback_encoding_does_not_affect_others() -> None:
     ],
 )
 def test_a_bad_line_has_an_error_and_does_not_affect_others(line: bytes, code: ErrorCode) -> None:
-    document = read(b'{"text": "good"}\n\n' + line + b'\n{"text": "bad"}\n', OPTIONS)
+    options = ReadOptions("text", fallback_encoding="windows-1252")
+    document = read(b'{"text": "good"}\n\n' + line + b'\n{"text": "bad"}\n', options)
 
     assert texts(document) == ["good", "", "bad"]
     assert problems(document) == [(3, code)]
@@ -208,7 +212,7 @@ def test_undecodable_bytes_are_written_back_escaped() -> None:
     ],
 )
 def test_a_row_is_written_back_unchanged(line: str) -> None:
-    document = read(f"{line}\n".encode(), OPTIONS)
+    document = read(f"{line}\n".encode(), ReadOptions("text"))
 
     (rendered,) = written_rows(document)
 
@@ -218,7 +222,7 @@ def test_a_row_is_written_back_unchanged(line: str) -> None:
     )
 
 
-@pytest.mark.parametrize("number", ["NaN", "Infinity", "-1e400", "1" * 5000])
+@pytest.mark.parametrize("number", ["1e400", "-1e400", "1" * 5000])
 def test_an_invalid_number_is_returned_as_text(number: str) -> None:
     """The result is valid JSON in any case."""
     line = '{"text": "good", "number": ' + number + "}"
@@ -233,14 +237,14 @@ def test_brackets_in_a_text_are_not_nested() -> None:
     review = '[{\\"' * 1000
     nested = "[" * 499 + "]" * 499
 
-    document = read(f'{{"text": "{review}", "deep": {nested}}}'.encode(), OPTIONS)
+    document = read(f'{{"text": "{review}", "deep": {nested}}}'.encode(), ReadOptions("text"))
 
     assert problems(document) == []
 
 
 @pytest.mark.parametrize("line", ["{}", "{ }"])
 def test_fields_are_added_to_an_empty_object(line: str) -> None:
-    (rendered,) = written_rows(read(line.encode(), OPTIONS))
+    (rendered,) = written_rows(read(line.encode(), ReadOptions("text")))
 
     assert json.loads(rendered)["error_code"] == "missing_field"
 
@@ -274,7 +278,7 @@ def test_an_added_name_that_any_sampled_row_has_is_prefixed_in_all_rows() -> Non
 def test_a_name_that_only_a_later_row_has_is_prefixed_in_that_row(line: str, renamed: list[str]) -> None:
     """Added names are chosen from the first thousand lines."""
     data = b'{"text": "bad"}\n' * 1500 + line.encode() + b"\n"
-    document = read(data)
+    document = read(data, ReadOptions("text"))
 
     rendered = written_rows(document)
 
@@ -300,19 +304,6 @@ def test_the_review_field_may_have_any_usual_name(field: str) -> None:
     assert document.notes["text_field"] == field
 
 
-def test_the_usual_name_that_most_rows_have_is_selected() -> None:
-    document = read(b'{"review": "x"}\n{"body": "y", "review": "z"}\n{"body": "y"}\n{"body": "y"}\n', OPTIONS)
-
-    assert document.notes["text_field"] == "body"
-    assert problems(document) == [(1, ErrorCode.MISSING_FIELD)]
-
-
-def test_the_more_likely_name_is_selected_in_a_tie() -> None:
-    fields = dict.fromkeys(reversed(USUAL_TEXT_FIELDS), "x")
-
-    assert read(json.dumps(fields).encode(), OPTIONS).notes["text_field"] == USUAL_TEXT_FIELDS[0]
-
-
 def test_the_setting_names_the_review_field() -> None:
     data = b'{"text": "not this", "note": "good"}\n{"text": "nor this"}\n'
 
@@ -324,12 +315,12 @@ def test_the_setting_names_the_review_field() -> None:
 
 @pytest.mark.parametrize("options", [OPTIONS, ReadOptions(text_field="Note")])
 def test_a_table_without_a_review_field_is_refused_with_its_field_names(options: ReadOptions) -> None:
-    problem = refusal(b'{"stars": 5, "note": "good"}\n', options)
+    problem = refusal(b'{"stars": 5, "note": "5"}\n', options)
 
     assert problem.code is ErrorCode.NO_TEXT_FIELD
-    assert "TEXT_FIELD" in problem.message
-    assert "'note', 'stars'" in problem.message
-    assert "good" not in problem.message
+    assert "TextField" in problem.message
+    assert "'note'" in problem.message
+    assert "5" not in problem.message
 
 
 def test_a_table_of_broken_rows_is_returned() -> None:
@@ -397,7 +388,7 @@ def is_visible(line: bytes) -> bool:
     """Return whether a line has visible text in UTF-8."""
     if line.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         return False
-    text = line.decode("utf-8", "replace").removeprefix("\ufeff")
+    text = line.decode("utf-8", "replace").lstrip("\ufeff")
     return bool("".join(text.split()))
 
 
@@ -418,7 +409,7 @@ def test_only_a_field_that_holds_text_is_selected() -> None:
 def test_a_broken_character_in_utf_16_affects_only_its_row() -> None:
     data = '{"text": "good"}\n{"text": "X"}\n{"text": "bad"}\n'.encode("utf-16-le").replace(b"X\0", b"\0\xd8")
 
-    document = read_file("a.jsonl", codecs.BOM_UTF16_LE + data)
+    document = read_file("a.jsonl", codecs.BOM_UTF16_LE + data, ReadOptions("text"))
 
     assert texts(document) == ["good", "", "bad"]
     assert problems(document) == [(2, ErrorCode.LONE_SURROGATE)]

@@ -25,12 +25,26 @@ def review(text: str) -> str:
         ("~~bad~~ `good`", "bad good"),
         ("see [the film](http://example.com/a_b) and ![a poster](x.png 'y')", "see the film and a poster"),
         ("---\ntitle: bad\n---\nGood", "Good"),
+        ("Good\r\n-----\r\nfilm\r\n\r\n***\r\n", "Good film"),
         ("```python\ngood\n```\nfilm", "good film"),
         ("Good\n\n***\n\nfilm", "Good film"),
     ],
 )
 def test_markup_is_replaced_by_spaces(text: str, words: str) -> None:
     assert review(text).split() == words.split()
+
+
+@pytest.mark.parametrize("line_end", ["\n", "\r\n", "\r"])
+@pytest.mark.parametrize("bom", ["", "\ufeff", "\ufeff\ufeff"])
+@pytest.mark.parametrize("rest", ["", "\nGood film\n\nTruly\n"])
+def test_front_matter_is_not_part_of_the_review(line_end: str, bom: str, rest: str) -> None:
+    text = f"{bom}---\ntitle: awful\ntags: [bad]\n\nnote: |\n  worst\n--- {rest}"
+
+    assert review(text.replace("\n", line_end)).split() == rest.split()
+
+
+def test_a_rule_at_the_start_is_not_front_matter_unless_it_is_closed() -> None:
+    assert review("---\nGood film\n").split() == ["Good", "film"]
 
 
 @pytest.mark.parametrize(

@@ -1,55 +1,67 @@
-"""JSON. An object is one review. An array, or several objects in a row, is a table of reviews.
+"""JSON. An object is one review or contains a list of reviews. An array, or several objects, is a table.
 
-An object that holds one array of objects, as web services return it, is that table.
-
-Values are parsed one at a time, so that a table needs little more memory than its text.
+Values of an array are parsed one at a time, so that a table needs little more memory than its text.
 """
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import replace
+from typing import Any
 
 from reviewbox.documents.document import Document, ReadOptions, Row, Value
 from reviewbox.documents.encoding import decode, decode_start
 from reviewbox.documents.format import Format
 from reviewbox.documents.formats import jsonl
-from reviewbox.documents.formats.json_objects import JsonSchema, parse_object, review_in
+from reviewbox.documents.formats.json_objects import Parsed, not_an_object, parse, with_field
+from reviewbox.documents.formats.json_paths import escape_key, list_of
+from reviewbox.documents.formats.json_records import (
+    POINTER_FIELD,
+    JsonSchema,
+    configured_fields,
+    object_of_cells,
+    records_of_columns,
+    review_in,
+    select_fields,
+    with_title,
+)
+from reviewbox.documents.formats.json_sample import JsonSample, is_columns, is_rows
+from reviewbox.documents.formats.json_single import refuse_rival, select_own_field
+from reviewbox.documents.formats.json_syntax import BOM, Repaired, RepairError, repair, skip_gap
 from reviewbox.documents.formats.text import encoding_notes
 from reviewbox.documents.line_tables import LineFormat, limited, read_table
 from reviewbox.documents.lines import Line, Lines, at_line
-from reviewbox.documents.review_field import ColumnSample, is_usual
+from reviewbox.documents.review_field import ReviewField, eligible_candidates
 from reviewbox.errors import ErrorCode, Problem, SourceError
 
-_SPACE = re.compile(r"[ \t\r\n]*")
-_LINE_BREAK = re.compile(r"[\r\n]\s*")  # a leading \s* would take quadratic time
 # The start of an array of objects, or of an object of several lines.
-_MULTILINE = re.compile(r"\s*(?:\[\s*\{|\{[ \t]*\r?\n)")
+_MULTILINE = re.compile(r"\s*+(?:\[\s*+\{|\{[ \t]*+\r?\n)")
 _MULTILINE_CHECK_BYTES = 4096
 # The likely start of the next row after a broken one.
-_NEXT_OBJECT = re.compile(r"[,}]\s*(?=\{)")
+_NEXT_OBJECT = re.compile(r"[,}]\s*+(?=\{)")
 _DECODER = json.JSONDecoder(parse_int=float)  # Python limits the digits of an int
 _LINES_TO_CHECK = 100
-# Python's parser counts all lines before an error. To keep that fast, text that was parsed is dropped.
-_DROP_LENGTH = 250_000  # characters
 
 
 def read(data: bytes, options: ReadOptions) -> Document:
-    """Read an object as one review, and an array or several objects as a table.
+    """Read an object as one review or as a list of reviews, and an array or several objects as a table.
 
     Raises:
         SourceError: the file is not JSON, there is no row, or no field can be the review.
     """
     decoded = decode(data, options.fallback_encoding)
-    text, notes = decoded.text.strip(), encoding_notes(decoded)
-    if not text:
+    text, notes = decoded.text, encoding_notes(decoded)
+    start = skip_gap(text, 0).end
+    if start == len(text):
         raise SourceError(ErrorCode.EMPTY_TABLE, "the file has only white space")
-    if not text.startswith("["):
-        end = _value_end(text, 0)
-        if end != len(text) and _is_json_lines(text):
+    if text[start] != "[":
+        first = _value_at(text, start)
+        is_single = first is not None and skip_gap(text, first.end).end == len(text)
+        if not is_single and _is_json_lines(text.strip()):
             return read_table(jsonl.LINE_FORMAT, data, options)
-        if end in (None, len(text)):
-            return _read_object(decoded.text, notes, options)
-    return _read_values(_values(decoded.text, options.max_line_length), notes, options)
+        if is_single or first is None:
+            return _read_object(text, start, notes, options)
+    return _read_values(text, start, notes, options)
 
 
 def _read_json_lines(data: bytes, options: ReadOptions) -> Document:
@@ -58,11 +70,85 @@ def _read_json_lines(data: bytes, options: ReadOptions) -> Document:
     return read(data, options) if is_multiline else read_table(jsonl.LINE_FORMAT, data, options)
 
 
-def _read_values(values: Iterator[Line], notes: Mapping[str, Value], options: ReadOptions) -> Document:
-    lines = Lines(values)
-    schema = JsonSchema.infer(lines, options)
-    rows = limited(schema.rows(lines), options.max_rows)
-    return Document(rows, lambda: {**notes, **schema.notes}, schema.table)
+def _read_values(text: str, start: int, notes: Mapping[str, Value], options: ReadOptions) -> Document:
+    tolerated = set[str]()
+    lines: Iterator[Line] = _values(text, start, options.max_line_length, tolerated)
+    is_array = text[start] == "["
+    if is_array and _contains_cells(text, start):
+        lines, is_array = map(_with_numbered_fields, lines), False
+    buffered = Lines(lines)
+    schema = JsonSchema.infer(buffered, options, is_array=is_array)
+    return _table(schema, schema.rows(buffered), notes, options, tolerated)
+
+
+def _read_object(text: str, start: int, notes: dict[str, Value], options: ReadOptions) -> Document:
+    line = Line(1 + text.count("\n", 0, start), text[start:])
+    parsed = parse(line)
+    if not isinstance(parsed.value, dict):
+        problem = not_an_object(line.number, parsed.value)
+        raise SourceError(problem.code, problem.message)
+    if is_columns(parsed.value):
+        return _read_columns(parsed, notes, options)
+    sample = JsonSample(is_table=False)
+    sample.add(parsed.value)
+    selected = _select(sample, parsed.value, options)
+    if list_of(sample.paths[selected.name]):
+        schema = JsonSchema.of(sample, selected, [parsed.value])
+        rows = schema.rows([Line(line.number, parsed.text)])
+        return _table(schema, rows, notes, options, set(parsed.tolerated))
+    title = sample.paths[selected.title] if selected.title else ()
+    row = review_in(1, parsed.value, "", [sample.paths[path] for path in selected.paths], title)
+    if row.problem:
+        raise SourceError(row.problem.code, row.problem.message)
+    return Document(iter([row]), lambda: {**notes, **selected.notes, **_tolerance_note(parsed.tolerated)})
+
+
+def _read_columns(parsed: Parsed, notes: Mapping[str, Value], options: ReadOptions) -> Document:
+    """Read an object that maps the names of columns to cells, as pandas writes a data frame."""
+    ids, lines = [], []
+    for key, line in records_of_columns(parsed.text):
+        ids.append(key)
+        lines.append(line)
+    buffered = Lines(lines)
+    schema = JsonSchema.infer(buffered, options)
+    schema = replace(schema, names=schema.names | {POINTER_FIELD})
+    column = escape_key(str(schema.paths[0][0]))
+
+    def with_pointers() -> Iterator[Row]:
+        for key, row in zip(ids, schema.rows(buffered), strict=True):
+            yield replace(row, raw=with_field(row.raw, POINTER_FIELD, f"/{column}/{escape_key(key)}"))
+
+    return _table(schema, with_pointers(), notes, options, set(parsed.tolerated))
+
+
+def _select(sample: JsonSample, value: Mapping[str, Any], options: ReadOptions) -> ReviewField:
+    """Return the field of a single object that contains the reviews, in a list or not."""
+    if options.text_field:
+        return with_title(
+            ReviewField(configured_fields(sample, options.text_field, [value]), "setting"), sample
+        )
+    listed = eligible_candidates(sample.candidates())
+    if not listed:
+        return with_title(select_own_field(sample, value), sample)
+    refuse_rival(sample, listed[0])
+    return select_fields(sample, options, [value])
+
+
+def _table(
+    schema: JsonSchema,
+    rows: Iterator[Row],
+    notes: Mapping[str, Value],
+    options: ReadOptions,
+    tolerated: set[str],
+) -> Document:
+    def all_notes() -> dict[str, Value]:
+        return {**notes, **schema.notes, **_tolerance_note(tolerated | schema.tolerated)}
+
+    return Document(limited(rows, options.max_rows), all_notes, schema.table)
+
+
+def _tolerance_note(tolerated: Collection[str]) -> dict[str, Value]:
+    return {"tolerated": ", ".join(sorted(tolerated))} if tolerated else {}
 
 
 def _line_format(head: str) -> LineFormat | None:
@@ -80,67 +166,43 @@ def _is_json_lines(text: str) -> bool:
     return any(line.startswith("{") and _value_end(line, 0) == len(line.rstrip()) for line in lines)
 
 
-def _read_object(text: str, notes: dict[str, Value], options: ReadOptions) -> Document:
-    fields = parse_object(Line(1, text.strip()))
-    if isinstance(fields, Problem):
-        raise SourceError(fields.code, fields.message)
-    columns = ColumnSample()
-    columns.add(fields.items())
-    arrays = [name for name, value in fields.items() if isinstance(value, list) and dict in map(type, value)]
-    texts = [name for name, value in fields.items() if isinstance(value, str)]
-    is_review = columns.has_prose or any(is_usual(name) or name == options.text_field for name in texts)
-    if len(arrays) == 1 and not is_review:
-        start, end = _member_span(text, arrays[0])
-        values = _values(text[:end], options.max_line_length, start)
-        return _read_values(values, notes | {"array": arrays[0]}, options)
-    field = columns.select(fields, options)
-    review = review_in(fields, field.name)
-    if isinstance(review, Problem):
-        raise SourceError(review.code, review.message)
-    return Document(iter([Row(1, review)]), lambda: notes | field.notes)
-
-
-def _member_span(text: str, name: str) -> tuple[int, int]:
-    """Return where the value of the field `name` starts and ends in the text of an object."""
-    position = _skip_space(text, 0) + 1
-    while True:
-        member, position = _DECODER.raw_decode(text, _skip_space(text, position))
-        start = _skip_space(text, _skip_space(text, position) + 1)
-        end = _DECODER.raw_decode(text, start)[1]
-        if member == name:
-            return start, end
-        position = _skip_space(text, end) + 1
-
-
-def _values(text: str, max_length: int, start: int = 0) -> Iterator[Line]:
+def _values(text: str, start: int, max_length: int, tolerated: set[str]) -> Iterator[Line]:
     """Yield the text of each value of an array, or of consecutive values, from the offset `start` on.
 
-    Missing and surplus commas between values are tolerated.
+    Missing and surplus commas between values are tolerated. `tolerated` gets what JSON does not allow. Each
+    character is scanned a limited number of times: after an error, reading goes on where the error is.
     """
-    position = _skip_space(text, start)
-    in_array = text.startswith("[", position)
-    position = _skip_space(text, position + in_array)
+    in_array = text.startswith("[", start)
+    position = skip_gap(text, start + in_array).end
     line = 1 + text.count("\n", 0, position)
+    is_strict = True  # the fast parser is used until it fails, because the cost of its errors is not linear
     while position < len(text):
         if in_array and text[position] == "]":
-            rest = _skip_space(text, position + 1)
+            rest = skip_gap(text, position + 1).end
             if rest < len(text):
                 yield _trailing_text(line + text.count("\n", position, rest), text[rest:].rstrip())
             return
-        start, end = position, _value_end(text, position)
+        begin, end = position, _value_end(text, position) if is_strict else None
         if end is not None:
-            yield _value(line, text[start:end], max_length)
-            position = _skip_space(text, end)
-            if in_array and text.startswith(",", position):
-                position = _skip_space(text, position + 1)
+            yield _value(line, text[begin:end], max_length)
         else:
-            match = _NEXT_OBJECT.search(text, position)
-            position = match.end() if match else len(text)
-            yield _broken_value(line, text[start:position].rstrip(" \t\r\n,"))
-            in_array = in_array and match is not None
-        line += text.count("\n", start, position)
-        if position > _DROP_LENGTH:
-            text, position = text[position:], 0
+            is_strict = False
+            try:
+                repaired = repair(text, begin)
+            except RepairError as error:
+                match = _NEXT_OBJECT.search(text, max(error.position - 1, begin))
+                position = match.end() if match else len(text)
+                yield _broken_value(line, text[begin:position].rstrip(f" \t\r\n,{BOM}"))
+                in_array = in_array and match is not None
+                line += text.count("\n", begin, position)
+                continue
+            tolerated |= repaired.tolerated
+            end = repaired.end
+            yield _value(line, repaired.text, max_length)
+        gap = skip_gap(text, end, allowed_commas=in_array)
+        tolerated |= gap.tolerated
+        position = gap.end
+        line += text.count("\n", begin, position)
     if in_array:
         problem = Problem(
             ErrorCode.BROKEN_JSON, "the array is not closed; check whether the file is complete"
@@ -148,9 +210,15 @@ def _values(text: str, max_length: int, start: int = 0) -> Iterator[Line]:
         yield Line(line, "", problem=at_line(line, problem))
 
 
-def _skip_space(text: str, position: int) -> int:
-    match = _SPACE.match(text, position)
-    return match.end() if match else position
+def _value_at(text: str, position: int) -> Repaired | None:
+    """Return the value at `position`; None if it is broken."""
+    end = _value_end(text, position)
+    if end is not None:
+        return Repaired(text[position:end], end, frozenset())
+    try:
+        return repair(text, position)
+    except RepairError:
+        return None
 
 
 def _value_end(text: str, position: int) -> int | None:
@@ -167,13 +235,15 @@ def _value(line: int, text: str, max_length: int) -> Line:
         return Line(line, text, problem=at_line(line, Problem(ErrorCode.LINE_TOO_LONG, message)))
     if text.startswith('"'):
         text = f'{{"text": {text}}}'  # in an array of texts
-    # In valid JSON, line breaks occur only between tokens, where a space means the same.
-    return Line(line, _LINE_BREAK.sub(" ", text))
+    return Line(line, text)
 
 
 def _broken_value(line: int, text: str) -> Line:
-    parsed = parse_object(Line(line, text))
-    problem = parsed if isinstance(parsed, Problem) else Problem(ErrorCode.BROKEN_JSON, "not valid JSON")
+    problem = at_line(line, Problem(ErrorCode.BROKEN_JSON, "not valid JSON"))
+    try:
+        parse(Line(line, text))
+    except SourceError as error:
+        problem = error.problem
     return Line(line, text, problem=problem)
 
 
@@ -182,8 +252,21 @@ def _trailing_text(line: int, text: str) -> Line:
     return Line(line, text, problem=at_line(line, Problem(ErrorCode.TRAILING_GARBAGE, message)))
 
 
+def _contains_cells(text: str, start: int) -> bool:
+    """Return whether an array contains arrays of cells, as pandas writes the values of a data frame."""
+    first = _value_at(text, skip_gap(text, start + 1).end)
+    if first is None or not first.text.startswith("["):
+        return False
+    return is_rows([json.loads(first.text, parse_int=float)])
+
+
+def _with_numbered_fields(line: Line) -> Line:
+    is_array = line.text.startswith("[") and line.problem is None
+    return replace(line, text=object_of_cells(line.text)) if is_array else line
+
+
 def _looks_like(head: str) -> bool:
-    return bool(re.match(r'\s*(?:\{\s*["}]|\[\s*\{)', head))
+    return bool(re.match(r'\s*+(?:\{\s*+["}]|\[\s*+\{)', head))
 
 
 JSON = Format("JSON", frozenset({".json"}), frozenset({"application/json"}), read, _looks_like, _line_format)

@@ -1,4 +1,4 @@
-"""Tables whose rows are JSON objects: the lines of JSON Lines, or the values of an array.
+"""JSON objects that are rows of a table: how they are parsed and written back.
 
 A row is written back with the characters it was read with. The new fields are added before its closing brace.
 So numbers keep their digits, and fields keep their order.
@@ -6,22 +6,18 @@ So numbers keep their digits, and fields keep their order.
 
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from math import isinf
-from typing import Any, NoReturn
+from typing import Any
 
-from reviewbox.documents.document import ReadOptions, Row, Table, Value
-from reviewbox.documents.lines import Line, Lines, at_line
-from reviewbox.documents.review_field import ColumnSample
+from reviewbox.documents.document import Row, Value
+from reviewbox.documents.formats.json_syntax import NOT_FINITE, Repaired, RepairError, repair, skip_gap
+from reviewbox.documents.lines import Line, at_line
 from reviewbox.errors import ErrorCode, Problem, SourceError
 
 # The field that holds the source text of a row that is not a JSON object.
 _RAW_FIELD = "reviewbox_raw"
-
-# A table with more field names than this uses names as data. Names are cut to this length in characters.
-_MAX_NAMES = 10_000
-_MAX_NAME_LENGTH = 1000
 
 # Python's parser fails at a depth that differs between versions.
 _MAX_DEPTH = 500
@@ -29,121 +25,111 @@ _STRING = re.compile(r'"(?:[^"\\]++|\\.)*+"')
 _BRACKET = re.compile(r"[\[{]|[\]}]")
 # A letter or underscore that is written as an escape, as a field name may have it.
 _ESCAPED_LETTER = re.compile(r"\\u00[5-7]")
+_LINE_BREAK = re.compile(r"[\r\n]\s*+")  # a leading \s* would take quadratic time
 
 
 class _NumberError(ValueError):
-    """A number that JSON or a double cannot represent."""
+    """A number that a double cannot represent."""
 
 
 @dataclass(frozen=True, slots=True)
-class JsonSchema:
-    """The schema of a table whose rows are JSON objects.
+class Parsed:
+    """A JSON value.
 
     Attributes:
-        text_field: the field that holds the review.
-        names: the names of the fields that the first rows have.
-        notes: what was inferred, for the receipt.
+        value: the value; numbers are floats.
+        text: its text; it differs from the source if that is not valid JSON.
+        tolerated: what the source contains that JSON does not allow.
     """
 
-    text_field: str
-    names: frozenset[str]
-    notes: Mapping[str, Value]
-
-    @classmethod
-    def infer(cls, values: Lines, options: ReadOptions) -> "JsonSchema":
-        """Infer the schema from the first values; each is the text of one JSON value, or blank.
-
-        Raises:
-            SourceError: there is no row, or no field that can be the review.
-        """
-        sample, columns, names = values.sample(), ColumnSample(), set[str]()
-        rows = [parse_object(value) for value in _stripped(sample.lines)]
-        if sample.is_all and not rows:
-            raise _no_rows()
-        for fields in rows:
-            if isinstance(fields, dict):
-                if len(names) < _MAX_NAMES:
-                    names.update(name[:_MAX_NAME_LENGTH] for name in fields)
-                columns.add(fields.items())
-        field = columns.select(names, options)
-        return cls(field.name, frozenset(names), field.notes)
-
-    @classmethod
-    def from_dict(cls, data: Mapping[str, Any]) -> "JsonSchema":
-        """Return the schema for the data that `to_dict` returned."""
-        return cls(data["text_field"], frozenset(data["names"]), data["notes"])
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return it as JSON data."""
-        return {"text_field": self.text_field, "names": sorted(self.names), "notes": dict(self.notes)}
-
-    @property
-    def table(self) -> Table:
-        """How rows are written back."""
-        return Table("jsonl", "application/x-ndjson", self.names, _render_row, _render_raw)
-
-    def rows(self, values: Iterable[Line]) -> Iterator[Row]:
-        """Yield the row for each value that is not blank.
-
-        Raises:
-            SourceError: there is no row.
-        """
-        value = None
-        for value in _stripped(values):
-            fields = parse_object(value)
-            if isinstance(fields, Problem):
-                yield Row(value.number, problem=fields, raw=_render_raw(value.text))
-                continue
-            review = review_in(fields, self.text_field)
-            if isinstance(review, Problem):
-                yield Row(value.number, problem=at_line(value.number, review), raw=value.text)
-            else:
-                yield Row(value.number, review, raw=value.text)
-        if value is None:
-            raise _no_rows()
+    value: Any
+    text: str
+    tolerated: frozenset[str] = frozenset()
 
 
-def parse_object(value: Line) -> dict[str, Any] | Problem:
-    """Return the fields of a JSON object, or the problem if the text is not one."""
-    if value.problem:
-        return value.problem
-    number, problem = value.number, _depth_problem(value.text)
-    if problem is None:
+def parse(line: Line) -> Parsed:
+    """Parse a text that contains one JSON value, or what `json_syntax` tolerates.
+
+    Raises:
+        SourceError: the text is not one value. The message starts with the line number.
+    """
+    if line.problem:
+        raise _error(line.problem)
+    if problem := _depth_problem(line.text):
+        raise _error(at_line(line.number, problem))
+    try:
         try:
-            fields = json.loads(
-                value.text, parse_int=_number, parse_float=_number, parse_constant=_refuse_constant
-            )
-        except json.JSONDecodeError as error:
-            message = f"not valid JSON ({error.msg.removesuffix(' at')}, column {error.colno})"
-            number, problem = number + error.lineno - 1, Problem(ErrorCode.BROKEN_JSON, message)
-        except _NumberError as error:
-            problem = Problem(ErrorCode.INVALID_NUMBER, str(error))
-        else:
-            if isinstance(fields, dict):
-                return fields
-            message = f"a JSON {_json_type(fields)}, but a row must be an object"
-            problem = Problem(ErrorCode.NOT_AN_OBJECT, message)
-    return at_line(number, problem)
+            return _parsed(line.text)
+        except json.JSONDecodeError:
+            repaired = _repaired(line.text)
+            if repaired is None:
+                raise
+            parsed = _parsed(repaired.text)
+            return replace(parsed, tolerated=parsed.tolerated | repaired.tolerated)
+    except json.JSONDecodeError as error:
+        message = f"not valid JSON ({error.msg.removesuffix(' at')}, column {error.colno})"
+        problem = Problem(ErrorCode.BROKEN_JSON, message)
+        raise _error(at_line(line.number + error.lineno - 1, problem)) from None
+    except _NumberError as error:
+        raise _error(at_line(line.number, Problem(ErrorCode.INVALID_NUMBER, str(error)))) from None
 
 
-def review_in(fields: Mapping[str, Any], text_field: str) -> str | Problem:
-    """Return the review in an object, or the problem if there is none."""
-    review = fields.get(text_field)
-    if isinstance(review, str):
-        return review
-    actual = f"the field is a JSON {_json_type(review)}" if text_field in fields else "the field is missing"
-    return Problem(ErrorCode.MISSING_FIELD, f"expected a text in the field {text_field!r}, but {actual}")
+def not_an_object(line: int, value: Any) -> Problem:
+    """Return the problem of a row that is another value."""
+    message = f"a JSON {json_type(value)}, but a row must be an object"
+    return at_line(line, Problem(ErrorCode.NOT_AN_OBJECT, message))
 
 
-def _stripped(values: Iterable[Line]) -> Iterator[Line]:
-    for value in values:
-        text = value.text.strip()
-        if text or value.problem:
-            yield replace(value, text=text)
+def json_type(value: Any) -> str:
+    """Return what JSON calls the type of a parsed value."""
+    names = {dict: "object", list: "array", str: "string", float: "number", bool: "boolean"}
+    return names.get(type(value), "null")
 
 
-def _no_rows() -> SourceError:
-    return SourceError(ErrorCode.EMPTY_TABLE, "the table has no rows")
+def on_one_line(text: str) -> str:
+    """Return JSON without line breaks. They occur only between tokens, where a space means the same."""
+    return _LINE_BREAK.sub(" ", text) if "\n" in text or "\r" in text else text
+
+
+def unused_name(name: str, used: Collection[str]) -> str:
+    """Return a name for an added field that no other field has."""
+    while name in used:
+        name = f"reviewbox_{name}"
+    return name
+
+
+def with_field(text: str, name: str, value: Value) -> str:
+    """Return the text of an object with one more field, under a name that the object does not have."""
+    return _joined(text, {name: value})
+
+
+def render_row(row: Row, added: Mapping[str, Value]) -> str:
+    """Return the line for a row with added fields, for `Table.render_row`."""
+    return _joined(row.raw, _with_free_names(row.raw, added)) + "\n"
+
+
+def render_raw(text: str) -> str:
+    """Return the object for text that is not an object, for `Table.render_raw`."""
+    return json.dumps({_RAW_FIELD: text}, ensure_ascii=False)
+
+
+def _repaired(text: str) -> Repaired | None:
+    """Return the only value of a text, between commas or not; None if it cannot be read."""
+    before = skip_gap(text, 0)
+    try:
+        repaired = repair(text, before.end)
+    except RepairError:
+        return None
+    after = skip_gap(text, repaired.end)
+    if after.end < len(text):
+        return None
+    return replace(repaired, tolerated=before.tolerated | repaired.tolerated | after.tolerated)
+
+
+def _parsed(text: str) -> Parsed:
+    value = _DECODER.decode(text)
+    is_finite = not any(name in text and name in _STRING.sub("", text) for name in ("NaN", "Infinity"))
+    return Parsed(value, text, frozenset() if is_finite else frozenset({NOT_FINITE}))
 
 
 def _depth_problem(text: str) -> Problem | None:
@@ -169,20 +155,13 @@ def _number(digits: str) -> float:
     return number
 
 
-def _refuse_constant(name: str) -> NoReturn:
-    raise _NumberError(f"{name} is not valid in JSON; write null")
+_DECODER = json.JSONDecoder(parse_int=_number, parse_float=_number)
 
 
-def _json_type(value: Any) -> str:
-    names = {dict: "object", list: "array", str: "string", float: "number", bool: "boolean"}
-    return names.get(type(value), "null")
-
-
-def _render_row(row: Row, added: Mapping[str, Value]) -> str:
-    start = row.raw.removesuffix("}").rstrip()
+def _joined(text: str, added: Mapping[str, Value]) -> str:
+    start = text.removesuffix("}").rstrip()
     separator = "" if start == "{" else ","
-    added = _with_free_names(row.raw, added)
-    return start + separator + json.dumps(added, ensure_ascii=False, separators=(",", ":"))[1:] + "\n"
+    return start + separator + json.dumps(added, ensure_ascii=False, separators=(",", ":"))[1:]
 
 
 def _with_free_names(raw: str, added: Mapping[str, Value]) -> dict[str, Value]:
@@ -190,14 +169,8 @@ def _with_free_names(raw: str, added: Mapping[str, Value]) -> dict[str, Value]:
     if not (any(f'"{name}"' in raw for name in added) or _ESCAPED_LETTER.search(raw)):
         return dict(added)  # the usual case, decided without parsing
     names = json.loads(raw, parse_int=float)
-    free = {}
-    for name, value in added.items():
-        free_name = name
-        while free_name in names:
-            free_name = f"reviewbox_{free_name}"
-        free[free_name] = value
-    return free
+    return {unused_name(name, names): value for name, value in added.items()}
 
 
-def _render_raw(text: str) -> str:
-    return json.dumps({_RAW_FIELD: text}, ensure_ascii=False)
+def _error(problem: Problem) -> SourceError:
+    return SourceError(problem.code, problem.message)

@@ -1,7 +1,7 @@
 """JSON Lines. Each line is a JSON object, and one of its fields is the review."""
 
 from reviewbox.documents.document import ReadOptions
-from reviewbox.documents.formats.json_objects import JsonSchema
+from reviewbox.documents.formats.json_records import JsonSchema
 from reviewbox.documents.line_tables import LineFormat
 from reviewbox.documents.lines import Lines, refuse_binary_lines
 

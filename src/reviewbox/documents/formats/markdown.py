@@ -8,12 +8,13 @@ from reviewbox.documents.format import Format
 from reviewbox.documents.formats import text
 
 _MARKUP = re.compile(
-    r"\A---\n(?:[^\n]*\n){0,200}?---(?=\n)"  # front matter
+    # Front matter. A file that was joined from others may have a second byte-order mark.
+    r"\A\ufeff?---[ \t]*(?:\r\n?|\n)(?:[^\r\n]*(?:\r\n?|\n)){0,200}?(?:---|\.\.\.)[ \t]*(?=[\r\n]|\Z)"
     r"|^[ ]{0,3}(?:```|~~~)[^\n]*$"  # code fence
     r"|^[ ]{0,3}\#{1,6}(?=[ ])"  # heading
     r"|^(?:[ ]{0,3}>){1,99}"  # quotation
     r"|^[ ]*(?:[-*+]|\d{1,9}[.)])(?=[ ])"  # list item
-    r"|^[ ]{0,3}(?:={3,}|-{3,}|\*{3,}|_{3,})[ ]*$"  # rule, or underline of a heading
+    r"|^[ ]{0,3}(?:={3,}|-{3,}|\*{3,}|_{3,})[ ]*\r?$"  # rule, or underline of a heading
     r"|!?\[(?=[^\[\]\n]{0,999}\]\([^()\n]{0,999}\))|\]\([^()\n]{0,999}\)"  # link, without its text
     # Emphasis, but not the stars of a rating, and not the stars in a censored word.
     r"|(?<![\w*])\*{1,3}(?=[^\s*])|(?<=[^\s*])\*{1,3}(?![\w*])"

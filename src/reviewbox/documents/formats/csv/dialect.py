@@ -21,10 +21,20 @@ _TEXT_ESCAPES = {"b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t", "v": "\v
 
 @dataclass(frozen=True, slots=True)
 class Dialect:
-    """A delimiter and a quoting style."""
+    """A delimiter and a quoting style.
+
+    Attributes:
+        delimiter: the character between two fields.
+        quotes: the quoting style.
+        skips_space: whether spaces after a delimiter are not part of the field, so that `a, "b"` is quoted.
+        is_wrapped: whether a record may be one quoted field that contains the actual record, as Excel writes
+            a table that was pasted into one column.
+    """
 
     delimiter: str
     quotes: str = DOUBLED
+    skips_space: bool = False
+    is_wrapped: bool = False
 
     def reader(self, lines: Iterable[str], *, strict: bool) -> Iterator[list[str]]:
         """Return Python's CSV reader for this dialect."""
@@ -33,12 +43,26 @@ class Dialect:
             delimiter=self.delimiter,
             doublequote=self.quotes == DOUBLED,
             escapechar="\\" if self.quotes == ESCAPED else None,
+            skipinitialspace=self.skips_space,
             strict=strict,
         )
+
+    def split(self, record: str) -> list[str]:
+        """Return the cells of a record that has no quoted field."""
+        cells = record.split(self.delimiter)
+        return [cell.lstrip(" ") for cell in cells] if self.skips_space else cells
 
     def split_text(self, record: str) -> list[str]:
         """Return the cells of a record in the text format."""
         return _TEXT_CELL.findall(record)
+
+    def unwrap(self, cell: str) -> list[str]:
+        """Return the cells of a record that was read as one quoted cell."""
+        try:
+            rows = list(self.reader(StringIO(cell, newline=""), strict=True))
+        except csv.Error:
+            return [cell]
+        return rows[0] if len(rows) == 1 else [cell]
 
     def join(self, cells: Sequence[str]) -> str:
         """Return cells as a record without its line end."""
@@ -50,6 +74,8 @@ class Dialect:
             delimiter=self.delimiter,
             doublequote=self.quotes == DOUBLED,
             escapechar="\\" if self.quotes == ESCAPED else None,
+            # Programs that separate fields with spaces take several spaces for one.
+            quoting=csv.QUOTE_ALL if self.delimiter == " " else csv.QUOTE_MINIMAL,
         ).writerow(cells)
         return text.getvalue().removesuffix("\r\n")
 

@@ -1,39 +1,61 @@
-"""Infers the layout of a delimited table from its first lines: dialect, titles, header, column names.
+"""Infers the layout of a delimited table from its first lines: dialect, titles, header rows, column names.
 
-Every combination of delimiter and quoting style is tried and scored by the records that it produces.
+Every combination of delimiter and quoting style is tried and scored by what the cells then look like: rows of
+one width, columns of one kind, well-formed quotes. How often a character occurs says little: prose is full of
+commas.
 """
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
+from io import StringIO
+from itertools import islice
 from typing import Any
 
-from reviewbox.documents.document import ReadOptions
 from reviewbox.documents.formats.csv.dialect import DOUBLED, ESCAPED, NONE, TEXT, Dialect
+from reviewbox.documents.formats.csv.header import (
+    Header,
+    could_be_names,
+    find_header,
+    footer_line,
+    is_review_header,
+)
 from reviewbox.documents.formats.csv.records import Record, read_records
 from reviewbox.documents.lines import Line
-from reviewbox.documents.review_field import MISSING, is_usual
+from reviewbox.documents.review_field import kind_of
 from reviewbox.errors import ErrorCode, SourceError
 
-_DELIMITERS = (",", ";", "\t", "|")
+_DELIMITERS = (",", ";", "\t", "|", "~", "^")
 
 # The first line in which Excel declares the delimiter, in any country.
 _SEP_LINE = re.compile(r"sep=(.)\s*", re.IGNORECASE)
-_MAX_TITLES = 10  # lines that programs write above a table
+_MAX_TITLES = 20  # lines that programs write above a table
+
+# --- scores of dialects ----------------------------------------------------------------------------------
+
+_MAX_RECORDS = 200  # that are scored
+_MAX_CELL_LENGTH = 500  # characters that are looked at
 # A dialect fits if more than this share of the records has the most common number of fields.
 _MIN_REGULAR_SHARE = 0.5
-
-# Values that are not column names, and values that occur below column names rather than below other values.
-_NUMBER_OR_DATE = re.compile(r"[-+.,:/$€£%\d\sTZ]*\d[-+.,:/$€£%\d\sTZ]*")
-_DATA = re.compile(r"[-+$€£]?\d|[^\s@]{1,64}@[^\s@]{1,255}\.\w|https?:")
-_SENTENCE = re.compile(r"(?:\S+\s+){3,}\S+[.!]")
-_MAX_NAME_LENGTH = 64  # characters
-_MIN_SENTENCE_WORDS = 4
-_MIN_LENGTH_RATIO = 3  # of a cell to the name of its column
+# How sure it is that a column of texts is one, compared with a column of numbers, dates or ids.
+_TEXT_COLUMN = 0.6
+# Text after a delimiter and a space is more likely the rest of a sentence.
+_TORN_TEXT_COLUMN = 0.1
+_EMPTY_COLUMN = 0.5
+_REVIEW_NAME_BONUS = 0.3
+# The score of the assumption that there is one column of prose, in which spaces follow commas.
+_ONE_COLUMN = 0.3
+_UNSPACED = re.compile(r"[^\s\d][,;|\t]\S|\d[,;|\t][^\s\d]")
+# A file without a telling name is a table only if it scores at least this much.
+_PLAIN_TABLE = 0.55
+_PLAIN_TABLE_RECORDS = 2
+_HEAD_LENGTH = 10_000  # characters
 
 # Escapes that occur in the text format of PostgreSQL and MySQL.
 _TEXT_FORMAT = re.compile(r"(?:^|\t)\\N(?:\t|$)|\\[bfnrtv\\\t\n]", re.MULTILINE)
+_QUOTED_LINE = re.compile(r'^"', re.MULTILINE)
 _LEADING_QUOTE = re.compile(r'(?:^|\t)"', re.MULTILINE)
 
 
@@ -48,6 +70,8 @@ class Layout:
         names: the names of the columns; their numbers, from 1, without a header row.
         preamble: the lines before the header row: Excel's own line, or titles.
         line_end: the end of lines that are written.
+        more_headers: the texts of the header rows after the first one.
+        footer_line: the number of the first line of the notes below a table; 0 without any.
     """
 
     dialect: Dialect
@@ -56,6 +80,8 @@ class Layout:
     names: list[str]
     preamble: list[str]
     line_end: str
+    more_headers: list[str]
+    footer_line: int = 0
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> "Layout":
@@ -63,64 +89,137 @@ class Layout:
         return cls(**{**data, "dialect": Dialect(**data["dialect"])})
 
 
-def infer_layout(lines: list[Line], options: ReadOptions, preferred_delimiter: str) -> Layout:
+@dataclass(frozen=True, slots=True)
+class InferredLayout:
+    """A layout and what is only needed to infer the rest of the schema.
+
+    Attributes:
+        layout: the layout.
+        titles: what each column is called, for the choice of the review field.
+    """
+
+    layout: Layout
+    titles: list[str]
+
+
+def infer_layout(
+    lines: list[Line], preferred_delimiter: str, text_field: str = "", *, is_all: bool
+) -> InferredLayout:
     """Infer the layout from the first lines.
+
+    Args:
+        lines: the lines.
+        preferred_delimiter: the delimiter to use if several fit.
+        text_field: the names of columns in the settings; "" without any.
+        is_all: whether there are no more lines.
 
     Raises:
         SourceError: there is no record, or the first one is broken.
     """
     declared = _SEP_LINE.fullmatch(lines[0].text) if lines else None
-    title_count = 1 if declared else _count_titles(lines, options)
-    preamble, body = lines[:title_count], lines[title_count:]
+    body = lines[1:] if declared else lines
     delimiters = [declared[1]] if declared else sorted(_DELIMITERS, key=lambda d: d != preferred_delimiter)
-    candidates = [
-        _Candidate.of(Dialect(delimiter, quotes), body, options)
-        for delimiter in delimiters
-        for quotes in _possible_quotes(body, delimiter)
-    ]
-    best = max(candidates, key=lambda candidate: candidate.score)
-    if not best.score.is_table:
-        # There is one column. It needs a dialect with quotes, as without them each line would be a record.
-        quoted = [
-            candidate
-            for candidate in candidates
-            if candidate.dialect.delimiter == delimiters[0] and candidate.dialect.quotes != NONE
-        ]
-        best = max(quoted, key=lambda candidate: candidate.score).as_one_column()
-    if not best.records:
+    known_names = {
+        name.strip() for name in (text_field, *text_field.split(",")) if not name.strip().isdigit()
+    }
+    known_names.discard("")
+    dialect, width = _infer_dialect(body, delimiters, known_names)
+    records = list(read_records(body, dialect))
+    if not records:
         raise SourceError(ErrorCode.EMPTY_TABLE, "the table has no rows: all lines are blank")
-    first, *below = best.records
+    if width == 1:
+        records = [record.as_one_cell() for record in records]
+    records = _drop_empty_surplus(records, width)
+    header = find_header(records, width, known_names)
+    first = records[header.index if header else 0]
     if first.problem:
         raise SourceError(first.problem.code, first.problem.message)
-    preamble += body[: best.title_count]
-    has_header = _is_header(first.cells, below, options)
-    names = first.cells if has_header else [str(number + 1) for number in range(best.width)]
-    if has_header and best.dialect.delimiter == "\t" and 1 < len(names) == best.width - 1:
-        names = ["", *names]  # R omits the name of the column of row names
-    return Layout(
-        dialect=best.dialect,
-        header=first.raw if has_header else None,
-        header_line=first.line if has_header else 0,
+    preamble = lines[:1] if declared else []
+    if header and header.index:
+        preamble = preamble + body[: first.line - body[0].number]
+    names = header.names if header else [str(number + 1) for number in range(width)]
+    rows = records[header.index + header.count if header else 0 :]
+    layout = Layout(
+        dialect=dialect,
+        header=first.raw if header else None,
+        header_line=first.line if header else 0,
         names=names,
         preamble=[line.text for line in preamble],
         line_end="\r\n" if lines[0].text.endswith("\r\n") else "\n",
+        more_headers=_more_headers(records, header),
+        footer_line=footer_line(rows, width) if is_all else 0,
+    )
+    return InferredLayout(layout, header.titles if header else names)
+
+
+def plain_delimiter(head: str) -> str | None:
+    """Return the delimiter of a text that is plainly a table, although its name does not say so; else None.
+
+    Args:
+        head: the start of the text; if it is long, its last line may be incomplete.
+    """
+    texts = list(islice(StringIO(head, newline=""), _MAX_RECORDS))
+    if len(texts) > 1 and len(head) >= _HEAD_LENGTH and not texts[-1].endswith(("\n", "\r")):
+        texts.pop()
+    candidates = _candidates([Line(number, text) for number, text in enumerate(texts, 1)], _DELIMITERS)
+    best = max(candidates, key=lambda candidate: candidate.score)
+    is_plain = best.width > 1 and best.score >= _PLAIN_TABLE and len(best.records) >= _PLAIN_TABLE_RECORDS
+    return best.dialect.delimiter if is_plain and best.regular_share == 1 else None
+
+
+def _more_headers(records: Sequence[Record], header: Header | None) -> list[str]:
+    return (
+        [record.raw for record in records[header.index + 1 : header.index + header.count]] if header else []
     )
 
 
-def _count_titles(lines: Sequence[Line], options: ReadOptions) -> int:
-    """Return the number of lines with one cell above a line that names a review column."""
-    for number, line in enumerate(lines[:_MAX_TITLES]):
-        for delimiter in _DELIMITERS:
-            cells = [cell.strip('" ') for cell in line.text.strip().split(delimiter)]
-            if len(cells) > 1 and _names_a_review(cells, options):
-                titles = [title.text.strip(f'{delimiter}" \r\n') for title in lines[:number]]
-                return 0 if any(delimiter in title for title in titles) else number
-    return 0
+def _infer_dialect(
+    lines: Sequence[Line], delimiters: Sequence[str], known_names: AbstractSet[str]
+) -> tuple[Dialect, int]:
+    candidates = _candidates(lines, delimiters)
+    # The settings may name a column, and a dialect in which it exists is right.
+    candidates = [c for c in candidates if c.width > 1 and c.has_name(known_names)] or candidates
+    best = max(candidates, key=lambda candidate: candidate.score)
+    if best.width > 1 and best.score >= _one_column_score(best.records):
+        return best.dialect, best.width
+    # There is one column. It needs a dialect with quotes, as without them each line would be a record.
+    quoted = [
+        candidate
+        for candidate in candidates
+        if candidate.dialect == Dialect(delimiters[0], candidate.dialect.quotes)
+        and candidate.dialect.quotes != NONE
+    ]
+    return max(quoted, key=lambda candidate: candidate.tidy_share).dialect, 1
 
 
-def _possible_quotes(lines: Sequence[Line], delimiter: str) -> list[str]:
-    """Return the quoting styles that the lines may use, the most likely first."""
+def _one_column_score(records: Sequence[Record]) -> float:
+    spaced = [record for record in records if record.raw.startswith('"') or not _UNSPACED.search(record.raw)]
+    return _ONE_COLUMN * len(spaced) / max(1, len(records))
+
+
+def _candidates(lines: Sequence[Line], delimiters: Sequence[str]) -> "list[_Candidate]":
     text = "".join(line.text for line in lines)
+    return [_Candidate.of(dialect, lines) for dialect in _possible_dialects(text, delimiters)]
+
+
+def _possible_dialects(text: str, delimiters: Sequence[str]) -> list[Dialect]:
+    """Return the dialects that a text may use, the most likely first."""
+    dialects = []
+    # The first delimiter serves if none occurs.
+    for delimiter in [delimiters[0], *(other for other in delimiters[1:] if other in text)]:
+        dialects += [Dialect(delimiter, quotes) for quotes in _possible_quotes(text, delimiter)]
+        if f'{delimiter} "' in text:
+            dialects.append(Dialect(delimiter, skips_space=True))
+        if '""' in text and _QUOTED_LINE.search(text):
+            dialects.append(Dialect(delimiter, is_wrapped=True))
+    if text.lstrip("\r\n").startswith('"') and '" "' in text.partition("\n")[0]:
+        # R separates fields with spaces.
+        dialects += [Dialect(" ", quotes) for quotes in _possible_quotes(text, " ")]
+    return dialects
+
+
+def _possible_quotes(text: str, delimiter: str) -> list[str]:
+    """Return the quoting styles that a text may use, the most likely first."""
     if delimiter == "\t":
         unquoted = TEXT if _TEXT_FORMAT.search(text) else NONE
         if _LEADING_QUOTE.search(text):
@@ -129,104 +228,116 @@ def _possible_quotes(lines: Sequence[Line], delimiter: str) -> list[str]:
     return [DOUBLED, ESCAPED] if '\\"' in text else [DOUBLED]
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class _Score:
-    """How well a dialect fits. The attributes are compared in order.
-
-    Attributes:
-        names_review: whether the first record names a review column.
-        is_regular: whether most records have the same number of fields, more than one.
-        regular_share: the share of these records; 0 if they are not regular.
-        tidy_share: the share of records that can be written back unchanged.
-    """
-
-    names_review: bool
-    is_regular: bool
-    regular_share: float
-    tidy_share: float
-
-    @property
-    def is_table(self) -> bool:
-        """Whether there are several columns."""
-        return self.names_review or self.is_regular
-
-
 @dataclass(frozen=True, slots=True)
 class _Candidate:
     """A dialect that may be the one of the table.
 
     Attributes:
         dialect: the dialect.
-        records: the first records in this dialect, without titles.
-        width: the most common number of cells.
-        title_count: the number of lines before the first record.
+        records: the first records in this dialect.
+        width: the number of cells of a row.
+        regular_share: the share of records, after titles, that have this number of cells.
+        tidy_share: the share of records that can be written back unchanged.
         score: how well the dialect fits.
     """
 
     dialect: Dialect
     records: list[Record]
     width: int
-    title_count: int
-    score: _Score
+    regular_share: float
+    tidy_share: float
+    score: float
+
+    def has_name(self, names: AbstractSet[str]) -> bool:
+        """Return whether one of the first records has one of the names as a cell."""
+        return any(
+            cell.strip() in names for record in self.records[: _MAX_TITLES + 1] for cell in record.cells
+        )
 
     @classmethod
-    def of(cls, dialect: Dialect, lines: Sequence[Line], options: ReadOptions) -> "_Candidate":
-        records = list(read_records(lines, dialect))
-        widths = Counter(len(record.cells) for record in records if not record.problem)
-        ((width, regular),) = widths.most_common(1) or [(0, 0)]
-        share = regular / max(1, len(records))
-        names = records[0].cells if records else []
-        names_review = len(names) > 1 and _names_a_review(names, options)
-        is_regular = width > 1 and share > _MIN_REGULAR_SHARE
-        title_count = 0
-        if is_regular and len(names) == 1:
-            # The first lines are titles if names follow. Else this is one column of prose with commas.
-            header = next((n for n, r in enumerate(records[: _MAX_TITLES + 1]) if len(r.cells) > 1), 0)
-            is_regular = (
-                header > 0
-                and not _names_a_review(names, options)
-                and _is_header(records[header].cells, records[header + 1 :], options)
-            )
-            if is_regular:
-                title_count, records = records[header].line - lines[0].number, records[header:]
-        tidy_share = sum(record.is_tidy for record in records) / max(1, len(records))
-        score = _Score(names_review, is_regular, share if is_regular else 0.0, tidy_share)
-        return cls(dialect, records, width, title_count, score)
-
-    def as_one_column(self) -> "_Candidate":
-        """Return the candidate with each record as one cell."""
-        return replace(self, width=1, records=[record.as_one_cell() for record in self.records])
+    def of(cls, dialect: Dialect, lines: Sequence[Line]) -> "_Candidate":
+        records = list(islice(read_records(lines, dialect), _MAX_RECORDS))
+        tidy_share = sum(1 for record in records if record.is_tidy) / max(1, len(records))
+        candidate = cls(dialect, records, 1, 0.0, tidy_share, 0.0)
+        width = _table_width(records)
+        if width == 1:
+            return candidate
+        records = _drop_empty_surplus(records, width)
+        start = next((n for n, record in enumerate(records) if len(record.cells) == width), 0)
+        regular = [record for record in records[start:] if len(record.cells) == width and not record.problem]
+        share = len(regular) / len(records[start:])
+        names_review = is_review_header(regular[0].cells) if regular else False
+        names_review = names_review or (start == 1 and is_review_header(records[0].cells))
+        is_last = start > 0 and len(regular) == 1
+        if start > _MAX_TITLES or is_last or not (share > _MIN_REGULAR_SHARE or names_review):
+            return candidate
+        evidence = _evidence(dialect, regular, width)
+        if dialect.is_wrapped and max(evidence) <= _TEXT_COLUMN and not names_review:
+            return candidate  # one column of quoted prose
+        score = share * tidy_share * sum(evidence) / (width + 1) + _REVIEW_NAME_BONUS * names_review
+        return replace(candidate, width=width, regular_share=share, score=score)
 
 
-def _names_a_review(cells: Iterable[str], options: ReadOptions) -> bool:
-    # A number is a column name only if there is no header row.
-    configured = "" if options.text_field.isdigit() else options.text_field
-    return any(cell == configured or is_usual(cell) for cell in cells if cell)
+def _table_width(records: Sequence[Record]) -> int:
+    """Return the number of cells of a row: the one with the most cells in all, so that notes count little."""
+    widths = Counter(len(record.cells) for record in records if not record.problem)
+    repeated = {width: count for width, count in widths.items() if count > 1} or widths
+    width = max(repeated, key=lambda width: (width * repeated[width], width), default=1)
+    lasts = (record.cells[-1] for record in records if len(record.cells) == width)
+    # Some programs end each row with a delimiter, but not the header row.
+    if width > 1 and not any(lasts) and width - 1 in widths:
+        return width - 1
+    # Rows with unquoted delimiters may outnumber the others. The header row tells.
+    start = next(
+        (n for n, record in enumerate(records[:_MAX_TITLES]) if is_review_header(record.cells)), None
+    )
+    if start is None or _is_header_below(records[start + 1 :], width):
+        return width
+    names = len(records[start].cells)
+    below = {len(record.cells) for record in records[start + 1 :]}
+    return names + (below == {names + 1})  # R omits the name of the column of row names
 
 
-def _is_header(cells: Sequence[str], below: Sequence[Record], options: ReadOptions) -> bool:
-    """Return whether cells are names: one names a review, or one looks unlike the cells below it."""
-    if _names_a_review(cells, options):
-        return True
-    filled = [cell for cell in cells if cell.strip()]
-    if len(cells) == 1 and " " in cells[0].strip():
-        return False  # more likely the first review
-    if len(set(filled)) < len(filled) or any(
-        len(cell) > _MAX_NAME_LENGTH or _NUMBER_OR_DATE.fullmatch(cell) or _SENTENCE.fullmatch(cell)
-        for cell in filled
-    ):
-        return False
-    rows = [record.cells for record in below if len(record.cells) == len(cells) and not record.problem]
-    if not rows:
-        return True
-    return any(_looks_unlike(cell, [row[column] for row in rows]) for column, cell in enumerate(cells))
+def _is_header_below(records: Sequence[Record], width: int) -> bool:
+    """Return whether the first record of this width could be a header row, below notes."""
+    cells = next((record.cells for record in records if len(record.cells) == width), [])
+    return could_be_names([cell.strip() for cell in cells]) and not any(
+        cell.startswith(" ") for cell in cells
+    )
 
 
-def _looks_unlike(name: str, cells: Sequence[str]) -> bool:
-    filled = [cell for cell in cells if cell.strip() and cell not in MISSING]
-    data = 0 if _DATA.match(name) else sum(1 for cell in filled if _DATA.match(cell))
-    longer = sum(1 for cell in filled if len(cell) > _MIN_LENGTH_RATIO * len(name))
-    # A single word above sentences is their name, even if the sentences are short.
-    is_word = len(name.split()) == 1
-    sentences = sum(1 for cell in filled if is_word and len(cell.split()) >= _MIN_SENTENCE_WORDS)
-    return max(data, longer, sentences) > len(filled) / 2
+def _drop_empty_surplus(records: Sequence[Record], width: int) -> list[Record]:
+    """Return records without the empty cells after the last column."""
+    return [
+        record
+        if len(record.cells) <= width or any(record.cells[width:])
+        else replace(record, cells=record.cells[:width])
+        for record in records
+    ]
+
+
+def _evidence(dialect: Dialect, records: Sequence[Record], width: int) -> list[float]:
+    rows = records[1:] or records  # the first one may be a header
+    return [_column_evidence(dialect, [record.cells[column] for record in rows]) for column in range(width)]
+
+
+def _column_evidence(dialect: Dialect, cells: Sequence[str]) -> float:
+    """Return how sure it is that cells are a column, from 0 to 1."""
+    kinds = Counter(_kind_of_cell(cell[:_MAX_CELL_LENGTH], dialect) for cell in cells if cell.strip())
+    if not kinds:
+        return _EMPTY_COLUMN
+    data = max(
+        (count for kind, count in kinds.items() if kind not in ("text", "torn", "unparsed")), default=0
+    )
+    texts = _TEXT_COLUMN * kinds["text"] + _TORN_TEXT_COLUMN * kinds["torn"]
+    return max(data, texts) / kinds.total()
+
+
+def _kind_of_cell(cell: str, dialect: Dialect) -> str:
+    """Return the kind of a cell; "torn" if it is more likely a part of a cell, or several cells."""
+    if dialect.quotes in (NONE, TEXT) and len(cell) > 1 and cell[0] == cell[-1] == '"':
+        return "unparsed"
+    kind = kind_of(cell.strip())
+    if kind == "text":
+        return "torn" if cell.startswith(" ") else kind
+    return "torn" if any(other in cell for other in ";\t|" if other != dialect.delimiter) else kind

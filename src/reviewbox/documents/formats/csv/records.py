@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
 from reviewbox.documents.document import MAX_LINE_LENGTH
-from reviewbox.documents.formats.csv.dialect import NONE, TEXT, Dialect
+from reviewbox.documents.formats.csv.dialect import ESCAPED, NONE, TEXT, Dialect
 from reviewbox.documents.lines import Line, at_line
 from reviewbox.errors import ErrorCode, Problem
 
@@ -37,14 +37,13 @@ class Record:
 
 
 def read_records(lines: Iterable[Line], dialect: Dialect) -> Iterator[Record]:
-    """Yield each record. If a quote does not close, its line is a record by itself."""
+    """Yield each record. If a quote does not close, its line is a record by itself.
+
+    Each line is passed to the parser a constant number of times, whatever the quotes are.
+    """
     csv.field_size_limit(MAX_LINE_LENGTH)
-    unread = iter(lines)
-    pushed_back: deque[Line] = deque()
-    while True:
-        line = pushed_back.popleft() if pushed_back else next(unread, None)
-        if line is None:
-            return
+    unread = _Unread(lines)
+    while (line := unread.next()) is not None:
         if not line.text.strip("\r\n "):
             continue
         if line.problem:
@@ -54,20 +53,48 @@ def read_records(lines: Iterable[Line], dialect: Dialect) -> Iterator[Record]:
         elif dialect.quotes == NONE or not ('"' in line.text or "\\" in line.text):
             yield _unquoted_record(line, dialect)
         else:
-            yield _quoted_record(line, unread, pushed_back, dialect)
+            yield _quoted_record(line, unread, dialect)
+
+
+class _Unread:
+    """The lines that are not part of a record yet.
+
+    If a search for a closing quote failed, one that starts between its first and its last line would fail at
+    the same place: at the start of each line, both are inside a quoted field. So it is not repeated.
+
+    Attributes:
+        failed_through: the number of the last line in which a failed search looked for a closing quote.
+        is_end_reached: whether that search failed because there were no more lines.
+    """
+
+    def __init__(self, lines: Iterable[Line]) -> None:
+        self.failed_through = 0
+        self.is_end_reached = False
+        self._lines = iter(lines)
+        self._pushed_back: deque[Line] = deque()
+
+    def next(self) -> Line | None:
+        return self._pushed_back.popleft() if self._pushed_back else next(self._lines, None)
+
+    def push_back(self, lines: list[Line]) -> None:
+        self._pushed_back.extendleft(reversed(lines))
+
+    def next_is_hopeless(self) -> bool:
+        """Return whether a search that continues in the next line fails."""
+        return bool(self._pushed_back) and self._pushed_back[0].number <= self.failed_through
 
 
 def _unquoted_record(line: Line, dialect: Dialect, problem: Problem | None = None) -> Record:
     raw = line.text.rstrip("\r\n")
     # Many programs treat an unquoted carriage return as a line end.
     is_tidy = problem is None and "\r" not in raw
-    return Record(line.number, raw, raw.split(dialect.delimiter), problem, is_tidy)
+    return Record(line.number, raw, dialect.split(raw), problem, is_tidy)
 
 
-def _text_record(first: Line, unread: Iterator[Line], dialect: Dialect) -> Record:
+def _text_record(first: Line, unread: _Unread, dialect: Dialect) -> Record:
     """Read more lines while a backslash escapes the line end, as MySQL writes line breaks."""
     lines, size = [first], len(first.text)
-    while _has_escaped_end(lines[-1].text) and size <= MAX_LINE_LENGTH and (line := next(unread, None)):
+    while _has_escaped_end(lines[-1].text) and size <= MAX_LINE_LENGTH and (line := unread.next()):
         lines.append(line)
         size += len(line.text)
     problem = next((line.problem for line in lines if line.problem), None)
@@ -78,44 +105,59 @@ def _text_record(first: Line, unread: Iterator[Line], dialect: Dialect) -> Recor
     return Record(first.number, raw, dialect.split_text(raw), problem, is_tidy=problem is None)
 
 
+def _parsed_text(line: Line) -> str:
+    """Return a line in which a backslash does not escape the line end, so that only quotes join lines."""
+    if not _has_escaped_end(line.text):
+        return line.text
+    content = line.text.rstrip("\r\n")
+    return f"{content}\\{line.text[len(content) :]}"
+
+
 def _has_escaped_end(line: str) -> bool:
     content = line.rstrip("\r\n")
     return content != line and (len(content) - len(content.rstrip("\\"))) % 2 == 1
 
 
-def _quoted_record(first: Line, unread: Iterator[Line], pushed_back: deque[Line], dialect: Dialect) -> Record:
+def _quoted_record(first: Line, unread: _Unread, dialect: Dialect) -> Record:
     lines = [first]
-    is_limit_reached = is_end_reached = False
+    is_hopeless = is_end_reached = is_limit_reached = False
 
     def feed() -> Iterator[str]:
-        nonlocal is_limit_reached, is_end_reached
-        yield first.text
+        nonlocal is_hopeless, is_end_reached, is_limit_reached
+        yield _parsed_text(first) if dialect.quotes == ESCAPED else first.text
         size = len(first.text)
         while size <= MAX_LINE_LENGTH:
-            line = pushed_back.popleft() if pushed_back else next(unread, None)
+            if is_hopeless := unread.next_is_hopeless():
+                return
+            line = unread.next()
             if line is None:
                 is_end_reached = True
                 return
             lines.append(line)
             size += len(line.text)
-            yield line.text
+            yield _parsed_text(line) if dialect.quotes == ESCAPED else line.text
         is_limit_reached = True
 
     try:
         cells = next(dialect.reader(feed(), strict=True))
     except csv.Error:
-        if len(lines) == 1 and not (is_limit_reached or is_end_reached):
+        if len(lines) == 1 and not (is_hopeless or is_end_reached or is_limit_reached):
             # A quote inside a quoted field is not doubled. The record has to be written anew.
             text = first.text.rstrip("\r\n")
             cells = next(dialect.reader([text.replace("\r", " ")], strict=False))
             return Record(first.number, text, cells, is_tidy=False)
-        pushed_back.extendleft(reversed(lines[1:]))
+        if not is_hopeless:
+            unread.push_back(lines[1:])
+            unread.failed_through = lines[-1].number
+            unread.is_end_reached = is_end_reached
         problem = Problem(
             ErrorCode.UNCLOSED_QUOTE,
             "a quote opens in this line and does not close; double the quotes inside quoted fields",
         )
         record = _unquoted_record(first, dialect, at_line(first.number, problem))
-        return replace(record, open_at_end=is_end_reached)
+        return replace(record, open_at_end=unread.is_end_reached)
     problem_inside = next((line.problem for line in lines if line.problem), None)
     raw = "".join(line.text for line in lines).rstrip("\r\n")
+    if dialect.is_wrapped and len(cells) == 1:
+        cells = dialect.unwrap(cells[0])
     return Record(first.number, raw, cells, problem_inside, is_tidy=problem_inside is None)

@@ -3,25 +3,42 @@
 A record is written back with the characters it was read with. The new fields are added at its end.
 """
 
+import re
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from functools import partial
 from itertools import dropwhile
+from sys import maxsize
 from typing import Any
 
 from reviewbox.documents.document import ReadOptions, Row, Table, Value
 from reviewbox.documents.format import Format
+from reviewbox.documents.formats.csv.columns import Columns
 from reviewbox.documents.formats.csv.dialect import TEXT, Dialect
-from reviewbox.documents.formats.csv.layout import Layout, infer_layout
+from reviewbox.documents.formats.csv.layout import Layout, infer_layout, plain_delimiter
 from reviewbox.documents.formats.csv.records import Record, read_records
 from reviewbox.documents.line_tables import LineFormat, read_table
 from reviewbox.documents.lines import Line, Lines, at_line, refuse_binary_lines
-from reviewbox.documents.review_field import MISSING, ColumnSample, is_usual
+from reviewbox.documents.review_field import MISSING
 from reviewbox.errors import ErrorCode, Problem, SourceError
 
 # The extension and content type of the written table, by the delimiter of the format.
 _WRITTEN_AS = {",": ("csv", "text/csv"), "\t": ("tsv", "text/tab-separated-values")}
-_DELIMITER_NAMES = {",": "comma", ";": "semicolon", "\t": "tab", "|": "bar"}
+_DELIMITER_NAMES = {
+    ",": "comma",
+    ";": "semicolon",
+    "\t": "tab",
+    "|": "bar",
+    "~": "tilde",
+    "^": "caret",
+    " ": "space",
+}
+# What a report calls a row that sums up the rows above it.
+_TOTAL = re.compile(
+    r"(?:(?:grand|sub) ?)?totals?\b|average\b|gesamt|summe\b|moyenne\b|promedio\b", re.IGNORECASE
+)
+_TITLE_NOTE = "the review is empty; its title was classified"
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,20 +46,23 @@ class DelimitedSchema:
     """The schema of a delimited table. Blank lines are not rows.
 
     Attributes:
-        layout: how records are separated, and what precedes them.
-        text_column: the index of the column that holds the review.
+        layout: how records are separated, and what precedes and follows them.
+        text_columns: the indexes of the columns that hold the review.
+        title_column: the index of the column that holds its title; None without one.
         bom: the byte-order mark of the written table, or "".
         extension: the extension of the written table.
         content_type: the content type of the written table.
-        notes: what was inferred, for the receipt.
+        inferred: what was inferred, for the receipt.
     """
 
     layout: Layout
-    text_column: int
+    text_columns: list[int]
+    title_column: int | None
     bom: str
     extension: str
     content_type: str
-    notes: Mapping[str, Value]
+    inferred: Mapping[str, Value]
+    _counts: Counter[str] = field(default_factory=Counter, init=False, compare=False, repr=False)
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> "DelimitedSchema":
@@ -51,7 +71,14 @@ class DelimitedSchema:
 
     def to_dict(self) -> dict[str, Any]:
         """Return it as JSON data."""
-        return asdict(self)
+        data = asdict(self)
+        del data["_counts"]
+        return data
+
+    @property
+    def notes(self) -> Mapping[str, Value]:
+        """What was inferred, and the number of special rows among those that were read last."""
+        return {**self.inferred, **self._counts}
 
     @property
     def table(self) -> Table:
@@ -63,6 +90,7 @@ class DelimitedSchema:
             partial(_render_row, self.layout),
             partial(_render_raw, self.layout),
             partial(_render_header, self.layout, self.bom),
+            has_notes=self.title_column is not None,
         )
 
     def rows(self, lines: Iterable[Line]) -> Iterator[Row]:
@@ -71,19 +99,48 @@ class DelimitedSchema:
         Raises:
             SourceError: there is no row.
         """
+        self._counts.clear()
+        # The usual row has a text that needs no further look.
+        is_simple = len(self.text_columns) == 1 and self.layout.dialect.quotes != TEXT
+        is_simple = is_simple and not self.layout.more_headers
+        column, footer_line = self.text_columns[0], self.layout.footer_line or maxsize
+        unusual = {*MISSING, self.layout.names[column]}
         record = None
         for record in _records(lines, self.layout):
-            if record.problem:
-                yield Row(record.line, "", record.problem, record.raw, record.open_at_end)
-                continue
-            text = self.layout.dialect.unescape(record.cells[self.text_column])
-            if text in MISSING:
-                problem = Problem(ErrorCode.MISSING_FIELD, f"the review field holds {text}, not a review")
-                yield Row(record.line, problem=at_line(record.line, problem), raw=record.raw)
-            else:
+            text = record.cells[column]
+            is_usual = is_simple and text not in unusual and not text.isspace() and text
+            if is_usual and record.problem is None and record.line < footer_line:
                 yield Row(record.line, text, raw=record.raw)
+            elif kind := self._special_kind(record):
+                self._counts[kind] += 1
+                yield Row(record.line, raw=record.raw, is_passthrough=True)
+            elif record.problem:
+                yield Row(record.line, "", record.problem, record.raw, record.open_at_end)
+            else:
+                yield self._row(record)
         if record is None:
             raise _header_only()
+
+    def _special_kind(self, record: Record) -> str:
+        kind = _special_kind(record, self.layout)
+        is_empty = not any(record.cells[column].strip() for column in self.text_columns)
+        is_total = is_empty and not record.problem and _TOTAL.match(record.cells[0].strip())
+        return "footer_lines" if is_total and not kind else kind
+
+    def _row(self, record: Record) -> Row:
+        cells = [self.layout.dialect.unescape(record.cells[column]) for column in self.text_columns]
+        texts = [cell for cell in cells if cell.strip() and cell not in MISSING]
+        note = ""
+        if not texts and self.title_column is not None:
+            title = self.layout.dialect.unescape(record.cells[self.title_column])
+            if title.strip() and title not in MISSING:
+                texts, note = [title], _TITLE_NOTE
+                self._counts["titles_classified"] += 1
+        missing = next((cell for cell in cells if cell in MISSING), None)
+        if not texts and missing:
+            problem = Problem(ErrorCode.MISSING_FIELD, f"the review field holds {missing}, not a review")
+            return Row(record.line, problem=at_line(record.line, problem), raw=record.raw)
+        return Row(record.line, "\n\n".join(texts) or cells[0], raw=record.raw, note=note)
 
 
 def infer(lines: Lines, options: ReadOptions, *, preferred_delimiter: str) -> DelimitedSchema:
@@ -99,46 +156,56 @@ def infer(lines: Lines, options: ReadOptions, *, preferred_delimiter: str) -> De
     """
     sample = lines.sample()
     refuse_binary_lines(sample.lines)
-    layout = infer_layout(sample.lines, options, preferred_delimiter)
-    records = list(_records(sample.lines, layout))
-    if sample.is_all and not records:
+    inferred = infer_layout(sample.lines, preferred_delimiter, options.text_field, is_all=sample.is_all)
+    layout = inferred.layout
+    rows = [record for record in _records(sample.lines, layout) if not _special_kind(record, layout)]
+    if not rows:
         raise _header_only()
-    columns = ColumnSample()
-    if not records:  # the rows are below many blank lines; the names alone decide
-        columns.add((name, "") for name in layout.names)
-    for record in records:
+    columns = Columns(layout.names, inferred.titles)
+    for record in rows:
         if not record.problem:
-            columns.add(zip(layout.names, map(layout.dialect.unescape, record.cells), strict=True))
-    field = columns.select(layout.names, options)
-    namesakes = layout.names.count(field.name)
-    if namesakes > 1:
-        raise SourceError(
-            ErrorCode.DUPLICATE_FIELD,
-            f"{namesakes} columns are called {field.name!r}; rename all but the one that holds the reviews",
-        )
+            columns.add([layout.dialect.unescape(cell) for cell in record.cells])
+    choice = columns.select(options)
     notes: dict[str, Value] = {
         "delimiter": _DELIMITER_NAMES.get(layout.dialect.delimiter, layout.dialect.delimiter),
         "quotes": layout.dialect.quotes,
         "header": layout.header is not None,
-        **field.notes,
     }
+    if layout.more_headers:
+        notes["header_rows"] = 1 + len(layout.more_headers)
+    if layout.dialect.is_wrapped:
+        notes["quoted_lines"] = True
     # Without a byte-order mark, Excel does not recognize UTF-8. A table that was UTF-8 without one stays so.
     needs_bom = lines.bom is not None or any(line.in_fallback for line in sample.lines)
     return DelimitedSchema(
         layout,
-        layout.names.index(field.name),
+        [columns.index(path) for path in choice.paths],
+        columns.index(choice.title) if choice.title else None,
         "\N{ZERO WIDTH NO-BREAK SPACE}" if needs_bom else "",
         *_WRITTEN_AS[preferred_delimiter],
-        notes,
+        {**notes, **choice.notes},
     )
 
 
 def _records(lines: Iterable[Line], layout: Layout) -> Iterator[Record]:
-    """Yield the records after the header row, each with one cell per column."""
+    """Yield the records after the first header row, each with one cell per column."""
     body = dropwhile(lambda line: line.number <= len(layout.preamble), lines)
     for record in read_records(body, layout.dialect):
         if record.line != layout.header_line:
             yield _fit(record, layout)
+
+
+def _special_kind(record: Record, layout: Layout) -> str:
+    """Return what a record is called in the notes if it is not a row with a review, else ""."""
+    if layout.footer_line and record.line >= layout.footer_line:
+        return "footer_lines"
+    if record.raw == layout.header or (layout.header is not None and record.cells == layout.names):
+        return "repeated_headers"
+    if record.raw in layout.more_headers:
+        return "more_headers"
+    if len(record.cells) > 1 and not any(map(str.strip, record.cells)):
+        return "empty_rows"
+    return ""
 
 
 def _header_only() -> SourceError:
@@ -189,16 +256,14 @@ def _render_raw(layout: Layout, text: str) -> str:
 
 
 def _render_header(layout: Layout, bom: str, names: Sequence[str]) -> str:
-    preamble = bom + "".join(layout.preamble)
-    if layout.header is None:
-        return preamble
-    return preamble + layout.dialect.delimiter.join([layout.header, *names]) + layout.line_end
+    # A table without a header row gets one, so that the added fields have names.
+    header = layout.dialect.join(layout.names) if layout.header is None else layout.header
+    return "".join([bom, *layout.preamble, layout.dialect.delimiter.join([header, *names]), layout.line_end])
 
 
-def _looks_like(delimiter: str, head: str) -> bool:
-    header, _, rest = head.partition("\n")
-    names = header.strip().split(delimiter)
-    return len(names) > 1 and bool(rest.strip()) and any(is_usual(name.strip('"')) for name in names)
+def _looks_like(delimiters: str, head: str) -> bool:
+    delimiter = plain_delimiter(head)
+    return delimiter is not None and delimiter in delimiters
 
 
 CSV_LINES = LineFormat("CSV", partial(infer, preferred_delimiter=","), DelimitedSchema.from_dict)
@@ -208,7 +273,7 @@ CSV = Format(
     frozenset({".csv"}),
     frozenset({"text/csv", "application/csv"}),
     partial(read_table, CSV_LINES),
-    lambda head: any(_looks_like(delimiter, head) for delimiter in ",;|"),
+    partial(_looks_like, ",;| "),
     lambda _: CSV_LINES,
 )
 TSV = Format(

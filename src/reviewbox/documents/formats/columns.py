@@ -1,0 +1,68 @@
+"""What Excel workbooks and Parquet files share: typed values in columns, read by compiled libraries."""
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from reviewbox.documents.document import Row
+from reviewbox.documents.lines import at_row
+from reviewbox.documents.review_field import MISSING, ReviewField
+from reviewbox.errors import ErrorCode, Problem, SourceError
+
+# The number of rows that decide which column holds the review.
+MAX_SAMPLE_ROWS = 1000
+
+_T = TypeVar("_T")
+
+
+_TITLE_NOTE = "the review is empty; its title was classified"
+
+
+def read_row(number: int, field: ReviewField, value_of: Callable[[str], Any]) -> Row:
+    """Return a row with its review, or why there is none.
+
+    Args:
+        number: the number of the row, from 1.
+        field: the columns that hold the review. Their texts are joined as paragraphs.
+        value_of: returns the row's value in a column.
+    """
+    values = [value_of(path) for path in field.paths]
+    texts = [value for value in values if _is_present(value)]
+    if texts:
+        return Row(number, "\n\n".join(texts))
+    if field.title and _is_present(title := value_of(field.title)):
+        return Row(number, title, note=_TITLE_NOTE)
+    if any(isinstance(value, str) and not value.strip() for value in values):
+        return Row(number)
+    value = values[0]
+    found = "no value" if value is None else value if isinstance(value, str) else type(value).__name__
+    problem = Problem(ErrorCode.MISSING_FIELD, f"the review field holds {found}, not a review")
+    return Row(number, problem=at_row(number, problem))
+
+
+def call_library(description: str, function: Callable[..., _T], *arguments: Any) -> _T:
+    """Call a function of a compiled library.
+
+    Args:
+        description: what is read, for the message.
+        function: the function.
+        arguments: its arguments.
+
+    Raises:
+        SourceError: the function failed: the file is damaged or uses a feature that the library lacks.
+    """
+    try:
+        return function(*arguments)
+    except (SourceError, MemoryError):
+        raise
+    except BaseException as error:
+        # A panic in Rust is not an Exception.
+        if not isinstance(error, Exception) and type(error).__name__ != "PanicException":
+            raise
+        message = (
+            f"{description} is damaged or uses an unsupported feature; save it again, or export it as CSV"
+        )
+        raise SourceError(ErrorCode.CORRUPT_FILE, message) from error
+
+
+def _is_present(value: Any) -> bool:
+    return isinstance(value, str) and bool(value.strip()) and value not in MISSING

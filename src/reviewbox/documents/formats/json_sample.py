@@ -1,0 +1,280 @@
+"""Collects the text fields of JSON values, to select the records and the field that contain the reviews."""
+
+import re
+from collections import Counter
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+from itertools import islice
+from typing import Any
+
+from reviewbox.documents.formats.json_paths import Each, Path, format_path, list_of
+from reviewbox.documents.review_field import FieldSample, is_reply, name_score
+
+# The parts of a document that are sampled: nested levels, elements of an array, names of a kind of record.
+_MAX_PATH = 24
+_MAX_ELEMENTS = 1000
+_MAX_NAMES = 10_000
+_MAX_NAME_LENGTH = 1000
+
+# Keys of objects that wrap a record, and of lists, that say nothing about the content.
+_WRAPPERS = frozenset(
+    "data node attributes _source source fields properties payload item Item record doc document "
+    "object".split()
+)
+_LISTS = _WRAPPERS | frozenset(
+    "result results Results response Response edges items Items Records records value values entry entries "
+    "children hits documents objects d feed list rows".split()
+)
+# Keys of an object that exists to hold one value: types of DynamoDB, feeds, translations and the like.
+_HOLDERS = frozenset(
+    "S N M L SS $t #text _text __text __cdata @value value label rendered text raw plain original "
+    "stringValue".split()
+)
+_TYPES = frozenset("M L".split())
+# Values under such keys describe a failure.
+_FAILURE = re.compile(r"(?:.*[_.-])?(?:errors?|exceptions?|faults?|warnings?)", re.IGNORECASE)
+# Records with several of these keys are messages of programs.
+_LOG_KEYS = frozenset(
+    "level severity loglevel logger loggername traceid spanid thread threadname pid hostname stacktrace "
+    "eventid eventname eventsource requestid".split()
+)
+_MIN_LOG_KEYS = 2
+# In records with all of these keys, the texts are not all reviews: the answer beside a question may be the
+# company's, a name beside a value may be any field, and a chat has two sides.
+_MIXED_RECORDS = tuple(
+    frozenset(names.split())
+    for names in (
+        "question answer",
+        "role content",
+        "name value",
+        "key value",
+        "field value",
+        "attribute value",
+        "property value",
+        "label value",
+        "question value",
+    )
+)
+# BigQuery writes the cells of a row so.
+_CELL = ("f", Each.ELEMENT, "v")
+_CLEAR_NAME_SCORE = 3.0  # of a review by any name
+_RESPONSES = re.compile(r"responses?(?![a-z])", re.IGNORECASE)
+# A field is called so if its values are no reviews, whatever they look like.
+_EXCLUDING_NAME = "reply"
+
+# A key that is an id rather than a name.
+_ID = re.compile(r"[\w.:|-]++")
+_MIN_RECORD_SHARE = 0.5
+_MIN_MAP_SIZE = 2
+_MIN_NAMED_MAP_SIZE = 3
+_MIN_SHARED_NAMES = 2
+
+
+@dataclass(slots=True)
+class Records:
+    """The records at one path.
+
+    Attributes:
+        names: the names of their fields.
+        columns: the names of the elements if the records are arrays; None otherwise.
+    """
+
+    names: set[str] = field(default_factory=set)
+    columns: tuple[str, ...] | None = None
+
+
+class JsonSample:
+    """The text fields of the first values of a file.
+
+    Attributes:
+        listed: the fields of records in lists.
+        own: the fields of a single object that are in no list.
+        records: what is known of the records, by their path.
+        paths: the paths of all fields, by their text.
+        names: what the fields are called, by the text of their path.
+    """
+
+    def __init__(self, *, is_table: bool) -> None:
+        """Start a sample; `is_table` says whether each value that is added is a record itself."""
+        self.listed, self.own = FieldSample(), FieldSample()
+        self.records: dict[Path, Records] = {}
+        self.paths: dict[str, Path] = {}
+        self._is_table = is_table
+        self.names: dict[str, str] = {}
+        self._fields: dict[Path, str] = {}
+
+    def add(self, value: Any, path: Path = (), *, is_excluded: bool = False) -> None:
+        """Add a value that stands at `path`, and all that it contains."""
+        if len(path) > _MAX_PATH:
+            return
+        if isinstance(value, dict):
+            self._add_object(value, path, is_excluded=is_excluded)
+        elif isinstance(value, list):
+            self._add_array(value, path, is_excluded=is_excluded)
+        else:
+            self._add_scalar(value, path, is_excluded=is_excluded)
+
+    def candidates(self) -> FieldSample:
+        """Return the fields of records, without arrays in fields that also contain texts."""
+        return self.listed.subset(
+            {
+                text
+                for text, path in self.paths.items()
+                if not (path and path[-1] is Each.ELEMENT and format_path(path[:-1]) in self.paths)
+            }
+        )
+
+    def _add_object(self, value: dict[str, Any], path: Path, *, is_excluded: bool) -> None:
+        if is_map(value):
+            for child in islice(value.values(), _MAX_ELEMENTS):
+                self.add(child, (*path, Each.VALUE), is_excluded=is_excluded)
+            return
+        if not path or isinstance(path[-1], Each):
+            names = self.records.setdefault(path, Records()).names
+            if len(names) < _MAX_NAMES:
+                names.update(name[:_MAX_NAME_LENGTH] for name in value)
+            is_excluded = is_excluded or is_log_record(value)
+        lower = {key.lower() for key in value if len(key) < _MAX_NAME_LENGTH}
+        mixed = {name for names in _MIXED_RECORDS if names <= lower for name in names}
+        columns = _columns_beside(value)
+        for key, child in islice(value.items(), _MAX_NAMES):
+            if columns is not None and is_rows(child, len(columns)):
+                self._add_rows(child, (*path, key), columns)
+                continue
+            is_no_review = is_excluded or key.lower() in mixed or bool(_FAILURE.fullmatch(key))
+            self.add(child, (*path, key), is_excluded=is_no_review)
+
+    def _add_array(self, value: list[Any], path: Path, *, is_excluded: bool) -> None:
+        if is_rows(value):
+            self._add_rows(value, path, None)
+            return
+        for child in islice(value, _MAX_ELEMENTS):
+            self.add(child, (*path, Each.ELEMENT), is_excluded=is_excluded)
+
+    def _add_rows(self, rows: list[list[Any]], path: Path, columns: tuple[str, ...] | None) -> None:
+        for row in islice(rows, _MAX_ELEMENTS):
+            self.add_row(row, (*path, Each.ELEMENT), columns)
+
+    def add_row(self, row: list[Any], path: Path, columns: tuple[str, ...] | None = None) -> None:
+        """Add a record that is an array, whose elements are called 1, 2, 3 if they have no names."""
+        records = self.records.setdefault(path, Records())
+        names = columns or numbered(len(row))
+        records.columns = columns or ()
+        records.names.update(names)
+        for name, child in zip(names, row, strict=False):
+            self.add(child, (*path, name))
+
+    def _add_scalar(self, value: Any, path: Path, *, is_excluded: bool) -> None:
+        known = self._fields.get(path)
+        if known is None:
+            known = self._fields[path] = format_path(path)
+            self.paths[known] = path
+            self.names[known] = scoring_name(path, is_table=self._is_table)
+        is_listed = self._is_table or any(isinstance(step, Each) for step in path)
+        name = _EXCLUDING_NAME if is_excluded else self.names[known]
+        (self.listed if is_listed else self.own).add(known, value, name)
+
+
+def is_wrapper(key: str) -> bool:
+    """Return whether the key of a record or of a list says nothing about what it contains."""
+    return key in _LISTS
+
+
+def numbered(count: int) -> tuple[str, ...]:
+    """Return the names of fields that have none."""
+    return tuple(str(number) for number in range(1, count + 1))
+
+
+def is_rows(value: Any, width: int | None = None) -> bool:
+    """Return whether a value is an array of arrays of the same length, whose elements are not containers."""
+    if not isinstance(value, list) or not value or not isinstance(value[0], list) or not value[0]:
+        return False
+    width = len(value[0]) if width is None else width
+    return all(
+        isinstance(row, list) and len(row) == width and not any(isinstance(cell, dict | list) for cell in row)
+        for row in value
+    )
+
+
+def is_map(value: Mapping[str, Any]) -> bool:
+    """Return whether an object maps ids to records of the same kind."""
+    records = [child for child in value.values() if isinstance(child, dict) and child]
+    if len(records) < max(_MIN_MAP_SIZE, _MIN_RECORD_SHARE * len(value)):
+        return False
+    counts = Counter(name for record in records for name in record)
+    shared = sum(count > len(records) / 2 for count in counts.values())
+    if sum(map(_is_id, value)) > len(value) / 2:
+        return shared > 0
+    return (
+        len(records) >= _MIN_NAMED_MAP_SIZE
+        and shared >= max(_MIN_SHARED_NAMES, len(counts) / 2)
+        and all(name_score(key) == 0 for key in value)
+    )
+
+
+def is_columns(value: Any) -> bool:
+    """Return whether an object maps the names of columns to objects that map the ids of rows to cells."""
+    if not isinstance(value, dict) or not value or is_map(value):
+        return False
+    columns = list(value.values())
+    if not all(isinstance(column, dict) and column for column in columns):
+        return False
+    ids = list(columns[0])
+    return all(map(_is_id, ids)) and all(
+        list(column) == ids and not any(isinstance(cell, dict | list) for cell in column.values())
+        for column in columns
+    )
+
+
+def _is_id(key: str) -> bool:
+    return bool(_ID.fullmatch(key)) and (key.startswith("-") or any(map(str.isdigit, key)))
+
+
+def is_log_record(names: Collection[str]) -> bool:
+    """Return whether the names of a record's fields are those of a program's message."""
+    known = {name.lower().replace("_", "").replace("@", "") for name in names if len(name) < _MAX_NAME_LENGTH}
+    return len(known & _LOG_KEYS) >= _MIN_LOG_KEYS
+
+
+def scoring_name(path: Path, *, is_table: bool) -> str:
+    """Return the parts of a path that say what a field contains, as a path."""
+    length = len(list_of(path))
+    outer = [step for step in path[:length] if isinstance(step, str)]
+    inner = [step for step in path[length:] if isinstance(step, str)]
+    inner = [key for key in inner[:-1] if key not in _WRAPPERS and key not in _TYPES] + inner[-1:]
+    while len(inner) > 1 and inner[-1] in _HOLDERS:
+        inner.pop()
+    if inner and " " in inner[-1]:
+        return inner[-1]
+    # Responses are answers to a questionnaire or, in a list inside of records, answers to reviews.
+    first_list = (
+        0 if is_table else next(i for i, step in enumerate((*path, Each.VALUE)) if isinstance(step, Each))
+    )
+    nested = [step for step in path[first_list:length] if isinstance(step, str)]
+    is_answer = any(map(is_reply, outer)) or any(map(_RESPONSES.search, nested))
+    replies = [_EXCLUDING_NAME] if is_answer or path[-len(_CELL) :] == _CELL else []
+    described = [key for key in outer if key not in _LISTS and not _RESPONSES.search(key)][-1:]
+    name = ".".join(inner)
+    if described and name_score(name) >= _CLEAR_NAME_SCORE and name_score(described[0]) < 0:
+        described = []  # the review of a product is a review
+    return ".".join([*replies, *described, *inner])
+
+
+def _columns_beside(value: Mapping[str, Any]) -> tuple[str, ...] | None:
+    """Return the names of columns that an object contains beside rows, as data frames are written."""
+    for child in value.values():
+        if isinstance(child, list) and child:
+            names = [_column_name(element) for element in islice(child, _MAX_ELEMENTS)]
+            if all(names) and len(set(names)) == len(names) and _has_rows(value, len(names)):
+                return tuple(name for name in names if name)
+    return None
+
+
+def _has_rows(value: Mapping[str, Any], width: int) -> bool:
+    return any(is_rows(child, width) for child in value.values())
+
+
+def _column_name(element: Any) -> str | None:
+    if isinstance(element, dict):
+        element = element.get("name")
+    return element if isinstance(element, str) else None

@@ -1,0 +1,147 @@
+"""Parses the part of a Parquet file's footer that the library does not show.
+
+The footer is a struct in Thrift's compact protocol. Its definition is parquet.thrift in
+apache/parquet-format, and the protocol is described in apache/thrift, doc/specs/thrift-compact-protocol.md.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+from reviewbox.errors import ErrorCode, SourceError
+
+_MAGIC = b"PAR1"
+_ENCRYPTED_MAGIC = b"PARE"
+_TRAILER_BYTES = 8  # the size of the footer in four bytes, and the magic
+_MAX_DEPTH = 16
+
+# Numbers of the fields in parquet.thrift.
+_SCHEMA, _NUM_ROWS, _ROW_GROUPS = 2, 3, 4  # of FileMetaData
+_COLUMNS, _GROUP_ROWS = 1, 3  # of RowGroup
+_COLUMN_METADATA = 3  # of ColumnChunk
+_CODEC, _UNCOMPRESSED_SIZE = 4, 6  # of ColumnMetaData
+
+# Types of the compact protocol.
+_TRUE, _FALSE, _BYTE, _DOUBLE, _BINARY, _LIST, _SET, _STRUCT, _UUID = 1, 2, 3, 7, 8, 9, 10, 12, 13
+_INTEGERS = (4, 5, 6)
+
+# The codecs in the order of parquet.thrift: uncompressed, Snappy, gzip, LZO, Brotli, LZ4, zstd, LZ4 raw.
+# arro3 uses these names, some with a level. It cannot write LZO, and readers disagree on what LZ4 is.
+_CODECS = ("uncompressed", "snappy", "gzip(6)", "snappy", "brotli(4)", "lz4_raw", "zstd(3)", "lz4_raw")
+
+
+@dataclass(frozen=True, slots=True)
+class Footer:
+    """What the footer says about the size of a file.
+
+    Attributes:
+        rows: the number of rows.
+        max_group_rows: the number of rows in the largest row group; 0 without row groups.
+        uncompressed_bytes: the size of all column chunks after decompression.
+        codec: the compression of the first column chunk, as arro3 names it; "snappy" without column chunks.
+    """
+
+    rows: int
+    max_group_rows: int
+    uncompressed_bytes: int
+    codec: str
+
+
+def read_footer(data: bytes) -> Footer:
+    """Return the footer of a Parquet file.
+
+    Raises:
+        SourceError: the file is incomplete, damaged or encrypted.
+    """
+    if data[-4:] == _ENCRYPTED_MAGIC:
+        raise SourceError(
+            ErrorCode.UNSUPPORTED_FORMAT, "the Parquet file is encrypted; upload it without encryption"
+        )
+    size = int.from_bytes(data[-_TRAILER_BYTES:-4], "little")
+    end = len(data) - _TRAILER_BYTES
+    if not data.startswith(_MAGIC) or data[-4:] != _MAGIC or not 0 < size <= end - len(_MAGIC):
+        raise SourceError(
+            ErrorCode.CORRUPT_FILE, "the Parquet file has no valid end or start; upload it again"
+        )
+    try:
+        return _footer(_Reader(data[end - size : end]).struct())
+    except (IndexError, KeyError, TypeError, AttributeError, ValueError) as error:
+        message = "the footer of the Parquet file is damaged; upload it again"
+        raise SourceError(ErrorCode.CORRUPT_FILE, message) from error
+
+
+def _footer(metadata: dict[int, Any]) -> Footer:
+    groups = metadata.get(_ROW_GROUPS, [])
+    columns = [column[_COLUMN_METADATA] for group in groups for column in group[_COLUMNS]]
+    return Footer(
+        rows=int(metadata[_NUM_ROWS]),
+        max_group_rows=max((int(group[_GROUP_ROWS]) for group in groups), default=0),
+        uncompressed_bytes=sum(int(column[_UNCOMPRESSED_SIZE]) for column in columns),
+        codec=_CODECS[columns[0][_CODEC]] if columns else "snappy",
+    )
+
+
+class _Reader:
+    """Reads values in Thrift's compact protocol. Damaged data raises IndexError or ValueError."""
+
+    def __init__(self, data: bytes) -> None:
+        self._data = data
+        self._position = 0
+
+    def struct(self, depth: int = 0) -> dict[int, Any]:
+        """Return the fields of a struct by their number."""
+        fields: dict[int, Any] = {}
+        number = 0
+        while header := self._byte():
+            delta, kind = divmod(header, 16)
+            number = number + delta if delta else self._integer()
+            fields[number] = kind == _TRUE if kind in (_TRUE, _FALSE) else self._value(kind, depth)
+        return fields
+
+    def _value(self, kind: int, depth: int) -> Any:  # noqa: PLR0911 - one for each type
+        if depth > _MAX_DEPTH:
+            raise ValueError("nested too deep")
+        if kind in _INTEGERS:
+            return self._integer()
+        if kind in (_TRUE, _FALSE, _BYTE):
+            return self._byte()
+        if kind == _BINARY:
+            return self._bytes(self._unsigned())
+        if kind == _STRUCT:
+            return self.struct(depth + 1)
+        if kind in (_LIST, _SET):
+            size, item = divmod(self._byte(), 16)
+            size = self._unsigned() if size == 15 else size  # noqa: PLR2004 - stands for a longer list
+            return [self._value(item, depth + 1) for _ in range(size)]
+        if kind == _DOUBLE:
+            return self._bytes(8)
+        if kind == _UUID:
+            return self._bytes(16)
+        raise ValueError(f"unexpected type {kind}")  # maps do not occur in a footer
+
+    def _byte(self) -> int:
+        value = self._data[self._position]
+        self._position += 1
+        return value
+
+    def _bytes(self, size: int) -> bytes:
+        end = self._position + size
+        if end > len(self._data):
+            raise IndexError("the data ends early")
+        value = self._data[self._position : end]
+        self._position = end
+        return value
+
+    def _unsigned(self) -> int:
+        value = shift = 0
+        while True:
+            byte = self._byte()
+            value |= (byte & 0x7F) << shift
+            if byte < 0x80:  # noqa: PLR2004 - the highest bit says that another byte follows
+                return value
+            shift += 7
+            if shift > 63:  # noqa: PLR2004 - bits
+                raise ValueError("the number is too long")
+
+    def _integer(self) -> int:
+        value = self._unsigned()
+        return (value >> 1) ^ -(value & 1)
