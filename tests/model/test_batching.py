@@ -287,29 +287,29 @@ def test_a_served_request_returns_while_the_next_run_is_still_in_progress() -> N
     assert all(future.result() for future in futures.values())
 
 
-def test_a_leader_serves_a_bounded_number_of_windows_for_others() -> None:
+def test_a_round_has_a_bounded_number_of_windows() -> None:
     """So that no thread waits long for its own logits."""
     counts = (400, 600, 500, 1500, 1)
     gate = GatedBackend()
     backend = RecordingBackend(gate)
     batcher = batcher_for(backend)
-    leaders: list[int] = []
+    firsts: list[int] = []
     with ThreadPoolExecutor(6) as threads:
-        first = start(threads, batcher, windows_of([1]))
+        blocking = start(threads, batcher, windows_of([1]))
         gate.wait_for_run()
         others = [
-            start(threads, batcher, windows_of([1] * count), partial(leaders.append, number))
+            start(threads, batcher, windows_of([1] * count), partial(firsts.append, number))
             for number, count in enumerate(counts)
         ]
         gate.permit(1000)
 
-    assert len(first.result()) == 1
+    assert len(blocking.result()) == 1
     assert [len(future.result()) for future in others] == list(counts)
-    windows_by_leader: Counter[int] = Counter()
-    for leader, batch in zip(leaders, backend.batches[1:], strict=True):
-        windows_by_leader[leader] += len(batch.input_ids)
-    assert windows_by_leader.total() == sum(counts)
-    assert all(windows <= max(1000, counts[leader]) for leader, windows in windows_by_leader.items())
+    windows_by_round: Counter[int] = Counter()
+    for first, batch in zip(firsts, backend.batches[1:], strict=True):
+        windows_by_round[first] += len(batch.input_ids)
+    assert windows_by_round.total() == sum(counts)
+    assert all(windows <= max(1000, counts[first]) for first, windows in windows_by_round.items())
 
 
 @pytest.mark.parametrize("order", [*itertools.permutations(["valid", "stopped", "broken", "also valid"])])

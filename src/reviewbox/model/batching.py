@@ -1,11 +1,11 @@
 """Windows -> logits, in batches of similar length that threads share. Knows no runtime."""
 
 import math
-from bisect import bisect_right
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
-from itertools import accumulate, islice
-from threading import Event, Lock
+from itertools import islice
 from typing import Protocol
 
 import numpy as np
@@ -43,90 +43,71 @@ class Backend(Protocol):
         """
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False)
 class _Request:
     """The windows that one thread wants to have classified.
 
     Attributes:
         windows: the input.
-        logits: the output: one array per window, in order, once `served` is set.
-        served: whether a leader has filled `logits`.
-        wake: set when the request has been served, or when its thread must lead the next round.
+        before_run: called before each run of the backend in a round that this request is the first of.
+        logits: the output: one array per window, in order, or what `before_run` or the backend raised.
     """
 
     windows: Sequence[Window]
-    logits: list[Logits] = field(default_factory=list)
-    served: bool = False
-    wake: Event = field(default_factory=Event)
+    before_run: Callable[[], None]
+    logits: Future[list[Logits]] = field(default_factory=Future)
 
 
 class Batcher:
-    """Runs a backend on windows, grouped into batches.
+    """Runs a backend on windows, grouped into batches, in a thread of its own.
 
-    Threads may share a batcher. Their requests form a queue. The thread whose request is first becomes the
-    leader: it serves its own request and the ones after it in one round, then hands over to the next thread.
-    The other threads wait.
+    Threads may share a batcher. Requests that arrive during one round are served together in the next.
     """
 
     def __init__(self, backend: Backend, *, pad_token_id: int) -> None:
         self.backend = backend
         self._pad_token_id = pad_token_id
-        self._lock = Lock()  # guards the next two
-        self._queue: list[_Request] = []
-        self._has_leader = False
+        self._queue: deque[_Request] = deque()  # only the executor's thread removes requests
+        self._executor = ThreadPoolExecutor(1, thread_name_prefix="inference")
 
     def run(self, windows: Sequence[Window], before_run: Callable[[], None] = lambda: None) -> list[Logits]:
         """Return the logits of each window, shape (L,), in order.
 
-        If this thread leads, `before_run` is called before each run of the backend. If it raises, this
-        request fails, and the requests of other threads are served in a later round.
+        `before_run` may be called before a run of the backend, in the batcher's thread. If it raises, this
+        request fails with that exception; the requests of other threads are still served.
         """
-        request = _Request(windows)
-        with self._lock:
-            self._queue.append(request)
-            is_follower, self._has_leader = self._has_leader, True
-        if is_follower:
-            request.wake.wait()
-        if not request.served:
-            self._lead(request, before_run)
-        return request.logits
+        request = _Request(windows, before_run)
+        self._queue.append(request)
+        self._executor.submit(self._serve_round)
+        return request.logits.result()
 
-    def _lead(self, own: _Request, before_run: Callable[[], None]) -> None:
-        """Serve the first requests of the queue, of which `own` is the first, and wake the next leader."""
-        with self._lock:
-            requests = self._next_round()
-            del self._queue[: len(requests)]
-        try:
-            self._serve(requests, before_run)
-        except Exception:
-            if len(requests) == 1:
-                raise
-            # Another request may be the cause. Serve only `own`; the others lead rounds of their own.
-            self._serve([own], before_run)
-        finally:
-            # Wake the served threads first, so that none of them waits for the next round.
-            for request in requests:
-                if request.served:
-                    request.wake.set()
-            with self._lock:
-                self._queue[:0] = [
-                    request for request in requests if not request.served and request is not own
-                ]
-                self._has_leader = bool(self._queue)
-                if self._queue:
-                    self._queue[0].wake.set()
+    def _serve_round(self) -> None:
+        """Serve the first requests of the queue: one, or several with `_MAX_WINDOWS_PER_ROUND` in total.
 
-    def _next_round(self) -> list[_Request]:
-        """Return the first requests of the queue: one, or several with `_MAX_WINDOWS_PER_ROUND` in total."""
-        totals = list(accumulate(len(request.windows) for request in self._queue))
-        return self._queue[: max(1, bisect_right(totals, _MAX_WINDOWS_PER_ROUND))]
+        There is a round for each request. If an earlier round has served them all, there is nothing to do.
+        """
+        requests: list[_Request] = []
+        room = _MAX_WINDOWS_PER_ROUND
+        while self._queue and (not requests or len(self._queue[0].windows) <= room):
+            requests.append(self._queue.popleft())
+            room -= len(requests[-1].windows)
+        if requests:
+            self._serve(requests)
 
-    def _serve(self, requests: Sequence[_Request], before_run: Callable[[], None]) -> None:
+    def _serve(self, requests: Sequence[_Request]) -> None:
         windows = [window for request in requests for window in request.windows]
-        logits = iter(self._run_in_batches(windows, before_run))
+        try:
+            logits = iter(self._run_in_batches(windows, requests[0].before_run))
+        except BaseException as error:  # noqa: BLE001 - raised again in the thread that waits
+            if len(requests) == 1:
+                requests[0].logits.set_exception(error)
+                return
+            # Any of the requests may be the cause, so each is served on its own.
+            for request in requests:
+                self._serve([request])
+            return
         for request in requests:
-            request.logits = list(islice(logits, len(request.windows)))
-            request.served = True
+            request.logits.set_result(list(islice(logits, len(request.windows))))
 
     def _run_in_batches(self, windows: Sequence[Window], before_run: Callable[[], None]) -> list[Logits]:
         results: dict[int, Logits] = {}
