@@ -113,6 +113,17 @@ def test_titles_and_replies_are_not_reviews() -> None:
     refusal({name: OTHER_COLUMNS[name] for name in ("product_title", "reply_text", "stars")})
 
 
+@pytest.mark.parametrize("name", ["review", "feedback", "text"])
+def test_longer_notes_beside_the_reviews_are_not_chosen(name: str) -> None:
+    columns = {
+        name: [" ".join([review] * 3) for review in REVIEWS],
+        "notes": [" ".join([review] * 9) for review in REVIEWS],
+    }
+
+    assert select(columns).name == name
+    assert select({"notes": columns["notes"]}).name == "notes"
+
+
 def test_two_equally_good_fields_are_refused_with_a_remedy() -> None:
     message = refusal(
         {
