@@ -427,6 +427,7 @@ CELLS = st.text(
 @settings(deadline=None, max_examples=400)
 @example([["1", '"good"']], "\t", csv.QUOTE_ALL, "\n", "utf-8")
 @example([["1", '\\"']], ",", csv.QUOTE_ALL, "\n", "utf-8")
+@example([["", "A"], ["", "A\\"], ["", ""]], ",", csv.QUOTE_ALL, "\n", "utf-8")
 def test_tables_written_by_python_are_returned_unchanged(
     rows: list[list[str]], delimiter: str, quoting: int, end: str, encoding: str
 ) -> None:

@@ -47,6 +47,16 @@ class Dialect:
             strict=strict,
         )
 
+    def closes_quotes_at_cell_ends(self, record: str) -> bool:
+        """Return whether no cell of a record continues after its closing quote.
+
+        Python's strict reader refuses such a cell only if quotes are doubled.
+        """
+        if self.quotes != ESCAPED:
+            return True
+        cell = rf'(?:"(?:[^"\\]++|\\.)*+"|(?!")(?:[^{re.escape(self.delimiter)}\\]++|\\.)*+)'
+        return bool(re.fullmatch(rf"{cell}(?:{re.escape(self.delimiter)}{cell})*+", record, re.DOTALL))
+
     def split(self, record: str) -> list[str]:
         """Return the cells of a record that has no quoted field."""
         cells = record.split(self.delimiter)

@@ -160,4 +160,5 @@ def _quoted_record(first: Line, unread: _Unread, dialect: Dialect) -> Record:
     raw = "".join(line.text for line in lines).rstrip("\r\n")
     if dialect.is_wrapped and len(cells) == 1:
         cells = dialect.unwrap(cells[0])
-    return Record(first.number, raw, cells, problem_inside, is_tidy=problem_inside is None)
+    is_tidy = problem_inside is None and dialect.closes_quotes_at_cell_ends(raw)
+    return Record(first.number, raw, cells, problem_inside, is_tidy=is_tidy)
