@@ -24,6 +24,9 @@ _MAX_VALUE_LENGTH = 500  # characters of a value that are looked at
 _MAX_VALUES = 300  # of a field that are looked at
 _MAX_FIELDS = 1000
 
+# The note of a row whose review is empty.
+TITLE_NOTE = "the review is empty; its title was classified"
+
 # --- weights of the values -------------------------------------------------------------------------------
 
 _WEIGHT_LENGTH = 1.0  # times log2(1 + words per value), up to _MAX_LENGTH_SCORE
@@ -544,7 +547,6 @@ def _plain(word: str) -> str:
 
 
 @lru_cache(maxsize=10_000)
-@lru_cache(maxsize=10_000)
 def word_weight(word: str) -> float:
     """Return the weight of a word of a name. The last part of a compound such as "kundenname" decides."""
     first = max(_MIN_COMPOUND_PART, len(word) - _MAX_COMPOUND_PART)
@@ -594,8 +596,4 @@ def _is_title(name: str) -> bool:
     others = [word for word in words if word not in _TITLE_WORDS]
     # The title of a product is not the title of a review.
     is_foreign = any(word_weight(word) <= _EXCLUDING_NAME_SCORE for word in others)
-    return (
-        len(others) < len(words)
-        and not is_foreign
-        and any(word in _TITLE_WORDS for word in words[-1:] + words[:1])
-    )
+    return not is_foreign and any(word in _TITLE_WORDS for word in words[-1:] + words[:1])

@@ -1,11 +1,12 @@
-"""What Excel workbooks and Parquet files share: typed values in columns, read by compiled libraries."""
+"""What tables with columns share: delimited tables, Excel workbooks and Parquet files."""
 
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 from reviewbox.documents.document import Row
 from reviewbox.documents.lines import at_row
-from reviewbox.documents.review_field import MISSING, ReviewField
+from reviewbox.documents.review_field import MISSING, TITLE_NOTE, ReviewField
 from reviewbox.errors import ErrorCode, Problem, SourceError
 
 # The number of rows that decide which column holds the review.
@@ -14,7 +15,19 @@ MAX_SAMPLE_ROWS = 1000
 _T = TypeVar("_T")
 
 
-_TITLE_NOTE = "the review is empty; its title was classified"
+def column_keys(names: Sequence[str]) -> list[str]:
+    """Return what identifies each column: its name if no other column has it, else its number, from 1.
+
+    A number that is the name of another column gets "#" in front, as often as it takes.
+    """
+    unique = {name for name, count in Counter(names).items() if name and count == 1}
+    keys = []
+    for number, name in enumerate(names, 1):
+        key = name if name in unique else str(number)
+        while key in unique and key != name:
+            key = f"#{key}"
+        keys.append(key)
+    return keys
 
 
 def read_row(number: int, field: ReviewField, value_of: Callable[[str], Any]) -> Row:
@@ -30,7 +43,7 @@ def read_row(number: int, field: ReviewField, value_of: Callable[[str], Any]) ->
     if texts:
         return Row(number, "\n\n".join(texts))
     if field.title and _is_present(title := value_of(field.title)):
-        return Row(number, title, note=_TITLE_NOTE)
+        return Row(number, title, note=TITLE_NOTE)
     if any(isinstance(value, str) and not value.strip() for value in values):
         return Row(number)
     value = values[0]

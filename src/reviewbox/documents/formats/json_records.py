@@ -31,7 +31,7 @@ from reviewbox.documents.formats.json_paths import (
 )
 from reviewbox.documents.formats.json_sample import JsonSample, numbered
 from reviewbox.documents.lines import Line, Lines, at_line
-from reviewbox.documents.review_field import ReviewField, select_review_field, suggestion
+from reviewbox.documents.review_field import TITLE_NOTE, ReviewField, select_review_field, suggestion
 from reviewbox.errors import ErrorCode, Problem, SourceError
 
 # The field that says where a record stood in the source.
@@ -39,7 +39,6 @@ POINTER_FIELD = "reviewbox_pointer"
 
 _DEFAULT_FIELD = "text"  # of a table whose first rows are all broken
 _STEPS = (Each.ELEMENT, Each.VALUE)
-_TITLE_NOTE = "the review is empty; its title was classified"
 
 
 @dataclass(frozen=True, slots=True)
@@ -253,7 +252,7 @@ def review_in(number: int, record: Mapping[str, Any], raw: str, fields: list[Pat
     if title and not review.strip():
         replacement = value_at(record, title)
         if isinstance(replacement, str) and replacement.strip():
-            return Row(number, replacement, raw=raw, note=_TITLE_NOTE)
+            return Row(number, replacement, raw=raw, note=TITLE_NOTE)
     if texts:
         return Row(number, review, raw=raw)
     is_missing = not _has_at(record, fields[0])

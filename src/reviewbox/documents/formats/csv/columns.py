@@ -1,9 +1,9 @@
 """Selects the columns of a delimited table that hold the review."""
 
-from collections import Counter
 from collections.abc import Sequence
 
 from reviewbox.documents.document import ReadOptions
+from reviewbox.documents.formats.columns import column_keys
 from reviewbox.documents.review_field import FieldSample, ReviewField, select_review_field
 from reviewbox.errors import ErrorCode, SourceError
 
@@ -12,24 +12,12 @@ _MAX_NAME_LENGTH = 60  # characters, in a message
 
 
 class Columns:
-    """Collects the cells of each column of the first rows.
-
-    A column is identified by its name if no other column has it, else by its number, from 1.
-    """
+    """Collects the cells of each column of the first rows."""
 
     def __init__(self, names: Sequence[str], titles: Sequence[str]) -> None:
         """Take the names of the columns, and what each is called for the choice."""
         self._names = [name.strip() for name in names]
-        counts = Counter(self._names)
-        self._keys = [
-            name if name and counts[name] == 1 else str(number) for number, name in enumerate(self._names, 1)
-        ]
-        # The name of a column may be the number of another one.
-        while duplicates := [key for key, count in Counter(self._keys).items() if count > 1]:
-            self._keys = [
-                f"#{number}" if key in duplicates and key != self._names[number - 1] else key
-                for number, key in enumerate(self._keys, 1)
-            ]
+        self._keys = column_keys(self._names)
         self._titles = titles
         self._sample = FieldSample()
         for key, title in zip(self._keys, titles, strict=True):

@@ -20,7 +20,7 @@ from reviewbox.documents.formats.csv.layout import Layout, infer_layout, plain_d
 from reviewbox.documents.formats.csv.records import Record, read_records
 from reviewbox.documents.line_tables import LineFormat, read_table
 from reviewbox.documents.lines import Line, Lines, at_line, refuse_binary_lines
-from reviewbox.documents.review_field import MISSING
+from reviewbox.documents.review_field import MISSING, TITLE_NOTE
 from reviewbox.errors import ErrorCode, Problem, SourceError
 
 # The extension and content type of the written table, by the delimiter of the format.
@@ -38,7 +38,6 @@ _DELIMITER_NAMES = {
 _TOTAL = re.compile(
     r"(?:(?:grand|sub) ?)?totals?\b|average\b|gesamt|summe\b|moyenne\b|promedio\b", re.IGNORECASE
 )
-_TITLE_NOTE = "the review is empty; its title was classified"
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +133,7 @@ class DelimitedSchema:
         if not texts and self.title_column is not None:
             title = self.layout.dialect.unescape(record.cells[self.title_column])
             if title.strip() and title not in MISSING:
-                texts, note = [title], _TITLE_NOTE
+                texts, note = [title], TITLE_NOTE
                 self._counts["titles_classified"] += 1
         missing = next((cell for cell in cells if cell in MISSING), None)
         if not texts and missing:

@@ -4,7 +4,6 @@ The result is the same workbook with cells added to that sheet (ADR 11). The lib
 imported when the first workbook is read.
 """
 
-from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -14,7 +13,7 @@ from typing import Any
 
 from reviewbox.documents.document import BinaryTable, Document, ReadOptions, Row, Value
 from reviewbox.documents.format import Format
-from reviewbox.documents.formats.columns import MAX_SAMPLE_ROWS, call_library, read_row
+from reviewbox.documents.formats.columns import MAX_SAMPLE_ROWS, call_library, column_keys, read_row
 from reviewbox.documents.formats.xlsx.archive import Archive
 from reviewbox.documents.formats.xlsx.header import Cells, Header, find_end, find_header, is_blank
 from reviewbox.documents.formats.xlsx.sheet_xml import MAX_COLUMNS, add_cells, measure, sheet_members
@@ -82,8 +81,8 @@ class _Column:
     """A column of a sheet.
 
     Attributes:
-        path: identifies it in the workbook: its name if no other column has it, else its number; after the
-            name of the sheet if several sheets contain records.
+        path: identifies it in the workbook: its key among the columns of its sheet; after the name of
+            the sheet if several sheets contain records.
         sheet: the sheet.
         index: its index.
         name: its name; "" if it has none.
@@ -216,16 +215,10 @@ def _choose(sheets: Sequence[_Sheet], options: ReadOptions) -> _Choice:
 
 
 def _columns(sheet: _Sheet, *, with_sheet: bool) -> list[_Column]:
-    counts = Counter(sheet.names)
-    keys = [name if counts[name] == 1 and name else str(n) for n, name in enumerate(sheet.names, 1)]
-    # The name of a column may be the number of another one.
-    repeated = {key for key, count in Counter(keys).items() if count > 1}
     prefix = f"{sheet.name}!" if with_sheet else ""
+    columns = zip(column_keys(sheet.names), sheet.names, sheet.titles, strict=True)
     return [
-        _Column(
-            f"{prefix}#{n}" if key in repeated and key != name else prefix + key, sheet, n - 1, name, title
-        )
-        for n, (key, name, title) in enumerate(zip(keys, sheet.names, sheet.titles, strict=True), 1)
+        _Column(prefix + key, sheet, index, name, title) for index, (key, name, title) in enumerate(columns)
     ]
 
 
