@@ -88,7 +88,7 @@ bench-model: $(VENV)/.installed ## Measure the speed of the model and of DistilB
 	@touch $@
 
 model: .venv-recipe/.installed ## Train the model: make model DATA=folder (a night on two cores)
-	for stage in prepare pretrain teach distil export evaluate; do \
+	for stage in prepare pretrain teach distil calibrate export evaluate; do \
 	  PYTHONPATH=model:src .venv-recipe/bin/python -m recipe $$stage --data "$(DATA)" || exit; \
 	done
 

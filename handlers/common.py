@@ -36,7 +36,7 @@ def pipeline() -> Pipeline:
     gc.set_threshold(10_000)
     settings = Settings.from_environ(os.environ)
     model_dir = Path(settings.model_dir) if settings.model_dir else SHIPPED_MODEL
-    classifier = Classifier.load(model_dir, threads=settings.threads)
+    classifier = Classifier.load(model_dir, threads=settings.threads, two_labels=settings.two_labels)
     queue = Queue(settings.queue_url) if settings.queue_url else None
     return Pipeline(S3Storage.connect(), classifier, settings, queue)
 

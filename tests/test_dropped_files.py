@@ -64,19 +64,21 @@ def outcomes_in_table(key: str, data: bytes, notes: dict[str, Any]) -> list[Revi
     text = decompress(data, 10**9).data.decode("utf-8-sig")
     if ".jsonl" in key:
         rows = [json.loads(line) for line in text.splitlines()]
-        # The added fields are the last five, even if they are renamed.
-        return [outcome(*list(row.values())[-5:-1]) for row in rows]
+        # The added fields are the last six, even if they are renamed.
+        return [outcome(*list(row.values())[-6:-1]) for row in rows]
     delimiter = {"comma": ",", "semicolon": ";", "tab": "\t", "bar": "|"}[notes["delimiter"]]
     quoting = csv.QUOTE_NONE if notes["quotes"] == "none" else csv.QUOTE_MINIMAL
     escape = "\\" if notes["quotes"] == "backslash" else None
     lines = io.StringIO(text.removeprefix("sep=;\r\n"), newline="")
     records = list(csv.reader(lines, delimiter=delimiter, quoting=quoting, escapechar=escape))  # type: ignore[arg-type]
     # A table without a header row gets one.
-    return [outcome(*record[-5:-1]) for record in records[1:]]
+    return [outcome(*record[-6:-1]) for record in records[1:]]
 
 
-def outcome(sentiment: Any, score: Any, needs_review: Any, error_code: Any) -> ReviewOutcome:
-    del needs_review
+def outcome(
+    sentiment: Any, score: Any, needs_review: Any, other_language: Any, error_code: Any
+) -> ReviewOutcome:
+    del needs_review, other_language
     absent = (None, "", "\\N")
     return (
         None if sentiment in absent else sentiment,

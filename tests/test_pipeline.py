@@ -1,4 +1,5 @@
 import gzip
+import io
 import itertools
 import json
 from collections.abc import Callable
@@ -7,6 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 import boto3
+import pandas as pd
 import pytest
 from mypy_boto3_s3 import S3Client
 from tests import faulty_codec
@@ -131,6 +133,7 @@ def test_a_table_gets_a_classified_table_and_a_receipt_with_counts(pipeline: Pip
         "total": 4,
         "labels": {"negative": 1, "positive": 1},
         "needs_review": 0,
+        "other_language": 0,
         "failed": 2,
         "errors": {"broken_json": 1, "empty_review": 1},
     }
@@ -146,6 +149,24 @@ def test_a_duplicate_event_changes_nothing(pipeline: Pipeline, s3: S3Client, ref
 
     assert outcome is Outcome.CURRENT
     assert everything(s3) == before
+
+
+@pytest.mark.parametrize("name", ["export.xlsx", "export.parquet", "export.xlsx.gz"])
+def test_a_binary_table_is_current_once_and_leaves_nothing_behind(
+    pipeline: Pipeline, s3: S3Client, name: str
+) -> None:
+    ref = ObjectRef(BUCKET, f"incoming/{name}")
+    frame, content = pd.DataFrame({"text": ["good", "bad"]}), io.BytesIO()
+    (frame.to_parquet if "parquet" in name else frame.to_excel)(content, index=False)
+    body = content.getvalue()
+    put(s3, ref, gzip.compress(body) if name.endswith(".gz") else body)
+
+    assert pipeline.process(ref, plenty) is Outcome.CLASSIFIED
+    assert pipeline.process(ref, plenty) is Outcome.CURRENT
+    assert len(tables_of(s3, ref)) == 1
+    put(s3, ref, b"")
+    pipeline.process(ref, plenty)
+    assert not tables_of(s3, ref)
 
 
 @pytest.mark.parametrize(("ref", "parts"), [(REVIEW, 0), (TABLE, 1)])

@@ -17,7 +17,7 @@ from reviewbox.process_object import Outcome
 from reviewbox.settings import Settings
 from reviewbox.storage import S3Storage
 
-ADDED = ["sentiment", "score", "needs_review", "error_code", "error_message"]
+ADDED = ["sentiment", "score", "needs_review", "other_language", "error_code", "error_message"]
 
 FRAME = pd.DataFrame(
     {

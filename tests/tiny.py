@@ -50,12 +50,14 @@ def write_model(
     token_logits: bool = True,
     labels: tuple[str, ...] = ("negative", "positive"),
     words: Mapping[str, float] = WORDS,
+    languages: tuple[str, ...] = (),
 ) -> Path:
     """Write a model folder with the files of a Hugging Face export, and return its path.
 
     The logit of the last label is the mean weight of a window's words. The logit of the first label is its
     negative, and the other logits are zero. An unknown word counts as a word of weight zero. `words` has the
-    keys of `WORDS` in the same order; its weights may differ.
+    keys of `WORDS` in the same order; its weights may differ. With `languages`, a last logit tells whether
+    the words are known: it is 4 if all are, and -4 if none is.
     """
     folder.mkdir(parents=True, exist_ok=True)
     tokenizer().save(str(folder / "tokenizer.json"))
@@ -77,6 +79,18 @@ def write_model(
         outputs.append(
             helper.make_tensor_value_info("token_logits", TensorProto.FLOAT, ["batch", "tokens", len(labels)])
         )
+    language_nodes, language_constants = [], []
+    if languages:
+        outputs.append(helper.make_tensor_value_info("language_logits", TensorProto.FLOAT, ["batch", 1]))
+        is_known = np.zeros((len(weights), 1), dtype=np.float32)
+        is_known[len(SPECIAL) :], is_known[1] = 4, -4
+        language_constants = [numpy_helper.from_array(is_known, "is_known")]
+        language_nodes = [
+            helper.make_node("Gather", ["is_known", "input_ids"], ["known"]),
+            helper.make_node("ReduceSum", ["known", "tokens_axis"], ["known_sum"], keepdims=0),
+            helper.make_node("Div", ["known_sum", "count"], ["language_logits"]),
+        ]
+        (folder / "bundle.json").write_text(json.dumps({"languages": languages}), encoding="utf-8")
     graph = helper.make_graph(
         [
             helper.make_node("Gather", ["weights", "input_ids"], ["token_logits"]),
@@ -84,6 +98,7 @@ def write_model(
             helper.make_node("ReduceSum", ["token_logits", "tokens_axis"], ["sum"], keepdims=0),
             helper.make_node("ReduceSum", ["words", "tokens_axis"], ["count"], keepdims=0),
             helper.make_node("Div", ["sum", "count"], ["logits"]),
+            *language_nodes,
         ],
         "tiny",
         [
@@ -95,6 +110,7 @@ def write_model(
             numpy_helper.from_array(weights, "weights"),
             numpy_helper.from_array(is_word, "is_word"),
             numpy_helper.from_array(np.array([1]), "tokens_axis"),
+            *language_constants,
         ],
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=10)
@@ -122,6 +138,10 @@ class RecordingBackend:
     @property
     def label_count(self) -> int | None:
         return self._backend.label_count
+
+    @property
+    def tells_language(self) -> bool:
+        return self._backend.tells_language
 
     def run(self, input_ids: Ids, attention_mask: Ids, token_type_ids: Ids) -> Logits:
         self.batches.append(Batch(input_ids, attention_mask, token_type_ids))

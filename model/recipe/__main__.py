@@ -6,7 +6,7 @@ import tomllib
 from pathlib import Path
 
 HERE = Path(__file__).parent
-STAGES = ("prepare", "pretrain", "teach", "distil", "export", "evaluate")
+STAGES = ("prepare", "pretrain", "teach", "distil", "calibrate", "export", "evaluate")
 
 
 def main() -> None:
@@ -54,13 +54,17 @@ def main() -> None:
         from recipe.distil import distil
 
         distil(work, config, arguments.checkpoint)
+    elif arguments.stage == "calibrate":
+        from recipe.calibrate import calibrate
+
+        calibrate(arguments.checkpoint or work / "distil.pt", work, config)
     elif arguments.stage == "export":
         from recipe.export import export
 
         checkpoint = arguments.checkpoint or work / "distil.pt"
         # A model.onnx lies in a model folder, beside its tokenizer.
-        tokenizer_folder = checkpoint.parent if checkpoint.suffix == ".onnx" else work / "encoder"
-        export(checkpoint, tokenizer_folder / "tokenizer.json", output, config)
+        tokenizer_folder = checkpoint.parent if checkpoint.suffix == ".onnx" else work
+        export(checkpoint, tokenizer_folder / "tokenizer.json", work, output, config)
     else:
         from recipe.evaluate import evaluate
 

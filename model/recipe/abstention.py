@@ -1,7 +1,6 @@
-"""Texts that express no opinion, with a target of P(positive) = 0.5.
+"""Texts that express no opinion: they neither praise nor blame.
 
-A model trained on reviews alone is overconfident elsewhere: on emoji that its vocabulary lacks, on other
-languages, on mere function words.
+A model trained on reviews alone is overconfident elsewhere: on other languages, on mere function words.
 """
 
 import json
@@ -24,7 +23,6 @@ _FILLERS = (
     "delivery today yes no maybe none n/a nothing first update later idk asdf xyz blah user customer"
 ).split()
 _PUNCTUATION = ["?", "!", ".", "...", "-", "*", ":", "/"]
-_UNKNOWN_EMOJI = ["\U0001f914", "\U0001f355", "\U0001f6eb", "\U0001f389", "\u2764\ufe0f", "\U0001f916"]
 
 
 def abstention_texts(tokenizer: Tokenizer, foreign: Path, count: int, seed: int) -> pd.DataFrame:
@@ -48,7 +46,7 @@ def abstention_texts(tokenizer: Tokenizer, foreign: Path, count: int, seed: int)
         texts.append(("random word pieces", pieces.replace(" ##", "").replace("##", "")))
         texts.append(("punctuation", "".join(rng.choice(_PUNCTUATION, rng.integers(1, 6)))))
         texts.append(("fillers", " ".join(rng.choice(_FILLERS, rng.integers(1, 4)))))
-        texts.append(("unknown emoji", " ".join(rng.choice(_UNKNOWN_EMOJI, rng.integers(1, 8)))))
     lines = foreign.read_text(encoding="utf-8").splitlines()
     texts += [("other language", json.loads(line)["text"]) for line in lines]
-    return pd.DataFrame(texts, columns=["domain", "text"]).assign(label=-1)
+    frame = pd.DataFrame(texts, columns=["domain", "text"]).assign(label=-1)
+    return frame.assign(answer=np.where(frame.domain == "other language", "other language", "neutral"))

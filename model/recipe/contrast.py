@@ -7,6 +7,7 @@ its digest, and an edit by the character span that it replaces in the plain text
 import json
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from reviewbox.model.plain_text import plain_text
@@ -33,8 +34,15 @@ def apply_edits(edits: Path, reviews: pd.DataFrame) -> pd.DataFrame:
         text = plain_text(row.text).text
         for start, end, new in sorted(entry["edits"], reverse=True):
             text = text[:start] + new + text[end:]
-        rows.append({**row, "text": text, "label": 1 - row.label, "domain": entry["kind"]})
+        rows.append({**row, "text": text, "label": 1 - row.label, "stars": np.nan, "domain": entry["kind"]})
     return pd.DataFrame(rows, columns=reviews.columns)
+
+
+def read_answers(path: Path) -> pd.DataFrame:
+    """Read a file of texts that we wrote with one of four answers; `label` is -1 for mixed and neutral."""
+    texts = pd.read_json(path, lines=True)
+    labels = texts.label.map({"positive": 1, "negative": 0}).fillna(-1).astype(int)
+    return texts.assign(answer=texts.label, label=labels, domain=texts.kind)
 
 
 def read_own_texts(path: Path) -> pd.DataFrame:

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from recipe.reviews import TokenizedReviews
+from recipe.targets import COLUMNS, POSITIVE
 from recipe.training import Example, example_shape, fit_classifier, make_batches, sample_windows
 
 
@@ -21,11 +22,13 @@ def distil(work: Path, config: dict[str, Any], checkpoint: Path | None = None) -
     if checkpoint:
         settings = settings | settings["from_model"]
     texts = {split: TokenizedReviews.load(work / f"{split}.npz") for split in settings["repeats"]}
-    targets: dict[str, np.ndarray] = {split: reviews.labels for split, reviews in texts.items()}
-    targets["passages"] = np.load(work / "soft.npy")
-    if len(targets["passages"]) != len(texts["passages"]):
-        raise SystemExit("distil: soft.npy does not match the passages; run teach again")
-    targets["abstain"] = np.full(len(texts["abstain"]), 0.5)
+    targets: dict[str, np.ndarray] = {split: reviews.targets for split, reviews in texts.items()}
+    if "passages" in texts:
+        soft = np.load(work / "soft.npy")
+        if len(soft) != len(texts["passages"]):
+            raise SystemExit("distil: soft.npy does not match the passages; run teach again")
+        targets["passages"] = np.full((len(soft), COLUMNS), np.nan, dtype=np.float32)
+        targets["passages"][:, POSITIVE] = soft
 
     batches: list[list[Example]] = []
     for epoch in range(settings["epochs"]):

@@ -1,9 +1,9 @@
-"""Stage 6, evaluate: calibrate the exported model, write `bundle.json` and print the model card's figures.
+"""Stage 7, evaluate: print the model card's figures.
 
-All scores come from `reviewbox` itself, so that the figures describe the classifier that users run.
+All verdicts come from `reviewbox` itself, so that the figures describe the classifier that users run.
 """
 
-import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,125 +12,141 @@ import pandas as pd
 
 from recipe.contrast import read_own_texts
 from recipe.evidence import evaluate_evidence
+from recipe.graph import LABELS
 from recipe.reviews import IMDB
 from reviewbox.cli.evaluate import calibration_error
-from reviewbox.model.bundle import BUNDLE, CONFIG, MODEL, TOKENIZER, sha256
 from reviewbox.model.classifier import Classifier
 from reviewbox.model.verdicts import Verdict
+from reviewbox.settings import Settings
 
 HERE = Path(__file__).parent
 SPLITS = ("validation", "unseen")
 LENGTHS = {"up to 16 tokens": 16, "17 to 64": 64, "65 to 128": 128, "129 to 512": 512, "more": 10**9}
 
-# The accepted calibration error on films, the largest training set, and on other reviews.
-ACCEPTED_ERROR_FILMS, ACCEPTED_ERROR = 0.02, 0.05
-
-# The reviews that every cold start classifies to check the model: short and long, clear and ambiguous.
-GOLDEN = (
-    "Lovely little place, we will be back.",
-    "Stopped working after a week and nobody answers my mails.",
-    "The plot is thin, the jokes are old, and I still laughed more than I have all year.",
-    "ARRIVED LATE, BOX CRUSHED, BUT THE LAMP ITSELF IS FINE",
-)
-
 
 def evaluate(work: Path, output: Path, config: dict[str, Any]) -> None:
-    """Fit the temperature, write `bundle.json` and the calibration plot, and print all figures."""
-    (output / BUNDLE).unlink(missing_ok=True)
-    reviews = classify_splits(work, output, config)
-    temperature = fit_temperature(reviews)
-    write_bundle(output, temperature, config)
-    reviews["confidence"] = confidence(reviews, temperature)
-    print(f"temperature {temperature:.4f}\n")
-    print_table(figures_by_domain(reviews))
-    length = pd.cut(reviews.tokens, [0, *LENGTHS.values()], labels=list(LENGTHS))
-    for split in SPLITS:
-        print(f"\n{split}, by length")
-        print_table(figures(reviews[reviews.split == split], length[reviews.split == split]))
-    draw_calibration(reviews, output / "calibration.png")
+    """Print all figures of the model in `output`, and write the calibration plot there."""
+    threads, limit = config["threads"], config["evaluation"]["reviews_per_domain"]
+    classifier = Classifier.load(output, threads=threads)
 
-    classifier = Classifier.load(output, threads=config["threads"])
-    contrast = add_verdicts(classifier, pd.read_parquet(work / "contrast_validation.parquet"))
+    frames = [pd.read_parquet(work / f"{split}.parquet").assign(split=split) for split in SPLITS]
+    reviews = pd.concat(frames).groupby(["split", "domain"]).head(limit).reset_index(drop=True)
+    four = add_verdicts(classifier, reviews[reviews.label >= 0])
+    labeled = two_sided(four)
+    print("two answers, by domain")
+    print_table(figures_by_domain(labeled))
+    length = pd.cut(labeled.tokens, [0, *LENGTHS.values()], labels=list(LENGTHS))
+    for split in SPLITS:
+        print(f"\ntwo answers, {split}, by length")
+        print_table(figures(labeled[labeled.split == split], length[labeled.split == split]))
+    draw_calibration(labeled, output / "calibration.png")
+
+    contrast = two_sided(add_verdicts(classifier, pd.read_parquet(work / "contrast_validation.parquet")))
     print("\nedited reviews, by kind of edit")
     print_table(contrast.groupby("domain").correct.agg(n="size", accuracy="mean"))
-    ours = add_verdicts(classifier, pd.read_parquet(work / "ours_validation.parquet"))
-    print("\nour own reviews, by domain")
-    print_table(ours.groupby("domain").correct.agg(n="size", accuracy="mean"))
-    print(f"all {len(ours)}: {ours.correct.mean():.1%}")
-    pairs = add_verdicts(classifier, read_own_texts(HERE / "minimal_pairs.jsonl"))
+    ours = two_sided(add_verdicts(classifier, pd.read_parquet(work / "ours_validation.parquet")))
+    print(f"\nour own reviews: {ours.correct.mean():.1%} of {len(ours)}")
+    pairs = two_sided(add_verdicts(classifier, read_own_texts(HERE / "minimal_pairs.jsonl")))
     both = pairs.groupby("pair").correct.all()
     phenomenon = pairs.groupby("pair").phenomenon.first()
-    print(f"\nminimal pairs: {pairs.correct.mean():.1%} of the texts, {both.mean():.1%} of the pairs")
+    print(f"minimal pairs: {pairs.correct.mean():.1%} of the texts, {both.mean():.1%} of the pairs")
     print_table(
         pd.DataFrame(
             {"texts": pairs.groupby("phenomenon").correct.mean(), "pairs": both.groupby(phenomenon).mean()}
         )
     )
+
+    short = pd.read_parquet(work / "short_validation.parquet")
+    short_four = add_verdicts(classifier, short)
+    short_two = two_sided(short_four)
+    print(f"\nshort texts: {short_two.correct.mean():.1%} of {len(short)} with two answers, "
+          f"{short_four.correct.mean():.1%} with four")  # fmt: skip
+    print_table(
+        pd.DataFrame(
+            {
+                "two": short_two.groupby("kind").correct.mean(),
+                "four": short_four.groupby("kind").correct.mean(),
+            }
+        )
+    )
+    mixed = add_verdicts(classifier, pd.read_parquet(work / "four_validation.parquet"))
+    print(f"\nfour answers: {mixed.correct.mean():.1%} of {len(mixed)}; calibration error "
+          f"{calibration_error(mixed.confidence.to_numpy(), mixed.correct.to_numpy()):.3f}")  # fmt: skip
+    print(pd.crosstab(mixed.answer, mixed.verdict).reindex(columns=LABELS, fill_value=0).to_string())
+
+    print("\nfour answers to labeled reviews, by stars")
+    shares = pd.crosstab(four.stars.round().fillna("none"), four.verdict, normalize="index")
+    print_table(shares.reindex(columns=LABELS, fill_value=0.0))
+    print("\nwhat is not marked `needs_review`")
+    marked = Settings().needs_review_below
+    sets = {"reviews, two answers": labeled, "reviews, four answers": four, "short, two answers": short_two,
+            "four answers": mixed}  # fmt: skip
+    print_table(
+        pd.DataFrame(
+            {
+                name: {
+                    "share": (verdicts.confidence >= marked).mean(),
+                    "correct": verdicts.correct[verdicts.confidence >= marked].mean(),
+                    "one-sided and wrong": _contradicts(verdicts)[verdicts.confidence >= marked].mean(),
+                }
+                for name, verdicts in sets.items()
+            }
+        ).T
+    )
+
+    foreign = add_verdicts(classifier, pd.read_parquet(work / "foreign_validation.parquet"))
+    print("\nother languages: share that is marked, and share that is not marked `needs_review`")
+    is_other = foreign.known_language < 0.5  # noqa: PLR2004
+    is_trusted = (foreign.confidence >= marked) & ~is_other
+    print_table(pd.DataFrame({"marked": is_other, "trusted": is_trusted}).groupby(foreign.domain).mean())
+    for name, texts in {"reviews": four, "short texts": pd.concat([short_four, mixed])}.items():
+        print(f"marked of English {name}: {(texts.known_language < 0.5).mean():.2%}")  # noqa: PLR2004
     print()
-    evaluate_evidence(classifier, pd.read_parquet(work / "validation.parquet"), config)
+    evaluate_evidence(
+        Classifier.load(output, threads=threads, two_labels=True),
+        pd.read_parquet(work / "validation.parquet"),
+        config,
+    )
 
 
-def classify_splits(work: Path, output: Path, config: dict[str, Any]) -> pd.DataFrame:
-    """Return up to `reviews_per_domain` reviews of each domain, with uncalibrated verdicts."""
-    limit = config["evaluation"]["reviews_per_domain"]
-    frames = [pd.read_parquet(work / f"{split}.parquet").assign(split=split) for split in SPLITS]
-    reviews = pd.concat(frames).groupby(["split", "domain"]).head(limit).reset_index(drop=True)
-    return add_verdicts(Classifier.load(output, threads=config["threads"]), reviews)
+def add_verdicts(classifier: Classifier, texts: pd.DataFrame) -> pd.DataFrame:
+    """Add the columns verdict, confidence, positive, tokens, known_language and correct.
 
+    Texts without words are dropped. `positive` is the share of "positive" in the scores of both sides.
 
-def add_verdicts(classifier: Classifier, reviews: pd.DataFrame) -> pd.DataFrame:
-    """Add the columns margin (the logit of "positive"), tokens and correct; drop texts without words."""
-    results = list(classifier.classify_each(reviews.text, explain=False))
+    A verdict is correct if it is the text's `answer`, or for reviews without one, its label.
+    """
+    results = list(classifier.classify_each(texts.text, explain=False))
     verdicts = [result for result in results if isinstance(result, Verdict)]
     has_verdict = np.array([isinstance(result, Verdict) for result in results], dtype=bool)
-    positive = np.array([verdict.scores["positive"] for verdict in verdicts])
-    reviews = reviews[has_verdict].assign(
-        margin=np.log(positive) - np.log1p(-positive), tokens=[verdict.tokens for verdict in verdicts]
+    texts = texts[has_verdict].assign(
+        verdict=[verdict.label for verdict in verdicts],
+        confidence=[verdict.score for verdict in verdicts],
+        positive=[_positive_share(verdict.scores) for verdict in verdicts],
+        tokens=[verdict.tokens for verdict in verdicts],
+        known_language=[verdict.known_language for verdict in verdicts],
     )
-    return reviews.assign(correct=(reviews.margin > 0) == (reviews.label == 1))
+    expected = texts.label.map({1: "positive", 0: "negative"})
+    if "answer" in texts:
+        expected = texts.answer.fillna(expected)
+    return texts.assign(expected=expected, correct=texts.verdict == expected)
 
 
-def fit_temperature(reviews: pd.DataFrame) -> float:
-    """Return the temperature that minimizes the largest ratio of calibration error to accepted error.
-
-    The ratio is taken for each of three groups: films, other seen domains, and held-out domains. Minimizing
-    the overall cross-entropy would favor the groups in which the model is least confident.
-    """
-    groups = [
-        (ACCEPTED_ERROR_FILMS if name == IMDB else ACCEPTED_ERROR, group)
-        for name, group in reviews.groupby(np.where(reviews.domain == IMDB, IMDB, reviews.split))
-    ]
-
-    def largest_ratio(temperature: float) -> float:
-        return max(
-            calibration_error(confidence(group, temperature), group.correct.to_numpy()) / accepted
-            for accepted, group in groups
-        )
-
-    return float(min(np.geomspace(0.5, 4, 200), key=largest_ratio))
+def two_sided(verdicts: pd.DataFrame) -> pd.DataFrame:
+    """Return the verdicts with `Labels=2`: leaving out labels does not change the ratio of the others."""
+    verdict = np.where(verdicts.positive > 0.5, "positive", "negative")  # noqa: PLR2004
+    confidence = np.maximum(verdicts.positive, 1 - verdicts.positive)
+    return verdicts.assign(verdict=verdict, confidence=confidence, correct=verdict == verdicts.expected)
 
 
-def confidence(reviews: pd.DataFrame, temperature: float) -> np.ndarray:
-    """Return the calibrated probability of each predicted label, shape (R,), in [0.5, 1]."""
-    scores: np.ndarray = 1 / (1 + np.exp(-reviews.margin.abs().to_numpy() / temperature))
-    return scores
+def _positive_share(scores: Mapping[str, float]) -> float:
+    return scores["positive"] / (scores["positive"] + scores["negative"])
 
 
-def write_bundle(output: Path, temperature: float, config: dict[str, Any]) -> None:
-    """Write `bundle.json`: first without the golden reviews, then with the scores that it gives them."""
-    bundle: dict[str, Any] = {
-        "sha256": {name: sha256(output / name) for name in (MODEL, TOKENIZER, CONFIG)},
-        "window_tokens": config["windows"]["size"] + 2,
-        "temperature": round(temperature, 4),
-    }
-    path = output / BUNDLE
-    path.write_text(json.dumps(bundle), encoding="utf-8")
-    verdicts = Classifier.load(output).classify(GOLDEN)
-    bundle["golden"] = [
-        {"text": text, "label": verdict.label, "score": round(verdict.score, 6)}
-        for text, verdict in zip(GOLDEN, verdicts, strict=True)
-    ]
-    path.write_text(json.dumps(bundle, indent=2) + "\n", encoding="utf-8")
+def _contradicts(verdicts: pd.DataFrame) -> pd.Series:
+    """Return whether a verdict names one side and the text means the other."""
+    sides = ["positive", "negative"]
+    return verdicts.verdict.isin(sides) & verdicts.expected.isin(sides) & ~verdicts.correct
 
 
 def figures_by_domain(reviews: pd.DataFrame) -> pd.DataFrame:

@@ -21,7 +21,7 @@ Weights = Mapping[str, np.ndarray]
 
 MICROSOFT = "com.microsoft"
 OPSET, IR_VERSION = 20, 10
-LABELS = ("negative", "positive")
+LABELS = ("negative", "neutral", "mixed", "positive")
 
 _MAX_QUANTIZED_WEIGHT = 63  # seven bits
 # GELU's output is always above -0.17. Adding 0.17 lets it use the full range of an unsigned byte.
@@ -70,12 +70,14 @@ def classifier_graph(weights: Weights, heads: int, *, quantized: bool = True) ->
     """Return the graph of a token classifier.
 
     Its inputs are `input_ids` and `attention_mask`, int64, shape (N, T), padded at the end. Its outputs are
-    float32: `logits`, shape (N, 2), whose softmax is (P(negative), P(positive)), and `token_logits`, shape
-    (N, T, 2), which is zero for special tokens and padding. `logits` is the mean of `token_logits` over the
-    other tokens.
+    float32: `logits`, shape (N, 4), whose softmax gives the probabilities of `LABELS`; `language_logits`,
+    shape (N, 1), the log-odds that the text is in a known language; and `token_logits`, shape (N, T, 4),
+    which is zero for special tokens and padding. `logits` is the mean of `token_logits` over the other
+    tokens.
 
     Args:
-        weights: arrays by the names in `TokenClassifier.state_dict()`.
+        weights: arrays by the names in `TokenClassifier.state_dict()`, but with a head of shape (5, H): the
+            labels in the order of `LABELS`, and the language.
         heads: how many attention heads a layer has.
         quantized: whether matrix products run on 8-bit integers, instead of float32.
     """
@@ -112,8 +114,9 @@ def classifier_graph(weights: Weights, heads: int, *, quantized: bool = True) ->
             for name in ("input_ids", "attention_mask")
         ],
         [
-            helper.make_tensor_value_info("logits", TensorProto.FLOAT, ["batch", 2]),
-            helper.make_tensor_value_info("token_logits", TensorProto.FLOAT, [*shape, 2]),
+            helper.make_tensor_value_info("logits", TensorProto.FLOAT, ["batch", len(LABELS)]),
+            helper.make_tensor_value_info("language_logits", TensorProto.FLOAT, ["batch", 1]),
+            helper.make_tensor_value_info("token_logits", TensorProto.FLOAT, [*shape, len(LABELS)]),
         ],
         list(graph.constants.values()),
     )
@@ -291,7 +294,10 @@ def _head(graph: Graph, states: str, mask: str) -> None:
     counts = graph.node("ReduceSum", is_text, _axes(graph, 1), keepdims=1)
     counts = graph.node("Max", counts, graph.constant("one", 1))
     logits = graph.node("Mul", logits, graph.node("Unsqueeze", is_text, _axes(graph, 2)))
-    halves = graph.constant("halves", [-0.5, 0.5])
-    token_logits = graph.node("Mul", logits, halves, name="token_logits")
-    sums = graph.node("ReduceSum", token_logits, _axes(graph, 1), keepdims=0)
-    graph.node("Div", sums, counts, name="logits")
+    sums = graph.node("ReduceSum", logits, _axes(graph, 1), keepdims=0)
+    means = graph.node("Div", sums, counts)
+    start, labels = graph.constant("start", [0], np.int64), graph.constant("labels", [len(LABELS)], np.int64)
+    last = _axes(graph, -1)
+    graph.node("Slice", logits, start, labels, last, name="token_logits")
+    graph.node("Slice", means, start, labels, last, name="logits")
+    graph.node("Slice", means, labels, end, last, name="language_logits")

@@ -112,7 +112,7 @@ def train_language_model(source: Path, work: Path, config: dict[str, Any]) -> No
         for domain, reviews in pd.read_parquet(work / f"{split}.parquet").groupby("domain")
     }
 
-    def validate(_final: bool) -> dict[str, float]:  # noqa: FBT001
+    def validate() -> dict[str, float]:
         figures = {}
         for name, domain_prompts in validation_prompts.items():
             labels = np.array([prompt.target for prompt in domain_prompts])

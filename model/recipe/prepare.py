@@ -7,7 +7,11 @@ import pandas as pd
 from tokenizers import Tokenizer
 
 from recipe.abstention import abstention_texts
-from recipe.contrast import apply_edits, read_own_texts
+from recipe.behavior import read_behavior
+from recipe.contrast import apply_edits, read_answers, read_own_texts
+from recipe.emoji import write_tokenizer
+from recipe.foreign import read_foreign
+from recipe.mixtures import mix_reviews
 from recipe.reviews import (
     IMDB,
     deduplicate,
@@ -27,9 +31,12 @@ def prepare(data: Path, encoder: Path, work: Path, config: dict[str, Any]) -> No
 
     Besides the labeled splits of `read_reviews`, these are "passages" (of labeled and unlabeled reviews),
     "contrast" (edited training reviews), "contrast_validation" (edited validation reviews), "pairs" (our
-    minimal pairs), "ours" and "ours_validation" (our own reviews), "abstain" (texts without an opinion) and
-    "pretrain" (every text that training may see).
+    minimal pairs), "ours" and "ours_validation" (our own reviews), "short" (our own texts with four answers),
+    "short_validation" and "four_validation" (the same, by other writers), "mixtures" (of short reviews),
+    "behavior" (templates and edited film reviews), "foreign" and "foreign_validation" (other languages),
+    "abstain" (texts without an opinion) and "pretrain" (every text that training may see).
     """
+    work.mkdir(parents=True, exist_ok=True)
     settings, seed = config["data"], config["seed"]
     reviews = read_reviews(data, settings)
     print(pd.crosstab(reviews.source, reviews.split).to_string())
@@ -44,16 +51,28 @@ def prepare(data: Path, encoder: Path, work: Path, config: dict[str, Any]) -> No
         labeled[labeled.domain != IMDB].head(limits["labeled_others"]),
     ]
     frames["passages"] = sample_passages(pd.concat(passage_sources), settings["passage_words"], seed)
-    frames["contrast"] = apply_edits(HERE / "contrast.jsonl", frames["train"])
+    frames["contrast"] = apply_edits(
+        HERE / "contrast.jsonl", reviews[reviews.split.isin(["train", "unused"])]
+    )
     frames["pairs"] = read_own_texts(HERE / "pairs.jsonl")
+    for name in ("short_validation", "four_validation"):
+        frames[name] = read_answers(HERE / f"{name}.jsonl")
+    validation = pd.concat([frames["short_validation"], frames["four_validation"]])
+    short = read_answers(HERE / "short.jsonl")
+    # Not by digest: many texts differ only in emoji, which a digest ignores.
+    frames["short"] = short[~short.text.str.lower().isin(validation.text.str.lower())]
+    frames["behavior"] = read_behavior(data, settings["behavior_cap"])
+    clear = pd.concat([frames["train"], frames["short"]])
+    frames["mixtures"] = mix_reviews(clear, settings["mixtures"], seed)
+    frames["foreign"], frames["foreign_validation"] = read_foreign(data, settings)
     ours = deduplicate(read_own_texts(HERE / "ours.jsonl"))
     for_validation = digest_fraction(ours) < settings["own_validation_share"]
     frames["ours"], frames["ours_validation"] = ours[~for_validation], ours[for_validation]
     frames["contrast_validation"] = apply_edits(HERE / "contrast_validation.jsonl", frames["validation"])
-    tokenizer = Tokenizer.from_file(str(encoder / "tokenizer.json"))
+    write_tokenizer(encoder / "tokenizer.json", work / "tokenizer.json")
+    tokenizer = Tokenizer.from_file(str(work / "tokenizer.json"))
     frames["abstain"] = abstention_texts(tokenizer, HERE / "foreign.jsonl", settings["abstentions"], seed)
 
-    work.mkdir(parents=True, exist_ok=True)
     for split, frame in frames.items():
         write_split(split, frame, tokenizer, work)
 

@@ -61,7 +61,7 @@ def pretrain(encoder: Path, work: Path, config: dict[str, Any]) -> None:
         rng = np.random.default_rng([seed, 4, number])
         return masked_loss(model, batch, settings["masked_share"], rng)
 
-    def validate(_final: bool) -> dict[str, float]:  # noqa: FBT001
+    def validate() -> dict[str, float]:
         with torch.inference_mode():
             return {"loss": round(float(np.mean([loss_of(batch).item() for batch in validation_batches])), 4)}
 

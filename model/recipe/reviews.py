@@ -9,10 +9,12 @@ import numpy as np
 import pandas as pd
 from tokenizers import Tokenizer
 
+from recipe.targets import make_targets
 from reviewbox.model.plain_text import plain_text
 
 IMDB = "imdb"
 OTHER_DOMAINS = "other_domains_train.parquet"
+MORE_DOMAINS = "more_domains_train.parquet"
 OTHER_DOMAINS_UNLABELED = "other_domains_unlabelled.parquet"
 
 _TEXTS_PER_CHUNK = 2000  # an encoding takes far more memory than its ids
@@ -26,12 +28,14 @@ class TokenizedReviews:
         pieces: the ids of all reviews, concatenated, shape (P,), uint16.
         ends: the offset in `pieces` at which each review ends, shape (R,), int64.
         labels: 1 for positive, 0 for negative, -1 for none, shape (R,), int8.
+        targets: what each review teaches (see `targets.py`), shape (R, 4), float32.
         domains: each review's domain, shape (R,).
     """
 
     pieces: np.ndarray
     ends: np.ndarray
     labels: np.ndarray
+    targets: np.ndarray
     domains: np.ndarray
 
     def __len__(self) -> int:
@@ -43,7 +47,7 @@ class TokenizedReviews:
 
     def save(self, path: Path) -> None:
         """Write the arrays to one NumPy archive."""
-        np.savez(path, pieces=self.pieces, ends=self.ends, labels=self.labels, domains=self.domains)
+        np.savez(path, **{name: getattr(self, name) for name in self.__slots__})
 
     @classmethod
     def load(cls, path: Path) -> "TokenizedReviews":
@@ -58,14 +62,15 @@ def read_reviews(data: Path, config: dict[str, Any]) -> pd.DataFrame:
     If texts differ only in case, spacing or punctuation, the first one is kept.
 
     Returns:
-        A frame with the columns text, label, domain, source, digest and split, which is "train",
-        "validation" (seen domains), "unseen" (held-out domains) or "unused" (beyond the source's cap).
+        A frame with the columns text, label, stars, answer, domain, source, digest and split, which is
+        "train", "validation" (seen domains), "unseen" (held-out domains) or "unused" (beyond the source's
+        cap).
     """
-    frames = [_read_imdb(data, labeled=True).assign(domain=IMDB, source=IMDB)]
-    if (data / OTHER_DOMAINS).exists():
-        frames.append(pd.read_parquet(data / OTHER_DOMAINS))
+    frames = [_read_imdb(data, labeled=True).assign(domain=IMDB, source=IMDB, answer=None)]
+    files = [data / name for name in (OTHER_DOMAINS, MORE_DOMAINS)]
+    frames += [_read_domains(file, config) for file in files if file.exists()]
     reviews = pd.concat(frames, ignore_index=True)
-    reviews = deduplicate(reviews[["text", "label", "domain", "source"]])
+    reviews = deduplicate(reviews[["text", "label", "stars", "answer", "domain", "source"]])
 
     held_out = reviews.domain.isin(config["held_out_domains"])
     for_validation = digest_fraction(reviews) < config["validation_share"]
@@ -74,7 +79,7 @@ def read_reviews(data: Path, config: dict[str, Any]) -> pd.DataFrame:
 
     # The order of digests is effectively random, and does not depend on the order of the files.
     rank = reviews.groupby(["split", "source", "label"]).cumcount()
-    cap = reviews.source.map(config["caps"]).fillna(np.inf)
+    cap = reviews.source.map(config["caps"]).fillna(config["cap"])
     unused = (reviews.split == "train") & (rank >= cap)
     return reviews.assign(split=reviews.split.mask(unused, "unused")).reset_index(drop=True)
 
@@ -144,6 +149,7 @@ def tokenize(reviews: pd.DataFrame, tokenizer: Tokenizer) -> TokenizedReviews:
         pieces=np.concatenate(ids),
         ends=np.cumsum([len(pieces) for pieces in ids[1:]], dtype=np.int64),
         labels=reviews.label.to_numpy(dtype=np.int8),
+        targets=make_targets(reviews),
         domains=reviews.domain.to_numpy(dtype=str),
     )
 
@@ -152,16 +158,43 @@ def _without_markup(reviews: pd.DataFrame) -> pd.DataFrame:
     return reviews.assign(text=reviews.text.map(lambda text: plain_text(text).text))
 
 
+def _read_domains(path: Path, config: dict[str, Any]) -> pd.DataFrame:
+    """Read a Parquet file of labeled reviews; `set`, if there is one, names the domain and the source.
+
+    Reviews without a label are kept if they have stars, or come from one of the `neutral_sets`.
+    """
+    reviews = pd.read_parquet(path)
+    if "set" in reviews:
+        reviews = reviews.assign(domain=reviews["set"], source=reviews["set"])
+    is_neutral = reviews.label.isna() & reviews.domain.isin(config["neutral_sets"])
+    reviews = reviews.assign(
+        stars=reviews.rating.astype(float),
+        answer=np.where(is_neutral, "neutral", None),
+        label=reviews.label.fillna(-1).astype(int),
+    )
+    return reviews[(reviews.label >= 0) | reviews.stars.notna() | is_neutral]
+
+
 def _read_imdb(data: Path, *, labeled: bool) -> pd.DataFrame:
-    """Read the training reviews of an aclImdb folder, or of Parquet files with the same content."""
+    """Read the training reviews of an aclImdb folder, or of Parquet files with the same content.
+
+    A rating of 1 to 10 becomes half as many stars.
+    """
     if not (data / "train" / "pos").is_dir():
         if labeled:
-            return pd.read_parquet(data / "imdb_train.parquet", columns=["text", "label"])
+            reviews = pd.read_parquet(data / "imdb_train.parquet", columns=["text", "label", "rating"])
+            return reviews.assign(stars=reviews.rating / 2)
         return pd.read_parquet(data / "imdb_unlabelled.parquet", columns=["text"])
     labels = {"neg": 0, "pos": 1} if labeled else {"unsup": -1}
     rows = [
-        {"text": path.read_text(encoding="utf-8"), "label": label}
+        {"text": path.read_text(encoding="utf-8"), "label": label, "stars": _stars(path)}
         for folder, label in labels.items()
         for path in sorted((data / "train" / folder).iterdir())
     ]
-    return pd.DataFrame(rows, columns=["text", "label"])
+    return pd.DataFrame(rows, columns=["text", "label", "stars"])
+
+
+def _stars(path: Path) -> float:
+    """Return half the rating in the name of a file of aclImdb, `<id>_<rating>.txt`; 0 means none."""
+    rating = int(path.stem.rpartition("_")[2])
+    return rating / 2 if rating else np.nan

@@ -14,7 +14,7 @@ import pandas as pd
 from sklearn.feature_extraction.text import CountVectorizer
 from sklearn.linear_model import LogisticRegression
 
-from recipe.export import export
+from recipe.export import UNCALIBRATED, write_model
 from recipe.language_model import load_language_teacher, train_language_model
 from recipe.reviews import IMDB, TokenizedReviews, sample_passages
 from recipe.training import Example, example_shape, fit_classifier, make_batches, sample_windows
@@ -43,7 +43,7 @@ def teach(
         earlier_models: folders of exported models, as additional teachers.
     """
     train_classifier(encoder, work, config)
-    export(work / "teach.pt", encoder / TOKENIZER, work / "teacher", config)
+    write_model(work / "teach.pt", work / TOKENIZER, work / "teacher", config, UNCALIBRATED)
     train_language_model(decoder, work, config)
     write_soft_labels(decoder, work, config, earlier_models)
 
@@ -54,6 +54,7 @@ def write_soft_labels(
     """Write `soft.npy`, with teachers that are already trained."""
     splits = ("train", "validation", "passages")
     train, validation, passages = (pd.read_parquet(work / f"{split}.parquet") for split in splits)
+    train, validation = train[train.label >= 0], validation[validation.label >= 0]
     validation = sample_passages(validation, config["data"]["passage_words"], config["seed"])
     general: dict[str, Teacher] = {"classifier": load_classifier(work / "teacher", config["threads"])}
     general |= {str(folder): load_classifier(folder, config["threads"]) for folder in earlier_models}
@@ -101,14 +102,14 @@ def train_classifier(encoder: Path, work: Path, config: dict[str, Any]) -> None:
     batches: list[list[Example]] = []
     for epoch in range(settings["epochs"]):
         rng = np.random.default_rng([config["seed"], epoch])
-        examples = sample_windows(data, data.labels, range(len(data)), windows, rng)
+        examples = sample_windows(data, data.targets, range(len(data)), windows, rng)
         batches += make_batches(examples, windows["tokens_per_batch"], rng, example_shape)
     fit_classifier("teach", encoder, batches, work, config, settings)
 
 
 def load_classifier(folder: Path, threads: int) -> Teacher:
     """Return an exported classifier as a teacher; a text without words has a logit of 0."""
-    model = Classifier.load(folder, threads=threads)
+    model = Classifier.load(folder, threads=threads, two_labels=True)
 
     def predict(texts: Sequence[str]) -> np.ndarray:
         verdicts = model.classify_each(texts, explain=False)

@@ -14,27 +14,39 @@ from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits
 
 from recipe.curve import draw_curve
-from recipe.export import read_checkpoint
+from recipe.export import question_head, read_checkpoint
 from recipe.graph import Weights
-from recipe.network import TokenClassifier
+from recipe.network import HEADS, TokenClassifier
 from recipe.reviews import TokenizedReviews
+from recipe.targets import BLAME, COLUMNS, PRAISE
 
 Item = TypeVar("Item")
 
 # The first character of a figure's name in a training curve, for the figures of each split.
-SPLIT_PREFIXES = {"validation": "", "unseen": "*", "contrast_validation": "~", "ours_validation": "+"}
+SPLIT_PREFIXES = {
+    "validation": "",
+    "unseen": "*",
+    "contrast_validation": "~",
+    "ours_validation": "+",
+    "short_validation": "!",
+}
+
+# Of the four columns of a target.
+LOSS_WEIGHTS = (0.5, 0.5, 1.0, 0.25)
 
 CLS, SEP, PAD = 101, 102, 0  # ids in the BERT vocabulary
 
 DEVICE = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+# A processor without AVX-512 emulates bfloat16, which takes thirty times as long as float32.
+HAS_BFLOAT16 = DEVICE.type == "cuda" or torch.backends.cpu.get_cpu_capability().startswith("AVX512")
 
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """The sampled windows of one review, as arrays of word pieces, and its target P(positive)."""
+    """The sampled windows of one review, as arrays of word pieces, and its target (see `targets.py`)."""
 
     windows: list[np.ndarray]
-    target: float
+    target: np.ndarray
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +57,7 @@ class Batch:
         input_ids: shape (N, T).
         attention_mask: 1 for tokens, 0 for padding, shape (N, T).
         review: the index in `targets` of each window's review, shape (N,).
-        targets: P(positive) of each review, shape (R,), float32.
+        targets: the target of each review, shape (R, 4), float32.
     """
 
     input_ids: Tensor
@@ -77,7 +89,7 @@ def sample_windows(
         if len(windows) > config["per_review"]:
             selected = np.sort(rng.permutation(len(windows))[: config["per_review"]])
             windows = [windows[i] for i in selected]
-        examples.append(Example(windows, float(targets[index])))
+        examples.append(Example(windows, targets[index]))
     return examples
 
 
@@ -125,35 +137,46 @@ def collate(examples: Sequence[Example]) -> Batch:
         torch.from_numpy(input_ids).to(DEVICE),
         torch.from_numpy((input_ids != PAD).astype(np.int64)).to(DEVICE),
         torch.repeat_interleave(torch.arange(len(examples)), counts).to(DEVICE),
-        torch.tensor([example.target for example in examples], dtype=torch.float32, device=DEVICE),
+        torch.from_numpy(np.array([example.target for example in examples], dtype=np.float32)).to(DEVICE),
     )
 
 
 def review_logits(model: TokenClassifier, batch: Batch) -> Tensor:
-    """Return each review's mean token logit over all its windows, shape (R,), float32."""
-    with torch.autocast(DEVICE.type, dtype=torch.bfloat16):
+    """Return each review's mean token logits over all its windows, shape (R, 3), float32."""
+    with torch.autocast(DEVICE.type, dtype=torch.bfloat16, enabled=HAS_BFLOAT16):
         token_logits = model(batch.input_ids, batch.attention_mask)
     counts = batch.attention_mask.sum(dim=1).float() - 2
-    zeros = torch.zeros(len(batch.targets), device=DEVICE)
+    zeros = torch.zeros(len(batch.targets), HEADS, device=DEVICE)
     sums = zeros.index_add(0, batch.review, token_logits.float().sum(dim=1))
-    return sums / zeros.index_add(0, batch.review, counts)
+    return sums / zeros[:, 0].index_add(0, batch.review, counts).unsqueeze(-1)
 
 
 def classification_loss(model: TokenClassifier, examples: Sequence[Example]) -> Tensor:
-    """Return the binary cross-entropy between the reviews' logits and their targets."""
+    """Return the mean binary cross-entropy between the reviews' logits and what they teach.
+
+    The logit of "positive rather than negative" is the logit of praise minus the logit of blame: with two
+    independent sigmoids, that is exactly the log-odds of the two one-sided answers.
+    """
     batch = collate(examples)
-    return binary_cross_entropy_with_logits(review_logits(model, batch), batch.targets)
+    praise, blame, known = review_logits(model, batch).unbind(dim=1)
+    logits = torch.stack([praise, blame, praise - blame, known], dim=1)
+    is_taught = ~torch.isnan(batch.targets)
+    losses = binary_cross_entropy_with_logits(logits, batch.targets.nan_to_num(0.5), reduction="none")
+    weights = torch.tensor(LOSS_WEIGHTS, device=DEVICE)
+    return (losses * is_taught * weights).sum() / len(examples)
 
 
 @torch.inference_mode()
 def predict(model: TokenClassifier, data: TokenizedReviews, size: int, rows: np.ndarray) -> np.ndarray:
-    """Return the logits of the reviews `rows`, over all their windows, shape (len(rows),)."""
+    """Return the logits of the reviews `rows`, over all their windows, shape (len(rows), 3)."""
     model.eval()
-    logits = np.empty(len(rows), dtype=np.float32)
+    logits = np.empty((len(rows), HEADS), dtype=np.float32)
     by_length = np.argsort([len(data.review(row)) for row in rows])
     for start in range(0, len(by_length), 32):
         indices = by_length[start : start + 32]
-        batch = collate([Example(split_into_windows(data.review(rows[i]), size), 0) for i in indices])
+        batch = collate(
+            [Example(split_into_windows(data.review(rows[i]), size), np.zeros(COLUMNS)) for i in indices]
+        )
         logits[indices] = review_logits(model, batch).cpu().numpy()
     model.train()
     return logits
@@ -168,9 +191,11 @@ def validate(model: TokenClassifier, work: Path, size: int, limit: int) -> dict[
     for split, prefix in SPLIT_PREFIXES.items():
         data = TokenizedReviews.load(work / f"{split}.npz")
         for domain in np.unique(data.domains):
-            rows = np.flatnonzero(data.domains == domain)[:limit]
-            accuracy = balanced_accuracy(predict(model, data, size, rows), data.labels[rows])
-            figures[f"{prefix}{domain}"] = round(accuracy, 2)
+            rows = np.flatnonzero((data.domains == domain) & (data.labels >= 0))[:limit]
+            if len(rows):
+                logits = predict(model, data, size, rows)
+                accuracy = balanced_accuracy(logits[:, PRAISE] - logits[:, BLAME], data.labels[rows])
+                figures[f"{prefix}{domain}"] = round(accuracy, 2)
     return figures
 
 
@@ -187,7 +212,8 @@ def parameter_groups(
     groups: dict[tuple[float, float], list[nn.Parameter]] = {}
     for name, parameter in model.named_parameters():
         if parameter.requires_grad:
-            decay = weight_decay if parameter.ndim > 1 else 0.0
+            # Most rows of the word embeddings are frozen, but decay would change them all the same.
+            decay = weight_decay if parameter.ndim > 1 and "word_embeddings" not in name else 0.0
             groups.setdefault((learning_rate_of(name), decay), []).append(parameter)
     return [{"params": p, "lr": rate, "weight_decay": decay} for (rate, decay), p in groups.items()]
 
@@ -206,17 +232,23 @@ def fit_classifier(
     size = config["windows"]["size"]
     model = TokenClassifier.from_pretrained(encoder).to(DEVICE)
     if checkpoint:
-        load_weights(model, read_checkpoint(checkpoint))
-    rates = {"head": settings["head_learning_rate"], "encoder": settings["learning_rate"]}
+        weights = dict(read_checkpoint(checkpoint))
+        if len(weights["head.bias"]) != HEADS:
+            weights |= question_head(weights["head.weight"], weights["head.bias"])
+        load_weights(model, weights)
+
+    def rate_of(parameter: str) -> float:
+        if "word_embeddings" in parameter:
+            return float(settings["emoji_learning_rate"])
+        return float(settings["head_learning_rate" if parameter.startswith("head.") else "learning_rate"])
+
     fit(
         name,
         model,
-        parameter_groups(
-            model, lambda parameter: rates[parameter.partition(".")[0]], settings["weight_decay"]
-        ),
+        parameter_groups(model, rate_of, settings["weight_decay"]),
         batches,
         lambda batch: classification_loss(model, batch),
-        lambda final: validate(model, work, size, 10**9 if final else settings["validate_reviews"]),
+        lambda: validate(model, work, size, settings["validate_reviews"]),
         work,
         settings,
     )
@@ -242,7 +274,7 @@ def fit(
     groups: list[dict[str, Any]],
     batches: Sequence[Item],
     loss_of: Callable[[Item], Tensor],
-    validate: Callable[[bool], dict[str, float]],
+    validate: Callable[[], dict[str, float]],
     work: Path,
     settings: dict[str, Any],
 ) -> None:
@@ -257,8 +289,7 @@ def fit(
         groups: the result of `parameter_groups`.
         batches: one batch for each step; a resumed run must pass the same ones.
         loss_of: returns a batch's loss.
-        validate: returns the validation figures by name; its argument says whether this is the final
-            validation, which may take longer.
+        validate: returns the validation figures by name.
         work: the folder of intermediate files.
         settings: `warmup_share`, `checkpoint_every` and `validate_every` (steps); the optional `stop_after`
             ends the run at that step of the schedule.
@@ -314,7 +345,7 @@ def fit(
             torch.save(state, partial)
             partial.replace(checkpoint)
         if step % settings["validate_every"] == 0 or final:
-            figures = validate(final)
+            figures = validate()
             append_point(curve, {"step": step, "validation": figures})
             print(f"{name} {step}: " + ", ".join(f"{k} {v:g}" for k, v in figures.items()), flush=True)
     draw_curve(curve)

@@ -25,6 +25,7 @@ class Settings:
         results_prefix: the prefix of result keys.
         text_field: the field of a table that contains the review; "" to detect it.
         fallback_encoding: the encoding of bytes that are not UTF-8; "" to refuse them.
+        labels: 2 to answer only positive or negative; 4 for all answers of the model.
         needs_review_below: reviews with a lower score are marked for a person to check; 0 to 1.
         max_object_bytes: the largest object, decompressed, that is read as a whole; larger ones get an error.
             Tables of lines may be larger.
@@ -44,6 +45,7 @@ class Settings:
     results_prefix: str = "results/"
     text_field: str = field(default="", metadata=_AFFECTS_RESULTS)
     fallback_encoding: str = field(default="windows-1252", metadata=_AFFECTS_RESULTS)
+    labels: int = field(default=4, metadata=_AFFECTS_RESULTS)
     needs_review_below: float = field(default=0.8, metadata=_AFFECTS_RESULTS)
     max_object_bytes: int = field(default=16 * 1024 * 1024, metadata=_AFFECTS_RESULTS)
     segment_bytes: int = field(default=1024 * 1024, metadata=_AFFECTS_RESULTS)
@@ -88,6 +90,11 @@ class Settings:
         return ReadOptions(self.text_field, self.fallback_encoding, self.max_object_bytes, segment_bytes)
 
     @property
+    def two_labels(self) -> bool:
+        """Whether verdicts are only positive or negative."""
+        return self.labels == 2  # noqa: PLR2004 - as documented above
+
+    @property
     def digest(self) -> str:
         """The SHA-256 digest of the settings that affect results."""
         values = {s.name: getattr(self, s.name) for s in fields(self) if "affects_results" in s.metadata}
@@ -107,6 +114,7 @@ class Settings:
             f"FALLBACK_ENCODING: Python does not know the encoding {self.fallback_encoding!r}": (
                 not self.fallback_encoding or is_encoding(self.fallback_encoding)
             ),
+            "LABELS must be 2 or 4": self.labels in (2, 4),
             "NEEDS_REVIEW_BELOW must be between 0 and 1": 0 <= self.needs_review_below <= 1,
             "MAX_OBJECT_BYTES must be at least 1": self.max_object_bytes >= 1,
             "SEGMENT_BYTES must be at least 1": self.segment_bytes >= 1,

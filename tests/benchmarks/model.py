@@ -23,7 +23,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import onnx
-from model.recipe.graph import classifier_graph
+from model.recipe.graph import LABELS, classifier_graph
 from onnx import TensorProto, helper, numpy_helper
 from rich.console import Console
 from rich.table import Table
@@ -194,7 +194,7 @@ def random_distilbert_weights() -> dict[str, np.ndarray]:
         linear(f"{prefix}intermediate.dense", INNER, WIDTH)
         linear(f"{prefix}output.dense", WIDTH, INNER)
         norm(f"{prefix}output.LayerNorm")
-    linear("head", 1, WIDTH)
+    linear("head", len(LABELS) + 1, WIDTH)  # the labels and the language
     return weights
 
 

@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 from tests import faulty_codec
 from tests.cold_start import function_process
+from tests.tiny import write_model
 from typer.testing import CliRunner
 
 from reviewbox.cli import app
@@ -230,10 +231,38 @@ def test_evaluate_reads_labeled_files(
 
     metrics = json.loads(run("evaluate", tmp_path / name, "--model", tiny_model, "--json"))
 
-    assert set(metrics) == {"n", "accuracy", "balanced_accuracy", "ece", "cpu_ms_per_review"}
+    assert set(metrics) == {"n", "accuracy", "balanced_accuracy", "recall", "ece", "cpu_ms_per_review"}
     assert metrics["n"] == 4
     assert metrics["accuracy"] == 0.75
     assert metrics["cpu_ms_per_review"] > 0
+
+
+def write_four_answers(path: Path) -> Path:
+    labels = ("negative", "neutral", "mixed", "positive")
+    return write_model(path, labels=labels)
+
+
+def test_evaluate_understands_four_labels(tmp_path: Path) -> None:
+    rows = "good,positive\nbad,negative\ngreat film,mixed\n"
+    (tmp_path / "a.csv").write_text(f"text,label\n{rows}", encoding="utf-8")
+    model = write_four_answers(tmp_path / "model")
+
+    metrics = json.loads(run("evaluate", tmp_path / "a.csv", "--model", model, "--json"))
+
+    assert metrics["accuracy"] == pytest.approx(2 / 3)
+    assert metrics["recall"] == {"mixed": 0.0, "negative": 1.0, "positive": 1.0}
+    assert metrics["balanced_accuracy"] == pytest.approx(2 / 3)
+
+
+def test_evaluate_asks_for_two_labels_if_the_reviews_have_only_these(tmp_path: Path) -> None:
+    """With four labels, the first of four equal ones would be the verdict on both rows."""
+    (tmp_path / "a.csv").write_text("text,label\nfilm,neg\nfilm good,pos\n", encoding="utf-8")
+    model = write_four_answers(tmp_path / "model")
+
+    output = run("evaluate", tmp_path / "a.csv", "--model", model)
+
+    assert "accuracy           100.00%" in output
+    assert "of positive        100.00%" in output
 
 
 def test_evaluate_accepts_numbers_as_labels(tmp_path: Path, tiny_model: Path) -> None:

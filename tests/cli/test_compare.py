@@ -225,12 +225,23 @@ def test_models_can_have_three_labels(tmp_path: Path, reviews: Path) -> None:
 def test_the_error_for_different_labels_names_the_labels_of_both_models(
     models: tuple[Path, Path], tmp_path: Path, reviews: Path
 ) -> None:
-    three = write_model(tmp_path / "b", labels=("negative", "neutral", "positive"))
+    three = write_model(tmp_path / "b", labels=("1 star", "2 stars", "3 stars"))
 
     message = error_message(models[0], three, reviews)
 
     assert f"{models[0]} has negative, positive," in message
-    assert f"{three} has negative, neutral, positive" in message
+    assert f"{three} has 1 star, 2 stars, 3 stars" in message
+
+
+def test_a_model_with_more_labels_is_compared_on_both_sides(
+    models: tuple[Path, Path], tmp_path: Path, reviews: Path
+) -> None:
+    three = write_model(tmp_path / "b", labels=("negative", "neutral", "positive"))
+
+    comparison = compare(models[0], three, reviews)
+
+    assert comparison["agreement"] == 1
+    assert {direction["b"] for direction in comparison["directions"]} == {"negative", "positive"}
 
 
 def test_models_without_a_positive_label_are_refused(tmp_path: Path, reviews: Path) -> None:

@@ -9,10 +9,10 @@ from reviewbox.model.verdicts import Verdict
 from reviewbox.results.table_writer import TableWriter
 
 OPTIONS = ReadOptions(fallback_encoding="windows-1252")
-VERDICT = Verdict("positive", 0.87654, {"negative": 0.12346, "positive": 0.87654}, 7, 1, ())
+VERDICT = Verdict("positive", 0.87654, {"negative": 0.12346, "positive": 0.87654}, 7, 1, 0.98)
 # The values that `VERDICT` adds to a row of a table.
-ADDED = ["positive", "0.8765", "false", "", ""]
-NAMES = ["sentiment", "score", "needs_review", "error_code", "error_message"]
+ADDED = ["positive", "0.8765", "false", "false", "", ""]
+NAMES = ["sentiment", "score", "needs_review", "other_language", "error_code", "error_message"]
 
 
 @dataclass(frozen=True)

@@ -215,6 +215,30 @@ def test_a_model_may_have_three_labels(tmp_path: Path) -> None:
     assert verdicts[2].evidence[0].support == pytest.approx(1.5 - (-1.5 + 0) / 2)
 
 
+def test_a_text_in_another_language_has_flat_scores(tmp_path: Path) -> None:
+    model = Classifier.load(write_model(tmp_path, languages=("en",)))
+
+    known, unknown = model.classify(["great film", "great formidable merveilleux"])
+
+    assert model.bundle.languages == ("en",)
+    assert known.known_language == pytest.approx(1 / (1 + math.exp(-4)), abs=TOLERANCE)
+    assert known.is_other_language is False
+    assert unknown.known_language == pytest.approx(1 / (1 + math.exp(4 / 3)), abs=TOLERANCE)
+    assert unknown.is_other_language is True
+    # The logits are 1 and -1, times the probability that the language is known.
+    assert unknown.scores["positive"] == pytest.approx(1 / (1 + math.exp(-2 * unknown.known_language)))
+
+
+def test_a_model_may_be_asked_for_two_labels_only(tmp_path: Path) -> None:
+    folder = write_model(tmp_path, labels=("negative", "neutral", "positive"))
+
+    (two,) = Classifier.load(folder, two_labels=True).classify(["film"])
+    (three,) = Classifier.load(folder).classify(["film"])
+
+    assert two.scores == pytest.approx({"negative": 1 / 2, "positive": 1 / 2})
+    assert list(three.scores) == ["negative", "neutral", "positive"]
+
+
 def test_evidence_has_the_span_in_the_original_and_the_margin_of_each_sentence(
     classifier: Classifier,
 ) -> None:

@@ -35,6 +35,12 @@ passages = { films = 30, others = 30, labeled_others = 20 }
 passage_words = 20
 own_validation_share = 0.95
 abstentions = 2
+neutral_sets = ["questions"]
+behavior_cap = 2
+mixtures = 6
+foreign_cap = 4
+held_out_languages = ["ca"]
+cap = 100
 
 [data.caps]
 shops = 20
@@ -95,13 +101,14 @@ weight_decay = 0.01
 warmup_share = 0.1
 epochs = 1
 from_model = { learning_rate = 0.0, head_learning_rate = 0.0 }
-repeats = { train = 10, passages = 5, contrast = 1, pairs = 0, ours = 0, abstain = 1 }
+repeats = { train = 10, passages = 5, contrast = 1, mixtures = 1, behavior = 1, foreign = 1, abstain = 1 }
 checkpoint_every = 7
 validate_every = 30
 validate_reviews = 5
 
 [evaluation]
 reviews_per_domain = 100
+calibration_reviews = 50
 evidence_reviews = 3
 """
 
@@ -139,7 +146,8 @@ def make_reviews(subjects: tuple[str, ...], remarks: tuple[str, ...]) -> pd.Data
 
 def write_parquet(folder: Path) -> Path:
     folder.mkdir()
-    make_reviews(FILMS, REMARKS).to_parquet(folder / "imdb_train.parquet")
+    films = make_reviews(FILMS, REMARKS)
+    films.assign(rating=1 + 9 * films.label).to_parquet(folder / "imdb_train.parquet")
     films = make_reviews(FILMS, ("No label here.",))[["text"]]
     # Differs from a labeled review only in case.
     duplicate = pd.DataFrame({"text": [make_reviews(FILMS, REMARKS).text[0].upper()]})
@@ -151,11 +159,11 @@ def write_acl_imdb(folder: Path) -> Path:
     """Write the same reviews in the layout of the aclImdb archive."""
     source = write_parquet(folder.with_name("source"))
     labeled = pd.read_parquet(source / "imdb_train.parquet")
-    unlabeled = pd.read_parquet(source / "imdb_unlabelled.parquet").assign(label=-1)
+    unlabeled = pd.read_parquet(source / "imdb_unlabelled.parquet").assign(label=-1, rating=0)
     for number, row in enumerate(pd.concat([labeled, unlabeled]).itertuples()):
         label_folder = folder / "train" / {0: "neg", 1: "pos", -1: "unsup"}[row.label]
         label_folder.mkdir(parents=True, exist_ok=True)
-        (label_folder / f"{number}_0.txt").write_text(row.text, encoding="utf-8")
+        (label_folder / f"{number}_{row.rating}.txt").write_text(row.text, encoding="utf-8")
     return folder
 
 
@@ -166,9 +174,31 @@ def add_other_domains(folder: Path) -> None:
             make_reviews(("The kettle",), REMARKS).assign(domain="kettles"),
         ]
     )
-    others.assign(source="shops").to_parquet(folder / "other_domains_train.parquet")
+    others.assign(source="shops", rating=np.nan).to_parquet(folder / "other_domains_train.parquet")
+    add_more_texts(folder)
     unlabeled = pd.DataFrame({"text": UNLABELED, "domain": ["household", "kettles"]})
     unlabeled.to_parquet(folder / "other_domains_unlabelled.parquet")
+
+
+def add_more_texts(folder: Path) -> None:
+    """Add reviews with stars, neutral texts, templates, and texts in other languages."""
+    stars = pd.DataFrame(
+        {"text": [f"{good} It is so-so." for good in GOODS], "rating": 3.0, "set": "ratings"}
+    )
+    questions = pd.DataFrame({"text": ["Does it come in red?", "Is it heavy?"], "set": "questions"})
+    pd.concat([stars, questions]).assign(label=None).to_parquet(folder / "more_domains_train.parquet")
+    templates = [
+        ("It is not good.", "negative", 0),
+        ("It is good.", "positive", 1),
+        ("It is.", "neutral", None),
+    ]
+    behavior = pd.DataFrame(templates, columns=["text", "expect", "label"])
+    behavior = behavior.assign(kind="negation", set="checklist_mft")
+    behavior.to_parquet(folder / "behaviour_train.parquet")
+    (folder / "languages").mkdir()
+    languages = [("de", "Das war ein guter Film."), ("de", "Nie wieder."), ("ca", "No m'ha agradat gens.")]
+    foreign = pd.DataFrame(languages, columns=["lang", "text"])
+    foreign.to_parquet(folder / "languages" / "reviews_21_languages.parquet")
 
 
 @pytest.fixture(scope="module")
@@ -191,7 +221,7 @@ def outputs(sandbox: Path) -> dict[str, str]:
         "teach": ("--language-model", sandbox / "decoder", "--also", ROOT / "model"),
         "export": ("--output", sandbox / "model"),
     }
-    stages = ("prepare", "pretrain", "teach", "distil", "export")
+    stages = ("prepare", "pretrain", "teach", "distil", "calibrate", "export")
     return {stage: run(sandbox, stage, *options.get(stage, ())) for stage in stages}
 
 
@@ -278,7 +308,7 @@ def test_every_teacher_scores_every_passage(sandbox: Path, outputs: dict[str, st
     assert soft_labels.shape == (len(passages),)
     assert soft_labels.dtype == np.float32
     assert ((soft_labels > 0.5) == positive)[films].all()
-    assert set(passages.domain) == {"imdb", "household"}
+    assert set(passages.domain) == {"imdb", "household", "ratings"}
     teachers = ("classifier", str(ROOT / "model"), "language model")
     for line in (f"{kind}, {name}: " for kind in ("films", "other domains") for name in teachers):
         assert f"\n{line}" in outputs["teach"]
@@ -315,7 +345,7 @@ def test_other_domains_are_optional(sandbox: Path, tmp_path: Path) -> None:
         "export": ("--output", tmp_path / "model"),
         "evaluate": ("--output", tmp_path / "model"),
     }
-    for stage in ("prepare", "pretrain", "teach", "distil", "export", "evaluate"):
+    for stage in ("prepare", "pretrain", "teach", "distil", "calibrate", "export", "evaluate"):
         output = run(sandbox, stage, "--work", tmp_path / "work", *options.get(stage, ()))
 
     assert "minimal pairs: " in output
@@ -325,11 +355,15 @@ def test_other_domains_are_optional(sandbox: Path, tmp_path: Path) -> None:
 def test_distil_starts_from_an_exported_model(sandbox: Path, outputs: dict[str, str], tmp_path: Path) -> None:
     """The configuration sets its learning rates to zero, so the weights do not change."""
     work, model = tmp_path / "work", sandbox / "model" / "model.onnx"
-    shutil.copytree(sandbox / "work", work, ignore=shutil.ignore_patterns("distil.*"))
+    shutil.copytree(sandbox / "work", work, ignore=shutil.ignore_patterns("distil.*", "calibration.json"))
+    (work / "calibration.json").write_text('{"scale": 1.0}', encoding="utf-8")
     run(sandbox, "distil", "--work", work, "--from", model)
     run(sandbox, "export", "--work", work, "--output", tmp_path)
 
-    assert (tmp_path / "model.onnx").read_bytes() == model.read_bytes()
+    before, after = (Classifier.load(folder, two_labels=True) for folder in (sandbox / "model", tmp_path))
+    texts = ["I loved it.", "I hated it.", "The toaster"]
+    scores = [[verdict.scores["positive"] for verdict in each.classify(texts)] for each in (before, after)]
+    assert scores[0] == pytest.approx(scores[1], abs=1e-3)
 
 
 def test_an_exported_model_classifies_and_exports_to_the_same_files(

@@ -8,7 +8,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.tiny import WORDS
 
-from reviewbox.model.verdicts import Evidence, PooledLogits, build_verdict, pool_logits, sentences
+from reviewbox.model.verdicts import (
+    Answers,
+    PooledLogits,
+    build_verdict,
+    choose_evidence,
+    pool_logits,
+    sentences,
+)
 from reviewbox.model.windows import Window
 
 LABELS = ("negative", "neutral", "positive")
@@ -45,7 +52,9 @@ def test_pooled_logits_are_the_mean_over_all_tokens(windows: list[tuple[int, int
     tokens = [np.random.default_rng(seed).normal(0, 5, (count, labels)) for count, seed in windows]
 
     whole = pool_logits(
-        [window(count) for count, _ in windows], [logits.mean(axis=0) for logits in tokens], 1.0
+        [window(count) for count, _ in windows],
+        [logits.mean(axis=0) for logits in tokens],
+        Answers(tuple("abcd"[:labels]), tuple(range(labels))),
     )
 
     assert whole.logits == pytest.approx(np.concatenate(tokens).mean(axis=0), abs=1e-6)
@@ -55,9 +64,41 @@ def test_pooled_logits_are_the_mean_over_all_tokens(windows: list[tuple[int, int
 
 @pytest.mark.parametrize("temperature", [0.5, 1.0, 1.7])
 def test_the_temperature_divides_the_logits(temperature: float) -> None:
-    whole = pool_logits([window(3)], [np.array([1, -2], dtype=np.float32)], temperature)
+    answers = Answers(("no", "yes"), (0, 1), temperature)
+
+    whole = pool_logits([window(3)], [np.array([1, -2], dtype=np.float32)], answers)
 
     assert whole.logits == pytest.approx([1 / temperature, -2 / temperature])
+    assert whole.known_language is None
+
+
+def test_two_sided_answers_keep_the_logits_of_positive_and_negative() -> None:
+    answers = Answers(("negative", "neutral", "mixed", "positive"), (0, 1, 2, 3)).two_sided()
+
+    whole = pool_logits([window(3)], [np.array([1, 2, 3, 4], dtype=np.float32)], answers)
+
+    assert answers.labels == ("negative", "positive")
+    assert whole.logits == pytest.approx([1, 4])
+
+
+@pytest.mark.parametrize(
+    "labels", [("negative", "positive"), ("1 star", "2 stars", "3 stars"), ("positive", "x")]
+)
+def test_answers_without_two_sides_stay_as_they_are(labels: tuple[str, ...]) -> None:
+    answers = Answers(labels, tuple(range(len(labels))))
+
+    assert answers.two_sided() == answers
+
+
+@pytest.mark.parametrize(("logit", "known"), [(0.0, 0.5), (20.0, 1.0), (-20.0, 0.0)])
+def test_an_unknown_language_flattens_the_scores(logit: float, known: float) -> None:
+    answers = Answers(("negative", "positive"), (0, 1), language_column=2)
+    windows, logits = [window(1), window(3)], [np.array([0, 4, logit]), np.array([0, 8, logit])]
+
+    whole = pool_logits(windows, logits, answers)
+
+    assert whole.known_language == pytest.approx(known, abs=1e-6)
+    assert whole.logits == pytest.approx([0, 7 * known], abs=1e-4)
 
 
 def test_a_margin_is_a_logit_minus_the_mean_of_the_others() -> None:
@@ -91,11 +132,32 @@ def test_large_logits_do_not_overflow() -> None:
 def test_evidence_is_the_two_sentences_with_the_most_support_and_the_one_with_the_least(
     supports: list[float], kept: list[float]
 ) -> None:
-    evidence = [Evidence(index, index + 1, support) for index, support in enumerate(supports)]
+    logits = [((index, index + 1), pooled(0, support)) for index, support in enumerate(supports)]
 
-    verdict = build_verdict(pooled(0, 1), ("no", "yes"), evidence)
+    evidence = choose_evidence(logits, ("no", "yes"), "yes")
 
-    assert [sentence.support for sentence in verdict.evidence] == kept
+    assert [sentence.support for sentence in evidence] == kept
+    assert {sentence.label for sentence in evidence} <= {"yes"}
+
+
+@pytest.mark.parametrize(
+    ("logits", "expected"),
+    [
+        # negative, mixed, positive
+        ([(0, 0, 3), (4, 0, 0), (0, 0, 1)], [("positive", 0), ("negative", 1)]),
+        ([(0, 0, 3), (1, 0, 2)], [("positive", 0), ("negative", 1)]),
+        ([(2, 5, 2)], [("positive", 0), ("negative", 0)]),
+        ([], []),
+    ],
+)
+def test_the_evidence_of_a_mixed_verdict_is_the_best_sentence_of_each_side(
+    logits: list[tuple[float, float, float]], expected: list[tuple[str, int]]
+) -> None:
+    by_sentence = [((index, index + 1), pooled(*values)) for index, values in enumerate(logits)]
+
+    evidence = choose_evidence(by_sentence, ("negative", "mixed", "positive"), "mixed")
+
+    assert [(sentence.label, sentence.start) for sentence in evidence] == expected
 
 
 @pytest.mark.parametrize(

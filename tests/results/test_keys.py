@@ -71,7 +71,8 @@ def test_part_keys_of_a_long_source_key_are_valid() -> None:
 
 def test_all_keys_of_a_table_have_one_of_its_prefixes() -> None:
     for source in ("incoming/a.csv", *("x" * length for length in range(950, 1030))):
-        keys = [table_key("results/", source, extension) for extension in ("csv", "jsonl.zst", "tsv.gz")]
+        extensions = ("csv", "jsonl.zst", "tsv.gz", "xlsx", "xlsm.gz", "parquet")
+        keys = [table_key("results/", source, extension) for extension in extensions]
         keys += [part_key("results/", source, number, "csv.gz") for number in (0, 123_456)]
 
         assert all(is_table_key(key, "results/", source) for key in keys)

@@ -3,11 +3,13 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from reviewbox.errors import ErrorCode, Problem
 from reviewbox.model.verdicts import Evidence, Verdict
 from reviewbox.objects import ObjectRef, Revision
-from reviewbox.results.receipt import Counts, Part, Provenance, Receipt
+from reviewbox.results.receipt import Counts, Part, Provenance, Receipt, verdict_fields
 
 PROVENANCE = Provenance(
     source=ObjectRef("reviews", "incoming/café+é.txt"),
@@ -32,12 +34,13 @@ VERDICT = Verdict(
     scores={"negative": 0.12346, "positive": 0.87654},
     tokens=200,
     windows=2,
-    evidence=(Evidence(3, 17, 1.234567), Evidence(20, 31, -0.5)),
+    known_language=0.97,
+    evidence=(Evidence(3, 17, "positive", 1.234567), Evidence(20, 31, "positive", -0.5)),
 )
 NOT_TEXT = Problem(ErrorCode.NOT_TEXT, "binary data")
 PARTS = [Part("results", "a.classified.jsonl", '"1"'), Part("results", "b", '"2"')]
 NOTES = {"encoding": "utf-8"}
-COUNTS = Counts({"positive": 1, "negative": 2}, 1, {"empty_review": 1})
+COUNTS = Counts({"positive": 1, "negative": 2}, 1, {"empty_review": 1}, 2)
 
 
 def receipts(provenance: Provenance) -> list[Receipt]:
@@ -57,12 +60,13 @@ def test_the_receipt_of_a_verdict() -> None:
         "sentiment": "positive",
         "score": 0.8765,
         "needs_review": False,
+        "other_language": False,
         "scores": {"negative": 0.1235, "positive": 0.8765},
         "tokens": 200,
         "windows": 2,
         "evidence": [
-            {"start": 3, "end": 17, "support": 1.2346},
-            {"start": 20, "end": 31, "support": -0.5},
+            {"start": 3, "end": 17, "label": "positive", "support": 1.2346},
+            {"start": 20, "end": 31, "label": "positive", "support": -0.5},
         ],
         "notes": {"encoding": "utf-8"},
         "source": {
@@ -73,8 +77,31 @@ def test_the_receipt_of_a_verdict() -> None:
         },
         "model": {"sha256": "5e0d", "calibrated": True},
         "settings": {"sha256": "a91c"},
-        "format": 2,
+        "format": 3,
     }
+
+
+@given(st.lists(st.floats(0, 1), min_size=2, max_size=6).filter(any))
+def test_rounded_scores_sum_to_one(weights: list[float]) -> None:
+    scores = {str(index): weight / sum(weights) for index, weight in enumerate(weights)}
+    label = max(scores, key=lambda name: scores[name])
+
+    fields = verdict_fields(replace(VERDICT, label=label, score=scores[label], scores=scores), 0.8)
+
+    assert sum(round(score * 10_000) for score in fields["scores"].values()) == 10_000
+    assert fields["score"] == fields["scores"][label]
+    assert all(abs(fields["scores"][name] - score) <= 1e-4 for name, score in scores.items())
+
+
+@pytest.mark.parametrize(("known_language", "other_language"), [(0.51, False), (0.49, True), (None, None)])
+def test_a_text_in_another_language_is_marked_and_needs_review(
+    known_language: float | None,
+    other_language: bool | None,  # noqa: FBT001
+) -> None:
+    fields = verdict_fields(replace(VERDICT, known_language=known_language), 0.8)
+
+    assert fields["other_language"] is other_language
+    assert fields["needs_review"] is bool(other_language)
 
 
 def test_the_receipt_of_a_table_has_counts_and_parts() -> None:
@@ -84,6 +111,7 @@ def test_the_receipt_of_a_table_has_counts_and_parts() -> None:
         "total": 4,
         "labels": {"negative": 2, "positive": 1},
         "needs_review": 1,
+        "other_language": 2,
         "failed": 1,
         "errors": {"empty_review": 1},
     }
@@ -135,7 +163,8 @@ def test_a_lone_surrogate_can_be_recorded() -> None:
 )
 def test_a_score_below_the_threshold_needs_review(score: float, needs_review: bool) -> None:  # noqa: FBT001
     """The rounded score that people see decides."""
-    receipt = Receipt.for_verdict(replace(VERDICT, score=score), PROVENANCE, NOTES, 0.8).content
+    verdict = replace(VERDICT, score=score, scores={"negative": 1 - score, "positive": score})
+    receipt = Receipt.for_verdict(verdict, PROVENANCE, NOTES, 0.8).content
 
     assert receipt["needs_review"] is needs_review
     assert (receipt["score"] < 0.8) is needs_review
@@ -184,7 +213,7 @@ VALID = Receipt.for_verdict(VERDICT, PROVENANCE, NOTES, 0.8).encode()
         b"{}",
         b'{"error": "of another program", "parts": 5}',
         VALID[:-10],
-        VALID.replace(b'"format": 2', b'"format": 0'),
+        VALID.replace(b'"format": 3', b'"format": 0'),
     ],
 )
 def test_an_object_that_is_not_a_receipt_counts_as_an_outdated_one(body: bytes) -> None:
@@ -222,14 +251,24 @@ def test_a_receipt_with_malformed_fields_counts_as_an_outdated_one(content: dict
 
 
 def test_the_counts_of_parts_add_up() -> None:
-    parts = [Counts({"positive": 1}, 1, {"empty_review": 1}), Counts({"negative": 2, "positive": 1}, 0)]
+    parts = [
+        Counts({"positive": 1}, 1, {"empty_review": 1}, 1),
+        Counts({"negative": 2, "positive": 1}, 0, {}, 2),
+    ]
 
     total = sum(parts, Counts())
 
-    assert total == Counts({"negative": 2, "positive": 2}, 1, {"empty_review": 1})
+    assert total == Counts({"negative": 2, "positive": 2}, 1, {"empty_review": 1}, 3)
     assert total.to_dict()["total"] == 5
     assert Counts.from_dict(total.to_dict()) == total
 
 
 def test_the_counts_of_an_empty_table_are_zero() -> None:
-    assert Counts().to_dict() == {"total": 0, "labels": {}, "needs_review": 0, "failed": 0, "errors": {}}
+    assert Counts().to_dict() == {
+        "total": 0,
+        "labels": {},
+        "needs_review": 0,
+        "other_language": 0,
+        "failed": 0,
+        "errors": {},
+    }

@@ -10,7 +10,7 @@ from reviewbox.model.verdicts import Verdict
 from reviewbox.results.receipt import Counts
 from reviewbox.results.table_writer import TableWriter
 
-VERDICT = Verdict("positive", 0.87654, {"negative": 0.12346, "positive": 0.87654}, 7, 1, ())
+VERDICT = Verdict("positive", 0.87654, {"negative": 0.12346, "positive": 0.87654}, 7, 1, 0.98)
 EMPTY = Problem(ErrorCode.EMPTY_REVIEW, "line 2: no words")
 
 
@@ -30,6 +30,7 @@ def test_a_row_gets_its_verdict() -> None:
         "sentiment": "positive",
         "score": 0.8765,
         "needs_review": False,
+        "other_language": False,
         "error_code": None,
         "error_message": None,
     }
@@ -43,6 +44,7 @@ def test_a_row_gets_its_problem() -> None:
         "sentiment": None,
         "score": None,
         "needs_review": None,
+        "other_language": None,
         "error_code": "empty_review",
         "error_message": "line 2: no words",
     }
@@ -77,13 +79,15 @@ def test_a_table_with_notes_has_a_field_for_them() -> None:
 def test_an_added_field_gets_a_prefix_if_its_name_is_in_use(used: list[str], names: list[str]) -> None:
     line = writer(*used).render(Row(1, "good"), VERDICT)
 
-    assert list(json.loads(line)) == ["line", *names, "error_code", "error_message"]
+    assert list(json.loads(line)) == ["line", *names, "other_language", "error_code", "error_message"]
 
 
 def test_the_header_names_the_added_fields() -> None:
     table = Table("csv", "text/csv", frozenset(["id", "score"]), render, str, ",".join)
 
-    assert TableWriter(table, 0.8).header == "sentiment,reviewbox_score,needs_review,error_code,error_message"
+    names = TableWriter(table, 0.8).header
+
+    assert names == "sentiment,reviewbox_score,needs_review,other_language,error_code,error_message"
 
 
 def test_a_table_may_have_no_header() -> None:
@@ -94,10 +98,15 @@ def test_rows_are_counted() -> None:
     table = writer()
 
     for label, score in [("positive", 0.9), ("negative", 0.6), ("positive", 0.7), ("neutral", 0.8)]:
-        table.render(Row(1, "good"), replace(VERDICT, label=label, score=score))
+        scores = {"other": 1 - score, label: score}
+        table.render(Row(1, "good"), replace(VERDICT, label=label, score=score, scores=scores))
+    foreign = replace(
+        VERDICT, label="neutral", scores={"neutral": 0.95, "positive": 0.05}, known_language=0.1
+    )
+    table.render(Row(4, "bueno"), foreign)
     table.render(Row(5), EMPTY)
 
-    assert table.counts == Counts({"positive": 2, "negative": 1, "neutral": 1}, 2, {"empty_review": 1})
+    assert table.counts == Counts({"positive": 2, "negative": 1, "neutral": 2}, 3, {"empty_review": 1}, 1)
 
 
 def test_the_counts_do_not_depend_on_the_order_of_rows() -> None:
@@ -105,7 +114,7 @@ def test_the_counts_do_not_depend_on_the_order_of_rows() -> None:
     forwards, backwards = writer(), writer()
 
     for label, reverse in zip(labels, reversed(labels), strict=True):
-        forwards.render(Row(1, "good"), replace(VERDICT, label=label))
-        backwards.render(Row(1, "good"), replace(VERDICT, label=reverse))
+        forwards.render(Row(1, "good"), replace(VERDICT, label=label, scores={label: 1.0}))
+        backwards.render(Row(1, "good"), replace(VERDICT, label=reverse, scores={reverse: 1.0}))
 
     assert json.dumps(forwards.counts.to_dict()) == json.dumps(backwards.counts.to_dict())

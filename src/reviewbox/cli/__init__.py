@@ -148,7 +148,9 @@ def watch(  # noqa: PLR0913, PLR0917 - a command's options are its arguments
     from reviewbox.cli.watch import run_watch
     from reviewbox.model.classifier import Classifier
 
-    run_watch(folder, results, interval, Classifier.load(model, threads=threads), _settings(text_field))
+    settings = _settings(text_field)
+    classifier = Classifier.load(model, threads=threads, two_labels=settings.two_labels)
+    run_watch(folder, results, interval, classifier, settings)
 
 
 @_command
@@ -232,8 +234,9 @@ def evaluate(
 ) -> None:
     """Measure a model on labeled reviews.
 
-    A FILE is CSV, JSON Lines or Parquet with the columns `text` and `label` (0/1, neg/pos or
-    negative/positive), or an aclImdb folder, whose test split is used.
+    A FILE is CSV, JSON Lines or Parquet with the columns `text` and `label` (0/1, neg/pos, or negative,
+    neutral, mixed and positive), or an aclImdb folder, whose test split is used. If no label is neutral or
+    mixed, the model answers only positive or negative.
     """
     from reviewbox.cli.evaluate import evaluate_files
 
@@ -258,7 +261,8 @@ def compare(  # noqa: PLR0913, PLR0917 - a command's options are its arguments
 ) -> None:
     """Compare the verdicts and the speed of two models.
 
-    A FILE is the same as for `evaluate`, but labels are optional. If every review has a label, each model's
+    A FILE is the same as for `evaluate`, but labels are optional. If only one model knows more than positive
+    and negative, both answer only these two. If every review has a label, each model's
     accuracy is shown. Flips (reviews that the models label differently) are listed by file and row, with the
     highest scores first.
     """

@@ -68,7 +68,8 @@ def classify_paths(paths: Sequence[str], model: Path | None, threads: int, setti
     """
     inputs = list(_inputs(paths))
     unreadable: list[_Input] = []
-    reviews = _classify(inputs, Classifier.load(model, threads=threads), settings, unreadable.append)
+    classifier = Classifier.load(model, threads=threads, two_labels=settings.two_labels)
+    reviews = _classify(inputs, classifier, settings, unreadable.append)
     everything_classified = (_print_table if sys.stdout.isatty() else _print_json_lines)(reviews, settings)
     return 2 if unreadable else int(not everything_classified)
 

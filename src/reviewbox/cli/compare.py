@@ -4,7 +4,7 @@ import json
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from itertools import permutations
 from pathlib import Path
 from typing import Any
@@ -16,8 +16,7 @@ from reviewbox.cli.labeled_reviews import LABELS, Review, read_reviews
 from reviewbox.cli.render import console, new_table, printable, track
 from reviewbox.errors import Problem, ReviewboxError
 from reviewbox.model.classifier import Classifier
-
-_NEGATIVE, _POSITIVE = "negative", "positive"
+from reviewbox.model.verdicts import POSITIVE
 
 # The models alternate every few seconds, so that other load on the machine slows both equally. A turn has
 # enough reviews to fill the batches of inference.
@@ -56,14 +55,14 @@ class ModelRun:
                 self.predictions.append(None)
                 continue
             scores = {self.names[label]: score for label, score in outcome.scores.items()}
-            prediction = Prediction(self.names[outcome.label], outcome.score, scores[_POSITIVE])
+            prediction = Prediction(self.names[outcome.label], outcome.score, scores[POSITIVE])
             self.predictions.append(prediction)
             self.tokens += outcome.tokens
 
     def report(self, model: Path, reviews: Sequence[Review]) -> dict[str, Any]:
         """Return the model's metrics. A missing verdict counts as wrong."""
         correct = [
-            prediction is not None and prediction.label == (_NEGATIVE, _POSITIVE)[review.label]
+            prediction is not None and prediction.label == review.label
             for review, prediction in zip(reviews, self.predictions, strict=True)
             if review.label is not None
         ]
@@ -88,13 +87,16 @@ class Pair:
 def compare_models(model_a: Path, model_b: Path, files: Sequence[Path], threads: int) -> dict[str, Any]:
     """Return the differences between two models over all reviews of the files, as JSON data.
 
-    "flips" has all reviews that the models label differently, with the highest scores first.
+    "flips" has all reviews that the models label differently, with the highest scores first. If one model has
+    more labels than the other, both answer only positive or negative.
 
     Raises:
         ReviewboxError: a file or model cannot be read, the models' labels differ, or no review has a
             verdict from both models.
     """
     classifiers = [Classifier.load(model, threads=threads) for model in (model_a, model_b)]
+    if len({frozenset(_label_names(classifier).values()) for classifier in classifiers}) > 1:
+        classifiers = [replace(each, answers=each.answers.two_sided()) for each in classifiers]
     run_a, run_b = (ModelRun(classifier, _label_names(classifier)) for classifier in classifiers)
     _check_labels(run_a, run_b)
     reviews = [review for file in files for review in read_reviews(file)]
@@ -171,10 +173,10 @@ def _label_names(classifier: Classifier) -> Mapping[str, str]:
 
     Among three labels "1" need not be positive, so either all labels get names from `LABELS` or none.
     """
-    labels = {label: label.lower() for label in classifier.bundle.labels}
+    labels = {label: label.lower() for label in classifier.answers.labels}
     if not all(name in LABELS for name in labels.values()):
         return labels
-    return {label: (_NEGATIVE, _POSITIVE)[LABELS[name]] for label, name in labels.items()}
+    return {label: LABELS[name] for label, name in labels.items()}
 
 
 def _check_labels(a: ModelRun, b: ModelRun) -> None:
@@ -182,7 +184,7 @@ def _check_labels(a: ModelRun, b: ModelRun) -> None:
     if set(a.names.values()) != set(b.names.values()):
         labels = (f"{bundle.folder} has {', '.join(bundle.labels)}" for bundle in bundles)
         raise ReviewboxError(f"the models' labels differ: {', '.join(labels)}")
-    if _POSITIVE not in a.names.values():
+    if POSITIVE not in a.names.values():
         raise ReviewboxError(f"none of the models' labels {', '.join(bundles[0].labels)} is positive")
 
 

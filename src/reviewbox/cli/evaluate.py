@@ -13,6 +13,7 @@ from reviewbox.cli.labeled_reviews import LABELS, LABELS_HINT, read_reviews
 from reviewbox.cli.render import track
 from reviewbox.errors import Problem, ReviewboxError
 from reviewbox.model.classifier import Classifier
+from reviewbox.model.verdicts import NEGATIVE, POSITIVE
 
 _CALIBRATION_BINS = 15
 
@@ -20,11 +21,13 @@ _CALIBRATION_BINS = 15
 def evaluate_files(files: Sequence[Path], model: Path | None, threads: int, *, as_json: bool) -> None:
     """Print a model's metrics over all reviews of the files.
 
+    If no review is labeled neutral or mixed, the model answers only positive or negative.
+
     Raises:
         ReviewboxError: a file cannot be read, a label is missing or unknown, or the model has other labels.
     """
     texts: list[str] = []
-    labels: list[int] = []
+    labels: list[str] = []
     for review in (review for file in files for review in read_reviews(file)):
         if review.label is None:
             raise ReviewboxError(f"{review.file}, row {review.row}: no `label`; add {LABELS_HINT}")
@@ -32,10 +35,10 @@ def evaluate_files(files: Sequence[Path], model: Path | None, threads: int, *, a
         labels.append(review.label)
     if not texts:
         raise ReviewboxError("the files hold no labeled reviews")
-    classifier = Classifier.load(model, threads=threads)
-    unknown = [label for label in classifier.bundle.labels if label.lower() not in LABELS]
+    classifier = Classifier.load(model, threads=threads, two_labels=set(labels) <= {NEGATIVE, POSITIVE})
+    unknown = [label for label in classifier.answers.labels if label.lower() not in LABELS]
     if unknown:
-        raise ReviewboxError(f"the model's labels {unknown} are neither negative nor positive")
+        raise ReviewboxError(f"the model's labels {unknown} are none of {', '.join(sorted(LABELS))}")
 
     started = time.process_time()
     each = classifier.classify_each(texts, explain=False)
@@ -43,15 +46,16 @@ def evaluate_files(files: Sequence[Path], model: Path | None, threads: int, *, a
     cpu_seconds = time.process_time() - started
     expected = np.array(labels)
     # A review without a verdict counts as wrong.
-    predicted = np.array([-1 if isinstance(o, Problem) else LABELS[o.label.lower()] for o in outcomes])
+    predicted = np.array(["" if isinstance(o, Problem) else LABELS[o.label.lower()] for o in outcomes])
     scores = np.array([0.0 if isinstance(o, Problem) else o.score for o in outcomes])
     correct = predicted == expected
-    accuracies = [correct[expected == label].mean() for label in np.unique(expected)]
+    recalls = {str(label): float(correct[expected == label].mean()) for label in np.unique(expected)}
     metrics = {
         "n": len(labels),
         "accuracy": float(correct.mean()),
-        "balanced_accuracy": float(np.mean(accuracies)),
-        "ece": calibration_error(scores[predicted >= 0], correct[predicted >= 0]),
+        "balanced_accuracy": float(np.mean(list(recalls.values()))),
+        "recall": recalls,
+        "ece": calibration_error(scores[predicted != ""], correct[predicted != ""]),
         "cpu_ms_per_review": 1000 * cpu_seconds / len(labels),
     }
     if as_json:
@@ -60,6 +64,8 @@ def evaluate_files(files: Sequence[Path], model: Path | None, threads: int, *, a
     print(f"{metrics['n']:,} reviews")
     print(f"accuracy           {metrics['accuracy']:.2%}")
     print(f"balanced accuracy  {metrics['balanced_accuracy']:.2%}")
+    for label, recall in recalls.items():
+        print(f"  of {label:<14}  {recall:.2%}")
     print(f"calibration error  {metrics['ece']:.4f}")
     print(f"CPU per review     {metrics['cpu_ms_per_review']:.1f} ms")
 

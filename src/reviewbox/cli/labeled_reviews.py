@@ -10,14 +10,16 @@ from pathlib import Path
 from typing import Any
 
 from reviewbox.errors import ReviewboxError
+from reviewbox.model.verdicts import MIXED, NEGATIVE, NEUTRAL, POSITIVE
 
-# The accepted names of a label, in lower case: 0 is negative, 1 is positive.
+# The labels by their accepted names, in lower case.
 LABELS = {
-    "0": 0, "neg": 0, "negative": 0, "label_0": 0,
-    "1": 1, "pos": 1, "positive": 1, "label_1": 1,
+    "0": NEGATIVE, "neg": NEGATIVE, "negative": NEGATIVE, "label_0": NEGATIVE,
+    "1": POSITIVE, "pos": POSITIVE, "positive": POSITIVE, "label_1": POSITIVE,
+    "mixed": MIXED, "neutral": NEUTRAL,
 }  # fmt: skip
 
-LABELS_HINT = "0/1, neg/pos or negative/positive"
+LABELS_HINT = "0/1, neg/pos, or negative, neutral, mixed and positive"
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +29,7 @@ class Review:
     file: str
     row: int  # from 1; a header row does not count
     text: str
-    label: int | None  # 1 for positive, 0 for negative
+    label: str | None  # a value of `LABELS`
 
 
 def read_reviews(path: Path) -> Iterator[Review]:
@@ -54,7 +56,7 @@ def read_reviews(path: Path) -> Iterator[Review]:
         raise ReviewboxError(f"{path}, after row {number}: {error}") from None
 
 
-def _parse_label(label: Any, place: str) -> int | None:
+def _parse_label(label: Any, place: str) -> str | None:
     name = "" if label is None else str(label).strip().lower()
     if not name:
         return None
@@ -85,7 +87,7 @@ def _parquet_rows(path: Path) -> Iterator[Mapping[str, Any]]:
 
 def _read_acl_imdb(folder: Path) -> Iterator[Review]:
     split = folder / "test" if (folder / "test").is_dir() else folder
-    for name, label in (("neg", 0), ("pos", 1)):
+    for name, label in (("neg", NEGATIVE), ("pos", POSITIVE)):
         files = sorted((split / name).glob("*.txt"))
         if not files:
             raise ReviewboxError(f"{split / name} holds no .txt files: expected an aclImdb folder")

@@ -74,7 +74,9 @@ def verdict_cells(fields: Mapping[str, Any], text: str) -> tuple[Text, Text, Tex
     """
     if "error_code" in fields:
         return Text(fields["error_code"], "red"), Text(), Text(fields["error_message"], "red")
-    style = {"positive": "green", "negative": "magenta"}.get(fields["sentiment"].lower(), "")
+    style = {"positive": "green", "negative": "magenta", "mixed": "yellow"}.get(
+        fields["sentiment"].lower(), ""
+    )
     score = Text(f"{fields['score']:.4f}")
     if fields["needs_review"]:
         score.append(" ?", "yellow")

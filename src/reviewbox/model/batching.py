@@ -33,10 +33,14 @@ class Backend(Protocol):
 
     @property
     def label_count(self) -> int | None:
-        """The number of logits per window, or None if the runtime does not know it before a run."""
+        """The number of labels, or None if the runtime does not know it before a run."""
+
+    @property
+    def tells_language(self) -> bool:
+        """Whether a last logit says whether the text is in a language that the model knows."""
 
     def run(self, input_ids: Ids, attention_mask: Ids, token_type_ids: Ids, /) -> Logits:
-        """Return the logits of a batch, shape (B, L).
+        """Return the logits of a batch, shape (B, L); (B, L + 1) if `tells_language`.
 
         The three inputs have the shape (B, T). A model that does not take one of them ignores it. Only one
         thread at a time calls this method.
@@ -71,7 +75,7 @@ class Batcher:
         self._executor = ThreadPoolExecutor(1, thread_name_prefix="inference")
 
     def run(self, windows: Sequence[Window], before_run: Callable[[], None] = lambda: None) -> list[Logits]:
-        """Return the logits of each window, shape (L,), in order.
+        """Return the logits of each window, in order; see `Backend.run`.
 
         `before_run` may be called before a run of the backend, in the batcher's thread. If it raises, this
         request fails with that exception; the requests of other threads are still served.

@@ -48,6 +48,7 @@ class Bundle:
         digest: SHA-256 of the files' digests (external weights included), the window size and the
             temperature. Two folders with the same digest return the same verdict for a text.
         golden: texts whose verdicts must be the same on every machine.
+        languages: the languages that the model knows (ISO 639-1); empty if the folder does not state them.
     """
 
     folder: Path
@@ -58,6 +59,7 @@ class Bundle:
     calibrated: bool
     digest: str
     golden: tuple[GoldenReview, ...]
+    languages: tuple[str, ...] = ()
 
     @property
     def model(self) -> Path:
@@ -99,6 +101,7 @@ class Bundle:
             calibrated=temperature is not None,
             digest=hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest(),
             golden=tuple(_golden_review(entry, folder / BUNDLE) for entry in bundle.get("golden", ())),
+            languages=tuple(bundle.get("languages", ())),
         )
 
 
@@ -161,6 +164,9 @@ def _read_bundle(path: Path) -> dict[str, Any]:
         )
     if not isinstance(bundle.get("golden", []), list):
         raise ModelError(f"`golden` in {path} must be a list")
+    languages = bundle.get("languages", [])
+    if not isinstance(languages, list) or not all(isinstance(language, str) for language in languages):
+        raise ModelError(f'`languages` in {path} must be a list of language codes, such as ["en"]')
     if not isinstance(bundle.get("sha256", {}), dict):
         raise ModelError(f"`sha256` in {path} must be an object that maps file names to digests")
     return bundle

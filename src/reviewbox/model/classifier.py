@@ -3,7 +3,7 @@
 import platform
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 from typing import Self
@@ -14,8 +14,16 @@ from reviewbox.errors import ErrorCode, ModelError, Problem, ReviewboxError
 from reviewbox.model.batching import Batcher
 from reviewbox.model.bundle import BUNDLE, MIN_WINDOW_TOKENS, Bundle, shipped_model_dir
 from reviewbox.model.inference import OnnxBackend
-from reviewbox.model.plain_text import PlainText, plain_text
-from reviewbox.model.verdicts import Evidence, PooledLogits, Verdict, build_verdict, pool_logits, sentences
+from reviewbox.model.plain_text import plain_text
+from reviewbox.model.verdicts import (
+    Answers,
+    PooledLogits,
+    Verdict,
+    build_verdict,
+    choose_evidence,
+    pool_logits,
+    sentences,
+)
 from reviewbox.model.windows import Windows
 
 # Enough text for full batches of similar length. Small enough to bound memory and to let the caller
@@ -44,15 +52,27 @@ class Classifier:
     """Classifies texts with the shipped model or any text classifier exported by Hugging Face Optimum.
 
     A verdict depends only on its text, not on the other texts. Threads may share a classifier.
+
+    Attributes:
+        bundle: the model folder.
+        windows: splits texts into windows of tokens.
+        batcher: runs the model on windows.
+        answers: what the model's logits stand for.
     """
 
     bundle: Bundle
     windows: Windows
     batcher: Batcher
+    answers: Answers
 
     @classmethod
-    def load(cls, model_dir: Path | str | None = None, *, threads: int = 1) -> Self:
-        """Load a model folder, by default the shipped model, to run on `threads` threads.
+    def load(cls, model_dir: Path | str | None = None, *, threads: int = 1, two_labels: bool = False) -> Self:
+        """Load a model folder.
+
+        Args:
+            model_dir: the folder; None for the shipped model.
+            threads: the number of threads for inference.
+            two_labels: whether verdicts are only "positive" or "negative", if the model has more labels.
 
         Raises:
             ModelError: the folder is incomplete or altered, its model is not a text classifier or does not
@@ -72,7 +92,13 @@ class Classifier:
                 f"{bundle.model} returns {backend.label_count} logits, but `id2label` in config.json names "
                 f"{len(bundle.labels)} labels; export both from the same model"
             )
-        classifier = cls(bundle, windows, Batcher(backend, pad_token_id=bundle.pad_token_id))
+        answers = Answers(
+            bundle.labels,
+            tuple(range(len(bundle.labels))),
+            bundle.temperature,
+            len(bundle.labels) if backend.tells_language else None,
+        )
+        classifier = cls(bundle, windows, Batcher(backend, pad_token_id=bundle.pad_token_id), answers)
         try:
             # The probe would add to a cold start what the golden reviews show, too.
             (classifier._check_golden if bundle.golden else classifier._check_probe)()
@@ -83,17 +109,17 @@ class Classifier:
                 f"{bundle.model} cannot run on tokens of {bundle.tokenizer}: {error}; export both from the "
                 "same model"
             ) from None
-        return classifier
+        return replace(classifier, answers=answers.two_sided()) if two_labels else classifier
 
     def _check_probe(self) -> None:
         """Raise ModelError if the logits of two short texts cannot be used."""
         windows = [window for group in self.windows.split(_PROBE) for window in group]
-        expected = (len(self.bundle.labels),)
+        count = len(self.bundle.labels)
         for logits in self.batcher.run(windows):
-            if logits.shape != expected:
+            if logits.shape != (count + (self.answers.language_column is not None),):
                 raise ModelError(
                     f"{self.bundle.model} returns logits of shape {logits.shape} for a window, but "
-                    f"`id2label` in config.json names {expected[0]} labels; export a text classifier"
+                    f"`id2label` in config.json names {count} labels; export a text classifier"
                 )
             if not np.isfinite(logits).all():
                 raise ModelError(
@@ -174,8 +200,14 @@ class Classifier:
             if pooled is None:
                 yield TOO_LONG if len(text.text) > _MAX_CHARACTERS else NO_TOKENS
             else:
-                evidence = _evidence(text, text_spans, by_sentence, pooled.top_label)
-                yield build_verdict(pooled, self.bundle.labels, evidence)
+                labels = self.answers.labels
+                with_logits = [
+                    (text.original_span(*span), sentence)
+                    for span, sentence in zip(text_spans, by_sentence, strict=True)
+                    if sentence
+                ]
+                evidence = choose_evidence(with_logits, labels, labels[pooled.top_label])
+                yield build_verdict(pooled, labels, evidence)
 
     def _pooled_logits(
         self, texts: Sequence[str], before_run: Callable[[], None]
@@ -184,20 +216,9 @@ class Classifier:
         windows_by_text = self.windows.split(texts)
         logits = iter(self.batcher.run([window for group in windows_by_text for window in group], before_run))
         return [
-            pool_logits(group, list(islice(logits, len(group))), self.bundle.temperature) if group else None
+            pool_logits(group, list(islice(logits, len(group))), self.answers) if group else None
             for group in windows_by_text
         ]
-
-
-def _evidence(
-    text: PlainText, spans: Sequence[tuple[int, int]], logits: Sequence[PooledLogits | None], label: int
-) -> list[Evidence]:
-    """Return the support of each sentence for a label, with the sentence's span in the original."""
-    return [
-        Evidence(*text.original_span(start, end), pooled.margin(label))
-        for (start, end), pooled in zip(spans, logits, strict=True)
-        if pooled
-    ]
 
 
 def processor() -> str:

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 _INPUTS = ("input_ids", "attention_mask", "token_type_ids")
 _OUTPUT = "logits"
+# Of our own models: the log-odds that the text is in a language that the model knows, shape (B, 1).
+_LANGUAGE_OUTPUT = "language_logits"
 _TYPES = {"tensor(int64)": np.int64, "tensor(int32)": np.int32}
 _DIMENSIONS = 2  # of each input: windows, and tokens of a window
 
@@ -25,10 +27,13 @@ class OnnxBackend:
     Attributes:
         batch_size: the number of windows that the graph takes in a run; None if it takes any number.
         window_tokens: the length of a window that the graph takes; None if it takes any length.
+        tells_language: whether a last logit says whether the text is in a language that the model knows.
     """
 
     def __init__(self, session: "InferenceSession", pad_token_id: int = 0) -> None:
         self._session = session
+        outputs = {output.name for output in session.get_outputs()}
+        self.tells_language = _LANGUAGE_OUTPUT in outputs
         self._types = {graph_input.name: graph_input.type for graph_input in session.get_inputs()}
         self._pad_token_id = pad_token_id
         # A dimension that is not fixed is a name or None.
@@ -83,13 +88,13 @@ class OnnxBackend:
 
     @property
     def label_count(self) -> int | None:
-        """The number of logits per window, or None if the graph's shapes do not state it."""
+        """The number of labels, or None if the graph's shapes do not state it."""
         (shape,) = (output.shape for output in self._session.get_outputs() if output.name == _OUTPUT)
         # A dimension that is not fixed is a name or None.
         return shape[-1] if shape and isinstance(shape[-1], int) else None
 
     def run(self, input_ids: Ids, attention_mask: Ids, token_type_ids: Ids) -> Logits:
-        """Return the logits of a batch, shape (B, L); see `batching.Backend`.
+        """Return the logits of a batch, shape (B, L) or (B, L + 1); see `batching.Backend`.
 
         A graph with fixed dimensions is run as often as needed, on padded windows.
         """
@@ -115,9 +120,9 @@ class OnnxBackend:
     def _run(self, arrays: Sequence[Ids]) -> Logits:
         values = dict(zip(_INPUTS, arrays, strict=True))
         feeds = {name: values[name].astype(_TYPES[type_], copy=False) for name, type_ in self._types.items()}
-        logits: Logits
-        (logits,) = self._session.run([_OUTPUT], feeds)
-        return logits
+        names = [_OUTPUT, *[_LANGUAGE_OUTPUT] * self.tells_language]
+        logits: list[Logits] = self._session.run(names, feeds)
+        return logits[0] if len(logits) == 1 else np.concatenate(logits, axis=1)
 
 
 def _fixed(dimensions: Iterable[int | str | None]) -> int | None:

@@ -1,13 +1,17 @@
 """Logits -> label, calibrated score and evidence. Pure functions."""
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Self
 
 import numpy as np
 import numpy.typing as npt
 
 from reviewbox.model.windows import Window
+
+# Labels whose meaning matters here; a model may have others.
+NEGATIVE, NEUTRAL, MIXED, POSITIVE = "negative", "neutral", "mixed", "positive"
 
 # A sentence ends after its punctuation, closing quotes and the following space, or at the end of a line.
 _SENTENCE_END = re.compile(r"[.!?][\"'”’)\]]{0,3}\s+|\n")
@@ -20,13 +24,14 @@ class Evidence:
     Attributes:
         start: the offset of its first character in the original text.
         end: the offset after its last character.
-        support: the calibrated margin of the verdict's label for this sentence: the label's logit minus
-            the mean of the other labels' logits. A positive margin supports the label, a negative one
-            contradicts it.
+        label: what it is evidence of: the verdict's label, or one side of a mixed verdict.
+        support: the calibrated margin of that label for this sentence: the label's logit minus the mean of
+            the other labels' logits. A positive margin supports the label, a negative one contradicts it.
     """
 
     start: int
     end: int
+    label: str
     support: float
 
 
@@ -40,8 +45,10 @@ class Verdict:
         scores: the probability of each label.
         tokens: the number of tokens in the text. All of them were classified.
         windows: the number of windows that hold the tokens.
-        evidence: the two sentences with the most support for the label, then the one with the least. Empty
-            if evidence was not requested.
+        known_language: the probability that the text is in a language that the model knows; None if the
+            model cannot tell. The lower it is, the closer the scores are to each other.
+        evidence: the two sentences with the most support for the label, then the one with the least; for a
+            mixed verdict, the best sentence of each side. Empty if evidence was not requested.
     """
 
     label: str
@@ -49,7 +56,43 @@ class Verdict:
     scores: dict[str, float]
     tokens: int
     windows: int
+    known_language: float | None = None
     evidence: tuple[Evidence, ...] = ()
+
+    @property
+    def is_other_language(self) -> bool | None:
+        """Whether the text is in a language that the model does not know; None if it cannot tell."""
+        return None if self.known_language is None else self.known_language < 0.5  # noqa: PLR2004
+
+
+@dataclass(frozen=True, slots=True)
+class Answers:
+    """What a model's logits stand for.
+
+    Attributes:
+        labels: the labels that a verdict chooses from.
+        columns: the column of each label in the logits.
+        temperature: the divisor of the labels' logits before the softmax (Guo et al. 2017).
+        language_column: the column of the logit of "the text is in a language that the model knows"; None
+            if the model cannot tell.
+    """
+
+    labels: tuple[str, ...]
+    columns: tuple[int, ...]
+    temperature: float = 1.0
+    language_column: int | None = None
+
+    def two_sided(self) -> Self:
+        """Return the answers without the labels that are neither positive nor negative, if there are both."""
+        kept = [
+            (label, column)
+            for label, column in zip(self.labels, self.columns, strict=True)
+            if label in (NEGATIVE, POSITIVE)
+        ]
+        if len(kept) < 2:  # noqa: PLR2004 - both sides
+            return self
+        labels, columns = zip(*kept, strict=True)
+        return replace(self, labels=labels, columns=columns)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,11 +103,13 @@ class PooledLogits:
         logits: one per label, calibrated, shape (L,).
         tokens: the number of tokens in the text.
         windows: the number of windows that hold the tokens.
+        known_language: the probability that the text is in a language that the model knows, if it can tell.
     """
 
     logits: npt.NDArray[np.float64]
     tokens: int
     windows: int
+    known_language: float | None = None
 
     @property
     def top_label(self) -> int:
@@ -79,34 +124,71 @@ class PooledLogits:
 
 
 def pool_logits(
-    windows: Sequence[Window], logits: Sequence[npt.NDArray[np.float32]], temperature: float
+    windows: Sequence[Window], logits: Sequence[npt.NDArray[np.float32]], answers: Answers
 ) -> PooledLogits:
     """Return the mean logits of a text's windows (at least one), weighted by token count and calibrated.
 
     If a model's logits are the mean over the tokens of a window, this is exactly the mean over the whole
     text. For other models it is an approximation.
+
+    The labels' logits are multiplied by the probability that the language is known: what a model says about
+    a text that it cannot read is a guess.
     """
     tokens = [window.tokens for window in windows]
     values = np.asarray(logits, dtype=np.float64)
     # Most sentences fit into one window, and `np.average` is slow.
     mean = values[0] if len(values) == 1 else np.average(values, axis=0, weights=tokens)
-    return PooledLogits(mean / temperature, sum(tokens), len(windows))
+    labels = mean[list(answers.columns)] / answers.temperature
+    if answers.language_column is None:
+        return PooledLogits(labels, sum(tokens), len(windows))
+    known_language = float(1 / (1 + np.exp(-mean[answers.language_column])))
+    return PooledLogits(labels * known_language, sum(tokens), len(windows), known_language)
 
 
-def build_verdict(pooled: PooledLogits, labels: Sequence[str], evidence: Iterable[Evidence] = ()) -> Verdict:
-    """Return the verdict on a text. Of `evidence`, it keeps the best two sentences and the worst."""
+def build_verdict(pooled: PooledLogits, labels: Sequence[str], evidence: Sequence[Evidence] = ()) -> Verdict:
+    """Return the verdict on a text."""
     exponentials = np.exp(pooled.logits - pooled.logits.max())
     probabilities = exponentials / exponentials.sum()
     top_label = pooled.top_label
-    ranked = sorted(evidence, key=lambda sentence: -sentence.support)
     return Verdict(
         label=labels[top_label],
         score=float(probabilities[top_label]),
         scores={label: float(p) for label, p in zip(labels, probabilities, strict=True)},
         tokens=pooled.tokens,
         windows=pooled.windows,
-        evidence=(*ranked[:2], *ranked[2:][-1:]),
+        known_language=pooled.known_language,
+        evidence=tuple(evidence),
     )
+
+
+def choose_evidence(
+    sentences: Sequence[tuple[tuple[int, int], PooledLogits]], labels: Sequence[str], label: str
+) -> list[Evidence]:
+    """Return the sentences that explain a verdict with this label.
+
+    Args:
+        sentences: the span and the logits of each sentence.
+        labels: the label of each column of the logits.
+        label: the verdict's label.
+    """
+    if label == MIXED and {NEGATIVE, POSITIVE} <= set(labels):
+        best: list[Evidence] = []
+        for side in (POSITIVE, NEGATIVE):
+            # The same sentence explains both sides only if there is no other.
+            used = {(sentence.start, sentence.end) for sentence in best}
+            candidates = [sentence for sentence in sentences if sentence[0] not in used] or sentences
+            best += _rank(candidates, labels, side)[:1]
+        return best
+    ranked = _rank(sentences, labels, label)
+    return [*ranked[:2], *ranked[2:][-1:]]
+
+
+def _rank(
+    sentences: Sequence[tuple[tuple[int, int], PooledLogits]], labels: Sequence[str], label: str
+) -> list[Evidence]:
+    column = labels.index(label)
+    evidence = [Evidence(*span, label, pooled.margin(column)) for span, pooled in sentences]
+    return sorted(evidence, key=lambda sentence: -sentence.support)
 
 
 def sentences(text: str) -> Iterator[tuple[int, int]]:

@@ -5,11 +5,11 @@ import re
 
 _MAX_KEY_BYTES = 1024  # of UTF-8, S3's limit
 _MAX_PART_NAME_LENGTH = 40
-_TABLE_EXTENSION = r"(?:csv|tsv|jsonl)(?:\.gz|\.zst)?"
-# The file name in a key that `part_key` returns.
-PART_NAME = re.compile(rf"part-\d{{5,}}\.{_TABLE_EXTENSION}")
+_COMPRESSION = r"(?:\.gz|\.zst)?"
+# The file name in a key that `part_key` returns. Only tables of lines are split.
+PART_NAME = re.compile(rf"part-\d{{5,}}\.(?:csv|tsv|jsonl){_COMPRESSION}")
 # The end of a key that `table_key` returns.
-_TABLE_SUFFIX = re.compile(rf"\.classified\.({_TABLE_EXTENSION})\Z")
+_TABLE_SUFFIX = re.compile(rf"\.classified\.((?:csv|tsv|jsonl|xlsx|xlsm|parquet){_COMPRESSION})\Z")
 
 
 def receipt_key(results_prefix: str, source_key: str) -> str:

@@ -19,7 +19,10 @@ RECEIPT_CONTENT_TYPE = "application/json"
 MAX_RECEIPT_BYTES = 64 * 1024 * 1024  # far more than any receipt needs
 
 # Raised whenever results change their format, so that older ones are made again.
-_FORMAT = 2
+_FORMAT = 3
+
+# Shares are given in this many parts of one.
+_SHARE_UNITS = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,23 +87,26 @@ class Counts:
         labels: the number of rows with each label.
         needs_review: the number of rows that a person should look at.
         errors: the number of rows with each error code.
+        other_language: the number of rows in a language that the model does not know.
     """
 
     labels: Mapping[str, int] = field(default_factory=dict)
     needs_review: int = 0
     errors: Mapping[str, int] = field(default_factory=dict)
+    other_language: int = 0
 
     def __add__(self, other: "Counts") -> "Counts":
         return Counts(
             Counter(self.labels) + Counter(other.labels),
             self.needs_review + other.needs_review,
             Counter(self.errors) + Counter(other.errors),
+            self.other_language + other.other_language,
         )
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Self:
         """Return the counts that `to_dict` returned as `data`."""
-        return cls(data["labels"], data["needs_review"], data["errors"])
+        return cls(data["labels"], data["needs_review"], data["errors"], data["other_language"])
 
     def to_dict(self) -> dict[str, Any]:
         """Return the counts as a receipt records them; total = the labels + failed."""
@@ -109,6 +115,7 @@ class Counts:
             "total": sum(self.labels.values()) + failed,
             "labels": dict(sorted(self.labels.items())),
             "needs_review": self.needs_review,
+            "other_language": self.other_language,
             "failed": failed,
             "errors": dict(sorted(self.errors.items())),
         }
@@ -192,17 +199,24 @@ class Receipt:
 
 
 def verdict_fields(verdict: Verdict, needs_review_below: float) -> dict[str, Any]:
-    """Return a verdict as results show it; a table's rows get the first three fields only."""
-    score = _round(verdict.score)
+    """Return a verdict as results show it; a table's rows get the first four fields only."""
+    scores = _rounded_shares(verdict.scores)
+    score = scores[verdict.label]
     return {
         "sentiment": verdict.label,
         "score": score,
-        "needs_review": score < needs_review_below,
-        "scores": {label: _round(probability) for label, probability in verdict.scores.items()},
+        "needs_review": score < needs_review_below or bool(verdict.is_other_language),
+        "other_language": verdict.is_other_language,
+        "scores": scores,
         "tokens": verdict.tokens,
         "windows": verdict.windows,
         "evidence": [
-            {"start": sentence.start, "end": sentence.end, "support": _round(sentence.support)}
+            {
+                "start": sentence.start,
+                "end": sentence.end,
+                "label": sentence.label,
+                "support": round(sentence.support, 4),
+            }
             for sentence in verdict.evidence
         ],
     }
@@ -213,8 +227,17 @@ def problem_fields(problem: Problem) -> dict[str, Any]:
     return {"error_code": str(problem.code), "error_message": problem.message}
 
 
-def _round(number: float) -> float:
-    return round(number, 4)
+def _rounded_shares(shares: Mapping[str, float]) -> dict[str, float]:
+    """Return the shares in ten-thousandths, which sum to one as the shares do.
+
+    Those that lose most by rounding down are rounded up (the method of the largest remainder).
+    """
+    scaled = {name: share * _SHARE_UNITS for name, share in shares.items()}
+    units = {name: int(value) for name, value in scaled.items()}
+    missing = round(sum(scaled.values())) - sum(units.values())
+    for name in sorted(scaled, key=lambda name: units[name] - scaled[name])[:missing]:
+        units[name] += 1
+    return {name: count / _SHARE_UNITS for name, count in units.items()}
 
 
 def _is_valid(content: Any) -> bool:

@@ -8,7 +8,7 @@ from reviewbox.errors import Problem
 from reviewbox.model.verdicts import Verdict
 from reviewbox.results.receipt import Counts, problem_fields, verdict_fields
 
-_ADDED_FIELDS = ("sentiment", "score", "needs_review", "error_code", "error_message")
+_ADDED_FIELDS = ("sentiment", "score", "needs_review", "other_language", "error_code", "error_message")
 
 
 class AddedFields:
@@ -20,7 +20,7 @@ class AddedFields:
         self._names = dict(_unused_names(fields, table.field_names))
         self._labels: Counter[str] = Counter()
         self._errors: Counter[str] = Counter()
-        self._needs_review = 0
+        self._needs_review = self._other_language = 0
 
     @property
     def names(self) -> list[str]:
@@ -42,13 +42,14 @@ class AddedFields:
             values = verdict_fields(outcome, self._needs_review_below)
             self._labels[outcome.label] += 1
             self._needs_review += bool(values["needs_review"])
+            self._other_language += bool(values["other_language"])
         values = {**values, "note": row.note or None}
         return {unused: values.get(name) for name, unused in self._names.items()}
 
     @property
     def counts(self) -> Counts:
         """The counts of the results so far."""
-        return Counts(dict(self._labels), self._needs_review, dict(self._errors))
+        return Counts(dict(self._labels), self._needs_review, dict(self._errors), self._other_language)
 
 
 class TableWriter:

@@ -218,7 +218,7 @@ def test_a_row_is_written_back_unchanged(line: str) -> None:
 
     assert rendered == (
         line[:-1].rstrip() + ',"sentiment":"positive","score":0.8765,"needs_review":false,'
-        '"error_code":null,"error_message":null}\n'
+        '"other_language":false,"error_code":null,"error_message":null}\n'
     )
 
 
@@ -260,7 +260,7 @@ def test_an_added_name_that_any_sampled_row_has_is_prefixed_in_all_rows() -> Non
     first, second = (json.loads(line) for line in written_rows(read(data, OPTIONS)))
 
     added = {"reviewbox_reviewbox_sentiment": "positive", "reviewbox_score": 0.8765, "needs_review": False}
-    nothing_wrong = {"error_code": None, "error_message": None}
+    nothing_wrong = {"other_language": False, "error_code": None, "error_message": None}
     assert first == {"text": "good"} | added | nothing_wrong
     taken = {"text": "bad", "score": 5, "sentiment": None, "reviewbox_sentiment": 1}
     assert second == taken | added | nothing_wrong
@@ -355,7 +355,7 @@ def test_objects_are_returned_with_added_fields(
         assert "\n" not in line[:-1]
         returned = json.loads(line)
         assert {name: returned.pop(name) for name in original} == original
-        assert len(returned) == 5
+        assert len(returned) == 6
         assert not names & set(returned)
 
 

@@ -80,7 +80,7 @@ def test_columns_order_types_and_values_are_unchanged(codec: str, count: int) ->
     assert after.select(before.column_names).schema.equals(before.schema, check_metadata=True)
     assert after.select(before.column_names).to_pylist() == before.to_pylist()
     assert [after.schema.field(name).type for name in NAMES] == [
-        *(pa.string(), pa.float64(), pa.bool_(), pa.string(), pa.string())
+        *(pa.string(), pa.float64(), pa.bool_(), pa.bool_(), pa.string(), pa.string())
     ]
     metadata = pq.ParquetFile(io.BytesIO(result.body)).metadata
     assert metadata.num_row_groups == -(-count // 1000)
@@ -101,6 +101,7 @@ def test_rows_keep_their_order_and_get_their_results() -> None:
         "sentiment": "positive",
         "score": 0.8765,
         "needs_review": False,
+        "other_language": False,
         "error_code": None,
         "error_message": None,
     }
@@ -109,6 +110,7 @@ def test_rows_keep_their_order_and_get_their_results() -> None:
         "sentiment": None,
         "score": None,
         "needs_review": None,
+        "other_language": None,
         "error_code": "missing_field",
         "error_message": "row 3: the review field holds no value, not a review",
     }
@@ -142,7 +144,7 @@ def test_duckdb_loads_the_same_columns_with_more_columns(tmp_path: Path) -> None
         rows = duckdb.execute("DESCRIBE SELECT * FROM read_parquet(?)", [str(path)]).fetchall()
         return [(row[0], row[1]) for row in rows]
 
-    added = dict(zip(NAMES, ["VARCHAR", "DOUBLE", "BOOLEAN", "VARCHAR", "VARCHAR"], strict=True))
+    added = dict(zip(NAMES, ["VARCHAR", "DOUBLE", "BOOLEAN", "BOOLEAN", "VARCHAR", "VARCHAR"], strict=True))
     assert described(target) == [*described(source), *added.items()]
 
 

@@ -227,7 +227,8 @@ def test_an_added_column_never_replaces_the_users() -> None:
 
     assert cells(result.body)[0] == [
         *header,
-        *("reviewbox_sentiment", "reviewbox_score", "needs_review", "error_code", "error_message"),
+        *("reviewbox_sentiment", "reviewbox_score"),
+        *("needs_review", "other_language", "error_code", "error_message"),
     ]
 
 

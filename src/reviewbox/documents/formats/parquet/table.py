@@ -161,7 +161,8 @@ class _Writer:
         from arro3.core import DataType, Field
 
         text = DataType.string()
-        types = (text, DataType.float64(), DataType.bool(), text, text, text)  # the last is for notes
+        # The last is for notes.
+        types = (text, DataType.float64(), DataType.bool(), DataType.bool(), text, text, text)
         self._data = data
         self._footer = footer
         self._fields = [Field(name, kind, nullable=True) for name, kind in zip(names, types, strict=False)]
