@@ -73,6 +73,8 @@ _TEXT_PICKLE = re.compile(rb"\(?[ld]p[01]\n|c(?:copy_reg|builtins|__builtin__|co
 _ZIP = (b"PK\x03\x04", b"PK\x05\x06", b"PK\x07\x08")
 _ZIP_MEMBER = b"PK\x03\x04"
 _ZIP_NAME_OFFSET = 30
+# Only the start of a name is compared. Damaged archives have names that overlap.
+_MAX_ZIP_NAME_BYTES = 256
 # What the names of the members start with, what such an archive is, and what to do.
 _ZIP_KINDS = (
     ("word/", "a Word document", _TEXT),
@@ -131,12 +133,13 @@ def describe_unsupported(content: bytes, extension: str = "") -> str | None:
 
 
 def zip_members(content: bytes) -> Iterator[str]:
-    """Yield the names of a ZIP archive's members, as far as they are in the first 64 KiB."""
+    """Yield the start of the name of each member of a ZIP archive in the first 64 KiB."""
     position = content.find(_ZIP_MEMBER, 0, _HEAD_BYTES)
     while position >= 0:
         name_start = position + _ZIP_NAME_OFFSET
         length = int.from_bytes(content[name_start - 4 : name_start - 2], "little")
-        yield content[name_start : name_start + length].decode("utf-8", "replace")
+        name_end = name_start + min(length, _MAX_ZIP_NAME_BYTES)
+        yield content[name_start:name_end].decode("utf-8", "replace")
         position = content.find(_ZIP_MEMBER, position + 1, _HEAD_BYTES)
 
 

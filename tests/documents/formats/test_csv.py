@@ -1,5 +1,6 @@
 import codecs
 import csv
+import re
 from dataclasses import replace
 from io import StringIO
 
@@ -175,6 +176,40 @@ def test_mysql_escapes_tabs_and_line_ends_with_a_backslash() -> None:
 
     assert [(row.line, row.text) for row in read.rows] == [(2, "good\nfilm\tit was\\"), (4, "bad")]
     assert written(read).splitlines()[1] == "1\tgood\\"
+
+
+@pytest.mark.parametrize(
+    ("data", "expected"),
+    [
+        (
+            "id\tcity\treview\n1\tBern\tIt was clean and quiet \\\n2\t\t\n3\tRome\tIt was loud\n",
+            ["It was clean and quiet \\", "", "It was loud"],
+        ),
+        ("id\treview\n1\tIt was clean /\\\n2\t\n", ["It was clean /\\", ""]),
+        ("id\treview\n1\tIt was loud /\\\n2\tIt was clean /\\\n", ["It was loud /\\", "It was clean /\\"]),
+        ("id\tdrive\treview\n1\tC:\\\tIt was fast\n2\tD:\\\tIt was slow\n", ["It was fast", "It was slow"]),
+        ('id\tsize\treview\n1\t5"\t"good\n2\t\t\\\n3\t7\t\n', ['"good', "\\", ""]),
+        ("review\nIt was clean /\\\nIt was loud and cold\n", ["It was clean /\\", "It was loud and cold"]),
+    ],
+)
+def test_a_backslash_may_be_the_last_character_of_a_cell(data: str, expected: list[str]) -> None:
+    read = document("a.tsv", data)
+
+    assert texts(read) == expected
+    assert problems(read) == []
+    assert len(written(read).splitlines()) == 1 + len(expected)
+
+
+def test_a_row_is_not_lost_behind_a_backslash_in_the_text_format() -> None:
+    """The escapes of the other rows make it the end of a line, and its row has too many cells then."""
+    rows = [f"{n}\tIt was good\\nand quiet\n" for n in range(300)]
+
+    read = document(
+        "a.tsv", "".join(["id\treview\n", *rows, "300\tIt was loud\\\n301\t\n", "302\tIt was fine\n"])
+    )
+
+    assert texts(read)[299:] == ["It was good\nand quiet", "", "It was fine"]
+    assert problems(read) == [(302, ErrorCode.RAGGED_ROW)]
 
 
 def test_quotes_in_a_tsv_may_be_ordinary_characters() -> None:
@@ -428,6 +463,8 @@ CELLS = st.text(
 @example([["1", '"good"']], "\t", csv.QUOTE_ALL, "\n", "utf-8")
 @example([["1", '\\"']], ",", csv.QUOTE_ALL, "\n", "utf-8")
 @example([["", "A"], ["", "A\\"], ["", ""]], ",", csv.QUOTE_ALL, "\n", "utf-8")
+@example([["", "\\"], ["", ""]], "\t", csv.QUOTE_MINIMAL, "\n", "utf-8")
+@example([["|", "é\\"], ["\\", '"|'], ["\t", ""]], "\t", csv.QUOTE_MINIMAL, "\n", "utf-8")
 def test_tables_written_by_python_are_returned_unchanged(
     rows: list[list[str]], delimiter: str, quoting: int, end: str, encoding: str
 ) -> None:
@@ -438,6 +475,8 @@ def test_tables_written_by_python_are_returned_unchanged(
     csv.writer(text, delimiter=delimiter, quoting=quoting, lineterminator=end).writerows(  # type: ignore[arg-type]
         [["id", "city", "text"], *table]
     )
+    # In a table with tabs, these are escapes of a database.
+    assume(delimiter != "\t" or not re.search(r"\\[bfnrtv\\]", text.getvalue()))
 
     # The cells may be anything, so the choice is not inferred.
     read = document("a.csv", text.getvalue().encode(encoding), replace(OPTIONS, text_field="text"))

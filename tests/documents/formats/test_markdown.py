@@ -43,8 +43,12 @@ def test_front_matter_is_not_part_of_the_review(line_end: str, bom: str, rest: s
     assert review(text.replace("\n", line_end)).split() == rest.split()
 
 
-def test_a_rule_at_the_start_is_not_front_matter_unless_it_is_closed() -> None:
-    assert review("---\nGood film\n").split() == ["Good", "film"]
+@pytest.mark.parametrize("line_end", ["\n", "\r\n"])
+@pytest.mark.parametrize("count", [1, 150, 1000])
+def test_a_rule_at_the_start_is_not_front_matter_unless_it_is_closed(count: int, line_end: str) -> None:
+    text = f"---{line_end}" + f"Good film{line_end}" * count
+
+    assert review(text).split() == ["Good", "film"] * count
 
 
 @pytest.mark.parametrize(

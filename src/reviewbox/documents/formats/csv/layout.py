@@ -54,7 +54,9 @@ _PLAIN_TABLE_RECORDS = 2
 _HEAD_LENGTH = 10_000  # characters
 
 # Escapes that occur in the text format of PostgreSQL and MySQL.
-_TEXT_FORMAT = re.compile(r"(?:^|\t)\\N(?:\t|$)|\\[bfnrtv\\\t\n]", re.MULTILINE)
+_TEXT_ESCAPE = re.compile(r"(?:^|\t)\\N(?:\t|$)|\\[bfnrtv\\]", re.MULTILINE)
+# A backslash that MySQL writes before a tab or line break, or the last character of a cell.
+_LAST_BACKSLASH = re.compile(r"\\[\t\n]")
 _QUOTED_LINE = re.compile(r'^"', re.MULTILINE)
 _LEADING_QUOTE = re.compile(r'(?:^|\t)"', re.MULTILINE)
 
@@ -129,7 +131,7 @@ def infer_layout(
         raise SourceError(ErrorCode.EMPTY_TABLE, "the table has no rows: all lines are blank")
     if width == 1:
         records = [record.as_one_cell() for record in records]
-    records = _drop_empty_surplus(records, width)
+    records = [record.without_empty_surplus(width) for record in records]
     header = find_header(records, width, known_names)
     first = records[header.index if header else 0]
     if first.problem:
@@ -199,7 +201,12 @@ def _one_column_score(records: Sequence[Record]) -> float:
 
 def _candidates(lines: Sequence[Line], delimiters: Sequence[str]) -> "list[_Candidate]":
     text = "".join(line.text for line in lines)
-    return [_Candidate.of(dialect, lines) for dialect in _possible_dialects(text, delimiters)]
+    candidates = [_Candidate.of(dialect, lines) for dialect in _possible_dialects(text, delimiters)]
+    if _TEXT_ESCAPE.search(text):
+        return candidates
+    # Only the number of cells shows whether quotes and backslashes are ordinary characters.
+    quoted_fit = max((c.fit for c in candidates if c.dialect == Dialect("\t")), default=0.0)
+    return [c for c in candidates if c.dialect.quotes not in (NONE, TEXT) or c.fit > quoted_fit]
 
 
 def _possible_dialects(text: str, delimiters: Sequence[str]) -> list[Dialect]:
@@ -220,12 +227,14 @@ def _possible_dialects(text: str, delimiters: Sequence[str]) -> list[Dialect]:
 
 def _possible_quotes(text: str, delimiter: str) -> list[str]:
     """Return the quoting styles that a text may use, the most likely first."""
-    if delimiter == "\t":
-        unquoted = TEXT if _TEXT_FORMAT.search(text) else NONE
-        if _LEADING_QUOTE.search(text):
-            return [DOUBLED, ESCAPED, unquoted] if '\\"' in text else [DOUBLED, unquoted]
-        return [unquoted if unquoted == TEXT else DOUBLED]
-    return [DOUBLED, ESCAPED] if '\\"' in text else [DOUBLED]
+    escaped = [ESCAPED] if '\\"' in text else []
+    if delimiter != "\t":
+        return [DOUBLED, *escaped]
+    has_quotes = bool(_LEADING_QUOTE.search(text))
+    if _TEXT_ESCAPE.search(text):
+        return [DOUBLED, *escaped, TEXT] if has_quotes else [TEXT, DOUBLED]
+    text_format = [TEXT] if _LAST_BACKSLASH.search(text) else []
+    return [DOUBLED, *escaped, NONE, *text_format] if has_quotes else [DOUBLED, *text_format]
 
 
 @dataclass(frozen=True, slots=True)
@@ -248,6 +257,11 @@ class _Candidate:
     tidy_share: float
     score: float
 
+    @property
+    def fit(self) -> float:
+        """How much of the table is regular and well-formed, from 0 to 1."""
+        return self.regular_share * self.tidy_share
+
     def has_name(self, names: AbstractSet[str]) -> bool:
         """Return whether one of the first records has one of the names as a cell."""
         return any(
@@ -262,7 +276,7 @@ class _Candidate:
         width = _table_width(records)
         if width == 1:
             return candidate
-        records = _drop_empty_surplus(records, width)
+        records = [record.without_empty_surplus(width) for record in records]
         start = next((n for n, record in enumerate(records) if len(record.cells) == width), 0)
         regular = [record for record in records[start:] if len(record.cells) == width and not record.problem]
         share = len(regular) / len(records[start:])
@@ -274,8 +288,9 @@ class _Candidate:
         evidence = _evidence(dialect, regular, width)
         if dialect.is_wrapped and max(evidence) <= _TEXT_COLUMN and not names_review:
             return candidate  # one column of quoted prose
-        score = share * tidy_share * sum(evidence) / (width + 1) + _REVIEW_NAME_BONUS * names_review
-        return replace(candidate, width=width, regular_share=share, score=score)
+        candidate = replace(candidate, width=width, regular_share=share)
+        score = candidate.fit * sum(evidence) / (width + 1) + _REVIEW_NAME_BONUS * names_review
+        return replace(candidate, score=score)
 
 
 def _table_width(records: Sequence[Record]) -> int:
@@ -304,16 +319,6 @@ def _is_header_below(records: Sequence[Record], width: int) -> bool:
     return could_be_names([cell.strip() for cell in cells]) and not any(
         cell.startswith(" ") for cell in cells
     )
-
-
-def _drop_empty_surplus(records: Sequence[Record], width: int) -> list[Record]:
-    """Return records without the empty cells after the last column."""
-    return [
-        record
-        if len(record.cells) <= width or any(record.cells[width:])
-        else replace(record, cells=record.cells[:width])
-        for record in records
-    ]
 
 
 def _evidence(dialect: Dialect, records: Sequence[Record], width: int) -> list[float]:

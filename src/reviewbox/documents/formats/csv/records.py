@@ -22,6 +22,7 @@ class Record:
         problem: why the record cannot be used.
         is_tidy: whether `raw` can be written back unchanged.
         open_at_end: whether a quote opens in the record and no closing quote follows up to the last line.
+        is_joined: whether a backslash at the end of a line joins it with the next one.
     """
 
     line: int
@@ -30,10 +31,21 @@ class Record:
     problem: Problem | None = None
     is_tidy: bool = True
     open_at_end: bool = False
+    is_joined: bool = False
 
     def as_one_cell(self) -> "Record":
         """Return the record with its whole text as the only cell, whatever delimiters it contains."""
         return replace(self, cells=[self.raw]) if len(self.cells) > 1 else self
+
+    def without_empty_surplus(self, width: int) -> "Record":
+        """Return the record without the empty cells after the last column.
+
+        Joined lines keep theirs. If the backslash between them is the end of a text, these are the cells of
+        a second row, which must not disappear.
+        """
+        if len(self.cells) <= width or self.is_joined or any(self.cells[width:]):
+            return self
+        return replace(self, cells=self.cells[:width])
 
 
 def read_records(lines: Iterable[Line], dialect: Dialect) -> Iterator[Record]:
@@ -102,7 +114,8 @@ def _text_record(first: Line, unread: _Unread, dialect: Dialect) -> Record:
         message = "a backslash escapes the end of the last line; remove it"
         problem = problem or at_line(first.number, Problem(ErrorCode.UNCLOSED_QUOTE, message))
     raw = "".join(line.text for line in lines).rstrip("\r\n")
-    return Record(first.number, raw, dialect.split_text(raw), problem, is_tidy=problem is None)
+    cells, is_joined = dialect.split_text(raw), len(lines) > 1
+    return Record(first.number, raw, cells, problem, is_tidy=problem is None, is_joined=is_joined)
 
 
 def _parsed_text(line: Line) -> str:

@@ -220,10 +220,7 @@ def _fit(record: Record, layout: Layout) -> Record:
     dialect, width = layout.dialect, len(layout.names)
     cells, problem = record.cells, record.problem
     if not problem and len(cells) > width:
-        if width == 1:
-            cells = record.as_one_cell().cells
-        elif not any(cells[width:]):
-            cells = cells[:width]
+        cells = (record.as_one_cell() if width == 1 else record.without_empty_surplus(width)).cells
     if not problem and len(cells) != width:
         expected = "most rows have" if layout.header is None else "the header has"
         message = f"{len(cells)} fields, but {expected} {width}; check for a missing delimiter or quote"
