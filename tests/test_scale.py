@@ -24,6 +24,7 @@ from reviewbox.stack.cost import (
     comprehend_dollars,
     comprehend_units,
     estimate,
+    text_work,
 )
 
 ROOT = Path(__file__).parent.parent
@@ -58,9 +59,7 @@ OPTIONS = ReadOptions(segment_bytes=int(PARAMETERS["SegmentBytes"]["Default"]))
 
 def table(size: int, *, is_compressed: bool = False) -> Workload:
     """A table of this decompressed size, all of which is text."""
-    workload = Workload(objects=1, tables=1)
-    workload.add_work(size, size, OPTIONS, is_compressed=is_compressed)
-    return workload
+    return Workload(objects=1, tables=1) + text_work(size, size, OPTIONS, is_compressed=is_compressed)
 
 
 TABLE = table(ROWS[1] * prices.MEASURED_CHARACTERS)
@@ -83,7 +82,6 @@ def workload_of(reviews: int, rows: int) -> Workload:
         tables=objects,
         large=objects,
         work=objects * TABLE.work,
-        segmented_work=objects * TABLE.segmented_work,
         segments=objects * TABLE.segments,
         split_bytes=objects * TABLE.split_bytes,
     )
@@ -114,7 +112,6 @@ PER_SECOND = tuple(rows / seconds for rows, seconds in zip(ROWS, PER_OBJECT, str
 SEGMENT = Workload(
     work=OPTIONS.segment_bytes,
     largest=OPTIONS.segment_bytes,
-    segmented_work=OPTIONS.segment_bytes,
     segments=1,
 )
 
@@ -201,7 +198,7 @@ def test_assumptions() -> None:
         [f"{OPTIONS.segment_bytes // 1024**2}", f"{TABLE.segments}"],
         [f"{prices.SPLIT_BYTES_PER_CPU_SECOND / 1e6:.0f}"],
         [f"{requests(Workload(objects=1))}"],
-        [f"{requests(Workload(**{unit: 1}))}" for unit in ("tables", "large", "segments")],
+        [f"{requests(Workload(**{unit: 1}))}" for unit in ("tables", "segments")],
         [f"{function.memory_megabytes:,}"],
         numbers(f"{prices.REGION}, {prices.DATE}"),
     ]

@@ -1,6 +1,6 @@
 """A deployed stack for tests, and work for it."""
 
-from reviewbox.stack.cost import Workload
+from reviewbox.stack.cost import Workload, text_work
 from reviewbox.stack.discovery import BatchOperations, Stack
 
 STACK = Stack(
@@ -26,7 +26,6 @@ STACK = Stack(
 
 
 def large_tables(count: int, gigabytes: int) -> Workload:
-    counted = Workload(objects=count, tables=count)
-    for _ in range(count):
-        counted.add_work(gigabytes * 10**9, gigabytes * 10**9, STACK.read_options, is_compressed=False)
-    return counted
+    size = gigabytes * 10**9
+    table = Workload(objects=1, tables=1) + text_work(size, size, STACK.read_options)
+    return sum([table] * count, Workload())

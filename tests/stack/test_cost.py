@@ -24,7 +24,8 @@ from reviewbox.stack.cost import (
     comprehend_units,
     count_listed,
     estimate,
-    may_be_table,
+    judge,
+    text_work,
 )
 from reviewbox.stack.listing import ListedObject
 
@@ -38,9 +39,7 @@ def listed(key: str, size: int, storage_class: str = "STANDARD") -> ListedObject
 
 def large_table(size: int, *, is_compressed: bool = False, options: ReadOptions = MEGABYTE) -> Workload:
     """A table with this decompressed size, all of which is text."""
-    workload = Workload(objects=1, tables=1)
-    workload.add_work(size, size, options, is_compressed=is_compressed)
-    return workload
+    return Workload(objects=1, tables=1) + text_work(size, size, options, is_compressed=is_compressed)
 
 
 def quantities(estimated: Estimate) -> dict[str, int]:
@@ -99,9 +98,9 @@ def test_each_extension_of_a_format_belongs_to_a_table_or_to_a_single_review(for
     options = ReadOptions(max_bytes=100)
 
     for extension in form.extensions:
-        small, large = (may_be_table(listed(f"a{extension}", size), options) for size in (100, 101))
+        small, large = (judge(listed(f"a{extension}", size), options).tables for size in (100, 101))
         assert small == large
-    assert [may_be_table(listed("a.b", size), options) for size in (100, 101)] == [False, True]
+    assert [judge(listed("a.b", size), options).tables for size in (100, 101)] == [0, 1]
 
 
 def test_archived_objects_count_as_work_because_they_may_have_been_restored() -> None:
@@ -174,8 +173,7 @@ def test_the_time_to_split_a_table_is_what_an_invocation_has() -> None:
 @pytest.mark.parametrize("segments", [1, 1000, 10_000])
 def test_the_requests_for_a_segment_include_long_lists_of_finished_segments(segments: int) -> None:
     """S3 lists 1,000 keys per request: the last of 10,000 segments takes ten requests for its list."""
-    table = large_table(2 * 1_000_000)
-    table.segments = segments
+    table = replace(large_table(2 * 1_000_000), segments=segments)
 
     writes = quantities(estimate(table, FUNCTION, as_job=False))["S3, writing results"]
 
@@ -184,12 +182,12 @@ def test_the_requests_for_a_segment_include_long_lists_of_finished_segments(segm
 
 
 @pytest.mark.parametrize("compress", [bytes, partial(gzip.compress, compresslevel=0)], ids=["plain", "gzip"])
-@pytest.mark.parametrize(("rows", "segments"), [(5, 0), (104, 12)])
+@pytest.mark.parametrize(("rows", "segments"), [(5, 0), (12, 2), (104, 12)])
 @pytest.mark.usefixtures("s3")
 def test_a_table_takes_no_more_requests_than_are_priced(
     classifier: Classifier, compress: Callable[[bytes], bytes], rows: int, segments: int
 ) -> None:
-    """The estimate is at most three times as high, for a small table and for one of twelve segments."""
+    """The estimate is at most three times as high, for a small table and for a few or many segments."""
     body = b"".join(json.dumps({"text": "good film " * 10}).encode() + b"\n" for _ in range(rows))
 
     counted = count_requests(classifier, compress(body), segment_bytes=1000)

@@ -1,12 +1,13 @@
 """The cost and duration of a workload on AWS: pure arithmetic."""
 
 import math
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING
 
 from reviewbox.documents import ReadOptions
 from reviewbox.documents.compression import stem
+from reviewbox.documents.detection import FORMATS
 from reviewbox.stack import prices
 
 if TYPE_CHECKING:
@@ -18,29 +19,25 @@ OBJECTS_PER_BATCH = 200
 OBJECTS_AT_ONCE = 100
 # The template's timeout, less the seconds that the function reserves to finish.
 MAX_SPLIT_SECONDS = 900.0 - 15.0
-# Objects in these storage classes are refused until they are restored. A listing shows neither which of them
-# have been restored nor what Intelligent-Tiering has archived.
-ARCHIVE_CLASSES = ("GLACIER", "DEEP_ARCHIVE")
 
 _MAX_COMPRESSION_RATIO = 10  # reviews compress to a third or a quarter
-_TABLES = (
-    *(".csv", ".tsv", ".tab", ".json", ".jsonl", ".ndjson", ".jsonlines"),
-    *(".xlsx", ".xlsm", ".parquet", ".pq"),
-)
 _SINGLE_REVIEWS = (".txt", ".text", ".md", ".markdown", ".html", ".htm", ".xhtml")
+_TABLES = tuple({extension for form in FORMATS for extension in form.extensions} - {*_SINGLE_REVIEWS})
+# Objects in these storage classes are refused until they are restored. A listing shows neither which of them
+# have been restored nor what Intelligent-Tiering has archived.
+_ARCHIVE_CLASSES = ("GLACIER", "DEEP_ARCHIVE")
 
-# Requests to S3 for one of each in a workload, at S3's two prices: GET and HEAD are reads, PUT and LIST are
-# writes. These are upper bounds; tests/stack/test_cost.py compares them with the requests that are made. A
-# segment lists the finished segments, 1,000 keys per request: six requests for the largest possible table.
-_READS = {"objects": 4, "tables": 1, "large": 7, "segments": 7}
-_WRITES = {"objects": 1, "tables": 1, "large": 4, "segments": 2 + 6, "stored_segments": 1}
+# Requests to S3, at most: GET and HEAD are reads, PUT and LIST are writes. A table takes one more of each.
+# tests/stack/test_cost.py compares the sums with the requests that are made.
+_READS_PER_OBJECT, _WRITES_PER_OBJECT = 4, 1
+_READS_PER_SEGMENT = _WRITES_PER_SEGMENT = 9
 _SPLIT_REQUESTS_PER_SEGMENT = 2 / 10  # one for the state of ten segments, one for ten messages
 _SQS_REQUESTS_PER_MESSAGE = 3  # send, receive, delete
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class Workload:
-    """Objects to classify. Sizes are in bytes. Text that needs evidence counts as more `work`."""
+    """Objects to classify and, once they have been read, the reviews in them. Sizes are in bytes."""
 
     objects: int = 0
     size: int = 0  # as stored
@@ -48,52 +45,28 @@ class Workload:
     compressed: int = 0
     too_large: int = 0  # objects that will be refused
     archived: int = 0
-    work: int = 0  # text to classify, at most
+    work: int = 0  # text to classify, at most; text that needs evidence counts more
     largest: int = 0  # most work in an object or a segment
     large: int = 0  # tables that are classified in segments
     segments: int = 0
-    segmented_work: int = 0
     stored_segments: int = 0  # segments of compressed tables, which are stored decompressed
     split_bytes: int = 0  # decompressed size of all large tables
     largest_split: int = 0  # decompressed size of the largest table
+    reviews: int = 0
+    failed_reviews: int = 0  # rows that will get an error
+    characters: int = 0
+    units: int = 0  # of Amazon Comprehend
 
-    def add_listed(self, listed: "ListedObject", options: ReadOptions) -> bool:
-        """Count an object in a listing, without its work; return whether it is small enough to be read."""
-        is_table = may_be_table(listed, options)
-        is_too_large = listed.size > options.max_bytes and not is_table
-        self.objects += 1
-        self.size += listed.size
-        self.tables += is_table
-        self.compressed += stem(listed.key) != listed.key
-        self.too_large += is_too_large
-        self.archived += listed.storage_class in ARCHIVE_CLASSES
-        return not is_too_large
+    def __add__(self, other: "Workload") -> "Workload":
+        values = {}
+        for name in _NAMES:
+            mine, its = getattr(self, name), getattr(other, name)
+            values[name] = max(mine, its) if name.startswith("largest") else mine + its
+        return Workload(**values)
 
-    def add_listed_work(self, listed: "ListedObject", options: ReadOptions) -> None:
-        """Add the work on an object in a listing, at most, judged by its name and size."""
-        is_compressed = stem(listed.key) != listed.key
-        size = listed.size * (_MAX_COMPRESSION_RATIO if is_compressed else 1)
-        if may_be_table(listed, options):
-            self.add_work(size, size, options, is_compressed=is_compressed)
-        else:
-            self.add_work(min(size, options.max_bytes) * prices.EVIDENCE_FACTOR, 0, options)
 
-    def add_work(
-        self, work: int, line_bytes: int, options: ReadOptions, *, is_compressed: bool = False
-    ) -> None:
-        """Add the work on an object. `line_bytes` is its decompressed size if it can be split, else 0."""
-        self.work += work
-        if line_bytes <= options.segment_bytes:
-            self.largest = max(self.largest, work)
-            return
-        segments = math.ceil(line_bytes / options.segment_bytes)
-        self.largest = max(self.largest, round(work * options.segment_bytes / line_bytes))
-        self.large += 1
-        self.segments += segments
-        self.segmented_work += work
-        self.stored_segments += segments if is_compressed else 0
-        self.split_bytes += line_bytes
-        self.largest_split = max(self.largest_split, line_bytes)
+_NAMES = tuple(field.name for field in fields(Workload))
+_TEXT = ("reviews", "failed_reviews", "characters", "units")
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,18 +104,61 @@ class Estimate:
 
 def count_listed(listed: Iterable["ListedObject"], options: ReadOptions) -> Workload:
     """Return the workload of listed objects, judged by their names and sizes."""
-    workload = Workload()
-    for item in listed:
-        if workload.add_listed(item, options):
-            workload.add_listed_work(item, options)
-    return workload
+    return sum((judge(item, options) for item in listed), Workload())
 
 
-def may_be_table(listed: "ListedObject", options: ReadOptions) -> bool:
-    """Return whether an object is a table by its name, or because it is too large to be anything else."""
-    name = stem(listed.key.lower())
-    is_large = listed.size > options.max_bytes and not name.endswith(_SINGLE_REVIEWS)
-    return is_large or name.endswith(_TABLES)
+def judge(listed: "ListedObject", options: ReadOptions) -> Workload:
+    """Return the workload of a listed object, at most, judged by its name and size."""
+    name = stem(listed.key).lower()
+    is_compressed = name != listed.key.lower()
+    is_large = listed.size > options.max_bytes
+    # Only a table may be large, so a large object is one unless its name says otherwise.
+    is_table = name.endswith(_TABLES) or (is_large and not name.endswith(_SINGLE_REVIEWS))
+    size = listed.size * (_MAX_COMPRESSION_RATIO if is_compressed else 1)
+    if is_table:
+        work = text_work(size, size, options, is_compressed=is_compressed)
+    elif is_large:
+        work = Workload(too_large=1)
+    else:
+        work = text_work(min(size, options.max_bytes) * prices.EVIDENCE_FACTOR, 0, options)
+    return replace(
+        work,
+        objects=1,
+        size=listed.size,
+        tables=int(is_table),
+        compressed=int(is_compressed),
+        archived=int(listed.storage_class in _ARCHIVE_CLASSES),
+    )
+
+
+def extrapolate(read: Workload, judged: Workload, listed: Workload) -> Workload:
+    """Return the workload of all `listed` objects, of which a sample was `read`.
+
+    `judged` is the sample, judged by names and sizes as `listed` is. The text grows with the work.
+    """
+    values = {}
+    for name in _NAMES:
+        found, basis, total = (getattr(workload, name) for workload in (read, judged, listed))
+        if name in _TEXT:
+            basis, total = max(judged.work, 1), listed.work
+        values[name] = round(found * total / basis) if basis else found + total
+    return Workload(**values)
+
+
+def text_work(work: int, line_bytes: int, options: ReadOptions, *, is_compressed: bool = False) -> Workload:
+    """Return the work on the text of an object. `line_bytes` is its size if it can be split, else 0."""
+    if line_bytes <= options.segment_bytes:
+        return Workload(work=work, largest=work)
+    segments = math.ceil(line_bytes / options.segment_bytes)
+    return Workload(
+        work=work,
+        largest=round(work * options.segment_bytes / line_bytes),
+        large=1,
+        segments=segments,
+        stored_segments=segments if is_compressed else 0,
+        split_bytes=line_bytes,
+        largest_split=line_bytes,
+    )
 
 
 def comprehend_units(characters: int) -> int:
@@ -167,35 +183,34 @@ def estimate(
     cpu_seconds_per_kilobyte: float = prices.CPU_SECONDS_PER_KILOBYTE,
 ) -> Estimate:
     """Estimate the cost and duration of a workload, as an S3 Batch Operations job or through the queue."""
-    objects, segments = workload.objects, workload.segments
+    objects, segments, wait = workload.objects, workload.segments, prices.WAIT_SECONDS_PER_REQUEST
     vcpus = function.memory_megabytes / prices.MEGABYTES_PER_VCPU
     # A vCPU without a thread is paid for, but does not make inference faster. One thread splits tables.
     seconds_per_byte = cpu_seconds_per_kilobyte / 1000 / min(function.threads, vcpus)
-    wait = prices.WAIT_SECONDS_PER_REQUEST
     invocations = objects if as_job else math.ceil(objects / OBJECTS_PER_BATCH)
-
     # The first object of an invocation waits by itself; the others wait together.
     waits = invocations + (objects - invocations) / OBJECTS_AT_ONCE
-    whole = (workload.work - workload.segmented_work) * seconds_per_byte
-    whole += waits * prices.WAIT_SECONDS_PER_OBJECT
-    requests = segments * _SPLIT_REQUESTS_PER_SEGMENT + workload.stored_segments
-    requests += workload.large * (_READS["large"] + _WRITES["large"])
-    splitting = workload.split_bytes / (prices.SPLIT_BYTES_PER_CPU_SECOND * min(1, vcpus)) + requests * wait
-    in_segments = workload.segmented_work * seconds_per_byte
-    in_segments += segments * (_READS["segments"] + _WRITES["segments"]) * wait
-    seconds = whole + splitting + in_segments
+    splitting = workload.split_bytes / (prices.SPLIT_BYTES_PER_CPU_SECOND * min(1, vcpus))
+    splitting += (segments * _SPLIT_REQUESTS_PER_SEGMENT + workload.stored_segments) * wait
+    segment_waits = segments * (_READS_PER_SEGMENT + _WRITES_PER_SEGMENT) * wait
+    seconds = workload.work * seconds_per_byte + waits * prices.WAIT_SECONDS_PER_OBJECT
+    seconds += splitting + segment_waits
 
     # One invocation splits a table before its segments are classified. Nothing is divided further.
     longest_split = splitting * workload.largest_split / max(workload.split_bytes, 1)
     longest_rest = workload.largest * seconds_per_byte + prices.WAIT_SECONDS_PER_OBJECT
+    duration = longest_split + max((seconds - longest_split) / function.max_concurrency, longest_rest)
+    in_segments = workload.split_bytes * seconds_per_byte + segment_waits
 
     gb_seconds = seconds * function.memory_megabytes / 1024
+    writes = objects * _WRITES_PER_OBJECT + workload.tables + segments * _WRITES_PER_SEGMENT
+    reads = objects * _READS_PER_OBJECT + workload.tables + segments * _READS_PER_SEGMENT
     messages = segments if as_job else segments + objects
     items = [
         Item("Lambda, computing", f"{gb_seconds:,.0f} GB-s", gb_seconds * prices.LAMBDA_GB_SECOND),
         _item("Lambda, requests", invocations + segments, prices.LAMBDA_REQUEST),
-        _item("S3, writing results", _requests(workload, _WRITES), prices.S3_WRITE),
-        _item("S3, reading", _requests(workload, _READS), prices.S3_READ),
+        _item("S3, writing results", writes, prices.S3_WRITE),
+        _item("S3, reading", reads, prices.S3_READ),
     ]
     if as_job:
         job = prices.BATCH_OPERATIONS_JOB + objects * prices.BATCH_OPERATIONS_OBJECT
@@ -205,16 +220,7 @@ def estimate(
         items.append(Item("S3 Batch Operations, listing", f"{objects:,} or more", listing))
     if messages:
         items.append(_item("SQS, requests", messages * _SQS_REQUESTS_PER_MESSAGE, prices.SQS_REQUEST))
-    return Estimate(
-        tuple(items),
-        longest_split + max((seconds - longest_split) / function.max_concurrency, longest_rest),
-        longest_split,
-        in_segments / function.max_concurrency,
-    )
-
-
-def _requests(workload: Workload, per_unit: Mapping[str, int]) -> int:
-    return sum(number * getattr(workload, unit) for unit, number in per_unit.items())
+    return Estimate(tuple(items), duration, longest_split, in_segments / function.max_concurrency)
 
 
 def _item(name: str, count: int, price: float) -> Item:
