@@ -28,12 +28,25 @@ def handler(event: Mapping[str, Any], context: LambdaContext) -> dict[str, Any]:
     """
     worker = pipeline()
     messages = parse(event)
+    isolated = _requeue_redelivered(messages, worker)
+    messages = [message for message in messages if message not in isolated]
     outcomes = _process(messages, worker, context)
     requeued = _requeue_deferred(messages, outcomes, worker)
     failed = [m for m in messages if m not in requeued and (m.errors or _failures(m, outcomes))]
     for message in failed:
         _record_failure(message, outcomes, worker)
     return _respond(failed)
+
+
+def _requeue_redelivered(messages: Sequence[Message], worker: Pipeline) -> list[Message]:
+    """Send messages that were delivered before to the queue of exclusive invocations; return them.
+
+    One of them may have exhausted the memory of its invocation, and would take the others down again.
+    """
+    redelivered = [message for message in messages if message.receive_count > 1 and not message.errors]
+    if len(messages) == 1 or not redelivered:
+        return []
+    return redelivered if worker.requeue([message.body for message in redelivered]) else []
 
 
 def _process(messages: Sequence[Message], worker: Pipeline, context: LambdaContext) -> Outcomes:

@@ -15,8 +15,8 @@ from tests import faulty_codec
 from tests.conftest import BUCKET
 from tests.tiny import RecordingBackend
 
-from reviewbox.errors import ContentionError, NotStartedError, OutOfTimeError
-from reviewbox.model.batching import Batcher
+from reviewbox.errors import ContentionError, NativeFaultError, NotStartedError, OutOfTimeError
+from reviewbox.model.batching import Batcher, Ids, Logits
 from reviewbox.model.classifier import Classifier
 from reviewbox.objects import ObjectRef
 from reviewbox.pipeline import Pipeline
@@ -181,6 +181,38 @@ def test_an_object_with_a_current_result_costs_one_read(
     pipeline.process(ref, plenty)
 
     assert requested == ["GetObject", *["HeadObject"] * parts, "HeadObject"]
+
+
+class Panic(BaseException):
+    """Stands for a panic of native code, which is not an Exception."""
+
+
+class PanickingBackend(RecordingBackend):
+    """Panics on windows of more than `_LIMIT` tokens."""
+
+    _LIMIT = 8
+
+    def run(self, input_ids: Ids, attention_mask: Ids, token_type_ids: Ids) -> Logits:
+        if input_ids.shape[1] > self._LIMIT:
+            raise Panic("called `Option::unwrap()` on a `None` value")
+        return super().run(input_ids, attention_mask, token_type_ids)
+
+
+def test_a_panic_of_native_code_fails_one_object_only(
+    storage: S3Storage, classifier: Classifier, s3: S3Client
+) -> None:
+    backend = PanickingBackend(classifier.batcher.backend)
+    panicking = replace(classifier, batcher=Batcher(backend, pad_token_id=0))
+    refs = [ObjectRef(BUCKET, f"incoming/{number}.txt") for number in range(8)]
+    for ref in refs:
+        put(s3, ref, b"good film " * (5 if ref is refs[3] else 1))
+
+    outcomes = dict(Pipeline(storage, panicking, Settings(), QUEUE).process_all(refs, plenty))
+
+    failed = outcomes.pop(refs[3])
+    assert isinstance(failed, NativeFaultError)
+    assert str(failed) == "a library failed with Panic"
+    assert set(outcomes.values()) == {Outcome.CLASSIFIED}
 
 
 def test_a_new_object_needs_no_head_request(pipeline: Pipeline, s3: S3Client) -> None:

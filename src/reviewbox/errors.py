@@ -123,5 +123,9 @@ class ContentionError(ReviewboxError):
     """Other workers changed the result during every attempt to write it."""
 
 
+class NativeFaultError(ReviewboxError):
+    """The native code of a library panicked; the message names the kind of panic."""
+
+
 class QueueError(ReviewboxError):
     """The queue did not accept every message."""

@@ -2,11 +2,11 @@
 
 import logging
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor, as_completed
+from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, replace
 
 from reviewbox.deadline import Deadline
-from reviewbox.errors import ConflictError, NotStartedError
+from reviewbox.errors import ConflictError, NativeFaultError, NotStartedError
 from reviewbox.fast_path import prepare_new_review
 from reviewbox.large_tables.coordinator import Progress, SegmentCoordinator
 from reviewbox.model.classifier import Classifier
@@ -69,10 +69,7 @@ class Pipeline:
         with ThreadPoolExecutor(1 if exclusive else self.settings.objects_at_once) as pool:
             futures = {pool.submit(self._process, ref, context): ref for ref in refs}
             for future in as_completed(futures):
-                try:
-                    yield futures[future], future.result()
-                except Exception as error:  # noqa: BLE001 - one object's failure must not affect another
-                    yield futures[future], error
+                yield futures[future], _outcome_of(future)
 
     def process(self, ref: ObjectRef | SegmentRef, remaining_seconds: Callable[[], float]) -> Outcome:
         """Process one object or segment.
@@ -151,3 +148,18 @@ class Pipeline:
     @property
     def _objects(self) -> ObjectProcessor:
         return ObjectProcessor(self.store, self.classifier, self.settings, self._receipts, self._large_tables)
+
+
+def _outcome_of(future: Future[Outcome]) -> Outcome | Exception:
+    """Return the outcome of an object, or its error: one object's failure must not affect another."""
+    try:
+        return future.result()
+    except Exception as error:  # noqa: BLE001 - as above
+        return error
+    except (KeyboardInterrupt, SystemExit):
+        raise
+    except BaseException as error:  # noqa: BLE001 - as above
+        # A panic in a library's native code is not an Exception. Its message could quote a review.
+        return NativeFaultError(f"a library failed with {type(error).__name__}").with_traceback(
+            error.__traceback__
+        )

@@ -1,6 +1,46 @@
 import pytest
+from rich.console import Console
 
-from reviewbox.cli.render import number_of, rounded_bytes, rounded_dollars, rounded_seconds
+from reviewbox.cli.render import (
+    number_of,
+    print_line,
+    printable,
+    receipt_line,
+    rounded_bytes,
+    rounded_dollars,
+    rounded_seconds,
+    verdict_cells,
+)
+
+ESCAPE = "\x1b]0;owned\x07\x1b[31m\x9b2J\u202e"
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("plain é 👍\ttab\nline", "plain é 👍\ttab\nline"),
+        (ESCAPE, r"\x1b]0;owned\x07\x1b[31m\x9b2J\u202e"),
+        ("\ud800", "?"),
+    ],
+)
+def test_control_characters_are_shown_and_not_obeyed(text: str, shown: str) -> None:
+    assert printable(text) == shown
+
+
+def test_no_text_of_a_user_reaches_the_terminal_raw() -> None:
+    verdict = {"sentiment": "positive", "score": 1.0, "needs_review": False}
+    evidence = [{"start": 0, "end": len(ESCAPE), "support": 1.0}]
+    problem = {"error_code": "not_text", "error_message": ESCAPE}
+    terminal = Console(width=500)
+
+    with terminal.capture() as capture:
+        terminal.print(*verdict_cells({**verdict, "evidence": evidence}, ESCAPE))
+        terminal.print(*verdict_cells(problem, ""))
+        terminal.print(receipt_line({"error": {"code": "not_text", "message": ESCAPE}}))
+        print_line(terminal, ESCAPE)
+
+    assert capture.get().count("owned") == 4
+    assert not {"\x07", "\x1b", "\x9b", "\u202e"} & set(capture.get())
 
 
 @pytest.mark.parametrize(

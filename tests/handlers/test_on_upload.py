@@ -235,7 +235,7 @@ class ShortOfTime(Context):
 def test_messages_whose_objects_were_not_started_are_requeued(
     s3: S3Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """This does not count as a failed attempt, even on the last delivery."""
+    """This does not count as a failed attempt."""
     queue = boto3.client("sqs")
     url = queue.create_queue(QueueName="uploads")["QueueUrl"]
     monkeypatch.setenv("REVIEWBOX_QUEUE_URL", url)
@@ -245,7 +245,7 @@ def test_messages_whose_objects_were_not_started_are_requeued(
         s3.put_object(Bucket=BUCKET, Key=key, Body=b"great film")
     bodies = [notification(key) for key in keys]
 
-    response = on_upload.handler(sqs(*bodies, receive_count=5), ShortOfTime(checks=6))
+    response = on_upload.handler(sqs(*bodies), ShortOfTime(checks=6))
 
     waiting = queue.receive_message(QueueUrl=url, MaxNumberOfMessages=10)["Messages"]
     done = [item["Key"] for item in s3.list_objects_v2(Bucket=BUCKET, Prefix="results/")["Contents"]]
@@ -253,6 +253,29 @@ def test_messages_whose_objects_were_not_started_are_requeued(
     assert 0 < len(done) < 5
     assert len(done) + len(waiting) == 5
     assert all(json.loads(message["Body"]) in bodies for message in waiting)
+
+
+def test_a_message_that_was_delivered_before_goes_alone(
+    s3: S3Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It may be the one that exhausted the memory of its last invocation."""
+    queue = boto3.client("sqs")
+    url = queue.create_queue(QueueName="uploads")["QueueUrl"]
+    monkeypatch.setenv("REVIEWBOX_QUEUE_URL", url)
+    events = [
+        sqs(notification(f"incoming/{name}.txt"), receive_count=count) for name, count in (("a", 1), ("b", 2))
+    ]
+    for name in "ab":
+        s3.put_object(Bucket=BUCKET, Key=f"incoming/{name}.txt", Body=b"great film")
+    records = [{**event["Records"][0], "messageId": f"m{n}"} for n, event in enumerate(events)]
+
+    response = on_upload.handler({"Records": records}, Context())
+
+    (sent,) = queue.receive_message(QueueUrl=url, MaxNumberOfMessages=10)["Messages"]
+    results = {item["Key"] for item in s3.list_objects_v2(Bucket=BUCKET, Prefix="results/")["Contents"]}
+    assert response == failures()
+    assert results == {"results/incoming/a.txt.json"}
+    assert json.loads(sent["Body"]) == notification("incoming/b.txt")
 
 
 def test_an_object_that_runs_out_of_time_alone_has_failed(

@@ -249,7 +249,7 @@ def _print_table(reviews: Iterable[Classified], settings: Settings) -> bool:
         for review in reviews:
             failed += isinstance(review.outcome, Problem)
             cells = verdict_cells(_fields(review.outcome, settings), review.text)
-            table.add_row(Text(review.file), str(review.line), *cells)
+            table.add_row(Text(printable(review.file)), str(review.line), *cells)
     finally:  # print the reviews that were classified even if an error or Ctrl-C ends the loop
         console().print(table)
     return not failed

@@ -50,9 +50,9 @@ def run_demo(reviews: Path, port: int, template: Path) -> None:
                 parts = [part["key"] for part in receipt["parts"]]
                 result = parts[0] if len(parts) == 1 else f"{parts[0].rpartition('/')[0]}/"
             table.add_row(
-                Text(str(file.relative_to(reviews))),
+                Text(render.printable(str(file.relative_to(reviews)))),
                 *_cells(receipt, file, settings),
-                Text(f"s3://{BUCKET}/{result}"),
+                Text(render.printable(f"s3://{BUCKET}/{result}")),
             )
     terminal.print(table)
     hint = "?: needs review. This cloud has stopped; `reviewbox local` keeps one running."

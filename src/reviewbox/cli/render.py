@@ -1,6 +1,7 @@
 """Verdicts, counts, progress and numbers as text for a terminal."""
 
 import math
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
@@ -16,6 +17,9 @@ T = TypeVar("T")
 
 _MAX_QUOTE_CHARACTERS = 100
 _PIPE_WIDTH = 200
+
+# All but the tab and the newline, and the characters that reorder the text around them.
+_CONTROL_CHARACTER = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 
 
 def console() -> Console:
@@ -46,7 +50,7 @@ def track(terminal: Console, items: Iterable[T], description: str, total: int | 
 
 def print_line(terminal: Console, line: str, style: str = "") -> None:
     """Print a line without markup, highlights and wrapping."""
-    terminal.print(Text(line, style), soft_wrap=True)
+    terminal.print(Text(printable(line), style), soft_wrap=True)
 
 
 def new_table(*headers: str, **options: Any) -> Table:
@@ -73,10 +77,9 @@ def verdict_cells(fields: Mapping[str, Any], text: str) -> tuple[Text, Text, Tex
     fields of the review, as in a result.
     """
     if "error_code" in fields:
-        return Text(fields["error_code"], "red"), Text(), Text(fields["error_message"], "red")
-    style = {"positive": "green", "negative": "magenta", "mixed": "yellow"}.get(
-        fields["sentiment"].lower(), ""
-    )
+        return Text(fields["error_code"], "red"), Text(), Text(printable(fields["error_message"]), "red")
+    styles = {"positive": "green", "negative": "magenta", "mixed": "yellow"}
+    style = styles.get(fields["sentiment"].lower(), "")
     score = Text(f"{fields['score']:.4f}")
     if fields["needs_review"]:
         score.append(" ?", "yellow")
@@ -87,7 +90,7 @@ def verdict_cells(fields: Mapping[str, Any], text: str) -> tuple[Text, Text, Tex
     quote = printable(quote)
     if len(quote) > _MAX_QUOTE_CHARACTERS:
         quote = quote[: _MAX_QUOTE_CHARACTERS - 1] + "…"
-    return Text(fields["sentiment"], style), score, Text(quote)
+    return Text(printable(fields["sentiment"]), style), score, Text(quote)
 
 
 def label_and_row_counts(counts: Mapping[str, Any]) -> tuple[str, str]:
@@ -102,7 +105,7 @@ def label_and_row_counts(counts: Mapping[str, Any]) -> tuple[str, str]:
 def receipt_line(receipt: Mapping[str, Any]) -> Text:
     """Return the content of a receipt in one line."""
     if "error" in receipt:
-        return Text(f"{receipt['error']['code']} {receipt['error']['message']}".strip(), "red")
+        return Text(printable(f"{receipt['error']['code']} {receipt['error']['message']}".strip()), "red")
     if "counts" in receipt:
         labels, rows = label_and_row_counts(receipt["counts"])
         return Text(f"{labels} ({rows})" if labels else rows)
@@ -111,8 +114,14 @@ def receipt_line(receipt: Mapping[str, Any]) -> Text:
 
 
 def printable(text: str) -> str:
-    """Return a text without lone surrogates, which file names can contain and terminals cannot print."""
-    return text.encode("utf-8", "replace").decode()
+    """Return a text that any terminal can print.
+
+    Lone surrogates, which file names can contain, become question marks. Control characters, with which a
+    review could change the terminal's colors, title or content, are shown as escapes.
+    """
+    return _CONTROL_CHARACTER.sub(
+        lambda match: ascii(match[0])[1:-1], text.encode("utf-8", "replace").decode()
+    )
 
 
 def number_of(count: int, noun: str) -> str:

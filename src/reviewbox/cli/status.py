@@ -9,7 +9,15 @@ from functools import partial
 from rich.console import Console
 from rich.text import Text
 
-from reviewbox.cli.render import console, new_table, number_of, print_line, rounded_bytes, track
+from reviewbox.cli.render import (
+    console,
+    new_table,
+    number_of,
+    print_line,
+    printable,
+    rounded_bytes,
+    track,
+)
 from reviewbox.stack.aws import connect
 from reviewbox.stack.discovery import find_stack
 from reviewbox.stack.status import FailureReason, Status, collect_status
@@ -33,7 +41,9 @@ def print_reasons(heading: str, reasons: Sequence[FailureReason], terminal: Cons
     table = new_table(heading, "reason")
     for reason in reasons[:_MAX_REASONS]:
         explanation = Text(reason.code, "red").append(" " if reason.code else "")
-        table.add_row(Text(reason.object or "-"), explanation.append(reason.message, "default"))
+        table.add_row(
+            Text(printable(reason.object or "-")), explanation.append(printable(reason.message), "default")
+        )
     terminal.print(table)
     hidden = len(reasons) - _MAX_REASONS
     if hidden > 0:
