@@ -183,8 +183,8 @@ def test_an_object_with_a_current_result_costs_one_read(
     assert requested == ["GetObject", *["HeadObject"] * parts, "HeadObject"]
 
 
-class Panic(BaseException):
-    """Stands for a panic of native code, which is not an Exception."""
+class PanicException(BaseException):
+    """Stands for a panic of a library in Rust, which is not an Exception."""
 
 
 class PanickingBackend(RecordingBackend):
@@ -194,7 +194,7 @@ class PanickingBackend(RecordingBackend):
 
     def run(self, input_ids: Ids, attention_mask: Ids, token_type_ids: Ids) -> Logits:
         if input_ids.shape[1] > self._LIMIT:
-            raise Panic("called `Option::unwrap()` on a `None` value")
+            raise PanicException("called `Option::unwrap()` on a `None` value")
         return super().run(input_ids, attention_mask, token_type_ids)
 
 
@@ -211,7 +211,7 @@ def test_a_panic_of_native_code_fails_one_object_only(
 
     failed = outcomes.pop(refs[3])
     assert isinstance(failed, NativeFaultError)
-    assert str(failed) == "a library failed with Panic"
+    assert str(failed) == "a library failed with PanicException"
     assert set(outcomes.values()) == {Outcome.CLASSIFIED}
 
 

@@ -17,7 +17,7 @@ CHANGES: dict[str, tuple[Any, bool]] = {
     "text_field": ("note", True),
     "fallback_encoding": ("", True),
     "labels": (2, True),
-    "needs_review_below": (0.7, True),
+    "needs_review_below": (0.6, True),
     "max_object_bytes": (1000, True),
     "segment_bytes": (2000, True),
     "work_prefix": ("scratch/", False),
@@ -155,7 +155,7 @@ def test_the_digest_covers_exactly_the_settings_that_affect_results(name: str) -
 
 
 def test_the_digest_is_the_same_in_every_run() -> None:
-    assert Settings().digest == Settings.from_environ({"REVIEWBOX_NEEDS_REVIEW_BELOW": "0.80"}).digest
+    assert Settings().digest == Settings.from_environ({"REVIEWBOX_NEEDS_REVIEW_BELOW": "0.70"}).digest
     assert len(Settings().digest) == 64
 
 

@@ -156,10 +156,11 @@ def _outcome_of(future: Future[Outcome]) -> Outcome | Exception:
         return future.result()
     except Exception as error:  # noqa: BLE001 - as above
         return error
-    except (KeyboardInterrupt, SystemExit):
-        raise
-    except BaseException as error:  # noqa: BLE001 - as above
-        # A panic in a library's native code is not an Exception. Its message could quote a review.
+    except BaseException as error:
+        # A panic of a library in Rust is not an Exception, and its class cannot be imported. Its message
+        # could quote a review.
+        if type(error).__name__ != "PanicException":
+            raise
         return NativeFaultError(f"a library failed with {type(error).__name__}").with_traceback(
             error.__traceback__
         )

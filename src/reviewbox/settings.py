@@ -46,7 +46,7 @@ class Settings:
     text_field: str = field(default="", metadata=_AFFECTS_RESULTS)
     fallback_encoding: str = field(default="windows-1252", metadata=_AFFECTS_RESULTS)
     labels: int = field(default=4, metadata=_AFFECTS_RESULTS)
-    needs_review_below: float = field(default=0.8, metadata=_AFFECTS_RESULTS)
+    needs_review_below: float = field(default=0.7, metadata=_AFFECTS_RESULTS)
     max_object_bytes: int = field(default=16 * 1024 * 1024, metadata=_AFFECTS_RESULTS)
     segment_bytes: int = field(default=1024 * 1024, metadata=_AFFECTS_RESULTS)
     work_prefix: str = "work/"

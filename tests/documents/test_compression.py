@@ -174,7 +174,7 @@ def test_trailing_data_after_a_compressed_table_adds_a_row_with_an_error(way: Co
 
     assert texts(read) == ["good", "fine", "bad", ""]
     assert problems(read) == [(5, ErrorCode.TRAILING_GARBAGE)]
-    assert written(read).splitlines()[-1].startswith(",,,,,trailing_garbage,line 5: ")
+    assert written(read).splitlines()[-1].startswith(",,,,,,trailing_garbage,line 5: ")
     assert "7 bytes" in written(read).splitlines()[-1]
 
 

@@ -165,9 +165,9 @@ def test_the_text_format_of_databases_is_read_and_written() -> None:
     assert problems(read) == [(3, ErrorCode.MISSING_FIELD)]
     assert written(read).splitlines() == [
         "\t".join(["id\treview", *NAMES]),
-        POSTGRES.splitlines()[1] + "\tpositive\t0.8765\tfalse\t\\N\t\\N",
-        "2\t\\N\t\\N\t\\N\t\\N\tmissing_field\tline 3: the review field holds \\\\N, not a review",
-        "3\tbad\tpositive\t0.8765\tfalse\t\\N\t\\N",
+        POSTGRES.splitlines()[1] + "\tpositive\t0.8765\tfalse\tfalse\t\\N\t\\N",
+        "2\t\\N\t\\N\t\\N\t\\N\t\\N\tmissing_field\tline 3: the review field holds \\\\N, not a review",
+        "3\tbad\tpositive\t0.8765\tfalse\tfalse\t\\N\t\\N",
     ]
 
 
@@ -219,7 +219,7 @@ def test_quotes_in_a_tsv_may_be_ordinary_characters() -> None:
     read = document("a.tsv", data)
 
     assert texts(read) == ['"Best" film', '"never closed', '5" screen', "good"]
-    assert written(read).splitlines()[2] == '2\t"never closed\tpositive\t0.8765\tfalse\t\t'
+    assert written(read).splitlines()[2] == '2\t"never closed\tpositive\t0.8765\tfalse\tfalse\t\t'
 
 
 def test_a_tsv_may_be_quoted() -> None:
@@ -329,8 +329,8 @@ def test_ragged_rows_are_written_back_so_that_the_table_loads() -> None:
         ["4", "a\nb", "c,d"],
         ["5", "bad", "1"],
     ]
-    assert rows[2][6] == "ragged_row"
-    assert rows[2][7] == "line 3: 4 fields, but the header has 3; check for a missing delimiter or quote"
+    assert rows[2][7] == "ragged_row"
+    assert rows[2][8] == "line 3: 4 fields, but the header has 3; check for a missing delimiter or quote"
 
 
 def test_empty_surplus_cells_are_dropped() -> None:

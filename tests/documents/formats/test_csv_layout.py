@@ -81,7 +81,7 @@ def test_a_row_that_sums_up_the_others_is_carried_through() -> None:
     read = document("a.csv", "id,stars,comment\n" + row("1", "5", GOOD) + row("2", "1", BAD) + "Total,3.0,\n")
 
     assert texts(read) == REVIEWS
-    assert written_rows(read)[-1] == "Total,3.0,,,,,,\n"
+    assert written_rows(read)[-1] == "Total,3.0,,,,,,,\n"
 
 
 def test_a_header_of_questions_without_ids_below_is_recognized() -> None:
@@ -174,7 +174,7 @@ def test_further_header_rows_of_survey_tools_are_carried_through(
     assert read.notes["header_rows"] == 1 + len(more)
     assert written(read).splitlines()[: 1 + len(more)] == [
         ",".join([first, *NAMES]),
-        *(f"{line},,,,," for line in more),
+        *(f"{line},,,,,," for line in more),
     ]
     loaded(written(read))
 
@@ -186,7 +186,7 @@ def test_a_repeated_header_is_carried_through() -> None:
 
     assert texts(read) == REVIEWS * 2
     assert read.notes["repeated_headers"] == 1
-    assert written_rows(read)[2] == "id,comment,,,,,\n"
+    assert written_rows(read)[2] == "id,comment,,,,,,\n"
 
 
 def test_empty_rows_are_carried_through_and_counted() -> None:
@@ -196,7 +196,7 @@ def test_empty_rows_are_carried_through_and_counted() -> None:
 
     assert texts(read) == REVIEWS
     assert read.notes["empty_rows"] == 3
-    assert written_rows(read)[1] == ",,,,,,,\n"
+    assert written_rows(read)[1] == ",,,,,,,,\n"
     loaded(written(read))
 
 

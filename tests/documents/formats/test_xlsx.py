@@ -121,7 +121,7 @@ def test_only_the_sheet_with_the_reviews_changes() -> None:
     assert list(after) == list(before)
     changed = [name for name in before if after[name] != before[name]]
     assert changed == ["xl/worksheets/sheet1.xml"]
-    added = re.compile(rb'<c r="[H-L]\d"(?: s="\d")?(?: t="\w+")?>.*?</c>')
+    added = re.compile(rb'<c r="[H-M]\d"(?: s="\d")?(?: t="\w+")?>.*?</c>')
     dimension = re.compile(rb"<dimension[^>]*>")
     without = [dimension.sub(b"", added.sub(b"", xml[changed[0]])) for xml in (before, after)]
     assert without[0].replace(b" ", b"") == without[1].replace(b" ", b"")
@@ -136,7 +136,7 @@ def test_titles_above_the_header_stay_and_are_not_reviews() -> None:
     assert [row.line for row in result.rows] == [6, 7, 8, 9]
     after = cells(result.body)
     assert after[4] == HEADER + NAMES
-    assert after[0][6:] == [None] * 5
+    assert after[0][6:] == [None] * 6
 
 
 def test_empty_rows_are_not_reviews() -> None:
@@ -144,7 +144,7 @@ def test_empty_rows_are_not_reviews() -> None:
 
     assert result.texts == REVIEWS[:2]
     assert [row.line for row in result.rows] == [2, 5]
-    assert cells(result.body)[2] == [None] * 11
+    assert cells(result.body)[2] == [None] * 12
 
 
 def test_a_sheet_without_a_header_row_gets_no_header() -> None:
@@ -153,7 +153,7 @@ def test_a_sheet_without_a_header_row_gets_no_header() -> None:
     assert result.texts == REVIEWS
     assert result.notes["header"] is False
     assert result.notes["text_field"] == "6"
-    assert cells(result.body)[0][6:] == ["positive", 0.8765, False]
+    assert cells(result.body)[0][6:] == ["positive", 0.8765, False, False]
 
 
 def test_a_row_without_a_review_gets_an_error_in_place() -> None:
@@ -169,7 +169,7 @@ def test_a_row_without_a_review_gets_an_error_in_place() -> None:
     assert [row.problem and row.problem.code for row in result.rows[4:6]] == [ErrorCode.MISSING_FIELD] * 2
     after = cells(result.body)
     message = "row 6: the review field holds NULL, not a review"
-    assert after[5][6:] == [None, None, None, "missing_field", message]
+    assert after[5][6:] == [None, None, None, None, "missing_field", message]
     assert result.texts[-1] == ""
 
 
@@ -256,7 +256,7 @@ def test_the_further_header_rows_of_survey_tools_are_not_judged() -> None:
 
     assert result.texts == REVIEWS
     assert [row.line for row in result.rows] == [4, 5, 6, 7]
-    assert cells(result.body)[2][3:] == [None] * 5
+    assert cells(result.body)[2][3:] == [None] * 6
 
 
 def test_repeated_headers_and_notes_below_the_table_are_not_reviews() -> None:
@@ -286,8 +286,8 @@ def test_the_title_is_judged_where_the_review_is_empty() -> None:
 
     assert result.texts == [*REVIEWS, "Terrible hotel"]
     after = cells(result.body)
-    assert after[0][7] == "note"
-    assert after[5][7] == "the review is empty; its title was classified"
+    assert after[0][8] == "note"
+    assert after[5][8] == "the review is empty; its title was classified"
 
 
 def test_hidden_sheets_are_not_read() -> None:
@@ -309,7 +309,7 @@ def test_cells_that_only_have_a_format_do_not_move_the_added_columns() -> None:
 
     result = write_back("a.xlsx", workbook([HEADER, *ROWS], change=change)).body
 
-    assert cells(result)[0][:11] == HEADER + NAMES
+    assert cells(result)[0][:12] == HEADER + NAMES
     assert opened(result).worksheets[0]["N2"].font.b
 
 
@@ -351,7 +351,7 @@ def test_a_sheet_may_have_a_namespace_prefix_and_stale_hints() -> None:
 
     xml = members(result)["xl/worksheets/sheet1.xml"].decode()
     assert '<x:row r="3" ht="15">' in xml
-    assert '<x:dimension ref="A1:G4"/>' in xml
+    assert '<x:dimension ref="A1:H4"/>' in xml
     assert '<x:c r="C4" t="inlineStr"><x:is><x:t>positive</x:t></x:is></x:c>' in xml
     assert '<x:row r="2" ht="9"/>' in xml
 
@@ -442,7 +442,7 @@ def test_a_sheet_without_room_for_more_columns_is_refused() -> None:
     def change(sheet: Worksheet) -> None:
         sheet["XFB1"] = "x"
 
-    with pytest.raises(Exception, match="no room for 5 more columns"):
+    with pytest.raises(Exception, match="no room for 6 more columns"):
         write_back("a.xlsx", workbook([HEADER, *ROWS], change=change))
 
 
