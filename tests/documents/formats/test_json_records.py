@@ -2,14 +2,15 @@
 
 import json
 import random
-import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from io import BufferedReader, BytesIO
 from typing import Any
 
 import pytest
 from tests.documents.reading import ReadDocument, attempt, document, problems, refusal, texts, written
+from tests.documents.work import lines_executed
 
 from reviewbox.documents import ReadOptions
 from reviewbox.documents.detection import LINE_FORMATS
@@ -507,24 +508,8 @@ HOSTILE: dict[str, Callable[[int], str]] = {
 
 
 def work(data: str) -> int:
-    """Return how many lines of Python are executed to read a file.
-
-    This shows if values are read again and again. It does not show what a single regular expression does.
-    """
-    lines = 0
-
-    def trace(_frame: Any, event: str, _arg: Any) -> Any:
-        nonlocal lines
-        lines += event == "line"
-        return trace
-
-    previous = sys.gettrace()
-    sys.settrace(trace)
-    try:
-        attempt("a.json", data, ReadOptions(max_line_length=10**9))
-    finally:
-        sys.settrace(previous)
-    return lines
+    """Return how many lines of Python are executed to read a file."""
+    return lines_executed(partial(attempt, "a.json", data, ReadOptions(max_line_length=10**9)))
 
 
 @pytest.mark.parametrize("shape", HOSTILE.values(), ids=HOSTILE)
