@@ -36,12 +36,7 @@ _FAULTS = (
 
 @dataclass(frozen=True, slots=True)
 class RenderedTable:
-    """A classified table, or a segment of one.
-
-    Attributes:
-        body: the bytes to store.
-        counts: the counts of its rows.
-    """
+    """A classified table, or a segment of one: the bytes to store, and the counts of its rows."""
 
     body: bytes
     counts: Counts
@@ -66,11 +61,7 @@ def read_source(source: Source, settings: Settings) -> Document:
 
 @contextmanager
 def faults_as_source_errors(faults: tuple[type[Exception], ...] = _FAULTS) -> Iterator[None]:
-    """Raise SourceError in place of an unexpected exception of a reader.
-
-    Args:
-        faults: the unexpected exceptions; by default, those that neither storage nor AWS raises.
-    """
+    """Raise SourceError in place of an unexpected exception of a reader: one of `faults`."""
     try:
         yield
     except (ReviewboxError, MemoryError):
@@ -93,14 +84,8 @@ def classify_rows(
 ) -> Iterator[tuple[Row, Verdict | Problem | None]]:
     """Yield each row of a document with its verdict, or the reason why it has none, in bounded memory.
 
-    A row that is not a review has neither.
-
-    Evidence is computed only for single reviews: a table has no place for it.
-
-    Args:
-        document: its rows are consumed.
-        classifier: classifies the reviews.
-        before_run: called several times a second during inference; if it raises, the work stops.
+    A row that is not a review has neither. Evidence is computed only for single reviews: a table has no place
+    for it. `before_run` is called several times a second during inference; if it raises, the work stops.
 
     Raises:
         SourceError: the document turns out to be invalid after its first rows.

@@ -12,11 +12,7 @@ RESERVED_SECONDS = 15.0
 
 @dataclass(frozen=True, slots=True)
 class Deadline:
-    """The end of an invocation.
-
-    Attributes:
-        remaining_seconds: returns how much time is left.
-    """
+    """The end of an invocation; `remaining_seconds` returns how much time is left."""
 
     remaining_seconds: Callable[[], float]
 

@@ -61,15 +61,10 @@ class ErrorCode(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """Why a review, or a whole source, has no verdict.
-
-    Attributes:
-        code: for programs.
-        message: for people: what is wrong, where, and what to do. Never contains review text.
-    """
+    """Why a review, or a whole source, has no verdict."""
 
     code: ErrorCode
-    message: str
+    message: str  # what is wrong, where, and what to do; never contains review text
 
 
 class ReviewboxError(Exception):

@@ -41,23 +41,14 @@ _Parsed = _Target | EventError
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """One delivery.
+    """One delivery, and the objects and segments that it names."""
 
-    Attributes:
-        refs: the objects that it names, without duplicates; empty for S3's test event.
-        message_id: the id of the SQS message, for reporting a failure; None for a direct invocation.
-        receive_count: how often SQS has delivered the message, this time included.
-        errors: an error for each record that could not be parsed, or one for the whole message.
-        segments: the segments that it names, if it is one of Reviewbox's own messages.
-        body: the text of the SQS message, for sending it again; empty for a direct invocation.
-    """
-
-    refs: tuple[ObjectRef, ...] = ()
-    message_id: str | None = None
-    receive_count: int = 1
-    errors: tuple[EventError, ...] = ()
-    segments: tuple[SegmentRef, ...] = ()
-    body: str = field(default="", compare=False)
+    refs: tuple[ObjectRef, ...] = ()  # without duplicates; empty for S3's test event
+    message_id: str | None = None  # of SQS, for reporting a failure; None for a direct invocation
+    receive_count: int = 1  # how often SQS has delivered the message, this time included
+    errors: tuple[EventError, ...] = ()  # for each record that could not be parsed, or for the whole message
+    segments: tuple[SegmentRef, ...] = ()  # if it is one of Reviewbox's own messages
+    body: str = field(default="", compare=False)  # for sending it again; empty for a direct invocation
 
     @property
     def targets(self) -> tuple[ObjectRef | SegmentRef, ...]:
@@ -112,9 +103,7 @@ def _message(parsed: Iterable[_Parsed], message_id: str | None = None, receive_c
 def _parse_event(event: Any, envelopes: int) -> Iterator[_Parsed]:
     """Yield the objects and segments that an event names, and an error for each unknown record.
 
-    Args:
-        event: any JSON value, without its envelopes.
-        envelopes: the number of envelopes that were removed.
+    The event is any JSON value, from which this number of envelopes was removed.
     """
     if not isinstance(event, Mapping):
         yield EventError(f"the event is a JSON {type(event).__name__}, not an object")

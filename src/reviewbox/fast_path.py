@@ -9,7 +9,7 @@ from reviewbox.classification import read_source
 from reviewbox.documents.compression import detect_compression
 from reviewbox.errors import ArchivedError, OutOfTimeError, SourceError
 from reviewbox.objects import ObjectRef, Source
-from reviewbox.process_object import SMALL_OBJECT_BYTES, BatchContext, ObjectProcessor, PendingReceipt
+from reviewbox.process_object import BatchContext, ObjectProcessor, PendingReceipt
 
 
 def prepare_new_review(
@@ -23,8 +23,7 @@ def prepare_new_review(
     if context.exclusive or context.has_results.is_set():
         return None
     try:
-        max_bytes = min(SMALL_OBJECT_BYTES, processor.settings.read_options.segment_bytes)
-        source = processor.store.read(ref, max_bytes)
+        source = processor.store.read(ref, processor.max_read_bytes(context))
         if source is None or not source.body or detect_compression(source.body):
             return None
         return _classify(source, processor, context)

@@ -19,29 +19,19 @@ class Revision:
     """One state of an object's content.
 
     Two uploads of the same bytes have the same ETag. The version tells them apart.
-
-    Attributes:
-        etag: as S3 returns it, with its quotes.
-        version: the VersionId, or the upload time in ISO 8601 if the bucket is not versioned.
     """
 
-    etag: str
-    version: str
+    etag: str  # as S3 returns it, with its quotes
+    version: str  # the VersionId, or the upload time in ISO 8601 if the bucket is not versioned
 
 
 @dataclass(frozen=True, slots=True)
 class SegmentRef:
-    """One segment of a large table.
+    """One segment of a large table."""
 
-    Attributes:
-        source: the table.
-        plan: the id of the plan, which depends on the table's revision.
-        index: the segment's number, from 0.
-    """
-
-    source: ObjectRef
-    plan: str
-    index: int
+    source: ObjectRef  # the table
+    plan: str  # the id of the plan, which depends on the table's revision
+    index: int  # from 0
 
     def __str__(self) -> str:
         return f"segment {self.index} of {self.source}"
@@ -49,18 +39,10 @@ class SegmentRef:
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """An object as it was read.
-
-    Attributes:
-        ref: its bucket and key.
-        revision: the revision that was read.
-        size: in bytes.
-        content_type: as the uploader set it; may be empty.
-        body: all its bytes; None if there were too many to read.
-    """
+    """An object as it was read."""
 
     ref: ObjectRef
     revision: Revision
-    size: int
-    content_type: str
-    body: bytes | None
+    size: int  # in bytes
+    content_type: str  # as the uploader set it; may be empty
+    body: bytes | None  # None if there were too many bytes to read

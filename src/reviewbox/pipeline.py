@@ -26,12 +26,8 @@ logger = logging.getLogger(__name__)
 class Pipeline:
     """Brings results up to date with their sources.
 
-    Attributes:
-        store: where sources and results are.
-        classifier: the model.
-        settings: how to read sources and where to write results.
-        queue: where segments, and objects that need an invocation of their own, are sent; None to process
-            them here, one after the other.
+    Segments, and objects that need an invocation of their own, are sent to the queue. Without a queue they
+    are processed here, one after the other.
     """
 
     store: ObjectStore
@@ -53,13 +49,9 @@ class Pipeline:
         large object is not started if it is one of several, so that a batch needs little memory and small
         objects do not wait. It fails with NotStartedError, and the caller sends it to the queue.
 
-        Args:
-            refs: what to process.
-            remaining_seconds: returns how much of the invocation's time is left.
-            exclusive: whether to process one object after the other, whatever their sizes. A pipeline
-                without a queue always does.
-            redelivered: whether some of the objects were delivered before. Then they may have results, and
-                none takes the fast path.
+        If `exclusive` is true, objects are processed one after the other, whatever their sizes. A pipeline
+        without a queue always does that. If some were `redelivered`, they may have results, and none takes
+        the fast path.
         """
         refs = list(dict.fromkeys(refs))
         exclusive = exclusive or len(refs) == 1 or self.queue is None

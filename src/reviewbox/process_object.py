@@ -43,7 +43,7 @@ from reviewbox.storage import ObjectStore, describe
 logger = logging.getLogger(__name__)
 
 # Larger objects of a batch get an invocation of their own, so that a batch needs little memory.
-SMALL_OBJECT_BYTES = 20 * 1024
+_SMALL_OBJECT_BYTES = 20 * 1024
 # For more objects than this, listing is cheaper than asking for each ETag.
 _MAX_HEAD_REQUESTS = 2
 
@@ -69,30 +69,19 @@ SEGMENT_OUTCOMES = {
 
 @dataclass(frozen=True, slots=True)
 class BatchContext:
-    """What the objects of one batch share.
-
-    Attributes:
-        deadline: when the invocation ends.
-        exclusive: whether each object may use all of the invocation's memory and time.
-        resend: whether to send segments again that were sent before and are not done.
-        has_results: set once an object of the batch turns out to have a result, so that the others probably
-            have one, too. Classifying them before looking at their receipts would be wasted work.
-    """
+    """What the objects of one batch share."""
 
     deadline: Deadline
-    exclusive: bool = True
-    resend: bool = True
+    exclusive: bool = True  # whether each object may use all of the invocation's memory and time
+    resend: bool = True  # whether to send segments again that were sent before and are not done
+    # Set once an object of the batch turns out to have a result, so that the others probably have one, too.
+    # Classifying them before looking at their receipts would be wasted work.
     has_results: Event = field(default_factory=Event)
 
 
 @dataclass(frozen=True, slots=True)
 class PendingReceipt:
-    """A receipt that has been made but not written yet.
-
-    Attributes:
-        source: the object as it was read.
-        receipt: its result.
-    """
+    """A receipt that has been made, from an object as it was read, but not written yet."""
 
     source: Source
     receipt: Receipt
@@ -118,10 +107,7 @@ class ObjectProcessor:
     ) -> Outcome:
         """Bring an object's result up to date.
 
-        Args:
-            ref: the object.
-            context: what its batch shares.
-            pending: a receipt made from a revision that may still be the current one.
+        `pending` is a receipt made from a revision that may still be the current one.
 
         Raises:
             NotStartedError: the object may be large and needs an invocation of its own.
@@ -132,6 +118,11 @@ class ObjectProcessor:
         return retry_on_conflict(
             lambda: self._attempt(ref, context, contended, pending), ref, on_conflict=contended.add
         )
+
+    def max_read_bytes(self, context: BatchContext) -> int:
+        """Return the size of the largest object that is read before its format is known."""
+        segment_bytes = self.settings.read_options.segment_bytes
+        return segment_bytes if context.exclusive else min(_SMALL_OBJECT_BYTES, segment_bytes)
 
     def commit(self, pending: PendingReceipt, replaces: StoredReceipt | None) -> Outcome:
         """Write a receipt in place of the one that was read, and remove what is left of the old result.
@@ -213,12 +204,12 @@ class ObjectProcessor:
             if outcome:
                 return outcome
         try:
-            source = self.store.read(ref, self._max_read_bytes(context))
+            source = self.store.read(ref, self.max_read_bytes(context))
         except ArchivedError as error:
             return self._record_archived(ref, error, stored)
         if source is None:
             return Outcome.GONE
-        if _is_folder_marker(source):
+        if ref.key.endswith("/") and source.size == 0:  # consoles create this to show an empty folder
             return Outcome.IGNORED
         if not context.exclusive and (source.body is None or detect_compression(source.body)):
             raise NotStartedError(f"{ref} is or may be large and needs an invocation of its own")
@@ -290,7 +281,10 @@ class ObjectProcessor:
     def _classify(self, source: Source, present: Mapping[ObjectRef, str], deadline: Deadline) -> Receipt:
         """Return the receipt of a source; if the source is a table, write the classified table first."""
         if source.body is None:
-            source = self._read_whole(source.ref)
+            whole = self.store.read(source.ref, self.settings.max_object_bytes)
+            if whole is None:
+                raise ConflictError(source.ref)
+            source = whole
         document = read_source(source, self.settings)
         if document.table is None:
             return self.classify_review(source, document, deadline)
@@ -308,16 +302,6 @@ class ObjectProcessor:
             self.receipts.provenance(source.ref, source.revision),
             document.notes(),
         )
-
-    def _read_whole(self, ref: ObjectRef) -> Source:
-        source = self.store.read(ref, self.settings.max_object_bytes)
-        if source is None:
-            raise ConflictError(ref)
-        return source
-
-    def _max_read_bytes(self, context: BatchContext) -> int:
-        segment_bytes = self.settings.read_options.segment_bytes
-        return segment_bytes if context.exclusive else min(SMALL_OBJECT_BYTES, segment_bytes)
 
     def _format_of_large_table(self, source: Source) -> LineFormat | None:
         """Return the source's format if it is a table of lines that is larger than a segment."""
@@ -342,8 +326,3 @@ def _describe_fault(ref: ObjectRef, error: SourceError) -> dict[str, Any]:
     cause = error.__cause__ or error
     frames = traceback.format_tb(cause.__traceback__)
     return {"bucket": ref.bucket, "key": ref.key, "reason": type(cause).__name__, "frames": frames}
-
-
-def _is_folder_marker(source: Source) -> bool:
-    """Return whether the object is what consoles create to show an empty folder."""
-    return source.ref.key.endswith("/") and source.size == 0

@@ -149,15 +149,11 @@ class S3Storage:
         Raises:
             ConflictError: the object has another ETag; nothing was written.
         """
+        condition: Any = {"IfNoneMatch": "*"} if replaces is None else {"IfMatch": replaces}
         try:
-            if replaces is None:
-                response = self.client.put_object(
-                    Bucket=ref.bucket, Key=ref.key, Body=body, ContentType=content_type, IfNoneMatch="*"
-                )
-            else:
-                response = self.client.put_object(
-                    Bucket=ref.bucket, Key=ref.key, Body=body, ContentType=content_type, IfMatch=replaces
-                )
+            response = self.client.put_object(
+                Bucket=ref.bucket, Key=ref.key, Body=body, ContentType=content_type, **condition
+            )
         except ClientError as error:
             if _code(error) in _CONFLICT:
                 raise ConflictError(ref) from None

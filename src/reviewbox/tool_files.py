@@ -18,10 +18,6 @@ _FOLDERS = frozenset({"_temporary", "_delta_log", "__MACOSX"})
 
 
 def is_tool_file(key: str) -> bool:
-    """Return whether an object or a file is one that a tool left behind, and not a source.
-
-    Args:
-        key: the key of the object, or the path of the file with slashes.
-    """
+    """Return whether a key, or a path with slashes, names what a tool left behind, and not a source."""
     *folders, name = key.split("/")
     return bool(_NAME.fullmatch(name)) or not _FOLDERS.isdisjoint(folders)

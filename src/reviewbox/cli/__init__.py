@@ -195,7 +195,7 @@ def backfill(
     """
     from reviewbox.cli.backfill import run_backfill
 
-    _exit(run_backfill(uri, stack, agreed=yes, dry_run=dry_run))
+    raise typer.Exit(int(not run_backfill(uri, stack, agreed=yes, dry_run=dry_run)))
 
 
 @_command
@@ -222,7 +222,7 @@ def redrive(stack: StackOption = _STACK, yes: YesOption = False) -> None:
     """
     from reviewbox.cli.redrive import run_redrive
 
-    _exit(run_redrive(stack, agreed=yes))
+    raise typer.Exit(int(not run_redrive(stack, agreed=yes)))
 
 
 @_command
@@ -300,7 +300,3 @@ def _settings(text_field: str) -> "Settings":
 
     settings = Settings.from_environ(os.environ)
     return replace(settings, text_field=text_field or settings.text_field)
-
-
-def _exit(succeeded: bool) -> None:
-    raise typer.Exit(0 if succeeded else 1)

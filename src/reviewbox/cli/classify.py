@@ -35,18 +35,11 @@ from reviewbox.tool_files import is_tool_file
 
 @dataclass(frozen=True, slots=True)
 class Classified:
-    """A review in a file or object, and its outcome.
+    """A review in a file or object, and its verdict or the reason why there is none."""
 
-    Attributes:
-        file: the path as it was given, or the URI.
-        line: the number of the review's first line, from 1.
-        text: the review; "" if it could not be read.
-        outcome: the verdict, or the reason why there is none.
-    """
-
-    file: str
-    line: int
-    text: str
+    file: str  # the path as it was given, or the URI
+    line: int  # the number of the review's first line, from 1
+    text: str  # "" if it could not be read
     outcome: Verdict | Problem
 
 
@@ -54,14 +47,8 @@ def classify_paths(paths: Sequence[str], model: Path | None, threads: int, setti
     """Classify and print every review in files and objects; return the exit status.
 
     It is 2 if an input could not be read, 1 if a review has no verdict, and else 0. An input that fails is
-    reported, and the others are classified all the same.
-
-    Args:
-        paths: files, folders, `s3://` URIs of objects or (with a trailing slash) of prefixes; "-" for
-            stdin.
-        model: the model folder.
-        threads: the number of inference threads.
-        settings: the settings of the service that decide how reviews are read and judged.
+    reported, and the others are classified all the same. A path is a file, a folder, the `s3://` URI of an
+    object or (with a trailing slash) of a prefix, or "-" for stdin.
 
     Raises:
         ReviewboxError: a path or URI does not exist, or the model cannot be loaded.
@@ -76,17 +63,11 @@ def classify_paths(paths: Sequence[str], model: Path | None, threads: int, setti
 
 @dataclass(frozen=True, slots=True)
 class _Input:
-    """A file or object to classify.
+    """A file or object to classify."""
 
-    Attributes:
-        name: the name to print.
-        read: returns the source, without its body if that is larger than the given number of bytes.
-        path: the path of a file; None for stdin and objects.
-    """
-
-    name: str
-    read: Callable[[int], Source]
-    path: Path | None = None
+    name: str  # as it is printed
+    read: Callable[[int], Source]  # the body is None if it is larger than the given number of bytes
+    path: Path | None = None  # of a file
 
 
 def _inputs(paths: Sequence[str]) -> Iterator[_Input]:
@@ -126,9 +107,7 @@ def _objects(storage: S3Storage, uri: str) -> list[ObjectRef]:
 def files_below(folder: Path, on_error: Callable[[Path, OSError], None] | None = None) -> list[Path]:
     """Return the files below a folder, sorted, without hidden ones and those that tools leave behind.
 
-    Args:
-        folder: the folder.
-        on_error: called for each file and folder that cannot be accessed. It is left out.
+    `on_error` is called for each file and folder that cannot be accessed. It is left out.
 
     Raises:
         ReviewboxError: a file or folder cannot be accessed, and there is no `on_error`.

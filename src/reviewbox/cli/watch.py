@@ -119,14 +119,9 @@ def run_watch(
 def watch_folder(
     folder: Path, results: Path | None, classifier: Classifier, settings: Settings, report: Report
 ) -> FolderWatcher:
-    """Return a watcher of a folder.
+    """Return a watcher of a folder. By default the results go to `<folder>-results` beside it.
 
-    Args:
-        folder: the folder to watch.
-        results: the folder for the results; None for `<folder>-results` beside it.
-        classifier: the model.
-        settings: the service's settings, except for the places of the results.
-        report: see `FolderWatcher`.
+    The settings are the service's, except for the places of the results.
 
     Raises:
         ReviewboxError: one folder contains the other, or `folder` has no name.

@@ -50,17 +50,11 @@ class Progress(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class _FinishedParts:
-    """The parts of a table that are done and unchanged.
+    """The parts of a table that are done and unchanged."""
 
-    Attributes:
-        parts: the finished parts by segment number.
-        counts: the sum of their counts.
-        present: the ETags of all objects of the source's tables, outdated ones included.
-    """
-
-    parts: Mapping[int, Part]
-    counts: Counts
-    present: Mapping[ObjectRef, str]
+    parts: Mapping[int, Part]  # by segment number
+    counts: Counts  # the sum of their counts
+    present: Mapping[ObjectRef, str]  # the ETags of all objects of the source's tables, also outdated ones
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,11 +73,7 @@ class SegmentCoordinator:
     def start(self, source: Source, line_format: LineFormat, deadline: Deadline, *, resend: bool) -> Progress:
         """Split a table, unless that is done, and send its segments to the queue.
 
-        Args:
-            source: the table.
-            line_format: the table's format.
-            deadline: when the invocation ends.
-            resend: whether to send segments again that were sent before and are not done.
+        `resend` is whether to send segments again that were sent before and are not done.
 
         Raises:
             SourceError: the table cannot be read.

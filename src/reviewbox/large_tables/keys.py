@@ -13,15 +13,10 @@ from reviewbox.objects import ObjectRef
 
 @dataclass(frozen=True, slots=True)
 class WorkKeys:
-    """The objects of one plan.
+    """The objects of one plan."""
 
-    Attributes:
-        bucket: the results bucket.
-        prefix: the work prefix, followed by the plan's id and a slash.
-    """
-
-    bucket: str
-    prefix: str
+    bucket: str  # for results
+    prefix: str  # the work prefix, followed by the plan's id and a slash
 
     @property
     def plan(self) -> ObjectRef:

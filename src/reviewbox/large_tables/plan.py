@@ -26,17 +26,11 @@ def plan_id(provenance: Provenance) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """How one revision of a table is classified in segments.
-
-    Attributes:
-        provenance: what the result depends on.
-        segmented: the table's schema and segments.
-        compression: how the table is compressed; None if it is not.
-    """
+    """How one revision of a table is classified in segments."""
 
     provenance: Provenance
     segmented: SegmentedTable
-    compression: Compression | None
+    compression: Compression | None  # of the table
 
     @property
     def id(self) -> str:
@@ -102,12 +96,7 @@ class Plan:
 
 @dataclass(frozen=True, slots=True)
 class SegmentResult:
-    """The result of a segment.
-
-    Attributes:
-        etag: of the part that was written.
-        counts: of the part's rows.
-    """
+    """The result of a segment: the ETag of the part that was written, and the counts of its rows."""
 
     etag: str
     counts: Counts
