@@ -293,7 +293,7 @@ def test_any_file_is_read_or_refused(
         return
     # The result can be loaded and has as many rows.
     writer = TableWriter(outcome.table, 0.8)
-    verdict = Verdict("positive", 0.9, {"positive": 0.9}, 1, 1, ())
+    verdict = Verdict("positive", 0.9, {"positive": 0.9}, 1, 1)
     written = writer.header + "".join(writer.render(row, row.problem or verdict) for row in rows)
     if outcome.table.extension.startswith("jsonl"):
         assert [type(json.loads(line)) for line in written.split("\n")[:-1]] == [dict] * len(rows)

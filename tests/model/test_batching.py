@@ -28,6 +28,7 @@ class MeanBackend:
     """Its logits are the mean weight of the attended tokens. Attended padding would dominate them."""
 
     label_count = 2
+    tells_language = False
 
     def run(self, input_ids: Ids, attention_mask: Ids, _token_type_ids: Ids) -> Logits:
         attention = attention_mask[..., np.newaxis]

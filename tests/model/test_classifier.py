@@ -225,6 +225,7 @@ def test_a_text_in_another_language_has_flat_scores(tmp_path: Path) -> None:
     assert known.is_other_language is False
     assert unknown.known_language == pytest.approx(1 / (1 + math.exp(4 / 3)), abs=TOLERANCE)
     assert unknown.is_other_language is True
+    assert unknown.known_language is not None
     # The logits are 1 and -1, times the probability that the language is known.
     assert unknown.scores["positive"] == pytest.approx(1 / (1 + math.exp(-2 * unknown.known_language)))
 
