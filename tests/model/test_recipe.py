@@ -69,6 +69,7 @@ validate_reviews = 5
 [teaching]
 learning_rate = 1e-3
 head_learning_rate = 1e-2
+emoji_learning_rate = 1e-3
 weight_decay = 0.01
 warmup_share = 0.1
 epochs = 1
@@ -97,10 +98,11 @@ validate_reviews = 5
 [distillation]
 learning_rate = 1e-3
 head_learning_rate = 1e-2
+emoji_learning_rate = 1e-3
 weight_decay = 0.01
 warmup_share = 0.1
 epochs = 1
-from_model = { learning_rate = 0.0, head_learning_rate = 0.0 }
+from_model = { learning_rate = 0.0, head_learning_rate = 0.0, emoji_learning_rate = 0.0 }
 repeats = { train = 10, passages = 5, contrast = 1, mixtures = 1, behavior = 1, foreign = 1, abstain = 1 }
 checkpoint_every = 7
 validate_every = 30
