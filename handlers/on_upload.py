@@ -27,9 +27,7 @@ def handler(event: Mapping[str, Any], context: LambdaContext) -> dict[str, Any]:
         UploadError: the event came directly, and something in it failed.
     """
     worker = pipeline()
-    messages = parse(event)
-    isolated = _requeue_redelivered(messages, worker)
-    messages = [message for message in messages if message not in isolated]
+    messages = _requeue_redelivered(parse(event), worker)
     outcomes = _process(messages, worker, context)
     requeued = _requeue_deferred(messages, outcomes, worker)
     failed = [m for m in messages if m not in requeued and (m.errors or _failures(m, outcomes))]
@@ -38,15 +36,17 @@ def handler(event: Mapping[str, Any], context: LambdaContext) -> dict[str, Any]:
     return _respond(failed)
 
 
-def _requeue_redelivered(messages: Sequence[Message], worker: Pipeline) -> list[Message]:
-    """Send messages that were delivered before to the queue of exclusive invocations; return them.
+def _requeue_redelivered(messages: Sequence[Message], worker: Pipeline) -> Sequence[Message]:
+    """Send messages that were delivered before to the queue of exclusive invocations; return the others.
 
     One of them may have exhausted the memory of its invocation, and would take the others down again.
     """
     redelivered = [message for message in messages if message.receive_count > 1 and not message.errors]
     if len(messages) == 1 or not redelivered:
-        return []
-    return redelivered if worker.requeue([message.body for message in redelivered]) else []
+        return messages
+    is_sent = worker.requeue([message.body for message in redelivered])
+    return [m for m in messages if m.receive_count == 1 or m.errors] if is_sent else messages
+    return [message for message in messages if message.receive_count == 1 or message.errors]
 
 
 def _process(messages: Sequence[Message], worker: Pipeline, context: LambdaContext) -> Outcomes:

@@ -12,13 +12,10 @@ import numpy as np
 import pandas as pd
 
 from recipe.export import CALIBRATION, UNCALIBRATED, write_model
-from recipe.graph import LABELS
-from recipe.reviews import IMDB
+from recipe.reviews import IMDB, read_splits
 from reviewbox.cli.evaluate import calibration_error
 from reviewbox.model.classifier import Classifier
 from reviewbox.model.verdicts import Verdict
-
-SPLITS = ("validation", "unseen")
 
 # The accepted calibration error on films, the largest training set, and on other reviews.
 ACCEPTED_ERROR_FILMS, ACCEPTED_ERROR = 0.01, 0.03
@@ -36,37 +33,38 @@ def calibrate(checkpoint: Path, work: Path, config: dict[str, Any]) -> None:
     write_model(checkpoint, work / "tokenizer.json", folder, config, UNCALIBRATED)
     classifier = Classifier.load(folder, threads=config["threads"])
     limit = config["evaluation"]["calibration_reviews"]
-    frames = [pd.read_parquet(work / f"{split}.parquet").assign(split=split) for split in SPLITS]
-    reviews = pd.concat(frames)
+    reviews = read_splits(work)
     reviews = reviews[reviews.label >= 0].groupby(["split", "domain"]).head(limit).reset_index(drop=True)
-    scale = fit_scale(reviews, label_logits(classifier, reviews))
+    scale = fit_scale(reviews, side_margins(classifier, reviews))
     calibration = {"scale": round(scale, 4)}
     (work / CALIBRATION).write_text(json.dumps(calibration) + "\n", encoding="utf-8")
     print(f"calibration: {calibration}")
 
 
-def label_logits(classifier: Classifier, texts: pd.DataFrame) -> np.ndarray:
-    """Return the logits of `LABELS` before the language lowers them, shape (R, 4); NaN without a verdict."""
-    logits = np.full((len(texts), len(LABELS)), np.nan)
+def side_margins(classifier: Classifier, texts: pd.DataFrame) -> np.ndarray:
+    """Return the logit of "positive rather than negative", shape (R,), before the language lowers it.
+
+    It is NaN for a text without a verdict.
+    """
+    margins = np.full(len(texts), np.nan)
     for row, verdict in enumerate(classifier.classify_each(texts.text, explain=False)):
         if isinstance(verdict, Verdict):
-            scores = np.log([verdict.scores[label] for label in LABELS])
-            logits[row] = (scores - scores[LABELS.index("neutral")]) / (verdict.known_language or 1)
-    return logits
+            ratio = verdict.scores["positive"] / verdict.scores["negative"]
+            margins[row] = np.log(ratio) / (verdict.known_language or 1)
+    return margins
 
 
-def fit_scale(reviews: pd.DataFrame, logits: np.ndarray) -> float:
+def fit_scale(reviews: pd.DataFrame, margins: np.ndarray) -> float:
     """Return the scale that minimizes the largest ratio of calibration error to accepted error.
 
     The ratio is taken for each of three groups: films, other seen domains, and held-out domains. Minimizing
     the overall cross-entropy would favor the groups in which the model is least confident.
     """
-    margin = logits[:, LABELS.index("positive")] - logits[:, LABELS.index("negative")]
-    correct = (margin > 0) == (reviews.label == 1)
+    correct = (margins > 0) == (reviews.label == 1)
     group = np.where(reviews.domain == IMDB, IMDB, reviews.split)
 
     def largest_ratio(scale: float) -> float:
-        confidence = 1 / (1 + np.exp(-np.abs(margin) * scale))
+        confidence = 1 / (1 + np.exp(-np.abs(margins) * scale))
         return max(
             calibration_error(confidence[group == name], correct[group == name].to_numpy())
             / (ACCEPTED_ERROR_FILMS if name == IMDB else ACCEPTED_ERROR)

@@ -13,14 +13,13 @@ import pandas as pd
 from recipe.contrast import read_own_texts
 from recipe.evidence import evaluate_evidence
 from recipe.graph import LABELS
-from recipe.reviews import IMDB
+from recipe.reviews import HELD_OUT_SPLITS, IMDB, read_splits
 from reviewbox.cli.evaluate import calibration_error
 from reviewbox.model.classifier import Classifier
 from reviewbox.model.verdicts import Verdict
 from reviewbox.settings import Settings
 
 HERE = Path(__file__).parent
-SPLITS = ("validation", "unseen")
 LENGTHS = {"up to 16 tokens": 16, "17 to 64": 64, "65 to 128": 128, "129 to 512": 512, "more": 10**9}
 
 
@@ -29,14 +28,13 @@ def evaluate(work: Path, output: Path, config: dict[str, Any]) -> None:
     threads, limit = config["threads"], config["evaluation"]["reviews_per_domain"]
     classifier = Classifier.load(output, threads=threads)
 
-    frames = [pd.read_parquet(work / f"{split}.parquet").assign(split=split) for split in SPLITS]
-    reviews = pd.concat(frames).groupby(["split", "domain"]).head(limit).reset_index(drop=True)
+    reviews = read_splits(work).groupby(["split", "domain"]).head(limit).reset_index(drop=True)
     four = add_verdicts(classifier, reviews[reviews.label >= 0])
     labeled = two_sided(four)
     print("two answers, by domain")
     print_table(figures_by_domain(labeled))
     length = pd.cut(labeled.tokens, [0, *LENGTHS.values()], labels=list(LENGTHS))
-    for split in SPLITS:
+    for split in HELD_OUT_SPLITS:
         print(f"\ntwo answers, {split}, by length")
         print_table(figures(labeled[labeled.split == split], length[labeled.split == split]))
     draw_calibration(labeled, output / "calibration.png")
@@ -102,11 +100,7 @@ def evaluate(work: Path, output: Path, config: dict[str, Any]) -> None:
     for name, texts in {"reviews": four, "short texts": pd.concat([short_four, mixed])}.items():
         print(f"marked of English {name}: {(texts.known_language < 0.5).mean():.2%}")  # noqa: PLR2004
     print()
-    evaluate_evidence(
-        Classifier.load(output, threads=threads, two_labels=True),
-        pd.read_parquet(work / "validation.parquet"),
-        config,
-    )
+    evaluate_evidence(classifier.two_sided(), pd.read_parquet(work / "validation.parquet"), config)
 
 
 def add_verdicts(classifier: Classifier, texts: pd.DataFrame) -> pd.DataFrame:
@@ -152,7 +146,7 @@ def _contradicts(verdicts: pd.DataFrame) -> pd.Series:
 def figures_by_domain(reviews: pd.DataFrame) -> pd.DataFrame:
     """Return the figures of each domain, and their mean for each split."""
     tables = {}
-    for split in SPLITS:
+    for split in HELD_OUT_SPLITS:
         split_reviews = reviews[reviews.split == split]
         table = figures(split_reviews, split_reviews.domain)
         table.loc["(mean)"] = table.mean()

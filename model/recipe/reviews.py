@@ -17,6 +17,9 @@ OTHER_DOMAINS = "other_domains_train.parquet"
 MORE_DOMAINS = "more_domains_train.parquet"
 OTHER_DOMAINS_UNLABELED = "other_domains_unlabelled.parquet"
 
+# Reviews of training sets, and of sets that are held out entirely.
+HELD_OUT_SPLITS = ("validation", "unseen")
+
 _TEXTS_PER_CHUNK = 2000  # an encoding takes far more memory than its ids
 
 
@@ -119,6 +122,13 @@ def sample_passages(reviews: pd.DataFrame, words: int, seed: int) -> pd.DataFram
         return " ".join(all_words[start : start + words])
 
     return reviews.assign(text=reviews.text.map(passage)).drop(columns="digest")
+
+
+def read_splits(work: Path) -> pd.DataFrame:
+    """Return the reviews that no training may see, with the column split."""
+    return pd.concat(
+        [pd.read_parquet(work / f"{split}.parquet").assign(split=split) for split in HELD_OUT_SPLITS]
+    )
 
 
 def deduplicate(reviews: pd.DataFrame) -> pd.DataFrame:

@@ -6,6 +6,7 @@ from typing import Any
 import boto3
 import pytest
 from mypy_boto3_s3 import S3Client
+from mypy_boto3_sqs import SQSClient
 from tests.conftest import BUCKET
 from tests.handlers.conftest import Context
 
@@ -46,6 +47,14 @@ def sqs(*bodies: Any, receive_count: int = 1) -> dict[str, Any]:
 
 def failures(*numbers: int) -> dict[str, Any]:
     return {"batchItemFailures": [{"itemIdentifier": f"message-{number}"} for number in numbers]}
+
+
+def exclusive_queue(monkeypatch: pytest.MonkeyPatch) -> tuple[SQSClient, str]:
+    """Create the queue whose messages get an invocation each, and return a client and the URL."""
+    queue = boto3.client("sqs")
+    url = queue.create_queue(QueueName="uploads")["QueueUrl"]
+    monkeypatch.setenv("REVIEWBOX_QUEUE_URL", url)
+    return queue, url
 
 
 def receipt(s3: S3Client, key: str) -> dict[str, Any]:
@@ -236,9 +245,7 @@ def test_messages_whose_objects_were_not_started_are_requeued(
     s3: S3Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """This does not count as a failed attempt."""
-    queue = boto3.client("sqs")
-    url = queue.create_queue(QueueName="uploads")["QueueUrl"]
-    monkeypatch.setenv("REVIEWBOX_QUEUE_URL", url)
+    queue, url = exclusive_queue(monkeypatch)
     monkeypatch.setenv("REVIEWBOX_OBJECTS_AT_ONCE", "1")
     keys = [f"incoming/{number}.txt" for number in range(5)]
     for key in keys:
@@ -259,9 +266,7 @@ def test_a_message_that_was_delivered_before_goes_alone(
     s3: S3Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It may be the one that exhausted the memory of its last invocation."""
-    queue = boto3.client("sqs")
-    url = queue.create_queue(QueueName="uploads")["QueueUrl"]
-    monkeypatch.setenv("REVIEWBOX_QUEUE_URL", url)
+    queue, url = exclusive_queue(monkeypatch)
     events = [
         sqs(notification(f"incoming/{name}.txt"), receive_count=count) for name, count in (("a", 1), ("b", 2))
     ]
@@ -281,8 +286,7 @@ def test_a_message_that_was_delivered_before_goes_alone(
 def test_an_object_that_runs_out_of_time_alone_has_failed(
     s3: S3Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    url = boto3.client("sqs").create_queue(QueueName="uploads")["QueueUrl"]
-    monkeypatch.setenv("REVIEWBOX_QUEUE_URL", url)
+    exclusive_queue(monkeypatch)
     s3.put_object(Bucket=BUCKET, Key="incoming/a.txt", Body=b"great film " * 10_000)
 
     assert on_upload.handler(sqs(notification("incoming/a.txt")), ShortOfTime(checks=5)) == failures(1)
@@ -306,9 +310,7 @@ def test_an_object_that_is_or_may_be_large_gets_an_invocation_of_its_own(
     s3: S3Client, monkeypatch: pytest.MonkeyPatch, key: str, body: bytes
 ) -> None:
     """It would make the other objects of its batch wait, and use the memory that they need."""
-    queue = boto3.client("sqs")
-    url = queue.create_queue(QueueName="uploads")["QueueUrl"]
-    monkeypatch.setenv("REVIEWBOX_QUEUE_URL", url)
+    queue, url = exclusive_queue(monkeypatch)
     s3.put_object(Bucket=BUCKET, Key=key, Body=body)
     s3.put_object(Bucket=BUCKET, Key="incoming/b.txt", Body=b"awful film")
 
@@ -327,9 +329,7 @@ def test_a_large_object_is_processed_even_if_its_message_names_others(
     s3: S3Client, monkeypatch: pytest.MonkeyPatch, wrapped: Any
 ) -> None:
     """A single message already has the invocation for itself."""
-    queue = boto3.client("sqs")
-    url = queue.create_queue(QueueName="uploads")["QueueUrl"]
-    monkeypatch.setenv("REVIEWBOX_QUEUE_URL", url)
+    queue, url = exclusive_queue(monkeypatch)
     s3.put_object(Bucket=BUCKET, Key="incoming/a.csv", Body=b"id,review\n" + b"1,good film\n" * 10_000)
     s3.put_object(Bucket=BUCKET, Key="incoming/b.txt", Body=b"awful film")
 

@@ -291,12 +291,12 @@ def test_unusual_characters_get_a_verdict(text: str, shipped: Classifier) -> Non
 
 
 @pytest.mark.parametrize("name", [*POSITIVE, *NEGATIVE])
-def test_case_punctuation_and_markup_do_not_change_the_side(name: str) -> None:
+def test_case_punctuation_and_markup_do_not_change_the_side(name: str, shipped: Classifier) -> None:
     text = {**POSITIVE, **NEGATIVE}[name]
     bare = re.sub(r"[^\w\s]", "", text.replace("<br />", " "))
     marked = "<html><body><p>" + text.replace(". ", ".</p><p class='x'>") + "</p></body></html>"
 
-    verdicts = Classifier.load(two_labels=True).classify([text.upper(), bare, marked])
+    verdicts = shipped.two_sided().classify([text.upper(), bare, marked])
 
     assert {verdict.label for verdict in verdicts} == {"positive" if name in POSITIVE else "negative"}
 

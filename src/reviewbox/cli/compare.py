@@ -4,7 +4,7 @@ import json
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from itertools import permutations
 from pathlib import Path
 from typing import Any
@@ -96,7 +96,7 @@ def compare_models(model_a: Path, model_b: Path, files: Sequence[Path], threads:
     """
     classifiers = [Classifier.load(model, threads=threads) for model in (model_a, model_b)]
     if len({frozenset(_label_names(classifier).values()) for classifier in classifiers}) > 1:
-        classifiers = [replace(each, answers=each.answers.two_sided()) for each in classifiers]
+        classifiers = [classifier.two_sided() for classifier in classifiers]
     run_a, run_b = (ModelRun(classifier, _label_names(classifier)) for classifier in classifiers)
     _check_labels(run_a, run_b)
     reviews = [review for file in files for review in read_reviews(file)]

@@ -109,7 +109,11 @@ class Classifier:
                 f"{bundle.model} cannot run on tokens of {bundle.tokenizer}: {error}; export both from the "
                 "same model"
             ) from None
-        return replace(classifier, answers=answers.two_sided()) if two_labels else classifier
+        return classifier.two_sided() if two_labels else classifier
+
+    def two_sided(self) -> Self:
+        """Return this classifier with only the labels positive and negative, if it has both."""
+        return replace(self, answers=self.answers.two_sided())
 
     def _check_probe(self) -> None:
         """Raise ModelError if the logits of two short texts cannot be used."""
