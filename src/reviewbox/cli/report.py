@@ -18,7 +18,12 @@ _DIGEST_LENGTH = 12
 
 
 def run_report(  # noqa: PLR0913, PLR0917 - what the command's options say
-    path: str, output: Path, options: ReportOptions, sources: Path | None, model: Path | None, settings: Settings
+    path: str,
+    output: Path,
+    options: ReportOptions,
+    sources: Path | None,
+    model: Path | None,
+    settings: Settings,
 ) -> None:
     """Write the report on the results at a path or S3 URI, and print what it is about.
 

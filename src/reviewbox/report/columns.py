@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import TypeVar
 
 from reviewbox.documents.review_field import name_words
@@ -34,6 +35,7 @@ _RATING_WORDS = frozenset(
 )
 _RATING_SCALES = (5.0, 10.0, 100.0)
 _MAX_RATINGS = 101
+_MAX_STARS = 10  # values that a scale shows even if nobody chose them
 # Shares of the scale up to which a rating is bad, and from which it is good: 2 and 4 of 5 stars.
 _LOW_RATING, _HIGH_RATING = 0.4, 0.8
 
@@ -68,7 +70,7 @@ class _Dates:
     def add(self, day: Day, label: str) -> None:
         if self.is_by_month:
             day = Day(day.year, day.month)
-        self.days.setdefault(day, Counter())[label] += 1
+        count(self.days, day, label)
         if len(self.days) > _MAX_DAYS and not self.is_by_month:
             self.is_by_month = True
             self.days = _merged(self.days, lambda day: Day(day.year, day.month))
@@ -112,7 +114,8 @@ class ColumnTally:
         value = value[:MAX_VALUE_LENGTH]
         if self.values is not None:
             self._add_value(value, label)
-        if self.dates:
+        # Ten digits may be a Unix time, and so may an order number: only the name tells.
+        if self.dates and (has_date_name(self.name) or not value.isdecimal()):
             self._add_date(value, label)
 
     def _add_value(self, value: str, label: str) -> None:
@@ -122,7 +125,7 @@ class ColumnTally:
                 self.values = None
                 return
             value = OTHER
-        values.setdefault(value, Counter())[label] += 1
+        count(values, value, label)
         self.values = values
 
     def _add_date(self, value: str, label: str) -> None:
@@ -141,7 +144,8 @@ class ColumnTally:
         if day_first is None:
             return None
         dates = self.dates[day_first]
-        if dates.misses > self.filled * (1 - _MIN_DATE_SHARE):
+        dated = sum(counts.total() for counts in dates.days.values())
+        if dated < self.filled * _MIN_DATE_SHARE:
             return None
         name_of = dates.unit()
         periods = _merged(dates.days, name_of)
@@ -172,6 +176,9 @@ class ColumnTally:
             rating = parse_rating(cell[:MAX_VALUE_LENGTH])
             return EMPTY if rating is None else f"{rating:g}"
 
+        if max(ratings) <= _MAX_STARS and all(rating.is_integer() for rating in ratings):
+            for stars in range(int(min(ratings)), int(max(ratings)) + 1):
+                ratings.setdefault(stars, Counter())  # nobody gave these, which is worth seeing
         tally = {f"{rating:g}": ratings[rating] for rating in sorted(ratings)}
         return Scale(self.name, Kind.RATING, tally, value_of)
 
@@ -197,6 +204,14 @@ class ColumnTally:
         return is_filled and 2 <= len(self.values or {}) <= max(2, self.filled / _MIN_ROWS_PER_VALUE)  # noqa: PLR2004 - nothing to compare
 
 
+def count(tally: dict[_Key, Counter[str]], key: _Key, label: str) -> None:
+    """Add one review with a label to a tally."""
+    counts = tally.get(key)
+    if counts is None:  # much faster than `setdefault` with a new counter each time
+        counts = tally[key] = Counter()
+    counts[label] += 1
+
+
 def category(name: str, kind: Kind, values: Tally) -> Scale:
     """Return a dimension of the most frequent values; the others are counted together."""
     ordered = sorted(values, key=lambda value: (value == OTHER, -values[value].total(), value))
@@ -213,11 +228,13 @@ def category(name: str, kind: Kind, values: Tally) -> Scale:
     return Scale(name, kind, shown, value_of, note)
 
 
+@lru_cache(maxsize=1000)
 def has_rating_name(name: str) -> bool:
     """Return whether a column is called like a rating."""
     return bool(_RATING_WORDS.intersection(name_words(name.rpartition(".")[2])))
 
 
+@lru_cache(maxsize=1000)
 def has_date_name(name: str) -> bool:
     """Return whether a column is called like a date."""
     return bool(_DATE_WORDS.intersection(name_words(name.rpartition(".")[2])))

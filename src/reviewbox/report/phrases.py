@@ -23,28 +23,29 @@ _BREAK = re.compile(r"[.,;:!?()\"\n…–—]")
 
 # Words that no phrase starts or ends with.
 _STOP_WORDS = frozenset(
-    "a about above after again against all almost also although always am an and another any anything are aren't "
-    "around as at away back be because been before being below best better between both but by came can "
-    "can't cannot come could couldn't did didn't do does doesn't doing don't down due during each either else "
-    "enough even ever every everything far few first for from further gave get gets getting give go goes going "
-    "gone got had hadn't has hasn't have haven't having he her here hers him his how however i i'd i'll i'm "
-    "i've if in instead into is isn't it it's its itself just keep kept know last least less let like little "
-    "long look looks lot made make makes many may maybe me might mine more most much must my myself need needs "
-    "neither never no nor not nothing now of off often on once one ones only or other others our out over own "
-    "per perhaps put quite rather really said same say says see seem seemed seems several shall she should "
-    "shouldn't since so some someone something soon still such sure take takes than that that's the their them "
-    "then there there's these they they're thing things think this those though thought three through thus "
-    "time to together too took toward two under until up upon us use used using very want wanted was wasn't way "
-    "we well went were weren't what when where whether which while who whole whom whose why will with within "
-    "without won't would wouldn't yet you you're your yours tell told says lots bit ok okay".split()
+    "a about above after again against all almost also although always am an and another any anything are "
+    "aren't around as at away back be because been before being below best better between bit both but by "
+    "came can can't cannot come could couldn't did didn't do does doesn't doing don't down due during "
+    "each either else enough even ever every everything far few first for from further gave get gets "
+    "getting give go goes going gone got had hadn't has hasn't have haven't having he her here hers him "
+    "his how however i i'd i'll i'm i've if in instead into is isn't it it's its itself just keep kept "
+    "know last least less let like little long look looks lot lots made make makes many may maybe me "
+    "might mine more most much must my myself need needs neither never no nor not nothing now of off "
+    "often ok okay on once one ones only or other others our out over own per perhaps put quite rather "
+    "really said same say says see seem seemed seems several shall she should shouldn't since so some "
+    "someone something soon still such sure take takes tell than that that's the their them then there "
+    "there's these they they're thing things think this those though thought three through thus time to "
+    "together told too took toward two under until up upon us use used using very want wanted was wasn't "
+    "way we well went were weren't what when where whether which while who whole whom whose why will with "
+    "within without won't would wouldn't yet you you're your yours".split()
 )
 # Words that praise or blame without saying what.
 _OPINION_WORDS = frozenset(
-    "amazing awesome awful bad beautiful boring brilliant disappointed disappointing disappointment dreadful "
-    "enjoy enjoyed excellent fantastic favorite favourite fine glad good great happy hate hated horrible "
-    "impressed incredible like liked lovely love loved loves mediocre nice perfect perfectly pleasant pleased "
-    "poor poorly recommend recommended regret sad satisfied superb terrible unfortunately waste wonderful worse "
-    "worst worth wrong".split()
+    "amazing awesome awful bad beautiful boring brilliant disappointed disappointing disappointment "
+    "dreadful enjoy enjoyed excellent fantastic favorite favourite fine glad good great happy hate hated "
+    "horrible impressed incredible like liked love loved lovely loves mediocre nice perfect perfectly "
+    "pleasant pleased poor poorly recommend recommended regret sad satisfied superb terrible "
+    "unfortunately waste wonderful worse worst worth wrong".split()
 )
 
 

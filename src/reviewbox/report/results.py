@@ -10,7 +10,7 @@ from typing import Any
 from reviewbox.documents import ReadOptions
 from reviewbox.documents.formats.json_paths import list_of, parse_path, split_names
 from reviewbox.documents.review_field import MISSING, FieldSample, select_review_field
-from reviewbox.errors import SourceError
+from reviewbox.errors import ErrorCode, SourceError
 from reviewbox.model.verdicts import Evidence
 from reviewbox.results.receipt import Receipt
 
@@ -134,19 +134,17 @@ def results_of_table(
         first: the number of the first row.
 
     Raises:
-        SourceError: a row cannot be read.
+        SourceError: a row cannot be read, or the table has no verdicts.
     """
     rows = iter(rows)
     sample = list(islice(rows, _ROWS_TO_SAMPLE))
+    if sample and not {"sentiment", "score"} <= own_names(tuple(sample[0])).keys():
+        message = "the table has no column `sentiment`, so it is not a result of Reviewbox; classify it first"
+        raise SourceError(ErrorCode.UNSUPPORTED_FORMAT, message)
     columns = text_columns(sample, text_field)
     for number, cells in enumerate(chain(sample, rows), first):
         if result := _result_of_row(cells, source, number, columns):
             yield result
-
-
-def is_classified(cells: Mapping[str, str]) -> bool:
-    """Return whether a row has the fields that Reviewbox adds."""
-    return {"sentiment", "score"} <= own_names(tuple(cells)).keys()
 
 
 @lru_cache(maxsize=1000)
@@ -193,14 +191,17 @@ def _result_of_row(
 ) -> Result | None:
     """Return the result of a row; None for a row that is not a review, such as a footer."""
     names = own_names(tuple(cells))
-    own = {name: cells[column] for name, column in names.items()}
-    code = own.get("error_code", "")
+
+    def own(name: str) -> str:
+        return cells[names[name]] if name in names else ""
+
+    code = own("error_code")
     if code and code not in MISSING:
-        message = own.get("error_message", "")
+        message = own("error_message")
         place = _PLACE.match(message)
         line = int(place[1].replace(",", "")) if place else number
         return Result(source, source, number, failure=Failure(source, line, code, message))
-    label = own.get("sentiment", "")
+    label = own("sentiment")
     if not label or label in MISSING:
         return None
     others = set(names.values()).union(text_columns)
@@ -210,9 +211,9 @@ def _result_of_row(
         source,
         number,
         label,
-        _score(own.get("score", "")),
-        own.get("needs_review", "").casefold() == "true",
-        own.get("other_language", "").casefold() == "true",
+        _score(own("score")),
+        own("needs_review").casefold() == "true",
+        own("other_language").casefold() == "true",
         "\n\n".join(text for text in texts if text.strip() and text not in MISSING),
         {name: value for name, value in cells.items() if name not in others},
     )

@@ -15,6 +15,7 @@ from reviewbox.report.columns import (
     Scale,
     Tally,
     category,
+    count,
     has_date_name,
     has_rating_name,
     is_high,
@@ -48,6 +49,7 @@ _MAX_TEXT = 4000  # characters of a review on the page
 _SEED = 0  # the same results give the same page
 
 UNCERTAIN, STRONGEST_BLAME, STRONGEST_PRAISE, DISAGREES = "uncertain", "blame", "praise", "disagrees"
+_VIEW_OF = {POSITIVE: STRONGEST_PRAISE, NEGATIVE: STRONGEST_BLAME, MIXED: MIXED}
 
 T = TypeVar("T")
 
@@ -180,11 +182,12 @@ class _Tallies:
         self.other_language += result.other_language
         self.without_text += result.text == ""
         group = result.group if result.group in self.groups or len(self.groups) < _MAX_SOURCES else OTHER
-        self.groups.setdefault(group, Counter())[result.label] += 1
+        count(self.groups, group, result.label)
         for name, value in result.cells.items():
             if value:
                 self._add_cell(name, value, result.label)
-        result = replace(result, text=_cut(result.text))
+        if len(result.text or "") > _MAX_TEXT:
+            result = replace(result, text=_cut(result.text))
         self.rows.offer(lambda: self._without_text(result))
         self.texts.offer(lambda: result)
         self._offer_views(result)
@@ -216,8 +219,7 @@ class _Tallies:
     def _offer_views(self, result: Result) -> None:
         if result.needs_review:
             self._view(UNCERTAIN).offer(-result.score, result)
-        view = {POSITIVE: STRONGEST_PRAISE, NEGATIVE: STRONGEST_BLAME, MIXED: MIXED}.get(result.label)
-        if view:
+        if view := _VIEW_OF.get(result.label):
             self._view(view).offer(result.score, result)
         if result.label in (POSITIVE, NEGATIVE):
             for name, value in result.cells.items():
@@ -241,15 +243,13 @@ class _Summarizer:
         known = [label for label in _LABEL_ORDER if label in tallies.labels]
         self._labels = known + sorted(tallies.labels.keys() - set(known))
         self._scales = self._choose_scales()
-        self._codes = [
-            {value: index for index, value in enumerate(scale.tally)} for scale in self._scales
-        ]
+        self._codes = [{value: index for index, value in enumerate(scale.tally)} for scale in self._scales]
 
     def summary(self) -> Summary:
         """Return the summary."""
         tallies = self._tallies
         reviews = self._reviews()
-        mentions = phrases.frequent_phrases(_telling_sentences(reviews))
+        mentions = phrases.frequent_phrases(_telling_sentences(reviews, self._labels))
         if self._options.is_redacted:
             reviews = [replace(review, segments=()) for review in reviews]
         used = {scale.name for scale in self._scales}
@@ -291,7 +291,9 @@ class _Summarizer:
         tallies, options = self._tallies, self._options
         columns = tallies.columns.values()
         groups = [category("file", Kind.FILE, tallies.groups)] if len(tallies.groups) > 1 else []
-        ratings = [c for c in columns if c.name == options.rating or (not options.rating and has_rating_name(c.name))]
+        ratings = [
+            c for c in columns if c.name == options.rating or (not options.rating and has_rating_name(c.name))
+        ]
         rating = next((scale for c in ratings if (scale := c.as_ratings())), None)
         dated = [c for c in columns if c.name == options.date or not options.date]
         dated.sort(key=lambda c: (not has_date_name(c.name), -c.filled))
@@ -421,10 +423,15 @@ def _segments(result: Result, sentences: Sequence[Sentence]) -> list[Segment]:
     return segments
 
 
-def _telling_sentences(reviews: Sequence[Review]) -> Iterator[phrases.Sentence]:
-    """Yield the sentences of the random sample that praise or blame."""
+def _telling_sentences(reviews: Sequence[Review], labels: Sequence[str]) -> Iterator[phrases.Sentence]:
+    """Yield the sentences of the random sample that are evidence for praise or blame.
+
+    A sentence that contradicts the verdict is not evidence: alone, "dry after a night of rain" may be blame.
+    """
     for index, review in enumerate(reviews):
         if review.is_sampled:
+            verdict = labels[review.facts.label]
+            sides = (POSITIVE, NEGATIVE) if verdict == MIXED else (verdict,)
             for number, segment in enumerate(review.segments):
-                if segment.label in (POSITIVE, NEGATIVE):
+                if segment.label in sides and segment.label in (POSITIVE, NEGATIVE):
                     yield phrases.Sentence(Mention(index, number), segment.label, segment.text)

@@ -13,19 +13,18 @@ from dataclasses import dataclass, field, replace
 from io import BufferedReader
 from itertools import islice
 from pathlib import Path, PurePosixPath
-from typing import Protocol, TypeVar
+from typing import Protocol
 
 from reviewbox.documents import read_document
 from reviewbox.documents.cells import read_cells
 from reviewbox.documents.detection import SNIFF_BYTES
-from reviewbox.errors import ErrorCode, ReviewboxError, SourceError
+from reviewbox.errors import ReviewboxError, SourceError
 from reviewbox.folder_storage import read_file
 from reviewbox.objects import ObjectRef, Source
 from reviewbox.report.results import (
     OWN_FIELDS,
     Failure,
     Result,
-    is_classified,
     result_of_receipt,
     results_of_table,
 )
@@ -44,13 +43,11 @@ _COMPRESSIONS = (".gz", ".zst")
 _CHUNK = 256
 _MISSING_TABLE = "missing_table"
 
-T = TypeVar("T")
-
 
 class Place(Protocol):
     """Where results are stored."""
 
-    def keys(self) -> Iterable[str]:
+    def list_keys(self) -> Iterable[str]:
         """Yield the keys of everything that may be a result."""
 
     def read(self, key: str) -> bytes | None:
@@ -80,7 +77,7 @@ class FolderPlace:
     file: str = ""
     sources: Path | None = None
 
-    def keys(self) -> Iterator[str]:
+    def list_keys(self) -> Iterator[str]:
         """Yield the paths of the files below the folder, in order."""
         if self.file:
             yield self.file
@@ -146,7 +143,7 @@ class S3Place:
     storage: S3Storage
     prefix: ObjectRef
 
-    def keys(self) -> Iterator[str]:
+    def list_keys(self) -> Iterator[str]:
         """Yield the keys of the object, or of all objects under the prefix."""
         key = self.prefix.key
         if key and not key.endswith("/") and self.storage.revision(self.prefix):
@@ -220,7 +217,7 @@ class StoredResults:
             ReviewboxError: there are no results.
         """
         has_receipts = has_tables = False
-        keys = (key for key in self.place.keys() if is_receipt(key))
+        keys = (key for key in self.place.list_keys() if is_receipt(key))
         for key, receipt in self._receipts(keys):
             has_receipts = True
             yield from self._of_receipt(key, receipt)
@@ -281,7 +278,7 @@ class StoredResults:
 
     def _of_unnamed_tables(self) -> Iterator[Result]:
         rows: Counter[str] = Counter()
-        for key in self.place.keys():
+        for key in self.place.list_keys():
             plain = key.removesuffix(".gz").removesuffix(".zst")
             if plain.endswith(_TABLE_EXTENSIONS):
                 source = key.partition(_TABLE)[0]
@@ -300,21 +297,9 @@ class StoredResults:
         with closing(stored):
             try:
                 rows = read_cells(name, stored, self.settings.read_options, OWN_FIELDS[:3])
-                first_row = next(rows, None)
-                if first_row is not None and not is_classified(first_row):
-                    raise SourceError(
-                        ErrorCode.UNSUPPORTED_FORMAT,
-                        "the table has no column `sentiment`, so it is not a result of Reviewbox; classify it first",
-                    )
-                if first_row is not None:
-                    yield from results_of_table(_chain(first_row, rows), source, text_field, first)
+                yield from results_of_table(rows, source, text_field, first)
             except SourceError as error:
                 yield _failed(source, error.problem.code, error.problem.message)
-
-
-def _chain(first: T, rest: Iterator[T]) -> Iterator[T]:
-    yield first
-    yield from rest
 
 
 def _failed(source: str, code: str, message: str) -> Result:

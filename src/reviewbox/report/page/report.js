@@ -3,7 +3,7 @@
 (() => {
   const $ = (id) => document.getElementById(id);
   const NONE = -1;
-  const PAGE_SIZE = 20;
+  const PAGE_SIZE = 10;
   const PHRASES_SHOWN = 12;
   const KNOWN = ["negative", "mixed", "neutral", "positive"];
   const VIEWS = {
@@ -337,8 +337,8 @@
 
   function drawPhrases() {
     const section = $("phrases");
-    section.hidden = !data.phrases.length;
-    if (!data.phrases.length) return;
+    section.hidden = !data.reviews.some((review) => review.segments.some(([, label]) => label >= 0)) && !data.phrases.length;
+    if (section.hidden) return;
     const passing = data.reviews.map((review) => review.isSampled && reviewPasses(review));
     const basis = data.reviews.filter((review, index) => passing[index] && review.segments.some((s) => s[1] >= 0)).length;
     const side = (name, title) => {
@@ -350,7 +350,8 @@
         .slice(0, PHRASES_SHOWN);
       const most = Math.max(1, ...found.map((phrase) => phrase.mentions.length));
       return h("div", {}, h("h3", {}, title),
-        found.length ? h("ol", { class: "phrases" }, found.map((phrase) => phraseItem(phrase, most))) : h("p", { class: "hint" }, "Nothing is said often enough here."));
+        found.length > 0 && h("ol", { class: "phrases" }, found.map((phrase) => phraseItem(phrase, most))),
+        found.length < 5 && clearest(name, passing));
     };
     rebuild(section, [
       h("h2", { id: "phrases-title" }, "What do people praise and blame?"),
@@ -360,6 +361,14 @@
         isFiltered() && basis ? `, ${number(basis)} of which pass the filters.` : ".",
         data.sentencesBy ? ` ${data.sentencesBy}` : ""),
     ]);
+  }
+
+  /** The sentences that praise or blame most clearly, for a side of which there are few phrases. */
+  function clearest(side, passing) {
+    const sentences = data.reviews.flatMap((review, index) => passing[index] ? review.segments.filter(([, label]) => data.labels[label] === side && [side, "mixed"].includes(data.labels[review.label])) : []);
+    const texts = new Set(sentences.sort((a, b) => b[2] - a[2]).map(([text]) => text));
+    if (!texts.size) return h("p", { class: "hint" }, "Nothing is said often enough here.");
+    return [h("p", { class: "hint" }, "The clearest sentences:"), h("ul", { class: "examples" }, [...texts].slice(0, 5).map((text) => h("li", {}, text)))];
   }
 
   function phraseItem(phrase, most) {
@@ -504,8 +513,8 @@
     ]);
     const cells = rows.flatMap((row) => data.labels.map((name, label) => ({ value: row.value, name, label, share: row.counts[label] / row.total, count: row.counts[label] })));
     place(chart, `Share of each answer by ${dimension.name}`, {
-      height: 46 + 40 * data.labels.length, marginLeft: 78,
-      x: { label: dimension.name, domain: rows.map((row) => row.value), tickSize: 0 },
+      height: 34 + 40 * data.labels.length, marginLeft: 78,
+      x: { label: null, domain: dimension.values, tickSize: 0 },
       y: { label: null, domain: [...data.labels].reverse(), tickSize: 0 },
       color: labelColors(),
       marks: [
@@ -525,7 +534,7 @@
       h("h2", { id: "failures-title" }, "What failed?"),
       h("p", {}, `${many(data.failed, "row or file")} without an answer. They are not part of the shares above.`.replace("row or files", "rows or files")),
       ...data.failures.map((group) =>
-        h("details", { class: "table", "data-keep": `failure-${group.code}` },
+        h("details", { class: "table", "data-keep": `failure-${group.code}`, open: data.failed <= 10 },
           h("summary", {}, `${group.code}: ${number(group.count)}`),
           group.remedy && h("p", { class: "hint" }, `What to do: ${group.remedy}.`),
           h("div", { class: "scroll" }, h("table", {},
@@ -554,12 +563,14 @@
   // --- the whole page ----------------------------------------------------------------------------------
 
   /** Replace what is in a section; open details stay open, and the focus stays where it was. */
+  const drawn = new WeakSet();
   function rebuild(section, children) {
     const opened = new Set([...section.querySelectorAll("details[data-keep][open]")].map((details) => details.dataset.keep));
     const focusable = "button, summary, a, input, select";
     const at = [...section.querySelectorAll(focusable)].indexOf(document.activeElement);
     section.replaceChildren(...children.filter(Boolean));
-    for (const details of section.querySelectorAll("details[data-keep]")) details.open = opened.has(details.dataset.keep);
+    for (const details of section.querySelectorAll("details[data-keep]")) details.open = drawn.has(section) ? opened.has(details.dataset.keep) : details.open;
+    drawn.add(section);
     if (at >= 0) section.querySelectorAll(focusable)[at]?.focus({ preventScroll: true });
   }
 
@@ -578,12 +589,12 @@
       return select;
     });
     const clear = h("button", { type: "button", id: "clear", onclick: () => { search.value = ""; change({ search: "", labels: [], needsReview: false, filters: {} }); search.focus(); } }, "Clear");
-    const more = h("details", { class: "more-filters" }, h("summary", {}, "Filters"), h("div", { class: "controls" }, h("div", { class: "group", role: "group", "aria-label": "Filter by answer" }, labels, look), selects, clear));
+    const more = h("details", { class: "more-filters" }, h("summary", {}, "Filters"), h("div", { class: "controls" }, h("div", { class: "group", role: "group", "aria-label": "Filter by answer" }, labels, look), selects));
     const wide = matchMedia("(min-width: 46.01rem)");
     const adapt = () => { more.open = wide.matches; };
     wide.addEventListener("change", adapt);
     adapt();
-    form.append(search, more);
+    form.append(h("div", { class: "first" }, search, clear), more);
     form.addEventListener("submit", (event) => event.preventDefault());
     form.hidden = false;
   }
