@@ -341,11 +341,14 @@ def demo(
     ],
     port: PortOption = 0,
     template: TemplateOption = _TEMPLATE,
+    report: Annotated[Path, typer.Option(help="The page to write about the results.", dir_okay=False)] = Path(
+        "build/report.html"
+    ),
 ) -> None:
-    """Upload the files of a folder to a local cloud and show their results."""
+    """Upload the files of a folder to a local cloud, show their results and write a report on them."""
     from reviewbox.cli.demo import run_demo
 
-    run_demo(reviews, port, template)
+    run_demo(reviews, port, template, report)
 
 
 def _settings(text_field: str) -> "Settings":

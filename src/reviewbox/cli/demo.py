@@ -10,21 +10,24 @@ from rich.text import Text
 
 from reviewbox.cli import render
 from reviewbox.cli.classify import files_below
+from reviewbox.cli.report import make_report, write_report
 from reviewbox.documents import read_document
 from reviewbox.errors import ReviewboxError
 from reviewbox.local.cloud import BUCKET, Cloud
 from reviewbox.local.function import start_service
 from reviewbox.objects import ObjectRef
+from reviewbox.report import ReportOptions
 from reviewbox.results.keys import receipt_key
 from reviewbox.results.receipt import MAX_RECEIPT_BYTES
 from reviewbox.settings import Settings
+from reviewbox.stack.stored_results import S3Place
 from reviewbox.storage import S3Storage
 
 _SECONDS_BETWEEN_POLLS = 0.1
 
 
-def run_demo(reviews: Path, port: int, template: Path) -> None:
-    """Upload the files of a folder and print a table of their results.
+def run_demo(reviews: Path, port: int, template: Path, report: Path) -> None:
+    """Upload the files of a folder, print a table of their results, and write the report on them.
 
     Raises:
         ReviewboxError: the folder holds no files, or the cloud cannot start.
@@ -54,9 +57,16 @@ def run_demo(reviews: Path, port: int, template: Path) -> None:
                 *_cells(receipt, file, settings),
                 Text(render.printable(f"s3://{BUCKET}/{result}")),
             )
+        model = Path(settings.model_dir) if settings.model_dir else None
+        place = S3Place(storage, ObjectRef(BUCKET, settings.results_prefix))
+        summary = make_report(
+            place, ReportOptions(title=f"Reviews of {reviews.resolve().name}"), model, settings
+        )
     terminal.print(table)
     hint = "?: needs review. This cloud has stopped; `reviewbox local` keeps one running."
     render.print_line(terminal, hint)
+    render.print_line(terminal, "The report, to open in a browser:")
+    write_report(summary, report)
 
 
 def _wait_for_receipt(ref: ObjectRef, storage: S3Storage, cloud: Cloud) -> Mapping[str, Any]:

@@ -259,12 +259,12 @@
     place(chart, `Share of each answer by ${dimension.name}`, {
       height: 40 + 34 * shown.length,
       marginLeft: left, marginRight: 62, marginTop: 8,
-      x: { percent: true, label: null, grid: false, domain: [0, 100], ticks: 5, tickFormat: (d) => `${d} %` },
+      x: { percent: true, label: null, grid: false, domain: [0, 100], ticks: chart.clientWidth < 480 ? 2 : 5, tickFormat: (d) => `${d} %` },
       y: { label: null, domain: shown.map((row) => row.value), tickSize: 0, tickFormat: (d) => (d.length > 24 ? `${d.slice(0, 11)}…${d.slice(-12)}` : d) },
       color: labelColors(),
       marks: [
         Plot.barX(parts, { x1: "x1", x2: "x2", y: "value", fill: "name", insetTop: 3, insetBottom: 3, insetRight: 1, title: (d) => `${d.value}: ${percent(d.share)} ${d.name}` }),
-        Plot.text(parts.filter((d) => d.share >= 0.09), { x: (d) => (d.x1 + d.x2) / 2, y: "value", text: (d) => `${Math.round(100 * d.share)}`, fill: (d) => onColor(d.label), pointerEvents: "none" }),
+        Plot.text(parts.filter((d) => d.share * (chart.clientWidth - left - 62) > 22), { x: (d) => (d.x1 + d.x2) / 2, y: "value", text: (d) => `${Math.round(100 * d.share)}`, fill: (d) => onColor(d.label), pointerEvents: "none" }),
         Plot.text(shown, { x: 1, y: "value", text: (row) => number(row.total * counts.scale), textAnchor: "start", dx: 8, fill: "var(--soft)" }),
       ],
     });
@@ -312,7 +312,7 @@
     const ticks = rows.filter((_, position) => position % every === 0).map((row) => row.value);
     const x = { type: "point", domain: rows.map((row) => row.value), label: null, ticks, tickSize: 4 };
     const last = rows.at(-1)?.value;
-    const top = Math.min(1, 0.05 + Math.max(0.1, ...points.map((point) => point.share)) * 1.25);
+    const top = Math.min(1, Math.max(0.1, ...points.map((point) => point.share)) * 1.12);
     const layout = { marginLeft: 48, marginRight: 76 };
     place(chart, `Share of ${lines.map((line) => line.name).join(" and ")} reviews over time`, {
       height: 260, ...layout, x: { ...x, axis: null },
