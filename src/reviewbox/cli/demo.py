@@ -38,6 +38,7 @@ def run_demo(reviews: Path, port: int, template: Path, report: Path) -> None:
     terminal = render.console()
     table = render.verdict_table("file")
     table.add_column("result", overflow="fold")
+    has_receipts = False
     with start_service(template, port) as cloud:
         storage = S3Storage(cloud.s3())
         settings = Settings.from_environ(cloud.environment)
@@ -49,6 +50,7 @@ def run_demo(reviews: Path, port: int, template: Path, report: Path) -> None:
         for file, key in render.track(terminal, keys.items(), "Waiting for results", len(keys)):
             result = receipt_key(settings.results_prefix, key)
             receipt = _wait_for_receipt(ObjectRef(BUCKET, result), storage, cloud)
+            has_receipts = has_receipts or "source" in receipt
             if "counts" in receipt:
                 parts = [part["key"] for part in receipt["parts"]]
                 result = parts[0] if len(parts) == 1 else f"{parts[0].rpartition('/')[0]}/"
@@ -59,14 +61,14 @@ def run_demo(reviews: Path, port: int, template: Path, report: Path) -> None:
             )
         model = Path(settings.model_dir) if settings.model_dir else None
         place = S3Place(storage, ObjectRef(BUCKET, settings.results_prefix))
-        summary = make_report(
-            place, ReportOptions(title=f"Reviews of {reviews.resolve().name}"), model, settings
-        )
+        options = ReportOptions(title=f"Reviews of {reviews.resolve().name}")
+        summary = make_report(place, options, model, settings) if has_receipts else None
     terminal.print(table)
     hint = "?: needs review. This cloud has stopped; `reviewbox local` keeps one running."
     render.print_line(terminal, hint)
-    render.print_line(terminal, "The report, to open in a browser:")
-    write_report(summary, report)
+    if summary:
+        render.print_line(terminal, "The report, to open in a browser:")
+        write_report(summary, report)
 
 
 def _wait_for_receipt(ref: ObjectRef, storage: S3Storage, cloud: Cloud) -> Mapping[str, Any]:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Generic, TypeVar
 
+from reviewbox.errors import ReviewboxError
 from reviewbox.model.verdicts import MIXED, NEGATIVE, NEUTRAL, POSITIVE
 from reviewbox.report import phrases
 from reviewbox.report.columns import (
@@ -100,10 +101,14 @@ def report(
     """Return the summary of any number of results.
 
     Memory is bounded by the options and by the number of columns and files, not by the number of results.
+
+    Raises:
+        ReviewboxError: the options name a column that no result has.
     """
     tallies = _Tallies(options)
     for result in results:
         tallies.add(result)
+    tallies.check_chosen_columns()
     return _Summarizer(tallies, options, readers).summary()
 
 
@@ -191,6 +196,12 @@ class _Tallies:
         self.rows.offer(lambda: self._without_text(result))
         self.texts.offer(lambda: result)
         self._offer_views(result)
+
+    def check_chosen_columns(self) -> None:
+        """Raise ReviewboxError if a column that somebody asked for does not exist."""
+        if missing := sorted(self._chosen - self.columns.keys()):
+            known = ", ".join(map(repr, self.columns)) or "none"
+            raise ReviewboxError(f"no result has the column {missing[0]!r}; the columns are {known}")
 
     def _add_failure(self, failure: Failure) -> None:
         self.failure_counts[failure.code] += 1

@@ -216,20 +216,24 @@ class StoredResults:
         Raises:
             ReviewboxError: there are no results.
         """
-        has_receipts = has_tables = False
+        has_receipts = has_reviews = False
+        reason = (
+            "no results here: neither receipts nor tables with the column `sentiment`; "
+            "`reviewbox watch FOLDER` makes them from files of reviews"
+        )
         keys = (key for key in self.place.list_keys() if is_receipt(key))
         for key, receipt in self._receipts(keys):
             has_receipts = True
             yield from self._of_receipt(key, receipt)
-        if not has_receipts:
-            for result in self._of_unnamed_tables():
-                has_tables = True
-                yield result
-        if not has_receipts and not has_tables:
-            raise ReviewboxError(
-                "no results here: neither receipts nor tables with the column `sentiment`; "
-                "`reviewbox watch FOLDER` makes them from files of reviews"
-            )
+        if has_receipts:
+            return
+        for result in self._of_unnamed_tables():
+            if result.failure and not has_reviews:
+                reason = f"{result.source}: {result.failure.message}"
+            has_reviews = has_reviews or not result.failure
+            yield result
+        if not has_reviews:
+            raise ReviewboxError(reason)
 
     def read_texts(self, results: Sequence[Result]) -> Iterator[str]:
         """Yield the texts of results that are single reviews, from their sources; "" if one is gone."""

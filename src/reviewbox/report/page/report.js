@@ -49,6 +49,8 @@
     const name = data.labels[label];
     return KNOWN.includes(name) ? name : `other-${(label % 2) + 1}`;
   }
+  /** What a sentence says by itself: a label, or nothing. */
+  const said = (segment) => data.said[segment[1]];
   const color = (label) => `var(--${hue(label)})`;
   const onColor = (label) => `var(--on-${hue(label)})`;
   const swatch = (label) => h("span", { class: "swatch", style: `background:${color(label)}`, "aria-hidden": "true" });
@@ -365,7 +367,7 @@
 
   /** The sentences that praise or blame most clearly, for a side of which there are few phrases. */
   function clearest(side, passing) {
-    const sentences = data.reviews.flatMap((review, index) => passing[index] ? review.segments.filter(([, label]) => data.labels[label] === side && [side, "mixed"].includes(data.labels[review.label])) : []);
+    const sentences = data.reviews.flatMap((review, index) => passing[index] ? review.segments.filter((segment) => said(segment) === side && [side, "mixed"].includes(data.labels[review.label])) : []);
     const texts = new Set(sentences.sort((a, b) => b[2] - a[2]).map(([text]) => text));
     if (!texts.size) return h("p", { class: "hint" }, "Nothing is said often enough here.");
     return [h("p", { class: "hint" }, "The clearest sentences:"), h("ul", { class: "examples" }, [...texts].slice(0, 5).map((text) => h("li", {}, text)))];
@@ -373,7 +375,7 @@
 
   function phraseItem(phrase, most) {
     const count = phrase.mentions.length;
-    const bar = h("span", { class: "bar", "aria-hidden": "true" }, h("span", { style: `width:${(100 * count) / most}%;background:${color(phrase.label)}` }));
+    const bar = h("span", { class: "bar", "aria-hidden": "true" }, h("span", { style: `width:${(100 * count) / most}%;background:var(--${phrase.side})` }));
     const examples = h("ul", { class: "examples" });
     const fill = () => {
       examples.replaceChildren(
@@ -469,8 +471,9 @@
   }
 
   function fullReview(review) {
-    const says = ([text, label, score, isEvidence]) => {
-      const name = data.labels[label];
+    const says = (segment) => {
+      const [text, , score, isEvidence] = segment;
+      const name = said(segment);
       if (!KNOWN.includes(name) || name === "neutral") return isEvidence ? h("span", { class: "is-evidence" }, text) : text;
       const sure = score ? `, ${percent(score)} sure` : "";
       const strength = score ? Math.round(8 + 24 * Math.max(0, (score - 0.4) / 0.6)) : 20;
@@ -484,7 +487,7 @@
       review.otherLanguage ? ["language", "other than the model's"] : null,
       ...data.dimensions.map((dimension, index) => (dimension.kind !== "file" && review.codes[index] >= 0 ? [dimension.name, dimension.values[review.codes[index]]] : null)),
     ];
-    const known = new Set(review.segments.map((segment) => data.labels[segment[1]]));
+    const known = new Set(review.segments.map(said));
     const key = [["positive", "says for"], ["negative", "says against"], ["mixed", "says both"]].filter(([name]) => known.has(name));
     return [
       review.segments.length ? h("div", { class: "text", lang: "" }, review.segments.map(says), review.isCut && " … (the rest is not on this page)") : null,
