@@ -5,7 +5,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help demo local test coverage lint types format wheel wheel-check bench bench-page bench-model model lock clean
+.PHONY: help demo local test coverage browser vendor lint types format wheel wheel-check bench bench-page bench-model model lock clean
 
 help: ## List the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -39,6 +39,18 @@ test: $(VENV)/.installed ## Run the tests
 
 coverage: $(VENV)/.installed ## Run the tests and fail if they cover less of the code than before
 	$(PYTEST) --cov --cov-report=term
+
+.venv-browser/.installed: requirements/browser.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Reviewbox needs Python 3.11 or newer. Choose one: make PYTHON=python3.13 $(MAKECMDGOALS)"; exit 1; }
+	$(PYTHON) -m venv .venv-browser
+	.venv-browser/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $<
+	@touch $@
+
+# `make browser SCREENSHOTS=docs/images` renews the pictures in the documentation.
+SCREENSHOTS ?= build/screenshots
+
+browser: .venv-browser/.installed ## Test the report in a real browser (needs Chromium; skipped with a word if there is none)
+	PYTHONPATH=src SCREENSHOTS="$(SCREENSHOTS)" .venv-browser/bin/python -m pytest --override-ini addopts= --confcutdir=tests/browser --import-mode=importlib -ra tests/browser
 
 lint: $(VENV)/.installed ## Check style and formatting
 	$(BIN)/ruff check .
@@ -96,9 +108,9 @@ LOCK = uv pip compile --universal --python-version 3.11 --generate-hashes --no-h
 
 lock: ## Compile requirements/*.in to pins with hashes (needs uv)
 	for name in core sam e2e ministack; do $(LOCK) requirements/$$name.in -o requirements/$$name.txt || exit; done
-	for name in dev recipe bench; do $(LOCK) -c requirements/core.txt requirements/$$name.in -o requirements/$$name.txt || exit; done
+	for name in dev recipe bench browser; do $(LOCK) -c requirements/core.txt requirements/$$name.in -o requirements/$$name.txt || exit; done
 
 clean: ## Remove everything that the other targets create
-	rm -rf $(VENV) .venv-bench .venv-sam .venv-e2e .venv-ministack .venv-recipe build dist .coverage .aws-sam .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) .venv-bench .venv-browser .venv-sam .venv-e2e .venv-ministack .venv-recipe build dist .coverage .aws-sam .pytest_cache .mypy_cache .ruff_cache .hypothesis
 
 include .ci/lambda.mk

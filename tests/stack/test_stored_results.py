@@ -70,7 +70,7 @@ TABLES: dict[str, Callable[[], bytes]] = {
 _TWO_LABELS = Settings(labels=2)
 
 
-def watched_results(folder: Path, classifier: Classifier, settings: Settings = Settings(labels=2)) -> Path:
+def watched_results(folder: Path, classifier: Classifier, settings: Settings = _TWO_LABELS) -> Path:
     """Return the results that `reviewbox watch` writes for the files of a folder."""
     watcher = watch_folder(folder, None, classifier, settings, lambda *_: None)
     watcher.scan()

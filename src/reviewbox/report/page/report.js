@@ -5,6 +5,7 @@
   const NONE = -1;
   const PAGE_SIZE = 10;
   const PHRASES_SHOWN = 12;
+  const SCROLL = { class: "scroll", tabindex: "0", role: "group", "aria-label": "Table" }; // arrow keys scroll it
   const KNOWN = ["negative", "mixed", "neutral", "positive"];
   const VIEWS = {
     uncertain: "Uncertain",
@@ -181,7 +182,12 @@
         ...options,
       }),
     );
-    container.firstChild.setAttribute("role", "img");
+    // The picture has one name. Its parts are not for screen readers, which get the table.
+    for (const part of container.querySelectorAll("svg [aria-label], svg [aria-description]")) {
+      part.removeAttribute("aria-label");
+      part.removeAttribute("aria-description");
+    }
+    container.querySelector("svg").setAttribute("role", "img");
   }
   const labelColors = () => ({ domain: data.labels, range: data.labels.map((_, label) => color(label)) });
 
@@ -280,7 +286,7 @@
     const head = ["reviews", ...data.labels];
     return h("details", { class: "table", "data-keep": `table-${title}` },
       h("summary", {}, "Table, with ranges and filters"),
-      h("div", { class: "scroll" },
+      h("div", SCROLL,
         h("table", {},
           h("thead", {}, h("tr", {}, h("th", { scope: "col" }, title), head.map((name) => h("th", { scope: "col" }, name)))),
           h("tbody", {}, rows.map((row) =>
@@ -540,7 +546,7 @@
         h("details", { class: "table", "data-keep": `failure-${group.code}`, open: data.failed <= 10 },
           h("summary", {}, `${group.code}: ${number(group.count)}`),
           group.remedy && h("p", { class: "hint" }, `What to do: ${group.remedy}.`),
-          h("div", { class: "scroll" }, h("table", {},
+          h("div", SCROLL, h("table", {},
             h("thead", {}, h("tr", {}, h("th", { scope: "col", class: "text" }, "file"), h("th", { scope: "col" }, "line"), h("th", { scope: "col", class: "text" }, "reason"))),
             h("tbody", {}, group.listed.filter(fits).map(([source, line, message]) =>
               h("tr", {}, h("td", { class: "text" }, source), h("td", {}, line ? number(line) : "–"), h("td", { class: "text" }, message)))))),
