@@ -19,7 +19,10 @@ from reviewbox.settings import Settings
 from reviewbox.stack.stored_results import find_place
 
 ROWS = 100_000
-HOSTILE = "Nice kettle</script><script>document.title='hacked'</script><img src=x onerror=\"document.title='hacked'\">"
+HOSTILE = (
+    "Nice kettle</script><script>document.title='hacked'</script>"
+    "<img src=x onerror=\"document.title='hacked'\">"
+)
 
 _NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
 _SCREENSHOTS = Path(os.environ.get("SCREENSHOTS", "build/screenshots"))
@@ -112,8 +115,3 @@ def screenshot(page: Page, name: str) -> Path:
     path = _SCREENSHOTS / f"{name}.png"
     page.screenshot(path=path)
     return path
-
-
-def wait_for_state(page: Page, text: str) -> None:
-    """Wait until the line under the filters says how many reviews pass."""
-    page.wait_for_function("text => document.getElementById('state').textContent === text", arg=text)

@@ -6,8 +6,8 @@ from collections.abc import Callable
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Page
-from tests.browser.conftest import HOSTILE, Pages, screenshot, wait_for_state
+from playwright.sync_api import Browser, Page, expect
+from tests.browser.conftest import HOSTILE, Pages, screenshot
 
 from reviewbox.cli.render import rounded_bytes
 
@@ -69,7 +69,7 @@ def test_filters_count_what_the_table_holds(pages: Pages, visit: Visit) -> None:
     page.get_by_role("button", name="negative", exact=True).click()
     page.get_by_label("Filter by store").select_option(label="Web shop")
 
-    wait_for_state(page, f"{len(expected):,} reviews of {len(table):,}.")
+    expect(page.locator("#state")).to_have_text(f"{len(expected):,} reviews of {len(table):,}.")
     page.get_by_text("Table, with ranges and filters").first.click()
     kettles = sum(r["product"] == "Kettle K2" for r in expected)
     assert f"{kettles:,}" in page.locator("#differences tr", has_text="Kettle K2").inner_text()
@@ -81,7 +81,7 @@ def test_the_address_holds_the_state(pages: Pages, visit: Visit) -> None:
     page.get_by_label("Filter by store").select_option(label="Oslo")
     page.get_by_role("button", name="Strongest blame").click()
     page.locator("#reviews details summary").first.click()
-    page.wait_for_function("location.hash.includes('review=')")
+    expect(page).to_have_url(re.compile("review="))
     before = page.locator("#state").inner_text(), page.locator("#reviews details[open]").inner_text()
 
     again = visit(pages.large, page.evaluate("location.hash"))
@@ -91,7 +91,7 @@ def test_the_address_holds_the_state(pages: Pages, visit: Visit) -> None:
         again.locator("#reviews details[open]").inner_text(),
     ) == before
     again.get_by_role("button", name="Clear").click()
-    wait_for_state(again, "All 99,817 reviews.")
+    expect(again.locator("#state")).to_have_text("All 99,817 reviews.")
 
 
 def test_a_search_finds_texts_and_acts_on_everything(pages: Pages, visit: Visit) -> None:
@@ -100,7 +100,7 @@ def test_a_search_finds_texts_and_acts_on_everything(pages: Pages, visit: Visit)
 
     page.get_by_label("Search the texts").fill("got stuck")
 
-    page.wait_for_function("document.getElementById('state').textContent.includes('texts are on this page')")
+    expect(page.locator("#state")).to_contain_text("texts are on this page")
     excerpts = page.locator("#reviews .excerpt").all_inner_texts()
     assert excerpts
     assert all("got stuck" in text for text in excerpts)
@@ -156,16 +156,16 @@ def test_everything_can_be_done_with_the_keyboard(pages: Pages, visit: Visit) ->
     tab_to("a.skip")
     tab_to("input[type=search]")
     page.keyboard.type("zip")
-    page.wait_for_function("document.getElementById('state').textContent.includes('texts are on this page')")
+    expect(page.locator("#state")).to_contain_text("texts are on this page")
     tab_to("[data-label]")
     page.keyboard.press("Space")
-    page.wait_for_function("location.hash.includes('answer=negative')")
+    expect(page).to_have_url(re.compile("answer=negative"))
     tab_to("select[data-dimension]")
     page.keyboard.press("ArrowDown")
-    page.wait_for_function("location.hash.includes('is.product=')")
+    expect(page).to_have_url(re.compile(r"is\.product="))
     tab_to("#differences .group button[aria-pressed=false]")
     page.keyboard.press("Enter")
-    page.wait_for_function("location.hash.includes('by=')")
+    expect(page).to_have_url(re.compile("by="))
     assert page.evaluate("document.activeElement.getAttribute('aria-pressed')") == "true"
     tab_to("#reviews .reviews summary")
     page.keyboard.press("Enter")
@@ -218,12 +218,23 @@ def test_a_review_that_tries_to_be_a_script_is_text(pages: Pages, visit: Visit) 
     assert page.get_by_label("Filter by store").locator("option").all_inner_texts()
 
 
-def test_the_page_cannot_use_the_network(pages: Pages, visit: Visit) -> None:
-    page = visit(pages.demo)
+def test_the_page_cannot_use_the_network(pages: Pages, browser: Browser) -> None:
+    """Its policy stops even a script that would get in."""
+    page = browser.new_page()
+    page.goto(pages.demo.as_uri())
     blocked = page.evaluate(
-        "() => new Promise(resolve => { document.addEventListener('securitypolicyviolation', "
-        "event => resolve(event.violatedDirective)); "
-        "const image = new Image(); image.src = 'https://example.com/x.png'; document.body.append(image); })"
+        "() => new Promise(resolve => {"
+        " addEventListener('securitypolicyviolation', event => resolve(event.violatedDirective));"
+        " const image = new Image(); image.src = 'https://example.com/x.png'; document.body.append(image); })"
     )
+    page.close()
 
     assert blocked == "img-src"
+
+
+def test_filters_that_nothing_passes_say_so(pages: Pages, visit: Visit) -> None:
+    page = visit(pages.demo)
+    page.get_by_label("Search the texts").fill("no review says this")
+
+    expect(page.locator("#state")).to_have_text("0 reviews of the 15 whose texts are on this page.")
+    assert "No review passes the filters." in page.locator("#reviews").inner_text()

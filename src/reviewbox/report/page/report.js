@@ -253,8 +253,9 @@
       chart,
       rows.length > shown.length && h("p", { class: "hint" }, `${shown.length} of ${rows.length} values are drawn; all are in the table.`),
       dimension.note && h("p", { class: "hint" }, dimension.note),
-      shareTable(dimension.name, rows, counts, (row) => () => setFilter(by, row.code), by),
+      rows.length ? shareTable(dimension.name, rows, counts, (row) => () => setFilter(by, row.code), by) : nothing(),
     ]);
+    if (!rows.length) return;
     const parts = shown.flatMap((row) => {
       let start = 0;
       return data.labels.map((name, label) => {
@@ -278,6 +279,7 @@
     });
   }
 
+  const nothing = () => h("p", { class: "notice" }, "No review passes the filters.");
   const legend = () =>
     h("p", { class: "legend" }, data.labels.map((name, label) => h("span", {}, swatch(label), ` ${name}`)));
 
@@ -308,10 +310,12 @@
     const chart = h("div", { class: "chart" }), volume = h("div", { class: "chart" });
     rebuild(section, [
       h("h2", { id: "time-title" }, "How has it changed?"),
+      rows.length ? null : nothing(),
       chart, volume,
       h("p", { class: "hint" }, `By ${dimension.name}. The bands are 95 % intervals: they are wide where there are few reviews. ${dimension.note}`),
-      shareTable(dimension.name, rows, counts, (row) => () => setFilter(index, row.code), index),
+      rows.length > 0 && shareTable(dimension.name, rows, counts, (row) => () => setFilter(index, row.code), index),
     ]);
+    if (!rows.length) return;
     const lines = data.labels.map((name, label) => ({ name, label })).filter(({ name }) => name === "negative" || name === "positive" || !KNOWN.includes(name));
     const points = lines.flatMap(({ name, label }) =>
       rows.map((row) => ({ period: row.value, name, label, share: row.counts[label] / row.total, ...wilson(row.counts[label], row.total), total: row.total })),
@@ -448,7 +452,7 @@
       h("div", { class: "group", role: "group", "aria-label": "Lists of reviews" },
         availableViews().map((view) => h("button", { type: "button", "aria-pressed": String(view === state.view), onclick: () => change({ view, review: NONE }) }, VIEWS[view]))),
       h("p", { class: "hint" }, `${hints[state.view]} ${found.length ? `${many(found.length, "review")}.` : ""}`),
-      found.length ? reviewList(shown) : h("p", { class: "notice" }, "No review passes the filters."),
+      found.length ? reviewList(shown) : nothing(),
       found.length > shown.length && h("button", { type: "button", onclick: () => { state.shown = shown.length + PAGE_SIZE; drawReviews(); } }, `Show ${Math.min(PAGE_SIZE, found.length - shown.length)} more`),
     ]);
   }
@@ -518,8 +522,9 @@
       found.length ? h("h3", {}, "The text says the opposite of the rating") : h("p", {}, "No review on this page says the opposite of its rating."),
       found.length ? reviewList(found.slice(0, 5)) : null,
       found.length > 5 && h("button", { type: "button", onclick: () => { change({ view: "disagrees" }); $("reviews").scrollIntoView(); } }, `Show all ${found.length}`),
-      shareTable(dimension.name, rows, counts, (row) => () => setFilter(index, row.code), index),
+      rows.length > 0 && shareTable(dimension.name, rows, counts, (row) => () => setFilter(index, row.code), index),
     ]);
+    if (!rows.length) return;
     const cells = rows.flatMap((row) => data.labels.map((name, label) => ({ value: row.value, name, label, share: row.counts[label] / row.total, count: row.counts[label] })));
     place(chart, `Share of each answer by ${dimension.name}`, {
       height: 34 + 40 * data.labels.length, marginLeft: 78,
