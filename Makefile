@@ -52,6 +52,9 @@ SCREENSHOTS ?= build/screenshots
 browser: .venv-browser/.installed ## Test the report in a real browser (needs Chromium; skipped with a word if there is none)
 	PYTHONPATH=src SCREENSHOTS="$(SCREENSHOTS)" .venv-browser/bin/python -m pytest --override-ini addopts= --confcutdir=tests/browser --import-mode=importlib -ra tests/browser
 
+vendor: ## Fetch the chart libraries of the report again and check their digests (needs npm)
+	.ci/vendor_charts src/reviewbox/report/page/vendor
+
 lint: $(VENV)/.installed ## Check style and formatting
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .

@@ -3,10 +3,12 @@ import hashlib
 import re
 import tracemalloc
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 
 import pytest
 from tests.report.pages import data_of, texts_of
 
+import reviewbox
 from reviewbox.model.verdicts import Evidence
 from reviewbox.report import Failure, Readers, ReportOptions, Result, Sentence, Summary, render, report
 from reviewbox.report.summary import Dimension, Kind
@@ -289,6 +291,19 @@ def test_the_page_forbids_network_and_every_script_but_its_own() -> None:
     assert re.findall(r"sha256-([A-Za-z0-9+/=]+)", policy) == hashes
     assert not re.search(r"<[a-z][^>]*\s(?:src|on[a-z]+)=", page.split("<script", 1)[0])
     assert sum(map(len, scripts)) < 1_500_000
+
+
+def test_the_libraries_of_the_page_are_those_that_were_checked_and_keep_their_licences() -> None:
+    """`make vendor` writes the digests after it has checked those of the packages."""
+    folder = Path(reviewbox.__file__).parent / "report" / "page" / "vendor"
+    lines = (folder / "SHA256SUMS").read_text().splitlines()
+    listed = {name: digest for digest, name in map(str.split, lines)}
+
+    found = {name: hashlib.sha256((folder / name).read_bytes()).hexdigest() for name in listed}
+
+    assert found == listed
+    assert {"d3.min.js", "plot.min.js", "LICENSES.txt"} == set(listed)
+    assert "Copyright 2020-2025 Observable" in render(report([review()]))
 
 
 def test_a_redacted_page_has_no_text_of_a_review() -> None:

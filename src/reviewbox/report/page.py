@@ -15,7 +15,7 @@ from reviewbox.report.summary import Dimension, Failures, Phrase, Review, Sample
 
 _PARTS = files("reviewbox.report") / "page"
 _SCRIPTS = ("vendor/d3.min.js", "vendor/plot.min.js", "report.js")
-_LICENSES = ("vendor/d3.LICENSE", "vendor/plot.LICENSE")
+_LICENSES = "vendor/LICENSES.txt"
 
 
 def render(summary: Summary) -> str:
@@ -31,7 +31,7 @@ def render(summary: Summary) -> str:
         style=_read("report.css"),
         overview=escape(_overview(summary)),
         shares=_share_rows(summary),
-        licenses="\n".join(_read(name).replace("--", "—") for name in _LICENSES),
+        licenses=_read(_LICENSES),
         data=_data(summary),
         scripts="".join(f"<script>{script}</script>\n" for script in scripts),
     )

@@ -550,7 +550,7 @@
       ...data.failures.map((group) =>
         h("details", { class: "table", "data-keep": `failure-${group.code}`, open: data.failed <= 10 },
           h("summary", {}, `${group.code}: ${number(group.count)}`),
-          group.remedy && h("p", { class: "hint" }, `What to do: ${group.remedy}.`),
+          group.remedy && h("p", { class: "hint" }, `What to do: ${group.remedy.replaceAll("`", "")}.`),
           h("div", SCROLL, h("table", {},
             h("thead", {}, h("tr", {}, h("th", { scope: "col", class: "text" }, "file"), h("th", { scope: "col" }, "line"), h("th", { scope: "col", class: "text" }, "reason"))),
             h("tbody", {}, group.listed.filter(fits).map(([source, line, message]) =>
