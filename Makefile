@@ -23,7 +23,7 @@ $(VENV)/.installed: requirements/dev.txt pyproject.toml
 
 REVIEWS ?= src/reviewbox/local/reviews
 
-demo: $(VENV)/.installed ## Upload reviews to a local cloud and print the verdicts (REVIEWS=folder for your own)
+demo: $(VENV)/.installed ## Upload reviews to a local cloud, print the verdicts and write build/report.html (REVIEWS=folder for your own)
 	@$(BIN)/reviewbox demo "$(REVIEWS)"
 
 PORT ?= 5000

@@ -45,12 +45,14 @@ class Pages:
 
 @pytest.fixture(scope="session")
 def browser() -> Iterator[Browser]:
-    """The system's Chromium, without a window."""
-    path = os.environ.get("CHROMIUM") or next(filter(None, map(shutil.which, _NAMES)), None)
-    if path is None:
-        message = "no Chromium here: install it (apt-get install chromium), or set CHROMIUM to its path"
-        (pytest.fail if os.environ.get("CI") else pytest.skip)(message)
+    """Chromium without a window: the one that CHROMIUM names, the system's, or Playwright's own."""
     with sync_playwright() as playwright:
+        own = playwright.chromium.executable_path
+        found = (os.environ.get("CHROMIUM"), *map(shutil.which, _NAMES), own if Path(own).exists() else None)
+        path = next(filter(None, found), None)
+        if path is None:
+            message = "no Chromium here: install it (apt-get install chromium), or set CHROMIUM to its path"
+            (pytest.fail if os.environ.get("CI") else pytest.skip)(message)
         started = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
         yield started
         started.close()
