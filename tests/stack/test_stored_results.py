@@ -248,6 +248,40 @@ def test_a_path_that_does_not_exist_is_reported(tmp_path: Path) -> None:
         find_place(str(tmp_path / "absent"))
 
 
+@pytest.mark.parametrize(
+    "edit",
+    [
+        {"score": "high"},
+        {"score": None},
+        {"sentiment": None, "score": []},
+        {"evidence": [{"start": "x"}]},
+        {"evidence": 1},
+    ],
+)
+def test_a_receipt_of_somebody_else_is_a_failure(
+    edit: dict[str, Any], tmp_path: Path, classifier: Classifier
+) -> None:
+    folder = write(tmp_path / "inbox", **{"a.txt": "good film", "b.txt": "good film"})
+    results = watched_results(folder, classifier)
+    receipt = json.loads((results / "a.txt.json").read_bytes())
+    (results / "a.txt.json").write_text(json.dumps(receipt | edit), encoding="utf-8")
+
+    found = {r.source: r for r in results_at(results)}
+
+    assert found["a.txt"].failure is not None
+    assert found["a.txt"].failure.code == "broken_receipt"
+    assert found["b.txt"].label == "positive"
+
+
+@pytest.mark.parametrize(("score", "expected"), [("nan", 0), ("inf", 0), ("7", 1), ("0,5", 0.5), ("", 0)])
+def test_a_score_that_was_edited_cannot_break_the_page(score: str, expected: float, tmp_path: Path) -> None:
+    table = f"review;sentiment;score;needs_review\ngood film;positive;{score};TRUE\n"
+
+    (found,) = results_at(write(tmp_path, **{"a.csv": table}) / "a.csv")
+
+    assert (found.score, found.needs_review) == (expected, True)
+
+
 @pytest.fixture
 def bucket(s3: S3Client, storage: S3Storage, classifier: Classifier) -> S3Client:
     """A bucket with the results of a table in parts and of a single review."""

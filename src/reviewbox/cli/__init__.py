@@ -164,7 +164,7 @@ def report(  # noqa: PLR0913, PLR0917 - a command's options are its arguments
     output: Annotated[Path, typer.Option("--output", "-o", help="The page to write.", dir_okay=False)] = Path(
         "report.html"
     ),
-    title: Annotated[str, typer.Option(help="The heading of the page. [default: PATH]")] = "",
+    title: Annotated[str, typer.Option(help="The heading of the page. [default: the name of PATH]")] = "",
     by: Annotated[
         list[str] | None, typer.Option(help="Compare by this column, too; may be repeated.")
     ] = None,
@@ -197,7 +197,7 @@ def report(  # noqa: PLR0913, PLR0917 - a command's options are its arguments
     from reviewbox.report import ReportOptions
 
     options = ReportOptions(
-        title=title or path,
+        title=title or (Path(path).resolve().name if Path(path).exists() else path),
         by=by or (),
         rating=rating,
         date=date,

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from itertools import chain, islice
+from math import isfinite
 from typing import Any
 
 from reviewbox.documents import ReadOptions
@@ -98,7 +99,11 @@ class Result:
 
 
 def result_of_receipt(receipt: Receipt, source: str) -> Result:
-    """Return the result of a source that is a single review, or that failed as a whole."""
+    """Return the result of a source that is a single review, or that failed as a whole.
+
+    Raises:
+        ValueError, TypeError, KeyError: the receipt was not written by Reviewbox.
+    """
     content = receipt.content
     folder = source.rpartition("/")[0]
     group = f"{folder}/" if folder else "single files"
@@ -108,8 +113,8 @@ def result_of_receipt(receipt: Receipt, source: str) -> Result:
     return Result(
         source,
         group,
-        label=str(content.get("sentiment", "")),
-        score=float(content.get("score", 0.0)),
+        label=str(content["sentiment"]),
+        score=_probability(float(content["score"])),
         needs_review=content.get("needs_review") is True,
         other_language=content.get("other_language") is True,
         text=None,
@@ -119,7 +124,7 @@ def result_of_receipt(receipt: Receipt, source: str) -> Result:
 
 def _evidence(entries: Sequence[Mapping[str, Any]]) -> Iterator[Evidence]:
     for entry in entries:
-        yield Evidence(entry["start"], entry["end"], entry["label"], entry["support"])
+        yield Evidence(int(entry["start"]), int(entry["end"]), str(entry["label"]), float(entry["support"]))
 
 
 def results_of_table(
@@ -221,6 +226,11 @@ def _result_of_row(
 
 def _score(text: str) -> float:
     try:
-        return float(text.replace(",", "."))  # a spreadsheet may have saved it in another country
+        return _probability(float(text.replace(",", ".")))  # a spreadsheet may use a comma
     except ValueError:
         return 0.0
+
+
+def _probability(score: float) -> float:
+    # Someone may have edited the results, and JSON knows no NaN.
+    return min(1.0, max(0.0, score)) if isfinite(score) else 0.0

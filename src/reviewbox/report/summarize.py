@@ -5,6 +5,7 @@ import random
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import chain, zip_longest
 from typing import Generic, TypeVar
 
 from reviewbox.errors import ReviewboxError
@@ -291,8 +292,8 @@ class _Summarizer:
         notes = []
         if len(tallies.rows.items) < total:
             notes.append(
-                f"Unfiltered counts are of all {total:,} reviews. Counts under several filters are estimated "
-                f"from {len(tallies.rows.items):,} reviews chosen at random."
+                f"Unfiltered counts are of all {total:,} reviews. Counts under filters are estimated from "
+                f"{len(tallies.rows.items):,} reviews chosen at random."
             )
         if tallies.without_text == total and total:
             notes.append("The results do not contain the texts of the reviews.")
@@ -301,7 +302,8 @@ class _Summarizer:
     def _choose_scales(self) -> list[Scale]:
         tallies, options = self._tallies, self._options
         columns = tallies.columns.values()
-        groups = [category("file", Kind.FILE, tallies.groups)] if len(tallies.groups) > 1 else []
+        name = "file" if "file" not in tallies.columns else "source file"
+        groups = [category(name, Kind.FILE, tallies.groups)] if len(tallies.groups) > 1 else []
         ratings = [
             c for c in columns if c.name == options.rating or (not options.rating and has_rating_name(c.name))
         ]
@@ -332,11 +334,13 @@ class _Summarizer:
         return SampledRow(self._labels.index(result.label), result.score, result.needs_review, codes)
 
     def _reviews(self) -> list[Review]:
-        """Return the reviews to read first, then the random sample, with their texts."""
+        """Return the reviews to read first and the random sample, with their texts."""
         views = self._views()
+        first = [result for listed in views.values() for result in listed]
         sampled = {id(result) for result in self._tallies.texts.items}
-        kept = {id(result): result for results in views.values() for result in results}
-        kept |= {id(result): result for result in self._tallies.texts.items}
+        # In turn, so that the sentences of both are classified if there are too many sentences.
+        in_turn = chain.from_iterable(zip_longest(first, self._tallies.texts.items))
+        kept = {id(result): result for result in in_turn if result}
         results = self._with_texts(list(kept.values()))
         sentences = self._sentences(results)
         return [

@@ -41,7 +41,8 @@ _TABLE_EXTENSIONS = (".csv", ".tsv", ".jsonl", ".xlsx", ".xlsm", ".parquet")
 _COMPRESSIONS = (".gz", ".zst")
 # Several reads at once hide the latency of S3; each chunk of receipts is held in memory.
 _CHUNK = 256
-_MISSING_TABLE = "missing_table"
+# Codes of failures that no receipt records.
+_MISSING_TABLE, _BROKEN_RECEIPT = "missing_table", "broken_receipt"
 
 
 class Place(Protocol):
@@ -268,12 +269,19 @@ class StoredResults:
 
     def _of_receipt(self, key: str, receipt: Receipt) -> Iterator[Result]:
         source = receipt.content["source"]["key"]
-        self.models.add(str(receipt.content.get("model", {}).get("sha256", "")))
+        model = receipt.content.get("model")
+        self.models.add(str(model.get("sha256")) if isinstance(model, dict) else "")
         if "counts" not in receipt.content:
-            yield replace(result_of_receipt(receipt, source), receipt=key)
+            try:
+                result = replace(result_of_receipt(receipt, source), receipt=key)
+            except (KeyError, TypeError, ValueError, OverflowError):
+                message = f"the receipt {key} was not written by Reviewbox; classify the file again"
+                result = _failed(source, _BROKEN_RECEIPT, message)
+            yield result
             return
         row = 1
-        text_field = str(receipt.content.get("notes", {}).get("text_field") or "")
+        notes = receipt.content.get("notes")
+        text_field = str(notes.get("text_field") or "") if isinstance(notes, dict) else ""
         for part in receipt.parts:
             part_key = self.place.part_key(key, receipt, part)
             for result in self._of_table(part_key, part.key, source, text_field, row):

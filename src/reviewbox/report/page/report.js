@@ -498,10 +498,12 @@
       ...data.dimensions.map((dimension, index) => (dimension.kind !== "file" && review.codes[index] >= 0 ? [dimension.name, dimension.values[review.codes[index]]] : null)),
     ];
     const known = new Set(review.segments.map(said));
+    const isScored = review.segments.some((segment) => said(segment));
     const key = [["positive", "says for"], ["negative", "says against"], ["mixed", "says both"]].filter(([name]) => known.has(name));
     return [
       review.segments.length ? h("div", { class: "text", lang: "" }, review.segments.map(says), review.isCut && " … (the rest is not on this page)") : null,
       key.length ? h("p", { class: "legend" }, key.map(([name, text]) => h("span", {}, h("span", { class: `says says-${name}`, style: "--strength:18%" }, text))), review.segments.some((s) => s[3]) && h("span", { class: "is-evidence" }, "named as evidence")) : null,
+      review.segments.length > 0 && !isScored ? h("p", { class: "hint" }, "The sentences of this review were not classified one by one; the option --sentences sets how many are.") : null,
       h("dl", { class: "facts" }, facts.filter(Boolean).map(([name, value]) => h("div", {}, h("dt", {}, name), h("dd", {}, value)))),
     ].filter(Boolean);
   }
@@ -543,7 +545,10 @@
     section.hidden = !data.failures.length;
     if (!data.failures.length) return;
     const words = state.search.toLowerCase();
-    const fits = ([source, , message]) => !words || `${source} ${message}`.toLowerCase().includes(words);
+    const file = data.dimensions.findIndex((dimension) => dimension.kind === "file");
+    const group = file >= 0 && file in state.filters ? data.dimensions[file].values[state.filters[file]] : "";
+    const fits = ([source, , message]) =>
+      (!words || `${source} ${message}`.toLowerCase().includes(words)) && (!group || source === group || source.startsWith(group));
     rebuild(section, [
       h("h2", { id: "failures-title" }, "What failed?"),
       h("p", {}, `${many(data.failed, "row or file")} without an answer. They are not part of the shares above.`.replace("row or files", "rows or files")),
@@ -590,7 +595,8 @@
 
   function drawFilters() {
     const form = $("filters");
-    const search = h("input", { type: "search", name: "search", placeholder: "Search the texts", "aria-label": "Search the texts", autocomplete: "off", value: state.search });
+    const searched = data.isRedacted ? "Search the names of files" : "Search the texts";
+    const search = h("input", { type: "search", name: "search", placeholder: searched, "aria-label": searched, autocomplete: "off", value: state.search });
     let timer;
     search.addEventListener("input", () => { clearTimeout(timer); timer = setTimeout(() => change({ search: search.value.trim() }), 200); });
     const labels = data.labels.map((name, label) => h("button", { type: "button", "data-label": label, onclick: () => {
