@@ -23,12 +23,12 @@ $(VENV)/.installed: requirements/dev.txt pyproject.toml
 
 REVIEWS ?= src/reviewbox/local/reviews
 
-demo: $(VENV)/.installed ## Upload reviews to a local cloud, print the verdicts and write build/report.html (REVIEWS=folder for your own)
-	@$(BIN)/reviewbox demo "$(REVIEWS)"
+demo: $(VENV)/.installed ## Upload reviews to a local cloud, print the verdicts and write build/report.html (REVIEWS=folder for your own, STAY=1 to go on)
+	@$(BIN)/reviewbox demo "$(REVIEWS)" $(if $(STAY),--stay)
 
 PORT ?= 5000
 
-local: $(VENV)/.installed ## Run a local cloud until Ctrl-C (PORT=5000)
+local: $(VENV)/.installed ## Run a local cloud with its console until Ctrl-C (PORT=5000)
 	@$(BIN)/reviewbox local --port $(PORT)
 
 # More than eight workers would spend most of their time starting up.

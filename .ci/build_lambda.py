@@ -45,6 +45,7 @@ UNUSED = [
     "onnxruntime/tools",
     "onnxruntime/transformers",
     "reviewbox/cli",
+    "reviewbox/console",
     "reviewbox/local",
     "reviewbox/report",
     "reviewbox/stack",

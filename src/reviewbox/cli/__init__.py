@@ -39,6 +39,9 @@ ModelOption = Annotated[
 ]
 ThreadsOption = Annotated[int, typer.Option("--threads", min=1, help="The number of threads for inference.")]
 PortOption = Annotated[int, typer.Option("--port", help="The port to listen on; 0 for any free port.")]
+ConsolePortOption = Annotated[
+    int, typer.Option("--console-port", help="The port of the console; 0 for any free port.")
+]
 TextFieldOption = Annotated[
     str, typer.Option("--text-field", help="The field of a table that holds the review.")
 ]
@@ -137,6 +140,10 @@ def watch(  # noqa: PLR0913, PLR0917 - a command's options are its arguments
     model: ModelOption = None,
     threads: ThreadsOption = _CPUS,
     text_field: TextFieldOption = "",
+    serve: Annotated[
+        bool, typer.Option("--serve", help="Serve a page that takes files and shows what becomes of them.")
+    ] = False,
+    console_port: ConsolePortOption = 0,
 ) -> None:
     """Classify the files of a folder as they arrive, until Ctrl-C.
 
@@ -150,7 +157,7 @@ def watch(  # noqa: PLR0913, PLR0917 - a command's options are its arguments
 
     settings = _settings(text_field)
     classifier = Classifier.load(model, threads=threads, two_labels=settings.two_labels)
-    run_watch(folder, results, interval, classifier, settings)
+    run_watch(folder, results, interval, classifier, settings, console_port if serve else None)
 
 
 @_command
@@ -327,11 +334,17 @@ def compare(  # noqa: PLR0913, PLR0917 - a command's options are its arguments
 
 
 @_command
-def local(port: PortOption = 5000, template: TemplateOption = _TEMPLATE) -> None:
-    """Run the whole service on this machine until Ctrl-C."""
+def local(
+    port: PortOption = 5000, console_port: ConsolePortOption = 0, template: TemplateOption = _TEMPLATE
+) -> None:
+    """Run the whole service on this machine until Ctrl-C.
+
+    Prints the address of a page that takes files, shows what becomes of them and opens the report. Only this
+    machine can reach it.
+    """
     from reviewbox.cli.local import run_local
 
-    run_local(port, template)
+    run_local(port, console_port, template)
 
 
 @_command
@@ -344,11 +357,17 @@ def demo(
     report: Annotated[Path, typer.Option(help="The page to write about the results.", dir_okay=False)] = Path(
         "build/report.html"
     ),
+    stay: Annotated[
+        bool, typer.Option("--stay", help="Keep the cloud and its console running until Ctrl-C.")
+    ] = False,
 ) -> None:
-    """Upload the files of a folder to a local cloud, show their results and write a report on them."""
+    """Upload the files of a folder to a local cloud, show their results and write a report on them.
+
+    Prints the address of a page that shows it as it happens.
+    """
     from reviewbox.cli.demo import run_demo
 
-    run_demo(reviews, port, template, report)
+    run_demo(reviews, port, template, report, stay=stay)
 
 
 def _settings(text_field: str) -> "Settings":

@@ -10,11 +10,12 @@ from rich.text import Text
 
 from reviewbox.cli import render
 from reviewbox.cli.classify import files_below
+from reviewbox.cli.local import cloud_report, wait_for_ctrl_c
 from reviewbox.cli.report import make_report, write_report
 from reviewbox.documents import read_document
 from reviewbox.errors import ReviewboxError
 from reviewbox.local.cloud import BUCKET, Cloud
-from reviewbox.local.function import start_service
+from reviewbox.local.console import start_service_and_console
 from reviewbox.objects import ObjectRef
 from reviewbox.report import ReportOptions
 from reviewbox.results.keys import receipt_key
@@ -26,8 +27,10 @@ from reviewbox.storage import S3Storage
 _SECONDS_BETWEEN_POLLS = 0.1
 
 
-def run_demo(reviews: Path, port: int, template: Path, report: Path) -> None:
+def run_demo(reviews: Path, port: int, template: Path, report: Path, *, stay: bool = False) -> None:
     """Upload the files of a folder, print a table of their results, and write the report on them.
+
+    The console shows what happens meanwhile. With `stay`, it and the cloud run on until Ctrl-C.
 
     Raises:
         ReviewboxError: the folder holds no files, or the cloud cannot start.
@@ -39,7 +42,13 @@ def run_demo(reviews: Path, port: int, template: Path, report: Path) -> None:
     table = render.verdict_table("file")
     table.add_column("result", overflow="fold")
     has_receipts = False
-    with start_service(template, port) as cloud:
+    title = f"Reviews of {reviews.resolve().name}"
+    with start_service_and_console(template, port, 0, lambda cloud: cloud_report(cloud, title)) as (
+        cloud,
+        address,
+    ):
+        until = "Ctrl-C" if stay else "the demo ends"
+        render.print_line(terminal, f"Watch them pass, until {until}: {address}")
         storage = S3Storage(cloud.s3())
         settings = Settings.from_environ(cloud.environment)
         keys = {file: settings.source_prefix + file.relative_to(reviews).as_posix() for file in files}
@@ -61,14 +70,16 @@ def run_demo(reviews: Path, port: int, template: Path, report: Path) -> None:
             )
         model = Path(settings.model_dir) if settings.model_dir else None
         place = S3Place(storage, ObjectRef(BUCKET, settings.results_prefix))
-        options = ReportOptions(title=f"Reviews of {reviews.resolve().name}")
-        summary = make_report(place, options, model, settings) if has_receipts else None
-    terminal.print(table)
-    hint = "?: needs review. This cloud has stopped; `reviewbox local` keeps one running."
-    render.print_line(terminal, hint)
-    if summary:
-        render.print_line(terminal, "The report, to open in a browser:")
-        write_report(summary, report)
+        summary = make_report(place, ReportOptions(title=title), model, settings) if has_receipts else None
+        terminal.print(table)
+        if summary:
+            render.print_line(terminal, "?: needs review. The report, to open in a browser:")
+            write_report(summary, report)
+        if stay:
+            render.print_line(terminal, f"Drop more files at {address}. Press Ctrl-C to stop.")
+            wait_for_ctrl_c(terminal)
+            return
+    render.print_line(terminal, "This cloud has stopped; `--stay` or `reviewbox local` keeps one running.")
 
 
 def _wait_for_receipt(ref: ObjectRef, storage: S3Storage, cloud: Cloud) -> Mapping[str, Any]:

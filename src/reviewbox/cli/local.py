@@ -1,17 +1,28 @@
 """`reviewbox local`: run the service on this machine until Ctrl-C."""
 
 import logging
+import os
 import threading
+from functools import cache
 from pathlib import Path
 
 from rich.console import Console, ConsoleRenderable
 from rich.logging import RichHandler
 
-from reviewbox.local.cloud import BUCKET
-from reviewbox.local.function import start_service
+from reviewbox.cli.report import make_report
+from reviewbox.local.cloud import BUCKET, Cloud
+from reviewbox.local.console import start_service_and_console
+from reviewbox.model.classifier import Classifier
+from reviewbox.objects import ObjectRef
+from reviewbox.report import ReportOptions, render
+from reviewbox.settings import Settings
+from reviewbox.stack.stored_results import S3Place
+from reviewbox.storage import S3Storage
 
 _INSTRUCTIONS = """\
-Drop a review from another terminal:
+Drop files here and watch them pass: {console}
+
+Or drop a review from another terminal:
 
   export AWS_ENDPOINT_URL={endpoint} AWS_DEFAULT_REGION=us-east-1
   export AWS_ACCESS_KEY_ID=any AWS_SECRET_ACCESS_KEY=any
@@ -24,15 +35,16 @@ Press Ctrl-C to stop. Everything in this cloud is deleted then.
 """
 
 
-def run_local(port: int, template: Path) -> None:
-    """Run the service in a local cloud, and print its log events."""
+def run_local(port: int, console_port: int, template: Path) -> None:
+    """Run the service in a local cloud with a console, and print its log events."""
     console = Console()
     logging.basicConfig(
         level=logging.WARNING, format="%(message)s", handlers=[EventHandler(console=console, show_path=False)]
     )
-    with start_service(template, port) as cloud:
+    with start_service_and_console(template, port, console_port, cloud_report) as (cloud, address):
         console.print(
             _INSTRUCTIONS.format(
+                console=address,
                 endpoint=cloud.endpoint,
                 bucket=BUCKET,
                 source_prefix=cloud.environment["REVIEWBOX_SOURCE_PREFIX"],
@@ -41,10 +53,32 @@ def run_local(port: int, template: Path) -> None:
             highlight=False,
             soft_wrap=True,
         )
-        try:
-            threading.Event().wait()
-        except KeyboardInterrupt:
-            console.print("Stopped.")
+        wait_for_ctrl_c(console)
+
+
+def wait_for_ctrl_c(console: Console) -> None:
+    """Wait until Ctrl-C, and say so."""
+    try:
+        threading.Event().wait()
+    except KeyboardInterrupt:
+        console.print("Stopped.")
+
+
+def cloud_report(cloud: Cloud, title: str = "Reviews in the local cloud") -> str:
+    """Return the report on everything that a cloud has classified, as HTML.
+
+    Raises:
+        ReviewboxError: it has classified nothing.
+    """
+    settings = Settings.from_environ(cloud.environment)
+    place = S3Place(S3Storage(cloud.s3()), ObjectRef(BUCKET, settings.results_prefix))
+    return render(make_report(place, ReportOptions(title), _model(settings.model_dir), settings, quiet=True))
+
+
+@cache
+def _model(folder: str) -> Classifier:
+    # The function has one of its own, as it has on AWS.
+    return Classifier.load(Path(folder) if folder else None, threads=os.cpu_count() or 1)
 
 
 class EventHandler(RichHandler):

@@ -5,6 +5,8 @@ from collections.abc import Iterator, Sequence
 from itertools import islice
 from pathlib import Path
 
+from rich.console import Console
+
 from reviewbox.cli.render import console, number_of, print_line, rounded_bytes, track
 from reviewbox.model.classifier import Classifier
 from reviewbox.model.verdicts import Verdict, sentences
@@ -36,15 +38,24 @@ def run_report(  # noqa: PLR0913, PLR0917 - what the command's options say
     write_report(summary, output)
 
 
-def make_report(place: Place, options: ReportOptions, model: Path | None, settings: Settings) -> Summary:
-    """Return the summary of all results in a place.
+def make_report(
+    place: Place,
+    options: ReportOptions,
+    model: Path | Classifier | None,
+    settings: Settings,
+    *,
+    quiet: bool = False,
+) -> Summary:
+    """Return the summary of all results in a place. The model may be loaded, or a folder.
 
     Raises:
         ReviewboxError: there are no results, or the model cannot be loaded.
     """
-    terminal = console()
+    terminal = Console(quiet=True, force_terminal=False) if quiet else console()
     results = StoredResults(place, settings)
-    classifier = Classifier.load(model, threads=os.cpu_count() or 1) if options.scored_sentences else None
+    classifier = model if isinstance(model, Classifier) else None
+    if options.scored_sentences and not isinstance(model, Classifier):
+        classifier = Classifier.load(model, threads=os.cpu_count() or 1)
 
     def score(texts: Sequence[str]) -> Iterator[Sequence[Sentence]]:
         scored = _score_sentences(classifier, texts) if classifier else iter(())

@@ -2,8 +2,10 @@
 
 import math
 import shutil
+import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -12,21 +14,33 @@ from rich.text import Text
 
 from reviewbox.cli.classify import files_below
 from reviewbox.cli.render import console, printable, receipt_line
+from reviewbox.cli.report import make_report
+from reviewbox.console import Board, Console, Inbox, start_console
 from reviewbox.errors import ReviewboxError
 from reviewbox.folder_storage import FolderStorage
 from reviewbox.model.classifier import Classifier
 from reviewbox.objects import ObjectRef
 from reviewbox.pipeline import Pipeline
 from reviewbox.process_object import Outcome
+from reviewbox.report import ReportOptions, render
 from reviewbox.results.keys import parts_prefix
 from reviewbox.settings import Settings
+from reviewbox.stack.stored_results import FolderPlace
 from reviewbox.storage import describe
 
 # Called with a file's path within the folder, its outcome and its receipt.
 Report = Callable[[str, str, Mapping[str, Any]], None]
 
+
+def _ignore(_key: str, _outcome: str, _receipt: Mapping[str, Any]) -> None:
+    """Do nothing."""
+
+
 # The subfolder of the results for unfinished large tables. It is hidden because it may hold reviews.
 _WORK = ".reviewbox"
+
+_STAGES = ("Upload", "Saved", "Classifying", "Result")  # on the console
+_CLASSIFYING = 2
 
 
 @dataclass(slots=True)
@@ -44,6 +58,8 @@ class FolderWatcher:
     results: Path
     pipeline: Pipeline
     report: Report  # called for each file that was classified or refused, or that failed
+    # Called before with "classifying", and after with any outcome, for instance that a result is current.
+    progress: Report = _ignore
     _last_scan: dict[Path, list[int]] = field(default_factory=dict)
     _processed: dict[Path, list[int]] = field(default_factory=dict)
     _unreadable: dict[Path, OSError] = field(default_factory=dict)
@@ -83,11 +99,13 @@ class FolderWatcher:
             )
 
     def _classify(self, ref: ObjectRef) -> None:
+        self.progress(ref.key, "classifying", {})
         outcome = self.pipeline.process(ref, lambda: math.inf)
-        if outcome not in (Outcome.CLASSIFIED, Outcome.REFUSED):
-            return
         receipt = self.pipeline.read_receipt(ref)
         content = receipt.content if receipt else {}
+        self.progress(ref.key, outcome, content)
+        if outcome not in (Outcome.CLASSIFIED, Outcome.REFUSED):
+            return
         parts = parts_prefix("", ref.key)
         if any(part["key"].startswith(parts) for part in content.get("parts", [])):
             # The segments are needed only to resume an interrupted table, and this one is complete.
@@ -95,25 +113,69 @@ class FolderWatcher:
         self.report(ref.key, outcome, content)
 
     def _report_failure(self, key: str, error: Exception) -> None:
-        self.report(key, "failed", {"error": {"code": "", "message": _reason(error)}})
+        receipt = {"error": {"code": "", "message": _reason(error)}}
+        self.progress(key, "failed", receipt)
+        self.report(key, "failed", receipt)
 
 
-def run_watch(
-    folder: Path, results: Path | None, seconds: float, classifier: Classifier, settings: Settings
+def run_watch(  # noqa: PLR0913, PLR0917 - what the command's options say
+    folder: Path,
+    results: Path | None,
+    seconds: float,
+    classifier: Classifier,
+    settings: Settings,
+    console_port: int | None = None,
 ) -> None:
     """Classify the files of a folder, now and every few seconds as they arrive, until Ctrl-C.
+
+    With a port, a console runs there meanwhile (0 for any free port).
 
     Raises:
         ReviewboxError: see `watch_folder` and `FolderWatcher.scan`.
     """
     watcher = watch_folder(folder, results, classifier, settings, _print_outcome)
-    print(f"Watching {watcher.folder}; results go to {watcher.results}. Press Ctrl-C to stop.", flush=True)
-    try:
-        while True:
-            watcher.scan()
-            time.sleep(seconds)
-    except KeyboardInterrupt:
-        print("Stopped.")
+    with nullcontext("") if console_port is None else serve_watcher(watcher, console_port) as address:
+        print(f"Watching {watcher.folder}; results go to {watcher.results}. Press Ctrl-C to stop.")
+        if address:
+            print(f"Drop files here and watch them pass: {address}")
+        sys.stdout.flush()
+        try:
+            while True:
+                watcher.scan()
+                time.sleep(seconds)
+        except KeyboardInterrupt:
+            print("Stopped.")
+
+
+@contextmanager
+def serve_watcher(watcher: FolderWatcher, port: int) -> Iterator[str]:
+    """Serve a console for a watched folder while the context lasts; yield its address.
+
+    Raises:
+        ReviewboxError: the port is taken.
+    """
+    board = Board(_STAGES)
+
+    def show(key: str, outcome: str, receipt: Mapping[str, Any]) -> None:
+        if outcome == "classifying":
+            board.move(key, _CLASSIFYING)
+        elif receipt:
+            board.finish(key, receipt)
+        else:
+            board.finish(key, {"error": {"code": "", "message": f"no result: the file is {outcome}"}})
+
+    def report() -> str:
+        place = FolderPlace(watcher.results, sources=watcher.folder)
+        options = ReportOptions(f"Reviews in {watcher.folder.name}")
+        return render(
+            make_report(place, options, watcher.pipeline.classifier, watcher.pipeline.settings, quiet=True)
+        )
+
+    watcher.progress = show
+    inbox = Inbox(FolderStorage({watcher.folder.name: watcher.folder}), watcher.folder.name)
+    console = Console(watcher.folder.name, str(watcher.folder), board, inbox, report)
+    with start_console(console, port) as address:
+        yield address
 
 
 def watch_folder(

@@ -38,8 +38,12 @@ class Context:
 
 
 @contextmanager
-def start_service(template: Path, port: int) -> Iterator[Cloud]:
+def start_service(
+    template: Path, port: int, observe: Callable[[Cloud, Handler], Handler] = lambda _, handler: handler
+) -> Iterator[Cloud]:
     """Run a cloud on `127.0.0.1:port` and the template's function in it, while the context lasts.
+
+    What `observe` returns is invoked in place of the handler.
 
     The cloud answers its first request after the function's cold start, and so processes each upload that it
     accepts. The function's code is in the template's folder.
@@ -49,7 +53,7 @@ def start_service(template: Path, port: int) -> Iterator[Cloud]:
     """
     with listen(port) as listener:
         cloud = provision(template, listener)
-        handler = load_handler(cloud, template.parent)
+        handler = observe(cloud, load_handler(cloud, template.parent))
         with serve(listener), deliveries(cloud, handler):
             yield cloud
 

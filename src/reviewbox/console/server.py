@@ -1,0 +1,304 @@
+"""The console's HTTP server. It listens on the loopback interface only.
+
+Any page in the user's browser can send requests to this machine. So each request must name this server as its
+host, which keeps out sites whose names lead here (DNS rebinding), and everything but the empty page must come
+from the console's own page (cross-site requests).
+"""
+
+import json
+import logging
+import socket
+import sys
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from html import escape
+from http import HTTPStatus
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from importlib.resources import files
+from string import Template
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+from reviewbox.console.board import Board, Changes
+from reviewbox.console.inbox import Inbox, NameTakenError, check_name
+from reviewbox.errors import ReviewboxError
+from reviewbox.storage import describe
+
+logger = logging.getLogger(__name__)
+
+MAX_UPLOAD_BYTES = 100_000_000
+
+_HOST = "127.0.0.1"
+_SECONDS_BETWEEN_EVENTS = 1.0  # at most; so often the queues are counted, too
+_SECONDS_TO_WAIT = 60  # for a browser that has stopped to read or write
+_MAX_DRAINED_BYTES = 1_000_000
+_PAGE = files("reviewbox.console") / "page"
+_STYLE = files("reviewbox.report") / "page" / "report.css"  # the console looks like the report
+_POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src data:; "
+    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+)
+
+
+@dataclass(slots=True)
+class Console:
+    """What the page is about.
+
+    Attributes:
+        title: the heading of the page.
+        place: where the files go, in words.
+        board: the files on their way.
+        inbox: takes the files.
+        report: returns the report on all results as HTML, or raises a ReviewboxError.
+        count_queues: returns numbers that the queues give, by name; None if there are no queues.
+    """
+
+    title: str
+    place: str
+    board: Board
+    inbox: Inbox
+    report: Callable[[], str]
+    count_queues: Callable[[], Mapping[str, int]] | None = None
+    _report_lock: threading.Lock = field(default_factory=threading.Lock)
+    _report: str = ""
+    _reported: int = -1  # the board's number of results that the report is about
+
+    def current_report(self) -> str:
+        """Return the report, made anew if there are new results.
+
+        Raises:
+            ReviewboxError: there are no results.
+        """
+        with self._report_lock:
+            results = self.board.results
+            if results != self._reported:
+                self._report, self._reported = self.report(), results
+            return self._report
+
+
+@contextmanager
+def start_console(console: Console, port: int) -> Iterator[str]:
+    """Serve a console on `127.0.0.1:port` (0 for any free port) while the context lasts; yield its address.
+
+    Raises:
+        ReviewboxError: the port is taken.
+    """
+    try:
+        server = _Server(console, port)
+    except OSError:
+        raise ReviewboxError(f"port {port} is taken; choose another for the console") from None
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.1}, daemon=True)
+    thread.start()
+    try:
+        yield f"http://{_HOST}:{server.server_port}/"
+    finally:
+        server.closing.set()
+        server.shutdown()
+        server.server_close()
+        thread.join()
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+
+    def __init__(self, console: Console, port: int) -> None:
+        super().__init__((_HOST, port), _Request)
+        self.console = console
+        self.closing = threading.Event()
+        self.hosts = {f"{name}:{self.server_port}" for name in (_HOST, "localhost")}
+
+    def handle_error(self, request: socket.socket | tuple[bytes, socket.socket], client_address: Any) -> None:  # noqa: ARG002 - of the base class
+        # A browser may close a connection at any time.
+        if not isinstance(sys.exception(), OSError):
+            logger.error("console.failed", exc_info=True)
+
+
+class _Request(BaseHTTPRequestHandler):
+    server: _Server
+    protocol_version = "HTTP/1.1"
+    server_version = "reviewbox"
+    sys_version = ""
+    timeout = _SECONDS_TO_WAIT
+
+    def do_GET(self) -> None:
+        """Send the page, a part of it, the events or the report."""
+        address = urlsplit(self.path)
+        if not self._is_to_us():
+            return
+        match address.path:
+            case "/":
+                self._send(HTTPStatus.OK, "text/html", self._page())
+            case "/report.css":
+                self._send(HTTPStatus.OK, "text/css", _STYLE.read_text(encoding="utf-8"))
+            case "/console.css":
+                self._send(HTTPStatus.OK, "text/css", (_PAGE / "console.css").read_text(encoding="utf-8"))
+            case "/console.js":
+                script = (_PAGE / "console.js").read_text(encoding="utf-8")
+                self._send(HTTPStatus.OK, "text/javascript", script)
+            case "/events" if self._is_from_us():
+                self._send_events()
+            case "/report" if self._is_from_us():
+                self._send_report()
+            case "/events" | "/report":
+                pass  # refused
+            case _:
+                self._refuse(HTTPStatus.NOT_FOUND, "there is no such page")
+
+    def do_POST(self) -> None:
+        """Take a file: `POST /files?name=NAME`, with `&replace=1` to replace one of the same name."""
+        address = urlsplit(self.path)
+        if not self._is_to_us() or not self._is_from_us():
+            return
+        if address.path != "/files":
+            self._refuse(HTTPStatus.NOT_FOUND, "there is no such page")
+            return
+        try:
+            query = parse_qs(address.query, keep_blank_values=True, errors="strict")
+            name = query.get("name", [""])[0]
+            check_name(name)
+        except UnicodeDecodeError:
+            self._refuse(HTTPStatus.BAD_REQUEST, "the name is not valid UTF-8; rename the file")
+        except ReviewboxError as error:
+            self._refuse(HTTPStatus.BAD_REQUEST, str(error))
+        else:
+            self._take(name, replace="replace" in query)
+
+    def _take(self, name: str, *, replace: bool) -> None:
+        length = self._content_length()
+        if length is None:
+            self._refuse(HTTPStatus.LENGTH_REQUIRED, "the request does not say how long the file is")
+            return
+        if length > MAX_UPLOAD_BYTES:
+            limit = f"{MAX_UPLOAD_BYTES // 1_000_000} MB"
+            self._refuse(
+                HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+                f"the page takes files of up to {limit}; copy the file to its place instead",
+            )
+            return
+        body = self.rfile.read(length)
+        if len(body) < length:  # the browser stopped: nothing arrives
+            self.close_connection = True
+            return
+        console = self.server.console
+        before = console.board.version
+        try:
+            console.inbox.add(name, body, replace=replace)
+        except NameTakenError as error:
+            self._refuse(HTTPStatus.CONFLICT, str(error), drain=False)
+        except Exception as error:  # noqa: BLE001 - the page shows why the storage fails
+            self._refuse(HTTPStatus.INTERNAL_SERVER_ERROR, describe(error), drain=False)
+        else:
+            console.board.arrive(name, 1, before)
+            self._send_json(HTTPStatus.CREATED, {"name": name})
+
+    def _send_events(self) -> None:
+        """Send the board's changes as server-sent events until the browser leaves."""
+        self.close_connection = True
+        self.send_response(HTTPStatus.OK)
+        self.send_header("Content-Type", "text/event-stream")
+        self._end_headers()
+        console = self.server.console
+        version, queues, sent = 0, None, False
+        while not self.server.closing.is_set():
+            changes = console.board.changes(version, _SECONDS_BETWEEN_EVENTS if sent else 0)
+            counted = console.count_queues() if console.count_queues else None
+            if sent and changes.version == version and counted == queues:
+                self.wfile.write(b":\n\n")  # fails if the browser has left
+                continue
+            event = _event(changes, counted, is_first=not sent)
+            self.wfile.write(f"data: {json.dumps(event)}\n\n".encode())
+            version, queues, sent = changes.version, counted, True
+
+    def _send_report(self) -> None:
+        try:
+            page = self.server.console.current_report()
+        except ReviewboxError as error:
+            self._refuse(HTTPStatus.NOT_FOUND, str(error))
+        except Exception as error:
+            logger.exception("report.failed")
+            self._refuse(HTTPStatus.INTERNAL_SERVER_ERROR, f"the report failed: {describe(error)}")
+        else:
+            # The page forbids everything else itself.
+            self._send(HTTPStatus.OK, "text/html", page, policy="frame-ancestors 'none'")
+
+    def _page(self) -> str:
+        console = self.server.console
+        return Template((_PAGE / "console.html").read_text(encoding="utf-8")).substitute(
+            title=escape(console.title),
+            place=escape(console.place),
+            stages=escape(json.dumps(list(console.board.stages))),
+            max_bytes=MAX_UPLOAD_BYTES,
+        )
+
+    def _is_to_us(self) -> bool:
+        """Return whether the request names this server as its host; refuse it otherwise."""
+        hosts = self.headers.get_all("Host", [])
+        if len(hosts) == 1 and hosts[0].lower() in self.server.hosts:
+            return True
+        self._refuse(HTTPStatus.MISDIRECTED_REQUEST, "this server has another name")
+        return False
+
+    def _is_from_us(self) -> bool:
+        """Return whether the request comes from the console's page; refuse it otherwise.
+
+        Browsers name the origin of each POST. Of a GET they say only whether the site is the same, and
+        programs that are not browsers say nothing.
+        """
+        origins = self.headers.get_all("Origin", [])
+        if origins or self.command == "POST":
+            is_same = len(origins) == 1 and origins[0].lower() in {
+                f"http://{host}" for host in self.server.hosts
+            }
+        else:
+            is_same = self.headers.get("Sec-Fetch-Site", "none") in ("same-origin", "none")
+        if not is_same:
+            self._refuse(HTTPStatus.FORBIDDEN, "the request comes from another site")
+        return is_same
+
+    def _content_length(self) -> int | None:
+        lengths = self.headers.get_all("Content-Length", [])
+        is_known = len(lengths) == 1 and lengths[0].isascii() and lengths[0].isdigit()
+        return int(lengths[0]) if is_known and "Transfer-Encoding" not in self.headers else None
+
+    def _refuse(self, status: HTTPStatus, message: str, *, drain: bool = True) -> None:
+        """Answer with a message, and close the connection: the rest of the request is not read."""
+        if drain:
+            # A browser that is still sending would not see the answer.
+            self.rfile.read(min(self._content_length() or 0, _MAX_DRAINED_BYTES))
+        self.close_connection = True
+        self._send_json(status, {"message": message})
+
+    def _send_json(self, status: HTTPStatus, content: Mapping[str, Any]) -> None:
+        self._send(status, "application/json", json.dumps(content))
+
+    def _send(self, status: HTTPStatus, kind: str, text: str, policy: str = _POLICY) -> None:
+        body = text.encode("utf-8", "replace")
+        self.send_response(status)
+        self.send_header("Content-Type", f"{kind}; charset=utf-8")
+        self.send_header("Content-Length", str(len(body)))
+        if self.close_connection:
+            self.send_header("Connection", "close")
+        self._end_headers(policy)
+        self.wfile.write(body)
+
+    def _end_headers(self, policy: str = _POLICY) -> None:
+        self.send_header("Content-Security-Policy", policy)
+        self.send_header("X-Content-Type-Options", "nosniff")
+        self.send_header("Cross-Origin-Resource-Policy", "same-origin")
+        self.send_header("Referrer-Policy", "no-referrer")
+        self.send_header("Cache-Control", "no-store")
+        self.end_headers()
+
+    def log_message(self, *_: object) -> None:
+        """Log nothing: the page shows what happens, and names of files stay private."""
+
+
+def _event(changes: Changes, queues: Mapping[str, int] | None, *, is_first: bool) -> dict[str, Any]:
+    return {
+        "isFirst": is_first,
+        "files": [file.to_dict() for file in changes.files],
+        "counts": list(changes.counts),
+        "queues": dict(queues) if queues is not None else None,
+    }
