@@ -71,9 +71,7 @@ def test_the_package_does_not_import_handlers(path: Path) -> None:
 @pytest.mark.parametrize("path", CORE, ids=place)
 def test_the_core_does_not_import_outer_layers(path: Path) -> None:
     assert not {
-        name
-        for name in imports(path)
-        if name.startswith(tuple(f"reviewbox.{layer}" for layer in OUTER))
+        name for name in imports(path) if name.startswith(tuple(f"reviewbox.{layer}" for layer in OUTER))
     }
 
 

@@ -50,6 +50,7 @@ def test_the_local_cloud_runs_until_ctrl_c(tiny_model: Path) -> None:
         finally:
             process.kill()  # otherwise `with` would wait forever for a process that hangs
 
+    assert re.search(r"Drop files here and watch them pass: http://127\.0\.0\.1:\d+/\n", printed)
     assert "aws s3 cp review.txt s3://reviewbox/incoming/review.txt" in printed
     assert "object.classified" in rest
     assert "Stopped." in rest

@@ -1,6 +1,8 @@
 import gzip
+import http.client
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -8,12 +10,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 from typer.testing import CliRunner
 
 from reviewbox.cli import app
-from reviewbox.cli.watch import FolderWatcher, watch_folder
+from reviewbox.cli.watch import FolderWatcher, serve_watcher, watch_folder
 from reviewbox.errors import ReviewboxError
 from reviewbox.folder_storage import FolderStorage
 from reviewbox.model.classifier import Classifier
@@ -371,6 +374,52 @@ def test_the_root_cannot_be_watched(tmp_path: Path, tiny_model: Path) -> None:
         )
 
 
+def test_a_watched_folder_has_a_console(tmp_path: Path, tiny_model: Path) -> None:
+    """Files that are sent to it come into the folder, and it shows their results and the report."""
+    folder = tmp_path / "reviews"
+    folder.mkdir()
+    (folder / "before.txt").write_bytes(b"bad film")
+    classifier = Classifier.load(tiny_model)
+    watcher = watch_folder(folder, None, classifier, Settings(), lambda *_: None)
+    with serve_watcher(watcher, 0) as address:
+        host = urlsplit(address).netloc
+
+        def send(method: str, path: str, body: bytes = b"") -> tuple[int, bytes]:
+            connection = http.client.HTTPConnection(host, timeout=SECONDS_TO_WAIT)
+            connection.request(method, path, body, {"Origin": f"http://{host}"})
+            response = connection.getresponse()
+            answer = response.status, b"" if path == "/events" else response.read()
+            if path == "/events":
+                answer = response.status, response.readline()
+            connection.close()
+            return answer
+
+        def results() -> dict[str, Any]:
+            event = json.loads(send("GET", "/events")[1].removeprefix(b"data: "))
+            return {file["name"]: file["receipt"] for file in event["files"]}
+
+        without_results = send("GET", "/report")
+        accepted = send("POST", "/files?name=sent.txt", b"great film")
+        saved = results()
+        for _ in range(2):
+            watcher.scan()
+        classified = results()
+        report = send("GET", "/report")
+        send("POST", "/files?name=sent.txt&replace=1", b"great film")  # its result is current
+        for _ in range(2):
+            watcher.scan()
+        again = results()
+
+    assert without_results[0] == 404
+    assert accepted[0] == 201
+    assert saved == {"sent.txt": None}
+    verdicts = {name: receipt["sentiment"] for name, receipt in classified.items()}
+    assert verdicts == {"before.txt": "negative", "sent.txt": "positive"}
+    assert report[0] == 200
+    assert b"2 reviews" in report[1]
+    assert again == classified
+
+
 def test_watching_stops_at_ctrl_c(tmp_path: Path, tiny_model: Path) -> None:
     folder = tmp_path / "reviews"
     folder.mkdir()
@@ -391,11 +440,12 @@ def test_watching_stops_at_ctrl_c(tmp_path: Path, tiny_model: Path) -> None:
         str(tiny_model),
         "--interval",
         "0.1",
+        "--serve",
     ]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:  # noqa: S603 - our own command
         try:
             assert process.stdout is not None
-            lines = [process.stdout.readline() for _ in range(3)]
+            lines = [process.stdout.readline() for _ in range(4)]
             process.send_signal(signal.SIGINT)
             rest = process.stdout.read()
             process.wait(SECONDS_TO_WAIT)
@@ -403,7 +453,8 @@ def test_watching_stops_at_ctrl_c(tmp_path: Path, tiny_model: Path) -> None:
             process.kill()
 
     assert f"results go to {folder}-results" in lines[0]
-    assert lines[1].split()[:3] == ["classified", "a.txt", "positive"]
-    assert lines[2] == "classified  t.jsonl  1 negative, 1 positive (2 rows, 0 need review, 0 failed)\n"
+    assert re.fullmatch(r"Drop files here and watch them pass: http://127\.0\.0\.1:\d+/\n", lines[1])
+    assert lines[2].split()[:3] == ["classified", "a.txt", "positive"]
+    assert lines[3] == "classified  t.jsonl  1 negative, 1 positive (2 rows, 0 need review, 0 failed)\n"
     assert rest == "Stopped.\n"
     assert process.returncode == 0

@@ -70,7 +70,7 @@ def cloud_report(cloud: Cloud, title: str = "Reviews in the local cloud") -> str
     Raises:
         ReviewboxError: it has classified nothing.
     """
-    settings = Settings.from_environ(cloud.environment)
+    settings = Settings.from_environ(os.environ)  # the function's, which runs in this process
     place = S3Place(S3Storage(cloud.s3()), ObjectRef(BUCKET, settings.results_prefix))
     return render(make_report(place, ReportOptions(title), _model(settings.model_dir), settings, quiet=True))
 

@@ -54,10 +54,10 @@ def check_name(name: str) -> None:
     Raises:
         ReviewboxError: it cannot.
     """
-    if not name or name.startswith("."):
-        raise ReviewboxError("files whose names start with a dot are not classified; rename the file")
     if "/" in name or "\\" in name or any(unicodedata.category(letter) in ("Cc", "Cs") for letter in name):
         raise ReviewboxError("a name must not contain slashes or control characters; rename the file")
+    if not name or name.startswith("."):
+        raise ReviewboxError("a name must not be empty or start with a dot; rename the file")
     if len(name.encode()) > _MAX_NAME_BYTES:
         raise ReviewboxError(f"the name is longer than {_MAX_NAME_BYTES} bytes; rename the file")
     if is_tool_file(name):

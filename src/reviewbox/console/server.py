@@ -11,7 +11,7 @@ import socket
 import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from html import escape
 from http import HTTPStatus
@@ -33,6 +33,7 @@ MAX_UPLOAD_BYTES = 100_000_000
 _HOST = "127.0.0.1"
 _SECONDS_BETWEEN_EVENTS = 1.0  # at most; so often the queues are counted, too
 _SECONDS_TO_WAIT = 60  # for a browser that has stopped to read or write
+_SECONDS_TO_DRAIN = 2
 _MAX_DRAINED_BYTES = 1_000_000
 _PAGE = files("reviewbox.console") / "page"
 _STYLE = files("reviewbox.report") / "page" / "report.css"  # the console looks like the report
@@ -111,8 +112,9 @@ class _Server(ThreadingHTTPServer):
 
     def handle_error(self, request: socket.socket | tuple[bytes, socket.socket], client_address: Any) -> None:  # noqa: ARG002 - of the base class
         # A browser may close a connection at any time.
-        if not isinstance(sys.exception(), OSError):
-            logger.error("console.failed", exc_info=True)
+        error = sys.exception()
+        if not isinstance(error, OSError):
+            logger.error("console.failed", exc_info=error)
 
 
 class _Request(BaseHTTPRequestHandler):
@@ -121,6 +123,7 @@ class _Request(BaseHTTPRequestHandler):
     server_version = "reviewbox"
     sys_version = ""
     timeout = _SECONDS_TO_WAIT
+    _is_read = False  # the body of the request
 
     def do_GET(self) -> None:
         """Send the page, a part of it, the events or the report."""
@@ -148,6 +151,7 @@ class _Request(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         """Take a file: `POST /files?name=NAME`, with `&replace=1` to replace one of the same name."""
+        self._is_read = False
         address = urlsplit(self.path)
         if not self._is_to_us() or not self._is_from_us():
             return
@@ -178,7 +182,8 @@ class _Request(BaseHTTPRequestHandler):
             )
             return
         body = self.rfile.read(length)
-        if len(body) < length:  # the browser stopped: nothing arrives
+        self._is_read = True
+        if len(body) < length:  # the browser has stopped
             self.close_connection = True
             return
         console = self.server.console
@@ -186,9 +191,9 @@ class _Request(BaseHTTPRequestHandler):
         try:
             console.inbox.add(name, body, replace=replace)
         except NameTakenError as error:
-            self._refuse(HTTPStatus.CONFLICT, str(error), drain=False)
+            self._refuse(HTTPStatus.CONFLICT, str(error))
         except Exception as error:  # noqa: BLE001 - the page shows why the storage fails
-            self._refuse(HTTPStatus.INTERNAL_SERVER_ERROR, describe(error), drain=False)
+            self._refuse(HTTPStatus.INTERNAL_SERVER_ERROR, describe(error))
         else:
             console.board.arrive(name, 1, before)
             self._send_json(HTTPStatus.CREATED, {"name": name})
@@ -262,13 +267,14 @@ class _Request(BaseHTTPRequestHandler):
         is_known = len(lengths) == 1 and lengths[0].isascii() and lengths[0].isdigit()
         return int(lengths[0]) if is_known and "Transfer-Encoding" not in self.headers else None
 
-    def _refuse(self, status: HTTPStatus, message: str, *, drain: bool = True) -> None:
-        """Answer with a message, and close the connection: the rest of the request is not read."""
-        if drain:
-            # A browser that is still sending would not see the answer.
-            self.rfile.read(min(self._content_length() or 0, _MAX_DRAINED_BYTES))
+    def _refuse(self, status: HTTPStatus, message: str) -> None:
+        """Answer with a message, and close the connection."""
         self.close_connection = True
         self._send_json(status, {"message": message})
+        # A browser that is still sending would not see the answer if the connection broke.
+        self.connection.settimeout(_SECONDS_TO_DRAIN)
+        with suppress(OSError):
+            self.rfile.read(0 if self._is_read else min(self._content_length() or 0, _MAX_DRAINED_BYTES))
 
     def _send_json(self, status: HTTPStatus, content: Mapping[str, Any]) -> None:
         self._send(status, "application/json", json.dumps(content))

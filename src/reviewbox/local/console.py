@@ -39,7 +39,7 @@ def start_service_and_console(
         ReviewboxError: a port is taken, the template does not exist, or the function cannot start.
     """
     board = Board(_STAGES)
-    with start_service(template, port, partial(_observe, board)) as cloud:
+    with start_service(template, port, partial(observe, board)) as cloud:
         settings = Settings.from_environ(cloud.environment)
         console = Console(
             title="The local cloud",
@@ -66,7 +66,7 @@ def _count_queues(cloud: Cloud) -> dict[str, int]:
     }
 
 
-def _observe(board: Board, cloud: Cloud, handler: Handler) -> Handler:
+def observe(board: Board, cloud: Cloud, handler: Handler) -> Handler:
     """Return a handler that also moves the files of its messages on a board."""
     observer = _Observer(board, S3Storage(cloud.s3()), Settings.from_environ(cloud.environment))
     cloud.sqs()  # clients are created in this thread, because boto3's default session is not thread-safe

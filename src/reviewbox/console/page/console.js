@@ -66,7 +66,7 @@ function track(stage, file) {
 function outcome(upload, file) {
   const shown = element("div", { class: "outcome" });
   const receipt = file?.receipt;
-  if (upload) shown.append(element("p", {}, `${STAGES[0]} ${upload.percent} %`));
+  if (upload) shown.append(element("p", {}, upload.percent === null ? "Waiting…" : `${STAGES[0]} ${upload.percent} %`));
   else if (!receipt) shown.append(element("p", {}, `${STAGES[file.stage]}…`));
   else if (receipt.error) shown.append(element("p", { class: "problem" }, receipt.error.message));
   else if (receipt.counts) shown.append(...tableOutcome(receipt.counts, file.seconds));
@@ -145,7 +145,7 @@ function show({ isFirst, files, counts: counted, queues }) {
   counts = counted;
   byId("queues").hidden = !queues;
   if (queues) {
-    const said = Object.entries(queues).map(([name, count]) => `${number(count)} ${name}`);
+    const said = Object.entries(queues).map(([name, count]) => `${number(count)} ${name}`.replaceAll(" ", "\u00a0"));
     byId("queues").textContent = `SQS: ${said.join(" · ")}`;
   }
   drawFlow();
@@ -186,7 +186,7 @@ function send(name, file, replace = false) {
   }
   entry.before = entry.file;
   entry.file = null;
-  entry.upload = { percent: 0 };
+  entry.upload = { percent: null };
   draw(entry);
   waiting.push({ entry, file, replace });
   sendNext();
