@@ -75,6 +75,12 @@ def test_useful_columns_are_found_and_the_most_telling_comes_first() -> None:
     assert summary.left_out == ["id", "price", "currency"]
 
 
+def test_ids_that_repeat_are_not_categories() -> None:
+    results = [review(order_id=str(number % 5), shop=f"shop {number % 5}") for number in range(100)]
+
+    assert [found.name for found in report(results).dimensions] == ["shop"]
+
+
 def test_a_column_can_be_chosen_whatever_its_values_are() -> None:
     results = [review(price=f"{number}.95") for number in range(300)]
 
@@ -119,25 +125,27 @@ def test_files_are_compared_and_single_reviews_are_by_their_folder() -> None:
     ],
 )
 def test_a_column_of_dates_is_a_course_of_time(cells: list[str], periods: list[str]) -> None:
-    found = dimension(report([review(created=cell) for cell in cells]), "created")
+    found = dimension(report([review(created=cell) for cell in cells * 3]), "created")
 
     assert found.kind is Kind.DATE
     assert found.values == periods
 
 
-def test_many_days_are_shown_by_month_and_many_months_by_year() -> None:
+def test_many_days_or_days_with_few_reviews_are_shown_by_month_and_many_months_by_year() -> None:
     days = [f"2025-{month:02}-{day:02}" for month in range(1, 13) for day in range(1, 29)]
     months = [f"{year}-{month:02}-01" for year in range(2000, 2020) for month in range(1, 13)]
 
+    few = dimension(report([review(day="2025-01-31"), review(day="2025-02-01")]), "day")
     by_month = dimension(report([review(day=day) for day in days]), "day")
     by_year = dimension(report([review(day=day) for day in months]), "day")
 
+    assert few.values == ["2025-01", "2025-02"]
     assert by_month.values == [f"2025-{month:02}" for month in range(1, 13)]
     assert by_year.values == [str(year) for year in range(2000, 2020)]
 
 
 def test_a_date_that_could_be_read_in_two_ways_is_noted() -> None:
-    found = dimension(report([review(date=cell) for cell in ("3/4/2025", "5/6/2025")]), "date")
+    found = dimension(report([review(date=cell) for cell in ("3/4/2025", "5/6/2025") * 3]), "date")
 
     assert found.values == ["2025-03-04", "2025-05-06"]
     assert "month/day" in found.note
@@ -159,6 +167,8 @@ def test_numbers_are_dates_only_in_a_column_called_like_one() -> None:
         (["★★☆☆☆", "★★★★☆"], ["2", "3", "4"]),
         (["4/5", "5/5"], ["4", "5"]),
         (["35", "90"], ["35", "90"]),
+        (["4", "5", "NULL", ""], ["4", "5"]),
+        ([*["4", "5"] * 10, "see text"], ["4", "5"]),
     ],
 )
 def test_a_column_called_like_a_rating_is_one(cells: list[str], values: list[str]) -> None:

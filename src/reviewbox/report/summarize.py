@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from itertools import chain, zip_longest
 from typing import Generic, TypeVar
 
+from reviewbox.documents.review_field import MISSING
 from reviewbox.errors import ReviewboxError
 from reviewbox.model.verdicts import MIXED, NEGATIVE, NEUTRAL, POSITIVE
 from reviewbox.report import phrases
@@ -190,7 +191,7 @@ class _Tallies:
         group = result.group if result.group in self.groups or len(self.groups) < _MAX_SOURCES else OTHER
         count(self.groups, group, result.label)
         for name, value in result.cells.items():
-            if value:
+            if value and value not in MISSING:
                 self._add_cell(name, value, result.label)
         if len(result.text or "") > _MAX_TEXT:
             result = replace(result, text=_cut(result.text))
@@ -330,7 +331,8 @@ class _Summarizer:
         codes = []
         for scale, codes_of in zip(self._scales, self._codes, strict=True):
             cell = result.group if scale.kind is Kind.FILE else result.cells.get(scale.name, "")
-            codes.append(codes_of.get(scale.value_of(cell) if cell else EMPTY, -1))
+            has_value = cell and cell not in MISSING
+            codes.append(codes_of.get(scale.value_of(cell) if has_value else EMPTY, -1))
         return SampledRow(self._labels.index(result.label), result.score, result.needs_review, codes)
 
     def _reviews(self) -> list[Review]:
