@@ -111,6 +111,15 @@ def test_files_are_compared_and_single_reviews_are_by_their_folder() -> None:
     assert dict(zip(found.values, found.counts, strict=True)) == {"films/": [1, 1], "a.csv": [0, 1]}
 
 
+def test_any_number_of_files_is_counted() -> None:
+    results = (Result(f"{n // 2}.csv", f"{n // 2}.csv", label="neutral", score=0.9) for n in range(50_000))
+
+    summary = report(results, ReportOptions(sampled_rows=10, sampled_texts=10))
+
+    assert summary.sources == 25_000
+    assert len(dimension(summary, "file").values) == 41
+
+
 @pytest.mark.parametrize(
     ("cells", "periods"),
     [

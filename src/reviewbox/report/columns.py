@@ -210,11 +210,8 @@ class ColumnTally:
     def _is_useful(self, total: int) -> bool:
         is_filled = self.filled >= total * _MIN_FILLED_SHARE
         is_id = not _ID_WORDS.isdisjoint(name_words(self.name.rpartition(".")[2])[-1:])
-        return (
-            is_filled
-            and not is_id
-            and 2 <= len(self.values or {}) <= max(2, self.filled / _MIN_ROWS_PER_VALUE)
-        )  # noqa: PLR2004 - nothing to compare
+        count = len(self.values or ())
+        return is_filled and not is_id and 1 < count <= max(2, self.filled / _MIN_ROWS_PER_VALUE)
 
 
 def count(tally: dict[_Key, Counter[str]], key: _Key, label: str) -> None:

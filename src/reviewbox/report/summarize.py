@@ -41,7 +41,7 @@ from reviewbox.report.summary import (
 from reviewbox.report.values import parse_rating
 
 _LABEL_ORDER = (NEGATIVE, MIXED, NEUTRAL, POSITIVE)
-_MAX_SOURCES = 10_000  # files that are counted one by one
+_MAX_GROUPS = 10_000  # files and folders that are counted one by one
 _MAX_COLUMNS = 60
 _MAX_DIMENSIONS = 8  # that are found without being asked for
 _MAX_LISTED_FAILURES = 100  # of each code
@@ -164,8 +164,8 @@ class _Tallies:
 
     def __init__(self, options: ReportOptions) -> None:
         self.labels: Counter[str] = Counter()
-        self.needs_review = self.other_language = self.without_text = 0
-        self.sources: set[str] = set()
+        self.needs_review = self.other_language = self.without_text = self.sources = 0
+        self._last_source: str | None = None
         self.groups: Tally = {}
         self.columns: dict[str, ColumnTally] = {}
         self.failures: dict[str, list[Failure]] = {}
@@ -179,8 +179,9 @@ class _Tallies:
 
     def add(self, result: Result) -> None:
         """Count one result."""
-        if len(self.sources) < _MAX_SOURCES:
-            self.sources.add(result.source)
+        if result.source != self._last_source:  # the results of a file follow each other
+            self._last_source = result.source
+            self.sources += 1
         if result.failure:
             self._add_failure(result.failure)
             return
@@ -188,7 +189,7 @@ class _Tallies:
         self.needs_review += result.needs_review
         self.other_language += result.other_language
         self.without_text += result.text == ""
-        group = result.group if result.group in self.groups or len(self.groups) < _MAX_SOURCES else OTHER
+        group = result.group if result.group in self.groups or len(self.groups) < _MAX_GROUPS else OTHER
         count(self.groups, group, result.label)
         for name, value in result.cells.items():
             if value and value not in MISSING:
@@ -272,7 +273,7 @@ class _Summarizer:
             counts=[tallies.labels[label] for label in self._labels],
             needs_review=tallies.needs_review,
             other_language=tallies.other_language,
-            sources=len(tallies.sources),
+            sources=tallies.sources,
             dimensions=[self._dimension(scale) for scale in self._scales],
             left_out=[name for name in tallies.columns if name not in used],
             rows=[self._facts(result) for result in tallies.rows.items],
