@@ -153,6 +153,34 @@ def test_many_days_or_days_with_few_reviews_are_shown_by_month_and_many_months_b
     assert by_year.values == [str(year) for year in range(2000, 2020)]
 
 
+def test_decades_of_days_are_counted_by_year() -> None:
+    days = [
+        f"{year}-{month:02}-{day:02}"
+        for year in range(2000, 2012)
+        for month in range(1, 13)
+        for day in range(1, 29)
+    ]
+
+    found = dimension(report([review(day=day) for day in days]), "day")
+
+    assert found.values == [str(year) for year in range(2000, 2012)]
+    assert [count for (count,) in found.counts] == [12 * 28] * 12
+
+
+def test_a_column_with_a_few_dates_is_not_a_course_of_time() -> None:
+    cells = [f"2025-01-{n % 28 + 1:02}" if n % 2 else f"no date {n % 3}" for n in range(200)]
+
+    kinds = {found.kind for found in report([review(note=cell) for cell in cells]).dimensions}
+
+    assert Kind.DATE not in kinds
+
+
+def test_a_rating_beyond_every_scale_is_not_a_rating() -> None:
+    summary = report([review(score_points=str(n % 4 * 500)) for n in range(40)])
+
+    assert [found.kind for found in summary.dimensions] == [Kind.COLUMN]
+
+
 def test_a_date_that_could_be_read_in_two_ways_is_noted() -> None:
     found = dimension(report([review(date=cell) for cell in ("3/4/2025", "5/6/2025") * 3]), "date")
 
