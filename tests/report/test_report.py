@@ -361,8 +361,16 @@ def test_a_redacted_page_has_no_text_of_a_review() -> None:
     redacted = data_of(render(report(results, ReportOptions(is_redacted=True), readers)))
 
     assert not any(r["segments"] for r in redacted["reviews"])
-    assert not any(word in str(redacted) for word in ("555", "Unique", "unique"))
+    assert not any(word in str(redacted) for word in ("555", "Unique", "unique", "handle"))
     assert data_of(render(report(results, readers=readers)))["reviews"][0]["segments"]
+
+
+def test_a_redacted_page_keeps_phrases_of_many_reviews() -> None:
+    results = [review("negative", "The handle is bad.", row) for row in range(5)]
+
+    summary = report(results, ReportOptions(is_redacted=True), Readers(score_sentences=one_sentence_each))
+
+    assert [(phrase.text, len(phrase.mentions)) for phrase in summary.phrases] == [("handle", 5)]
 
 
 def test_the_same_results_give_the_same_page() -> None:

@@ -49,6 +49,7 @@ _MAX_PER_VIEW = 40  # reviews of each kind to read first
 _MAX_RATING_VALUES = 120
 _MAX_PER_RATING = 10  # reviews of each label and rating value that are kept
 _MAX_TEXT = 4000  # characters of a review on the page
+_MIN_REDACTED_MENTIONS = 5  # a phrase of fewer reviews may be somebody's words
 _SEED = 0  # the same results give the same page
 
 UNCERTAIN, STRONGEST_BLAME, STRONGEST_PRAISE, DISAGREES = "uncertain", "blame", "praise", "disagrees"
@@ -266,6 +267,7 @@ class _Summarizer:
         mentions = phrases.frequent_phrases(_telling_sentences(reviews, self._labels))
         if self._options.is_redacted:
             reviews = [replace(review, segments=()) for review in reviews]
+            mentions = [phrase for phrase in mentions if len(phrase.mentions) >= _MIN_REDACTED_MENTIONS]
         used = {scale.name for scale in self._scales}
         return Summary(
             title=self._options.title,
