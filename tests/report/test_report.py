@@ -370,7 +370,7 @@ def test_a_redacted_page_keeps_phrases_of_many_reviews() -> None:
 
     summary = report(results, ReportOptions(is_redacted=True), Readers(score_sentences=one_sentence_each))
 
-    assert [(phrase.text, len(phrase.mentions)) for phrase in summary.phrases] == [("handle", 5)]
+    assert [(phrase.text, len(phrase.mentions)) for phrase in summary.phrases] == [("handle is bad", 5)]
 
 
 def test_the_same_results_give_the_same_page() -> None:
