@@ -59,7 +59,7 @@ def browser() -> Iterator[Browser]:
 
 
 @pytest.fixture(scope="session")
-def pages(tmp_path_factory: pytest.TempPathFactory) -> Pages:
+def pages(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Pages:
     folder = tmp_path_factory.mktemp("pages")
     write_results(folder / "shop", ROWS)
     shutil.copytree(Path(reviewbox.__file__).parent / "local" / "reviews", folder / "inbox")

@@ -80,3 +80,11 @@ def test_a_column_that_no_table_has_is_refused(results: Path, tmp_path: Path) ->
     output = run(results, "-o", tmp_path / "page.html", "--by", "colour", "--sentences", "0", status=2)
 
     assert "no result has the column 'colour'; the columns are 'shop'" in output
+
+
+def test_a_page_that_cannot_be_written_is_reported(results: Path, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+
+    output = run(results, "-o", tmp_path / "file" / "page.html", "--sentences", "0", status=2)
+
+    assert f"reviewbox: {tmp_path / 'file'}" in output.replace("\n", "")

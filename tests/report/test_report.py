@@ -75,6 +75,12 @@ def test_useful_columns_are_found_and_the_most_telling_comes_first() -> None:
     assert summary.left_out == ["id", "price", "currency"]
 
 
+def test_ids_that_repeat_are_not_categories() -> None:
+    results = [review(order_id=str(number % 5), shop=f"shop {number % 5}") for number in range(100)]
+
+    assert [found.name for found in report(results).dimensions] == ["shop"]
+
+
 def test_a_column_can_be_chosen_whatever_its_values_are() -> None:
     results = [review(price=f"{number}.95") for number in range(300)]
 
@@ -105,6 +111,15 @@ def test_files_are_compared_and_single_reviews_are_by_their_folder() -> None:
     assert dict(zip(found.values, found.counts, strict=True)) == {"films/": [1, 1], "a.csv": [0, 1]}
 
 
+def test_any_number_of_files_is_counted() -> None:
+    results = (Result(f"{n // 2}.csv", f"{n // 2}.csv", label="neutral", score=0.9) for n in range(50_000))
+
+    summary = report(results, ReportOptions(sampled_rows=10, sampled_texts=10))
+
+    assert summary.sources == 25_000
+    assert len(dimension(summary, "file").values) == 41
+
+
 @pytest.mark.parametrize(
     ("cells", "periods"),
     [
@@ -119,25 +134,55 @@ def test_files_are_compared_and_single_reviews_are_by_their_folder() -> None:
     ],
 )
 def test_a_column_of_dates_is_a_course_of_time(cells: list[str], periods: list[str]) -> None:
-    found = dimension(report([review(created=cell) for cell in cells]), "created")
+    found = dimension(report([review(created=cell) for cell in cells * 3]), "created")
 
     assert found.kind is Kind.DATE
     assert found.values == periods
 
 
-def test_many_days_are_shown_by_month_and_many_months_by_year() -> None:
+def test_many_days_or_days_with_few_reviews_are_shown_by_month_and_many_months_by_year() -> None:
     days = [f"2025-{month:02}-{day:02}" for month in range(1, 13) for day in range(1, 29)]
     months = [f"{year}-{month:02}-01" for year in range(2000, 2020) for month in range(1, 13)]
 
+    few = dimension(report([review(day="2025-01-31"), review(day="2025-02-01")]), "day")
     by_month = dimension(report([review(day=day) for day in days]), "day")
     by_year = dimension(report([review(day=day) for day in months]), "day")
 
+    assert few.values == ["2025-01", "2025-02"]
     assert by_month.values == [f"2025-{month:02}" for month in range(1, 13)]
     assert by_year.values == [str(year) for year in range(2000, 2020)]
 
 
+def test_decades_of_days_are_counted_by_year() -> None:
+    days = [
+        f"{year}-{month:02}-{day:02}"
+        for year in range(2000, 2012)
+        for month in range(1, 13)
+        for day in range(1, 29)
+    ]
+
+    found = dimension(report([review(day=day) for day in days]), "day")
+
+    assert found.values == [str(year) for year in range(2000, 2012)]
+    assert [count for (count,) in found.counts] == [12 * 28] * 12
+
+
+def test_a_column_with_a_few_dates_is_not_a_course_of_time() -> None:
+    cells = [f"2025-01-{n % 28 + 1:02}" if n % 2 else f"no date {n % 3}" for n in range(200)]
+
+    kinds = {found.kind for found in report([review(note=cell) for cell in cells]).dimensions}
+
+    assert Kind.DATE not in kinds
+
+
+def test_a_rating_beyond_every_scale_is_not_a_rating() -> None:
+    summary = report([review(score_points=str(n % 4 * 500)) for n in range(40)])
+
+    assert [found.kind for found in summary.dimensions] == [Kind.COLUMN]
+
+
 def test_a_date_that_could_be_read_in_two_ways_is_noted() -> None:
-    found = dimension(report([review(date=cell) for cell in ("3/4/2025", "5/6/2025")]), "date")
+    found = dimension(report([review(date=cell) for cell in ("3/4/2025", "5/6/2025") * 3]), "date")
 
     assert found.values == ["2025-03-04", "2025-05-06"]
     assert "month/day" in found.note
@@ -159,6 +204,8 @@ def test_numbers_are_dates_only_in_a_column_called_like_one() -> None:
         (["★★☆☆☆", "★★★★☆"], ["2", "3", "4"]),
         (["4/5", "5/5"], ["4", "5"]),
         (["35", "90"], ["35", "90"]),
+        (["4", "5", "NULL", ""], ["4", "5"]),
+        ([*["4", "5"] * 10, "see text"], ["4", "5"]),
     ],
 )
 def test_a_column_called_like_a_rating_is_one(cells: list[str], values: list[str]) -> None:
@@ -314,8 +361,16 @@ def test_a_redacted_page_has_no_text_of_a_review() -> None:
     redacted = data_of(render(report(results, ReportOptions(is_redacted=True), readers)))
 
     assert not any(r["segments"] for r in redacted["reviews"])
-    assert not any(word in str(redacted) for word in ("555", "Unique", "unique"))
+    assert not any(word in str(redacted) for word in ("555", "Unique", "unique", "handle"))
     assert data_of(render(report(results, readers=readers)))["reviews"][0]["segments"]
+
+
+def test_a_redacted_page_keeps_phrases_of_many_reviews() -> None:
+    results = [review("negative", "The handle is bad.", row) for row in range(5)]
+
+    summary = report(results, ReportOptions(is_redacted=True), Readers(score_sentences=one_sentence_each))
+
+    assert [(phrase.text, len(phrase.mentions)) for phrase in summary.phrases] == [("handle is bad", 5)]
 
 
 def test_the_same_results_give_the_same_page() -> None:

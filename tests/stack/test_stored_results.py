@@ -3,6 +3,7 @@ import json
 import math
 import shutil
 from collections.abc import Callable
+from contextlib import suppress
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -271,6 +272,58 @@ def test_a_receipt_of_somebody_else_is_a_failure(
     assert found["a.txt"].failure is not None
     assert found["a.txt"].failure.code == "broken_receipt"
     assert found["b.txt"].label == "positive"
+
+
+def test_members_of_objects_are_columns(tmp_path: Path) -> None:
+    row = {
+        "text": "good film",
+        "shop": {"city": "Oslo", "tags": ["a"]},
+        "paid": True,
+        "price": 2.0,
+        "x": None,
+    }
+    results = {"sentiment": "positive", "score": 0.9, "needs_review": False}
+
+    (found,) = results_at(write(tmp_path, **{"a.jsonl": json.dumps(row | results) + "\n\n"}) / "a.jsonl")
+
+    assert found.cells == {"shop.city": "Oslo", "paid": "true", "price": "2", "x": ""}
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "reason"),
+    [
+        (
+            "a.jsonl",
+            '{"text": "good", "sentiment": "positive", "score": 0.9}\nbroken\n',
+            "line 2: not valid JSON",
+        ),
+        ("a.csv", "text,sentiment,score\n".encode("utf-16"), "not a table in UTF-8"),
+        ("a.parquet", b"PAR1" + bytes(100) + b"PAR1", "damaged"),
+    ],
+)
+def test_a_damaged_table_is_a_failure_with_its_reason(
+    name: str, content: bytes | str, reason: str, tmp_path: Path
+) -> None:
+    failures = []
+    with suppress(ReviewboxError):  # if there is nothing else
+        for result in StoredResults(find_place(str(write(tmp_path, **{name: content}) / name))):
+            failures += [result.failure.message] if result.failure else []
+
+    assert reason in failures[0]
+
+
+def test_a_receipt_cannot_lead_to_a_source_outside_of_the_folder(
+    tmp_path: Path, classifier: Classifier
+) -> None:
+    folder = write(tmp_path / "inbox", **{"a.txt": "good film"})
+    results = watched_results(folder, classifier)
+    write(tmp_path, **{"secret.txt": "secret"})
+    receipt = json.loads((results / "a.txt.json").read_bytes())
+    receipt["source"] |= {"key": "../secret.txt", "etag": '"-"'}
+    (results / "a.txt.json").write_text(json.dumps(receipt), encoding="utf-8")
+    stored = StoredResults(find_place(str(results)))
+
+    assert list(stored.read_texts(list(stored))) == [""]
 
 
 @pytest.mark.parametrize(("score", "expected"), [("nan", 0), ("inf", 0), ("7", 1), ("0,5", 0.5), ("", 0)])

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from itertools import chain, zip_longest
 from typing import Generic, TypeVar
 
+from reviewbox.documents.review_field import MISSING
 from reviewbox.errors import ReviewboxError
 from reviewbox.model.verdicts import MIXED, NEGATIVE, NEUTRAL, POSITIVE
 from reviewbox.report import phrases
@@ -40,7 +41,7 @@ from reviewbox.report.summary import (
 from reviewbox.report.values import parse_rating
 
 _LABEL_ORDER = (NEGATIVE, MIXED, NEUTRAL, POSITIVE)
-_MAX_SOURCES = 10_000  # files that are counted one by one
+_MAX_GROUPS = 10_000  # files and folders that are counted one by one
 _MAX_COLUMNS = 60
 _MAX_DIMENSIONS = 8  # that are found without being asked for
 _MAX_LISTED_FAILURES = 100  # of each code
@@ -48,6 +49,7 @@ _MAX_PER_VIEW = 40  # reviews of each kind to read first
 _MAX_RATING_VALUES = 120
 _MAX_PER_RATING = 10  # reviews of each label and rating value that are kept
 _MAX_TEXT = 4000  # characters of a review on the page
+_MIN_REDACTED_MENTIONS = 5  # a phrase of fewer reviews may be somebody's words
 _SEED = 0  # the same results give the same page
 
 UNCERTAIN, STRONGEST_BLAME, STRONGEST_PRAISE, DISAGREES = "uncertain", "blame", "praise", "disagrees"
@@ -163,8 +165,8 @@ class _Tallies:
 
     def __init__(self, options: ReportOptions) -> None:
         self.labels: Counter[str] = Counter()
-        self.needs_review = self.other_language = self.without_text = 0
-        self.sources: set[str] = set()
+        self.needs_review = self.other_language = self.without_text = self.sources = 0
+        self._last_source: str | None = None
         self.groups: Tally = {}
         self.columns: dict[str, ColumnTally] = {}
         self.failures: dict[str, list[Failure]] = {}
@@ -178,8 +180,9 @@ class _Tallies:
 
     def add(self, result: Result) -> None:
         """Count one result."""
-        if len(self.sources) < _MAX_SOURCES:
-            self.sources.add(result.source)
+        if result.source != self._last_source:  # the results of a file follow each other
+            self._last_source = result.source
+            self.sources += 1
         if result.failure:
             self._add_failure(result.failure)
             return
@@ -187,10 +190,10 @@ class _Tallies:
         self.needs_review += result.needs_review
         self.other_language += result.other_language
         self.without_text += result.text == ""
-        group = result.group if result.group in self.groups or len(self.groups) < _MAX_SOURCES else OTHER
+        group = result.group if result.group in self.groups or len(self.groups) < _MAX_GROUPS else OTHER
         count(self.groups, group, result.label)
         for name, value in result.cells.items():
-            if value:
+            if value and value not in MISSING:
                 self._add_cell(name, value, result.label)
         if len(result.text or "") > _MAX_TEXT:
             result = replace(result, text=_cut(result.text))
@@ -264,6 +267,7 @@ class _Summarizer:
         mentions = phrases.frequent_phrases(_telling_sentences(reviews, self._labels))
         if self._options.is_redacted:
             reviews = [replace(review, segments=()) for review in reviews]
+            mentions = [phrase for phrase in mentions if len(phrase.mentions) >= _MIN_REDACTED_MENTIONS]
         used = {scale.name for scale in self._scales}
         return Summary(
             title=self._options.title,
@@ -271,7 +275,7 @@ class _Summarizer:
             counts=[tallies.labels[label] for label in self._labels],
             needs_review=tallies.needs_review,
             other_language=tallies.other_language,
-            sources=len(tallies.sources),
+            sources=tallies.sources,
             dimensions=[self._dimension(scale) for scale in self._scales],
             left_out=[name for name in tallies.columns if name not in used],
             rows=[self._facts(result) for result in tallies.rows.items],
@@ -330,7 +334,8 @@ class _Summarizer:
         codes = []
         for scale, codes_of in zip(self._scales, self._codes, strict=True):
             cell = result.group if scale.kind is Kind.FILE else result.cells.get(scale.name, "")
-            codes.append(codes_of.get(scale.value_of(cell) if cell else EMPTY, -1))
+            has_value = cell and cell not in MISSING
+            codes.append(codes_of.get(scale.value_of(cell) if has_value else EMPTY, -1))
         return SampledRow(self._labels.index(result.label), result.score, result.needs_review, codes)
 
     def _reviews(self) -> list[Review]:

@@ -15,7 +15,7 @@ from itertools import islice
 from pathlib import Path, PurePosixPath
 from typing import Protocol
 
-from reviewbox.documents import read_document
+from reviewbox.documents import ReadOptions, read_document
 from reviewbox.documents.cells import read_cells
 from reviewbox.documents.detection import SNIFF_BYTES
 from reviewbox.errors import ReviewboxError, SourceError
@@ -41,6 +41,7 @@ _TABLE_EXTENSIONS = (".csv", ".tsv", ".jsonl", ".xlsx", ".xlsm", ".parquet")
 _COMPRESSIONS = (".gz", ".zst")
 # Several reads at once hide the latency of S3; each chunk of receipts is held in memory.
 _CHUNK = 256
+_RESULT_GROWTH = 4
 # Codes of failures that no receipt records.
 _MISSING_TABLE, _BROKEN_RECEIPT = "missing_table", "broken_receipt"
 
@@ -241,6 +242,12 @@ class StoredResults:
         with ThreadPoolExecutor(aws.MAX_CONNECTIONS) as pool:
             yield from pool.map(self._text, results)
 
+    @property
+    def _table_options(self) -> ReadOptions:
+        # A result is larger than its source.
+        options = self.settings.read_options
+        return replace(options, max_bytes=_RESULT_GROWTH * options.max_bytes)
+
     def _text(self, result: Result) -> str:
         receipt = self._receipt(result.receipt)
         if receipt is None:
@@ -308,7 +315,7 @@ class StoredResults:
             return
         with closing(stored):
             try:
-                rows = read_cells(name, stored, self.settings.read_options, OWN_FIELDS[:3])
+                rows = read_cells(name, stored, self._table_options, OWN_FIELDS[:3])
                 yield from results_of_table(rows, source, text_field, first)
             except SourceError as error:
                 yield _failed(source, error.problem.code, error.problem.message)

@@ -339,7 +339,7 @@
     });
     place(volume, "Number of reviews over time", {
       height: 90, ...layout, x, marginTop: 6,
-      y: { label: null, ticks: 2, tickFormat: "~s", grid: true },
+      y: { label: null, ticks: 2, tickFormat: (d) => (Number.isInteger(d) ? d3.format("~s")(d) : ""), grid: true },
       marks: [
         Plot.ruleX(rows, { x: "value", y1: 0, y2: (row) => row.total * counts.scale, stroke: "var(--soft)", strokeWidth: Math.max(1.5, Math.min(14, (0.5 * section.clientWidth) / rows.length)), title: (row) => `${row.value}: ${number(row.total * counts.scale)}` }),
         Plot.ruleY([0], { stroke: "var(--line)" }),
@@ -369,7 +369,7 @@
       h("h2", { id: "phrases-title" }, "What do people praise and blame?"),
       h("div", { class: "sides" }, side("negative", "They blame"), side("positive", "They praise")),
       h("p", { class: "hint" },
-        `Words and phrases in the sentences that by themselves blame or praise, counted once per review. They come from ${many(data.scored, "review")} chosen at random`,
+        `Words and phrases in the sentences that by themselves blame or praise, counted once per review. They come from ${data.scored < data.total ? `${many(data.scored, "review")} chosen at random` : "all reviews"}`,
         isFiltered() && basis ? `, ${number(basis)} of which pass the filters.` : ".",
         data.sentencesBy ? ` ${data.sentencesBy}` : ""),
     ]);
