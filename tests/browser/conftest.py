@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, sync_playwright
 from tests.browser.synthetic import write_results
 
@@ -117,3 +118,14 @@ def screenshot(page: Page, name: str) -> Path:
     path = _SCREENSHOTS / f"{name}.png"
     page.screenshot(path=path)
     return path
+
+
+def serious_findings(page: Page) -> list[str]:
+    """Return what axe-core finds on a page that keeps people from using it."""
+    found = Axe().run(page).response["violations"]
+    return [
+        f"{rule['id']}: {node['html'][:150]}"
+        for rule in found
+        if rule["impact"] in ("serious", "critical")
+        for node in rule["nodes"]
+    ]

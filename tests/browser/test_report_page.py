@@ -5,9 +5,8 @@ import re
 from collections.abc import Callable
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, expect
-from tests.browser.conftest import HOSTILE, Pages, screenshot
+from tests.browser.conftest import HOSTILE, Pages, screenshot, serious_findings
 
 from reviewbox.cli.render import rounded_bytes
 
@@ -24,17 +23,6 @@ def rows(pages: Pages) -> list[dict[str, str]]:
         with part.open(encoding="utf-8", newline="") as file:
             found += (row for row in csv.DictReader(file) if row["sentiment"])
     return found
-
-
-def serious_findings(page: Page) -> list[str]:
-    """Return what axe-core finds on a page that keeps people from using it."""
-    found = Axe().run(page).response["violations"]
-    return [
-        f"{rule['id']}: {node['html'][:150]}"
-        for rule in found
-        if rule["impact"] in ("serious", "critical")
-        for node in rule["nodes"]
-    ]
 
 
 def test_the_first_paint_is_measured(pages: Pages, visit: Visit, capsys: pytest.CaptureFixture[str]) -> None:
