@@ -49,7 +49,7 @@ coverage: $(VENV)/.installed ## Run the tests and fail if they cover less of the
 # `make browser SCREENSHOTS=docs/images` renews the pictures in the documentation.
 SCREENSHOTS ?= build/screenshots
 
-browser: .venv-browser/.installed ## Test the report in a real browser (needs Chromium; skipped with a word if there is none)
+browser: .venv-browser/.installed ## Test the report and the console in a real browser (needs Chromium; skipped with a word if there is none)
 	PYTHONPATH=src SCREENSHOTS="$(SCREENSHOTS)" .venv-browser/bin/python -m pytest --override-ini addopts= --confcutdir=tests/browser --import-mode=importlib -ra tests/browser
 
 vendor: ## Fetch the chart libraries of the report again and check their digests (needs npm)

@@ -81,8 +81,8 @@ function color(label) {
 function verdictOutcome({ sentiment, score, needs_review: needsReview }, seconds) {
   const swatch = element("span", { class: "swatch" });
   swatch.style.background = color(sentiment);
-  const verdict = element("span", { class: "verdict" }, swatch, sentiment, element("small", {}, score.toFixed(2)));
-  return [verdict, element("p", {}, facts([needsReview && "needs a look"], seconds))];
+  const answer = element("span", { class: "answer" }, swatch, sentiment, element("small", {}, score.toFixed(2)));
+  return [answer, element("p", {}, facts([needsReview && "needs a look"], seconds))];
 }
 
 function tableOutcome({ total, labels, needs_review: needsReview, failed }, seconds) {
@@ -169,6 +169,7 @@ function drawFlow() {
   });
   byId("stages").replaceChildren(...shown);
   byId("empty").hidden = rows.size > 0;
+  byId("drop").classList.toggle("small", rows.size > 0);
   byId("report").setAttribute("aria-disabled", String(counts[LAST] === 0));
 }
 
