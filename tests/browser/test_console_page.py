@@ -103,7 +103,7 @@ def result(page: Page, name: str) -> str:
     """Wait for a file's result, and return what the page says about it."""
     row = page.locator("#files > li", has_text=name)
     expect(row.locator(".track")).to_have_attribute("title", "Stage 4 of 4: Result")
-    return row.inner_text()
+    return str(row.inner_text())
 
 
 def test_dropped_files_pass_through_the_stages_to_the_report(cloud: str, visit: Visit) -> None:

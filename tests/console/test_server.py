@@ -2,6 +2,7 @@
 
 import http.client
 import json
+import socket
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -45,7 +46,7 @@ class Site:
     def port(self) -> int:
         return urlsplit(self.address).port or 0
 
-    def request(self, method: str, path: str, body: bytes = b"", **headers: str) -> Answer:
+    def request(self, method: str, path: str, body: bytes = b"", /, **headers: str) -> Answer:
         """Send a request with these headers, and with a browser's own unless they are given."""
         own = {"Host": f"127.0.0.1:{self.port}"}
         if method == "POST":
@@ -119,8 +120,11 @@ def test_the_page_comes_with_its_parts_and_without_anything_from_outside(site: S
     assert page.headers["X-Content-Type-Options"] == "nosniff"
 
 
-def test_it_listens_on_the_loopback_interface_only(site: Site) -> None:
-    assert site.address.startswith("http://127.0.0.1:")
+@pytest.mark.allow_hosts(["127.0.0.2"])
+def test_it_listens_on_one_loopback_address_only(site: Site) -> None:
+    """A server that listens on all addresses would answer on this one."""
+    with pytest.raises(OSError, match=r"refused|timed out|unreachable|assign"):
+        socket.create_connection(("127.0.0.2", site.port), timeout=2)
 
 
 @pytest.mark.parametrize("path", ["/", "/console.js", "/events", "/report", "/nothing"])

@@ -10,6 +10,7 @@ import logging
 import socket
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -31,7 +32,8 @@ logger = logging.getLogger(__name__)
 MAX_UPLOAD_BYTES = 100_000_000
 
 _HOST = "127.0.0.1"
-_SECONDS_BETWEEN_EVENTS = 1.0  # at most; so often the queues are counted, too
+_SECONDS_BETWEEN_EVENTS = 0.05  # so that many changes are sent together
+_SECONDS_BETWEEN_COUNTS = 1.0  # of the queues
 _SECONDS_TO_WAIT = 60  # for a browser that has stopped to read or write
 _SECONDS_TO_DRAIN = 2
 _MAX_DRAINED_BYTES = 1_000_000
@@ -113,7 +115,7 @@ class _Server(ThreadingHTTPServer):
     def handle_error(self, request: socket.socket | tuple[bytes, socket.socket], client_address: Any) -> None:  # noqa: ARG002 - of the base class
         # A browser may close a connection at any time.
         error = sys.exception()
-        if not isinstance(error, OSError):
+        if not isinstance(error, OSError) and not self.closing.is_set():
             logger.error("console.failed", exc_info=error)
 
 
@@ -204,17 +206,24 @@ class _Request(BaseHTTPRequestHandler):
         self.send_response(HTTPStatus.OK)
         self.send_header("Content-Type", "text/event-stream")
         self._end_headers()
-        console = self.server.console
-        version, queues, sent = 0, None, False
-        while not self.server.closing.is_set():
-            changes = console.board.changes(version, _SECONDS_BETWEEN_EVENTS if sent else 0)
-            counted = console.count_queues() if console.count_queues else None
-            if sent and changes.version == version and counted == queues:
+        board = self.server.console.board
+        version, queues, is_first = 0, self._count_queues(), True
+        counted = time.monotonic()
+        while not self.server.closing.wait(_SECONDS_BETWEEN_EVENTS):
+            changes = board.changes(version, 0 if is_first else _SECONDS_BETWEEN_COUNTS)
+            before = queues
+            if time.monotonic() - counted >= _SECONDS_BETWEEN_COUNTS:
+                queues, counted = self._count_queues(), time.monotonic()
+            if is_first or changes.version > version or queues != before:
+                event = _event(changes, queues, is_first=is_first)
+                self.wfile.write(f"data: {json.dumps(event)}\n\n".encode())
+            else:
                 self.wfile.write(b":\n\n")  # fails if the browser has left
-                continue
-            event = _event(changes, counted, is_first=not sent)
-            self.wfile.write(f"data: {json.dumps(event)}\n\n".encode())
-            version, queues, sent = changes.version, counted, True
+            version, is_first = changes.version, False
+
+    def _count_queues(self) -> Mapping[str, int] | None:
+        count = self.server.console.count_queues
+        return count() if count else None
 
     def _send_report(self) -> None:
         try:

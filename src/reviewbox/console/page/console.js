@@ -106,7 +106,7 @@ function tableOutcome({ total, labels, needs_review: needsReview, failed }, seco
 }
 
 function facts(parts, seconds) {
-  return [...parts, seconds >= 0.1 && `${seconds.toFixed(1)} s`].filter(Boolean).join(" · ");
+  return [...parts, seconds >= 0.1 && `${seconds.toFixed(1)} s`].filter(Boolean).join("\u00a0· ");
 }
 
 // ---- what the server says ----
