@@ -124,6 +124,16 @@ def test_longer_notes_beside_the_reviews_are_not_chosen(name: str) -> None:
     assert select({"notes": columns["notes"]}).name == "notes"
 
 
+@pytest.mark.parametrize("name", ["review", "comment", "Bewertung"])
+@pytest.mark.parametrize("notes", ["internal_memo", "resolution", "q7"])
+def test_long_prose_is_not_chosen_over_short_answers_with_a_better_name(name: str, notes: str) -> None:
+    """It may well be the review, so the file is refused instead."""
+    message = refusal({name: SHORT_REVIEWS, notes: [" ".join([review] * 3) for review in REVIEWS]})
+
+    assert repr(name) in message
+    assert repr(notes) in message
+
+
 def test_two_equally_good_fields_are_refused_with_a_remedy() -> None:
     message = refusal(
         {

@@ -49,9 +49,12 @@ _MIN_TEXT_SHARE = 0.5  # of the values that are present
 
 # --- decision --------------------------------------------------------------------------------------------
 
-# A candidate needs this score, and needs to be this much better than the next one.
+# A candidate needs this score, and needs to be this much better than any other.
 _MIN_SCORE = 1.5
 _MARGIN = 1.0
+# Against a field with a better name, it needs this many times the difference of the names in addition: long
+# internal notes must not win over a column `review` of short answers.
+_WEIGHT_BETTER_NAME = 1.5
 # If its name says that a field contains reviews, they may be a few words that are often repeated.
 _TELLING_NAME_SCORE = 2.5
 _MIN_NAMED_SCORE = 1.0
@@ -487,18 +490,24 @@ def select_review_field(sample: FieldSample, options: ReadOptions) -> ReviewFiel
         return ReviewField(paths, "setting", title="" if len(paths) > 1 else sample.title_of(paths))
     candidates = sample.candidates()
     eligible = eligible_candidates(sample)
-    rivals = [c for c in eligible[1:] if not sample.is_copy(c.path, eligible[0].path)]
     if not eligible:
-        problem = "no field looks like reviews"
-    elif rivals and eligible[0].score - rivals[0].score < _MARGIN:
-        problem = "several fields look like reviews"
-    else:
-        best = eligible[0]
-        runner_up = next((c for c in candidates if c.path != best.path), None)
-        return ReviewField((best.path,), "score", best.score, runner_up, sample.title_of([best.path]))
-    raise SourceError(
-        ErrorCode.NO_TEXT_FIELD, f"{problem}; {suggestion(eligible or candidates, sample.paths)}"
-    )
+        raise SourceError(
+            ErrorCode.NO_TEXT_FIELD, f"no field looks like reviews; {suggestion(candidates, sample.paths)}"
+        )
+    best, *others = eligible
+    close = [c for c in others if not _is_clearly_better(best, c) and not sample.is_copy(c.path, best.path)]
+    if close:
+        raise SourceError(
+            ErrorCode.NO_TEXT_FIELD,
+            f"several fields look like reviews; {suggestion([best, *close], sample.paths)}",
+        )
+    runner_up = next((c for c in candidates if c.path != best.path), None)
+    return ReviewField((best.path,), "score", best.score, runner_up, sample.title_of([best.path]))
+
+
+def _is_clearly_better(best: Candidate, rival: Candidate) -> bool:
+    better_name = max(0.0, rival.name_score - best.name_score)
+    return best.score - rival.score >= _MARGIN + _WEIGHT_BETTER_NAME * better_name
 
 
 def eligible_candidates(sample: FieldSample) -> list[Candidate]:
