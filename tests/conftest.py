@@ -17,7 +17,7 @@ BUCKET = "reviewbox"
 
 @pytest.fixture(scope="session", autouse=True)
 def _service_models_are_parsed_once() -> Iterator[None]:
-    """moto starts each test with a new session, and parsing botocore's data for it takes most of a test's time."""
+    """Each test starts with a new session. Parsing botocore's data again took most of a test's time."""
     loader = botocore.session.create_loader()
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(botocore.session, "create_loader", lambda *_: loader)
