@@ -5,6 +5,7 @@ results are held in memory. The libraries are imported when the first Parquet fi
 """
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from functools import partial
 from io import BytesIO
 from itertools import islice
@@ -31,6 +32,8 @@ _MAX_DEPTH = 8  # of structs in which a review is looked for
 # Pages rarely compress to less than a hundredth.
 _BOMB_RATIO = 100
 _DESCRIPTION = "the Parquet file"
+# Impala, Hive and old Spark do not say which of their binary columns are text.
+_TEXT_TYPES = ("string", "large_string", "string_view", "binary", "large_binary", "binary_view")
 
 
 def read(data: bytes, options: ReadOptions) -> Document:
@@ -101,7 +104,7 @@ def _text_paths(schema: "Schema") -> dict[str, list[int]]:
 def _is_text(kind: "DataType") -> bool:
     if _is(kind, "dictionary"):
         return kind.value_type is not None and _is_text(kind.value_type)
-    return any(_is(kind, name) for name in ("string", "large_string", "string_view"))
+    return any(_is(kind, name) for name in _TEXT_TYPES)
 
 
 def _is(kind: "DataType", name: str) -> bool:
@@ -138,9 +141,18 @@ def _values(batch: "RecordBatch", position: Sequence[int]) -> list[Any]:
         column: Array = batch.column(position[0])
         if len(position) > 1:
             column = struct_field(column, list(position[1:]))
-        return list(column.to_pylist())
+        return [_decode(value) for value in column.to_pylist()]
 
     return call_library(_DESCRIPTION, decode)
+
+
+def _decode(value: Any) -> Any:
+    """Return the text that a binary value holds; other values, and bytes that are not text, as they are."""
+    if not isinstance(value, bytes):
+        return value
+    with suppress(UnicodeDecodeError):
+        return value.decode("utf-8")
+    return value
 
 
 def _rows(data: bytes, paths: Mapping[str, list[int]], field: ReviewField) -> Iterator[Row]:
