@@ -12,6 +12,7 @@ import traceback
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from functools import partial
 from threading import Event
 from typing import Any
 
@@ -285,12 +286,11 @@ class ObjectProcessor:
             if whole is None:
                 raise ConflictError(source.ref)
             source = whole
-        document = read_source(source, self.settings)
+        check_time = partial(deadline.check, source.ref)
+        document = read_source(source, self.settings, check_time)
         if document.table is None:
             return self.classify_review(source, document, deadline)
-        classified = classify_table(
-            document, self.classifier, self.settings, lambda: deadline.check(source.ref)
-        )
+        classified = classify_table(document, self.classifier, self.settings, check_time)
         key = keys.table_key(self.settings.results_prefix, source.ref.key, document.table.extension)
         target = ObjectRef(self.receipts.bucket(source.ref), key)
         etag = self.store.write(

@@ -74,7 +74,7 @@ def read_document(name: str, content_type: str, data: bytes, options: ReadOption
     Raises:
         SourceError: the file is empty or damaged, or its format is unsupported or violated.
     """
-    decompressed = decompress(data, options.max_bytes)
+    decompressed = decompress(data, options.max_bytes, options.check_time)
     content, incomplete_line = _split_incomplete_line(decompressed)
     problem = decompressed.problem
     if not content:
@@ -92,7 +92,10 @@ def read_document(name: str, content_type: str, data: bytes, options: ReadOption
         raw = document.table.render_raw(incomplete_line)
         end_row = Row(line, problem=at_line(line, problem), raw=raw)
     are_lines = not isinstance(document.table, BinaryTable)
-    document = replace(document, rows=check_rows(document.rows, lambda: end_row, are_lines=are_lines))
+    rows = check_rows(
+        document.rows, lambda: end_row, are_lines=are_lines, check_time=options.check_time
+    )
+    document = replace(document, rows=rows)
     return _compressed(document, decompressed.compression)
 
 

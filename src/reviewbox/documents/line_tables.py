@@ -68,7 +68,7 @@ class Content:
         if self.compression:
             # The size is limited by the ratio alone: a table of lines may have any size.
             self._decompressed = DecompressedStream(
-                stored, self.compression, options.max_bytes, is_limit=False
+                stored, self.compression, options.max_bytes, is_limit=False, check_time=options.check_time
             )
             self.stream = BufferedReader(self._decompressed, _READ_AHEAD)
 
@@ -154,7 +154,9 @@ def read_content(content: Content, line_format: LineFormat, options: ReadOptions
     encoded = ContentLines(content, options)
     lines = stream_lines(encoded, options)
     schema = infer_schema(lines, line_format, content, options)
-    rows = check_rows(schema.rows(lines), lambda: encoded.end_row(schema.table))
+    rows = check_rows(
+        schema.rows(lines), lambda: encoded.end_row(schema.table), check_time=options.check_time
+    )
     return Document(rows, lambda: {**line_format.notes, **lines.notes(options), **schema.notes}, schema.table)
 
 

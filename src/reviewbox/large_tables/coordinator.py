@@ -9,9 +9,9 @@ import sys
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
-from functools import cache
+from functools import cache, partial
 
 from reviewbox.classification import RenderedTable, classify_table, faults_as_source_errors
 from reviewbox.deadline import Deadline
@@ -123,10 +123,10 @@ class SegmentCoordinator:
             data = self._read_segment(plan, keys, ref.index)
             if data is None:
                 return None
-            document = plan.document(ref.index, data, self.settings)
-            return classify_table(
-                document, self.classifier, self.settings, lambda: deadline.check(ref.source)
-            )
+            check_time = partial(deadline.check, ref.source)
+            options = replace(self.settings.read_options, check_time=check_time)
+            document = plan.document(ref.index, data, options)
+            return classify_table(document, self.classifier, self.settings, check_time)
 
         return retry_on_conflict(lambda: self._attempt(plan, keys, ref.index, classify), ref)
 
@@ -170,16 +170,16 @@ class SegmentCoordinator:
     ) -> Plan:
         """Read the whole table once. Segments of a compressed table are stored decompressed."""
         keys = self._keys(source.ref, plan_id(provenance))
+        options = replace(self.settings.read_options, check_time=partial(deadline.check, source.ref))
         with self.store.stream(source.ref, source.revision) as stored:
-            content = open_content(stored, self.settings.read_options)
+            content = open_content(stored, options)
 
             def on_segment(index: int, data: bytes) -> None:
-                deadline.check(source.ref)
                 if content.compression:
                     self._write_once(keys.input(index), data, "application/octet-stream")
 
             with faults_as_source_errors():
-                segmented = split(content, line_format, self.settings.read_options, on_segment)
+                segmented = split(content, line_format, options, on_segment)
         return Plan(provenance, segmented, content.compression)
 
     def _read_segment(self, plan: Plan, keys: WorkKeys, index: int) -> bytes | None:

@@ -8,11 +8,10 @@ from typing import Any, Self
 
 from reviewbox.documents.compression import COMPRESSIONS, Compression
 from reviewbox.documents.detection import with_compression
-from reviewbox.documents.document import Document, Table, Value
+from reviewbox.documents.document import Document, ReadOptions, Table, Value
 from reviewbox.documents.segments import SegmentedTable
 from reviewbox.objects import ObjectRef, Revision, SegmentRef
 from reviewbox.results.receipt import Counts, Provenance
-from reviewbox.settings import Settings
 
 # Raised whenever plans change their format, or a reader splits tables in other places.
 _FORMAT = 2
@@ -69,9 +68,9 @@ class Plan:
     def __len__(self) -> int:
         return len(self.segmented.segments)
 
-    def document(self, index: int, data: bytes, settings: Settings) -> Document:
+    def document(self, index: int, data: bytes, options: ReadOptions) -> Document:
         """Return one segment, whose bytes are `data`, as a document of its own."""
-        return Document(self.segmented.rows(index, data, settings.read_options), dict, self.table)
+        return Document(self.segmented.rows(index, data, options), dict, self.table)
 
     @classmethod
     def decode(cls, body: bytes) -> Self:

@@ -6,7 +6,6 @@ and character references, from every review.
 
 import re
 from dataclasses import replace
-from functools import partial
 
 from reviewbox.documents.document import Document, ReadOptions
 from reviewbox.documents.encoding import bom_encoding, decode_start, is_encoding
@@ -41,7 +40,7 @@ def read(data: bytes, options: ReadOptions) -> Document:
     declared = _CHARSET.search(decode_start(data, _CHARSET_BYTES))
     if declared and not bom_encoding(data) and is_encoding(declared[1]):
         options = replace(options, fallback_encoding=declared[1].lower())
-    return text.read(data, options, partial(_MARKUP.sub, _blank))
+    return text.read(data, options, _MARKUP, _blank)
 
 
 def _blank(match: re.Match[str]) -> str:

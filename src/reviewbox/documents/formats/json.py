@@ -31,6 +31,7 @@ from reviewbox.documents.formats.json_syntax import BOM, Repaired, RepairError, 
 from reviewbox.documents.formats.text import encoding_notes
 from reviewbox.documents.line_tables import LineFormat, limited, read_table
 from reviewbox.documents.lines import Line, Lines, at_line
+from reviewbox.documents.pacing import Pace
 from reviewbox.documents.review_field import ReviewField, eligible_candidates
 from reviewbox.errors import ErrorCode, Problem, SourceError
 
@@ -72,7 +73,7 @@ def _read_json_lines(data: bytes, options: ReadOptions) -> Document:
 
 def _read_values(text: str, start: int, notes: Mapping[str, Value], options: ReadOptions) -> Document:
     tolerated = set[str]()
-    lines: Iterator[Line] = _values(text, start, options.max_line_length, tolerated)
+    lines: Iterator[Line] = _values(text, start, options, tolerated)
     is_array = text[start] == "["
     if is_array and _contains_cells(text, start):
         lines, is_array = map(_with_numbered_fields, lines), False
@@ -89,7 +90,7 @@ def _read_object(text: str, start: int, notes: dict[str, Value], options: ReadOp
         raise SourceError(problem.code, problem.message)
     if is_columns(parsed.value):
         return _read_columns(parsed, notes, options)
-    sample = JsonSample(is_table=False)
+    sample = JsonSample(is_table=False, check_time=options.check_time)
     sample.add(parsed.value)
     selected = _select(sample, parsed.value, options)
     if list_of(sample.paths[selected.name]):
@@ -166,7 +167,7 @@ def _is_json_lines(text: str) -> bool:
     return any(line.startswith("{") and _value_end(line, 0) == len(line.rstrip()) for line in lines)
 
 
-def _values(text: str, start: int, max_length: int, tolerated: set[str]) -> Iterator[Line]:
+def _values(text: str, start: int, options: ReadOptions, tolerated: set[str]) -> Iterator[Line]:
     """Yield the text of each value of an array, or of consecutive values, from the offset `start` on.
 
     Missing and surplus commas between values are tolerated. `tolerated` gets what JSON does not allow. Each
@@ -176,6 +177,7 @@ def _values(text: str, start: int, max_length: int, tolerated: set[str]) -> Iter
     position = skip_gap(text, start + in_array).end
     line = 1 + text.count("\n", 0, position)
     is_strict = True  # the fast parser is used until it fails, because the cost of its errors is not linear
+    pace = Pace(options.check_time)
     while position < len(text):
         if in_array and text[position] == "]":
             rest = skip_gap(text, position + 1).end
@@ -184,11 +186,12 @@ def _values(text: str, start: int, max_length: int, tolerated: set[str]) -> Iter
             return
         begin, end = position, _value_end(text, position) if is_strict else None
         if end is not None:
-            yield _value(line, text[begin:end], max_length)
+            pace.step(end - begin)
+            yield _value(line, text[begin:end], options.max_line_length)
         else:
             is_strict = False
             try:
-                repaired = repair(text, begin)
+                repaired = repair(text, begin, options.check_time)
             except RepairError as error:
                 match = _NEXT_OBJECT.search(text, max(error.position - 1, begin))
                 position = match.end() if match else len(text)
@@ -198,7 +201,7 @@ def _values(text: str, start: int, max_length: int, tolerated: set[str]) -> Iter
                 continue
             tolerated |= repaired.tolerated
             end = repaired.end
-            yield _value(line, repaired.text, max_length)
+            yield _value(line, repaired.text, options.max_line_length)
         gap = skip_gap(text, end, allowed_commas=in_array)
         tolerated |= gap.tolerated
         position = gap.end

@@ -6,18 +6,31 @@ from collections.abc import Callable
 from reviewbox.documents.document import Document, ReadOptions, Row, Value
 from reviewbox.documents.encoding import Decoded, decode
 from reviewbox.documents.format import Format
+from reviewbox.documents.pacing import Pace
 
 _NOT_A_LINE_BREAK = re.compile(r"[^\n]")
 
 
-def read(data: bytes, options: ReadOptions, clean: Callable[[str], str] = str) -> Document:
-    """Read a file as one review, after `clean` was applied to its text.
+def read(
+    data: bytes,
+    options: ReadOptions,
+    markup: re.Pattern[str] | None = None,
+    replacement: Callable[[re.Match[str]], str] = str,
+) -> Document:
+    """Read a file as one review, in which each match of `markup` is replaced by its `replacement`.
 
     Raises:
         SourceError: the file is not text.
     """
     decoded = decode(data, options.fallback_encoding)
-    return Document(iter([Row(line=1, text=clean(decoded.text))]), lambda: encoding_notes(decoded))
+    pace = Pace(options.check_time)
+
+    def replaced(match: re.Match[str]) -> str:
+        pace.step(match.end() - match.start())
+        return replacement(match)
+
+    review = markup.sub(replaced, decoded.text) if markup else decoded.text
+    return Document(iter([Row(line=1, text=review)]), lambda: encoding_notes(decoded))
 
 
 def encoding_notes(decoded: Decoded) -> dict[str, Value]:

@@ -41,7 +41,7 @@ def read(data: bytes, options: ReadOptions) -> Document:
     """
     footer = read_footer(data)
     _check_size(footer, len(data), options)
-    schema, batches = _open(data)
+    schema, batches = _open(data, options)
     sampled = list(islice(batches, max(1, MAX_SAMPLE_ROWS // _BATCH_ROWS)))
     if not any(batch.num_rows for batch in sampled):
         raise SourceError(ErrorCode.HEADER_ONLY, "the table has columns and no rows")
@@ -52,10 +52,10 @@ def read(data: bytes, options: ReadOptions) -> Document:
         "parquet",
         "application/vnd.apache.parquet",
         frozenset(schema.names),
-        partial(_Writer, data, footer),
+        partial(_Writer, data, footer, options),
         has_notes=bool(field.title),
     )
-    return Document(_rows(data, paths, field), lambda: field.notes, table)
+    return Document(_rows(data, paths, field, options), lambda: field.notes, table)
 
 
 def _check_size(footer: Footer, size: int, options: ReadOptions) -> None:
@@ -69,7 +69,7 @@ def _check_size(footer: Footer, size: int, options: ReadOptions) -> None:
         )
 
 
-def _open(data: bytes) -> "tuple[Schema, Iterator[RecordBatch]]":
+def _open(data: bytes, options: ReadOptions) -> "tuple[Schema, Iterator[RecordBatch]]":
     from arro3.io import read_parquet
 
     reader = call_library(_DESCRIPTION, partial(read_parquet, batch_size=_BATCH_ROWS), data)
@@ -78,6 +78,7 @@ def _open(data: bytes) -> "tuple[Schema, Iterator[RecordBatch]]":
         # A default, because `next` would raise StopIteration inside a generator.
         while (batch := call_library(_DESCRIPTION, next, reader, None)) is not None:
             yield batch
+            options.check_time()
 
     return reader.schema, batches()
 
@@ -143,10 +144,12 @@ def _values(batch: "RecordBatch", position: Sequence[int]) -> list[Any]:
     return call_library(_DESCRIPTION, decode)
 
 
-def _rows(data: bytes, paths: Mapping[str, list[int]], field: ReviewField) -> Iterator[Row]:
+def _rows(
+    data: bytes, paths: Mapping[str, list[int]], field: ReviewField, options: ReadOptions
+) -> Iterator[Row]:
     number = 0
     wanted = {path: paths[path] for path in (*field.paths, field.title) if path in paths}
-    for batch in _open(data)[1]:
+    for batch in _open(data, options)[1]:
         columns = {path: _values(batch, position) for path, position in wanted.items()}
         for index in range(batch.num_rows):
             number += 1
@@ -157,7 +160,7 @@ def _rows(data: bytes, paths: Mapping[str, list[int]], field: ReviewField) -> It
 class _Writer:
     """Adds columns to a Parquet file."""
 
-    def __init__(self, data: bytes, footer: Footer, names: Sequence[str]) -> None:
+    def __init__(self, data: bytes, footer: Footer, options: ReadOptions, names: Sequence[str]) -> None:
         from arro3.core import DataType, Field
 
         text = DataType.string()
@@ -165,6 +168,7 @@ class _Writer:
         types = (text, DataType.float64(), DataType.bool(), DataType.bool(), text, text, text)
         self._data = data
         self._footer = footer
+        self._options = options
         self._fields = [Field(name, kind, nullable=True) for name, kind in zip(names, types, strict=False)]
         self._batches: list[list[Array]] = []
         self._rows: list[tuple[Value, ...]] = []
@@ -181,7 +185,7 @@ class _Writer:
         from arro3.io import write_parquet
 
         self._flush()
-        schema, batches = _open(self._data)
+        schema, batches = _open(self._data, self._options)
         for field in self._fields:
             schema = schema.append(field)
         content = BytesIO()
