@@ -15,6 +15,7 @@ from reviewbox.documents.review_field import MISSING, kind_of, name_score, name_
 
 _MAX_TITLES = 20  # lines that programs write above a table
 _MAX_ROWS = 100  # that are compared with a possible header row
+_MAX_CELLS = 50_000  # that are compared with it: fewer rows of a wide table are enough
 _MAX_CELL_LENGTH = 500  # characters that are looked at
 
 # A column is of a kind if this share of its cells is.
@@ -213,9 +214,10 @@ def _extra_rows(records: Sequence[Record]) -> int:
 
 
 def _rows_below(records: Sequence[Record], header: Record, width: int) -> list[list[str]]:
+    count = min(_MAX_ROWS, 1 + _MAX_CELLS // width)
     return [
         [cell[:_MAX_CELL_LENGTH].strip() for cell in record.cells]
-        for record in records[:_MAX_ROWS]
+        for record in records[:count]
         if len(record.cells) == width and not record.problem and record.cells != header.cells
     ]
 

@@ -190,12 +190,17 @@ class _Writer:
             schema = schema.append(field)
         content = BytesIO()
         group_rows = min(_MAX_GROUP_ROWS, max(_MIN_GROUP_ROWS, self._footer.max_group_rows))
-        write_parquet(
-            RecordBatchReader.from_batches(schema, self._widened(batches)),
-            content,
-            compression=self._footer.codec,
-            max_row_group_size=group_rows,
-        )
+        try:
+            write_parquet(
+                RecordBatchReader.from_batches(schema, self._widened(batches)),
+                content,
+                compression=self._footer.codec,
+                max_row_group_size=group_rows,
+            )
+        except Exception:
+            # The library raises its own error in place of one that `check_time` raised.
+            self._options.check_time()
+            raise
         return content.getvalue()
 
     def _widened(self, batches: "Iterator[RecordBatch]") -> "Iterator[RecordBatch]":
