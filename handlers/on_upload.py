@@ -4,8 +4,8 @@ import logging
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from handlers.common import LambdaContext, log_failure, pipeline, process_all
-from reviewbox.errors import NotStartedError
+from handlers.common import LambdaContext, delay_redelivery, log_failure, pipeline, process_all
+from reviewbox.errors import NotStartedError, QueueError
 from reviewbox.events import Message, parse
 from reviewbox.objects import ObjectRef, SegmentRef
 from reviewbox.pipeline import Pipeline
@@ -33,6 +33,7 @@ def handler(event: Mapping[str, Any], context: LambdaContext) -> dict[str, Any]:
     failed = [m for m in messages if m not in requeued and (m.errors or _failures(m, outcomes))]
     for message in failed:
         _record_failure(message, outcomes, worker)
+    delay_redelivery(failed, worker, context, logger)
     return _respond(failed)
 
 
@@ -46,7 +47,6 @@ def _requeue_redelivered(messages: Sequence[Message], worker: Pipeline) -> Seque
         return messages
     is_sent = worker.requeue([message.body for message in redelivered])
     return [m for m in messages if m.receive_count == 1 or m.errors] if is_sent else messages
-    return [message for message in messages if message.receive_count == 1 or message.errors]
 
 
 def _process(messages: Sequence[Message], worker: Pipeline, context: LambdaContext) -> Outcomes:

@@ -49,6 +49,8 @@ class Message:
     errors: tuple[EventError, ...] = ()  # for each record that could not be parsed, or for the whole message
     segments: tuple[SegmentRef, ...] = ()  # if it is one of Reviewbox's own messages
     body: str = field(default="", compare=False)  # for sending it again; empty for a direct invocation
+    queue_arn: str = field(default="", compare=False)  # of the queue that delivered it; "" if unknown
+    receipt_handle: str = field(default="", compare=False)  # identifies the delivery; "" if unknown
 
     @property
     def targets(self) -> tuple[ObjectRef | SegmentRef, ...]:
@@ -88,8 +90,17 @@ def _sqs_message(record: Any) -> Message:
     except (LookupError, TypeError, ValueError, OverflowError):
         receive_count = 1
     message = _message(_unwrap(record, "body", "the SQS message", envelopes=0), message_id, receive_count)
-    body = record.get("body")
-    return replace(message, body=body) if isinstance(body, str) else message
+    return replace(
+        message,
+        body=_text(record, "body"),
+        queue_arn=_text(record, "eventSourceARN"),
+        receipt_handle=_text(record, "receiptHandle"),
+    )
+
+
+def _text(record: Mapping[str, Any], name: str) -> str:
+    value = record.get(name)
+    return value if isinstance(value, str) else ""
 
 
 def _message(parsed: Iterable[_Parsed], message_id: str | None = None, receive_count: int = 1) -> Message:
