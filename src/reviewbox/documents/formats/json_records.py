@@ -80,7 +80,7 @@ class JsonSchema:
         stripped = list(_stripped(first.lines))
         for line in stripped:
             try:
-                parsed = parse(line)
+                parsed = parse(line, options.check_time)
             except SourceError:
                 continue
             tolerated |= parsed.tolerated

@@ -255,6 +255,7 @@ class _Candidate:
         regular_share: the share of records, after titles, that have this number of cells.
         tidy_share: the share of records that can be written back unchanged.
         score: how well the dialect fits.
+        is_too_wide: whether every record has more cells than any table should have.
     """
 
     dialect: Dialect
@@ -263,16 +264,12 @@ class _Candidate:
     regular_share: float
     tidy_share: float
     score: float
+    is_too_wide: bool = False
 
     @property
     def fit(self) -> float:
         """How much of the table is regular and well-formed, from 0 to 1."""
         return self.regular_share * self.tidy_share
-
-    @property
-    def is_too_wide(self) -> bool:
-        """Whether a record has more cells than any table should have."""
-        return any(len(record.cells) > _MAX_COLUMNS for record in self.records)
 
     def has_name(self, names: AbstractSet[str]) -> bool:
         """Return whether one of the first records has one of the names as a cell."""
@@ -285,8 +282,8 @@ class _Candidate:
         records = _first_records(lines, dialect)
         tidy_share = sum(1 for record in records if record.is_tidy) / max(1, len(records))
         candidate = cls(dialect, records, 1, 0.0, tidy_share, 0.0)
-        if candidate.is_too_wide:
-            return candidate
+        if not records:
+            return replace(candidate, is_too_wide=any(line.text.strip("\r\n ") for line in lines))
         width = _table_width(records)
         if width == 1:
             return candidate
@@ -308,11 +305,13 @@ class _Candidate:
 
 
 def _first_records(lines: Sequence[Line], dialect: Dialect) -> list[Record]:
+    """Return the first records that may be rows of a table."""
     records: list[Record] = []
     cells = 0
     for record in read_records(lines, dialect):
-        records.append(record)
-        cells += len(record.cells)
+        if len(record.cells) <= _MAX_COLUMNS:
+            records.append(record)
+            cells += len(record.cells)
         if len(records) == _MAX_RECORDS or cells > _MAX_CELLS:
             break
     return records
