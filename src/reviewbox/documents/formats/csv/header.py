@@ -52,6 +52,13 @@ _ANSWER_LABELS = frozenset(
         "antwoord|open antwoord"
     ).split("|")
 )
+# A word that programs write, such as "review_2", and not one that a person would.
+_PROGRAM_WORD = re.compile(r"\w*(?:\d|_|[a-z][A-Z])\w*")
+# What else a column of texts is called, apart from the names that suggest reviews.
+_NAMES_OF_TEXTS = frozenset(
+    "sentence sentences phrase phrases utterance utterances quote quotes note notes document documents "
+    "transcript transcripts string data".split()
+)
 _MAX_NOTE_CELLS = 2
 
 
@@ -293,7 +300,16 @@ def _is_header_of_one_column(name: str, cells: Sequence[str]) -> bool:
         is_known = words <= _MAX_NAME_WORDS and name_score(name) >= _REVIEW_NAME_SCORE
         return is_known and sum(len(cell.split()) for cell in filled) >= 2 * words * len(filled) > 0
     longer = sum(1 for cell in filled if len(cell) > 3 * len(name) or len(cell.split()) >= _MIN_PROSE_WORDS)
-    return name_score(name) >= _REVIEW_NAME_SCORE or name.isdigit() or longer >= len(filled) / 2
+    is_name = name_score(name) >= _REVIEW_NAME_SCORE or name.isdigit()
+    return is_name or (longer >= len(filled) / 2 and _is_name_of_texts(name))
+
+
+def _is_name_of_texts(word: str) -> bool:
+    """Return whether a word above texts is more likely the name of a column than a review of one word.
+
+    A lost review is worse than a header that is classified. So an unknown word is a review.
+    """
+    return bool(_PROGRAM_WORD.fullmatch(word)) or word.casefold() in _NAMES_OF_TEXTS
 
 
 def _name_evidence(name: str, column: _Column, names: Sequence[str]) -> float:
@@ -315,17 +331,17 @@ def _name_evidence(name: str, column: _Column, names: Sequence[str]) -> float:
         return unlike if kind == "text" else _LIKE_COLUMN if kind == column.kind else 0.0
     evidence = _KNOWN_NAME if is_known else 0.0
     if column.is_prose:
-        evidence += _evidence_above_prose(name, column)
+        evidence += _evidence_above_prose(name, column, is_known=is_known)
     return evidence
 
 
-def _evidence_above_prose(name: str, column: _Column) -> float:
+def _evidence_above_prose(name: str, column: _Column, *, is_known: bool) -> float:
     if _QUESTION.search(name):
         questions = sum(1 for cell in column.cells if _QUESTION.search(cell))
         return _QUESTION_ABOVE_ANSWERS if questions < len(column.cells) / 2 else _PROSE_ABOVE_PROSE
     if len(name.split()) >= _MAX_NAME_WORDS or _SENTENCE_END.search(name):
         return _PROSE_ABOVE_PROSE
-    return _WORD_ABOVE_PROSE
+    return _WORD_ABOVE_PROSE if is_known or _is_name_of_texts(name) else 0.0
 
 
 def _is_numbered(name: str, names: Sequence[str], column: _Column) -> bool:
