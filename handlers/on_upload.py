@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from handlers.common import LambdaContext, delay_redelivery, log_failure, pipeline, process_all
-from reviewbox.errors import NotStartedError, QueueError
+from reviewbox.errors import NotStartedError
 from reviewbox.events import Message, parse
 from reviewbox.objects import ObjectRef, SegmentRef
 from reviewbox.pipeline import Pipeline

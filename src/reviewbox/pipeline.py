@@ -30,8 +30,8 @@ class Pipeline:
     Segments, and objects that need an invocation of their own, are sent to the queue. Without a queue they
     are processed here, one after the other.
 
-    `wait` waits for a number of seconds before work is repeated that AWS was too busy for. Without it, nothing
-    is repeated.
+    `wait` waits for a number of seconds before work is repeated that failed because AWS was busy. Without
+    it, nothing is repeated.
     """
 
     store: ObjectStore

@@ -17,7 +17,9 @@ def redelivery_seconds(receive_count: int) -> int:
     return round(60 * minutes * random.uniform(1, 1.5))  # noqa: S311 - no secret
 
 
-def redeliveries(messages: Iterable[Message], max_receives: int) -> Mapping[str, Mapping[ReceivedMessage, int]]:
+def redeliveries(
+    messages: Iterable[Message], max_receives: int
+) -> Mapping[str, Mapping[ReceivedMessage, int]]:
     """Return how many seconds each message waits, by the ARN of its queue.
 
     A message that will not be delivered again does not wait, so that it becomes a dead letter at once.

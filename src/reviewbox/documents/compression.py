@@ -250,9 +250,7 @@ def exceeds(data: bytes, size: int) -> bool:
     return False
 
 
-def decompress(
-    data: bytes, max_bytes: int, check_time: Callable[[], None] = lambda: None
-) -> Decompressed:
+def decompress(data: bytes, max_bytes: int, check_time: Callable[[], None] = lambda: None) -> Decompressed:
     """Return `data`, decompressed if it is compressed. `check_time` is called again and again.
 
     Raises:

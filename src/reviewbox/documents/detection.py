@@ -92,9 +92,7 @@ def read_document(name: str, content_type: str, data: bytes, options: ReadOption
         raw = document.table.render_raw(incomplete_line)
         end_row = Row(line, problem=at_line(line, problem), raw=raw)
     are_lines = not isinstance(document.table, BinaryTable)
-    rows = check_rows(
-        document.rows, lambda: end_row, are_lines=are_lines, check_time=options.check_time
-    )
+    rows = check_rows(document.rows, lambda: end_row, are_lines=are_lines, check_time=options.check_time)
     document = replace(document, rows=rows)
     return _compressed(document, decompressed.compression)
 

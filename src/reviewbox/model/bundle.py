@@ -161,8 +161,8 @@ def _read_bundle(path: Path) -> dict[str, Any]:
         raise ModelError(f"`temperature` in {path} is {temperature!r}, but must be a number above 0")
     if not isinstance(window_tokens, int) or not MIN_WINDOW_TOKENS <= window_tokens <= _MAX_WINDOW_TOKENS:
         raise ModelError(
-            f"`window_tokens` in {path} is {window_tokens!r}, but must be an integer from {MIN_WINDOW_TOKENS} "
-            f"to {_MAX_WINDOW_TOKENS:,}"
+            f"`window_tokens` in {path} is {window_tokens!r}, but must be an integer from "
+            f"{MIN_WINDOW_TOKENS} to {_MAX_WINDOW_TOKENS:,}"
         )
     if not isinstance(bundle.get("golden", []), list):
         raise ModelError(f"`golden` in {path} must be a list")

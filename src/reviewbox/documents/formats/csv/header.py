@@ -33,7 +33,7 @@ _KNOWN_NAME = 0.75
 _NUMBER_ABOVE_TEXT = 0.75  # data frames number their columns
 _QUESTION_ABOVE_ANSWERS = 1.0
 _WORD_ABOVE_PROSE = 0.5
-_PROSE_ABOVE_PROSE = -0.5
+_PROSE_ABOVE_PROSE = -1.0
 
 _SENTENCE_END = re.compile(r"[.!…。！]\s*")
 _NOT_A_NAME = re.compile(r"[.!…。！]\s|[{}\[\]<>\"]|[.!…。！]$")
@@ -57,7 +57,7 @@ _PROGRAM_WORD = re.compile(r"\w*(?:\d|_|[a-z][A-Z])\w*")
 # What else a column of texts is called, apart from the names that suggest reviews.
 _NAMES_OF_TEXTS = frozenset(
     "sentence sentences phrase phrases utterance utterances quote quotes note notes document documents "
-    "transcript transcripts string data".split()
+    "transcript transcripts string data said says".split()
 )
 _MAX_NOTE_CELLS = 2
 
@@ -314,11 +314,14 @@ def _is_name_of_texts(word: str) -> bool:
 
 def _name_evidence(name: str, column: _Column, names: Sequence[str]) -> float:
     """Return how much a cell above a column suggests that it is the column's name."""
-    if not name:
+    if not name or name in MISSING:
         return 0.0
     kind = _kind_of_name(name)
+    weights = [word_weight(word) for word in name_words(name)]
     is_known = len(name.split()) <= _MAX_NAME_WORDS and any(
-        abs(word_weight(word)) >= _REVIEW_NAME_SCORE for word in name_words(name)
+        # Texts are not called "location", but that may be a review.
+        weight >= _REVIEW_NAME_SCORE or (weight <= -_REVIEW_NAME_SCORE and not column.is_prose)
+        for weight in weights
     )
     if not column.cells:
         return _LIKE_COLUMN if kind in ("date", "link") else _KNOWN_NAME if is_known else 0.0
