@@ -13,7 +13,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
-from urllib.parse import unquote_plus
+from urllib.parse import quote_plus, unquote_plus
 
 from reviewbox.errors import EventError
 from reviewbox.objects import ObjectRef, SegmentRef
@@ -56,6 +56,23 @@ class Message:
     def targets(self) -> tuple[ObjectRef | SegmentRef, ...]:
         """Everything to process: the objects and the segments."""
         return (*self.refs, *self.segments)
+
+    def split(self) -> list[str]:
+        """Return a message for each object and segment, to be sent in place of this one."""
+        if len(self.targets) == 1 and not self.errors:
+            return [self.body]
+        return [*map(upload_message, self.refs), *map(segment_message, self.segments)]
+
+
+def upload_message(ref: ObjectRef) -> str:
+    """Return the text of a message that names an object, in the format of an S3 event notification."""
+    record = {
+        "eventVersion": "2.1",
+        "eventSource": "aws:s3",
+        "eventName": "ObjectCreated:Put",
+        "s3": {"bucket": {"name": ref.bucket}, "object": {"key": quote_plus(ref.key, safe="/")}},
+    }
+    return json.dumps({"Records": [record]})
 
 
 def segment_message(ref: SegmentRef) -> str:

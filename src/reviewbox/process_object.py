@@ -160,14 +160,14 @@ class ObjectProcessor:
         """Record that the current revision of an object has no result because of `error`.
 
         The receipt is not final, so the next delivery tries again. If even the revision is unknown, an
-        existing result stays, because it may be the current one.
+        existing receipt stays, because it may be the current one: a result or an error.
         """
         stored = self.receipts.read(ref)
         revision: Revision | None = None
         try:
             revision = self.store.revision(ref)
         except Exception:  # noqa: BLE001 - probably the cause of `error`, which is what gets recorded
-            if stored and stored.receipt.has_result:
+            if stored and stored.receipt.content:
                 return
         else:
             if revision is None or (
