@@ -28,7 +28,7 @@ def lines_executed(call: Callable[[], object]) -> int:
 
 
 def longest_without_check(call: Callable[[Callable[[], None]], object]) -> int:
-    """Return the most lines of Python that are executed between two calls of the function that `call` gets."""
+    """Return the most lines of Python that are executed between two calls of the argument of `call`."""
     lines = last = longest = 0
 
     def check() -> None:
