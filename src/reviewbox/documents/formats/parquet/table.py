@@ -39,7 +39,7 @@ def read(data: bytes, options: ReadOptions) -> Document:
     Raises:
         SourceError: the file is damaged or too large, there is no row, or no column can be the review.
     """
-    footer = read_footer(data)
+    footer = read_footer(data, options.check_time)
     _check_size(footer, len(data), options)
     schema, batches = _open(data, options)
     sampled = list(islice(batches, max(1, MAX_SAMPLE_ROWS // _BATCH_ROWS)))
