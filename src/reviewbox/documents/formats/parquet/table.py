@@ -118,9 +118,11 @@ def _select(
     options: ReadOptions,
 ) -> ReviewField:
     sample = FieldSample()
+    opened = [_Columns(batch) for batch in batches]
     for path, position in paths.items():
-        for batch in batches:
-            for value in _values(batch, position):
+        options.check_time()
+        for columns in opened:
+            for value in columns.values(position):
                 sample.add(path, value)
     for name in schema.names:
         sample.add(name, None)  # which is not text, but can be listed and named
@@ -132,16 +134,26 @@ def _select(
     return field
 
 
-def _values(batch: "RecordBatch", position: Sequence[int]) -> list[Any]:
-    from arro3.core import struct_field
+class _Columns:
+    """The columns of a batch, also those in structs. A struct of many fields takes long to open."""
 
-    def decode() -> list[Any]:
-        column: Array = batch.column(position[0])
-        if len(position) > 1:
-            column = struct_field(column, list(position[1:]))
-        return list(column.to_pylist())
+    def __init__(self, batch: "RecordBatch") -> None:
+        self._structs = {(): batch}  # by their position
 
-    return call_library(_DESCRIPTION, decode)
+    def values(self, position: Sequence[int]) -> list[Any]:
+        """Return the values of the column at a position."""
+        return call_library(_DESCRIPTION, self._decode, tuple(position))
+
+    def _decode(self, position: tuple[int, ...]) -> list[Any]:
+        return list(self._struct(position[:-1]).column(position[-1]).to_pylist())
+
+    def _struct(self, position: tuple[int, ...]) -> "RecordBatch":
+        from arro3.core import RecordBatch
+
+        if position not in self._structs:
+            column = self._struct(position[:-1]).column(position[-1])
+            self._structs[position] = RecordBatch.from_struct_array(column)
+        return self._structs[position]
 
 
 def _rows(
@@ -150,7 +162,8 @@ def _rows(
     number = 0
     wanted = {path: paths[path] for path in (*field.paths, field.title) if path in paths}
     for batch in _open(data, options)[1]:
-        columns = {path: _values(batch, position) for path, position in wanted.items()}
+        opened = _Columns(batch)
+        columns = {path: opened.values(position) for path, position in wanted.items()}
         for index in range(batch.num_rows):
             number += 1
             values = {path: column[index] for path, column in columns.items()}
