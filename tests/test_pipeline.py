@@ -1018,8 +1018,8 @@ def test_an_object_that_is_read_slowly_runs_out_of_time_alone(
 
     pipeline = Pipeline(storage, classifier, Settings(objects_at_once=9), QUEUE)
     outcomes: dict[Any, Any] = {}
-    for ref, outcome in pipeline.process_all([slow, *others], remaining_seconds):
-        outcomes[ref] = outcome
+    for target, outcome in pipeline.process_all([slow, *others], remaining_seconds):
+        outcomes[target] = outcome
         if len(outcomes) == len(others):
             others_are_done.set()
 

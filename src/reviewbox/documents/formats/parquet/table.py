@@ -138,7 +138,7 @@ class _Columns:
     """The columns of a batch, also those in structs. A struct of many fields takes long to open."""
 
     def __init__(self, batch: "RecordBatch") -> None:
-        self._structs = {(): batch}  # by their position
+        self._structs: dict[tuple[int, ...], RecordBatch] = {(): batch}  # by their position
 
     def values(self, position: Sequence[int]) -> list[Any]:
         """Return the values of the column at a position."""
