@@ -46,7 +46,6 @@ def _requeue_redelivered(messages: Sequence[Message], worker: Pipeline) -> Seque
         return messages
     is_sent = worker.requeue([message.body for message in redelivered])
     return [m for m in messages if m.receive_count == 1 or m.errors] if is_sent else messages
-    return [message for message in messages if message.receive_count == 1 or message.errors]
 
 
 def _process(messages: Sequence[Message], worker: Pipeline, context: LambdaContext) -> Outcomes:
@@ -54,7 +53,12 @@ def _process(messages: Sequence[Message], worker: Pipeline, context: LambdaConte
     redelivered = any(message.receive_count > 1 for message in messages)
     # A message that arrives alone gets the whole invocation for its objects, regardless of their size.
     exclusive = len(messages) == 1
-    return dict(process_all(refs, worker, context, logger, exclusive=exclusive, redelivered=redelivered))
+    sent_at = {ref: m.sent_at for m in messages if m.sent_at for ref in m.targets}
+    return dict(
+        process_all(
+            refs, worker, context, logger, exclusive=exclusive, redelivered=redelivered, sent_at=sent_at
+        )
+    )
 
 
 def _requeue_deferred(messages: Sequence[Message], outcomes: Outcomes, worker: Pipeline) -> list[Message]:

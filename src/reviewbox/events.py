@@ -49,6 +49,7 @@ class Message:
     errors: tuple[EventError, ...] = ()  # for each record that could not be parsed, or for the whole message
     segments: tuple[SegmentRef, ...] = ()  # if it is one of Reviewbox's own messages
     body: str = field(default="", compare=False)  # for sending it again; empty for a direct invocation
+    sent_at: int | None = field(default=None, compare=False)  # in milliseconds since the epoch, as SQS says
 
     @property
     def targets(self) -> tuple[ObjectRef | SegmentRef, ...]:
@@ -83,13 +84,19 @@ def _sqs_message(record: Any) -> Message:
     message_id = record.get("messageId") if isinstance(record, Mapping) else None
     if not isinstance(message_id, str):
         raise EventError("a record of the SQS batch has no messageId")
-    try:
-        receive_count = int(record["attributes"]["ApproximateReceiveCount"])
-    except (LookupError, TypeError, ValueError, OverflowError):
-        receive_count = 1
+    receive_count = _attribute(record, "ApproximateReceiveCount") or 1
     message = _message(_unwrap(record, "body", "the SQS message", envelopes=0), message_id, receive_count)
+    message = replace(message, sent_at=_attribute(record, "SentTimestamp"))
     body = record.get("body")
     return replace(message, body=body) if isinstance(body, str) else message
+
+
+def _attribute(record: Mapping[str, Any], name: str) -> int | None:
+    """Return a numeric attribute that SQS adds to a message, or None."""
+    try:
+        return int(record["attributes"][name])
+    except (LookupError, TypeError, ValueError, OverflowError):
+        return None
 
 
 def _message(parsed: Iterable[_Parsed], message_id: str | None = None, receive_count: int = 1) -> Message:
