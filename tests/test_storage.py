@@ -232,9 +232,9 @@ def test_a_changed_object_is_not_removed(storage: S3Storage, s3: S3Client) -> No
     assert s3.get_object(Bucket=REF.bucket, Key=REF.key)["Body"].read() == b"newer"
 
 
-HEAD_DENIED = {"service_error_code": "403", "http_status_code": 403}
-GET_DENIED = {"service_error_code": "AccessDenied", "http_status_code": 403}
-LISTING = {"Bucket": BUCKET, "Prefix": REF.key, "MaxKeys": 1}
+HEAD_DENIED: dict[str, Any] = {"service_error_code": "403", "http_status_code": 403}
+GET_DENIED: dict[str, Any] = {"service_error_code": "AccessDenied", "http_status_code": 403}
+LISTING: dict[str, Any] = {"Bucket": BUCKET, "Prefix": REF.key, "MaxKeys": 1}
 
 
 @pytest.mark.parametrize("listed", [[], [{"Key": f"{REF.key}.json"}]])
