@@ -1,12 +1,15 @@
 """The events that announce results: which are sent, and what happens if that fails or a worker dies."""
 
 import json
+import re
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import boto3
 import pytest
 from mypy_boto3_s3 import S3Client
+from samtranslator.yaml_helper import yaml_parse
 from tests.conftest import BUCKET
 
 from reviewbox.errors import EventBusError
@@ -212,3 +215,24 @@ def test_a_large_table_is_announced_once_by_its_last_segment(
 
     (detail,) = subscriber.details()
     assert detail["counts"]["total"] == 9
+
+
+def test_the_rule_in_the_guide_writes_a_mail_about_a_refused_file_only(
+    pipeline: Pipeline, s3: S3Client
+) -> None:
+    """The rule is taken from the guide. A queue stands for the topic, which passes the text on."""
+    guide = (Path(__file__).parent.parent / "docs" / "operations.md").read_text(encoding="utf-8")
+    (block,) = re.findall(r"```yaml\n(.*?)```", guide, re.DOTALL)
+    rule = yaml_parse(block)["RefusedFiles"]["Properties"]
+    sqs, events = boto3.client("sqs"), boto3.client("events")
+    url = sqs.create_queue(QueueName="mail")["QueueUrl"]
+    arn = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+    events.put_rule(Name="refused", EventPattern=json.dumps(rule["EventPattern"]))
+    events.put_targets(Rule="refused", Targets=[{**target, "Arn": arn} for target in rule["Targets"]])
+    s3.put_object(Bucket=BUCKET, Key=REVIEW.key, Body=b"")
+    s3.put_object(Bucket=BUCKET, Key=TABLE.key, Body=ROWS)
+
+    process(pipeline, REVIEW, TABLE)
+
+    (message,) = sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10)["Messages"]
+    assert json.loads(message["Body"]) == f"{REVIEW.key} could not be classified: empty_file"
