@@ -80,7 +80,7 @@ def process_all(  # noqa: PLR0913 - two are passed on, and one is for metrics
         else:
             logger.info("object.%s", outcome, extra=_location(ref))
             if outcome in (Outcome.CLASSIFIED, Outcome.REFUSED) and ref in sent_at:
-                latencies.append(_now() - sent_at[ref])
+                latencies.append(max(0, _now() - sent_at[ref]))  # the clocks may differ
         yield ref, outcome
     if namespace := worker.settings.metrics_namespace:
         for fields in metric_lines(namespace, _now(), sum(counts, Counts()), latencies):

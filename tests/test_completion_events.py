@@ -228,7 +228,8 @@ def test_the_rule_in_the_guide_writes_a_mail_about_a_refused_file_only(
     url = sqs.create_queue(QueueName="mail")["QueueUrl"]
     arn = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
     events.put_rule(Name="refused", EventPattern=json.dumps(rule["EventPattern"]))
-    events.put_targets(Rule="refused", Targets=[{**target, "Arn": arn} for target in rule["Targets"]])
+    targets: Any = [{**target, "Arn": arn} for target in rule["Targets"]]
+    events.put_targets(Rule="refused", Targets=targets)
     s3.put_object(Bucket=BUCKET, Key=REVIEW.key, Body=b"")
     s3.put_object(Bucket=BUCKET, Key=TABLE.key, Body=ROWS)
 
