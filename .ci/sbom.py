@@ -29,8 +29,8 @@ SPDX_NAMES = {
     "The Unlicense (Unlicense)": "Unlicense",
 }
 CLASSIFIER = re.compile(r"License :: (?:OSI Approved :: )?(.+)")
-# The build's own tool, in a virtual environment.
-IGNORED = {"pip", "reviewbox"}
+# The project itself, and what a virtual environment brings.
+IGNORED = {"pip", "reviewbox", "setuptools"}
 
 
 def main() -> None:
