@@ -3,12 +3,12 @@
 # This Python compiles the bytecode, so it must be the version that Lambda runs.
 PYTHON313 ?= python3.13
 # Only pyenv reads this. Its `python3.13` works only if that version is selected.
-build-OnUpload build-OnBatchOperation bench-cold .venv-e2e/.installed .venv-ministack/.installed: export PYENV_VERSION := 3.13
+build-OnUpload build-OnBatchOperation package reproducible bench-cold .venv-e2e/.installed .venv-ministack/.installed: export PYENV_VERSION := 3.13
 NEEDS_313 = @$(PYTHON313) -c '' 2>/dev/null || { echo "This target needs Python 3.13, the version that Lambda runs. Pass its path: make PYTHON313=/path/to/python3.13 $(MAKECMDGOALS)" >&2; exit 1; }
 
 SAM := SAM_CLI_TELEMETRY=0 AWS_DEFAULT_REGION=us-east-1 .venv-sam/bin/sam
 
-.PHONY: build build-OnUpload build-OnBatchOperation validate sam-local bench-cold e2e e2e-sam
+.PHONY: build build-OnUpload build-OnBatchOperation package reproducible validate sam-local bench-cold e2e e2e-sam
 
 build: ## Build the Lambda artifact into build/OnUpload (needs Python 3.13)
 	rm -rf build/OnUpload
@@ -19,6 +19,17 @@ build: ## Build the Lambda artifact into build/OnUpload (needs Python 3.13)
 build-OnUpload build-OnBatchOperation:
 	$(NEEDS_313)
 	$(PYTHON313) .ci/build_lambda.py "$(ARTIFACTS_DIR)"
+	$(PYTHON313) .ci/sbom.py "$(ARTIFACTS_DIR)" "$(ARTIFACTS_DIR)/sbom.cdx.json"
+
+package: build ## Build the Lambda artifact and zip it into build/reviewbox-lambda.zip (needs Python 3.13)
+	$(PYTHON313) .ci/pack_lambda.py build/OnUpload build/reviewbox-lambda.zip
+
+# The second build has another folder, another umask, another order of sets and its files have other times.
+reproducible: package ## Build the Lambda artifact a second time, and fail if the zip file differs (needs Python 3.13)
+	rm -rf build/again
+	umask 077 && PYTHONHASHSEED=1 $(MAKE) --no-print-directory build-OnUpload ARTIFACTS_DIR=build/again
+	$(PYTHON313) .ci/pack_lambda.py build/again build/again.zip
+	cmp build/reviewbox-lambda.zip build/again.zip
 
 validate: .venv-sam/.installed ## Check template.yaml
 	$(SAM) validate --lint

@@ -57,7 +57,12 @@ def _process(messages: Sequence[Message], worker: Pipeline, context: LambdaConte
     redelivered = any(message.receive_count > 1 and message.targets for message in messages)
     # A message that arrives alone gets the whole invocation for its objects, regardless of their size.
     exclusive = len(messages) == 1 or redelivered
-    return dict(process_all(refs, worker, context, logger, exclusive=exclusive, redelivered=redelivered))
+    sent_at = {ref: m.sent_at for m in messages if m.sent_at for ref in m.targets}
+    return dict(
+        process_all(
+            refs, worker, context, logger, exclusive=exclusive, redelivered=redelivered, sent_at=sent_at
+        )
+    )
 
 
 def _requeue_deferred(messages: Sequence[Message], outcomes: Outcomes, worker: Pipeline) -> list[Message]:

@@ -51,6 +51,7 @@ class Message:
     body: str = field(default="", compare=False)  # for sending it again; empty for a direct invocation
     queue_arn: str = field(default="", compare=False)  # of the queue that delivered it; "" if unknown
     receipt_handle: str = field(default="", compare=False)  # identifies the delivery; "" if unknown
+    sent_at: int | None = field(default=None, compare=False)  # in milliseconds since the epoch, as SQS says
 
     @property
     def targets(self) -> tuple[ObjectRef | SegmentRef, ...]:
@@ -102,22 +103,28 @@ def _sqs_message(record: Any) -> Message:
     message_id = record.get("messageId") if isinstance(record, Mapping) else None
     if not isinstance(message_id, str):
         raise EventError("a record of the SQS batch has no messageId")
-    try:
-        receive_count = int(record["attributes"]["ApproximateReceiveCount"])
-    except (LookupError, TypeError, ValueError, OverflowError):
-        receive_count = 1
+    receive_count = _attribute(record, "ApproximateReceiveCount") or 1
     message = _message(_unwrap(record, "body", "the SQS message", envelopes=0), message_id, receive_count)
     return replace(
         message,
         body=_text(record, "body"),
         queue_arn=_text(record, "eventSourceARN"),
         receipt_handle=_text(record, "receiptHandle"),
+        sent_at=_attribute(record, "SentTimestamp"),
     )
 
 
 def _text(record: Mapping[str, Any], name: str) -> str:
     value = record.get(name)
     return value if isinstance(value, str) else ""
+
+
+def _attribute(record: Mapping[str, Any], name: str) -> int | None:
+    """Return a numeric attribute that SQS adds to a message, or None."""
+    try:
+        return int(record["attributes"][name])
+    except (LookupError, TypeError, ValueError, OverflowError):
+        return None
 
 
 def _message(parsed: Iterable[_Parsed], message_id: str | None = None, receive_count: int = 1) -> Message:

@@ -38,6 +38,8 @@ class Settings:
         objects_at_once: how many small objects of a batch are processed concurrently, so that waiting for
             S3 costs no time.
         model_dir: the model folder; "" for the shipped model.
+        metrics_namespace: the CloudWatch namespace of the metrics that are logged; "" to log none.
+        event_bus: the EventBridge bus that gets an event for each result; "" to send none.
     """
 
     results_bucket: str = ""
@@ -55,6 +57,8 @@ class Settings:
     threads: int = 1
     objects_at_once: int = 100
     model_dir: str = ""
+    metrics_namespace: str = ""
+    event_bus: str = ""
 
     @classmethod
     def from_environ(cls, environ: Mapping[str, str]) -> Self:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
 _ABSENT = frozenset({"404", "NoSuchKey", "NotFound", "NoSuchVersion"})
+_DENIED = frozenset({"403", "AccessDenied"})
 # A conditional write gets 404 if the object that it should replace has been deleted.
 _CONFLICT = frozenset({"412", "PreconditionFailed", "409", "ConditionalRequestConflict"}) | _ABSENT
 # Errors that are temporary although their status is 4xx. A new invocation gets new credentials.
@@ -96,10 +97,10 @@ class S3Storage:
         try:
             response = self.client.get_object(Bucket=ref.bucket, Key=ref.key)
         except ClientError as error:
-            if _code(error) in _ABSENT:
-                return None
             if _code(error) == "InvalidObjectState":
                 raise ArchivedError(ref) from None
+            if self._is_absent(ref, error):
+                return None
             raise
         # As its own context manager, the body would not notice that it is cut off.
         with closing(response["Body"]) as body:
@@ -154,7 +155,7 @@ class S3Storage:
         try:
             return _revision(self.client.head_object(Bucket=ref.bucket, Key=ref.key))
         except ClientError as error:
-            if _code(error) in _ABSENT:
+            if self._is_absent(ref, error):
                 return None
             raise
 
@@ -185,6 +186,23 @@ class S3Storage:
         except ClientError as error:
             if _code(error) not in _CONFLICT:
                 raise
+
+    def _is_absent(self, ref: ObjectRef, error: ClientError) -> bool:
+        """Return whether a request for an object failed because there is no such object.
+
+        S3 answers 403 for a missing object to a role that may not list the whole bucket. Listing the key
+        tells whether it is missing, if the role may list the keys under its prefix.
+        """
+        if _code(error) not in _DENIED:
+            return _code(error) in _ABSENT
+        try:
+            # Of all keys that start with this key, the key itself comes first.
+            response = self.client.list_objects_v2(Bucket=ref.bucket, Prefix=ref.key, MaxKeys=1)
+        except ClientError as second:
+            if _code(second) in _DENIED:
+                return False
+            raise
+        return ref.key not in {item["Key"] for item in response.get("Contents", [])}
 
 
 class _ObjectFile(RawIOBase):

@@ -573,3 +573,26 @@ def test_if_a_killed_batch_cannot_be_split_its_objects_share_no_memory(
 
     assert on_upload.handler({"Records": records}, Context()) == failures()
     assert [key for key in read if key in keys] == ["incoming/c.txt", "incoming/a.txt", "incoming/b.txt"]
+
+
+def test_a_result_of_another_bucket_stays_and_its_message_becomes_a_dead_letter(
+    s3: S3Client, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another deployment writes to the same results bucket. The last attempt leaves its result, too."""
+    monkeypatch.setenv("REVIEWBOX_RESULTS_BUCKET", BUCKET)
+    s3.create_bucket(Bucket="hotel")
+    s3.put_object(Bucket=BUCKET, Key="incoming/a.txt", Body=b"great film")
+    s3.put_object(Bucket="hotel", Key="incoming/a.txt", Body=b"awful film")
+    other = notification("incoming/a.txt")
+    other["Records"][0]["s3"]["bucket"]["name"] = "hotel"
+    on_upload.handler(sqs(notification("incoming/a.txt")), Context())
+    caplog.clear()
+
+    first = on_upload.handler(sqs(other), Context())
+    last = on_upload.handler(sqs(other, receive_count=5), Context())
+
+    assert first == last == failures(1)
+    assert receipt(s3, "incoming/a.txt")["sentiment"] == "positive"
+    events = [record.getMessage() for record in caplog.records if record.levelno == logging.ERROR]
+    assert events == ["object.failed", "object.failed", "object.not_recorded"]
+    assert all("foreign_result" in record.reason for record in caplog.records if hasattr(record, "reason"))

@@ -7,7 +7,8 @@ from itertools import islice
 from reviewbox.errors import ReviewboxError
 from reviewbox.events import upload_message
 from reviewbox.objects import ObjectRef
-from reviewbox.queue import MAX_BATCH, Queue
+from reviewbox.queue import Queue
+from reviewbox.sending import MAX_BATCH
 from reviewbox.stack.cost import Workload, estimate
 from reviewbox.stack.discovery import Stack
 from reviewbox.stack.listing import ListedObject, parse_uri
