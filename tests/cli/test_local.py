@@ -52,5 +52,6 @@ def test_the_local_cloud_runs_until_ctrl_c(tiny_model: Path) -> None:
 
     assert "aws s3 cp review.txt s3://reviewbox/incoming/review.txt" in printed
     assert "object.classified" in rest
+    assert "invocation.measured" not in rest  # metrics are for CloudWatch
     assert "Stopped." in rest
     assert process.returncode == 0

@@ -8,11 +8,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from rich.text import Text
-
 from reviewbox.cli.classify import files_below
-from reviewbox.cli.render import console, printable, receipt_line
-from reviewbox.errors import ReviewboxError
+from reviewbox.cli.render import cell, console, print_plain, printable, receipt_line
+from reviewbox.errors import ForeignResultError, ReviewboxError
 from reviewbox.folder_storage import FolderStorage
 from reviewbox.model.classifier import Classifier
 from reviewbox.objects import ObjectRef
@@ -67,20 +65,16 @@ class FolderWatcher:
         self._processed = {path: state for path, state in self._processed.items() if path in states}
 
     def _process(self, ref: ObjectRef) -> None:
-        owner = ref.bucket
         try:
-            if receipt := self.pipeline.read_receipt(ref):
-                owner = receipt.content["source"]["bucket"]
-            if owner == ref.bucket:
-                self._classify(ref)
+            self._classify(ref)
+        except ForeignResultError as error:
+            raise ReviewboxError(
+                f"{self.results}: the result of {printable(ref.key)} belongs to the folder "
+                f"{error.owner.bucket!r}, and {ref.bucket!r} would overwrite it; pass another --results, or "
+                "delete the results if the folder has been renamed"
+            ) from None
         except Exception as error:  # noqa: BLE001 - a file's failure must not affect other files
             self._report_failure(ref.key, error)
-        if owner != ref.bucket:
-            raise ReviewboxError(
-                f"{self.results}: the result of {printable(ref.key)} belongs to the folder {owner!r}, and "
-                f"{ref.bucket!r} would overwrite it; pass another --results, or delete the results if "
-                "the folder has been renamed"
-            )
 
     def _classify(self, ref: ObjectRef) -> None:
         outcome = self.pipeline.process(ref, lambda: math.inf)
@@ -107,13 +101,13 @@ def run_watch(
         ReviewboxError: see `watch_folder` and `FolderWatcher.scan`.
     """
     watcher = watch_folder(folder, results, classifier, settings, _print_outcome)
-    print(f"Watching {watcher.folder}; results go to {watcher.results}. Press Ctrl-C to stop.", flush=True)
+    print_plain(f"Watching {watcher.folder}; results go to {watcher.results}. Press Ctrl-C to stop.")
     try:
         while True:
             watcher.scan()
             time.sleep(seconds)
     except KeyboardInterrupt:
-        print("Stopped.")
+        print_plain("Stopped.")
 
 
 def watch_folder(
@@ -151,7 +145,7 @@ def watch_folder(
 
 
 def _print_outcome(key: str, outcome: str, receipt: Mapping[str, Any]) -> None:
-    line = Text(f"{outcome:<10}  {printable(key)}  ").append_text(receipt_line(receipt))
+    line = cell(f"{outcome:<10}  {key}  ").append_text(receipt_line(receipt))
     console().print(line, soft_wrap=True)
 
 
