@@ -5,7 +5,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help demo local test coverage browser vendor lint types format wheel wheel-check bench bench-page bench-model model lock clean
+.PHONY: help demo local test coverage browser vendor lint types format wheel wheel-check bench bench-page bench-model model audit lock clean
 
 help: ## List the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -107,13 +107,25 @@ model: .venv-recipe/.installed ## Train the model: make model DATA=folder (a nig
 	  PYTHONPATH=model:src .venv-recipe/bin/python -m recipe $$stage --data "$(DATA)" || exit; \
 	done
 
+.venv-audit/.installed: requirements/audit.txt
+	$(PYTHON) -m venv .venv-audit
+	.venv-audit/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $<
+	@touch $@
+
+# What users run comes first, then what only builds and tests.
+audit: .venv-audit/.installed ## Look for known vulnerabilities in all pinned packages (needs the network)
+	for name in core dev sam e2e ministack audit; do \
+	  echo "requirements/$$name.txt:"; \
+	  .venv-audit/bin/pip-audit --strict --disable-pip --require-hashes --requirement requirements/$$name.txt || exit; \
+	done
+
 LOCK = uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --quiet
 
 lock: ## Compile requirements/*.in to pins with hashes (needs uv)
-	for name in core sam e2e ministack; do $(LOCK) requirements/$$name.in -o requirements/$$name.txt || exit; done
+	for name in core sam e2e ministack audit; do $(LOCK) requirements/$$name.in -o requirements/$$name.txt || exit; done
 	for name in dev recipe bench browser; do $(LOCK) -c requirements/core.txt requirements/$$name.in -o requirements/$$name.txt || exit; done
 
 clean: ## Remove everything that the other targets create
-	rm -rf $(VENV) .venv-bench .venv-browser .venv-sam .venv-e2e .venv-ministack .venv-recipe build dist .coverage .aws-sam .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) .venv-bench .venv-browser .venv-sam .venv-e2e .venv-ministack .venv-recipe .venv-audit build dist .coverage .aws-sam .pytest_cache .mypy_cache .ruff_cache .hypothesis
 
 include .ci/lambda.mk

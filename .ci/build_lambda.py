@@ -52,7 +52,7 @@ UNUSED = [
     "**/*.pyi",
     "**/*.pxd",
 ]
-SERVICES = ["s3", "sqs", "sts"]  # sts: credentials of an assumed role
+SERVICES = ["events", "s3", "sqs", "sts"]  # sts: credentials of an assumed role
 MODEL = ["model.onnx", "tokenizer.json", "config.json"]
 MODEL_EXTRA = ["bundle.json"]  # a model of your own may lack it
 

@@ -13,7 +13,7 @@ from typing import Any
 from urllib.parse import unquote_plus
 
 from handlers.common import LambdaContext, pipeline, process_all
-from reviewbox.errors import ContentionError, EventError, OutOfTimeError, QueueError
+from reviewbox.errors import ContentionError, EventBusError, EventError, OutOfTimeError, QueueError
 from reviewbox.events import describe_fields
 from reviewbox.objects import ObjectRef
 from reviewbox.pipeline import Pipeline
@@ -24,6 +24,9 @@ logger = logging.getLogger("reviewbox.on_batch_operation")
 
 # The field that names the bucket in each version of the request: an ARN, or the name itself.
 _BUCKET_FIELDS = {"1.0": "s3BucketArn", "2.0": "s3Bucket"}
+
+
+_TEMPORARY = (OutOfTimeError, ContentionError, QueueError, EventBusError)
 
 
 class ResultCode(StrEnum):
@@ -107,7 +110,7 @@ def _ref(task: Mapping[str, Any], version: str) -> ObjectRef:
 
 
 def _failure(error: Exception) -> Result:
-    is_temporary = isinstance(error, (OutOfTimeError, ContentionError, QueueError)) or is_transient(error)
+    is_temporary = isinstance(error, _TEMPORARY) or is_transient(error)
     code = ResultCode.TEMPORARY_FAILURE if is_temporary else ResultCode.PERMANENT_FAILURE
     return Result(code, describe(error))
 

@@ -21,8 +21,8 @@ CORE = [path for path in MODULES if not OUTER & set(path.relative_to(PACKAGE).pa
 
 # The only modules that may import a library that does I/O or depends on the machine.
 OWNERS = {
-    "boto3": ("storage.py", "queue.py", "stack/", "local/"),
-    "botocore": ("storage.py", "queue.py", "stack/", "local/"),
+    "boto3": ("storage.py", "queue.py", "event_bus.py", "stack/", "local/"),
+    "botocore": ("storage.py", "queue.py", "event_bus.py", "stack/", "local/"),
     "tokenizers": ("model/windows.py",),
     "onnxruntime": ("model/inference.py",),
     "moto": ("local/",),
@@ -79,12 +79,12 @@ def test_the_core_does_not_import_outer_layers(path: Path) -> None:
 def test_the_core_does_not_read_the_environment_or_the_clock(path: Path) -> None:
     """Handlers pass in both. Only inference sets variables, to disable the telemetry of onnxruntime.
 
-    A queue does not read the clock, but it waits before it sends messages again.
+    A queue and an event bus do not read the clock, but they wait before they send something again.
     """
     names = {ast.unparse(node) for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))}
     clocks = {"time", "datetime"} & {name.partition(".")[0] for name in imports(path)}
 
-    assert clocks <= ({"time"} if place(path) == "queue.py" else set())
+    assert clocks <= ({"time"} if place(path) in ("queue.py", "event_bus.py") else set())
     assert "os.getenv" not in names
     assert "os.environ" not in names or place(path) == "model/inference.py"
 

@@ -26,6 +26,8 @@ CHANGES: dict[str, tuple[Any, bool]] = {
     "threads": (2, False),
     "objects_at_once": (4, False),
     "model_dir": ("/opt/model", False),
+    "metrics_namespace": ("Reviewbox/shop", False),
+    "event_bus": ("default", False),
 }
 
 

@@ -8,6 +8,7 @@ from botocore.exceptions import (
     ParamValidationError,
     ReadTimeoutError,
 )
+from botocore.stub import Stubber
 from mypy_boto3_s3 import S3Client
 from tests.conftest import BUCKET
 
@@ -229,3 +230,52 @@ def test_a_changed_object_is_not_removed(storage: S3Storage, s3: S3Client) -> No
     storage.remove(REF, etag)
 
     assert s3.get_object(Bucket=REF.bucket, Key=REF.key)["Body"].read() == b"newer"
+
+
+HEAD_DENIED: dict[str, Any] = {"service_error_code": "403", "http_status_code": 403}
+GET_DENIED: dict[str, Any] = {"service_error_code": "AccessDenied", "http_status_code": 403}
+LISTING: dict[str, Any] = {"Bucket": BUCKET, "Prefix": REF.key, "MaxKeys": 1}
+
+
+@pytest.mark.parametrize("listed", [[], [{"Key": f"{REF.key}.json"}]])
+def test_a_missing_object_is_none_for_a_role_that_may_not_list_the_whole_bucket(
+    storage: S3Storage, s3: S3Client, listed: list[Any]
+) -> None:
+    """S3 then answers 403, and a listing of the key tells that it is missing."""
+    with Stubber(s3) as stub:
+        stub.add_client_error("get_object", **GET_DENIED)
+        stub.add_response("list_objects_v2", {"Contents": listed}, LISTING)
+        stub.add_client_error("head_object", **HEAD_DENIED)
+        stub.add_response("list_objects_v2", {"Contents": listed}, LISTING)
+
+        assert storage.read(REF, max_bytes=1) is None
+        assert storage.revision(REF) is None
+
+
+def test_an_object_that_exists_but_may_not_be_read_is_an_error(storage: S3Storage, s3: S3Client) -> None:
+    with Stubber(s3) as stub:
+        stub.add_client_error("get_object", **GET_DENIED)
+        stub.add_response("list_objects_v2", {"Contents": [{"Key": REF.key}]}, LISTING)
+
+        with pytest.raises(ClientError, match="AccessDenied"):
+            storage.read(REF, max_bytes=1)
+
+
+def test_without_permission_to_list_an_object_is_not_taken_for_missing(
+    storage: S3Storage, s3: S3Client
+) -> None:
+    with Stubber(s3) as stub:
+        stub.add_client_error("head_object", **HEAD_DENIED)
+        stub.add_client_error("list_objects_v2", **GET_DENIED)
+
+        with pytest.raises(ClientError, match="403"):
+            storage.revision(REF)
+
+
+def test_a_listing_that_fails_temporarily_is_the_error(storage: S3Storage, s3: S3Client) -> None:
+    with Stubber(s3) as stub:
+        stub.add_client_error("get_object", **GET_DENIED)
+        stub.add_client_error("list_objects_v2", service_error_code="SlowDown", http_status_code=503)
+
+        with pytest.raises(ClientError, match="SlowDown"):
+            storage.read(REF, max_bytes=1)

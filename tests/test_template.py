@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from samtranslator.yaml_helper import yaml_parse
 
 from reviewbox.deadline import RESERVED_SECONDS
+from reviewbox.event_bus import SOURCE
 from reviewbox.process_object import Outcome
 from reviewbox.settings import Settings
 
@@ -23,6 +24,8 @@ PARAMETERS: dict[str, Any] = TEMPLATE["Parameters"]
 RESOURCES: dict[str, Any] = TEMPLATE["Resources"]
 OUTPUTS: dict[str, Any] = TEMPLATE["Outputs"]
 VARIABLES: dict[str, Any] = TEMPLATE["Globals"]["Function"]["Environment"]["Variables"]
+# Variables whose values come from the stack, not from a parameter.
+FROM_THE_STACK = {"REVIEWBOX_QUEUE_URL", "REVIEWBOX_METRICS_NAMESPACE"}
 TIMEOUTS: list[str] = PARAMETERS["TimeoutSeconds"]["AllowedValues"]
 
 OPERATIONS = (ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
@@ -33,6 +36,7 @@ def resources_of_type(kind: str) -> dict[str, Any]:
     return {name: r["Properties"] for name, r in RESOURCES.items() if r["Type"] == f"AWS::{kind}"}
 
 
+QUEUES = ("Uploads", "Segments", "FailedUploads")
 FUNCTIONS = resources_of_type("Serverless::Function")
 ALARMS = resources_of_type("CloudWatch::Alarm")
 
@@ -58,7 +62,7 @@ def test_parameter_defaults_match_the_settings() -> None:
     environ = {
         name: value if isinstance(value, str) else str(PARAMETERS[value["Ref"]]["Default"])
         for name, value in VARIABLES.items()
-        if name.startswith("REVIEWBOX_") and value != {"Ref": "Segments"}
+        if name.startswith("REVIEWBOX_") and name not in FROM_THE_STACK
     }
 
     assert Settings.from_environ(environ) == Settings()
@@ -70,6 +74,14 @@ def test_segments_are_sent_to_the_queue_that_triggers_the_function() -> None:
 
     assert VARIABLES["REVIEWBOX_QUEUE_URL"] == {"Ref": "Segments"}
     assert statement["Resource"] == mapping["Properties"]["Queue"] == {"Fn::GetAtt": ["Segments", "Arn"]}
+
+
+def test_the_function_may_say_when_failed_messages_of_its_queues_come_back() -> None:
+    events = FUNCTIONS["OnUpload"]["Events"].values()
+    (statement,) = [s for s in statements() if "sqs:ReceiveMessage" in s["Action"]]
+
+    assert "sqs:ChangeMessageVisibility" in statement["Action"]
+    assert statement["Resource"] == [event["Properties"]["Queue"] for event in events]
 
 
 def test_only_work_objects_expire_and_not_before_their_messages() -> None:
@@ -170,9 +182,93 @@ def test_each_segment_gets_its_own_invocation() -> None:
 
 
 def test_both_queues_handle_failed_messages_alike() -> None:
-    uploads, segments = (RESOURCES[name]["Properties"] for name in ("Uploads", "Segments"))
+    uploads, segments = (dict(RESOURCES[name]["Properties"]) for name in ("Uploads", "Segments"))
 
+    assert uploads.pop("QueueName") != segments.pop("QueueName")
     assert uploads == segments
+
+
+def test_only_its_own_queues_may_send_dead_letters_to_the_dead_letter_queue() -> None:
+    policy = RESOURCES["FailedUploads"]["Properties"]["RedriveAllowPolicy"]
+    names = [RESOURCES[name]["Properties"]["QueueName"]["Fn::Sub"][0] for name in ("Uploads", "Segments")]
+
+    assert policy["redrivePermission"] == "byQueue"
+    assert [arn["Fn::Sub"][0].rpartition(":")[2] for arn in policy["sourceQueueArns"]] == names
+
+
+def test_queue_names_differ_between_stacks_and_fit_into_the_limit() -> None:
+    """The id in a stack's ARN is unique, also among stacks of the same name, and has 36 characters."""
+    for name in ("Uploads", "Segments"):
+        template, values = RESOURCES[name]["Properties"]["QueueName"]["Fn::Sub"]
+
+        assert values == {"Id": {"Fn::Select": [2, {"Fn::Split": ["/", {"Ref": "AWS::StackId"}]}]}}
+        assert len(template.replace("${Id}", "x" * 36)) <= 80
+
+
+def test_replaced_results_expire_and_current_ones_do_not() -> None:
+    rules = RESOURCES["Bucket"]["Properties"]["LifecycleConfiguration"]["Rules"]
+    (rule,) = [rule for rule in rules if rule.get("Prefix") == {"Ref": "ResultsPrefix"}]
+
+    assert rule["NoncurrentVersionExpiration"] == {"NoncurrentDays": 30}
+    assert "ExpirationInDays" not in rule
+
+
+def test_functions_may_list_only_their_own_prefixes() -> None:
+    """`StringLike` denies a listing without a prefix; `StringLikeIfExists` would allow it."""
+    policy = RESOURCES["ObjectsPolicy"]["Properties"]["PolicyDocument"]
+    listing = [s for s in policy["Statement"] if s.get("Action") == "s3:ListBucket"]
+
+    assert [list(s["Condition"]) for s in listing] == [["StringLike"], ["StringLike"]]
+
+
+def test_functions_may_send_only_their_own_events_and_only_if_a_bus_is_set() -> None:
+    policy = RESOURCES["ObjectsPolicy"]["Properties"]["PolicyDocument"]
+    (condition, statement, otherwise) = next(
+        s["Fn::If"] for s in policy["Statement"] if s.get("Fn::If", [""])[0] == "SendsEvents"
+    )
+
+    assert TEMPLATE["Conditions"][condition] == {"Fn::Not": [{"Fn::Equals": [{"Ref": "EventBusName"}, ""]}]}
+    assert statement["Action"] == "events:PutEvents"
+    assert statement["Condition"] == {"StringEquals": {"events:source": SOURCE}}
+    assert otherwise == {"Ref": "AWS::NoValue"}
+
+
+def test_metrics_of_the_log_go_to_the_namespace_of_the_embedded_metrics() -> None:
+    condition, namespace, otherwise = VARIABLES["REVIEWBOX_METRICS_NAMESPACE"]["Fn::If"]
+    filters = resources_of_type("Logs::MetricFilter")
+    written = [t["MetricNamespace"] for f in filters.values() for t in f["MetricTransformations"]]
+
+    assert (condition, otherwise) == ("LogsMetrics", "")
+    assert written == [namespace, namespace]
+    assert ALARMS["FailedObjects"]["Namespace"] == namespace
+
+
+def test_failures_in_both_logs_are_counted() -> None:
+    filters = resources_of_type("Logs::MetricFilter")
+    logs = {name for name, r in RESOURCES.items() if r["Type"] == "AWS::Logs::LogGroup"}
+
+    assert {f["LogGroupName"]["Ref"] for f in filters.values()} == logs
+    assert len({f["FilterPattern"] for f in filters.values()}) == 1
+
+
+def test_dead_letters_raise_an_alarm_days_before_they_vanish() -> None:
+    """SQS deletes a message by its first sending; the age of a dead letter counts from the move."""
+    retention = {name: RESOURCES[name]["Properties"]["MessageRetentionPeriod"] for name in QUEUES}
+    latest_alarm = retention["Uploads"] + ALARMS["OldDeadLetters"]["Threshold"]
+
+    assert retention["FailedUploads"] - latest_alarm >= 3 * 24 * 3600
+
+
+@pytest.mark.parametrize(
+    ("alarm", "metric", "function"),
+    [
+        ("OnUploadRecursion", "RecursiveInvocationsDropped", "OnUpload"),
+        ("OnBatchOperationThrottles", "Throttles", "OnBatchOperation"),
+    ],
+)
+def test_alarms_watch_the_metrics_of_their_function(alarm: str, metric: str, function: str) -> None:
+    assert ALARMS[alarm]["MetricName"] == metric
+    assert ALARMS[alarm]["Dimensions"] == [{"Name": "FunctionName", "Value": {"Ref": function}}]
 
 
 def test_restored_objects_send_the_same_notifications_as_uploads() -> None:
@@ -262,7 +358,7 @@ def test_operations_guide_documents_every_log_event() -> None:
         path.read_text(encoding="utf-8")
         for path in [*(ROOT / "handlers").rglob("*.py"), *(ROOT / "src/reviewbox").rglob("*.py")]
     )
-    logged = set(re.findall(r'"((?:object|message|task)\.[a-z_]+)"', source))
+    logged = set(re.findall(r'"((?:object|message|task)\.[a-z_]+|invocation\.measured)"', source))
     logged |= {f"object.{outcome}" for outcome in Outcome}
 
     assert logged

@@ -10,7 +10,9 @@
     ├── ArchivedError       the object is in an archive storage class and must be restored first
     ├── ConflictError       an object is not in the state that a conditional write expects
     ├── ContentionError     other workers kept changing the result: worth a retry
-    └── QueueError          the queue did not accept all messages: worth a retry
+    ├── QueueError          the queue did not accept all messages: worth a retry
+    ├── EventBusError       the event bus did not accept the event of a result: worth a retry
+    └── ForeignResultError  the result's key belongs to another source: a person must choose another place
 
 If one review of many fails, that is a `Problem` value in the review's place and not an exception.
 botocore errors that a retry may fix pass through unchanged.
@@ -19,7 +21,7 @@ botocore errors that a retry may fix pass through unchanged.
 from dataclasses import dataclass
 from enum import StrEnum
 
-from reviewbox.objects import ObjectRef
+from reviewbox.objects import ObjectRef, SegmentRef
 
 
 class ErrorCode(StrEnum):
@@ -57,6 +59,7 @@ class ErrorCode(StrEnum):
     ARCHIVED = "archived"
     OUT_OF_TIME = "out_of_time"
     NOT_PROCESSED = "not_processed"
+    FOREIGN_RESULT = "foreign_result"  # only in logs and status: the receipt is the other source's
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,3 +127,21 @@ class NativeFaultError(ReviewboxError):
 
 class QueueError(ReviewboxError):
     """The queue did not accept every message."""
+
+
+class EventBusError(ReviewboxError):
+    """The result is written, but the event bus did not accept its event."""
+
+    def __init__(self, ref: ObjectRef | SegmentRef, code: str) -> None:
+        super().__init__(f"the event for the result of {ref} was rejected with {code}; try again later")
+
+
+class ForeignResultError(ReviewboxError):
+    """The key of a source's receipt holds the receipt of another source; nothing was written."""
+
+    def __init__(self, ref: ObjectRef, receipt: ObjectRef, owner: ObjectRef) -> None:
+        super().__init__(
+            f"{ErrorCode.FOREIGN_RESULT}: {receipt} is the result of {owner}, and the result of {ref} would "
+            f"replace it; set another ResultsPrefix or ResultsBucketName, or delete the results of {owner}"
+        )
+        self.owner = owner

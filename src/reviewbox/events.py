@@ -13,7 +13,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
-from urllib.parse import unquote_plus
+from urllib.parse import quote_plus, unquote_plus
 
 from reviewbox.errors import EventError
 from reviewbox.objects import ObjectRef, SegmentRef
@@ -49,11 +49,31 @@ class Message:
     errors: tuple[EventError, ...] = ()  # for each record that could not be parsed, or for the whole message
     segments: tuple[SegmentRef, ...] = ()  # if it is one of Reviewbox's own messages
     body: str = field(default="", compare=False)  # for sending it again; empty for a direct invocation
+    queue_arn: str = field(default="", compare=False)  # of the queue that delivered it; "" if unknown
+    receipt_handle: str = field(default="", compare=False)  # identifies the delivery; "" if unknown
+    sent_at: int | None = field(default=None, compare=False)  # in milliseconds since the epoch, as SQS says
 
     @property
     def targets(self) -> tuple[ObjectRef | SegmentRef, ...]:
         """Everything to process: the objects and the segments."""
         return (*self.refs, *self.segments)
+
+    def split(self) -> list[str]:
+        """Return a message for each object and segment, to be sent in place of this one."""
+        if len(self.targets) == 1 and not self.errors:
+            return [self.body]
+        return [*map(upload_message, self.refs), *map(segment_message, self.segments)]
+
+
+def upload_message(ref: ObjectRef) -> str:
+    """Return the text of a message that names an object, in the format of an S3 event notification."""
+    record = {
+        "eventVersion": "2.1",
+        "eventSource": "aws:s3",
+        "eventName": "ObjectCreated:Put",
+        "s3": {"bucket": {"name": ref.bucket}, "object": {"key": quote_plus(ref.key, safe="/")}},
+    }
+    return json.dumps({"Records": [record]})
 
 
 def segment_message(ref: SegmentRef) -> str:
@@ -83,13 +103,28 @@ def _sqs_message(record: Any) -> Message:
     message_id = record.get("messageId") if isinstance(record, Mapping) else None
     if not isinstance(message_id, str):
         raise EventError("a record of the SQS batch has no messageId")
-    try:
-        receive_count = int(record["attributes"]["ApproximateReceiveCount"])
-    except (LookupError, TypeError, ValueError, OverflowError):
-        receive_count = 1
+    receive_count = _attribute(record, "ApproximateReceiveCount") or 1
     message = _message(_unwrap(record, "body", "the SQS message", envelopes=0), message_id, receive_count)
-    body = record.get("body")
-    return replace(message, body=body) if isinstance(body, str) else message
+    return replace(
+        message,
+        body=_text(record, "body"),
+        queue_arn=_text(record, "eventSourceARN"),
+        receipt_handle=_text(record, "receiptHandle"),
+        sent_at=_attribute(record, "SentTimestamp"),
+    )
+
+
+def _text(record: Mapping[str, Any], name: str) -> str:
+    value = record.get(name)
+    return value if isinstance(value, str) else ""
+
+
+def _attribute(record: Mapping[str, Any], name: str) -> int | None:
+    """Return a numeric attribute that SQS adds to a message, or None."""
+    try:
+        return int(record["attributes"][name])
+    except (LookupError, TypeError, ValueError, OverflowError):
+        return None
 
 
 def _message(parsed: Iterable[_Parsed], message_id: str | None = None, receive_count: int = 1) -> Message:

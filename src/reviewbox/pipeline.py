@@ -1,20 +1,25 @@
 """Processes batches of objects and segments, several at a time."""
 
+import json
 import logging
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, replace
 
 from reviewbox.deadline import Deadline
-from reviewbox.errors import ConflictError, NativeFaultError, NotStartedError
+from reviewbox.errors import ConflictError, EventBusError, NativeFaultError, NotStartedError
+from reviewbox.event_bus import EventBus
 from reviewbox.fast_path import prepare_new_review
 from reviewbox.large_tables.coordinator import Progress, SegmentCoordinator
 from reviewbox.model.classifier import Classifier
 from reviewbox.objects import ObjectRef, SegmentRef
 from reviewbox.process_object import SEGMENT_OUTCOMES, BatchContext, ObjectProcessor, Outcome
 from reviewbox.queue import Queue
+from reviewbox.results.completion import completion_detail
 from reviewbox.results.receipt import Receipt
 from reviewbox.results.receipt_store import ReceiptStore
+from reviewbox.retry import retry_transient
+from reviewbox.sending import in_batches
 from reviewbox.settings import Settings
 from reviewbox.storage import ObjectStore, describe
 from reviewbox.tool_files import is_tool_file
@@ -22,18 +27,38 @@ from reviewbox.tool_files import is_tool_file
 logger = logging.getLogger(__name__)
 
 
+# After these, there may be a new result that nobody has been told of: a worker that wrote the receipt may
+# have died before it sent the event, and then the next delivery finds the result current.
+_COMPLETED = (Outcome.CLASSIFIED, Outcome.REFUSED, Outcome.CURRENT)
+
+
+@dataclass(frozen=True, slots=True)
+class _Finished:
+    """An object that is done, and the event that announces its result."""
+
+    ref: ObjectRef | SegmentRef
+    outcome: Outcome | Exception
+    event: str = ""  # empty if there is nothing to announce
+
+
 @dataclass(frozen=True, slots=True)
 class Pipeline:
     """Brings results up to date with their sources.
 
     Segments, and objects that need an invocation of their own, are sent to the queue. Without a queue they
-    are processed here, one after the other.
+    are processed here, one after the other. With an event bus, each result is announced by an event.
+
+    `wait` waits for a number of seconds before work is repeated that failed because AWS was busy. Without
+    it, nothing is repeated.
     """
 
     store: ObjectStore
     classifier: Classifier
     settings: Settings
     queue: Queue | None = None
+    event_bus: EventBus | None = None
+    wait: Callable[[float], None] | None = None
+    on_write: Callable[[Receipt], object] = lambda _: None  # called after each receipt that is written
 
     def process_all(
         self,
@@ -52,6 +77,9 @@ class Pipeline:
         If `exclusive` is true, objects are processed one after the other, whatever their sizes. A pipeline
         without a queue always does that. If some were `redelivered`, they may have results, and none takes
         the fast path.
+
+        An object is yielded after its event has been sent. If that fails, so does the object: the next
+        delivery finds its result current, and sends the event.
         """
         refs = list(dict.fromkeys(refs))
         exclusive = exclusive or len(refs) == 1 or self.queue is None
@@ -59,9 +87,10 @@ class Pipeline:
         if redelivered:
             context.has_results.set()
         with ThreadPoolExecutor(1 if exclusive else self.settings.objects_at_once) as pool:
-            futures = {pool.submit(self._process, ref, context): ref for ref in refs}
-            for future in as_completed(futures):
-                yield futures[future], _outcome_of(future)
+            futures = {pool.submit(self._finish, ref, context): ref for ref in refs}
+            finished = (_outcome_of(future, futures[future]) for future in as_completed(futures))
+            for item in self._announce(finished):
+                yield item.ref, item.outcome
 
     def process(self, ref: ObjectRef | SegmentRef, remaining_seconds: Callable[[], float]) -> Outcome:
         """Process one object or segment.
@@ -101,10 +130,47 @@ class Pipeline:
         stored = self._receipts.read(ref)
         return stored.receipt if stored else None
 
+    def _finish(self, ref: ObjectRef | SegmentRef, context: BatchContext) -> _Finished:
+        outcome = self._process(ref, context)
+        if self.event_bus is None or outcome not in _COMPLETED:
+            return _Finished(ref, outcome)
+        # What is announced is what is there, even if another worker wrote it.
+        source = ref.source if isinstance(ref, SegmentRef) else ref
+        receipt = self.read_receipt(source)
+        detail = completion_detail(receipt, self._receipts.place(source)) if receipt else None
+        return _Finished(ref, outcome, json.dumps(detail) if detail else "")
+
+    def _announce(self, finished: Iterable[_Finished]) -> Iterator[_Finished]:
+        """Send the events of finished objects, and yield the objects; those whose event failed, as failed."""
+        if self.event_bus is None:
+            yield from finished
+            return
+        for batch in in_batches(finished, lambda item: len(item.event)):
+            announced = [item for item in batch if item.event]
+            yield from (item for item in batch if not item.event)
+            try:
+                rejected = self.event_bus.send([item.event for item in announced]) if announced else {}
+            except Exception as error:  # noqa: BLE001 - the objects then count as failed and are redelivered
+                yield from (replace(item, outcome=error) for item in announced)
+                continue
+            for position, item in enumerate(announced):
+                code = rejected.get(position)
+                yield replace(item, outcome=EventBusError(item.ref, code)) if code else item
+
     def _process(self, ref: ObjectRef | SegmentRef, context: BatchContext) -> Outcome:
         source = ref.source if isinstance(ref, SegmentRef) else ref
         if not self._is_source(source):
             return Outcome.IGNORED
+
+        def wait(seconds: float) -> bool:
+            if self.wait is None or not context.deadline.allows(seconds):
+                return False
+            self.wait(seconds)
+            return True
+
+        return retry_transient(lambda: self._attempt(ref, source, context), source, wait)
+
+    def _attempt(self, ref: ObjectRef | SegmentRef, source: ObjectRef, context: BatchContext) -> Outcome:
         context.deadline.check_start(ref)
         if isinstance(ref, SegmentRef):
             if not context.exclusive:
@@ -131,7 +197,7 @@ class Pipeline:
 
     @property
     def _receipts(self) -> ReceiptStore:
-        return ReceiptStore(self.store, self.classifier.bundle, self.settings)
+        return ReceiptStore(self.store, self.classifier.bundle, self.settings, self.on_write)
 
     @property
     def _large_tables(self) -> SegmentCoordinator:
@@ -142,17 +208,16 @@ class Pipeline:
         return ObjectProcessor(self.store, self.classifier, self.settings, self._receipts, self._large_tables)
 
 
-def _outcome_of(future: Future[Outcome]) -> Outcome | Exception:
+def _outcome_of(future: Future[_Finished], ref: ObjectRef | SegmentRef) -> _Finished:
     """Return the outcome of an object, or its error: one object's failure must not affect another."""
     try:
         return future.result()
     except Exception as error:  # noqa: BLE001 - as above
-        return error
+        return _Finished(ref, error)
     except BaseException as error:
         # A panic of a library in Rust is not an Exception, and its class cannot be imported. Its message
         # could quote a review.
         if type(error).__name__ != "PanicException":
             raise
-        return NativeFaultError(f"a library failed with {type(error).__name__}").with_traceback(
-            error.__traceback__
-        )
+        fault = NativeFaultError(f"a library failed with {type(error).__name__}")
+        return _Finished(ref, fault.with_traceback(error.__traceback__))

@@ -2,33 +2,29 @@
 
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Self
 
 import boto3
 from botocore.config import Config
 
 from reviewbox.errors import QueueError
+from reviewbox.sending import MAX_BATCH, MAX_SENDS, in_batches, send_batch
 
 if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient
     from mypy_boto3_sqs.literals import QueueAttributeNameType
 
-T = TypeVar("T")
-
-# The limits of one SQS request. AWS has since raised the size limit; other implementations have not.
-MAX_BATCH = 10  # messages
-_MAX_BATCH_BYTES = 262_144
-
-_MAX_SENDS = 5
 _COUNTS: "list[QueueAttributeNameType]" = [
     "ApproximateNumberOfMessages",
     "ApproximateNumberOfMessagesNotVisible",
     "ApproximateNumberOfMessagesDelayed",
 ]
 _CONFIG = Config(retries={"mode": "standard", "total_max_attempts": 5})
+# For requests that are not worth waiting for.
+_HASTY_CONFIG = Config(retries={"total_max_attempts": 1}, connect_timeout=1, read_timeout=2)
 _DEFAULT_SESSION = threading.Lock()  # boto3's default session is not thread-safe
 
 
@@ -63,6 +59,14 @@ class Queue:
     client: "SQSClient | None" = None  # None to create one for the first request
     sleep: Callable[[float], None] = time.sleep  # waits between attempts
 
+    @classmethod
+    def of_arn(cls, arn: str) -> Self:
+        """Return the queue that an event comes from. Its requests fail rather than wait."""
+        account, name = arn.split(":")[-2:]
+        with _DEFAULT_SESSION:
+            client: SQSClient = boto3.client("sqs", config=_HASTY_CONFIG)
+        return cls(f"{client.meta.endpoint_url}/{account}/{name}", client)
+
     @cached_property
     def _sqs(self) -> "SQSClient":
         """The client, created on first use because most invocations never need one."""
@@ -78,8 +82,12 @@ class Queue:
         Raises:
             QueueError: SQS rejected some messages each time; other messages may have been sent.
         """
-        for batch in _batches(bodies, lambda body: len(body.encode())):
-            self._send_batch(batch)
+        for batch in in_batches(bodies, lambda body: len(body.encode())):
+            if rejected := send_batch(batch, self._send_once, self.sleep):
+                raise QueueError(
+                    f"{self.url}: SQS rejected {len(rejected)} of {len(batch)} messages {MAX_SENDS} times "
+                    f"(last error code: {list(rejected.values())[-1]}); try again later"
+                )
 
     def count(self) -> QueueCounts:
         """Return the approximate number of messages in the queue."""
@@ -101,48 +109,30 @@ class Queue:
 
     def release(self, messages: Iterable[ReceivedMessage], hidden_seconds: int = 0) -> None:
         """Make received messages visible to other receivers again, at once or after some seconds."""
-        for batch in _batches(messages):
-            entries: Any = [{**entry, "VisibilityTimeout": hidden_seconds} for entry in _entries(batch)]
+        self.hide(dict.fromkeys(messages, hidden_seconds))
+
+    def hide(self, seconds: Mapping[ReceivedMessage, int]) -> None:
+        """Hide each received message from all receivers for a number of seconds from now on."""
+        for batch in in_batches(seconds):
+            times = [{"VisibilityTimeout": seconds[message]} for message in batch]
+            entries: Any = [entry | time for entry, time in zip(_entries(batch), times, strict=True)]
             self._sqs.change_message_visibility_batch(QueueUrl=self.url, Entries=entries)
 
     def delete(self, messages: Iterable[ReceivedMessage]) -> int:
         """Delete received messages and return how many of them SQS deleted."""
         deleted = 0
-        for batch in _batches(messages):
+        for batch in in_batches(messages):
             response = self._sqs.delete_message_batch(QueueUrl=self.url, Entries=_entries(batch))
             deleted += len(response.get("Successful", []))
         return deleted
 
-    def _send_batch(self, bodies: Sequence[str]) -> None:
-        remaining = {str(index): body for index, body in enumerate(bodies)}
-        for attempt in range(_MAX_SENDS):
-            if attempt:
-                self.sleep(0.1 * (2**attempt - 1))
-            response = self._sqs.send_message_batch(
-                QueueUrl=self.url,
-                Entries=[{"Id": index, "MessageBody": body} for index, body in remaining.items()],
-            )
-            rejected = response.get("Failed", [])
-            if not rejected:
-                return
-            remaining = {entry["Id"]: remaining[entry["Id"]] for entry in rejected}
-        raise QueueError(
-            f"{self.url}: SQS rejected {len(remaining)} of {len(bodies)} messages {_MAX_SENDS} times "
-            f"(last error code: {rejected[-1]['Code']}); try again later"
+    def _send_once(self, bodies: Mapping[int, str]) -> dict[int, str]:
+        response = self._sqs.send_message_batch(
+            QueueUrl=self.url,
+            Entries=[{"Id": str(index), "MessageBody": body} for index, body in bodies.items()],
         )
+        return {int(entry["Id"]): entry["Code"] for entry in response.get("Failed", [])}
 
 
 def _entries(messages: Iterable[ReceivedMessage]) -> Any:
     return [{"Id": str(i), "ReceiptHandle": message.receipt_handle} for i, message in enumerate(messages)]
-
-
-def _batches(items: Iterable[T], size_of: Callable[[T], int] = lambda _: 0) -> Iterator[list[T]]:
-    """Group items so that no request exceeds the limits of SQS; an item that is too large is sent alone."""
-    batch: list[T] = []
-    for item in items:
-        if batch and (len(batch) == MAX_BATCH or sum(map(size_of, [*batch, item])) > _MAX_BATCH_BYTES):
-            yield batch
-            batch = []
-        batch.append(item)
-    if batch:
-        yield batch

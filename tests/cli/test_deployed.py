@@ -365,8 +365,13 @@ def test_the_reason_for_a_dead_letter_comes_from_the_receipt(cloud: Cloud, handl
     problem = Problem(ErrorCode.NOT_PROCESSED, "it was tried 5 times: AWS answered SlowDown to GetObject")
     receipt = Receipt.for_error(problem, provenance, final=False).encode()
     records = []
-    for key in (ref.key, "incoming/no_receipt.txt", "incoming/with_result.txt"):
-        place = {"bucket": {"name": BUCKET}, "object": {"key": key.replace(" ", "+")}}
+    for bucket, key in (
+        (BUCKET, ref.key),
+        (BUCKET, "incoming/no_receipt.txt"),
+        (BUCKET, "incoming/with_result.txt"),
+        ("hotel", "incoming/with_result.txt"),
+    ):
+        place = {"bucket": {"name": bucket}, "object": {"key": key.replace(" ", "+")}}
         records.append({"eventVersion": "2.1", "eventName": "ObjectCreated:Put", "s3": place})
     cloud.s3().put_object(Bucket=BUCKET, Key=f"results/{ref.key}.json", Body=receipt)
     for message in ({"Records": records}, {"Service": "Amazon S3", "Event": "s3:TestEvent"}):
@@ -378,12 +383,14 @@ def test_the_reason_for_a_dead_letter_comes_from_the_receipt(cloud: Cloud, handl
         ("s3://reviewbox/incoming/[a] b.txt", "not_processed"),
         ("s3://reviewbox/incoming/no_receipt.txt", ""),
         ("s3://reviewbox/incoming/with_result.txt", ""),
+        ("s3://hotel/incoming/with_result.txt", "foreign_result"),
         ("", ""),
     ]
     assert "SlowDown" in response[0]["message"]
     assert "has no receipt" in response[1]["message"]
     assert "has a result" in response[2]["message"]
-    assert "does not name an object" in response[3]["message"]
+    assert "s3://reviewbox/incoming/with_result.txt" in response[3]["message"]
+    assert "does not name an object" in response[4]["message"]
     assert "s3://reviewbox/incoming/[a] b.txt" in run("status").stdout
     assert count_messages(cloud, cloud.dead_letter_queue_url) == 2
 

@@ -1,9 +1,12 @@
+import http.client
 import os
 import re
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import boto3
@@ -11,47 +14,90 @@ import boto3
 SECONDS_TO_WAIT = 60
 
 
-def test_the_local_cloud_runs_until_ctrl_c(tiny_model: Path) -> None:
-    """It prints its endpoint and how to upload a file, classifies uploads, and stops without an error."""
+@contextmanager
+def running(model: Path, *arguments: str) -> Iterator["subprocess.Popen[str]"]:
+    """Run a command, which Ctrl-C can stop, while the context lasts."""
     # A shell that runs the tests in the background ignores Ctrl-C, and processes inherit that.
     program = (
         "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); "
         "from reviewbox.cli import app; app()"
     )
-    command = [sys.executable, "-c", program, "local", "--port", "0"]
-    environment = {**os.environ, "REVIEWBOX_MODEL_DIR": str(tiny_model), "PYTHONUNBUFFERED": "1"}
+    command = [sys.executable, "-c", program, *arguments]
+    environment = {**os.environ, "REVIEWBOX_MODEL_DIR": str(model), "PYTHONUNBUFFERED": "1"}
     with subprocess.Popen(  # noqa: S603 - our own command
         command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
     ) as process:
         try:
-            assert process.stdout is not None
-            printed = ""
-            while "Press Ctrl-C to stop" not in printed:
-                line = process.stdout.readline()
-                assert line, f"it ended early: {printed}"
-                printed += line
-            endpoint = re.search(r"AWS_ENDPOINT_URL=(\S+)", printed)
-            assert endpoint is not None
-            s3 = boto3.client(
-                "s3",
-                endpoint_url=endpoint[1],
-                region_name="us-east-1",
-                aws_access_key_id="any",
-                aws_secret_access_key="any",
-            )
-            s3.put_object(Bucket="reviewbox", Key="incoming/review.txt", Body=b"great film")
-            end = time.monotonic() + SECONDS_TO_WAIT
-            while not s3.list_objects_v2(Bucket="reviewbox", Prefix="results/")["KeyCount"]:
-                assert time.monotonic() < end
-                time.sleep(0.05)
-            process.send_signal(signal.SIGINT)
-            rest = process.stdout.read()
-            process.wait(SECONDS_TO_WAIT)
+            yield process
         finally:
             process.kill()  # otherwise `with` would wait forever for a process that hangs
+
+
+def read_until(text: str, process: "subprocess.Popen[str]") -> str:
+    assert process.stdout is not None
+    printed = ""
+    while text not in printed:
+        line = process.stdout.readline()
+        assert line, f"it ended early: {printed}"
+        printed += line
+    return printed
+
+
+def stop(process: "subprocess.Popen[str]") -> str:
+    """Press Ctrl-C, and return what is printed from then on."""
+    assert process.stdout is not None
+    process.send_signal(signal.SIGINT)
+    rest = process.stdout.read()
+    process.wait(SECONDS_TO_WAIT)
+    return rest
+
+
+def test_the_demo_stays_until_ctrl_c(tiny_model: Path, tmp_path: Path) -> None:
+    """Its console shows what the demo uploaded, and takes more."""
+    (tmp_path / "reviews").mkdir()
+    (tmp_path / "reviews" / "a.txt").write_bytes(b"great film")
+    page = tmp_path / "report.html"
+    command = ("demo", str(tmp_path / "reviews"), "--stay", "--report", str(page))
+    with running(tiny_model, *command) as process:
+        printed = read_until("Press Ctrl-C to stop", process)
+        address = re.search(r"Drop more files at http://([0-9.:]+)/", printed)
+        assert address is not None
+        connection = http.client.HTTPConnection(address[1], timeout=SECONDS_TO_WAIT)
+        connection.request("GET", "/report")
+        report = connection.getresponse().read()
+        connection.close()
+        rest = stop(process)
+
+    assert f"Watch them pass, until Ctrl-C: http://{address[1]}/" in printed
+    assert b"1 review " in page.read_bytes()
+    assert b"1 review " in report
+    assert rest.splitlines()[-1] == "Stopped."
+    assert process.returncode == 0
+
+
+def test_the_local_cloud_runs_until_ctrl_c(tiny_model: Path) -> None:
+    """It prints its endpoint and how to upload a file, classifies uploads, and stops without an error."""
+    with running(tiny_model, "local", "--port", "0") as process:
+        printed = read_until("Press Ctrl-C to stop", process)
+        endpoint = re.search(r"AWS_ENDPOINT_URL=(\S+)", printed)
+        assert endpoint is not None
+        s3 = boto3.client(
+            "s3",
+            endpoint_url=endpoint[1],
+            region_name="us-east-1",
+            aws_access_key_id="any",
+            aws_secret_access_key="any",
+        )
+        s3.put_object(Bucket="reviewbox", Key="incoming/review.txt", Body=b"great film")
+        end = time.monotonic() + SECONDS_TO_WAIT
+        while not s3.list_objects_v2(Bucket="reviewbox", Prefix="results/")["KeyCount"]:
+            assert time.monotonic() < end
+            time.sleep(0.05)
+        rest = stop(process)
 
     assert re.search(r"Drop files here and watch them pass: http://127\.0\.0\.1:\d+/\n", printed)
     assert "aws s3 cp review.txt s3://reviewbox/incoming/review.txt" in printed
     assert "object.classified" in rest
+    assert "invocation.measured" not in rest  # metrics are for CloudWatch
     assert "Stopped." in rest
     assert process.returncode == 0

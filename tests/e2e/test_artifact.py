@@ -117,6 +117,19 @@ def test_only_the_invalid_message_of_a_batch_is_returned(invoke: Invoke) -> None
 
 
 @pytest.mark.usefixtures("s3")
+def test_the_log_holds_metrics_where_cloudwatch_looks_for_them(invoke: Invoke, cloud: Cloud) -> None:
+    """The runtime writes them at the top level of a JSON line."""
+    invoke(load("sqs_s3"))
+
+    log = (LOGS / f"{cloud.handler}.log").read_text(encoding="utf-8")
+    lines = [json.loads(line) for line in log.splitlines() if line.startswith("{") and '"_aws"' in line]
+    for line in lines:
+        (directive,) = line["_aws"]["CloudWatchMetrics"]
+        assert directive["Namespace"] == cloud.environment["REVIEWBOX_METRICS_NAMESPACE"]
+        assert {metric["Name"] for metric in directive["Metrics"]} <= set(line)
+    assert sum(line.get("Reviews", 0) for line in lines) > 0
+
+
 def test_the_log_holds_no_review_text(invoke: Invoke, cloud: Cloud) -> None:
     for event in ("s3_put", "sqs_s3", "sqs_eventbridge"):
         invoke(load(event))

@@ -54,7 +54,7 @@ def run_demo(reviews: Path, port: int, template: Path, report: Path, *, stay: bo
         keys = {file: settings.source_prefix + file.relative_to(reviews).as_posix() for file in files}
         for file, key in keys.items():
             storage.client.put_object(Bucket=BUCKET, Key=key, Body=file.read_bytes())
-        terminal.print(f"Uploaded {len(files)} files to s3://{BUCKET}/{settings.source_prefix}")
+        render.print_line(terminal, f"Uploaded {len(files)} files to s3://{BUCKET}/{settings.source_prefix}")
 
         for file, key in render.track(terminal, keys.items(), "Waiting for results", len(keys)):
             result = receipt_key(settings.results_prefix, key)
@@ -64,16 +64,17 @@ def run_demo(reviews: Path, port: int, template: Path, report: Path, *, stay: bo
                 parts = [part["key"] for part in receipt["parts"]]
                 result = parts[0] if len(parts) == 1 else f"{parts[0].rpartition('/')[0]}/"
             table.add_row(
-                Text(render.printable(str(file.relative_to(reviews)))),
+                render.cell(str(file.relative_to(reviews))),
                 *_cells(receipt, file, settings),
-                Text(render.printable(f"s3://{BUCKET}/{result}")),
+                render.cell(f"s3://{BUCKET}/{result}"),
             )
         model = Path(settings.model_dir) if settings.model_dir else None
         place = S3Place(storage, ObjectRef(BUCKET, settings.results_prefix))
         summary = make_report(place, ReportOptions(title=title), model, settings) if has_receipts else None
         terminal.print(table)
+        render.print_line(terminal, "?: needs review")
         if summary:
-            render.print_line(terminal, "?: needs review. The report, to open in a browser:")
+            render.print_line(terminal, "The report, to open in a browser:")
             write_report(summary, report)
         if stay:
             render.print_line(terminal, f"Drop more files at {address}. Press Ctrl-C to stop.")
@@ -101,6 +102,6 @@ def _cells(receipt: Mapping[str, Any], file: Path, settings: Settings) -> tuple[
         return render.verdict_cells({"error_code": error["code"], "error_message": error["message"]}, "")
     if "counts" in receipt:
         labels, rows = render.label_and_row_counts(receipt["counts"])
-        return Text(labels), Text(), Text(f"a table: {rows}")
+        return render.cell(labels), Text(), render.cell(f"a table: {rows}")
     (review,) = read_document(file.name, "", file.read_bytes(), settings.read_options).rows
     return render.verdict_cells(receipt, review.text)

@@ -9,6 +9,7 @@ from pathlib import Path
 from rich.console import Console, ConsoleRenderable
 from rich.logging import RichHandler
 
+from reviewbox.cli.render import printable
 from reviewbox.cli.report import make_report
 from reviewbox.local.cloud import BUCKET, Cloud
 from reviewbox.local.console import start_service_and_console
@@ -84,7 +85,11 @@ def _model(folder: str) -> Classifier:
 class EventHandler(RichHandler):
     """Prints log events with the fields that matter to a reader; Lambda's JSON log has all of them."""
 
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Drop metrics, which are for CloudWatch."""
+        return not hasattr(record, "_aws") and bool(super().filter(record))
+
     def render_message(self, record: logging.LogRecord, message: str) -> ConsoleRenderable:
         """Append the key, and the reason of a failure."""
         details = [str(getattr(record, name)) for name in ("key", "reason") if hasattr(record, name)]
-        return super().render_message(record, "  ".join([message, *details]))
+        return super().render_message(record, printable("  ".join([message, *details])))

@@ -2,7 +2,6 @@
 
 import math
 import shutil
-import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
@@ -10,13 +9,11 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from rich.text import Text
-
 from reviewbox.cli.classify import files_below
-from reviewbox.cli.render import console, printable, receipt_line
+from reviewbox.cli.render import cell, console, print_plain, printable, receipt_line
 from reviewbox.cli.report import make_report
 from reviewbox.console import Board, Console, Inbox, start_console
-from reviewbox.errors import ReviewboxError
+from reviewbox.errors import ForeignResultError, ReviewboxError
 from reviewbox.folder_storage import FolderStorage
 from reviewbox.model.classifier import Classifier
 from reviewbox.objects import ObjectRef
@@ -83,20 +80,16 @@ class FolderWatcher:
         self._processed = {path: state for path, state in self._processed.items() if path in states}
 
     def _process(self, ref: ObjectRef) -> None:
-        owner = ref.bucket
         try:
-            if receipt := self.pipeline.read_receipt(ref):
-                owner = receipt.content["source"]["bucket"]
-            if owner == ref.bucket:
-                self._classify(ref)
+            self._classify(ref)
+        except ForeignResultError as error:
+            raise ReviewboxError(
+                f"{self.results}: the result of {printable(ref.key)} belongs to the folder "
+                f"{error.owner.bucket!r}, and {ref.bucket!r} would overwrite it; pass another --results, or "
+                "delete the results if the folder has been renamed"
+            ) from None
         except Exception as error:  # noqa: BLE001 - a file's failure must not affect other files
             self._report_failure(ref.key, error)
-        if owner != ref.bucket:
-            raise ReviewboxError(
-                f"{self.results}: the result of {printable(ref.key)} belongs to the folder {owner!r}, and "
-                f"{ref.bucket!r} would overwrite it; pass another --results, or delete the results if "
-                "the folder has been renamed"
-            )
 
     def _classify(self, ref: ObjectRef) -> None:
         self.progress(ref.key, "classifying", {})
@@ -135,16 +128,15 @@ def run_watch(  # noqa: PLR0913, PLR0917 - what the command's options say
     """
     watcher = watch_folder(folder, results, classifier, settings, _print_outcome)
     with nullcontext("") if console_port is None else serve_watcher(watcher, console_port) as address:
-        print(f"Watching {watcher.folder}; results go to {watcher.results}. Press Ctrl-C to stop.")
+        print_plain(f"Watching {watcher.folder}; results go to {watcher.results}. Press Ctrl-C to stop.")
         if address:
-            print(f"Drop files here and watch them pass: {address}")
-        sys.stdout.flush()
+            print_plain(f"Drop files here and watch them pass: {address}")
         try:
             while True:
                 watcher.scan()
                 time.sleep(seconds)
         except KeyboardInterrupt:
-            print("Stopped.")
+            print_plain("Stopped.")
 
 
 @contextmanager
@@ -213,7 +205,7 @@ def watch_folder(
 
 
 def _print_outcome(key: str, outcome: str, receipt: Mapping[str, Any]) -> None:
-    line = Text(f"{outcome:<10}  {printable(key)}  ").append_text(receipt_line(receipt))
+    line = cell(f"{outcome:<10}  {key}  ").append_text(receipt_line(receipt))
     console().print(line, soft_wrap=True)
 
 

@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from reviewbox.local.cloud import Cloud, listen, provision, serve
-from reviewbox.queue import MAX_BATCH, Queue, ReceivedMessage
+from reviewbox.queue import Queue, ReceivedMessage
+from reviewbox.sending import MAX_BATCH
 
 if TYPE_CHECKING:
     from mypy_boto3_sqs.type_defs import MessageTypeDef

@@ -186,6 +186,22 @@ class Receipt:
         return [Part(**part) for part in self.content.get("parts", [])]
 
     @property
+    def counts(self) -> Counts:
+        """How many reviews got which result; a single review is one, and an error none."""
+        if "counts" in self.content:
+            return Counts.from_dict(self.content["counts"])
+        if not self.has_result:
+            return Counts()
+        label, needs_review = self.content["sentiment"], self.content["needs_review"]
+        return Counts({label: 1}, int(needs_review), {}, int(bool(self.content["other_language"])))
+
+    @property
+    def source(self) -> ObjectRef | None:
+        """The source; None if the receipt is not valid."""
+        source = self.content.get("source")
+        return ObjectRef(source["bucket"], source["key"]) if source else None
+
+    @property
     def has_result(self) -> bool:
         """Whether it records a verdict or a table, and not an error."""
         return bool(self.content) and "error" not in self.content

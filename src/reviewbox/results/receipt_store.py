@@ -1,9 +1,10 @@
 """Reading and writing receipts, and finding the parts of classified tables."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
+from reviewbox.errors import ForeignResultError
 from reviewbox.model.bundle import Bundle
 from reviewbox.objects import ObjectRef, Revision
 from reviewbox.results import keys
@@ -29,6 +30,7 @@ class ReceiptStore:
     store: ObjectStore
     bundle: Bundle
     settings: Settings
+    on_write: Callable[[Receipt], object] = lambda _: None  # called after each receipt that is written
 
     def provenance(self, ref: ObjectRef, revision: Revision | None) -> Provenance:
         """Return the provenance of a result of this revision of an object."""
@@ -41,9 +43,21 @@ class ReceiptStore:
         )
 
     def read(self, ref: ObjectRef) -> StoredReceipt | None:
-        """Return the receipt of a source, or None if there is none."""
-        stored = self.store.read(self._ref(ref), MAX_RECEIPT_BYTES)
-        return StoredReceipt(Receipt.decode(stored.body or b""), stored.revision.etag) if stored else None
+        """Return the receipt of a source, or None if there is none.
+
+        Whoever replaces a receipt has to read it first, so no source can replace the receipt of another.
+
+        Raises:
+            ForeignResultError: the receipt is that of another source, which has the same key in another
+                bucket, or whose deployment has another results prefix.
+        """
+        stored = self.store.read(self.place(ref), MAX_RECEIPT_BYTES)
+        if stored is None:
+            return None
+        receipt = Receipt.decode(stored.body or b"")
+        if receipt.source and receipt.source != ref:
+            raise ForeignResultError(ref, self.place(ref), receipt.source)
+        return StoredReceipt(receipt, stored.revision.etag)
 
     def write(self, ref: ObjectRef, receipt: Receipt, replaces: StoredReceipt | None) -> None:
         """Write the receipt of a source in place of the one that was read before.
@@ -52,7 +66,8 @@ class ReceiptStore:
             ConflictError: another worker has written a receipt since.
         """
         etag = replaces.etag if replaces else None
-        self.store.write(self._ref(ref), receipt.encode(), RECEIPT_CONTENT_TYPE, replaces=etag)
+        self.store.write(self.place(ref), receipt.encode(), RECEIPT_CONTENT_TYPE, replaces=etag)
+        self.on_write(receipt)
 
     def list_tables(self, ref: ObjectRef) -> dict[ObjectRef, str]:
         """Return the ETags of all objects of a source's classified tables, outdated ones included."""
@@ -81,7 +96,8 @@ class ReceiptStore:
         """Return the bucket that holds the results of a source."""
         return self.settings.results_bucket or ref.bucket
 
-    def _ref(self, ref: ObjectRef) -> ObjectRef:
+    def place(self, ref: ObjectRef) -> ObjectRef:
+        """Return the bucket and key of the receipt of a source."""
         return ObjectRef(self.bucket(ref), keys.receipt_key(self.settings.results_prefix, ref.key))
 
 

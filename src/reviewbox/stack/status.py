@@ -9,6 +9,7 @@ from datetime import datetime
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
+from reviewbox.errors import ErrorCode
 from reviewbox.events import parse
 from reviewbox.objects import ObjectRef
 from reviewbox.queue import Queue, ReceivedMessage
@@ -165,7 +166,11 @@ def _dead_letter_reasons(
         keys = (receipt_key(stack.results_prefix, ref.key) for ref in sources)
         receipts = _read_receipts(storage, [ObjectRef(stack.results_bucket, key) for key in keys])
         for ref, content in zip(sources, receipts, strict=True):
-            if "error" in content:
+            owner = Receipt(content).source
+            if owner and owner != ref:
+                reason = f"its result would replace the result of {owner}"
+                yield FailureReason(str(ref), ErrorCode.FOREIGN_RESULT, reason)
+            elif "error" in content:
                 yield FailureReason(str(ref), content["error"]["code"], content["error"]["message"])
             elif content:
                 yield FailureReason(str(ref), "", "the object has a result, maybe from an earlier upload")

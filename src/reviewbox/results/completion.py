@@ -1,0 +1,25 @@
+"""The event that announces a result. Pure."""
+
+from dataclasses import asdict
+from typing import Any
+
+from reviewbox.objects import ObjectRef
+from reviewbox.results.receipt import Receipt
+
+
+def completion_detail(receipt: Receipt, place: ObjectRef) -> dict[str, Any] | None:
+    """Return the detail of the event that announces the receipt at `place`.
+
+    It has no review text. Returns None if the receipt is not final, so that another attempt follows.
+    """
+    error = receipt.content.get("error")
+    if not receipt.content or (error and not error.get("final")):
+        return None
+    return {
+        "outcome": "refused" if error else "classified",
+        "source": receipt.content["source"],
+        "receipt": asdict(place),
+        "counts": receipt.counts.to_dict(),
+        "model": receipt.content.get("model"),
+        **({"error": {"code": error["code"]}} if error else {}),
+    }
