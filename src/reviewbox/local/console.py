@@ -94,8 +94,10 @@ class _Observer:
     settings: Settings
 
     def before(self, messages: list[Message]) -> None:
-        for ref in (ref for message in messages for ref in self._sources(message)):
-            self.board.move(self._name(ref), _FUNCTION)
+        for message in messages:
+            note = ", ".join(f"segment {segment.index + 1} of a large table" for segment in message.segments)
+            for ref in self._sources(message):
+                self.board.move(self._name(ref), _FUNCTION, note)
 
     def after(self, messages: list[Message], failed: set[Any]) -> None:
         for message in messages:

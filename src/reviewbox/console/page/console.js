@@ -28,7 +28,7 @@ function row(name) {
   if (!rows.has(name)) {
     const item = element("li");
     byId("files").prepend(item);
-    rows.set(name, { name, item, file: null, before: null, upload: null, refusal: null });
+    rows.set(name, { name, item, file: null, since: 0, before: null, upload: null, refusal: null });
   }
   return rows.get(name);
 }
@@ -36,7 +36,7 @@ function row(name) {
 function draw(entry) {
   const { name, item, file, upload, refusal } = entry;
   const parts = [element("span", { class: "name" }, name)];
-  if (upload || file) parts.push(track(upload ? 0 : file.stage, file), outcome(upload, file));
+  if (upload || file) parts.push(track(upload ? 0 : file.stage, file), outcome(entry));
   if (refusal) {
     const note = element("p", { class: "note problem" }, refusal.message);
     if (refusal.file) {
@@ -63,15 +63,29 @@ function track(stage, file) {
   return shown;
 }
 
-function outcome(upload, file) {
+function outcome(entry) {
+  const { upload, file } = entry;
   const shown = element("div", { class: "outcome" });
   const receipt = file?.receipt;
   if (upload) shown.append(element("p", {}, upload.percent === null ? "Waiting…" : `${STAGES[0]} ${upload.percent} %`));
-  else if (!receipt) shown.append(element("p", {}, `${STAGES[file.stage]}…`));
+  else if (!receipt) shown.append(element("p", { class: "pending" }, pending(entry)));
   else if (receipt.error) shown.append(element("p", { class: "problem" }, receipt.error.message));
   else if (receipt.counts) shown.append(...tableOutcome(receipt.counts, file.seconds));
   else shown.append(...verdictOutcome(receipt, file.seconds));
   return shown;
+}
+
+// A table may take minutes, so that a person wants to see that something happens.
+function pending({ file, since }) {
+  const seconds = Math.floor(file.seconds + (performance.now() - since) / 1000);
+  return seconds < 2 ? `${STAGES[file.stage]}…` : `${STAGES[file.stage]}… ${number(seconds)} s`;
+}
+
+function tick() {
+  for (const entry of rows.values()) {
+    const shown = entry.item.querySelector(".pending");
+    if (shown) shown.textContent = pending(entry);
+  }
 }
 
 function color(label) {
@@ -135,6 +149,7 @@ function show({ isFirst, files, counts: counted, queues }) {
   for (const file of files) {
     const entry = row(file.name);
     entry.file = file;
+    entry.since = performance.now();
     draw(entry);
   }
   const done = files.filter(({ receipt }) => receipt);
@@ -217,7 +232,10 @@ function finish(entry, file, request) {
   entry.upload = null;
   if (request.status === 201) {
     // The first event about the file may have come before this answer.
-    entry.file ??= { name: entry.name, stage: 1, note: "", seconds: 0, receipt: null };
+    if (!entry.file) {
+      entry.file = { name: entry.name, stage: 1, note: "", seconds: 0, receipt: null };
+      entry.since = performance.now();
+    }
     draw(entry);
   } else {
     entry.file ??= entry.before;
@@ -329,4 +347,5 @@ byId("report").addEventListener("click", openReport);
 window.addEventListener("pageshow", ({ persisted }) => persisted && listen());
 acceptDrops();
 drawFlow();
+setInterval(tick, 1000);
 listen();
