@@ -146,6 +146,13 @@ def test_a_host_in_the_request_line_does_not_help(site: Site) -> None:
     assert answer.status == 421
 
 
+@pytest.mark.parametrize(
+    "path", ["http://[", "//[", "/../console.js", "/console.html", "*", "/%2e%2e/server.py"]
+)
+def test_there_are_no_other_pages(site: Site, path: str) -> None:
+    assert site.request("GET", path).status == 404
+
+
 def test_it_has_two_names(site: Site) -> None:
     host = f"localhost:{site.port}"
 
@@ -308,8 +315,7 @@ def test_a_folder_that_cannot_be_written_is_named(site: Site) -> None:
 
     answer = site.upload("a.txt")
 
-    assert answer.status == 500
-    assert answer.message
+    assert (answer.status, answer.message) == (500, "File exists")
 
 
 def test_events_follow_a_file(site: Site) -> None:

@@ -20,7 +20,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from importlib.resources import files
 from string import Template
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs
 
 from reviewbox.console.board import Board, Changes
 from reviewbox.console.inbox import Inbox, NameTakenError, check_name
@@ -38,7 +38,14 @@ _SECONDS_TO_WAIT = 60  # for a browser that has stopped to read or write
 _SECONDS_TO_DRAIN = 2
 _MAX_DRAINED_BYTES = 1_000_000
 _PAGE = files("reviewbox.console") / "page"
-_STYLE = files("reviewbox.report") / "page" / "report.css"  # the console looks like the report
+_PARTS = {
+    "/report.css": (
+        "text/css",
+        files("reviewbox.report") / "page" / "report.css",
+    ),  # it looks like the report
+    "/console.css": ("text/css", _PAGE / "console.css"),
+    "/console.js": ("text/javascript", _PAGE / "console.js"),
+}
 _POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src data:; "
     "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
@@ -129,39 +136,30 @@ class _Request(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         """Send the page, a part of it, the events or the report."""
-        address = urlsplit(self.path)
+        path = self.path.partition("?")[0]
         if not self._is_to_us():
             return
-        match address.path:
-            case "/":
-                self._send(HTTPStatus.OK, "text/html", self._page())
-            case "/report.css":
-                self._send(HTTPStatus.OK, "text/css", _STYLE.read_text(encoding="utf-8"))
-            case "/console.css":
-                self._send(HTTPStatus.OK, "text/css", (_PAGE / "console.css").read_text(encoding="utf-8"))
-            case "/console.js":
-                script = (_PAGE / "console.js").read_text(encoding="utf-8")
-                self._send(HTTPStatus.OK, "text/javascript", script)
-            case "/events" if self._is_from_us():
-                self._send_events()
-            case "/report" if self._is_from_us():
-                self._send_report()
-            case "/events" | "/report":
-                pass  # refused
-            case _:
-                self._refuse(HTTPStatus.NOT_FOUND, "there is no such page")
+        if path == "/":
+            self._send(HTTPStatus.OK, "text/html", self._page())
+        elif path in _PARTS:
+            kind, part = _PARTS[path]
+            self._send(HTTPStatus.OK, kind, part.read_text(encoding="utf-8"))
+        elif path not in ("/events", "/report"):
+            self._refuse(HTTPStatus.NOT_FOUND, "there is no such page")
+        elif self._is_from_us():
+            self._send_events() if path == "/events" else self._send_report()
 
     def do_POST(self) -> None:
         """Take a file: `POST /files?name=NAME`, with `&replace=1` to replace one of the same name."""
         self._is_read = False
-        address = urlsplit(self.path)
+        path, _, parameters = self.path.partition("?")
         if not self._is_to_us() or not self._is_from_us():
             return
-        if address.path != "/files":
+        if path != "/files":
             self._refuse(HTTPStatus.NOT_FOUND, "there is no such page")
             return
         try:
-            query = parse_qs(address.query, keep_blank_values=True, errors="strict")
+            query = parse_qs(parameters, keep_blank_values=True, errors="strict")
             name = query.get("name", [""])[0]
             check_name(name)
         except UnicodeDecodeError:
@@ -195,7 +193,8 @@ class _Request(BaseHTTPRequestHandler):
         except NameTakenError as error:
             self._refuse(HTTPStatus.CONFLICT, str(error))
         except Exception as error:  # noqa: BLE001 - the page shows why the storage fails
-            self._refuse(HTTPStatus.INTERNAL_SERVER_ERROR, describe(error))
+            reason = getattr(error, "strerror", None) or describe(error)
+            self._refuse(HTTPStatus.INTERNAL_SERVER_ERROR, reason)
         else:
             console.board.arrive(name, 1, before)
             self._send_json(HTTPStatus.CREATED, {"name": name})
