@@ -1,5 +1,6 @@
 """The local cloud: uploads with boto3, and their results."""
 
+import http.client
 import json
 import socket
 import time
@@ -22,6 +23,7 @@ pytestmark = pytest.mark.xdist_group("local cloud")
 ROOT = Path(__file__).parents[2]
 TEMPLATE = ROOT / "template.yaml"
 SECONDS_TO_WAIT = 60
+FORGED = "AWS4-HMAC-SHA256 Credential=a/20260101/us-east-1/s3/aws4_request, SignedHeaders=host, Signature=b"
 CREDENTIALS = ("AWS_ENDPOINT_URL", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_DEFAULT_REGION")
 
 
@@ -65,6 +67,51 @@ def test_uploaded_files_get_their_results(cloud: Cloud, handler: Handler) -> Non
     assert cloud.sqs().get_queue_attributes(
         QueueUrl=cloud.queue_url, AttributeNames=["ApproximateNumberOfMessages"]
     )["Attributes"] == {"ApproximateNumberOfMessages": "0"}
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        {"Origin": "http://evil.example"},
+        {"Origin": "null"},
+        {"Sec-Fetch-Site": "cross-site"},
+        {"Sec-Fetch-Site": "same-site"},
+        {"Host": "evil.example:80"},  # DNS rebinding: the site's name leads here
+        {"Host": "localhost.evil.example:80"},
+    ],
+)
+def test_other_sites_in_the_browser_cannot_use_the_cloud(cloud: Cloud, header: dict[str, str]) -> None:
+    """Moto itself takes any signature, and lets every site read the answers."""
+    cloud.s3().put_object(Bucket=BUCKET, Key="elsewhere/secret.txt", Body=b"secret")
+
+    read, body, allowed = request(cloud, "GET", "/reviewbox/elsewhere/secret.txt", header)
+    written, _, _ = request(cloud, "PUT", "/reviewbox/elsewhere/new.txt", header)
+
+    assert (read, written, allowed) == (403, 403, None)
+    assert b"secret" not in body
+    keys = [
+        item["Key"] for item in cloud.s3().list_objects_v2(Bucket=BUCKET, Prefix="elsewhere/")["Contents"]
+    ]
+    assert "elsewhere/new.txt" not in keys
+
+
+@pytest.mark.parametrize("name", ["127.0.0.1", "localhost", "LOCALHOST"])
+def test_the_cloud_has_the_names_of_this_machine(cloud: Cloud, name: str) -> None:
+    cloud.s3().put_object(Bucket=BUCKET, Key="elsewhere/secret.txt", Body=b"secret")
+    host = f"{name}:{cloud.endpoint.rpartition(':')[2]}"
+
+    status, body, _ = request(cloud, "GET", "/reviewbox/elsewhere/secret.txt", {"Host": host})
+
+    assert (status, body) == (200, b"secret")
+
+
+def request(cloud: Cloud, method: str, path: str, headers: dict[str, str]) -> tuple[int, bytes, str | None]:
+    connection = http.client.HTTPConnection(cloud.endpoint.removeprefix("http://"), timeout=SECONDS_TO_WAIT)
+    connection.request(method, path, headers={"Authorization": FORGED, **headers})
+    response = connection.getresponse()
+    answer = response.status, response.read(), response.headers["Access-Control-Allow-Origin"]
+    connection.close()
+    return answer
 
 
 def test_a_message_that_always_fails_becomes_a_dead_letter(cloud: Cloud, handler: Handler) -> None:

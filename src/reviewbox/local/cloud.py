@@ -8,7 +8,7 @@ import threading
 import time
 import urllib.request
 import warnings
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
@@ -32,6 +32,8 @@ _FUNCTION = "OnUpload"
 _EVENT_SOURCE_MAPPING = "OnUploadUploads"  # SAM joins the function's name and the event's
 _REGION = "us-east-1"
 _CREDENTIAL = "local"  # moto accepts any
+# Clients may name a bucket before the host.
+_OWN_HOST = re.compile(r"(?:127\.0\.0\.1|(?:[^:]+\.)?localhost):\d+", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,7 +141,25 @@ def serve(listener: socket.socket) -> Iterator[None]:
 def _application() -> Any:
     from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
 
-    return DomainDispatcherApplication(create_backend_app)
+    return _refuse_other_sites(DomainDispatcherApplication(create_backend_app))
+
+
+def _refuse_other_sites(application: Callable[..., Any]) -> Callable[..., Any]:
+    """Return a WSGI application that refuses what other sites in the user's browser send.
+
+    moto takes any signature, and allows every site to read the answers.
+    """
+
+    def guarded(environ: Mapping[str, Any], start_response: Callable[..., Any]) -> Any:
+        host = environ.get("HTTP_HOST", "")
+        origin = environ.get("HTTP_ORIGIN", f"http://{host}")
+        is_same_site = environ.get("HTTP_SEC_FETCH_SITE", "none") in ("none", "same-origin")
+        if _OWN_HOST.fullmatch(host) and origin == f"http://{host}" and is_same_site:
+            return application(environ, start_response)
+        start_response("403 Forbidden", [("Content-Type", "text/plain")])
+        return [b"the request comes from another site\n"]
+
+    return guarded
 
 
 def _speed_up_moto() -> None:
