@@ -7,7 +7,7 @@ const UPLOADS_AT_ONCE = 2;
 const LABELS = ["negative", "mixed", "neutral", "positive"];
 
 const byId = (id) => document.getElementById(id);
-const number = (count) => count.toLocaleString("en");
+const number = (count) => Number(count).toLocaleString("en");
 const plural = (count, noun) => `${number(count)} ${noun}${count === 1 ? "" : "s"}`;
 
 // By name: what the server says about a file (null while it is being uploaded again), and what only this page
@@ -95,11 +95,11 @@ function color(label) {
 function verdictOutcome({ sentiment, score, needs_review: needsReview }, seconds) {
   const swatch = element("span", { class: "swatch" });
   swatch.style.background = color(sentiment);
-  const answer = element("span", { class: "answer" }, swatch, sentiment, element("small", {}, score.toFixed(2)));
+  const answer = element("span", { class: "answer" }, swatch, String(sentiment), element("small", {}, Number(score).toFixed(2)));
   return [answer, element("p", {}, facts([needsReview && "needs a look"], seconds))];
 }
 
-function tableOutcome({ total, labels, needs_review: needsReview, failed }, seconds) {
+function tableOutcome({ total, labels = {}, needs_review: needsReview, failed }, seconds) {
   const names = Object.keys(labels).sort((a, b) => LABELS.indexOf(a) - LABELS.indexOf(b));
   const said = names.map((name) => `${number(labels[name])} ${name}`).join(", ");
   const bar = element("div", { class: "shares", role: "img", "aria-label": said || "no verdicts" });
