@@ -99,9 +99,10 @@ class SegmentCoordinator:
         if self.queue is None:
             return self._classify_all(plan, deadline)
         sender = str(stale) if stale else _EVENT
-        sent = self.store.read(keys.sent, _MAX_SENT_BYTES)
+        # Of a new plan, usually nothing was sent.
+        sent = None if is_new else self.store.read(keys.sent, _MAX_SENT_BYTES)
         record = Sent.decode(sent.body) if sent else None
-        if stale and not is_new and record and not record.is_interrupted(sender):
+        if stale and record and not record.is_interrupted(sender):
             return Progress.SENT
         parts = self._parts(plan, keys, self._results(plan, keys))
         missing = [index for index in range(len(plan)) if index not in parts.done]
@@ -110,7 +111,13 @@ class SegmentCoordinator:
             if finished is Progress.STALE:
                 raise ConflictError(source.ref)
             return finished if finished is Progress.COMPLETE else Progress.SENT
-        self._send(plan, keys, missing, Sent(sender, parts.lost), sent)
+        try:
+            self._send(plan, keys, missing, Sent(sender, parts.lost), sent)
+        except ConflictError:
+            if not is_new:
+                raise
+            sent = self.store.read(keys.sent, _MAX_SENT_BYTES)
+            self._send(plan, keys, missing, Sent(sender, parts.lost), sent)
         return Progress.SENT
 
     def mark_incomplete(self, ref: SegmentRef) -> None:
