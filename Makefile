@@ -5,7 +5,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help demo local test coverage lint types format wheel wheel-check bench bench-page bench-model model lock clean
+.PHONY: help demo local test coverage fuzz lint types format wheel wheel-check bench bench-page bench-model model lock clean
 
 help: ## List the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -39,6 +39,16 @@ test: $(VENV)/.installed ## Run the tests
 
 coverage: $(VENV)/.installed ## Run the tests and fail if they cover less of the code than before
 	$(PYTEST) --cov --cov-report=term
+
+.venv-fuzz/.installed: requirements/fuzz.txt
+	$(PYTHON) -m venv .venv-fuzz
+	.venv-fuzz/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $<
+	@touch $@
+
+FUZZ_SECONDS ?= 600
+
+fuzz: .venv-fuzz/.installed ## Fuzz every kind of input, guided by coverage (FUZZ_SECONDS=600 in all; TARGETS="documents ..." for some)
+	PYTHONPATH=src:. .venv-fuzz/bin/python -m tests.fuzz --seconds $(FUZZ_SECONDS) $(TARGETS)
 
 lint: $(VENV)/.installed ## Check style and formatting
 	$(BIN)/ruff check .
@@ -97,8 +107,9 @@ LOCK = uv pip compile --universal --python-version 3.11 --generate-hashes --no-h
 lock: ## Compile requirements/*.in to pins with hashes (needs uv)
 	for name in core sam e2e ministack; do $(LOCK) requirements/$$name.in -o requirements/$$name.txt || exit; done
 	for name in dev recipe bench; do $(LOCK) -c requirements/core.txt requirements/$$name.in -o requirements/$$name.txt || exit; done
+	$(LOCK) -c requirements/dev.txt requirements/fuzz.in -o requirements/fuzz.txt
 
 clean: ## Remove everything that the other targets create
-	rm -rf $(VENV) .venv-bench .venv-sam .venv-e2e .venv-ministack .venv-recipe build dist .coverage .aws-sam .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) .venv-bench .venv-fuzz .venv-sam .venv-e2e .venv-ministack .venv-recipe build dist .coverage .aws-sam .pytest_cache .mypy_cache .ruff_cache .hypothesis
 
 include .ci/lambda.mk
