@@ -5,7 +5,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help demo local test coverage fuzz lint types format wheel wheel-check bench bench-page bench-model model lock clean
+.PHONY: help demo local test coverage fuzz lint types format wheel wheel-check bench bench-load bench-page bench-model model lock clean
 
 help: ## List the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -81,6 +81,10 @@ BENCH := PYTHONPATH=src .venv-bench/bin/python -m tests.benchmarks
 
 bench: .venv-bench/.installed ## Measure Reviewbox and its alternatives into docs/benchmarks (an hour; QUICK=--quick for a short trial)
 	for name in $(BENCHMARKS); do $(BENCH).$$name $(QUICK) || exit; done
+	@$(MAKE) --no-print-directory bench-page
+
+bench-load: .venv-bench/.installed ## Drive as many files as possible into a local cloud for ten minutes (QUICK=--quick for 30 seconds)
+	$(BENCH).load $(QUICK)
 	@$(MAKE) --no-print-directory bench-page
 
 bench-page: .venv-bench/.installed ## Redraw the plots and the page of docs/benchmarks from its figures
