@@ -84,6 +84,11 @@ def check_document(case: bytes) -> None:
             _check_agreement(whole, other, reader)
 
 
+def read_or_refuse(file: DroppedFile) -> None:
+    """Read a file as a whole and write its table back, or refuse it."""
+    _outcome(lambda: _read_whole(file))
+
+
 def _read_whole(file: DroppedFile) -> Reading:
     document = read_document(file.name, "", file.data, file.options)
     if isinstance(document.table, BinaryTable):

@@ -10,6 +10,7 @@ from tests.fuzz.model_folders import check_model_folder
 from tests.fuzz.service import check_batch, check_keys, check_plan, check_receipt
 from tests.fuzz.settings import check_settings
 from tests.fuzz.tables import check_table
+from tests.fuzz.work import check_work
 
 CORPUS = Path(__file__).parent / "corpus"
 
@@ -17,6 +18,7 @@ _PROPERTY: Any = check_table  # whose examples the fuzzer generates, too
 
 TARGETS: Mapping[str, Callable[[bytes], object]] = {
     "documents": check_document,
+    "work": check_work,
     "tables": _PROPERTY.hypothesis.fuzz_one_input,
     "batches": check_batch,
     "events": check_event,
