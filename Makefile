@@ -5,7 +5,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help demo local test coverage fuzz lint types format wheel wheel-check bench bench-load bench-page bench-model model lock clean
+.PHONY: help demo local test coverage lint types format wheel wheel-check bench bench-page bench-model model lock clean
 
 help: ## List the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -47,8 +47,9 @@ coverage: $(VENV)/.installed ## Run the tests and fail if they cover less of the
 
 FUZZ_SECONDS ?= 600
 
+.PHONY: fuzz bench-load
 fuzz: .venv-fuzz/.installed ## Fuzz every kind of input, guided by coverage (FUZZ_SECONDS=600 in all; TARGETS="documents ..." for some)
-	PYTHONPATH=src:. .venv-fuzz/bin/python -m tests.fuzz --seconds $(FUZZ_SECONDS) $(TARGETS)
+	PYTHONPATH=src .venv-fuzz/bin/python -m tests.fuzz --seconds $(FUZZ_SECONDS) $(TARGETS)
 
 lint: $(VENV)/.installed ## Check style and formatting
 	$(BIN)/ruff check .
