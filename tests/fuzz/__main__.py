@@ -1,8 +1,4 @@
-"""Fuzzes every kind of input, guided by coverage, and prints what was tried.
-
-python -m tests.fuzz [--seconds S] [TARGET ...]    fuzz the targets for S seconds in all
-python -m tests.fuzz --replay FILE TARGET          run one case, such as one that failed
-"""
+"""Fuzzes every kind of input, guided by coverage, and prints what was tried."""
 
 import argparse
 import re
@@ -12,9 +8,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.fuzz.targets import CORPUS, TARGETS
+from tests.fuzz.targets import CORPUS, GROWN_CORPUS, TARGETS
 
+# Logs, and the cases that failed.
 FOLDER = Path("build/fuzz")
+# The settings of the tests would refuse the lower coverage of a single kind of test.
+_COVERAGE_SETTINGS = """\
+[run]
+branch = true
+source = reviewbox, handlers
+omit = */cli/*, */local/*, */report/*, */stack/*, */folder_storage.py
+"""
 # A case that takes longer hangs. Even on a busy machine, none takes nearly as long.
 _HANG_SECONDS = 120
 _MAX_MEMORY_MB = 1_500  # the functions have 1,769
@@ -48,8 +52,7 @@ class Run:
 
 def fuzz(target: str, seconds: int) -> Run:
     """Fuzz a target in a process of its own. It starts from the kept corpus and from that of earlier runs."""
-    folder = FOLDER / target
-    grown, kept, log = folder / "corpus", CORPUS / target, folder / "log.txt"
+    grown, kept, log = GROWN_CORPUS / target, CORPUS / target, FOLDER / f"{target}.log"
     for path in (grown, kept):
         path.mkdir(parents=True, exist_ok=True)
     options = {
@@ -57,7 +60,7 @@ def fuzz(target: str, seconds: int) -> Run:
         "timeout": _HANG_SECONDS,
         "rss_limit_mb": _MAX_MEMORY_MB,
         "max_len": _MAX_CASE_BYTES,
-        "artifact_prefix": f"{folder}/",
+        "artifact_prefix": f"{FOLDER}/{target}-",
     }
     command = [sys.executable, "-m", "tests.fuzz.one_target", target]
     command += [f"-{name}={value}" for name, value in options.items()]
@@ -70,20 +73,24 @@ def fuzz(target: str, seconds: int) -> Run:
     return Run(target, **{"cases": 0, "edges": 0, "corpus": 0} | counts, has_failed=done.returncode != 0)
 
 
+def coverage() -> str:
+    """Return the share of the lines and branches of the service that all corpora reach, in percent."""
+    settings, data = FOLDER / "coveragerc", f"--data-file={FOLDER / 'coverage'}"
+    settings.write_text(_COVERAGE_SETTINGS, encoding="utf-8")
+    python = [sys.executable, "-m", "coverage"]
+    replay = [*python, "run", f"--rcfile={settings}", data, "-m", "tests.fuzz.replay"]
+    subprocess.run(replay, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)  # noqa: S603
+    report = [*python, "report", f"--rcfile={settings}", data, "--format=total"]
+    return subprocess.run(report, check=True, capture_output=True, text=True).stdout.strip()  # noqa: S603
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Fuzz or replay as the arguments say, and return the exit status."""
-    parser = argparse.ArgumentParser(prog="tests.fuzz", description=__doc__.partition("\n")[0])
-    parser.add_argument(
-        "targets", nargs="*", metavar="TARGET", help=f"one of {', '.join(TARGETS)}; all if none"
-    )
+    """Fuzz the targets that the arguments name, and return the exit status."""
+    parser = argparse.ArgumentParser(prog="tests.fuzz", description=__doc__)
+    parser.add_argument("targets", nargs="*", metavar="TARGET", help=f"{', '.join(TARGETS)}; default: all")
     parser.add_argument("--seconds", type=int, default=600, help="the time for all targets together")
-    parser.add_argument("--replay", type=Path, metavar="FILE", help="a single case to run")
     options = parser.parse_args(arguments)
     targets = options.targets or list(TARGETS)
-    if options.replay:
-        for target in targets:
-            TARGETS[target](options.replay.read_bytes())
-        return 0
     print(f"{'target':15}{'inputs':>12}{'branches':>10}{'corpus':>10}")
     runs = []
     for target in targets:
@@ -91,8 +98,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(runs[-1], flush=True)
     failed = [run.target for run in runs if run.has_failed]
     for target in failed:
-        print(f"{target}: the case is beside {FOLDER / target}/log.txt; run it with --replay FILE {target}")
-    print(f"make fuzz: {sum(run.cases for run in runs):,} inputs, {len(failed)} targets failed")
+        print(f"see {FOLDER}/{target}.log; python -m tests.fuzz.replay {target} {FOLDER}/{target}-*")
+    inputs = sum(run.cases for run in runs)
+    print(
+        f"make fuzz: {inputs:,} inputs, {len(failed)} failed targets; the corpus covers {coverage()} % of the code"
+    )
     return 1 if failed else 0
 
 

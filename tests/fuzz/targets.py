@@ -12,7 +12,9 @@ from tests.fuzz.settings import check_settings
 from tests.fuzz.tables import check_table
 from tests.fuzz.work import check_work
 
+# The cases in the repository, and those that a fuzzer has added on this machine, in a folder for each target.
 CORPUS = Path(__file__).parent / "corpus"
+GROWN_CORPUS = Path("build/fuzz/corpus")
 
 _PROPERTY: Any = check_table  # whose examples the fuzzer generates, too
 
