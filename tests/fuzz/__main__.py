@@ -99,10 +99,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     failed = [run.target for run in runs if run.has_failed]
     for target in failed:
         print(f"see {FOLDER}/{target}.log; python -m tests.fuzz.replay {target} {FOLDER}/{target}-*")
-    inputs = sum(run.cases for run in runs)
-    print(
-        f"make fuzz: {inputs:,} inputs, {len(failed)} failed targets; the corpus covers {coverage()} % of the code"
-    )
+    inputs = f"{sum(run.cases for run in runs):,} inputs"
+    print(f"make fuzz: {inputs}, {len(failed)} failed targets, {coverage()} % of the code reached")
     return 1 if failed else 0
 
 
