@@ -225,6 +225,11 @@ def meet_other_settings(cloud: Cloud, function: Function) -> None:
     upload(cloud, "other", {"fault.csv": fault, "two.csv": two})
     for file in ("fault.csv", "two.csv"):
         assert "answer" in function.invoke("on_upload", notification(f"incoming/other/{file}"))
+    receipt = cloud.s3().get_object(Bucket=BUCKET, Key="results/incoming/other/two.csv.json")["Body"].read()
+    foreign = receipt.replace(f'"bucket": "{BUCKET}"'.encode(), b'"bucket": "another-bucket"')
+    cloud.s3().put_object(Bucket=BUCKET, Key="results/incoming/other/foreign.txt.json", Body=foreign)
+    upload(cloud, "other", {"foreign.txt": review().encode()})
+    function.invoke("on_upload", notification("incoming/other/foreign.txt"))
     refused = notification("incoming/refused.txt", "a name that S3 refuses")
     assert "answer" in function.invoke("on_upload", last_delivery(refused))
 
@@ -272,13 +277,15 @@ def leaks(text: str, *kinds: str) -> list[str]:
 def test_every_error_of_the_service_was_provoked(outcome: Outcome) -> None:
     """Otherwise it would mean little that nothing is found."""
     results = b" ".join(body for key, body in outcome.objects.items() if key.startswith("results/"))
+    logs = "".join(function.read("log.jsonl") for function in outcome.functions)
 
-    assert [code for code in ErrorCode if code.encode() not in results] == []
+    assert [code for code in ErrorCode if code.encode() not in results and f"{code}: " not in logs] == []
     assert len(outcome.dead_letters) == len(strange_events()) + 2
 
 
 def test_the_search_finds_what_is_there(outcome: Outcome) -> None:
-    table = outcome.objects["results/incoming/valid/a.csv.classified.csv"].decode()
+    receipt = json.loads(outcome.receipts["results/incoming/valid/a.csv.json"])
+    table = outcome.objects[receipt["parts"][0]["key"]].decode()
 
     assert len(leaks(table, VALUE)) == 4 * 4  # rows, and values of each
     assert len(leaks(table, NAME)) == 1
