@@ -3,9 +3,13 @@
 import json
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import cache
 from io import BufferedReader, BytesIO
 from itertools import pairwise
 from typing import Any
+from zipfile import ZipFile
+
+import openpyxl
 
 from reviewbox.documents import BinaryTable, Document, ReadOptions, Row, Value, read_document
 from reviewbox.documents.compression import COMPRESSIONS, detect_compression
@@ -40,7 +44,8 @@ class DroppedFile:
         """Return the file of a case: its name and options in the first line, its content below.
 
         The options are `field=`, `encoding=` and `segment=`. The content is compressed if the name says so.
-        `cut=` is how many bytes are then missing at the end.
+        `cut=` is how many bytes are then missing at the end. The content of a workbook may be the XML of its
+        sheet, and that of a Parquet file its footer.
         """
         head, _, content = case.partition(b"\n")
         name, *settings = head.decode("utf-8", "replace").split(" ")
@@ -49,6 +54,10 @@ class DroppedFile:
         if (encoding := values.get("encoding", LIMITS.fallback_encoding)) == "" or is_encoding(encoding):
             options = replace(options, fallback_encoding=encoding)
         options = replace(options, segment_bytes=_number(values.get("segment", "")) or LIMITS.segment_bytes)
+        if ".xlsx" in name and not content.startswith(b"PK"):
+            content = _workbook(content)
+        elif ".parquet" in name and not content.startswith(b"PAR1"):
+            content = b"PAR1" + content + len(content).to_bytes(4, "little") + b"PAR1"
         for compression in COMPRESSIONS:
             if name.endswith(compression.extensions) and not detect_compression(content):
                 content = compression.compress(content)
@@ -185,6 +194,23 @@ def _outcome_of(row: Row) -> Verdict | Problem | None:
 def _stored(file: DroppedFile) -> BufferedReader:
     content: Any = BytesIO(file.data)
     return BufferedReader(content, SNIFF_BYTES)
+
+
+def _workbook(sheet: bytes) -> bytes:
+    """Return a workbook whose only sheet is this XML."""
+    content = BytesIO()
+    with ZipFile(BytesIO(_empty_workbook())) as empty, ZipFile(content, "w") as workbook:
+        for member in empty.infolist():
+            is_sheet = member.filename == "xl/worksheets/sheet1.xml"
+            workbook.writestr(member.filename, sheet if is_sheet else empty.read(member))
+    return content.getvalue()
+
+
+@cache
+def _empty_workbook() -> bytes:
+    content = BytesIO()
+    openpyxl.Workbook().save(content)
+    return content.getvalue()
 
 
 def _number(text: str) -> int:
