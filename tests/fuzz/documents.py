@@ -15,6 +15,7 @@ from reviewbox.documents import BinaryTable, Document, ReadOptions, Row, Value, 
 from reviewbox.documents.compression import COMPRESSIONS, detect_compression
 from reviewbox.documents.detection import SNIFF_BYTES, line_format, read_stream
 from reviewbox.documents.encoding import is_encoding
+from reviewbox.documents.formats.parquet.segments import SegmentedParquet, split_parquet
 from reviewbox.documents.segments import SegmentedTable, open_content, split
 from reviewbox.errors import Problem, SourceError
 from reviewbox.model.verdicts import Verdict
@@ -143,6 +144,8 @@ def _read_stream(file: DroppedFile) -> Reading | None:
 
 
 def _read_segments(file: DroppedFile) -> Reading | None:
+    if file.data.startswith(b"PAR1"):
+        return _read_parquet_segments(file)
     stored = _stored(file)
     found = line_format(file.name, "", stored.peek(SNIFF_BYTES))
     if found is None:
@@ -157,6 +160,14 @@ def _read_segments(file: DroppedFile) -> Reading | None:
     if content.compression:
         notes = {"compression": content.compression.name, **notes}
     return Reading(rows, notes, TableWriter(table.schema.table, 0.8).header)
+
+
+def _read_parquet_segments(file: DroppedFile) -> Reading:
+    segments: dict[int, bytes] = {}
+    split_file = split_parquet(BytesIO(file.data), file.options, segments.__setitem__)
+    table = SegmentedParquet.from_dict(json.loads(json.dumps(split_file.to_dict())))
+    rows = [row for index, data in segments.items() for row in table.document(index, data).rows]
+    return Reading(rows, dict(table.notes))
 
 
 def _check_rows(reading: Reading) -> None:

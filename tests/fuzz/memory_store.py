@@ -1,10 +1,11 @@
 """Objects in memory."""
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from io import BufferedReader, BytesIO
 from threading import Lock
-from typing import Any
+from typing import IO, Any
 
 from reviewbox.errors import ConflictError
 from reviewbox.objects import ObjectRef, Revision, Source
@@ -37,6 +38,12 @@ class MemoryStore:
             raise ConflictError(ref)
         content: Any = BytesIO(body[start:end])
         return BufferedReader(content, 1024 * 1024)
+
+    @contextmanager
+    def open(self, source: Source) -> Iterator[IO[bytes]]:
+        """Open an object as a file that can be read from any position."""
+        with self.stream(source.ref, source.revision) as file:
+            yield file
 
     def revision(self, ref: ObjectRef) -> Revision | None:
         """Return an object's current revision, or None if the object does not exist."""
