@@ -181,9 +181,11 @@ def _check_rows(reading: Reading) -> None:
 def _check_agreement(whole: Reading | Problem | None, other: Reading | Problem, reader: str) -> None:
     if isinstance(whole, Problem) and whole.code in ("too_large", "truncated_file", "trailing_garbage"):
         return  # a stream has no limit; and a damaged end is found only there
-    if isinstance(whole, Problem) or isinstance(other, Problem):
-        assert whole == other, f"whole: {whole}, {reader}: {other}"
+    if isinstance(whole, Problem) and isinstance(other, Problem):
+        assert whole.code == other.code, f"whole: {whole}, {reader}: {other}"
         return
+    assert not isinstance(whole, Problem), f"{whole}, but {reader} reads {other}"
+    assert not isinstance(other, Problem), f"{reader} refuses with {other}, but the whole is {whole}"
     assert whole is not None
     assert whole.contents == other.contents, reader
     assert whole.notes == other.notes, reader
