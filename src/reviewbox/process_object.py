@@ -12,6 +12,7 @@ import traceback
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from functools import partial
 from threading import Event
 from typing import Any
 
@@ -160,14 +161,14 @@ class ObjectProcessor:
         """Record that the current revision of an object has no result because of `error`.
 
         The receipt is not final, so the next delivery tries again. If even the revision is unknown, an
-        existing result stays, because it may be the current one.
+        existing receipt stays, because it may be the current one: a result or an error.
         """
         stored = self.receipts.read(ref)
         revision: Revision | None = None
         try:
             revision = self.store.revision(ref)
         except Exception:  # noqa: BLE001 - probably the cause of `error`, which is what gets recorded
-            if stored and stored.receipt.has_result:
+            if stored and stored.receipt.content:
                 return
         else:
             if revision is None or (
@@ -288,12 +289,11 @@ class ObjectProcessor:
             if whole is None:
                 raise ConflictError(source.ref)
             source = whole
-        document = read_source(source, self.settings)
+        check_time = partial(deadline.check, source.ref)
+        document = read_source(source, self.settings, check_time)
         if document.table is None:
             return self.classify_review(source, document, deadline)
-        classified = classify_table(
-            document, self.classifier, self.settings, lambda: deadline.check(source.ref)
-        )
+        classified = classify_table(document, self.classifier, self.settings, check_time)
         key = keys.table_key(self.settings.results_prefix, source.ref.key, document.table.extension)
         target = ObjectRef(self.receipts.bucket(source.ref), key)
         etag = self.store.write(

@@ -1,7 +1,7 @@
 """Reads objects and writes them conditionally. The only core module that accesses S3."""
 
 from collections.abc import Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, closing, contextmanager
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from functools import lru_cache
@@ -101,7 +101,8 @@ class S3Storage:
             if _code(error) == "InvalidObjectState":
                 raise ArchivedError(ref) from None
             raise
-        with response["Body"] as body:
+        # As its own context manager, the body would not notice that it is cut off.
+        with closing(response["Body"]) as body:
             return Source(
                 ref=ref,
                 revision=_revision(response),

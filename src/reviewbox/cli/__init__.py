@@ -1,7 +1,6 @@
 """The command line. A command imports its own module only when it is called, so that help is fast."""
 
 import os
-import sys
 from collections.abc import Callable
 from dataclasses import replace
 from functools import wraps
@@ -77,7 +76,9 @@ def _command(function: Callable[P, None]) -> Callable[P, None]:
                 raise
         else:
             return
-        print(f"reviewbox: {line}", file=sys.stderr)
+        from reviewbox.cli.render import print_plain
+
+        print_plain(f"reviewbox: {line}", to_stderr=True)
         raise typer.Exit(2)
 
     return run

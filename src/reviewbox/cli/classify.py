@@ -1,6 +1,5 @@
 """`reviewbox classify`: classifies files and objects on this machine, as the service does."""
 
-import json
 import os
 import stat
 import sys
@@ -13,10 +12,16 @@ from io import BufferedReader
 from pathlib import Path
 from typing import Any
 
-from rich.text import Text
-
 from reviewbox.classification import classify_rows, internal_error, read_source
-from reviewbox.cli.render import console, printable, verdict_cells, verdict_table
+from reviewbox.cli.render import (
+    cell,
+    console,
+    print_json,
+    print_plain,
+    printable,
+    verdict_cells,
+    verdict_table,
+)
 from reviewbox.documents import Document
 from reviewbox.documents.compression import exceeds
 from reviewbox.documents.detection import SNIFF_BYTES, read_stream
@@ -154,7 +159,7 @@ def _classify(
         except ModuleNotFoundError:
             raise  # the caller names the extra to install
         except ReviewboxError as error:
-            print(f"reviewbox: {error}", file=sys.stderr)
+            print_plain(f"reviewbox: {error}", to_stderr=True)
             on_unreadable(item)
         except Exception as error:  # noqa: BLE001 - a fault at one file must not stop the others
             _print_fault(item, error)
@@ -165,7 +170,7 @@ def _print_fault(item: _Input, fault: BaseException) -> None:
     """Print where a fault occurred, without its message, which could quote a review."""
     frames = "".join(traceback.format_tb(fault.__traceback__)).rstrip()
     place = f"reviewbox: {item.name}: {type(fault).__name__} is a fault of Reviewbox; report it with this:"
-    print(f"{place}\n{frames}", file=sys.stderr)
+    print_plain(f"{place}\n{frames}", to_stderr=True)
 
 
 def _read(item: _Input, settings: Settings, open_files: ExitStack) -> Document:
@@ -217,7 +222,7 @@ def _print_json_lines(reviews: Iterable[Classified], settings: Settings) -> bool
     for review in reviews:
         failed += isinstance(review.outcome, Problem)
         place = {"file": review.file, "line": review.line}
-        print(json.dumps(place | _fields(review.outcome, settings), ensure_ascii=False), flush=True)
+        print_json(place | _fields(review.outcome, settings))
     return not failed
 
 
@@ -228,7 +233,7 @@ def _print_table(reviews: Iterable[Classified], settings: Settings) -> bool:
         for review in reviews:
             failed += isinstance(review.outcome, Problem)
             cells = verdict_cells(_fields(review.outcome, settings), review.text)
-            table.add_row(Text(printable(review.file)), str(review.line), *cells)
+            table.add_row(cell(review.file), str(review.line), *cells)
     finally:  # print the reviews that were classified even if an error or Ctrl-C ends the loop
         console().print(table)
     return not failed

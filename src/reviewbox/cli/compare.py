@@ -1,6 +1,5 @@
 """`reviewbox compare`: the reviews on which two models disagree, and the cost of each model."""
 
-import json
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -10,10 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
-from rich.text import Text
 
 from reviewbox.cli.labeled_reviews import LABELS, Review, read_reviews
-from reviewbox.cli.render import console, new_table, printable, track
+from reviewbox.cli.render import cell, console, new_table, print_json, print_plain, printable, track
 from reviewbox.errors import Problem, ReviewboxError
 from reviewbox.model.classifier import Classifier
 from reviewbox.model.verdicts import POSITIVE
@@ -142,15 +140,15 @@ def print_comparison(comparison: dict[str, Any], max_flips: int, *, show_text: b
     flips = comparison["flips"][:max_flips]
     if as_json:
         listed = flips if show_text else [_without_text(flip) for flip in flips]
-        print(json.dumps(comparison | {"flips": listed}, ensure_ascii=False))
+        print_json(comparison | {"flips": listed})
         return
     a, b = comparison["a"], comparison["b"]
-    print(f"A  {a['model']}")
-    print(f"B  {b['model']}")
-    print(f"{comparison['reviews']:,} reviews, {comparison['compared']:,} with a verdict from both")
-    print(f"agreement             {comparison['agreement']:.2%}")
+    print_plain(f"A  {a['model']}")
+    print_plain(f"B  {b['model']}")
+    print_plain(f"{comparison['reviews']:,} reviews, {comparison['compared']:,} with a verdict from both")
+    print_plain(f"agreement             {comparison['agreement']:.2%}")
     mean, largest = comparison["mean_difference"], comparison["largest_difference"]
-    print(f"positive probability  differs by {mean:.4f} on average, by {largest:.4f} at most")
+    print_plain(f"positive probability  differs by {mean:.4f} on average, by {largest:.4f} at most")
     rows = [["without a verdict", f"{a['without_verdict']:,}", f"{b['without_verdict']:,}"]]
     if a["accuracy"] is not None:
         rows.append(["accuracy", f"{a['accuracy']:.2%}", f"{b['accuracy']:.2%}"])
@@ -165,7 +163,7 @@ def print_comparison(comparison: dict[str, Any], max_flips: int, *, show_text: b
         _print_table(headers, [_cells(flip)[: len(headers)] for flip in flips])
     if len(flips) < len(comparison["flips"]):
         total = len(comparison["flips"])
-        print(f"{total:,} flips, {len(flips):,} listed; pass --flips {total} to list all")
+        print_plain(f"{total:,} flips, {len(flips):,} listed; pass --flips {total} to list all")
 
 
 def _label_names(classifier: Classifier) -> Mapping[str, str]:
@@ -211,5 +209,5 @@ def _cells(flip: Mapping[str, Any]) -> list[str]:
 def _print_table(headers: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     table = new_table(*headers)
     for row in rows:
-        table.add_row(*map(Text, row))  # as Text, because rich reads brackets in a str as markup
+        table.add_row(*map(cell, row))
     console().print(table)

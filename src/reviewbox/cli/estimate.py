@@ -1,6 +1,5 @@
 """`reviewbox estimate`: the cost and duration of classifying files and objects on AWS."""
 
-import json
 import os
 from bisect import insort
 from collections.abc import Iterator, Mapping, Sequence
@@ -68,7 +67,7 @@ def show_estimate(paths: Sequence[str], settings: Settings, rate: float | None, 
         raise ReviewboxError(f"{', '.join(paths)}: nothing to classify")
     report = _report(paths, inventory, rate)
     if as_json:
-        print(json.dumps(report, ensure_ascii=False, indent=2))
+        render.print_json(report, indent=2)
         return
     _print(report, terminal)
     if inventory.unreadable:

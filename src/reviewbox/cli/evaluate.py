@@ -1,6 +1,5 @@
 """`reviewbox evaluate`: a model's accuracy, calibration and processor time on labeled reviews."""
 
-import json
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,7 +9,7 @@ import numpy.typing as npt
 from rich.console import Console
 
 from reviewbox.cli.labeled_reviews import LABELS, LABELS_HINT, read_reviews
-from reviewbox.cli.render import track
+from reviewbox.cli.render import print_json, print_plain, track
 from reviewbox.errors import Problem, ReviewboxError
 from reviewbox.model.classifier import Classifier
 from reviewbox.model.verdicts import NEGATIVE, POSITIVE
@@ -59,15 +58,15 @@ def evaluate_files(files: Sequence[Path], model: Path | None, threads: int, *, a
         "cpu_ms_per_review": 1000 * cpu_seconds / len(labels),
     }
     if as_json:
-        print(json.dumps(metrics))
+        print_json(metrics)
         return
-    print(f"{metrics['n']:,} reviews")
-    print(f"accuracy           {metrics['accuracy']:.2%}")
-    print(f"balanced accuracy  {metrics['balanced_accuracy']:.2%}")
+    print_plain(f"{metrics['n']:,} reviews")
+    print_plain(f"accuracy           {metrics['accuracy']:.2%}")
+    print_plain(f"balanced accuracy  {metrics['balanced_accuracy']:.2%}")
     for label, recall in recalls.items():
-        print(f"  of {label:<14}  {recall:.2%}")
-    print(f"calibration error  {metrics['ece']:.4f}")
-    print(f"CPU per review     {metrics['cpu_ms_per_review']:.1f} ms")
+        print_plain(f"  of {label:<14}  {recall:.2%}")
+    print_plain(f"calibration error  {metrics['ece']:.4f}")
+    print_plain(f"CPU per review     {metrics['cpu_ms_per_review']:.1f} ms")
 
 
 def calibration_error(scores: npt.NDArray[np.float64], correct: npt.NDArray[np.bool_]) -> float:

@@ -1,20 +1,19 @@
 """`reviewbox status`: prints the status of a stack."""
 
-import json
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict
 from functools import partial
 
 from rich.console import Console
-from rich.text import Text
 
 from reviewbox.cli.render import (
+    cell,
     console,
     new_table,
     number_of,
+    print_json,
     print_line,
-    printable,
     rounded_bytes,
     track,
 )
@@ -31,7 +30,7 @@ def show_status(stack_name: str, newest: int, *, as_json: bool) -> None:
     terminal = Console(stderr=True) if as_json else console()
     status = collect_status(stack, connect("s3"), connect("sqs"), newest, partial(track, terminal))
     if as_json:
-        print(json.dumps(asdict(status), ensure_ascii=False, indent=2))
+        print_json(asdict(status), indent=2)
     else:
         _print_status(status, terminal)
 
@@ -40,10 +39,8 @@ def print_reasons(heading: str, reasons: Sequence[FailureReason], terminal: Cons
     """Print a table of objects and why they failed; `heading` is the heading of the first column."""
     table = new_table(heading, "reason")
     for reason in reasons[:_MAX_REASONS]:
-        explanation = Text(reason.code, "red").append(" " if reason.code else "")
-        table.add_row(
-            Text(printable(reason.object or "-")), explanation.append(printable(reason.message), "default")
-        )
+        explanation = cell(reason.code, "red").append(" " if reason.code else "")
+        table.add_row(cell(reason.object or "-"), explanation.append_text(cell(reason.message, "default")))
     terminal.print(table)
     hidden = len(reasons) - _MAX_REASONS
     if hidden > 0:
@@ -56,7 +53,7 @@ def _print_status(status: Status, terminal: Console) -> None:
     table.columns[1].justify = "right"
 
     def add(name: str, count: int, *details: str) -> None:
-        table.add_row(name, f"{count:,}", ", ".join(filter(None, details)))
+        table.add_row(name, f"{count:,}", cell(", ".join(filter(None, details))))
 
     add(
         "queued",

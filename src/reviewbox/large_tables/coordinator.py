@@ -9,12 +9,13 @@ import sys
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
-from functools import cache
+from functools import cache, partial
 
 from reviewbox.classification import RenderedTable, classify_table, faults_as_source_errors
 from reviewbox.deadline import Deadline
+from reviewbox.documents.document import ReadOptions
 from reviewbox.documents.formats.parquet.segments import split_parquet
 from reviewbox.documents.segments import LineFormat, SegmentedTable, open_content, split
 from reviewbox.errors import ConflictError
@@ -127,10 +128,10 @@ class SegmentCoordinator:
             data = self._read_segment(plan, keys, ref.index)
             if data is None:
                 return None
-            document = plan.document(ref.index, data, self.settings)
-            return classify_table(
-                document, self.classifier, self.settings, lambda: deadline.check(ref.source)
-            )
+            check_time = partial(deadline.check, ref.source)
+            options = replace(self.settings.read_options, check_time=check_time)
+            document = plan.document(ref.index, data, options)
+            return classify_table(document, self.classifier, self.settings, check_time)
 
         return retry_on_conflict(lambda: self._attempt(plan, keys, ref.index, classify), ref)
 
@@ -174,29 +175,28 @@ class SegmentCoordinator:
     ) -> Plan:
         """Read the whole table once. Segments of a compressed table are stored decompressed."""
         keys = self._keys(source.ref, plan_id(provenance))
+        options = replace(self.settings.read_options, check_time=partial(deadline.check, source.ref))
         if line_format is None:
-            return self._split_parquet(source, provenance, keys, deadline)
+            return self._split_parquet(source, provenance, keys, options)
         with self.store.stream(source.ref, source.revision) as stored:
-            content = open_content(stored, self.settings.read_options)
+            content = open_content(stored, options)
 
             def on_segment(index: int, data: bytes) -> None:
-                deadline.check(source.ref)
                 if content.compression:
                     self._write_once(keys.input(index), data, "application/octet-stream")
 
             with faults_as_source_errors():
-                segmented = split(content, line_format, self.settings.read_options, on_segment)
+                segmented = split(content, line_format, options, on_segment)
         return Plan(provenance, segmented, content.compression)
 
     def _split_parquet(
-        self, source: Source, provenance: Provenance, keys: WorkKeys, deadline: Deadline
+        self, source: Source, provenance: Provenance, keys: WorkKeys, options: ReadOptions
     ) -> Plan:
         def on_segment(index: int, data: bytes) -> None:
-            deadline.check(source.ref)
             self._write_once(keys.input(index), data, "application/octet-stream")
 
         with self.store.open(source) as file, faults_as_source_errors():
-            return Plan(provenance, split_parquet(file, self.settings.read_options, on_segment), None)
+            return Plan(provenance, split_parquet(file, options, on_segment), None)
 
     def _read_segment(self, plan: Plan, keys: WorkKeys, index: int) -> bytes | None:
         """Return the bytes of a segment, or None if its input has expired."""

@@ -8,12 +8,11 @@ from typing import Any, Self
 
 from reviewbox.documents.compression import COMPRESSIONS, Compression
 from reviewbox.documents.detection import with_compression
-from reviewbox.documents.document import Document, Table, Value
+from reviewbox.documents.document import Document, ReadOptions, Table, Value
 from reviewbox.documents.formats.parquet.segments import SegmentedParquet
 from reviewbox.documents.segments import SegmentedTable
 from reviewbox.objects import ObjectRef, Revision, SegmentRef
 from reviewbox.results.receipt import Counts, Provenance
-from reviewbox.settings import Settings
 
 # Raised whenever plans change their format, or a reader splits tables in other places.
 _FORMAT = 2
@@ -76,12 +75,11 @@ class Plan:
     def __len__(self) -> int:
         return len(self.segmented)
 
-    def document(self, index: int, data: bytes, settings: Settings) -> Document:
+    def document(self, index: int, data: bytes, options: ReadOptions) -> Document:
         """Return one segment, whose bytes are `data`, as a document of its own."""
         if isinstance(self.segmented, SegmentedParquet):
-            return self.segmented.document(index, data)
-        rows = self.segmented.rows(index, data, settings.read_options)
-        return Document(rows, dict, self._table(self.segmented))
+            return self.segmented.document(index, data, options)
+        return Document(self.segmented.rows(index, data, options), dict, self._table(self.segmented))
 
     def _table(self, segmented: SegmentedTable) -> Table:
         table = segmented.schema.table

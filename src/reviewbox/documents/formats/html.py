@@ -45,17 +45,15 @@ def read(data: bytes, options: ReadOptions) -> Document:
     declared = _CHARSET.search(decode_start(data, _CHARSET_BYTES))
     if declared and not bom_encoding(data) and is_encoding(declared[1]):
         options = replace(options, fallback_encoding=declared[1].lower())
-    return text.read(data, options, _clean)
+    return text.read(data, options, _MARKUP, _blank, _check)
 
 
-def _clean(page: str) -> str:
-    cleaned = _MARKUP.sub(_blank, page)
+def _check(page: str, cleaned: str) -> None:
     if rows := _table_rows(page.lower(), cleaned):
         raise SourceError(
             ErrorCode.UNSUPPORTED_FORMAT,
             f"the page is a table of {rows} rows, but a page is read as one review; export the table as CSV",
         )
-    return cleaned
 
 
 def _table_rows(page: str, cleaned: str) -> int:

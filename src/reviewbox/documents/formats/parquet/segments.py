@@ -62,9 +62,9 @@ class SegmentedParquet:
             "notes": dict(self.notes),
         }
 
-    def document(self, index: int, data: bytes) -> Document:
+    def document(self, index: int, data: bytes, options: ReadOptions) -> Document:
         """Return the segment with this index, whose bytes are `data`, as a document of its own."""
-        document = read_with(data, self.field, self.first_rows[index])
+        document = read_with(data, self.field, options, self.first_rows[index])
         return Document(check_rows(document.rows, are_lines=False), dict, document.table)
 
     def __len__(self) -> int:
@@ -84,9 +84,9 @@ def split_parquet(
     Raises:
         SourceError: the file is damaged, there is no row, or no column can be the review.
     """
-    footer = read_footer(read_tail(file, options.max_bytes))
+    footer = read_footer(read_tail(file, options.max_bytes), options.check_time)
     check_ratio(footer, file.seek(0, SEEK_END), options)
-    schema, batches = open_batches(file)
+    schema, batches = open_batches(file, options)
     sampled = list(islice(batches, SAMPLED_BATCHES))
     field = select_field(schema, sampled, options)
     first_rows: list[int] = []

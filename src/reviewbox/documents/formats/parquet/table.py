@@ -47,28 +47,28 @@ def read(data: bytes, options: ReadOptions) -> Document:
     Raises:
         SourceError: the file is damaged or too large, there is no row, or no column can be the review.
     """
-    footer = read_footer(data)
+    footer = read_footer(data, options.check_time)
     check_row_count(footer.rows, options.max_rows)
     check_ratio(footer, len(data), options)
-    schema, batches = open_batches(data)
-    return read_with(data, select_field(schema, list(islice(batches, SAMPLED_BATCHES)), options))
+    schema, batches = open_batches(data, options)
+    return read_with(data, select_field(schema, list(islice(batches, SAMPLED_BATCHES)), options), options)
 
 
-def read_with(data: bytes, field: ReviewField, first_row: int = 1) -> Document:
+def read_with(data: bytes, field: ReviewField, options: ReadOptions, first_row: int = 1) -> Document:
     """Read a file whose review field is known; its rows are numbered from `first_row`.
 
     Raises:
         SourceError: the file is damaged.
     """
-    schema = open_batches(data)[0]
+    schema = open_batches(data, options)[0]
     table = BinaryTable(
         EXTENSION,
         CONTENT_TYPE,
         frozenset(schema.names),
-        partial(_Writer, data, read_footer(data)),
+        partial(_Writer, data, read_footer(data, options.check_time), options),
         has_notes=bool(field.title),
     )
-    return Document(_rows(data, _text_paths(schema), field, first_row), lambda: field.notes, table)
+    return Document(_rows(data, _text_paths(schema), field, options, first_row), lambda: field.notes, table)
 
 
 def check_ratio(footer: Footer, size: int, options: ReadOptions) -> None:
@@ -82,7 +82,7 @@ def check_ratio(footer: Footer, size: int, options: ReadOptions) -> None:
         )
 
 
-def open_batches(file: bytes | IO[bytes]) -> "tuple[Schema, Iterator[RecordBatch]]":
+def open_batches(file: bytes | IO[bytes], options: ReadOptions) -> "tuple[Schema, Iterator[RecordBatch]]":
     """Return the schema of a file and its rows, in small batches. Of a file object, only the pages are read.
 
     Raises:
@@ -96,6 +96,7 @@ def open_batches(file: bytes | IO[bytes]) -> "tuple[Schema, Iterator[RecordBatch
         # A default, because `next` would raise StopIteration inside a generator.
         while (batch := call_library(_DESCRIPTION, next, reader, None)) is not None:
             yield batch
+            options.check_time()
 
     return reader.schema, batches()
 
@@ -137,9 +138,11 @@ def select_field(schema: "Schema", batches: Sequence["RecordBatch"], options: Re
     if not any(batch.num_rows for batch in batches):
         raise SourceError(ErrorCode.HEADER_ONLY, "the table has columns and no rows")
     sample = FieldSample()
+    opened = [_Columns(batch) for batch in batches]
     for path, position in _text_paths(schema).items():
-        for batch in batches:
-            for value in _values(batch, position):
+        options.check_time()
+        for columns in opened:
+            for value in columns.values(position):
                 sample.add(path, value)
     for name in schema.names:
         sample.add(name, None)  # which is not text, but can be listed and named
@@ -151,16 +154,26 @@ def select_field(schema: "Schema", batches: Sequence["RecordBatch"], options: Re
     return field
 
 
-def _values(batch: "RecordBatch", position: Sequence[int]) -> list[Any]:
-    from arro3.core import struct_field
+class _Columns:
+    """The columns of a batch, also those in structs. A struct of many fields takes long to open."""
 
-    def decode() -> list[Any]:
-        column: Array = batch.column(position[0])
-        if len(position) > 1:
-            column = struct_field(column, list(position[1:]))
-        return [_decode(value) for value in column.to_pylist()]
+    def __init__(self, batch: "RecordBatch") -> None:
+        self._structs: dict[tuple[int, ...], RecordBatch] = {(): batch}  # by their position
 
-    return call_library(_DESCRIPTION, decode)
+    def values(self, position: Sequence[int]) -> list[Any]:
+        """Return the values of the column at a position."""
+        return call_library(_DESCRIPTION, self._decode, tuple(position))
+
+    def _decode(self, position: tuple[int, ...]) -> list[Any]:
+        return [_decode(value) for value in self._struct(position[:-1]).column(position[-1]).to_pylist()]
+
+    def _struct(self, position: tuple[int, ...]) -> "RecordBatch":
+        from arro3.core import RecordBatch
+
+        if position not in self._structs:
+            column = self._struct(position[:-1]).column(position[-1])
+            self._structs[position] = RecordBatch.from_struct_array(column)
+        return self._structs[position]
 
 
 def _decode(value: Any) -> Any:
@@ -172,11 +185,14 @@ def _decode(value: Any) -> Any:
     return value
 
 
-def _rows(data: bytes, paths: Mapping[str, list[int]], field: ReviewField, first_row: int) -> Iterator[Row]:
+def _rows(
+    data: bytes, paths: Mapping[str, list[int]], field: ReviewField, options: ReadOptions, first_row: int
+) -> Iterator[Row]:
     number = first_row
     wanted = {path: paths[path] for path in (*field.paths, field.title) if path in paths}
-    for batch in open_batches(data)[1]:
-        columns = {path: _values(batch, position) for path, position in wanted.items()}
+    for batch in open_batches(data, options)[1]:
+        opened = _Columns(batch)
+        columns = {path: opened.values(position) for path, position in wanted.items()}
         for index in range(batch.num_rows):
             values = {path: column[index] for path, column in columns.items()}
             yield read_row(number, field, values.get)
@@ -186,7 +202,7 @@ def _rows(data: bytes, paths: Mapping[str, list[int]], field: ReviewField, first
 class _Writer:
     """Adds columns to a Parquet file."""
 
-    def __init__(self, data: bytes, footer: Footer, names: Sequence[str]) -> None:
+    def __init__(self, data: bytes, footer: Footer, options: ReadOptions, names: Sequence[str]) -> None:
         from arro3.core import DataType, Field
 
         text = DataType.string()
@@ -194,6 +210,7 @@ class _Writer:
         types = (text, DataType.float64(), DataType.bool(), DataType.bool(), text, text, text)
         self._data = data
         self._footer = footer
+        self._options = options
         self._fields = [Field(name, kind, nullable=True) for name, kind in zip(names, types, strict=False)]
         self._batches: list[list[Array]] = []
         self._rows: list[tuple[Value, ...]] = []
@@ -210,17 +227,22 @@ class _Writer:
         from arro3.io import write_parquet
 
         self._flush()
-        schema, batches = open_batches(self._data)
+        schema, batches = open_batches(self._data, self._options)
         for field in self._fields:
             schema = schema.append(field)
         content = BytesIO()
         group_rows = min(_MAX_GROUP_ROWS, max(_MIN_GROUP_ROWS, self._footer.max_group_rows))
-        write_parquet(
-            RecordBatchReader.from_batches(schema, self._widened(batches)),
-            content,
-            compression=self._footer.codec,
-            max_row_group_size=group_rows,
-        )
+        try:
+            write_parquet(
+                RecordBatchReader.from_batches(schema, self._widened(batches)),
+                content,
+                compression=self._footer.codec,
+                max_row_group_size=group_rows,
+            )
+        except Exception:
+            # The library raises its own error in place of one that `check_time` raised.
+            self._options.check_time()
+            raise
         return content.getvalue()
 
     def _widened(self, batches: "Iterator[RecordBatch]") -> "Iterator[RecordBatch]":
