@@ -166,7 +166,7 @@ def _read_parquet_segments(file: DroppedFile) -> Reading:
     segments: dict[int, bytes] = {}
     split_file = split_parquet(BytesIO(file.data), file.options, segments.__setitem__)
     table = SegmentedParquet.from_dict(json.loads(json.dumps(split_file.to_dict())))
-    rows = [row for index, data in segments.items() for row in table.document(index, data).rows]
+    rows = [row for index, data in segments.items() for row in table.document(index, data, file.options).rows]
     return Reading(rows, dict(table.notes))
 
 
