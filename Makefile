@@ -40,6 +40,17 @@ test: $(VENV)/.installed ## Run the tests
 coverage: $(VENV)/.installed ## Run the tests and fail if they cover less of the code than before
 	$(PYTEST) --cov --cov-report=term
 
+.venv-fuzz/.installed: requirements/fuzz.txt
+	$(PYTHON) -m venv .venv-fuzz
+	.venv-fuzz/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $<
+	@touch $@
+
+FUZZ_SECONDS ?= 600
+
+.PHONY: fuzz bench-load
+fuzz: .venv-fuzz/.installed ## Fuzz every kind of input, guided by coverage (FUZZ_SECONDS=600 in all; TARGETS="documents ..." for some)
+	PYTHONPATH=src .venv-fuzz/bin/python -m tests.fuzz --seconds $(FUZZ_SECONDS) $(TARGETS)
+
 lint: $(VENV)/.installed ## Check style and formatting
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -71,6 +82,10 @@ BENCH := PYTHONPATH=src .venv-bench/bin/python -m tests.benchmarks
 
 bench: .venv-bench/.installed ## Measure Reviewbox and its alternatives into docs/benchmarks (an hour; QUICK=--quick for a short trial)
 	for name in $(BENCHMARKS); do $(BENCH).$$name $(QUICK) || exit; done
+	@$(MAKE) --no-print-directory bench-page
+
+bench-load: .venv-bench/.installed ## Drive as many files as possible into a local cloud for ten minutes (QUICK=--quick for 30 seconds)
+	$(BENCH).load $(QUICK)
 	@$(MAKE) --no-print-directory bench-page
 
 bench-page: .venv-bench/.installed ## Redraw the plots and the page of docs/benchmarks from its figures
@@ -109,8 +124,9 @@ LOCK = uv pip compile --universal --python-version 3.11 --generate-hashes --no-h
 lock: ## Compile requirements/*.in to pins with hashes (needs uv)
 	for name in core sam e2e ministack audit; do $(LOCK) requirements/$$name.in -o requirements/$$name.txt || exit; done
 	for name in dev recipe bench; do $(LOCK) -c requirements/core.txt requirements/$$name.in -o requirements/$$name.txt || exit; done
+	$(LOCK) -c requirements/dev.txt requirements/fuzz.in -o requirements/fuzz.txt
 
 clean: ## Remove everything that the other targets create
-	rm -rf $(VENV) .venv-bench .venv-sam .venv-e2e .venv-ministack .venv-recipe .venv-audit build dist .coverage .aws-sam .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) .venv-bench .venv-fuzz .venv-sam .venv-e2e .venv-ministack .venv-recipe .venv-audit build dist .coverage .aws-sam .pytest_cache .mypy_cache .ruff_cache .hypothesis
 
 include .ci/lambda.mk
