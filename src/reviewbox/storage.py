@@ -1,6 +1,7 @@
 """Reads objects and writes them conditionally. The only core module that accesses S3."""
 
 from collections.abc import Mapping
+from contextlib import closing
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from io import BufferedReader
@@ -94,7 +95,8 @@ class S3Storage:
             if _code(error) == "InvalidObjectState":
                 raise ArchivedError(ref) from None
             raise
-        with response["Body"] as body:
+        # A body's own context manager would return the stream without botocore's check of its length.
+        with closing(response["Body"]) as body:
             return Source(
                 ref=ref,
                 revision=_revision(response),
