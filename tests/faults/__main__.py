@@ -1,84 +1,166 @@
-"""Attacks the real handlers with random faults on models of S3 and SQS, and checks what is left at rest."""
+"""Attacks the real handlers with faults, on models of S3 and SQS, and checks what is left at rest.
+
+    make faults                                  for ten minutes, from seed 0
+    make faults SECONDS=60 SEED=17               for a minute, from another seed
+    make faults REPEAT=calls:17                  one sequence again
+
+There are three kinds of attacks; each gets a third of the time.
+
+- scripts: an upload, or one after another to the same key; at each of its requests to S3 and SQS, one
+  disturbance: each fault of `workers.Fault` and each interference of `attacks.Interference`. Which of them
+  are tried first depends on the seed.
+- calls: random sequences of uploads, deletions, deployments and deliveries on up to four workers, of which
+  one performs a request at a time. The seed decides the order of all requests, and their faults.
+- threads: the same, but the workers are threads that run at once. The seed decides what happens, and the
+  operating system in which order.
+
+Then everything is delivered without more faults, also the dead letters, and `checks` says what must hold.
+A failure is printed with what happened; a sequence of calls is first made as short as possible.
+"""
 
 import argparse
 import logging
+import random
 import sys
-import tempfile
 import time
-import traceback
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import nullcontext
+from itertools import count
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from tests import tiny
+from tests.faults.attacks import DISTURBANCES, SCRIPTS, RandomAttack, ScriptedAttack, count_requests
 from tests.faults.choices import Choices, shorten
 from tests.faults.policy import Policy
+from tests.faults.stack import BrokenPromiseError, Totals, inline_pools
 from tests.faults.uploads import Deployment
-from tests.faults.world import Totals, World, inline_pools
 
 from reviewbox.model.classifier import Classifier
 from reviewbox.settings import Settings
+
+Attack = RandomAttack | ScriptedAttack
+
+KINDS = ("scripts", "calls", "threads")
 
 
 def deployments(folder: Path) -> list[Deployment]:
     """Return deployments with two models, and with different settings."""
     contrary = {word: -weight for word, weight in tiny.WORDS.items()}
-    models = [
-        Classifier.load(tiny.write_model(folder / "first")),
-        Classifier.load(tiny.write_model(folder / "second", words=contrary)),
-    ]
+    first = Classifier.load(tiny.write_model(folder / "first"))
+    second = Classifier.load(tiny.write_model(folder / "second", words=contrary))
     base = Settings(segment_bytes=300, objects_at_once=4)
     strict = Settings(segment_bytes=200, objects_at_once=4, needs_review_below=1.0)
     return [
-        Deployment("model 1", models[0], base),
-        Deployment("model 2", models[1], base),
-        Deployment("model 1 with other settings", models[0], strict),
+        Deployment("model 1", first, base),
+        Deployment("model 2", second, base),
+        Deployment("model 1 and other settings", first, strict),
     ]
 
 
+class Runner:
+    """Makes attacks by their names, and runs them."""
+
+    def __init__(self, folder: Path) -> None:
+        self._deployments = deployments(folder)
+        self._policy = Policy()
+
+    def names(self, kind: str, seed: int) -> Iterator[str]:
+        """Yield the names of attacks of one kind."""
+        if kind != "scripts":
+            yield from (f"{kind}:{number}" for number in count(seed))
+            return
+        with inline_pools():
+            lengths = [count_requests(script, self._deployments, self._policy) for script in SCRIPTS]
+        names = [
+            f"scripts:{script}:{disturbance}:{request}"
+            for script, length in enumerate(lengths)
+            for disturbance in range(len(DISTURBANCES))
+            for request in range(length)
+        ]
+        random.Random(seed).shuffle(names)  # noqa: S311 - not for secrets
+        yield from names
+
+    def make(self, name: str, tape: Sequence[int] | None = None) -> Attack:
+        """Return the attack with this name. `tape` has other choices for it."""
+        kind, *numbers = name.split(":")
+        first, *rest = map(int, numbers)
+        if kind == "scripts":
+            disturbance, request = rest
+            script = SCRIPTS[first]
+            return ScriptedAttack(
+                script, DISTURBANCES[disturbance], request, self._deployments, self._policy
+            )
+        choices = Choices(first, tape)
+        return RandomAttack(choices, self._deployments, self._policy, threads=kind == "threads")
+
+    def shortened(self, name: str, promise: str) -> Attack:
+        """Return the shortest attack that was found, of one that breaks a promise."""
+        first = self.make(name)
+        broken_promise(first)
+        if not isinstance(first, RandomAttack) or first.stack.threads:
+            return first
+
+        def fails(tape: Sequence[int]) -> bool:
+            error = broken_promise(self.make(name, tape))
+            return error is not None and error.promise == promise
+
+        attack = self.make(name, shorten(first.choices.made, fails))
+        broken_promise(attack)
+        return attack
+
+
+def broken_promise(attack: Attack) -> BrokenPromiseError | None:
+    """Run an attack and return what it found, or None."""
+    with nullcontext() if attack.stack.threads else inline_pools():
+        try:
+            attack.run()
+        except BrokenPromiseError as error:
+            return error
+    return None
+
+
 def main() -> int:
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--sequences", type=int, default=0)
-    parser.add_argument("--seconds", type=float, default=60.0)
-    parser.add_argument("--threads", action="store_true")
+    """Run attacks, and return the exit status."""
+    parser = argparse.ArgumentParser(prog="make faults", description=__doc__.partition("\n")[0])
+    parser.add_argument("--seed", type=int, default=0, help="the first seed")
+    parser.add_argument("--seconds", type=float, default=600.0, help="how long to attack")
+    parser.add_argument("--sequences", type=int, help="how often to attack in each way, however long it takes")
+    parser.add_argument("--repeat", metavar="ATTACK", help="run one attack only, by its name")
+    parser.add_argument("--keep-going", action="store_true", help="only count failures")
     options = parser.parse_args()
-    logging.getLogger().setLevel(logging.CRITICAL)
     logging.disable()
-    totals, began = Totals(), time.monotonic()
-    with tempfile.TemporaryDirectory() as folder:
-        made = deployments(Path(folder))
-        policy = Policy()
-        seed = options.seed
-
-        def run(seed: int, tape: Sequence[int] | None = None) -> tuple[World, BaseException | None]:
-            world = World(Choices(seed, tape), made, policy, threads=options.threads)
-            try:
-                if options.threads:
-                    world.run()
-                else:
-                    with inline_pools():
-                        world.run()
-            except Exception as error:
-                return world, error
-            return world, None
-
-        while (options.sequences and totals.sequences < options.sequences) or (
-            not options.sequences and time.monotonic() - began < options.seconds
-        ):
-            world, error = run(seed)
-            if error:
-                print(f"seed {seed}: {error}")
-                traceback.print_exception(error)
-                if not options.threads:
-                    tape = shorten(world.choices.made, lambda t: type(run(seed, t)[1]) is type(error))
-                    world, error = run(seed, tape)
-                print("\n".join(world.log))
-                print(error)
-                return 1
-            totals.add(world.totals)
-            seed += 1
-    print(totals, time.monotonic() - began)
-    return 0
+    print(f"seed {options.seed}", flush=True)
+    totals = Totals()
+    broken: dict[str, list[str]] = {}
+    with TemporaryDirectory() as folder:
+        runner = Runner(Path(folder))
+        for kind in [options.repeat] if options.repeat else KINDS:
+            names = iter([kind]) if options.repeat else runner.names(kind, options.seed)
+            end = time.monotonic() + options.seconds / len(KINDS)
+            for number, name in enumerate(names):
+                if number >= options.sequences if options.sequences else time.monotonic() > end:
+                    break
+                attack = runner.make(name)
+                if error := broken_promise(attack):
+                    broken.setdefault(error.promise, []).append(name)
+                    if not options.keep_going:
+                        return report(runner, name, error)
+                totals.sequences += 1
+                totals.add(attack.stack.totals)
+    for promise, names_of in broken.items():
+        print(f"{len(names_of)} attacks broke: {promise} ({', '.join(names_of[:5])})")
+    print(totals)
+    return bool(broken)
 
 
-sys.exit(main())
+def report(runner: Runner, name: str, error: BrokenPromiseError) -> int:
+    """Print what broke a promise and how to repeat it, and return the exit status."""
+    attack = runner.shortened(name, error.promise)
+    print(*attack.stack.log, sep="\n")
+    print(f"\nBroken: {error}\nRepeat: make faults REPEAT={name}")
+    return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

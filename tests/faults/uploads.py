@@ -21,13 +21,18 @@ _WORDS = ("good", "bad", "great", "awful")
 _LARGE, _SMALL = 45, 4  # rows
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Deployment:
     """A model and the settings that it is deployed with."""
 
     name: str
     classifier: Classifier
     settings: Settings
+
+    @property
+    def digests(self) -> tuple[str, str]:
+        """The digests of the model and of the settings, as receipts record them."""
+        return self.classifier.bundle.digest, self.settings.digest
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,10 +78,6 @@ KINDS: Mapping[str, Callable[[int], bytes]] = {
     "binary": lambda v: bytes(range(256)) * (v + 1),
 }
 
-# A name says what a file probably is; its content decides.
-KEYS = ("a.csv", "b.txt", "folder/c", "d.csv.gz", "e.json", "f.jsonl")
-
-
 _BROKEN = [KINDS["broken gzip"](variant) for variant in range(VARIANTS)]
 # How a table starts whose content is what its name says.
 _FIRST_BYTES = {".csv": b"id,", ".csv.gz": b"id,", ".jsonl": b'{"id"', ".json": b'[{"id"'}
@@ -114,7 +115,7 @@ def check_rows(body: bytes, table: bytes) -> None:
 
 def without_provenance(receipt: Mapping[str, Any]) -> dict[str, Any]:
     """Return what a receipt says about the content of its source."""
-    ignored = ("source", "model", "settings", "format", "parts")
+    ignored = ("source", "model", "settings", "format", "parts", "replaces")
     return {name: value for name, value in receipt.items() if name not in ignored}
 
 

@@ -2,8 +2,8 @@
 
 import io
 import threading
-from collections import Counter
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from enum import StrEnum
 from typing import Any
@@ -52,26 +52,26 @@ class Context:
 class Worker:
     """One invocation in a thread of its own.
 
-    Call by call, it stops before each request until `step` lets it perform the request, so that the driver
-    decides the order of all requests of all workers. With `choose_fault`, it runs freely.
+    Call by call, it stops before its requests until `go_on` lets it perform some, so that the driver decides the
+    order of all requests of all workers. With `choose_fault`, it runs freely.
     """
 
-    def __init__(self, name: str, clock: Clock, seconds: float, observe: Callable[[str], None]) -> None:
+    def __init__(self, name: str, clock: Clock, seconds: float, note: Callable[[str], None]) -> None:
         self.name = name
         self.context = Context(clock, seconds)
-        self.requests: Counter[str] = Counter()  # by operation
-        self.messages_sent = 0
-        self.faults: Counter[Fault] = Counter()
-        self.waits_for = ""  # the next request
+        self.s3_requests = self.messages_sent = self.faults = 0
         self.is_dead = False
         self.is_done = False
         self.response: Any = None
         self.error: BaseException | None = None
-        self.choose_fault: Callable[[str, dict[str, Any]], Fault] | None = None
+        self.choose_fault: Callable[[], Fault] | None = None
         self._clock = clock
-        self._observe = observe  # called after each request
-        self._fault = Fault.NONE
-        self._may_go_on, self._has_stopped = threading.Semaphore(0), threading.Semaphore(0)
+        self._note = note
+        self._faults: deque[Fault] = deque()  # of the next requests
+        # Each is released by one thread and acquired by the other.
+        self._may_go_on, self._has_stopped = threading.Lock(), threading.Lock()
+        self._may_go_on.acquire()
+        self._has_stopped.acquire()
         self._thread: threading.Thread | None = None
 
     def start(self, invoke: Callable[[], Any]) -> None:
@@ -81,11 +81,16 @@ class Worker:
         if self.choose_fault is None:
             self._has_stopped.acquire()
 
-    def step(self, fault: Fault = Fault.NONE) -> None:
-        """Let the worker perform its next request, and run up to the one after it."""
-        self._fault = fault
+    def go_on(self, faults: Iterable[Fault]) -> None:
+        """Let the worker perform a request for each of the faults, and run up to the request after them."""
+        self._faults.extend(faults)
         self._may_go_on.release()
         self._has_stopped.acquire()
+
+    @property
+    def unused(self) -> int:
+        """How many of the faults were for requests that it did not make."""
+        return len(self._faults)
 
     def join(self) -> None:
         """Wait for the end of an invocation that runs freely."""
@@ -97,23 +102,23 @@ class Worker:
         if self.is_dead:
             raise KilledError
         if self.choose_fault:
-            fault = self.choose_fault(operation, params)
+            fault = self.choose_fault()
         else:
-            self.waits_for = f"{operation} {params.get('Key') or params.get('Prefix') or ''}".strip()
-            self._has_stopped.release()
-            self._may_go_on.acquire()
-            fault = self._fault
+            if not self._faults:
+                self._has_stopped.release()
+                self._may_go_on.acquire()
+            fault = self._faults.popleft()
         self._clock.now += _SECONDS_PER_REQUEST
         if self.context.get_remaining_time_in_millis() <= 0:
             fault = Fault.KILL_BEFORE
-        self.requests[operation] += 1
-        self.messages_sent += len(params["Entries"]) if operation == "SendMessageBatch" else 0
-        if fault:
-            self.faults[fault] += 1
-        try:
-            return self._perform(fault, operation, params, perform)
-        finally:
-            self._observe(operation)
+        if operation == "SendMessageBatch":
+            self.messages_sent += len(params["Entries"])
+        else:
+            self.s3_requests += 1
+        self.faults += bool(fault)
+        request = f"{operation} {params.get('Key') or params.get('Prefix') or 'to the queue'}"
+        self._note(f"{self.name}: {request}{f': {fault}' if fault else ''}")
+        return self._perform(fault, operation, params, perform)
 
     def _perform(
         self, fault: Fault, operation: str, params: dict[str, Any], perform: Callable[[], Any]
