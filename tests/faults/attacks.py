@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from tests.faults.checks import check
+from tests.faults.checks import check, check_work
 from tests.faults.choices import Choices
 from tests.faults.policy import Policy
 from tests.faults.stack import (
@@ -26,6 +26,7 @@ _KEYS = ("a.csv", "b.txt", "folder/c", "d.csv.gz", "e.json", "f.jsonl")
 _FAULTS = tuple(fault for fault in Fault if fault)
 _MAX_WORKERS = 4
 _MIN_ACTIONS, _MORE_ACTIONS = 10, 60
+_DAYS_UNTIL_LATER = 6  # so that everything under work/ has expired
 _MAX_REQUESTS = 12  # of a worker before another may go on
 
 
@@ -64,8 +65,7 @@ class RandomAttack:
             self.stack.collect()
         self._is_over = True
         self.stack.note("no more faults and uploads")
-        self.stack.settle(self._step)
-        check(self.stack)
+        _rest(self.stack, self._step)
 
     def _act(self) -> None:
         stack, choices = self.stack, self.choices
@@ -124,6 +124,19 @@ class RandomAttack:
         return choose
 
 
+def _rest(stack: Stack, step: Callable[[], None]) -> None:
+    """Let everything come to rest, and check it; and again after later events."""
+    stack.settle(step)
+    check(stack, stack.deployed)
+    check_work(stack)
+    stack.wait(_DAYS_UNTIL_LATER * DAY_SECONDS)
+    for key in sorted(stack.history):
+        stack.announce(key)
+    stack.settle(step)
+    check(stack, [stack.deployment])
+    check_work(stack)
+
+
 class Interference(StrEnum):
     """What others may do between two requests of a worker."""
 
@@ -147,7 +160,7 @@ class Script:
     """
 
     kinds: tuple[str, ...]
-    has_company: bool
+    has_company: bool = False
 
     def __str__(self) -> str:
         return f"{', then '.join(self.kinds)}{' in company' if self.has_company else ''}"
@@ -157,7 +170,7 @@ _SCRIPT_KINDS = ("review", "small csv", "large csv", "large gzip", "empty")
 _SCRIPT_KEY, _COMPANY_KEY = "incoming/folder/c", "incoming/b.txt"
 DISTURBANCES: tuple[Fault | Interference, ...] = (*_FAULTS, *Interference)
 SCRIPTS = [
-    Script((*before, kind), has_company)
+    Script((*before, kind), has_company=has_company)
     for kind in _SCRIPT_KINDS
     for before in ((), *((first,) for first in _SCRIPT_KINDS))
     for has_company in (False, True)
@@ -194,8 +207,7 @@ class ScriptedAttack:
         self.stack.upload(_SCRIPT_KEY, last, 1)
         if self._script.has_company:
             self.stack.upload(_COMPANY_KEY, "review", 0)
-        self.stack.settle(self._step)
-        check(self.stack)
+        _rest(self.stack, self._step)
         return self.requests_before < 0
 
     def _step(self) -> None:

@@ -1,4 +1,14 @@
-"""What must hold once a stack is at rest."""
+"""What must hold once a stack is at rest.
+
+How much work that took is bounded. Let there be
+
+    D  deliveries of events and tasks, redeliveries included     F  faults and lost races
+    S  deliveries of segments                                    V  deployments
+    n  segments of the largest table
+
+Then the workers have sent at most (1 + n) * (D + F + V) messages, and have made at most
+16 * S + (16 + 3 * n) * (D + F + V) requests to S3. The pages of a listing count as one request.
+"""
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
@@ -6,13 +16,14 @@ from typing import Any
 
 from tests.faults import uploads
 from tests.faults.stack import BrokenPromiseError, Stack, Uploaded
-from tests.faults.uploads import BUCKET
+from tests.faults.uploads import BUCKET, Deployment
 
 
-def check(stack: Stack) -> None:
+def check(stack: Stack, deployments: Sequence[Deployment]) -> None:
     """Fail unless every live object has the result of its newest revision, and nothing else is left.
 
-    A deleted object keeps its result, if it had one, and the result stays complete.
+    The result is one of these deployments. A deleted object keeps its result, if it had one, and the result
+    stays complete, whichever deployment it is from.
 
     Raises:
         BrokenPromiseError: that is not so.
@@ -27,8 +38,12 @@ def check(stack: Stack) -> None:
         receipt_key = f"results/{key}.json"
         if receipt_key in objects:
             receipt = json.loads(objects[receipt_key].body)
-            possible = revisions[-1:] if current else revisions
-            allowed |= {receipt_key, *_parts(stack, key, receipt, possible, is_live=current is not None)}
+            if current:
+                allowed |= {receipt_key, *_parts(stack, key, receipt, revisions[-1:], deployments)}
+            elif receipt.get("error", {}).get("final", True):
+                allowed |= {receipt_key, *_parts(stack, key, receipt, revisions, stack.deployed)}
+            else:
+                allowed.add(receipt_key)
         elif current:
             raise BrokenPromiseError("every object has a receipt", key)
     left = sorted(key for key in objects if key.startswith("results/") and key not in allowed)
@@ -39,27 +54,49 @@ def check(stack: Stack) -> None:
         raise BrokenPromiseError("nothing is written elsewhere", ", ".join(strange))
 
 
+def check_work(stack: Stack) -> None:
+    """Fail unless the numbers of messages and requests are within their bounds.
+
+    Raises:
+        BrokenPromiseError: there were more.
+    """
+    totals, segment_bytes = stack.totals, min(each.settings.segment_bytes for each in stack.deployed)
+    bodies = (uploads.decompressed(each.body) for revisions in stack.history.values() for each in revisions)
+    segments = max(len(body) // segment_bytes + 1 for body in bodies)
+    occasions = totals.deliveries + totals.faults + totals.lost_races + len(stack.deployed)
+    for name, number, limit in (
+        ("messages", totals.messages, (1 + segments) * occasions),
+        ("requests", totals.requests, 16 * totals.segment_deliveries + (16 + 3 * segments) * occasions),
+    ):
+        if number > limit:
+            raise BrokenPromiseError(f"the number of {name} is bounded", f"{number}, but at most {limit}")
+
+
 def _parts(
-    stack: Stack, key: str, receipt: Mapping[str, Any], possible: Sequence[Uploaded], *, is_live: bool
+    stack: Stack,
+    key: str,
+    receipt: Mapping[str, Any],
+    revisions: Sequence[Uploaded],
+    deployments: Sequence[Deployment],
 ) -> Iterator[str]:
     """Yield the keys of a receipt's parts; fail unless it is the result of one of these revisions."""
     source, error = receipt["source"], receipt.get("error")
     identity = source.get("etag"), source.get("version")
-    revision = next((each for each in possible if (each.etag, each.version) == identity), None)
-    if error and not error["final"] and not is_live:
-        return
+    revision = next((each for each in revisions if (each.etag, each.version) == identity), None)
     if revision is None or (error and not error["final"]):
         raise BrokenPromiseError(
             "the receipt is final and of the newest revision", f"{key} has {source} and {error}"
         )
     digests = (receipt["model"]["sha256"], receipt["settings"]["sha256"])
-    deployment = next((each for each in stack.deployed if each.digests == digests), None)
+    deployment = next((each for each in deployments if each.digests == digests), None)
     if deployment is None:
-        raise BrokenPromiseError("a receipt names the model and the settings", key)
+        raise BrokenPromiseError("a receipt is for the model and the settings", key)
     wanted = uploads.expected(key, revision.body, deployment)
     content = uploads.without_provenance(receipt)
     if content != wanted.content:
-        raise BrokenPromiseError("a receipt tells the truth", f"{key} has {content} instead of {wanted.content}")
+        raise BrokenPromiseError(
+            "a receipt tells the truth", f"{key} has {content} instead of {wanted.content}"
+        )
     bodies = []
     for part in receipt.get("parts", []):
         stored = stack.s3.buckets[part["bucket"]].objects.get(part["key"])

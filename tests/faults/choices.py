@@ -19,7 +19,7 @@ class Choices:
 
     def __init__(self, seed: int, tape: Sequence[int] | None = None) -> None:
         self.made: list[int] = []
-        self._random = random.Random(seed)  # noqa: S311 - not for secrets
+        self._random = random.Random(seed)
         self._tape = tape
 
     def below(self, limit: int) -> int:

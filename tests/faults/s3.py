@@ -1,6 +1,7 @@
-"""S3 in memory: the operations, parameters and errors that Reviewbox uses; `test_models.py` compares it to moto.
+"""S3 in memory: the operations, parameters and errors that Reviewbox uses.
 
-An operation is one atomic step, as in S3. A parameter that is not modelled is a TypeError.
+An operation is one atomic step, as in S3. A parameter that is not modelled is a TypeError. `test_models.py`
+compares the model to moto.
 """
 
 import hashlib
@@ -11,6 +12,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
+from botocore import xform_name
 from botocore.exceptions import ClientError
 from botocore.response import StreamingBody
 
@@ -63,7 +65,7 @@ class S3:
             ClientError: as botocore raises it.
         """
         with self._lock:
-            return _OPERATIONS[operation](self, **params)
+            return getattr(self, xform_name(operation))(**params)
 
     def expire(self, bucket: str, prefix: str, seconds: float) -> None:
         """Delete what a lifecycle rule deletes: objects under a prefix that are older than this."""
@@ -168,15 +170,6 @@ class S3:
             raise _error(operation, "NoSuchKey", 404)
         if found.etag != etag:
             raise _error(operation, "PreconditionFailed", 412)
-
-
-_OPERATIONS: dict[str, Callable[..., Any]] = {
-    "GetObject": S3.get_object,
-    "HeadObject": S3.head_object,
-    "PutObject": S3.put_object,
-    "DeleteObject": S3.delete_object,
-    "ListObjectsV2": S3.list_objects_v2,
-}
 
 
 class S3Client:

@@ -1,4 +1,8 @@
-"""SQS in memory: the operations, parameters and errors that Reviewbox uses; `test_models.py` compares it to moto."""
+"""SQS in memory: the operations, parameters and errors that Reviewbox uses.
+
+Redelivery, visibility and dead letters follow a clock that only moves when it is told to. `test_models.py`
+compares the model to moto.
+"""
 
 import hashlib
 import threading
@@ -6,6 +10,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
+from botocore import xform_name
 from tests.faults.s3 import Clock, Gate, client_error
 
 MAX_BATCH = 10
@@ -46,7 +51,7 @@ class Sqs:
     """
 
     clock: Clock
-    order: Callable[[list[StoredMessage]], Iterable[StoredMessage]] = lambda messages: messages  # noqa: E731
+    order: Callable[[list[StoredMessage]], Iterable[StoredMessage]] = lambda messages: messages
     queues: dict[str, MessageQueue] = field(default_factory=dict)  # by URL
     _ids: int = 0
     _lock: threading.RLock = field(default_factory=threading.RLock)
@@ -58,7 +63,7 @@ class Sqs:
             ClientError: as botocore raises it.
         """
         with self._lock:
-            return _OPERATIONS[operation](self, **params)
+            return getattr(self, xform_name(operation))(**params)
 
     def receive_message(
         self,
@@ -71,7 +76,7 @@ class Sqs:
         """Return visible messages and hide them; move those with too many receives to the dead letters."""
         queue = self._queue("ReceiveMessage", QueueUrl)
         hidden = queue.visibility if VisibilityTimeout is None else VisibilityTimeout
-        received = []
+        received: list[dict[str, Any]] = []
         for message in self.order([m for m in queue.messages if m.visible_at < self.clock.now]):
             if len(received) == MaxNumberOfMessages:
                 break
@@ -149,15 +154,6 @@ class Sqs:
         if names:
             described["Attributes"] = {"ApproximateReceiveCount": str(message.receives)}
         return described
-
-
-_OPERATIONS: dict[str, Callable[..., Any]] = {
-    "ReceiveMessage": Sqs.receive_message,
-    "SendMessageBatch": Sqs.send_message_batch,
-    "DeleteMessageBatch": Sqs.delete_message_batch,
-    "ChangeMessageVisibilityBatch": Sqs.change_message_visibility_batch,
-    "GetQueueAttributes": Sqs.get_queue_attributes,
-}
 
 
 class SqsClient:

@@ -68,10 +68,12 @@ class Totals:
 
     sequences: int = 0
     uploads: int = 0
-    deliveries: int = 0  # of messages and tasks
+    deliveries: int = 0  # of events and tasks
+    segment_deliveries: int = 0
     requests: int = 0  # of workers to S3
     messages: int = 0  # sent by workers
     faults: int = 0
+    lost_races: int = 0  # conditional requests that failed
 
     def add(self, other: "Totals") -> None:
         """Add the totals of other sequences."""
@@ -103,9 +105,10 @@ class Stack:
     history: dict[str, list[Uploaded]] = field(default_factory=dict)  # by key
     deployed: list[Deployment] = field(default_factory=list)
     running: list[Delivery] = field(default_factory=list)
-    choose_fault: Callable[[], Callable[[], Fault]] = lambda: lambda: Fault.NONE  # noqa: E731 - of each thread
+    choose_fault: Callable[[], Callable[[], Fault]] = lambda: lambda: Fault.NONE  # of each thread
     s3: S3 = field(init=False)
     sqs: Sqs = field(init=False)
+    _workers: int = 0
     _broken: BrokenPromiseError | None = None  # found while a worker runs
 
     def __post_init__(self) -> None:
@@ -184,7 +187,9 @@ class Stack:
             }
             for message in messages
         ]
-        received = (f"{m['MessageId']} (receive {m['Attributes']['ApproximateReceiveCount']})" for m in messages)
+        received = (
+            f"{m['MessageId']} (receive {m['Attributes']['ApproximateReceiveCount']})" for m in messages
+        )
         what = f"{queue.rpartition('/')[2]}: {', '.join(received)}"
         self._invoke(on_upload.handler, {"Records": records}, what, queue, messages)
 
@@ -206,6 +211,7 @@ class Stack:
             self.totals.requests += worker.s3_requests
             self.totals.messages += worker.messages_sent
             self.totals.faults += worker.faults
+            self.totals.lost_races += worker.lost_races
             if worker.is_dead:
                 continue
             if worker.error:
@@ -261,8 +267,11 @@ class Stack:
         queue: str = "",
         messages: Sequence[Mapping[str, Any]] = (),
     ) -> None:
-        self.totals.deliveries += max(1, len(messages))
-        worker = Worker(f"worker {self.totals.deliveries}", self.clock, _TIMEOUT_SECONDS, self.note)
+        segments = sum("reviewboxSegment" in message["Body"] for message in messages)
+        self.totals.segment_deliveries += segments
+        self.totals.deliveries += max(1, len(messages)) - segments
+        self._workers += 1
+        worker = Worker(f"worker {self._workers}", self.clock, _TIMEOUT_SECONDS, self.note)
         if self.threads:
             worker.choose_fault = self.choose_fault()
         self.note(f"{worker.name} starts with {self.deployment.name} and {what}")

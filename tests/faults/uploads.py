@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import cache
@@ -96,13 +97,20 @@ def expected(key: str, body: bytes, deployment: Deployment) -> Expected:
     client: Any = S3Client(s3)
     client.put_object(Bucket=BUCKET, Key=key, Body=body)
     settings = replace(deployment.settings, segment_bytes=10**9, results_bucket="")
-    Pipeline(S3Storage(client), deployment.classifier, settings).process(ObjectRef(BUCKET, key), lambda: 900.0)
+    Pipeline(S3Storage(client), deployment.classifier, settings).process(
+        ObjectRef(BUCKET, key), lambda: 900.0
+    )
     stored = s3.buckets[BUCKET].objects
     receipt = json.loads(stored[f"{settings.results_prefix}{key}.json"].body)
     parts = [decompressed(stored[part["key"]].body) for part in receipt.get("parts", [])]
     table = parts[0] if parts else None
     start = next((name for name, first in _FIRST_BYTES.items() if key.endswith(name) and first), None)
-    if table is not None and body not in _BROKEN and start and decompressed(body).startswith(_FIRST_BYTES[start]):
+    if (
+        table is not None
+        and body not in _BROKEN
+        and start
+        and decompressed(body).startswith(_FIRST_BYTES[start])
+    ):
         check_rows(body, table)
     return Expected(without_provenance(receipt), table)
 
@@ -120,8 +128,8 @@ def without_provenance(receipt: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def decompressed(body: bytes) -> bytes:
-    """Return the bytes of a part."""
-    return gzip.decompress(body) if body.startswith(b"\x1f\x8b") else body
+    """Return the bytes of an upload or a part, as far as they can be decompressed."""
+    return zlib.decompressobj(zlib.MAX_WBITS | 16).decompress(body) if body.startswith(b"\x1f\x8b") else body
 
 
 def joined(parts: list[bytes]) -> bytes:

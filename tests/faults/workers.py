@@ -52,14 +52,15 @@ class Context:
 class Worker:
     """One invocation in a thread of its own.
 
-    Call by call, it stops before its requests until `go_on` lets it perform some, so that the driver decides the
-    order of all requests of all workers. With `choose_fault`, it runs freely.
+    Call by call, it stops before its requests until `go_on` lets it perform some, so that the driver decides
+    the order of all requests of all workers. With `choose_fault`, it runs freely.
     """
 
     def __init__(self, name: str, clock: Clock, seconds: float, note: Callable[[str], None]) -> None:
         self.name = name
         self.context = Context(clock, seconds)
-        self.s3_requests = self.messages_sent = self.faults = 0
+        # Pages of a listing after the first are not counted.
+        self.s3_requests = self.messages_sent = self.faults = self.lost_races = 0
         self.is_dead = False
         self.is_done = False
         self.response: Any = None
@@ -113,12 +114,16 @@ class Worker:
             fault = Fault.KILL_BEFORE
         if operation == "SendMessageBatch":
             self.messages_sent += len(params["Entries"])
-        else:
+        elif "ContinuationToken" not in params:
             self.s3_requests += 1
         self.faults += bool(fault)
         request = f"{operation} {params.get('Key') or params.get('Prefix') or 'to the queue'}"
         self._note(f"{self.name}: {request}{f': {fault}' if fault else ''}")
-        return self._perform(fault, operation, params, perform)
+        try:
+            return self._perform(fault, operation, params, perform)
+        except ClientError:
+            self.lost_races += "IfMatch" in params or "IfNoneMatch" in params
+            raise
 
     def _perform(
         self, fault: Fault, operation: str, params: dict[str, Any], perform: Callable[[], Any]
