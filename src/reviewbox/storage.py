@@ -171,6 +171,25 @@ class S3Storage:
                 raise
 
 
+def write_once(store: ObjectStore, ref: ObjectRef, body: bytes, content_type: str) -> str:
+    """Write an object whose content is the same whoever writes it, and return its ETag.
+
+    An object that has this content is left as it is. Any other content was not written by a worker, and is
+    replaced.
+
+    Raises:
+        ConflictError: another worker is writing it.
+    """
+    try:
+        return store.write(ref, body, content_type, replaces=None)
+    except ConflictError:
+        existing = store.read(ref, len(body))
+        if existing and existing.body == body:
+            return existing.revision.etag
+        etag = existing.revision.etag if existing else None
+        return store.write(ref, body, content_type, replaces=etag)
+
+
 def describe(error: Exception) -> str:
     """Return what went wrong, without quoting content that the error may contain."""
     if isinstance(error, ClientError):

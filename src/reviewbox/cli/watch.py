@@ -18,7 +18,6 @@ from reviewbox.model.classifier import Classifier
 from reviewbox.objects import ObjectRef
 from reviewbox.pipeline import Pipeline
 from reviewbox.process_object import Outcome
-from reviewbox.results.keys import parts_prefix
 from reviewbox.settings import Settings
 from reviewbox.storage import describe
 
@@ -88,8 +87,7 @@ class FolderWatcher:
             return
         receipt = self.pipeline.read_receipt(ref)
         content = receipt.content if receipt else {}
-        parts = parts_prefix("", ref.key)
-        if any(part["key"].startswith(parts) for part in content.get("parts", [])):
+        if len(content.get("parts", [])) > 1:
             # The segments are needed only to resume an interrupted table, and this one is complete.
             shutil.rmtree(self.results / _WORK, ignore_errors=True)
         self.report(ref.key, outcome, content)

@@ -2,12 +2,19 @@
 
 import re
 from collections.abc import Callable
+from functools import partial
 
 from reviewbox.documents.document import Document, ReadOptions, Row, Value
 from reviewbox.documents.encoding import Decoded, decode
 from reviewbox.documents.format import Format
+from reviewbox.errors import ErrorCode, SourceError
 
 _NOT_A_LINE_BREAK = re.compile(r"[^\n]")
+_SENTENCE_ENDS = (".", "!", "?", "…")
+_CLOSING = " \t\"'”’)]"
+# A review rarely has so many lines without a blank one between them, each of them a sentence.
+_LISTED_LINES = 40
+_LISTED_SHARE = 0.8
 
 
 def read(data: bytes, options: ReadOptions, clean: Callable[[str], str] = str) -> Document:
@@ -33,4 +40,17 @@ def blank(text: str) -> str:
     return _NOT_A_LINE_BREAK.sub(" ", text)
 
 
-FORMAT = Format("text", frozenset({".txt", ".text"}), frozenset({"text/plain"}), read)
+def _single(text: str) -> str:
+    """Return a text, unless it is plainly a list of reviews."""
+    lines = text.strip().splitlines()
+    sentences = sum(line.rstrip(_CLOSING).endswith(_SENTENCE_ENDS) for line in lines)
+    if len(lines) >= _LISTED_LINES and all(map(str.strip, lines)) and sentences >= _LISTED_SHARE * len(lines):
+        raise SourceError(
+            ErrorCode.UNSUPPORTED_FORMAT,
+            f"the file looks like a list of {len(lines)} reviews, but a text file is read as one review; "
+            "upload it as CSV with a header row or as JSON Lines, or, if it is one review, as Markdown (.md)",
+        )
+    return text
+
+
+FORMAT = Format("text", frozenset({".txt", ".text"}), frozenset({"text/plain"}), partial(read, clean=_single))

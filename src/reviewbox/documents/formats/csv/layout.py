@@ -51,6 +51,9 @@ _UNSPACED = re.compile(r"[^\s\d][,;|\t]\S|\d[,;|\t][^\s\d]")
 # A file without a telling name is a table only if it scores at least this much.
 _PLAIN_TABLE = 0.55
 _PLAIN_TABLE_RECORDS = 2
+# Prose has no tabs. So many lines that all have the same number of them, with prose in a column, are a table.
+_TABBED_RECORDS = 4
+_WORDS_OF_PROSE = 3
 _HEAD_LENGTH = 10_000  # characters
 
 # Escapes that occur in the text format of PostgreSQL and MySQL.
@@ -166,7 +169,23 @@ def plain_delimiter(head: str) -> str | None:
     candidates = _candidates([Line(number, text) for number, text in enumerate(texts, 1)], _DELIMITERS)
     best = max(candidates, key=lambda candidate: candidate.score)
     is_plain = best.width > 1 and best.score >= _PLAIN_TABLE and len(best.records) >= _PLAIN_TABLE_RECORDS
-    return best.dialect.delimiter if is_plain and best.regular_share == 1 else None
+    if is_plain and best.regular_share == 1:
+        return best.dialect.delimiter
+    return "\t" if any(map(_is_plainly_tabbed, candidates)) else None
+
+
+def _is_plainly_tabbed(candidate: "_Candidate") -> bool:
+    rows = [record.cells for record in candidate.records]
+    return (
+        candidate.dialect.delimiter == "\t"
+        and candidate.regular_share == 1
+        and len(rows) >= _TABBED_RECORDS
+        and all(cell.strip() for cells in rows for cell in cells)
+        and any(
+            sum(len(cell.split()) for cell in column) >= _WORDS_OF_PROSE * len(rows)
+            for column in zip(*rows, strict=True)
+        )
+    )
 
 
 def _more_headers(records: Sequence[Record], header: Header | None) -> list[str]:
