@@ -107,7 +107,7 @@ def sqs_call(
         {"Id": choose.choice(["1", str(each), str(each), str(each)]), "MessageBody": f"{number}-{each}"}
         for each in range(choose.choice([0, 1, 2, 3, 11]))
     ]
-    wanted = {
+    wanted: dict[str, Any] = {
         "MaxNumberOfMessages": choose.randint(1, 10),
         "VisibilityTimeout": choose.choice([0, 5, 30, 60]),
     }
