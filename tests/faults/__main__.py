@@ -142,7 +142,12 @@ def main() -> int:
                 if number >= options.sequences if options.sequences else time.monotonic() > end:
                     break
                 attack = runner.make(name)
-                if error := broken_promise(attack):
+                try:
+                    error = broken_promise(attack)
+                except Exception as fault:
+                    fault.add_note(name)
+                    raise
+                if error:
                     broken.setdefault(error.promise, []).append(name)
                     if not options.keep_going:
                         return report(runner, name, error)

@@ -16,13 +16,24 @@ from tests.faults.stack import (
     SEGMENTS,
     UPLOADS,
     VISIBILITY_SECONDS,
+    BrokenPromiseError,
     Stack,
 )
-from tests.faults.uploads import BUCKET, KINDS, VARIANTS, Deployment
+from tests.faults.uploads import BUCKET, KINDS, VARIANTS, Deployment, receipt_key, tables_prefix
 from tests.faults.workers import Fault
 
 # A name says what a file probably is; its content decides.
-_KEYS = ("a.csv", "b.txt", "folder/c", "d.csv.gz", "e.json", "f.jsonl")
+_KEYS = (
+    "a.csv",
+    "b.txt",
+    "folder/c",
+    "d.csv.gz",
+    "e.json",
+    "f.jsonl",
+    "a.csv.classified/part-00000.csv",  # as if it were a part of the first
+    f"{'long/' * 200}.csv",  # its parts get shorter keys
+)
+_OPERATIONS = ("GetObject", "HeadObject", "PutObject", "DeleteObject", "ListObjectsV2", "SendMessageBatch")
 _FAULTS = tuple(fault for fault in Fault if fault)
 _MAX_WORKERS = 4
 _MIN_ACTIONS, _MORE_ACTIONS = 10, 60
@@ -64,8 +75,11 @@ class RandomAttack:
             self._act()
             self.stack.collect()
         self._is_over = True
+        self.stack.outage = ""
         self.stack.note("no more faults and uploads")
         _rest(self.stack, self._step)
+        self._damage()
+        _rest_after_events(self.stack, self._step)
 
     def _act(self) -> None:
         stack, choices = self.stack, self.choices
@@ -75,6 +89,7 @@ class RandomAttack:
             (1, lambda: stack.delete(choices.one_of(known))),
             (1, lambda: stack.announce(choices.one_of(known))),
             (1, lambda: stack.deploy(choices.one_of(self._deployments))),
+            (1, self._toggle_outage),
             (1, lambda: stack.wait(choices.one_of([20.0, 70.0, VISIBILITY_SECONDS, 2 * DAY_SECONDS]))),
         ]
         if stack.sqs.queues[DEAD_LETTERS].messages:
@@ -97,6 +112,24 @@ class RandomAttack:
     def _upload(self) -> None:
         key, kind = self.choices.one_of(self._keys), self.choices.one_of(list(KINDS))
         self.stack.upload(key, kind, self.choices.below(VARIANTS))
+
+    def _toggle_outage(self) -> None:
+        stack = self.stack
+        stack.outage = "" if stack.outage else self.choices.one_of(_OPERATIONS)
+        stack.note(f"AWS refuses every {stack.outage}" if stack.outage else "AWS refuses nothing any more")
+
+    def _damage(self) -> None:
+        """Delete or replace results of live objects, or let what is temporary expire."""
+        stack = self.stack
+        if self.choices.chance(50):
+            stack.wait(_DAYS_UNTIL_LATER * DAY_SECONDS)
+        if self.choices.chance(50):
+            live = set(stack.history) & set(stack.s3.buckets[BUCKET].objects)
+            results = tuple(start for key in live for start in (receipt_key(key), tables_prefix(key)))
+            objects = stack.s3.buckets[stack.results].objects
+            keys = sorted(key for key in objects if key.startswith(("work/", *results)))
+            for _ in range(self.choices.below(4) if keys else 0):
+                stack.damage(self.choices.one_of(keys), self.choices.one_of([None, b"", b"{", b"[]", b"{}"]))
 
     def _step(self) -> None:
         """Let a worker go on for some requests, or to its end."""
@@ -125,11 +158,20 @@ class RandomAttack:
 
 
 def _rest(stack: Stack, step: Callable[[], None]) -> None:
-    """Let everything come to rest, and check it; and again after later events."""
+    """Let everything come to rest, and check it."""
     stack.settle(step)
     check(stack, stack.deployed)
+    if stack.keys_of_dead_letters():
+        stack.redrive()
+        stack.settle(step)
+        check(stack, stack.deployed)
+    if stack.keys_of_dead_letters():
+        raise BrokenPromiseError("a redrive succeeds", "there are dead letters again")
     check_work(stack)
-    stack.wait(_DAYS_UNTIL_LATER * DAY_SECONDS)
+
+
+def _rest_after_events(stack: Stack, step: Callable[[], None]) -> None:
+    """Let an event for each object bring its result up to date, and check it."""
     for key in sorted(stack.history):
         stack.announce(key)
     stack.settle(step)
@@ -194,8 +236,8 @@ class ScriptedAttack:
         self._deployments = deployments
         self.requests_before = at  # requests to go until the disturbance
 
-    def run(self) -> bool:
-        """Attack, and return whether the script has so many requests.
+    def run(self) -> None:
+        """Attack.
 
         Raises:
             BrokenPromiseError: something that must hold does not.
@@ -203,12 +245,15 @@ class ScriptedAttack:
         *before, last = self._script.kinds
         for kind in before:
             self.stack.upload(_SCRIPT_KEY, kind, 0)
-            self.stack.settle(lambda: self.stack.running[0].worker.go_on(MANY))
+            self.stack.settle(self._finish_one)
         self.stack.upload(_SCRIPT_KEY, last, 1)
         if self._script.has_company:
             self.stack.upload(_COMPANY_KEY, "review", 0)
         _rest(self.stack, self._step)
-        return self.requests_before < 0
+        _rest_after_events(self.stack, self._finish_one)
+
+    def _finish_one(self) -> None:
+        self.stack.running[0].worker.go_on(MANY)
 
     def _step(self) -> None:
         worker = self.stack.running[0].worker

@@ -23,7 +23,7 @@ def check(stack: Stack, deployments: Sequence[Deployment]) -> None:
     """Fail unless every live object has the result of its newest revision, and nothing else is left.
 
     The result is one of these deployments. A deleted object keeps its result, if it had one, and the result
-    stays complete, whichever deployment it is from.
+    stays complete, whichever deployment it is from. An object that a dead letter names may be in any state.
 
     Raises:
         BrokenPromiseError: that is not so.
@@ -31,12 +31,16 @@ def check(stack: Stack, deployments: Sequence[Deployment]) -> None:
     sources = stack.s3.buckets[BUCKET].objects
     objects = stack.s3.buckets[stack.results].objects
     allowed: set[str] = set()
+    pending = stack.keys_of_dead_letters()
     for key, revisions in stack.history.items():
         current = sources.get(key)
         if current and current.body != revisions[-1].body:
             raise BrokenPromiseError("no source is changed", key)
-        receipt_key = f"results/{key}.json"
-        if receipt_key in objects:
+        receipt_key = uploads.receipt_key(key)
+        if key in pending:
+            prefixes = (receipt_key, uploads.tables_prefix(key))
+            allowed |= {each for each in objects if each.startswith(prefixes)}
+        elif receipt_key in objects:
             receipt = json.loads(objects[receipt_key].body)
             if current:
                 allowed |= {receipt_key, *_parts(stack, key, receipt, revisions[-1:], deployments)}

@@ -10,12 +10,13 @@ from unittest.mock import patch
 
 from tests.faults import uploads
 from tests.faults.policy import Policy
-from tests.faults.s3 import S3, Bucket, Clock, S3Client, time_of
+from tests.faults.s3 import S3, Bucket, Clock, S3Client, client_error, time_of
 from tests.faults.sqs import MessageQueue, Sqs, SqsClient
 from tests.faults.uploads import BUCKET, Deployment
 from tests.faults.workers import Fault, Worker
 
 from handlers import on_batch_operation, on_upload
+from reviewbox.events import parse
 from reviewbox.pipeline import Pipeline
 from reviewbox.queue import Queue
 from reviewbox.storage import S3Storage
@@ -108,6 +109,8 @@ class Stack:
     choose_fault: Callable[[], Callable[[], Fault]] = lambda: lambda: Fault.NONE  # of each thread
     s3: S3 = field(init=False)
     sqs: Sqs = field(init=False)
+    outage: str = ""  # the operation that AWS refuses at the moment
+    is_damaged: bool = False  # whether somebody else has changed results
     _workers: int = 0
     _broken: BrokenPromiseError | None = None  # found while a worker runs
 
@@ -222,7 +225,7 @@ class Stack:
             raise self._broken
 
     def settle(self, step: Callable[[], None]) -> None:
-        """Deliver everything, also dead letters, until nothing is left to do.
+        """Deliver everything until nothing is left to do, except what dead letters name.
 
         `step` lets some of the running workers go on.
 
@@ -235,11 +238,8 @@ class Stack:
                 step()
                 continue
             waiting = [m for name in (UPLOADS, SEGMENTS) for m in self.sqs.queues[name].messages]
-            if not waiting and not self.sqs.queues[DEAD_LETTERS].messages:
-                return
             if not waiting:
-                self.redrive()
-                continue
+                return
             if not self.has_visible():
                 self.clock.now = min(message.visible_at for message in waiting) + 1.0
             self.deliver(SEGMENTS, 1)
@@ -250,6 +250,22 @@ class Stack:
         """Return whether a message can be delivered now."""
         queues = (self.sqs.queues[UPLOADS], self.sqs.queues[SEGMENTS])
         return any(message.visible_at < self.clock.now for queue in queues for message in queue.messages)
+
+    def keys_of_dead_letters(self) -> set[str]:
+        """Return the keys of the sources that dead letters name, also by a segment."""
+        found = set()
+        for letter in self.sqs.queues[DEAD_LETTERS].messages:
+            for message in parse(json.loads(letter.body)):
+                found |= {ref.key for ref in message.refs} | {ref.source.key for ref in message.segments}
+        return found
+
+    def damage(self, key: str, body: bytes | None) -> None:
+        """Replace a result, or delete it, as somebody else may do."""
+        self.note(f"somebody else {'deletes' if body is None else 'replaces'} {key}")
+        self.is_damaged = True
+        self.totals.faults += 1
+        operation, content = ("DeleteObject", {}) if body is None else ("PutObject", {"Body": body})
+        self.s3.perform(operation, {"Bucket": self.results, "Key": key, **content})
 
     def note(self, text: str) -> None:
         """Log what happens."""
@@ -303,10 +319,15 @@ class Stack:
         def gate(operation: str, params: dict[str, Any], perform: Callable[[], Any]) -> Any:
             if not self.policy.allows(operation, params):
                 self._broken = BrokenPromiseError("the policy allows every request", f"{operation} {params}")
+            def refuse() -> Any:
+                raise client_error(operation, "AccessDenied", 403)
+
+            if operation == self.outage:
+                worker.faults += 1
             try:
-                return worker.gate(operation, params, perform)
+                return worker.gate(operation, params, refuse if operation == self.outage else perform)
             finally:
-                if operation in ("PutObject", "DeleteObject") and not self.threads:
+                if operation in ("PutObject", "DeleteObject") and not (self.threads or self.is_damaged):
                     self._look_at(params["Key"])
 
         return gate
@@ -315,9 +336,10 @@ class Stack:
         """Notice a receipt that names a part which does not exist, now that an object has changed."""
         objects = self.s3.buckets[self.results].objects
         for key in self.history:
-            if not changed.startswith(f"results/{key}") or f"results/{key}.json" not in objects:
+            receipt = uploads.receipt_key(key)
+            if not changed.startswith((receipt, uploads.tables_prefix(key))) or receipt not in objects:
                 continue
-            for part in json.loads(objects[f"results/{key}.json"].body).get("parts", []):
+            for part in json.loads(objects[receipt].body).get("parts", []):
                 found = objects.get(part["key"])
                 if found is None or found.etag != part["etag"]:
                     promise = "at every moment, the parts that a receipt names exist"

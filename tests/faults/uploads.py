@@ -13,6 +13,7 @@ from tests.faults.s3 import S3, Bucket, Clock, S3Client
 from reviewbox.model.classifier import Classifier
 from reviewbox.objects import ObjectRef
 from reviewbox.pipeline import Pipeline
+from reviewbox.results import keys
 from reviewbox.settings import Settings
 from reviewbox.storage import S3Storage
 
@@ -101,7 +102,7 @@ def expected(key: str, body: bytes, deployment: Deployment) -> Expected:
         ObjectRef(BUCKET, key), lambda: 900.0
     )
     stored = s3.buckets[BUCKET].objects
-    receipt = json.loads(stored[f"{settings.results_prefix}{key}.json"].body)
+    receipt = json.loads(stored[receipt_key(key)].body)
     parts = [decompressed(stored[part["key"]].body) for part in receipt.get("parts", [])]
     table = parts[0] if parts else None
     start = next((name for name, first in _FIRST_BYTES.items() if key.endswith(name) and first), None)
@@ -113,6 +114,16 @@ def expected(key: str, body: bytes, deployment: Deployment) -> Expected:
     ):
         check_rows(body, table)
     return Expected(without_provenance(receipt), table)
+
+
+def receipt_key(key: str) -> str:
+    """Return the key of a source's receipt."""
+    return keys.receipt_key("results/", key)
+
+
+def tables_prefix(key: str) -> str:
+    """Return the prefix of the parts of a source's tables."""
+    return keys.parts_prefix("results/", key)
 
 
 def check_rows(body: bytes, table: bytes) -> None:
