@@ -6,7 +6,7 @@ from typing import Any
 
 from handlers.common import LambdaContext, log_failure, pipeline, process_all
 from reviewbox.errors import NotStartedError
-from reviewbox.events import Message, parse
+from reviewbox.events import Message, parse, retry_message
 from reviewbox.objects import ObjectRef, SegmentRef
 from reviewbox.pipeline import Pipeline
 from reviewbox.process_object import Outcome
@@ -48,14 +48,14 @@ def _requeue_redelivered(messages: Sequence[Message], worker: Pipeline) -> Seque
     redelivered = [message for message in messages if message.receive_count > 1 and not message.errors]
     if len(messages) == 1 or not redelivered:
         return messages
-    is_sent = worker.requeue([message.body for message in redelivered])
+    is_sent = worker.requeue([retry_message(message.body) for message in redelivered])
     return [m for m in messages if m.receive_count == 1 or m.errors] if is_sent else messages
     return [message for message in messages if message.receive_count == 1 or message.errors]
 
 
 def _process(messages: Sequence[Message], worker: Pipeline, context: LambdaContext) -> Outcomes:
     refs = [ref for message in messages for ref in message.targets]
-    redelivered = any(message.receive_count > 1 for message in messages)
+    redelivered = any(message.is_redelivered for message in messages)
     # A message that arrives alone gets the whole invocation for its objects, regardless of their size.
     exclusive = len(messages) == 1
     return dict(process_all(refs, worker, context, logger, exclusive=exclusive, redelivered=redelivered))
