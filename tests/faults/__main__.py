@@ -92,20 +92,18 @@ class Runner:
         choices = Choices(first, tape)
         return RandomAttack(choices, self._deployments, self._policy, threads=kind == "threads")
 
-    def shortened(self, name: str, promise: str) -> Attack:
-        """Return the shortest attack that was found, of one that breaks a promise."""
-        first = self.make(name)
-        broken_promise(first)
-        if not isinstance(first, RandomAttack) or first.stack.threads:
-            return first
+    def shortened(self, name: str, attack: Attack, promise: str) -> Attack:
+        """Return a shorter attack that breaks the same promise, if one is found."""
+        if not isinstance(attack, RandomAttack) or attack.stack.threads:
+            return attack
 
         def fails(tape: Sequence[int]) -> bool:
             error = broken_promise(self.make(name, tape))
             return error is not None and error.promise == promise
 
-        attack = self.make(name, shorten(first.choices.made, fails))
-        broken_promise(attack)
-        return attack
+        shorter = self.make(name, shorten(attack.choices.made, fails))
+        broken_promise(shorter)
+        return shorter
 
 
 def broken_promise(attack: Attack) -> BrokenPromiseError | None:
@@ -127,6 +125,7 @@ def main() -> int:
         "--sequences", type=int, help="how often to attack in each way, however long it takes"
     )
     parser.add_argument("--repeat", metavar="ATTACK", help="run one attack only, by its name")
+    parser.add_argument("--only", choices=KINDS, help="attack in one way only")
     parser.add_argument("--keep-going", action="store_true", help="only count failures")
     options = parser.parse_args()
     logging.disable()
@@ -135,26 +134,23 @@ def main() -> int:
     broken: dict[str, list[str]] = {}
     with TemporaryDirectory() as folder:
         runner = Runner(Path(folder))
-        for kind in [options.repeat] if options.repeat else KINDS:
+        kinds = [options.only] if options.only else KINDS
+        for kind in [options.repeat] if options.repeat else kinds:
             names = iter([kind]) if options.repeat else runner.names(kind, options.seed)
-            end = time.monotonic() + options.seconds / len(KINDS)
+            end = time.monotonic() + options.seconds / len(kinds)
             for number, name in enumerate(names):
                 if number >= options.sequences if options.sequences else time.monotonic() > end:
                     break
                 attack = runner.make(name)
-                try:
-                    error = broken_promise(attack)
-                except Exception as fault:
-                    fault.add_note(name)
-                    raise
-                if error:
-                    broken.setdefault(error.promise, []).append(name)
+                if error := broken_promise(attack):
                     if not options.keep_going:
-                        return report(runner, name, error)
+                        return report(runner.shortened(name, attack, error.promise), name, error)
+                    broken.setdefault(error.promise, []).append(name)
+                    print(name, error, flush=True)
                 totals.sequences += 1
                 totals.add(attack.stack.totals)
-    for promise, names_of in broken.items():
-        print(f"{len(names_of)} attacks broke: {promise} ({', '.join(names_of[:5])})")
+    for promise, found in broken.items():
+        print(f"{len(found)} attacks broke: {promise} ({', '.join(found[:5])})")
     print(
         f"{totals.sequences:,} sequences, {totals.faults:,} faults, "
         f"{totals.requests / totals.uploads:.1f} S3 requests per object, "
@@ -163,9 +159,8 @@ def main() -> int:
     return bool(broken)
 
 
-def report(runner: Runner, name: str, error: BrokenPromiseError) -> int:
+def report(attack: Attack, name: str, error: BrokenPromiseError) -> int:
     """Print what broke a promise and how to repeat it, and return the exit status."""
-    attack = runner.shortened(name, error.promise)
     print(*attack.stack.log, sep="\n")
     print(f"\nBroken: {error}\nRepeat: make faults REPEAT={name}")
     return 1

@@ -37,6 +37,7 @@ _OPERATIONS = ("GetObject", "HeadObject", "PutObject", "DeleteObject", "ListObje
 _FAULTS = tuple(fault for fault in Fault if fault)
 _MAX_WORKERS = 4
 _MIN_ACTIONS, _MORE_ACTIONS = 10, 60
+_DAMAGED = (b"", b"{", b"[]", b"{}", b'{"parts": 1}')  # what others may write
 _DAYS_UNTIL_LATER = 6  # so that everything under work/ has expired
 _MAX_REQUESTS = 12  # of a worker before another may go on
 
@@ -124,12 +125,21 @@ class RandomAttack:
         if self.choices.chance(50):
             stack.wait(_DAYS_UNTIL_LATER * DAY_SECONDS)
         if self.choices.chance(50):
-            live = set(stack.history) & set(stack.s3.buckets[BUCKET].objects)
-            results = tuple(start for key in live for start in (receipt_key(key), tables_prefix(key)))
-            objects = stack.s3.buckets[stack.results].objects
-            keys = sorted(key for key in objects if key.startswith(("work/", *results)))
+            sources = stack.s3.buckets[BUCKET].objects
+            prefixes = {key: (receipt_key(key), tables_prefix(key)) for key in stack.history}
+            live = tuple(start for key in prefixes if key in sources for start in prefixes[key])
+            gone = tuple(start for key in prefixes if key not in sources for start in prefixes[key])
+            receipts = {receipt_key(key) for key in prefixes}
+            keys = sorted(
+                key
+                for key in stack.s3.buckets[stack.results].objects
+                if key.startswith(("work/", *live)) and not key.startswith(gone)
+            )
             for _ in range(self.choices.below(4) if keys else 0):
-                stack.damage(self.choices.one_of(keys), self.choices.one_of([None, b"", b"{", b"[]", b"{}"]))
+                key = self.choices.one_of(keys)
+                # Whoever deletes a receipt must delete the parts that it names, too.
+                bodies = _DAMAGED if key in receipts else (None, *_DAMAGED)
+                stack.damage(key, self.choices.one_of(bodies))
 
     def _step(self) -> None:
         """Let a worker go on for some requests, or to its end."""

@@ -45,7 +45,7 @@ class Choices:
         return [remaining.pop(self.below(len(remaining))) for _ in items]
 
 
-def shorten(tape: Sequence[int], fails: Callable[[Sequence[int]], bool], max_tries: int = 400) -> list[int]:
+def shorten(tape: Sequence[int], fails: Callable[[Sequence[int]], bool], max_tries: int = 200) -> list[int]:
     """Return a shorter and simpler tape that still fails: without blocks of choices, and with zeros."""
     best, tries, size = list(tape), 0, max(1, len(tape) // 2)
     while size:
