@@ -20,6 +20,7 @@ from reviewbox.documents import Document
 from reviewbox.documents.compression import detect_compression, exceeds
 from reviewbox.documents.detection import SNIFF_BYTES, is_called_text, line_format
 from reviewbox.documents.segments import LineFormat
+from reviewbox.documents.unsupported import is_parquet
 from reviewbox.errors import (
     ArchivedError,
     ConflictError,
@@ -229,7 +230,9 @@ class ObjectProcessor:
         self, source: Source, stored: StoredReceipt | None, context: BatchContext
     ) -> Outcome:
         try:
-            if table_format := self._format_of_large_table(source):
+            head = source.body if source.body is not None else self._read_head(source)
+            table_format = self._format_of_large_table(source, head)
+            if table_format or self._is_large_parquet(source, head):
                 progress = self.large_tables.start(
                     source, stored, table_format, context.deadline, context.stale
                 )
@@ -287,16 +290,20 @@ class ObjectProcessor:
         part = Part(target.bucket, target.key, etag)
         return Receipt.for_table(classified.counts, [part], provenance, document.notes())
 
-    def _format_of_large_table(self, source: Source) -> LineFormat | None:
+    def _format_of_large_table(self, source: Source, head: bytes) -> LineFormat | None:
         """Return the source's format if it is a table of lines that is larger than a segment."""
-        head = source.body
-        if head is None:
-            with self.store.stream(source.ref, source.revision, 0, SNIFF_BYTES) as stream:
-                head = stream.read()
-        elif not exceeds(head, self.settings.read_options.segment_bytes):
+        if source.body is not None and not exceeds(source.body, self.settings.read_options.segment_bytes):
             return None
         with faults_as_source_errors():
             return line_format(source.ref.key, source.content_type, head)
+
+    def _is_large_parquet(self, source: Source, head: bytes) -> bool:
+        """Return whether a source is a Parquet file that is too large to be read as a whole."""
+        return source.size > self.settings.max_object_bytes and is_parquet(head)
+
+    def _read_head(self, source: Source) -> bytes:
+        with self.store.stream(source.ref, source.revision, 0, SNIFF_BYTES) as stream:
+            return stream.read()
 
 
 def _describe_fault(ref: ObjectRef, error: SourceError) -> dict[str, Any]:

@@ -90,6 +90,9 @@ class SegmentedTable:
             "open_quote_line": self.open_quote_line,
         }
 
+    def __len__(self) -> int:
+        return len(self.segments)
+
     def rows(self, index: int, data: bytes, options: ReadOptions) -> Iterator[Row]:
         """Yield the checked rows of the segment with this index, whose bytes are `data`."""
         lines = decode_lines(BytesIO(data), options, self.segments[index].line)

@@ -14,7 +14,8 @@ from enum import StrEnum
 
 from reviewbox.classification import classify_table, faults_as_source_errors
 from reviewbox.deadline import Deadline
-from reviewbox.documents.segments import LineFormat, open_content, split
+from reviewbox.documents.formats.parquet.segments import split_parquet
+from reviewbox.documents.segments import LineFormat, SegmentedTable, open_content, split
 from reviewbox.errors import ConflictError
 from reviewbox.events import segment_message
 from reviewbox.large_tables.keys import WorkKeys
@@ -70,7 +71,7 @@ class SegmentCoordinator:
         self,
         source: Source,
         stored: StoredReceipt | None,
-        line_format: LineFormat,
+        line_format: LineFormat | None,
         deadline: Deadline,
         stale: SegmentRef | None = None,
     ) -> Progress:
@@ -79,7 +80,7 @@ class SegmentCoordinator:
         Args:
             source: the table.
             stored: its receipt, as it was read before the table.
-            line_format: the table's format.
+            line_format: the table's format, or None if it is a Parquet file.
             deadline: when to stop.
             stale: the segment of another plan that led to the table. Such segments come in large numbers,
                 and only the first of them sends anything. An event sends all segments that are not done.
@@ -99,9 +100,10 @@ class SegmentCoordinator:
         if self.queue is None:
             return self._classify_all(plan, deadline)
         sender = str(stale) if stale else _EVENT
-        sent = self.store.read(keys.sent, _MAX_SENT_BYTES)
+        # Of a new plan, usually nothing was sent.
+        sent = None if is_new else self.store.read(keys.sent, _MAX_SENT_BYTES)
         record = Sent.decode(sent.body) if sent else None
-        if stale and not is_new and record and not record.is_interrupted(sender):
+        if stale and record and not record.is_interrupted(sender):
             return Progress.SENT
         parts = self._parts(plan, keys, self._results(plan, keys))
         missing = [index for index in range(len(plan)) if index not in parts.done]
@@ -110,7 +112,13 @@ class SegmentCoordinator:
             if finished is Progress.STALE:
                 raise ConflictError(source.ref)
             return finished if finished is Progress.COMPLETE else Progress.SENT
-        self._send(plan, keys, missing, Sent(sender, parts.lost), sent)
+        try:
+            self._send(plan, keys, missing, Sent(sender, parts.lost), sent)
+        except ConflictError:
+            if not is_new:
+                raise
+            sent = self.store.read(keys.sent, _MAX_SENT_BYTES)
+            self._send(plan, keys, missing, Sent(sender, parts.lost), sent)
         return Progress.SENT
 
     def mark_incomplete(self, ref: SegmentRef) -> None:
@@ -156,7 +164,7 @@ class SegmentCoordinator:
         part = self._part_ref(plan, index)
 
         def write() -> str:
-            return write_once(self.store, part, classified.body, plan.table.content_type)
+            return write_once(self.store, part, classified.body, plan.output.content_type)
 
         etag = retry_on_conflict(write, part)
         result = keys.result(index, etag)
@@ -180,19 +188,29 @@ class SegmentCoordinator:
         return progress
 
     def _split(
-        self, source: Source, stored: StoredReceipt | None, line_format: LineFormat, deadline: Deadline
+        self, source: Source, stored: StoredReceipt | None, line_format: LineFormat | None, deadline: Deadline
     ) -> Plan:
         """Read the whole table once. Segments of a compressed table are stored decompressed."""
         provenance = self.receipts.provenance(source.ref, source.revision)
         table_id = self.receipts.table_id(provenance, stored)
         keys = self._keys(source.ref, table_id)
+
+        def store_segment(index: int, data: bytes) -> None:
+            deadline.check(source.ref)
+            write_once(self.store, keys.input(index), data, "application/octet-stream")
+
+        if line_format is None:
+            with self.store.open(source) as file, faults_as_source_errors():
+                parquet = split_parquet(file, self.settings.read_options, store_segment)
+            return Plan(table_id, provenance, parquet, None)
         with self.store.stream(source.ref, source.revision) as stream:
             content = open_content(stream, self.settings.read_options)
 
             def on_segment(index: int, data: bytes) -> None:
-                deadline.check(source.ref)
                 if content.compression:
-                    write_once(self.store, keys.input(index), data, "application/octet-stream")
+                    store_segment(index, data)
+                else:
+                    deadline.check(source.ref)
 
             with faults_as_source_errors():
                 segmented = split(content, line_format, self.settings.read_options, on_segment)
@@ -200,7 +218,7 @@ class SegmentCoordinator:
 
     def _read_segment(self, plan: Plan, keys: WorkKeys, index: int) -> bytes | None:
         """Return the bytes of a segment, or None if its input has expired or the table has changed."""
-        if plan.compression is None:
+        if isinstance(plan.segmented, SegmentedTable) and not plan.has_inputs:
             segment = plan.segmented.segments[index]
             with (
                 suppress(ConflictError),
@@ -213,7 +231,7 @@ class SegmentCoordinator:
 
     def _has_inputs(self, plan: Plan, keys: WorkKeys) -> bool:
         """Return whether all inputs exist. They are older than the plan, so they expire first."""
-        if plan.compression is None:
+        if not plan.has_inputs:
             return True
         return len(self.store.etags(keys.inputs.bucket, keys.inputs.key)) == len(plan)
 
@@ -320,7 +338,7 @@ class SegmentCoordinator:
         return plan if plan and self._keys(source, plan.id) == keys and plan.source == source else None
 
     def _part_ref(self, plan: Plan, index: int) -> ObjectRef:
-        return self.receipts.part_ref(plan.source, plan.id, index, plan.table.extension)
+        return self.receipts.part_ref(plan.source, plan.id, index, plan.output.extension)
 
     def _keys(self, source: ObjectRef, table_id: str) -> WorkKeys:
         return WorkKeys(self.receipts.bucket(source), f"{self.settings.work_prefix}{table_id}/")

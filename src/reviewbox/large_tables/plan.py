@@ -10,6 +10,7 @@ from typing import Any, Self
 from reviewbox.documents.compression import COMPRESSIONS, Compression
 from reviewbox.documents.detection import with_compression
 from reviewbox.documents.document import Document, Table, Value
+from reviewbox.documents.formats.parquet.segments import SegmentedParquet
 from reviewbox.documents.segments import SegmentedTable
 from reviewbox.objects import ObjectRef, Revision, SegmentRef
 from reviewbox.results.receipt import Counts, Provenance
@@ -24,7 +25,7 @@ class Plan:
 
     id: str  # of the table (`ReceiptStore.table_id`)
     provenance: Provenance
-    segmented: SegmentedTable
+    segmented: SegmentedTable | SegmentedParquet
     compression: Compression | None  # of the table
 
     @property
@@ -40,10 +41,16 @@ class Plan:
         return self.provenance.revision
 
     @property
-    def table(self) -> Table:
-        """How rows are written back."""
-        table = self.segmented.schema.table
-        return with_compression(table, self.compression) if self.compression else table
+    def output(self) -> Table | SegmentedParquet:
+        """What knows the extension and the content type of the parts."""
+        if isinstance(self.segmented, SegmentedParquet):
+            return self.segmented
+        return self._table(self.segmented)
+
+    @property
+    def has_inputs(self) -> bool:
+        """Whether segments are stored, because they are not consecutive bytes of the source."""
+        return self.compression is not None or isinstance(self.segmented, SegmentedParquet)
 
     @property
     def notes(self) -> Mapping[str, Value]:
@@ -57,11 +64,18 @@ class Plan:
         return (SegmentRef(self.source, self.id, index) for index in range(len(self)))
 
     def __len__(self) -> int:
-        return len(self.segmented.segments)
+        return len(self.segmented)
 
     def document(self, index: int, data: bytes, settings: Settings) -> Document:
         """Return one segment, whose bytes are `data`, as a document of its own."""
-        return Document(self.segmented.rows(index, data, settings.read_options), dict, self.table)
+        if isinstance(self.segmented, SegmentedParquet):
+            return self.segmented.document(index, data)
+        rows = self.segmented.rows(index, data, settings.read_options)
+        return Document(rows, dict, self._table(self.segmented))
+
+    def _table(self, segmented: SegmentedTable) -> Table:
+        table = segmented.schema.table
+        return with_compression(table, self.compression) if self.compression else table
 
     @classmethod
     def decode(cls, body: bytes | None) -> Self | None:
@@ -69,10 +83,12 @@ class Plan:
         data = _unseal(body)
         if data is None:
             return None
+        is_parquet = data["segmented"]["format"] == SegmentedParquet.extension
+        segmented = SegmentedParquet if is_parquet else SegmentedTable
         return cls(
             data["id"],
             Provenance.from_dict(data["provenance"]),
-            SegmentedTable.from_dict(data["segmented"]),
+            segmented.from_dict(data["segmented"]),
             next((c for c in COMPRESSIONS if c.name == data["compression"]), None),
         )
 

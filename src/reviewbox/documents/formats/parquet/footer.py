@@ -5,7 +5,8 @@ apache/parquet-format, and the protocol is described in apache/thrift, doc/specs
 """
 
 from dataclasses import dataclass
-from typing import Any
+from io import SEEK_END
+from typing import IO, Any
 
 from reviewbox.errors import ErrorCode, SourceError
 
@@ -67,6 +68,26 @@ def read_footer(data: bytes) -> Footer:
     except (IndexError, KeyError, TypeError, AttributeError, ValueError) as error:
         message = "the footer of the Parquet file is damaged; upload it again"
         raise SourceError(ErrorCode.CORRUPT_FILE, message) from error
+
+
+def read_tail(file: IO[bytes], max_bytes: int) -> bytes:
+    """Return the start and the end of a file: what `read_footer` needs.
+
+    Raises:
+        SourceError: the end alone is larger than `max_bytes`.
+    """
+    start = file.read(len(_MAGIC))
+    length = file.seek(0, SEEK_END)
+    file.seek(max(0, length - _TRAILER_BYTES))
+    size = int.from_bytes(file.read(4), "little") + _TRAILER_BYTES
+    if size > max_bytes:
+        raise SourceError(
+            ErrorCode.CORRUPT_FILE,
+            f"the footer of the Parquet file has {size:,} bytes, but MAX_OBJECT_BYTES allows {max_bytes:,}; "
+            "upload the file again, or raise MAX_OBJECT_BYTES",
+        )
+    file.seek(max(0, length - size))
+    return start + file.read()
 
 
 def _footer(metadata: dict[int, Any]) -> Footer:

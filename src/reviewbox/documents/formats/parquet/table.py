@@ -5,10 +5,11 @@ results are held in memory. The libraries are imported when the first Parquet fi
 """
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from functools import partial
 from io import BytesIO
 from itertools import islice
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
 from reviewbox.documents.document import BinaryTable, Document, ReadOptions, Row, Value
 from reviewbox.documents.format import Format
@@ -31,6 +32,13 @@ _MAX_DEPTH = 8  # of structs in which a review is looked for
 # Pages rarely compress to less than a hundredth.
 _BOMB_RATIO = 100
 _DESCRIPTION = "the Parquet file"
+# The review field is selected from this many.
+SAMPLED_BATCHES = max(1, MAX_SAMPLE_ROWS // _BATCH_ROWS)
+
+EXTENSION = "parquet"
+CONTENT_TYPE = "application/vnd.apache.parquet"
+# Impala, Hive and old Spark do not say which of their binary columns are text.
+_TEXT_TYPES = ("string", "large_string", "string_view", "binary", "large_binary", "binary_view")
 
 
 def read(data: bytes, options: ReadOptions) -> Document:
@@ -40,26 +48,31 @@ def read(data: bytes, options: ReadOptions) -> Document:
         SourceError: the file is damaged or too large, there is no row, or no column can be the review.
     """
     footer = read_footer(data)
-    _check_size(footer, len(data), options)
-    schema, batches = _open(data)
-    sampled = list(islice(batches, max(1, MAX_SAMPLE_ROWS // _BATCH_ROWS)))
-    if not any(batch.num_rows for batch in sampled):
-        raise SourceError(ErrorCode.HEADER_ONLY, "the table has columns and no rows")
-    paths = _text_paths(schema)
-    field = _select(schema, paths, sampled, options)
-    del sampled  # the rows are read from the start
+    check_row_count(footer.rows, options.max_rows)
+    check_ratio(footer, len(data), options)
+    schema, batches = open_batches(data)
+    return read_with(data, select_field(schema, list(islice(batches, SAMPLED_BATCHES)), options))
+
+
+def read_with(data: bytes, field: ReviewField, first_row: int = 1) -> Document:
+    """Read a file whose review field is known; its rows are numbered from `first_row`.
+
+    Raises:
+        SourceError: the file is damaged.
+    """
+    schema = open_batches(data)[0]
     table = BinaryTable(
-        "parquet",
-        "application/vnd.apache.parquet",
+        EXTENSION,
+        CONTENT_TYPE,
         frozenset(schema.names),
-        partial(_Writer, data, footer),
+        partial(_Writer, data, read_footer(data)),
         has_notes=bool(field.title),
     )
-    return Document(_rows(data, paths, field), lambda: field.notes, table)
+    return Document(_rows(data, _text_paths(schema), field, first_row), lambda: field.notes, table)
 
 
-def _check_size(footer: Footer, size: int, options: ReadOptions) -> None:
-    check_row_count(footer.rows, options.max_rows)
+def check_ratio(footer: Footer, size: int, options: ReadOptions) -> None:
+    """Raise SourceError if a file of `size` bytes expands to suspiciously many."""
     ratio = footer.uncompressed_bytes / size
     if footer.uncompressed_bytes > options.max_bytes and ratio > _BOMB_RATIO:
         raise SourceError(
@@ -69,10 +82,15 @@ def _check_size(footer: Footer, size: int, options: ReadOptions) -> None:
         )
 
 
-def _open(data: bytes) -> "tuple[Schema, Iterator[RecordBatch]]":
+def open_batches(file: bytes | IO[bytes]) -> "tuple[Schema, Iterator[RecordBatch]]":
+    """Return the schema of a file and its rows, in small batches. Of a file object, only the pages are read.
+
+    Raises:
+        SourceError: the file is damaged. Reading the batches may raise it, too.
+    """
     from arro3.io import read_parquet
 
-    reader = call_library(_DESCRIPTION, partial(read_parquet, batch_size=_BATCH_ROWS), data)
+    reader = call_library(_DESCRIPTION, partial(read_parquet, batch_size=_BATCH_ROWS), file)
 
     def batches() -> "Iterator[RecordBatch]":
         # A default, because `next` would raise StopIteration inside a generator.
@@ -101,7 +119,7 @@ def _text_paths(schema: "Schema") -> dict[str, list[int]]:
 def _is_text(kind: "DataType") -> bool:
     if _is(kind, "dictionary"):
         return kind.value_type is not None and _is_text(kind.value_type)
-    return any(_is(kind, name) for name in ("string", "large_string", "string_view"))
+    return any(_is(kind, name) for name in _TEXT_TYPES)
 
 
 def _is(kind: "DataType", name: str) -> bool:
@@ -110,14 +128,16 @@ def _is(kind: "DataType", name: str) -> bool:
     return bool(getattr(DataType, f"is_{name}")(kind))
 
 
-def _select(
-    schema: "Schema",
-    paths: Mapping[str, list[int]],
-    batches: Sequence["RecordBatch"],
-    options: ReadOptions,
-) -> ReviewField:
+def select_field(schema: "Schema", batches: Sequence["RecordBatch"], options: ReadOptions) -> ReviewField:
+    """Return the field that holds the review, given the first batches.
+
+    Raises:
+        SourceError: there is no row, or no column can be the review.
+    """
+    if not any(batch.num_rows for batch in batches):
+        raise SourceError(ErrorCode.HEADER_ONLY, "the table has columns and no rows")
     sample = FieldSample()
-    for path, position in paths.items():
+    for path, position in _text_paths(schema).items():
         for batch in batches:
             for value in _values(batch, position):
                 sample.add(path, value)
@@ -138,20 +158,29 @@ def _values(batch: "RecordBatch", position: Sequence[int]) -> list[Any]:
         column: Array = batch.column(position[0])
         if len(position) > 1:
             column = struct_field(column, list(position[1:]))
-        return list(column.to_pylist())
+        return [_decode(value) for value in column.to_pylist()]
 
     return call_library(_DESCRIPTION, decode)
 
 
-def _rows(data: bytes, paths: Mapping[str, list[int]], field: ReviewField) -> Iterator[Row]:
-    number = 0
+def _decode(value: Any) -> Any:
+    """Return the text that a binary value holds; other values, and bytes that are not text, as they are."""
+    if not isinstance(value, bytes):
+        return value
+    with suppress(UnicodeDecodeError):
+        return value.decode("utf-8")
+    return value
+
+
+def _rows(data: bytes, paths: Mapping[str, list[int]], field: ReviewField, first_row: int) -> Iterator[Row]:
+    number = first_row
     wanted = {path: paths[path] for path in (*field.paths, field.title) if path in paths}
-    for batch in _open(data)[1]:
+    for batch in open_batches(data)[1]:
         columns = {path: _values(batch, position) for path, position in wanted.items()}
         for index in range(batch.num_rows):
-            number += 1
             values = {path: column[index] for path, column in columns.items()}
             yield read_row(number, field, values.get)
+            number += 1
 
 
 class _Writer:
@@ -181,7 +210,7 @@ class _Writer:
         from arro3.io import write_parquet
 
         self._flush()
-        schema, batches = _open(self._data)
+        schema, batches = open_batches(self._data)
         for field in self._fields:
             schema = schema.append(field)
         content = BytesIO()
@@ -213,7 +242,7 @@ class _Writer:
 FORMAT = Format(
     "Parquet",
     frozenset({".parquet", ".pq"}),
-    frozenset({"application/vnd.apache.parquet", "application/x-parquet", "application/parquet"}),
+    frozenset({CONTENT_TYPE, "application/x-parquet", "application/parquet"}),
     read,
     is_binary=is_parquet,
 )
