@@ -15,7 +15,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from tests.faults import uploads
-from tests.faults.stack import BrokenPromiseError, Stack, Uploaded
+from tests.faults.stack import BrokenPromiseError, Stack, Uploaded, is_excused
 from tests.faults.uploads import BUCKET, Deployment
 
 
@@ -23,7 +23,8 @@ def check(stack: Stack, deployments: Sequence[Deployment]) -> None:
     """Fail unless every live object has the result of its newest revision, and nothing else is left.
 
     The result is one of these deployments. A deleted object keeps its result, if it had one, and the result
-    stays complete, whichever deployment it is from. An object that a dead letter names may be in any state.
+    stays complete, whichever deployment it is from. An object that a dead letter names may be in any state. A
+    task of S3 Batch Operations that failed, or whose worker died, may leave parts (ADR 14).
 
     Raises:
         BrokenPromiseError: that is not so.
@@ -44,13 +45,18 @@ def check(stack: Stack, deployments: Sequence[Deployment]) -> None:
             receipt = json.loads(objects[receipt_key].body)
             if current:
                 allowed |= {receipt_key, *_parts(stack, key, receipt, revisions[-1:], deployments)}
-            elif receipt.get("error", {}).get("final", True):
+            elif receipt.get("error", {}).get("final", True) and not is_excused(receipt, is_live=False):
                 allowed |= {receipt_key, *_parts(stack, key, receipt, revisions, stack.deployed)}
             else:
-                allowed.add(receipt_key)
+                allowed |= {receipt_key, *(part["key"] for part in receipt.get("parts", []))}
         elif current:
             raise BrokenPromiseError("every object has a receipt", key)
-    left = sorted(key for key in objects if key.startswith("results/") and key not in allowed)
+    excused = tuple(uploads.tables_prefix(key) for key in stack.failed_tasks)
+    left = sorted(
+        key
+        for key in objects
+        if key.startswith("results/") and key not in allowed and not key.startswith(excused)
+    )
     if left:
         raise BrokenPromiseError("nothing else is left under results/", ", ".join(left))
     strange = sorted(key for key in objects if not key.startswith(("results/", "work/", "incoming/")))
