@@ -70,8 +70,9 @@ def test_a_truncated_body_is_a_transient_error_and_not_a_shorter_object(
     """Half a review must not be classified as if it were the whole."""
     body = StreamingBody(io.BytesIO(b"the film was"), 24)
     answer = {"Body": body, "ContentLength": 24, "ETag": '"e"', "LastModified": datetime.now(UTC)}
-    with Stubber(s3) as stubber, pytest.raises(IncompleteReadError) as raised:
-        stubber.add_response("get_object", answer)
+    stubber = Stubber(s3)
+    stubber.add_response("get_object", answer)
+    with stubber, pytest.raises(IncompleteReadError) as raised:
         storage.read(REF, max_bytes=100)
 
     assert is_transient(raised.value)

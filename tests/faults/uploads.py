@@ -105,13 +105,10 @@ def expected(key: str, body: bytes, deployment: Deployment) -> Expected:
     receipt = json.loads(stored[receipt_key(key)].body)
     parts = [decompressed(stored[part["key"]].body) for part in receipt.get("parts", [])]
     table = parts[0] if parts else None
-    start = next((name for name, first in _FIRST_BYTES.items() if key.endswith(name) and first), None)
-    if (
-        table is not None
-        and body not in _BROKEN
-        and start
-        and decompressed(body).startswith(_FIRST_BYTES[start])
-    ):
+    is_named_so = any(
+        key.endswith(name) and decompressed(body).startswith(first) for name, first in _FIRST_BYTES.items()
+    )
+    if table is not None and is_named_so and body not in _BROKEN:
         check_rows(body, table)
     return Expected(without_provenance(receipt), table)
 
