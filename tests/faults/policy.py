@@ -18,17 +18,28 @@ _VALUES = {"SourcePrefix": "incoming/", "ResultsPrefix": "results/"}
 
 
 class Policy:
-    """The statements of `ObjectsPolicy`, with the default prefixes; every bucket counts as the right one."""
+    """The statements of `ObjectsPolicy`, with the default prefixes; every bucket counts as the right one.
+
+    Attributes:
+        hides_absence: whether S3 answers 403 for a missing object, as it does to a role that may not list the
+            whole bucket.
+    """
 
     def __init__(self) -> None:
+        self.hides_absence = False
         template = yaml_parse(_TEMPLATE.read_text(encoding="utf-8"))
         statements = template["Resources"]["ObjectsPolicy"]["Properties"]["PolicyDocument"]["Statement"]
         self._allowed: dict[str, list[re.Pattern[str]]] = {}
         for statement in statements:
             for action in _listed(statement.get("Action", [])):
-                condition = statement.get("Condition", {}).get("StringLikeIfExists", {})
-                patterns = _listed(condition.get("s3:prefix", statement["Resource"]))
+                conditions = statement.get("Condition", {})
+                prefixes = next(
+                    (each["s3:prefix"] for each in conditions.values() if "s3:prefix" in each), None
+                )
+                patterns = _listed(prefixes or statement["Resource"])
                 self._allowed.setdefault(action, []).extend(map(_pattern, patterns))
+                if action == _ACTIONS["ListObjectsV2"] and "StringLike" in conditions:
+                    self.hides_absence = True
 
     def allows(self, operation: str, params: dict[str, Any]) -> bool:
         """Return whether the function may make this request."""

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, fields, replace
 from typing import Any
 from unittest.mock import patch
 
+from botocore.exceptions import ClientError
 from tests.faults import uploads
 from tests.faults.policy import Policy
 from tests.faults.s3 import S3, Bucket, Clock, S3Client, client_error, time_of
@@ -324,13 +325,26 @@ class Stack:
             if not self.policy.allows(operation, params):
                 self._broken = BrokenPromiseError("the policy allows every request", f"{operation} {params}")
 
-            def refuse() -> Any:
-                raise client_error(operation, "AccessDenied", 403)
+            def answer() -> Any:
+                if operation == self.outage:
+                    raise client_error(operation, "AccessDenied", 403)
+                try:
+                    return perform()
+                except ClientError as error:
+                    status = error.response["ResponseMetadata"]["HTTPStatusCode"]
+                    if (
+                        operation in ("GetObject", "HeadObject")
+                        and status == 404
+                        and self.policy.hides_absence
+                    ):
+                        code = "AccessDenied" if operation == "GetObject" else "403"
+                        raise client_error(operation, code, 403) from None
+                    raise
 
             if operation == self.outage:
                 worker.faults += 1
             try:
-                return worker.gate(operation, params, refuse if operation == self.outage else perform)
+                return worker.gate(operation, params, answer)
             finally:
                 if operation in ("PutObject", "DeleteObject") and not (self.threads or self.is_damaged):
                     self._look_at(params["Key"])
