@@ -64,6 +64,7 @@ SEGMENT_OUTCOMES = {
     Progress.SENT: Outcome.SEGMENTED,
     Progress.PARTIAL: Outcome.PARTIAL,
     Progress.COMPLETE: Outcome.CLASSIFIED,
+    Progress.FOUND: Outcome.CLASSIFIED,
 }
 
 

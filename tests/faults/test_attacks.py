@@ -100,6 +100,15 @@ def test_a_planted_fault_is_found(
     assert promise in found
 
 
+def test_a_lost_answer_leaves_nothing_of_an_older_table(runner: Runner) -> None:
+    """Botocore sends the request again, and S3 refuses it because the first one succeeded."""
+    script = SCRIPTS.index(Script(("large csv", "large csv")))
+
+    for request in range(40, 60):  # the last of which write the receipt
+        attack = runner.make(f"scripts:{script}:{DISTURBANCES.index(Fault.RETRIED)}:{request}")
+        assert broken_promise(attack) is None, attack.stack.log
+
+
 @pytest.mark.parametrize("name", ["calls:7", "scripts:12:3:4"])
 def test_an_attack_can_be_repeated(runner: Runner, name: str) -> None:
     attacks = [runner.make(name) for _ in range(2)]
