@@ -5,7 +5,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help demo local test coverage lint types format wheel wheel-check bench bench-page bench-model model audit lock clean
+.PHONY: help demo local test faults coverage lint types format wheel wheel-check bench bench-page bench-model model audit lock clean
 
 help: ## List the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -36,6 +36,13 @@ PYTEST := $(BIN)/python -m pytest --numprocesses=auto --maxprocesses=8 --dist=lo
 
 test: $(VENV)/.installed ## Run the tests
 	$(PYTEST)
+
+SECONDS ?= 600
+SEED ?= 0
+
+# Sets of strings have the same order in every run only if their hashes do not depend on chance.
+faults: $(VENV)/.installed ## Attack the handlers with faults, on models of S3 and SQS (SECONDS=600 SEED=0)
+	@PYTHONHASHSEED=0 $(BIN)/python -m tests.faults --seconds $(SECONDS) --seed $(SEED) $(if $(REPEAT),--repeat $(REPEAT))
 
 coverage: $(VENV)/.installed ## Run the tests and fail if they cover less of the code than before
 	$(PYTEST) --cov --cov-report=term

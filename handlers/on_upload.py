@@ -21,13 +21,17 @@ class UploadError(Exception):
     """Something in a direct invocation failed; the log has the details."""
 
 
-def handler(event: Mapping[str, Any], context: LambdaContext) -> dict[str, Any]:
+def handler(
+    event: Mapping[str, Any], context: LambdaContext, worker: Pipeline | None = None
+) -> dict[str, Any]:
     """Classify every object that the event names, and report the messages to deliver again.
+
+    `worker` is the pipeline to use; by default, this process's own.
 
     Raises:
         UploadError: the event came directly, and something in it failed.
     """
-    worker = pipeline()
+    worker = worker or pipeline()
     messages = _requeue_redelivered(parse(event), worker)
     outcomes = _process(messages, worker, context)
     requeued = _requeue_deferred(messages, outcomes, worker)

@@ -169,9 +169,12 @@ class Pipeline:
             return Outcome.IGNORED
 
         def wait(seconds: float) -> bool:
+            nonlocal context
             if self.wait is None or not context.deadline.allows(seconds):
                 return False
             self.wait(seconds)
+            # The attempt that failed may have left something, as a worker does that dies.
+            context = replace(context, redelivered=True)
             return True
 
         return retry_transient(lambda: self._attempt(ref, source, context), source, wait)
@@ -182,7 +185,7 @@ class Pipeline:
             if not context.exclusive:
                 raise NotStartedError(f"{ref} needs an invocation of its own")
             progress = self._large_tables.classify(ref, context.deadline)
-            if progress is Progress.COMPLETE and context.redelivered:
+            if progress is Progress.FOUND or (progress is Progress.COMPLETE and context.redelivered):
                 self._objects.sweep(source)
             if progress is not Progress.STALE:
                 return SEGMENT_OUTCOMES[progress]

@@ -65,6 +65,7 @@ SEGMENT_OUTCOMES = {
     Progress.SENT: Outcome.SEGMENTED,
     Progress.PARTIAL: Outcome.PARTIAL,
     Progress.COMPLETE: Outcome.CLASSIFIED,
+    Progress.FOUND: Outcome.CLASSIFIED,
 }
 
 

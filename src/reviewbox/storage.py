@@ -102,7 +102,7 @@ class S3Storage:
             if self._is_absent(ref, error):
                 return None
             raise
-        # As its own context manager, the body would not notice that it is cut off.
+        # A body's own context manager would return the stream without botocore's check of its length.
         with closing(response["Body"]) as body:
             return Source(
                 ref=ref,

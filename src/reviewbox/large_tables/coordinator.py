@@ -43,7 +43,11 @@ class Progress(StrEnum):
     SENT = "sent"  # every segment is in the queue
     PARTIAL = "partial"  # a segment is done; others are not
     COMPLETE = "complete"  # the receipt is written
+    FOUND = "found"  # the receipt had been written before, by a worker that may have left an older table
     STALE = "stale"  # the plan is missing, or is for another revision, model or settings
+
+
+_FINISHED = (Progress.COMPLETE, Progress.FOUND)
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +116,7 @@ class SegmentCoordinator:
             finished = self._finish(plan, keys, sender)
             if finished is Progress.STALE:
                 raise ConflictError(source.ref)
-            return finished if finished is Progress.COMPLETE else Progress.SENT
+            return finished if finished in _FINISHED else Progress.SENT
         try:
             self._send(plan, keys, missing, Sent(sender, parts.lost), sent)
         except ConflictError:
@@ -144,7 +148,7 @@ class SegmentCoordinator:
         is_done = self._is_done(plan, keys, ref.index) or self._classify(plan, keys, ref.index, deadline)
         progress = self._finish(plan, keys, str(ref))
         # A table that has just become stale may still be complete, and then its receipt is written.
-        return progress if is_done or progress is Progress.COMPLETE else Progress.STALE
+        return progress if is_done or progress in _FINISHED else Progress.STALE
 
     def _is_done(self, plan: Plan, keys: WorkKeys, index: int) -> bool:
         """Return whether a segment's part exists and its counts are recorded."""
@@ -183,7 +187,7 @@ class SegmentCoordinator:
         progress = Progress.STALE
         for segment in plan.segments:
             progress = self.classify(segment, deadline)
-        if progress is not Progress.COMPLETE:
+        if progress not in _FINISHED:
             raise ConflictError(plan.source)
         return progress
 
@@ -249,7 +253,7 @@ class SegmentCoordinator:
             return Progress.STALE
         recorded = [parts.done[index] for index in sorted(parts.done)]
         if stored and stored.receipt.is_current(plan.provenance) and stored.receipt.parts == recorded:
-            return Progress.COMPLETE
+            return Progress.FOUND
         counts = {} if parts.lost else self._read_all_counts(keys, parts.done)
         if len(counts) < len(plan):
             self._send_lost(plan, keys, frozenset(range(len(plan))) - (counts or parts.done).keys(), sender)
