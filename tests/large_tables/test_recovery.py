@@ -1,5 +1,6 @@
 """What dead, late and competing workers leave, and what others write over their objects: all of it heals."""
 
+import gzip
 import itertools
 import json
 from collections.abc import Callable
@@ -288,6 +289,23 @@ def test_what_others_write_over_the_objects_of_the_work_heals(
 
     assert receipt_of(s3)["counts"]["total"] == 40
     assert_consistent(s3)
+
+
+def test_a_segment_that_others_have_written_over_is_split_again(
+    pipeline: Pipeline, s3: S3Client, sqs: SQSClient
+) -> None:
+    """Segments of a compressed table are stored. Otherwise, its rows would be those that somebody else wrote."""
+    ref = ObjectRef(BUCKET, "incoming/a.csv.gz")
+    put(s3, gzip.compress(rows(40)), ref)
+    pipeline.process(ref, plenty)
+    key = next(key for key in keys(s3, "work/") if key.endswith("/input/00001"))
+    s3.put_object(Bucket=BUCKET, Key=key, Body=b"id,text\n1,forged film\n")
+
+    deliver(pipeline, sqs)
+
+    assert receipt_of(s3, ref)["counts"]["total"] == 40
+    returned = b"".join(gzip.decompress(read(s3, key)) for key in recorded(s3, ref))
+    assert b"forged" not in returned
 
 
 FORGED_PARTS = [

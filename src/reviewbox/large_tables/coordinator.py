@@ -200,13 +200,15 @@ class SegmentCoordinator:
         keys = self._keys(source.ref, table_id)
         options = replace(self.settings.read_options, check_time=partial(deadline.check, source.ref))
 
+        inputs: list[str] = []
+
         def store_segment(index: int, data: bytes) -> None:
-            write_once(self.store, keys.input(index), data, "application/octet-stream")
+            inputs.append(write_once(self.store, keys.input(index), data, "application/octet-stream"))
 
         if line_format is None:
             with self.store.open(source) as file, faults_as_source_errors():
                 parquet = split_parquet(file, options, store_segment)
-            return Plan(table_id, provenance, parquet, None)
+            return Plan(table_id, provenance, parquet, None, tuple(inputs))
         with self.store.stream(source.ref, source.revision) as stream:
             content = open_content(stream, options)
 
@@ -216,11 +218,11 @@ class SegmentCoordinator:
 
             with faults_as_source_errors():
                 segmented = split(content, line_format, options, on_segment)
-        return Plan(table_id, provenance, segmented, content.compression)
+        return Plan(table_id, provenance, segmented, content.compression, tuple(inputs))
 
     def _read_segment(self, plan: Plan, keys: WorkKeys, index: int) -> bytes | None:
-        """Return the bytes of a segment, or None if its input has expired or the table has changed."""
-        if isinstance(plan.segmented, SegmentedTable) and not plan.has_inputs:
+        """Return the bytes of a segment, or None if they have expired or were changed."""
+        if isinstance(plan.segmented, SegmentedTable) and not plan.inputs:
             segment = plan.segmented.segments[index]
             with (
                 suppress(ConflictError),
@@ -229,13 +231,14 @@ class SegmentCoordinator:
                 return stream.read()
             return None
         stored = self.store.read(keys.input(index), sys.maxsize)
-        return stored.body if stored else None
+        return stored.body if stored and stored.revision.etag == plan.inputs[index] else None
 
     def _has_inputs(self, plan: Plan, keys: WorkKeys) -> bool:
-        """Return whether all inputs exist. They are older than the plan, so they expire first."""
-        if not plan.has_inputs:
+        """Return whether all inputs exist unchanged. They are older than the plan, so they expire first."""
+        if not plan.inputs:
             return True
-        return len(self.store.etags(keys.inputs.bucket, keys.inputs.key)) == len(plan)
+        etags = self.store.etags(keys.inputs.bucket, keys.inputs.key)
+        return all(etags.get(keys.input(index).key) == etag for index, etag in enumerate(plan.inputs))
 
     def _finish(self, plan: Plan, keys: WorkKeys, sender: str) -> Progress:
         """Write the receipt if all segments are done and the receipt is not written yet."""

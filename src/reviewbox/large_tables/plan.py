@@ -26,6 +26,7 @@ class Plan:
     provenance: Provenance
     segmented: SegmentedTable | SegmentedParquet
     compression: Compression | None  # of the table
+    inputs: tuple[str, ...] = ()  # the ETags of stored segments; empty if they are bytes of the source
 
     @property
     def source(self) -> ObjectRef:
@@ -45,11 +46,6 @@ class Plan:
         if isinstance(self.segmented, SegmentedParquet):
             return self.segmented
         return self._table(self.segmented)
-
-    @property
-    def has_inputs(self) -> bool:
-        """Whether segments are stored, because they are not consecutive bytes of the source."""
-        return self.compression is not None or isinstance(self.segmented, SegmentedParquet)
 
     @property
     def notes(self) -> Mapping[str, Value]:
@@ -88,6 +84,7 @@ class Plan:
             Provenance.from_dict(data["provenance"]),
             segmented.from_dict(data["segmented"]),
             next((c for c in COMPRESSIONS if c.name == data["compression"]), None),
+            tuple(data["inputs"]),
         )
 
     def encode(self) -> bytes:
@@ -98,6 +95,7 @@ class Plan:
                 "provenance": self.provenance.to_dict(),
                 "segmented": self.segmented.to_dict(),
                 "compression": self.compression.name if self.compression else None,
+                "inputs": self.inputs,
             }
         )
 
