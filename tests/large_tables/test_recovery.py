@@ -294,7 +294,7 @@ def test_what_others_write_over_the_objects_of_the_work_heals(
 def test_a_segment_that_others_have_written_over_is_split_again(
     pipeline: Pipeline, s3: S3Client, sqs: SQSClient
 ) -> None:
-    """Segments of a compressed table are stored. Otherwise, its rows would be those that somebody else wrote."""
+    """Segments of a compressed table are stored, and their rows would be those that somebody else wrote."""
     ref = ObjectRef(BUCKET, "incoming/a.csv.gz")
     put(s3, gzip.compress(rows(40)), ref)
     pipeline.process(ref, plenty)
