@@ -1,19 +1,14 @@
-"""Verdicts, counts, progress and numbers as text for a terminal."""
+"""Verdicts, counts and numbers as text for a terminal."""
 
 import math
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
-from functools import partial
-from typing import Any, TypeVar
+from collections.abc import Mapping
+from typing import Any
 
 from rich import box
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 from rich.text import Text
-
-T = TypeVar("T")
 
 _MAX_QUOTE_CHARACTERS = 100
 _PIPE_WIDTH = 200
@@ -25,27 +20,6 @@ _CONTROL_CHARACTER = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u206
 def console() -> Console:
     """Return a console for the standard output, with wide lines if the output is not a terminal."""
     return Console() if Console().is_terminal else Console(width=_PIPE_WIDTH)
-
-
-@contextmanager
-def progress_bar(
-    terminal: Console, description: str, total: int | None = None
-) -> Iterator[Callable[..., None]]:
-    """Show a progress bar while the context lasts, if the console is a terminal.
-
-    Yields `rich.progress.Progress.update` for the bar's only task.
-    """
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=terminal, transient=True, disable=not terminal.is_terminal) as progress:
-        yield partial(progress.update, progress.add_task(description, total=total))
-
-
-def track(terminal: Console, items: Iterable[T], description: str, total: int | None = None) -> Iterator[T]:
-    """Yield the items, and show how many have been used on a progress bar if `terminal` is interactive."""
-    with progress_bar(terminal, description, total) as update:
-        for item in items:
-            yield item
-            update(advance=1)
 
 
 def print_line(terminal: Console, line: str, style: str = "") -> None:
