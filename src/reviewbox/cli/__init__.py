@@ -179,6 +179,50 @@ def watch(  # noqa: PLR0913, PLR0917 - a command's options are its arguments
 
 
 @_command
+def report(  # noqa: PLR0913, PLR0917 - a command's options are its arguments
+    path: Annotated[
+        str, typer.Argument(metavar="PATH", help="A receipt, a classified table, a folder, or s3://bucket/prefix.")
+    ],
+    output: Annotated[
+        Path, typer.Option("--output", "-o", help="The page to write.", dir_okay=False)
+    ] = Path("report.html"),
+    title: Annotated[str, typer.Option(help="The heading of the page. [default: PATH]")] = "",
+    by: Annotated[
+        list[str] | None, typer.Option(help="Compare by this column, too; may be repeated.")
+    ] = None,
+    rating: Annotated[str, typer.Option(help="The column with the rating. [default: found by its name]")] = "",
+    date: Annotated[str, typer.Option(help="The column with the date. [default: found by its values]")] = "",
+    redact: Annotated[bool, typer.Option("--redact", help="Leave out the texts of reviews.")] = False,
+    sources: Annotated[
+        Path | None, typer.Option(help="The folder of the classified files, if it is not beside the results.", exists=True, file_okay=False)
+    ] = None,
+    sentences: Annotated[
+        int, typer.Option(min=0, help="Classify up to this many sentences one by one, to show what they say.")
+    ] = 5000,
+    model: ModelOption = None,
+) -> None:
+    """Make one HTML page from results: shares, differences, what people praise and blame, and what to read.
+
+    Example: reviewbox report inbox-results -o report.html
+
+    The results are what `watch` or the service wrote. The page needs no network, and may hold a million
+    reviews: it has counts of all and a random sample. With `--redact` it holds no texts and can be shared.
+    """
+    from reviewbox.cli.report import run_report
+    from reviewbox.report import ReportOptions
+
+    options = ReportOptions(
+        title=title or path,
+        by=by or (),
+        rating=rating,
+        date=date,
+        is_redacted=redact,
+        scored_sentences=sentences,
+    )
+    run_report(path, output, options, sources, model, _settings(""))
+
+
+@_command
 def estimate(
     paths: Annotated[
         list[str], typer.Argument(metavar="PATH...", help="Read files, folders, or s3://bucket/prefix.")

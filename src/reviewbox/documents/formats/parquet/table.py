@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from reviewbox.documents.document import BinaryTable, Document, ReadOptions, Row, Value
 from reviewbox.documents.format import Format
-from reviewbox.documents.formats.columns import MAX_SAMPLE_ROWS, call_library, read_row
+from reviewbox.documents.formats.columns import MAX_SAMPLE_ROWS, call_library, column_keys, read_row
 from reviewbox.documents.formats.parquet.footer import Footer, read_footer
 from reviewbox.documents.line_tables import check_row_count
 from reviewbox.documents.review_field import FieldSample, ReviewField, select_review_field
@@ -56,6 +56,20 @@ def read(data: bytes, options: ReadOptions) -> Document:
         has_notes=bool(field.title),
     )
     return Document(_rows(data, paths, field), lambda: field.notes, table)
+
+
+def read_cells(data: bytes) -> Iterator[dict[str, Any]]:
+    """Yield the values of each row by column.
+
+    Raises:
+        SourceError: the file is damaged.
+    """
+    schema, batches = _open(data)
+    keys = column_keys(schema.names)
+    for batch in batches:
+        columns = [_values(batch, [index]) for index in range(len(keys))]
+        for values in zip(*columns, strict=True):
+            yield dict(zip(keys, values, strict=True))
 
 
 def _check_size(footer: Footer, size: int, options: ReadOptions) -> None:

@@ -145,6 +145,20 @@ def read(data: bytes, options: ReadOptions) -> Document:
     return Document(limited(_rows(choice), options.max_rows), lambda: notes, table)
 
 
+def read_cells(data: bytes, options: ReadOptions, known_name: str) -> Iterator[dict[str, Any]]:
+    """Yield the cells of each row by column, of the sheet that has a column of the given name.
+
+    Raises:
+        SourceError: the workbook is damaged or too large, or it has no rows.
+    """
+    for sheet in _read_sheets(Archive(data, options), options):
+        keys = column_keys(sheet.names)
+        if known_name in keys:
+            for _, cells in sheet.records:
+                yield dict(zip(keys, cells, strict=True))
+            return
+
+
 def _read_sheets(archive: Archive, options: ReadOptions) -> list[_Sheet]:
     """Return the visible sheets that contain records."""
     from python_calamine import SheetTypeEnum, SheetVisibleEnum, load_workbook
