@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, ParamSpec
 
 import typer
 
-from reviewbox.cli.output import INTERRUPTED, Format
+from reviewbox.cli.output import INTERRUPTED, ExportFormat, Format
 from reviewbox.errors import ReviewboxError
 
 if TYPE_CHECKING:
@@ -181,32 +181,46 @@ def watch(  # noqa: PLR0913, PLR0917 - a command's options are its arguments
 @_command
 def report(  # noqa: PLR0913, PLR0917 - a command's options are its arguments
     path: Annotated[
-        str, typer.Argument(metavar="PATH", help="A receipt, a classified table, a folder, or s3://bucket/prefix.")
+        str,
+        typer.Argument(
+            metavar="PATH", help="A receipt, a classified table, a folder, or s3://bucket/prefix."
+        ),
     ],
-    output: Annotated[
-        Path, typer.Option("--output", "-o", help="The page to write.", dir_okay=False)
-    ] = Path("report.html"),
+    output: Annotated[Path, typer.Option("--output", "-o", help="The page to write.", dir_okay=False)] = Path(
+        "report.html"
+    ),
     title: Annotated[str, typer.Option(help="The heading of the page. [default: PATH]")] = "",
     by: Annotated[
         list[str] | None, typer.Option(help="Compare by this column, too; may be repeated.")
     ] = None,
-    rating: Annotated[str, typer.Option(help="The column with the rating. [default: found by its name]")] = "",
+    rating: Annotated[
+        str, typer.Option(help="The column with the rating. [default: found by its name]")
+    ] = "",
     date: Annotated[str, typer.Option(help="The column with the date. [default: found by its values]")] = "",
     redact: Annotated[bool, typer.Option("--redact", help="Leave out the texts of reviews.")] = False,
     sources: Annotated[
-        Path | None, typer.Option(help="The folder of the classified files, if it is not beside the results.", exists=True, file_okay=False)
+        Path | None,
+        typer.Option(
+            help="The folder of the classified files, if it is not beside the results.",
+            exists=True,
+            file_okay=False,
+        ),
     ] = None,
     sentences: Annotated[
         int, typer.Option(min=0, help="Classify up to this many sentences one by one, to show what they say.")
     ] = 5000,
     model: ModelOption = None,
 ) -> None:
-    """Make one HTML page from results: shares, differences, what people praise and blame, and what to read.
+    """Make one HTML page from results.
 
-    Example: reviewbox report inbox-results -o report.html
+    It shows shares, differences, what people praise and blame, and what to read.
 
     The results are what `watch` or the service wrote. The page needs no network, and may hold a million
     reviews: it has counts of all and a random sample. With `--redact` it holds no texts and can be shared.
+
+    Examples:
+        reviewbox report inbox-results -o report.html
+        reviewbox report s3://bucket/results/ --by product --redact
     """
     from reviewbox.cli.report import run_report
     from reviewbox.report import ReportOptions
@@ -220,6 +234,37 @@ def report(  # noqa: PLR0913, PLR0917 - a command's options are its arguments
         scored_sentences=sentences,
     )
     run_report(path, output, options, sources, model, _settings(""))
+
+
+@_command
+def results(
+    path: Annotated[
+        str,
+        typer.Argument(metavar="PATH", help="Read a folder of results, one result, or s3://bucket/results/."),
+    ],
+    format_: Annotated[
+        ExportFormat | None, typer.Option("--format", help="Print or write the rows in this format.")
+    ] = None,
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "--output", "-o", help="Write to this file: .csv, .json, .jsonl or .parquet.", dir_okay=False
+        ),
+    ] = None,
+) -> None:
+    """Print or export the rows of many results as one table.
+
+    Each row has the key of its source, its line there, the verdict or error, and the columns of its table.
+    Prints a table on a terminal, and CSV otherwise. Parquet needs `reviewbox[parquet]`.
+
+    Examples:
+        reviewbox results inbox-results
+        reviewbox results inbox-results/reviews.csv.json --format jsonl
+        reviewbox results s3://bucket/results/ --output results.parquet
+    """
+    from reviewbox.cli.results import show_results
+
+    show_results(path, _settings(""), format_, output)
 
 
 @_command

@@ -26,6 +26,16 @@ class Format(StrEnum):
     CSV = "csv"
 
 
+class ExportFormat(StrEnum):
+    """How `reviewbox results` prints or writes rows."""
+
+    TABLE = "table"
+    JSON = "json"
+    JSONL = "jsonl"
+    CSV = "csv"
+    PARQUET = "parquet"
+
+
 def format_of(path: Path) -> Format:
     """Return the format that a file's name asks for.
 

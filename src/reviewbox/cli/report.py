@@ -5,7 +5,8 @@ from collections.abc import Iterator, Sequence
 from itertools import islice
 from pathlib import Path
 
-from reviewbox.cli.render import console, number_of, print_line, rounded_bytes, track
+from reviewbox.cli.progress import track
+from reviewbox.cli.render import console, number_of, print_line, rounded_bytes
 from reviewbox.model.classifier import Classifier
 from reviewbox.model.verdicts import Verdict, sentences
 from reviewbox.report import Readers, ReportOptions, Sentence, Summary, render, report
@@ -18,7 +19,12 @@ _DIGEST_LENGTH = 12
 
 
 def run_report(  # noqa: PLR0913, PLR0917 - what the command's options say
-    path: str, output: Path, options: ReportOptions, sources: Path | None, model: Path | None, settings: Settings
+    path: str,
+    output: Path,
+    options: ReportOptions,
+    sources: Path | None,
+    model: Path | None,
+    settings: Settings,
 ) -> None:
     """Write the report on the results at a path or S3 URI, and print what it is about.
 
@@ -37,13 +43,12 @@ def make_report(place: Place, options: ReportOptions, model: Path | None, settin
     Raises:
         ReviewboxError: there are no results, or the model cannot be loaded.
     """
-    terminal = console()
     results = StoredResults(place, settings)
     classifier = Classifier.load(model, threads=os.cpu_count() or 1) if options.scored_sentences else None
 
     def score(texts: Sequence[str]) -> Iterator[Sequence[Sentence]]:
         scored = _score_sentences(classifier, texts) if classifier else iter(())
-        return track(terminal, scored, "Classifying sentences", len(texts))
+        return track(scored, "Classifying sentences", len(texts))
 
     def sentences_by() -> str:
         if classifier is None:
@@ -54,7 +59,7 @@ def make_report(place: Place, options: ReportOptions, model: Path | None, settin
         return f"{by}, which also made the results." if is_same else f"{by}; other results may be by others."
 
     readers = Readers(results.read_texts, score, sentences_by)
-    return report(track(terminal, results, "Reading results"), options, readers)
+    return report(track(results, "Reading results"), options, readers)
 
 
 def write_report(summary: Summary, output: Path) -> None:

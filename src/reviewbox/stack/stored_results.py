@@ -221,7 +221,7 @@ class StoredResults:
         """
         has_receipts = has_tables = False
         keys = (key for key in self.place.keys() if is_receipt(key))
-        for key, receipt in self._receipts(keys):
+        for key, receipt in self.receipts(keys):
             has_receipts = True
             yield from self._of_receipt(key, receipt)
         if not has_receipts:
@@ -254,7 +254,8 @@ class StoredResults:
         except SourceError:
             return ""
 
-    def _receipts(self, keys: Iterator[str]) -> Iterator[tuple[str, Receipt]]:
+    def receipts(self, keys: Iterator[str]) -> Iterator[tuple[str, Receipt]]:
+        """Yield each key with its receipt, in order; keys of anything else are left out."""
         with ThreadPoolExecutor(aws.MAX_CONNECTIONS) as pool:
             while chunk := list(islice(keys, _CHUNK)):
                 for key, receipt in zip(chunk, pool.map(self._receipt, chunk), strict=True):
@@ -299,7 +300,8 @@ class StoredResults:
             return
         with closing(stored):
             try:
-                rows = read_cells(name, stored, self.settings.read_options, OWN_FIELDS[:3])
+                tables = read_cells(name, stored, self.settings.read_options, OWN_FIELDS[:3])
+                rows = (row.values for row in tables)
                 first_row = next(rows, None)
                 if first_row is not None and not is_classified(first_row):
                     raise SourceError(

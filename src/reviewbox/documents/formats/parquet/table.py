@@ -10,7 +10,7 @@ from io import BytesIO
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
-from reviewbox.documents.document import BinaryTable, Document, ReadOptions, Row, Value
+from reviewbox.documents.document import BinaryTable, Cells, Document, ReadOptions, Row, Value
 from reviewbox.documents.format import Format
 from reviewbox.documents.formats.columns import MAX_SAMPLE_ROWS, call_library, column_keys, read_row
 from reviewbox.documents.formats.parquet.footer import Footer, read_footer
@@ -58,7 +58,7 @@ def read(data: bytes, options: ReadOptions) -> Document:
     return Document(_rows(data, paths, field), lambda: field.notes, table)
 
 
-def read_cells(data: bytes) -> Iterator[dict[str, Any]]:
+def read_cells(data: bytes) -> Iterator[Cells]:
     """Yield the values of each row by column.
 
     Raises:
@@ -66,10 +66,12 @@ def read_cells(data: bytes) -> Iterator[dict[str, Any]]:
     """
     schema, batches = _open(data)
     keys = column_keys(schema.names)
+    number = 0
     for batch in batches:
         columns = [_values(batch, [index]) for index in range(len(keys))]
         for values in zip(*columns, strict=True):
-            yield dict(zip(keys, values, strict=True))
+            number += 1
+            yield Cells(number, 1, dict(zip(keys, values, strict=True)))
 
 
 def _check_size(footer: Footer, size: int, options: ReadOptions) -> None:
