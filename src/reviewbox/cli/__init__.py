@@ -361,6 +361,28 @@ def redrive(stack: StackOption = _STACK, yes: YesOption = False) -> None:
 
 
 @_command
+def doctor(
+    stack: StackOption = _STACK,
+    model: ModelOption = None,
+    format_: FormatOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Check the installation and a stack, and say how to mend what is wrong.
+
+    Checks Python, the model, credentials, buckets, the notification or rule, queues, the function, its
+    permissions and its last errors. Nothing is changed. Without AWS, the checks of the stack are skipped. The
+    exit status is 1 if a check failed.
+
+    Examples:
+        reviewbox doctor
+        reviewbox doctor --stack reviewbox --format json
+    """
+    from reviewbox.cli.doctor import run_doctor
+
+    raise typer.Exit(int(not run_doctor(stack, model, _report_format(format_, as_json))))
+
+
+@_command
 def evaluate(
     files: FilesArgument,
     model: ModelOption = None,

@@ -1,0 +1,38 @@
+"""`reviewbox doctor`: checks the installation and a stack, and says how to mend what is wrong."""
+
+import time
+from collections.abc import Iterator
+from dataclasses import asdict
+from pathlib import Path
+
+from rich.text import Text
+
+from reviewbox.cli.output import Format, print_report
+from reviewbox.cli.progress import track
+from reviewbox.cli.render import console, new_table, printable
+from reviewbox.stack.aws import connect
+from reviewbox.stack.doctor import Connect, Finding, State, examine_installation, examine_stack
+
+_STYLES = {State.OK: "green", State.WARNING: "yellow", State.FAILED: "red", State.SKIPPED: "dim"}
+
+
+def run_doctor(stack: str, model: Path | None, format_: Format, connect_to: Connect = connect) -> bool:
+    """Print the findings of all checks; return whether nothing failed."""
+    findings = list(track(_examine(stack, model, connect_to), "Checking"))
+    if format_ is Format.TABLE:
+        table = new_table("check", "", "found", "what to do")
+        for finding in findings:
+            state = Text(finding.state, _STYLES[finding.state])
+            table.add_row(
+                finding.check, state, Text(printable(finding.detail)), Text(printable(finding.remedy))
+            )
+        console().print(table)
+    else:
+        rows = [asdict(finding) for finding in findings]
+        print_report({"findings": rows}, rows, format_, indent=2)
+    return not any(finding.state is State.FAILED for finding in findings)
+
+
+def _examine(stack: str, model: Path | None, connect_to: Connect) -> Iterator[Finding]:
+    yield from examine_installation(model)
+    yield from examine_stack(stack, connect_to, time.time)
