@@ -268,7 +268,7 @@ def test_the_help_of_each_command_ends_with_examples_that_it_accepts(
         words = shlex.split(example.partition(" | ")[2] or example)
         assert words[: 1 + len(name.split())] == ["reviewbox", *name.split()]
         arguments = words[1 + len(name.split()) :]
-        for folder in ("reviews", "inbox", "model", "candidate"):
+        for folder in ("reviews", "inbox", "model", "candidate", "inbox-results"):
             (tmp_path / folder).mkdir(exist_ok=True)
         for file in ("reviews.csv", "labelled.csv"):
             (tmp_path / file).touch()

@@ -4,7 +4,7 @@ import os
 import sys
 from collections.abc import Callable
 from dataclasses import replace
-from functools import wraps
+from functools import partial, wraps
 from inspect import cleandoc
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, ParamSpec
@@ -24,6 +24,9 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode="markdown",  # wraps the help texts to the width of the terminal
 )
+
+_models = typer.Typer(no_args_is_help=True, rich_markup_mode="markdown")
+app.add_typer(_models, name="model", help="Inspect model folders.")
 
 # A clone has the handlers and the template at its top level. A wheel has neither, so it uses those of the
 # current folder.
@@ -54,7 +57,9 @@ TemplateOption = Annotated[Path, typer.Option("--template", help="Run this SAM t
 _EXTRAS = {"moto": "local", "pyarrow": "parquet", "samtranslator": "local"}
 
 
-def _command(function: Callable[P, None]) -> Callable[P, None]:
+def _command(
+    function: Callable[P, None], group: typer.Typer = app, name: str | None = None
+) -> Callable[P, None]:
     """Add a command that prints our own errors and those of AWS on one line, and exits with status 2.
 
     Other errors are bugs, and keep their traceback. The lines below "Examples:" in the function's docstring
@@ -63,7 +68,7 @@ def _command(function: Callable[P, None]) -> Callable[P, None]:
     text, _, examples = cleandoc(function.__doc__ or "").partition("\n\nExamples:\n")
     lines = "\n\n".join(f"- `{line.strip()}`" for line in examples.splitlines())
 
-    @app.command(help=text, epilog=f"Examples:\n\n{lines}" if lines else None)
+    @group.command(name, help=text, epilog=f"Examples:\n\n{lines}" if lines else None)
     @wraps(function)
     def run(*args: P.args, **kwargs: P.kwargs) -> None:
         try:
@@ -443,6 +448,30 @@ def compare(  # noqa: PLR0913, PLR0917 - a command's options are its arguments
 
     comparison = compare_models(model_a, model_b, files, threads)
     print_comparison(comparison, flips, _report_format(format_, as_json), show_text=show_text)
+
+
+@partial(_command, group=_models, name="check")
+def model_check(
+    folder: Annotated[
+        Path,
+        typer.Argument(metavar="DIR", help="Check the model in this folder.", exists=True, file_okay=False),
+    ],
+    format_: FormatOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Tell what a model is, and whether it suits the service.
+
+    Shows its kind, labels, languages, speed, size and memory, whether its scores depend on other reviews,
+    whether it fits into Lambda, and what `bundle.json` would add. The speed is that of this machine. The exit
+    status is 1 if the service cannot use the model.
+
+    Examples:
+        reviewbox model check model/
+        reviewbox model check candidate/ --format json
+    """
+    from reviewbox.cli.model_check import check_model
+
+    raise typer.Exit(int(not check_model(folder, _report_format(format_, as_json))))
 
 
 @_command

@@ -1,7 +1,7 @@
 """`reviewbox doctor`: checks the installation and a stack, and says how to mend what is wrong."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
@@ -19,18 +19,21 @@ _STYLES = {State.OK: "green", State.WARNING: "yellow", State.FAILED: "red", Stat
 def run_doctor(stack: str, model: Path | None, format_: Format, connect_to: Connect = connect) -> bool:
     """Print the findings of all checks; return whether nothing failed."""
     findings = list(track(_examine(stack, model, connect_to), "Checking"))
-    if format_ is Format.TABLE:
-        table = new_table("check", "", "found", "what to do")
-        for finding in findings:
-            state = Text(finding.state, _STYLES[finding.state])
-            table.add_row(
-                finding.check, state, Text(printable(finding.detail)), Text(printable(finding.remedy))
-            )
-        console().print(table)
-    else:
+    print_findings(findings, format_)
+    return not any(finding.state is State.FAILED for finding in findings)
+
+
+def print_findings(findings: Sequence[Finding], format_: Format) -> None:
+    """Print findings as a table, as one JSON object, or as rows."""
+    if format_ is not Format.TABLE:
         rows = [asdict(finding) for finding in findings]
         print_report({"findings": rows}, rows, format_, indent=2)
-    return not any(finding.state is State.FAILED for finding in findings)
+        return
+    table = new_table("check", "", "found", "what to do")
+    for finding in findings:
+        state = Text(finding.state, _STYLES[finding.state])
+        table.add_row(finding.check, state, Text(printable(finding.detail)), Text(printable(finding.remedy)))
+    console().print(table)
 
 
 def _examine(stack: str, model: Path | None, connect_to: Connect) -> Iterator[Finding]:
