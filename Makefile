@@ -5,7 +5,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help demo local test coverage lint types format wheel wheel-check bench bench-page bench-model model lock clean
+.PHONY: help demo local test docs-test coverage lint types format wheel wheel-check bench bench-page bench-model model lock clean
 
 help: ## List the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -36,6 +36,15 @@ PYTEST := $(BIN)/python -m pytest --numprocesses=auto --maxprocesses=8 --dist=lo
 
 test: $(VENV)/.installed ## Run the tests
 	$(PYTEST)
+
+# The pytest options in pyproject.toml exclude these tests, so they are reset.
+docs-test: $(VENV)/.installed .venv-sam/.installed .venv-docs/.installed ## Run every command of the documentation
+	$(BIN)/python -m pytest --override-ini addopts= --import-mode=importlib tests/docs
+
+.venv-docs/.installed: requirements/docs.txt
+	$(PYTHON) -m venv .venv-docs
+	.venv-docs/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r $<
+	@touch $@
 
 coverage: $(VENV)/.installed ## Run the tests and fail if they cover less of the code than before
 	$(PYTEST) --cov --cov-report=term
@@ -95,10 +104,10 @@ model: .venv-recipe/.installed ## Train the model: make model DATA=folder (a nig
 LOCK = uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --quiet
 
 lock: ## Compile requirements/*.in to pins with hashes (needs uv)
-	for name in core sam e2e ministack; do $(LOCK) requirements/$$name.in -o requirements/$$name.txt || exit; done
+	for name in core sam e2e ministack docs; do $(LOCK) requirements/$$name.in -o requirements/$$name.txt || exit; done
 	for name in dev recipe bench; do $(LOCK) -c requirements/core.txt requirements/$$name.in -o requirements/$$name.txt || exit; done
 
 clean: ## Remove everything that the other targets create
-	rm -rf $(VENV) .venv-bench .venv-sam .venv-e2e .venv-ministack .venv-recipe build dist .coverage .aws-sam .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) .venv-bench .venv-sam .venv-e2e .venv-ministack .venv-recipe .venv-docs build dist .coverage .aws-sam .pytest_cache .mypy_cache .ruff_cache .hypothesis
 
 include .ci/lambda.mk

@@ -110,6 +110,26 @@ def test_rows_without_any_are_still_valid() -> None:
     assert outputs == {Format.JSON: "[]\n", Format.JSONL: "", Format.CSV: "a,b\n"}
 
 
+def test_a_table_for_the_terminal_names_the_field_that_was_read(tmp_path: Path, tiny_model: Path) -> None:
+    path = tmp_path / "a.csv"
+    path.write_text("Q8;Q7_open\n5;a great film\n1;awful and bad\n", encoding="utf-8")
+
+    output = run("classify", path, "--model", tiny_model, "--format", "table").stdout
+
+    assert "the reviews are in `Q7_open`; --text-field selects another field." in " ".join(output.split())
+
+
+def test_watch_can_classify_once_and_stop(tmp_path: Path, tiny_model: Path) -> None:
+    (tmp_path / "inbox").mkdir()
+    (tmp_path / "inbox" / "a.txt").write_text("great film", encoding="utf-8")
+
+    result = run("watch", tmp_path / "inbox", "--model", tiny_model, "--once")
+
+    assert result.exit_code == 0
+    assert "Results are in" in result.stdout
+    assert (tmp_path / "inbox-results" / "a.txt.json").is_file()
+
+
 def test_json_is_an_alias_of_the_format(reviews: Path) -> None:
     alias, name = run("estimate", reviews, "--json"), run("estimate", reviews, "--format", "json")
     both = run("estimate", reviews, "--json", "--format", "csv")

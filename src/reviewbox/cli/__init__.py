@@ -160,6 +160,7 @@ def watch(  # noqa: PLR0913, PLR0917 - a command's options are its arguments
         typer.Option(help="Write the results to this folder. [default: FOLDER-results]", file_okay=False),
     ] = None,
     interval: Annotated[float, typer.Option(min=0.1, help="Scan every so many seconds.")] = 2.0,
+    once: Annotated[bool, typer.Option("--once", help="Classify what is there, and stop.")] = False,
     model: ModelOption = None,
     threads: ThreadsOption = _CPUS,
     text_field: TextFieldOption = "",
@@ -173,6 +174,7 @@ def watch(  # noqa: PLR0913, PLR0917 - a command's options are its arguments
 
     Examples:
         reviewbox watch inbox
+        reviewbox watch inbox --once
         reviewbox watch inbox --results outbox --text-field comment
     """
     from reviewbox.cli.watch import run_watch
@@ -180,7 +182,7 @@ def watch(  # noqa: PLR0913, PLR0917 - a command's options are its arguments
 
     settings = _settings(text_field)
     classifier = Classifier.load(model, threads=threads, two_labels=settings.two_labels)
-    run_watch(folder, results, interval, classifier, settings)
+    run_watch(folder, results, interval, classifier, settings, once=once)
 
 
 @_command

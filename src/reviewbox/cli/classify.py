@@ -17,7 +17,7 @@ from rich.text import Text
 from reviewbox.classification import classify_rows, internal_error, read_source
 from reviewbox.cli.output import Format, Row, complete_file, format_of, write_rows
 from reviewbox.cli.progress import progress_bar
-from reviewbox.cli.render import console, printable, verdict_cells, verdict_table
+from reviewbox.cli.render import console, print_line, printable, verdict_cells, verdict_table
 from reviewbox.documents import Document
 from reviewbox.documents.compression import exceeds, stem
 from reviewbox.documents.detection import SNIFF_BYTES, read_stream
@@ -44,6 +44,8 @@ class Classified:
     outcome: Verdict | Problem
     size: int = 0  # of its row in the source, in characters; 0 if it is not a row of text
 
+
+_MAX_FIELDS = 10  # tables of which the field is printed
 
 # The columns of CSV. Only JSON has the evidence and all scores.
 _COLUMNS = "file line sentiment score needs_review other_language error_code error_message".split()
@@ -82,6 +84,7 @@ def classify_paths(  # noqa: PLR0913, PLR0917 - a command's options are its argu
     reviews = _Reviews(classified)
     if format_ is Format.TABLE:
         _print_table(reviews, settings)
+        _print_fields(inputs)
     elif output:
         with complete_file(output) as path, path.open("w", encoding="utf-8", newline="") as file:
             write_rows(_rows(reviews, settings), file, format_, _COLUMNS)
@@ -103,7 +106,7 @@ class _Reviews:
             yield review
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Input:
     """A file or object to classify."""
 
@@ -111,6 +114,7 @@ class _Input:
     read: Callable[[int], Source]  # the body is None if it is larger than the given number of bytes
     path: Path | None = None  # of a file
     kilobytes: float = 1.0  # as it is stored; a guess if it is not a file
+    text_field: str = ""  # of a table, once it is read
 
 
 def _inputs(paths: Sequence[str]) -> Iterator[_Input]:
@@ -213,6 +217,8 @@ def _classify_input(
             for row, outcome in classify_rows(document, classifier):
                 if outcome is not None:
                     yield Classified(item.name, row.line, row.text, outcome, len(row.raw))
+            if document.table:
+                item.text_field = str(document.notes().get("text_field") or "")
     except SourceError as error:
         if error.problem.code is ErrorCode.INTERNAL_ERROR:
             _print_fault(item, error.__cause__ or error)
@@ -281,6 +287,16 @@ def _fields(outcome: Verdict | Problem, settings: Settings) -> dict[str, Any]:
 def _rows(reviews: Iterable[Classified], settings: Settings) -> Iterator[Row]:
     for review in reviews:
         yield {"file": review.file, "line": review.line, **_fields(review.outcome, settings)}
+
+
+def _print_fields(inputs: Iterable[_Input]) -> None:
+    """Print which field of each table was read, because it is inferred."""
+    tables = [item for item in inputs if item.text_field]
+    for item in tables[:_MAX_FIELDS]:
+        line = f"{item.name}: the reviews are in `{item.text_field}`; --text-field selects another field."
+        print_line(console(), line)
+    if len(tables) > _MAX_FIELDS:
+        print_line(console(), f"{len(tables) - _MAX_FIELDS:,} more tables.")
 
 
 def _print_table(reviews: Iterable[Classified], settings: Settings) -> None:
