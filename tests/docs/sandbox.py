@@ -10,6 +10,7 @@ import sqlite3
 import subprocess
 import sys
 import threading
+import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -67,6 +68,8 @@ def sandbox(folder: Path) -> Iterator[Sandbox]:
     """Yield a folder with the files that the documentation names, and a cloud with its buckets."""
     with listen(0) as listener, serve(listener):
         host, port = listener.getsockname()
+        # moto keeps its state per process; what an earlier sandbox created would still be there.
+        urllib.request.urlopen(f"http://{host}:{port}/moto-api/reset", data=b"").close()
         environment = {
             name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "REVIEWBOX_"))
         }

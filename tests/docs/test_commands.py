@@ -1,8 +1,8 @@
 """Runs every command of the documentation and of the examples in help.
 
-A command is a line of an indented code block, or of one marked `sh`, that starts with the name of a program. Each
-program has a function below that runs it. What cannot run here is checked instead: targets of make that build or
-train by a dry run, `sam` and `pip` against the options that they know.
+A command is a line of an indented code block, or of one marked `sh`, that starts with the name of a program.
+Each program has a function below that runs it. What cannot run here is checked instead: targets of make that
+build or train by a dry run, `sam` and `pip` against the options that they know.
 """
 
 import re
