@@ -16,6 +16,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date, timedelta
 from pathlib import Path
+from typing import Any
 
 import boto3
 from tests.tiny import write_model
@@ -199,7 +200,7 @@ def _create_stack() -> None:
     redrive = json.dumps({"deadLetterTargetArn": arns["dead"], "maxReceiveCount": 5})
     for name in ("uploads", "segments"):
         sqs.set_queue_attributes(QueueUrl=urls[name], Attributes={"RedrivePolicy": redrive})
-    created = {"QueueArn": arns["uploads"], "Events": ["s3:ObjectCreated:*"]}
+    created: Any = {"QueueArn": arns["uploads"], "Events": ["s3:ObjectCreated:*"]}
     s3.put_bucket_notification_configuration(
         Bucket="bucket", NotificationConfiguration={"QueueConfigurations": [created]}
     )

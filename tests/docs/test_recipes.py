@@ -7,6 +7,7 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import duckdb
 import pytest
@@ -56,6 +57,10 @@ def answer_queue(folder: Path) -> None:
         writer.writerows(rows)
 
 
+def query(sql: str) -> Any:
+    return duckdb.sql(sql)
+
+
 Outputs = tuple[Path, dict[str, str]]
 
 
@@ -87,7 +92,7 @@ def test_the_alert_is_silent_on_other_days(outputs: Outputs, tmp_path: Path) -> 
         (outputs[0] / "alert.py").read_text(encoding="utf-8"), encoding="utf-8"
     )
     source, target = outputs[0] / "results.parquet", tmp_path / "results.parquet"
-    duckdb.sql(f"SELECT * FROM '{source}' WHERE created_at < '2026-10-30'").write_parquet(str(target))
+    query(f"SELECT * FROM '{source}' WHERE created_at < '2026-10-30'").write_parquet(str(target))
 
     result = Sandbox(tmp_path, {"PATH": f"{outputs[0] / '.bin'}:/usr/bin:/bin"}).run("python alert.py")
 
@@ -98,8 +103,8 @@ def test_the_answers_of_a_person_take_precedence(outputs: Outputs) -> None:
     folder = outputs[0]
     queue = read_csv(folder / "queue.csv")
     path = folder / "answers.parquet"
-    by_person = duckdb.sql(f"SELECT source_line, sentiment FROM '{path}' WHERE by_person").fetchall()
-    counts = [duckdb.sql(f"SELECT count(*) FROM '{folder / name}'").fetchall() for name in PARQUET]
+    by_person = query(f"SELECT source_line, sentiment FROM '{path}' WHERE by_person").fetchall()
+    counts = [query(f"SELECT count(*) FROM '{folder / name}'").fetchall() for name in PARQUET]
 
     assert [float(row["score"]) for row in queue] == sorted(float(row["score"]) for row in queue)
     assert by_person == [(int(queue[0]["source_line"]), "neutral")]
