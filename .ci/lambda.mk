@@ -8,7 +8,7 @@ NEEDS_313 = @$(PYTHON313) -c '' 2>/dev/null || { echo "This target needs Python 
 
 SAM := SAM_CLI_TELEMETRY=0 AWS_DEFAULT_REGION=us-east-1 .venv-sam/bin/sam
 
-.PHONY: build build-OnUpload build-OnBatchOperation validate sam-local bench-cold e2e
+.PHONY: build build-OnUpload build-OnBatchOperation validate sam-local bench-cold e2e e2e-sam
 
 build: ## Build the Lambda artifact into build/OnUpload (needs Python 3.13)
 	rm -rf build/OnUpload
@@ -23,7 +23,7 @@ build-OnUpload build-OnBatchOperation:
 validate: .venv-sam/.installed ## Check template.yaml
 	$(SAM) validate --lint
 
-sam-local: $(VENV)/.installed .venv-sam/.installed ## Run the function on a sample event in SAM's container (needs a container engine)
+sam-local: $(VENV)/.installed .venv-sam/.installed .venv-e2e/.installed ## Run the function on a sample event in SAM's container (needs a container engine)
 	$(SAM) build
 	$(BIN)/python .ci/sam_local.py
 
@@ -32,7 +32,10 @@ bench-cold: $(VENV)/.installed build ## Measure each part of a cold start of the
 
 # The pytest options in pyproject.toml exclude these tests, so they are reset.
 e2e: $(VENV)/.installed .venv-sam/.installed .venv-e2e/.installed .venv-ministack/.installed build ## Run the artifact in Lambda's emulator, and deploy it to a local cloud (Linux, Python 3.13)
-	$(BIN)/python -m pytest --override-ini addopts= tests/e2e
+	$(BIN)/python -m pytest --override-ini addopts= --ignore=tests/e2e/test_sam.py tests/e2e
+
+e2e-sam: $(VENV)/.installed .venv-sam/.installed .venv-e2e/.installed ## Run both functions in SAM's containers (needs a container engine; SKIP_SAM=1 skips this without one)
+	@.ci/e2e_sam
 
 # Each requirements file lists all dependencies, so pip has nothing to resolve.
 .venv-sam/.installed: requirements/sam.txt

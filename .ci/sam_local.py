@@ -9,6 +9,7 @@ from urllib.parse import unquote_plus, urlsplit
 
 import boto3
 from moto.server import ThreadedMotoServer
+from sam_image import MissingError, lambda_image
 
 ROOT = Path(__file__).resolve().parent.parent
 EVENT = ROOT / "tests/events/s3_put.json"
@@ -23,6 +24,11 @@ CREDENTIALS = {
 
 def main() -> int:
     """Invoke the function, print its result, and return the exit status."""
+    try:
+        image = lambda_image()
+    except MissingError as missing:
+        print(f"{missing}\n(`make e2e` runs the same artifact without a container engine)", file=sys.stderr)
+        return 1
     os.environ |= CREDENTIALS
     created = json.loads(EVENT.read_text(encoding="utf-8"))["Records"][0]["s3"]
     bucket, key = created["bucket"]["name"], unquote_plus(created["object"]["key"])
@@ -37,12 +43,9 @@ def main() -> int:
             Bucket=bucket, Key=key, Body=json.loads(OBJECTS.read_text(encoding="utf-8"))[key].encode()
         )
         command = [ROOT / ".venv-sam/bin/sam", "local", "invoke", "OnUpload", "--event", EVENT]
+        command += ["--invoke-image", image, "--skip-pull-image"]
         invoked = subprocess.run(command, cwd=ROOT, env={**os.environ, "SAM_CLI_TELEMETRY": "0"}, check=False)  # noqa: S603
         if invoked.returncode:
-            print(
-                "(`make e2e` runs the same artifact without a container engine)",
-                file=sys.stderr,
-            )
             return invoked.returncode
         result = f"results/{key}.json"
         print(f"\ns3://{bucket}/{result}")

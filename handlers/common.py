@@ -3,22 +3,28 @@
 import gc
 import logging
 import os
+import time
 import traceback
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any, Protocol
 
 from reviewbox.errors import NotStartedError
+from reviewbox.events import Message
 from reviewbox.model.classifier import Classifier
 from reviewbox.objects import ObjectRef, SegmentRef
 from reviewbox.pipeline import Pipeline
 from reviewbox.process_object import Outcome
-from reviewbox.queue import Queue
+from reviewbox.queue import MAX_BATCH, Queue
+from reviewbox.redelivery import redeliveries
 from reviewbox.settings import Settings
 from reviewbox.storage import S3Storage, describe
 
 SHIPPED_MODEL = Path(__file__).parent.parent / "model"
+
+# A request that tells SQS when to deliver messages again takes at most three seconds.
+_MILLISECONDS_FOR_A_REQUEST = 5000
 
 
 class LambdaContext(Protocol):
@@ -38,7 +44,31 @@ def pipeline() -> Pipeline:
     model_dir = Path(settings.model_dir) if settings.model_dir else SHIPPED_MODEL
     classifier = Classifier.load(model_dir, threads=settings.threads, two_labels=settings.two_labels)
     queue = Queue(settings.queue_url) if settings.queue_url else None
-    return Pipeline(S3Storage.connect(), classifier, settings, queue)
+    return Pipeline(S3Storage.connect(), classifier, settings, queue, wait=time.sleep)
+
+
+@cache
+def source_queue(arn: str) -> Queue:
+    """Return the queue that an event comes from."""
+    return Queue.of_arn(arn)
+
+
+def delay_redelivery(
+    failed: Sequence[Message], worker: Pipeline, context: LambdaContext, logger: logging.Logger
+) -> None:
+    """Let SQS deliver failed messages again after minutes. Otherwise it waits for six timeouts.
+
+    If that does not work, the messages are delivered later, and nothing is lost.
+    """
+    try:
+        for start in range(0, len(failed), MAX_BATCH):
+            if context.get_remaining_time_in_millis() < _MILLISECONDS_FOR_A_REQUEST:
+                return
+            delays = redeliveries(failed[start : start + MAX_BATCH], worker.settings.max_receives)
+            for arn, seconds in delays.items():
+                source_queue(arn).hide(seconds)
+    except Exception as error:  # noqa: BLE001 - as above
+        logger.warning("message.not_delayed", extra={"reason": describe(error)})
 
 
 def process_all(  # noqa: PLR0913 - the last two are passed on

@@ -2,9 +2,10 @@
 
 import logging
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
-from handlers.common import LambdaContext, log_failure, pipeline, process_all
+from handlers.common import LambdaContext, delay_redelivery, log_failure, pipeline, process_all
 from reviewbox.errors import NotStartedError
 from reviewbox.events import Message, parse
 from reviewbox.objects import ObjectRef, SegmentRef
@@ -33,27 +34,29 @@ def handler(event: Mapping[str, Any], context: LambdaContext) -> dict[str, Any]:
     failed = [m for m in messages if m not in requeued and (m.errors or _failures(m, outcomes))]
     for message in failed:
         _record_failure(message, outcomes, worker)
+    delay_redelivery(failed, worker, context, logger)
     return _respond(failed)
 
 
 def _requeue_redelivered(messages: Sequence[Message], worker: Pipeline) -> Sequence[Message]:
-    """Send messages that were delivered before to the queue of exclusive invocations; return the others.
+    """Send each object of messages that were delivered before to the queue of exclusive invocations.
 
-    One of them may have exhausted the memory of its invocation, and would take the others down again.
+    One of them may have exhausted the memory of its invocation, and would take the others down again. Return
+    the messages that are left to process. What could not be parsed in a message stays.
     """
-    redelivered = [message for message in messages if message.receive_count > 1 and not message.errors]
-    if len(messages) == 1 or not redelivered:
+    redelivered = [m for m in messages if m.receive_count > 1 and (len(messages) > 1 or len(m.targets) > 1)]
+    if not redelivered or not worker.requeue([body for message in redelivered for body in message.split()]):
         return messages
-    is_sent = worker.requeue([message.body for message in redelivered])
-    return [m for m in messages if m.receive_count == 1 or m.errors] if is_sent else messages
-    return [message for message in messages if message.receive_count == 1 or message.errors]
+    unknown = [replace(m, refs=(), segments=()) for m in redelivered if m.errors]
+    return [*(m for m in messages if m not in redelivered), *unknown]
 
 
 def _process(messages: Sequence[Message], worker: Pipeline, context: LambdaContext) -> Outcomes:
-    refs = [ref for message in messages for ref in message.targets]
-    redelivered = any(message.receive_count > 1 for message in messages)
+    # Should memory have been exhausted, those that were delivered before come last.
+    refs = [ref for m in sorted(messages, key=lambda m: m.receive_count) for ref in m.targets]
+    redelivered = any(message.receive_count > 1 and message.targets for message in messages)
     # A message that arrives alone gets the whole invocation for its objects, regardless of their size.
-    exclusive = len(messages) == 1
+    exclusive = len(messages) == 1 or redelivered
     return dict(process_all(refs, worker, context, logger, exclusive=exclusive, redelivered=redelivered))
 
 

@@ -3,6 +3,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import boto3
+import botocore.session
 import pytest
 from moto import mock_aws
 from mypy_boto3_s3 import S3Client
@@ -12,6 +13,15 @@ from reviewbox.model.classifier import Classifier
 from reviewbox.storage import S3Storage
 
 BUCKET = "reviewbox"
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _service_models_are_parsed_once() -> Iterator[None]:
+    """Each test starts with a new session. Parsing botocore's data again took most of a test's time."""
+    loader = botocore.session.create_loader()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(botocore.session, "create_loader", lambda *_: loader)
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -2,9 +2,12 @@ import gzip
 import io
 import itertools
 import json
+import threading
+from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import boto3
@@ -15,7 +18,9 @@ from tests import faulty_codec
 from tests.conftest import BUCKET
 from tests.tiny import RecordingBackend
 
+from reviewbox.documents.compression import COMPRESSIONS
 from reviewbox.errors import ContentionError, NativeFaultError, NotStartedError, OutOfTimeError
+from reviewbox.folder_storage import FolderStorage
 from reviewbox.model.batching import Batcher, Ids, Logits
 from reviewbox.model.classifier import Classifier
 from reviewbox.objects import ObjectRef
@@ -572,14 +577,20 @@ def test_the_failure_of_a_deleted_object_is_not_recorded(pipeline: Pipeline, s3:
     assert everything(s3) == {}
 
 
-@pytest.mark.parametrize("has_result", [False, True])
+@pytest.mark.parametrize("body", [None, b"good film", b""])
 def test_recording_a_failure_without_knowing_the_revision(
-    pipeline: Pipeline, s3: S3Client, *, has_result: bool
+    pipeline: Pipeline, s3: S3Client, body: bytes | None
 ) -> None:
-    """An existing result stays because it may be current. Without one, an error is better than nothing."""
-    put(s3, REVIEW, b"good film")
-    if has_result:
+    """An existing receipt stays because it may be current. Without one, an error is better than nothing.
+
+    The receipt may be an error that is final: another worker has just refused the object, and its message is
+    gone. Nobody would write that receipt again.
+    """
+    put(s3, REVIEW, body or b"good film")
+    if body is not None:
+        put(s3, REVIEW, body)
         pipeline.process(REVIEW, plenty)
+    before = everything(s3)
 
     def refuse(**_: Any) -> None:
         raise TimeoutError
@@ -587,7 +598,10 @@ def test_recording_a_failure_without_knowing_the_revision(
     s3.meta.events.register("before-call.s3.HeadObject", refuse)
     pipeline.record_failure(REVIEW, TimeoutError())
 
-    assert receipt_of(s3, REVIEW).get("error", {}).get("code") == (None if has_result else "not_processed")
+    if body is None:
+        assert receipt_of(s3, REVIEW)["error"]["code"] == "not_processed"
+    else:
+        assert everything(s3) == before
 
 
 def test_a_recorded_failure_does_not_quote_the_error(pipeline: Pipeline, s3: S3Client) -> None:
@@ -980,3 +994,84 @@ def test_large_objects_are_processed_one_after_the_other(pipeline: Pipeline, s3:
 
     assert list(outcomes.values()).count(Outcome.CLASSIFIED) == 2
     assert sum(isinstance(outcome, OutOfTimeError) for outcome in outcomes.values()) == 4
+
+
+def test_an_object_that_is_read_slowly_runs_out_of_time_alone(
+    storage: S3Storage, classifier: Classifier, s3: S3Client
+) -> None:
+    """While it is read, the time passes. The other objects of its batch get their results."""
+    slow = ObjectRef(BUCKET, "incoming/slow.json")
+    others = [ObjectRef(BUCKET, f"incoming/{number}.txt") for number in range(8)]
+    put(s3, slow, b"[" + b"1," * 9000 + b"]")
+    for ref in others:
+        put(s3, ref, b"great film")
+    others_are_done = threading.Event()
+    checks: Counter[int] = Counter()
+
+    def remaining_seconds() -> float:
+        """Return plenty of time until a thread has asked for it very often, and the others are done."""
+        checks[threading.get_ident()] += 1
+        if checks[threading.get_ident()] < 8:
+            return 900.0
+        others_are_done.wait(timeout=60)
+        return 0.0
+
+    pipeline = Pipeline(storage, classifier, Settings(objects_at_once=9), QUEUE)
+    outcomes: dict[Any, Any] = {}
+    for target, outcome in pipeline.process_all([slow, *others], remaining_seconds):
+        outcomes[target] = outcome
+        if len(outcomes) == len(others):
+            others_are_done.set()
+
+    assert isinstance(outcomes.pop(slow), OutOfTimeError)
+    assert outcomes == dict.fromkeys(others, Outcome.CLASSIFIED)
+
+
+@pytest.mark.parametrize(
+    ("key", "body"),
+    [
+        ("incoming/a.json", b"[" + b"1," * 50_000 + b"]"),
+        ("incoming/a.csv", b"id,review\n" + b"1,\n" * 20_000),
+        ("incoming/a.csv.gz", gzip.compress(b"id,review\n" + b"1,\n" * 20_000)),
+        ("incoming/a.html", b"<p><br>" * 50_000),
+    ],
+)
+def test_reading_ends_with_the_time(pipeline: Pipeline, s3: S3Client, key: str, body: bytes) -> None:
+    """None of these objects needs the model."""
+    ref = ObjectRef(BUCKET, key)
+    put(s3, ref, body)
+    times = itertools.chain([900.0] * 5, itertools.repeat(1.0))
+
+    with pytest.raises(OutOfTimeError):
+        pipeline.process(ref, lambda: next(times))
+
+    assert set(everything(s3)) == {key}
+
+
+@pytest.mark.parametrize("compress", [way.compress for way in COMPRESSIONS], ids=["gzip", "zstd"])
+@pytest.mark.parametrize("content", [b"", b"id,review\n1,good\n"])
+@pytest.mark.parametrize("name", ["a.csv", "a"])
+def test_a_truncated_file_has_one_result_whatever_the_path(
+    classifier: Classifier, tmp_path: Path, compress: Callable[[bytes], bytes], content: bytes, name: str
+) -> None:
+    """Truncated at each byte, and read as a whole, in segments or from a batch."""
+    data = compress(content)
+    ref = ObjectRef("bucket", f"incoming/{name}")
+
+    def result(folder: Path, data: bytes, settings: Settings, *, batch: bool) -> Any:
+        (folder / "incoming").mkdir(parents=True)
+        (folder / ref.key).write_bytes(data)
+        pipeline = Pipeline(FolderStorage({"bucket": folder}), classifier, settings, QUEUE if batch else None)
+        outcome = dict(pipeline.process_all([ref, ObjectRef("bucket", "elsewhere/a")], plenty))[ref]
+        if isinstance(outcome, NotStartedError):
+            replace(pipeline, queue=None).process(ref, plenty)
+        receipt = json.loads((folder / f"results/{ref.key}.json").read_bytes())
+        return receipt.get("error") or receipt.get("counts") or receipt.get("sentiment")
+
+    for size in range(1, len(data) + 1):
+        cut = data[:size]
+        whole = result(tmp_path / f"{size}w", cut, Settings(), batch=False)
+        segments = result(tmp_path / f"{size}s", cut, Settings(segment_bytes=1), batch=False)
+        batch = result(tmp_path / f"{size}b", cut, Settings(), batch=True)
+
+        assert whole == segments == batch, f"{size} of {len(data)} bytes"

@@ -7,7 +7,7 @@ from mypy_boto3_s3 import S3Client
 from mypy_boto3_sqs import SQSClient
 
 from reviewbox.errors import QueueError
-from reviewbox.queue import Queue, QueueCounts
+from reviewbox.queue import Queue, QueueCounts, ReceivedMessage
 
 URL = "https://sqs.us-east-1.amazonaws.com/123456789012/uploads"
 
@@ -89,3 +89,28 @@ def test_messages_that_are_always_rejected_are_an_error(client: SQSClient, sqs: 
 
 def test_sending_nothing_makes_no_request(client: SQSClient, sqs: Stubber) -> None:
     Queue(URL, client).send([])
+
+
+def test_messages_are_hidden_for_a_time_of_their_own(client: SQSClient, sqs: Stubber) -> None:
+    messages = [ReceivedMessage(name, "", f"handle {name}") for name in "ab"]
+    entries = [
+        {"Id": "0", "ReceiptHandle": "handle a", "VisibilityTimeout": 120},
+        {"Id": "1", "ReceiptHandle": "handle b", "VisibilityTimeout": 600},
+    ]
+    sqs.add_response(
+        "change_message_visibility_batch",
+        {"Successful": [], "Failed": []},
+        {"QueueUrl": URL, "Entries": entries},
+    )
+
+    Queue(URL, client).hide(dict(zip(messages, [120, 600], strict=True)))
+
+
+def test_the_queue_of_an_event_is_found_by_its_arn(queue: Queue) -> None:
+    queue.send(["a"])
+    received = queue.receive(hidden_seconds=60)
+    arn = "arn:aws:sqs:us-east-1:123456789012:uploads"
+
+    Queue.of_arn(arn).release(received)
+
+    assert queue.count().queued == 1

@@ -72,6 +72,14 @@ def test_segments_are_sent_to_the_queue_that_triggers_the_function() -> None:
     assert statement["Resource"] == mapping["Properties"]["Queue"] == {"Fn::GetAtt": ["Segments", "Arn"]}
 
 
+def test_the_function_may_say_when_failed_messages_of_its_queues_come_back() -> None:
+    events = FUNCTIONS["OnUpload"]["Events"].values()
+    (statement,) = [s for s in statements() if "sqs:ReceiveMessage" in s["Action"]]
+
+    assert "sqs:ChangeMessageVisibility" in statement["Action"]
+    assert statement["Resource"] == [event["Properties"]["Queue"] for event in events]
+
+
 def test_only_work_objects_expire_and_not_before_their_messages() -> None:
     rules = {
         rule["Id"]: rule for rule in RESOURCES["Bucket"]["Properties"]["LifecycleConfiguration"]["Rules"]

@@ -42,8 +42,13 @@ class RenderedTable:
     counts: Counts
 
 
-def read_source(source: Source, settings: Settings) -> Document:
+def read_source(
+    source: Source, settings: Settings, check_time: Callable[[], None] = lambda: None
+) -> Document:
     """Return the document in a source.
+
+    `check_time` is called again and again while the source and then its rows are read. If it raises, the work
+    stops.
 
     Raises:
         SourceError: the source is too large or cannot be parsed. Reading its rows may raise it, too.
@@ -55,7 +60,8 @@ def read_source(source: Source, settings: Settings) -> Document:
             f"{settings.max_object_bytes:,}; split it or raise MAX_OBJECT_BYTES",
         )
     with faults_as_source_errors((Exception,)):  # there is no request that could fail
-        document = read_document(source.ref.key, source.content_type, source.body, settings.read_options)
+        options = replace(settings.read_options, check_time=check_time)
+        document = read_document(source.ref.key, source.content_type, source.body, options)
     return replace(document, rows=guarded(document.rows))
 
 

@@ -28,5 +28,9 @@ class Deadline:
                 f"{ref} needs more time than the function has: split the object, or raise TimeoutSeconds"
             )
 
+    def allows(self, seconds: float) -> bool:
+        """Return whether work can still be started after a wait of so many seconds."""
+        return self.remaining_seconds() - seconds >= RESERVED_SECONDS
+
     def _has_passed(self) -> bool:
-        return self.remaining_seconds() < RESERVED_SECONDS
+        return not self.allows(0)

@@ -13,7 +13,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
-from urllib.parse import unquote_plus
+from urllib.parse import quote_plus, unquote_plus
 
 from reviewbox.errors import EventError
 from reviewbox.objects import ObjectRef, SegmentRef
@@ -49,11 +49,30 @@ class Message:
     errors: tuple[EventError, ...] = ()  # for each record that could not be parsed, or for the whole message
     segments: tuple[SegmentRef, ...] = ()  # if it is one of Reviewbox's own messages
     body: str = field(default="", compare=False)  # for sending it again; empty for a direct invocation
+    queue_arn: str = field(default="", compare=False)  # of the queue that delivered it; "" if unknown
+    receipt_handle: str = field(default="", compare=False)  # identifies the delivery; "" if unknown
 
     @property
     def targets(self) -> tuple[ObjectRef | SegmentRef, ...]:
         """Everything to process: the objects and the segments."""
         return (*self.refs, *self.segments)
+
+    def split(self) -> list[str]:
+        """Return a message for each object and segment, to be sent in place of this one."""
+        if len(self.targets) == 1 and not self.errors:
+            return [self.body]
+        return [*map(upload_message, self.refs), *map(segment_message, self.segments)]
+
+
+def upload_message(ref: ObjectRef) -> str:
+    """Return the text of a message that names an object, in the format of an S3 event notification."""
+    record = {
+        "eventVersion": "2.1",
+        "eventSource": "aws:s3",
+        "eventName": "ObjectCreated:Put",
+        "s3": {"bucket": {"name": ref.bucket}, "object": {"key": quote_plus(ref.key, safe="/")}},
+    }
+    return json.dumps({"Records": [record]})
 
 
 def segment_message(ref: SegmentRef) -> str:
@@ -88,8 +107,17 @@ def _sqs_message(record: Any) -> Message:
     except (LookupError, TypeError, ValueError, OverflowError):
         receive_count = 1
     message = _message(_unwrap(record, "body", "the SQS message", envelopes=0), message_id, receive_count)
-    body = record.get("body")
-    return replace(message, body=body) if isinstance(body, str) else message
+    return replace(
+        message,
+        body=_text(record, "body"),
+        queue_arn=_text(record, "eventSourceARN"),
+        receipt_handle=_text(record, "receiptHandle"),
+    )
+
+
+def _text(record: Mapping[str, Any], name: str) -> str:
+    value = record.get(name)
+    return value if isinstance(value, str) else ""
 
 
 def _message(parsed: Iterable[_Parsed], message_id: str | None = None, receive_count: int = 1) -> Message:

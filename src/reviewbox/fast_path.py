@@ -33,7 +33,7 @@ def prepare_new_review(
 
 def _classify(source: Source, processor: ObjectProcessor, context: BatchContext) -> PendingReceipt | None:
     try:
-        document = read_source(source, processor.settings)
+        document = read_source(source, processor.settings, lambda: context.deadline.check(source.ref))
         if document.table:
             return None
         return PendingReceipt(source, processor.classify_review(source, document, context.deadline))

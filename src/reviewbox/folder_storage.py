@@ -3,11 +3,12 @@
 import hashlib
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from io import BufferedReader, BytesIO
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from reviewbox.errors import ConflictError
 from reviewbox.objects import ObjectRef, Revision, Source
@@ -47,6 +48,14 @@ class FolderStorage:
             file.seek(start)
             content: Any = BytesIO(file.read(-1 if end is None else end - start))
             return BufferedReader(content)
+
+    @contextmanager
+    def open(self, source: Source) -> Iterator[IO[bytes]]:
+        """Open a file; raise ConflictError if it has changed since it was read as `source`."""
+        if self.revision(source.ref) != source.revision:
+            raise ConflictError(source.ref)
+        with (self.folders[source.ref.bucket] / source.ref.key).open("rb") as file:
+            yield file
 
     def etags(self, bucket: str, prefix: str) -> dict[str, str]:
         """Return the ETags of the files whose key starts with `prefix`, by key."""

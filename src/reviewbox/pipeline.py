@@ -15,6 +15,7 @@ from reviewbox.process_object import SEGMENT_OUTCOMES, BatchContext, ObjectProce
 from reviewbox.queue import Queue
 from reviewbox.results.receipt import Receipt
 from reviewbox.results.receipt_store import ReceiptStore
+from reviewbox.retry import retry_transient
 from reviewbox.settings import Settings
 from reviewbox.storage import ObjectStore, describe
 from reviewbox.tool_files import is_tool_file
@@ -28,12 +29,16 @@ class Pipeline:
 
     Segments, and objects that need an invocation of their own, are sent to the queue. Without a queue they
     are processed here, one after the other.
+
+    `wait` waits for a number of seconds before work is repeated that failed because AWS was busy. Without
+    it, nothing is repeated.
     """
 
     store: ObjectStore
     classifier: Classifier
     settings: Settings
     queue: Queue | None = None
+    wait: Callable[[float], None] | None = None
 
     def process_all(
         self,
@@ -105,6 +110,16 @@ class Pipeline:
         source = ref.source if isinstance(ref, SegmentRef) else ref
         if not self._is_source(source):
             return Outcome.IGNORED
+
+        def wait(seconds: float) -> bool:
+            if self.wait is None or not context.deadline.allows(seconds):
+                return False
+            self.wait(seconds)
+            return True
+
+        return retry_transient(lambda: self._attempt(ref, source, context), source, wait)
+
+    def _attempt(self, ref: ObjectRef | SegmentRef, source: ObjectRef, context: BatchContext) -> Outcome:
         context.deadline.check_start(ref)
         if isinstance(ref, SegmentRef):
             if not context.exclusive:

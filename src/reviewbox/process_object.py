@@ -12,6 +12,7 @@ import traceback
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from functools import partial
 from threading import Event
 from typing import Any
 
@@ -21,6 +22,7 @@ from reviewbox.documents import Document
 from reviewbox.documents.compression import detect_compression, exceeds
 from reviewbox.documents.detection import SNIFF_BYTES, line_format
 from reviewbox.documents.segments import LineFormat
+from reviewbox.documents.unsupported import is_parquet
 from reviewbox.errors import (
     ArchivedError,
     ConflictError,
@@ -159,14 +161,14 @@ class ObjectProcessor:
         """Record that the current revision of an object has no result because of `error`.
 
         The receipt is not final, so the next delivery tries again. If even the revision is unknown, an
-        existing result stays, because it may be the current one.
+        existing receipt stays, because it may be the current one: a result or an error.
         """
         stored = self.receipts.read(ref)
         revision: Revision | None = None
         try:
             revision = self.store.revision(ref)
         except Exception:  # noqa: BLE001 - probably the cause of `error`, which is what gets recorded
-            if stored and stored.receipt.has_result:
+            if stored and stored.receipt.content:
                 return
         else:
             if revision is None or (
@@ -240,7 +242,9 @@ class ObjectProcessor:
         context: BatchContext,
     ) -> Outcome:
         try:
-            if table_format := self._format_of_large_table(source):
+            head = source.body if source.body is not None else self._read_head(source)
+            table_format = self._format_of_large_table(source, head)
+            if table_format or self._is_large_parquet(source, head):
                 progress = self.large_tables.start(
                     source, table_format, context.deadline, resend=context.resend
                 )
@@ -285,12 +289,11 @@ class ObjectProcessor:
             if whole is None:
                 raise ConflictError(source.ref)
             source = whole
-        document = read_source(source, self.settings)
+        check_time = partial(deadline.check, source.ref)
+        document = read_source(source, self.settings, check_time)
         if document.table is None:
             return self.classify_review(source, document, deadline)
-        classified = classify_table(
-            document, self.classifier, self.settings, lambda: deadline.check(source.ref)
-        )
+        classified = classify_table(document, self.classifier, self.settings, check_time)
         key = keys.table_key(self.settings.results_prefix, source.ref.key, document.table.extension)
         target = ObjectRef(self.receipts.bucket(source.ref), key)
         etag = self.store.write(
@@ -303,16 +306,20 @@ class ObjectProcessor:
             document.notes(),
         )
 
-    def _format_of_large_table(self, source: Source) -> LineFormat | None:
+    def _format_of_large_table(self, source: Source, head: bytes) -> LineFormat | None:
         """Return the source's format if it is a table of lines that is larger than a segment."""
-        head = source.body
-        if head is None:
-            with self.store.stream(source.ref, source.revision, 0, SNIFF_BYTES) as stream:
-                head = stream.read()
-        elif not exceeds(head, self.settings.read_options.segment_bytes):
+        if source.body is not None and not exceeds(source.body, self.settings.read_options.segment_bytes):
             return None
         with faults_as_source_errors():
             return line_format(source.ref.key, source.content_type, head)
+
+    def _is_large_parquet(self, source: Source, head: bytes) -> bool:
+        """Return whether a source is a Parquet file that is too large to be read as a whole."""
+        return source.size > self.settings.max_object_bytes and is_parquet(head)
+
+    def _read_head(self, source: Source) -> bytes:
+        with self.store.stream(source.ref, source.revision, 0, SNIFF_BYTES) as stream:
+            return stream.read()
 
     def _present_etags(self, ref: ObjectRef, refs: Collection[ObjectRef]) -> Mapping[ObjectRef, str]:
         """Return the ETags of those result objects that exist."""

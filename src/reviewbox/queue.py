@@ -2,10 +2,10 @@
 
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 import boto3
 from botocore.config import Config
@@ -29,6 +29,8 @@ _COUNTS: "list[QueueAttributeNameType]" = [
     "ApproximateNumberOfMessagesDelayed",
 ]
 _CONFIG = Config(retries={"mode": "standard", "total_max_attempts": 5})
+# For requests that are not worth waiting for.
+_HASTY_CONFIG = Config(retries={"total_max_attempts": 1}, connect_timeout=1, read_timeout=2)
 _DEFAULT_SESSION = threading.Lock()  # boto3's default session is not thread-safe
 
 
@@ -62,6 +64,14 @@ class Queue:
     url: str
     client: "SQSClient | None" = None  # None to create one for the first request
     sleep: Callable[[float], None] = time.sleep  # waits between attempts
+
+    @classmethod
+    def of_arn(cls, arn: str) -> Self:
+        """Return the queue that an event comes from. Its requests fail rather than wait."""
+        account, name = arn.split(":")[-2:]
+        with _DEFAULT_SESSION:
+            client: SQSClient = boto3.client("sqs", config=_HASTY_CONFIG)
+        return cls(f"{client.meta.endpoint_url}/{account}/{name}", client)
 
     @cached_property
     def _sqs(self) -> "SQSClient":
@@ -101,8 +111,13 @@ class Queue:
 
     def release(self, messages: Iterable[ReceivedMessage], hidden_seconds: int = 0) -> None:
         """Make received messages visible to other receivers again, at once or after some seconds."""
-        for batch in _batches(messages):
-            entries: Any = [{**entry, "VisibilityTimeout": hidden_seconds} for entry in _entries(batch)]
+        self.hide(dict.fromkeys(messages, hidden_seconds))
+
+    def hide(self, seconds: Mapping[ReceivedMessage, int]) -> None:
+        """Hide each received message from all receivers for a number of seconds from now on."""
+        for batch in _batches(seconds):
+            times = [{"VisibilityTimeout": seconds[message]} for message in batch]
+            entries: Any = [entry | time for entry, time in zip(_entries(batch), times, strict=True)]
             self._sqs.change_message_visibility_batch(QueueUrl=self.url, Entries=entries)
 
     def delete(self, messages: Iterable[ReceivedMessage]) -> int:

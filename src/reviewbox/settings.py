@@ -28,7 +28,7 @@ class Settings:
         labels: 2 to answer only positive or negative; 4 for all answers of the model.
         needs_review_below: reviews with a lower score are marked for a person to check; 0 to 1.
         max_object_bytes: the largest object, decompressed, that is read as a whole; larger ones get an error.
-            Tables of lines may be larger.
+            Tables of lines and Parquet files may be larger.
         segment_bytes: tables of lines that are larger are classified in segments of about this size.
         work_prefix: the prefix of the keys that coordinate large tables, in the results bucket.
         queue_url: the queue whose messages get an invocation each: segments, and uploads that a batch

@@ -1,10 +1,12 @@
 """Reads objects and writes them conditionally. The only core module that accesses S3."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, closing, contextmanager
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
-from io import BufferedReader
-from typing import TYPE_CHECKING, Any, Protocol, Self
+from functools import lru_cache
+from io import SEEK_CUR, SEEK_END, SEEK_SET, BufferedReader, RawIOBase
+from typing import IO, TYPE_CHECKING, Any, Protocol, Self, cast
 
 import boto3
 import botocore.session
@@ -33,6 +35,8 @@ _CONFIG = Config(
     user_agent=f"reviewbox Botocore/{botocore.__version__}",
 )
 _READ_AHEAD = 1024 * 1024  # bytes
+# Of a file that is read from any position: 32 MiB in all, enough for a hundred columns.
+_BLOCK_BYTES, _KEPT_BLOCKS = 256 * 1024, 128
 
 
 class ObjectStore(Protocol):
@@ -45,6 +49,9 @@ class ObjectStore(Protocol):
         self, ref: ObjectRef, revision: Revision, start: int = 0, end: int | None = None
     ) -> BufferedReader:
         """Open one revision of an object, or a range of its bytes."""
+
+    def open(self, source: Source) -> AbstractContextManager[IO[bytes]]:
+        """Open an object as a file that can be read from any position."""
 
     def revision(self, ref: ObjectRef) -> Revision | None:
         """Return an object's current revision."""
@@ -94,7 +101,8 @@ class S3Storage:
             if _code(error) == "InvalidObjectState":
                 raise ArchivedError(ref) from None
             raise
-        with response["Body"] as body:
+        # As its own context manager, the body would not notice that it is cut off.
+        with closing(response["Body"]) as body:
             return Source(
                 ref=ref,
                 revision=_revision(response),
@@ -125,6 +133,16 @@ class S3Storage:
             body.close()
             raise ConflictError(ref)
         return BufferedReader(body, _READ_AHEAD)
+
+    @contextmanager
+    def open(self, source: Source) -> Iterator[IO[bytes]]:
+        """Open an object as a file that can be read from any position.
+
+        Raises:
+            ConflictError: the object has another revision now, or is gone.
+        """
+        with _ObjectFile(self, source) as file:
+            yield cast("IO[bytes]", file)
 
     def etags(self, bucket: str, prefix: str) -> dict[str, str]:
         """Return the ETag of every object whose key starts with `prefix`."""
@@ -167,6 +185,57 @@ class S3Storage:
         except ClientError as error:
             if _code(error) not in _CONFLICT:
                 raise
+
+
+class _ObjectFile(RawIOBase):
+    """An object as a file. Blocks are kept for a while: a reader of Parquet goes from column to column.
+
+    A library that reads the file may raise an error of its own for a request that failed. So the error of
+    the request is raised again when the context ends.
+    """
+
+    def __init__(self, storage: S3Storage, source: Source) -> None:
+        self._storage = storage
+        self._source = source
+        self._size = source.size
+        self._position = 0
+        self._failure: Exception | None = None
+        self._block = lru_cache(_KEPT_BLOCKS)(self._read_block)
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+        if self._failure:
+            raise self._failure
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def seek(self, offset: int, whence: int = SEEK_SET) -> int:
+        self._position = offset + {SEEK_SET: 0, SEEK_CUR: self._position, SEEK_END: self._size}[whence]
+        return self._position
+
+    def read(self, size: int = -1) -> bytes:
+        """Return the next `size` bytes, or all until the end."""
+        end = self._size if size < 0 else min(self._size, self._position + size)
+        content = bytearray()
+        while self._position + len(content) < end:
+            index, start = divmod(self._position + len(content), _BLOCK_BYTES)
+            content += self._block(index)[start : start + end - self._position - len(content)]
+        self._position += len(content)
+        return bytes(content)
+
+    def _read_block(self, index: int) -> bytes:
+        start = index * _BLOCK_BYTES
+        end = min(self._size, start + _BLOCK_BYTES)
+        try:
+            with self._storage.stream(self._source.ref, self._source.revision, start, end) as stream:
+                return stream.read()
+        except Exception as error:
+            self._failure = error
+            raise
 
 
 def describe(error: Exception) -> str:

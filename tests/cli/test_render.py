@@ -1,9 +1,16 @@
+import ast
+import json
+from pathlib import Path
+
 import pytest
 from rich.console import Console
 
+from reviewbox import cli
 from reviewbox.cli.render import (
     number_of,
+    print_json,
     print_line,
+    print_plain,
     printable,
     receipt_line,
     rounded_bytes,
@@ -11,6 +18,8 @@ from reviewbox.cli.render import (
     rounded_seconds,
     verdict_cells,
 )
+from reviewbox.cli.status import print_reasons
+from reviewbox.stack.status import FailureReason
 
 ESCAPE = "\x1b]0;owned\x07\x1b[31m\x9b2J\u202e"
 
@@ -75,3 +84,47 @@ def test_durations_are_whole_numbers_of_a_unit(seconds: float, text: str) -> Non
 
 def test_counts_have_singular_or_plural_nouns() -> None:
     assert [number_of(n, "object") for n in (0, 1, 5000)] == ["0 objects", "1 object", "5,000 objects"]
+
+
+def test_json_for_a_terminal_has_no_control_characters_and_the_same_meaning(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    value = {ESCAPE: [ESCAPE, "é 👍", "\ud800"]}
+
+    print_json(value)
+
+    printed = capsys.readouterr().out
+    assert not {"\x07", "\x1b", "\x9b", "\u202e", "\ud800"} & set(printed)
+    assert json.loads(printed) == value
+
+
+def test_lines_and_names_in_a_receipt_do_not_reach_the_terminal_raw(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    counts = {"labels": {ESCAPE: 1}, "total": 2, "needs_review": 0, "failed": 1, "errors": {ESCAPE: 1}}
+    terminal = Console(width=500)
+
+    with terminal.capture() as capture:
+        terminal.print(receipt_line({"counts": counts}))
+        print_reasons("failed", [FailureReason(ESCAPE, ESCAPE, ESCAPE)], terminal)
+    print_plain(ESCAPE)
+    print_plain(ESCAPE, to_stderr=True)
+
+    printed = capsys.readouterr()
+    shown = capture.get() + printed.out + printed.err
+    assert shown.count("owned") == 7
+    assert not {"\x07", "\x1b", "\x9b", "\u202e"} & set(shown)
+
+
+@pytest.mark.parametrize("path", sorted(Path(cli.__file__).parent.glob("*.py")), ids=lambda path: path.name)
+def test_commands_print_only_through_functions_that_escape(path: Path) -> None:
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call)]
+    raw = [
+        ast.unparse(call)
+        for call in calls
+        if ast.unparse(call.func) in ("print", "typer.echo", "Text", "sys.stdout.write")
+        and not all(isinstance(argument, ast.Constant) for argument in call.args)
+    ]
+
+    assert raw == [] or path.name == "render.py" or raw == ["print(f'reviewbox {__version__}')"]

@@ -95,7 +95,7 @@ def test_order_other_columns_and_empty_rows_do_not_change_the_choice(seed: int) 
     assert select(dict(columns)).paths == (name,)
 
 
-@pytest.mark.parametrize("name", ["customer said", "q7", "what they wrote", "0", "notes"])
+@pytest.mark.parametrize("name", ["Reason for score", "customer said", "q7", "what they wrote", "0", "notes"])
 def test_prose_is_found_under_any_name(name: str) -> None:
     assert select({**OTHER_COLUMNS, name: REVIEWS}).paths == (name,)
 
@@ -122,6 +122,28 @@ def test_longer_notes_beside_the_reviews_are_not_chosen(name: str) -> None:
 
     assert select(columns).name == name
     assert select({"notes": columns["notes"]}).name == "notes"
+
+
+@pytest.mark.parametrize("name", ["review", "comment", "Bewertung"])
+@pytest.mark.parametrize("notes", ["internal_memo", "resolution", "q7"])
+def test_long_prose_is_not_chosen_over_short_answers_with_a_better_name(name: str, notes: str) -> None:
+    """It may well be the review, so the file is refused instead."""
+    message = refusal({name: SHORT_REVIEWS, notes: [" ".join([review] * 3) for review in REVIEWS]})
+
+    assert repr(name) in message
+    assert repr(notes) in message
+
+
+def test_a_long_summary_beside_a_review_of_two_words_is_refused() -> None:
+    """Some exports call the headline a review and the text a summary."""
+    message = refusal({"Review": SHORT_REVIEWS, "Summary": REVIEWS})
+
+    assert "'Review,Summary'" in message
+
+
+def test_a_translation_is_chosen_only_without_the_original() -> None:
+    assert select({"App": TITLES, "Translated_Review": REVIEWS}).name == "Translated_Review"
+    assert select({"Translated_Review": REVIEWS, "Review": REVIEWS[::-1]}).name == "Review"
 
 
 def test_two_equally_good_fields_are_refused_with_a_remedy() -> None:

@@ -96,6 +96,10 @@ FILES = {
     "XML in UTF-16": ('<?xml version="1.0"?><a><b>Great</b></a>'.encode("utf-16"), "XML"),
     "XML with a mark": (b'\xef\xbb\xbf<?xml version="1.0"?><a><b>Great</b></a>', "XML"),
     "XML without declaration": (b"<reviews>\n  <review>Great film</review>\n</reviews>\n", "XML"),
+    "fastText": (
+        b"__label__2 Great film\n__label__1 Dull film\n",
+        "a fastText training file; export it as CSV",
+    ),
     "RTF": (rb"{\rtf1\ansi\deff0 {\fonttbl}Great film.\par}", "an RTF document; export it as text"),
     "e-mail": (mail(), "an e-mail; save the text"),
     "mbox": (b"From ann@example.com Mon Nov  2 10:00:00 2026\n" + mail() + b"\n", "an e-mail; save the text"),

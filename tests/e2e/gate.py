@@ -13,10 +13,11 @@ class Gate:
     """The cloud's WSGI application behind a gate.
 
     Attributes:
-        endpoint: the URL for AWS clients.
+        port: the port of the endpoint for AWS clients.
+        endpoint: its URL on this machine.
     """
 
-    endpoint: str
+    port: int
 
     def __init__(self) -> None:
         self._application = DomainDispatcherApplication(create_backend_app)
@@ -31,6 +32,10 @@ class Gate:
             self._released.wait()
             raise ConnectionAbortedError
         return self._application(request, start_response)
+
+    @property
+    def endpoint(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
 
     @contextmanager
     def holding(self, method: str, bucket: str, key: str) -> Iterator[threading.Event]:
@@ -49,11 +54,11 @@ class Gate:
 
 
 @contextmanager
-def gate_to_cloud() -> Iterator[Gate]:
-    """Serve this process's moto state on another port."""
+def gate_to_cloud(address: str = "127.0.0.1") -> Iterator[Gate]:
+    """Serve this process's moto state on another port of an address of this machine."""
     gate = Gate()
-    server = make_server("127.0.0.1", 0, gate, threaded=True)
-    gate.endpoint = f"http://127.0.0.1:{server.server_port}"
+    server = make_server(address, 0, gate, threaded=True)
+    gate.port = server.server_port
     thread = threading.Thread(target=server.serve_forever)
     thread.start()
     try:

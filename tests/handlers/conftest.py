@@ -1,3 +1,4 @@
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,10 +18,25 @@ class Context:
         return self._milliseconds
 
 
+@pytest.fixture
+def waits(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """The seconds that anything waited, without having waited."""
+    seconds: list[float] = []
+    monkeypatch.setattr(time, "sleep", seconds.append)
+    return seconds
+
+
 @pytest.fixture(autouse=True)
-def function(s3: S3Client, tiny_model: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def function(
+    s3: S3Client,
+    tiny_model: Path,
+    waits: list[float],
+    monkeypatch: pytest.MonkeyPatch,
+) -> Iterator[None]:
     """A cold start in an environment with the tiny model."""
     monkeypatch.setenv("REVIEWBOX_MODEL_DIR", str(tiny_model))
     common.pipeline.cache_clear()
+    common.source_queue.cache_clear()
     yield
     common.pipeline.cache_clear()
+    common.source_queue.cache_clear()

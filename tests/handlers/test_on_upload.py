@@ -1,10 +1,13 @@
 import gzip
+import io
 import json
 import logging
 from typing import Any
+from urllib.parse import quote_plus
 
 import boto3
 import pytest
+from botocore.response import StreamingBody
 from mypy_boto3_s3 import S3Client
 from mypy_boto3_sqs import SQSClient
 from tests.conftest import BUCKET
@@ -12,6 +15,8 @@ from tests.handlers.conftest import Context
 
 from handlers import common, on_upload
 from reviewbox.errors import SettingsError
+from reviewbox.events import segment_message
+from reviewbox.objects import ObjectRef, SegmentRef
 from reviewbox.storage import S3Storage
 
 SECRET = "zanzibar"  # a word that occurs only in reviews
@@ -339,3 +344,232 @@ def test_a_large_object_is_processed_even_if_its_message_names_others(
     assert receipt(s3, "incoming/a.csv")["counts"]["total"] == 10_000
     assert receipt(s3, "incoming/b.txt")["sentiment"] == "negative"
     assert "Messages" not in queue.receive_message(QueueUrl=url)
+
+
+def at_get_object(monkeypatch: pytest.MonkeyPatch, body_of: Any) -> list[str]:
+    """Let `body_of` replace the body of each object that the function reads, by its key; return the keys."""
+    keys: list[str] = []
+    storage = common.pipeline().store
+    assert isinstance(storage, S3Storage)
+    get_object = storage.client.get_object
+
+    def get(**request: Any) -> Any:
+        response = get_object(**request)
+        keys.append(request["Key"])
+        if body := body_of(request["Key"]):
+            response["Body"] = StreamingBody(io.BytesIO(body), response["ContentLength"])
+        return response
+
+    monkeypatch.setattr(storage.client, "get_object", get)
+    return keys
+
+
+def test_a_body_that_is_cut_off_is_read_again_at_once(
+    s3: S3Client, monkeypatch: pytest.MonkeyPatch, waits: list[float]
+) -> None:
+    s3.put_object(Bucket=BUCKET, Key="incoming/a.txt", Body=b"great film")
+    cut_off = iter([b"great", b"great"])
+    at_get_object(monkeypatch, lambda key: next(cut_off, None) if key == "incoming/a.txt" else None)
+
+    response = on_upload.handler(sqs(notification("incoming/a.txt")), Context())
+
+    assert response == failures()
+    assert receipt(s3, "incoming/a.txt")["sentiment"] == "positive"
+    assert len(waits) == 2
+    assert 0.5 <= waits[0] <= 1
+    assert 2.5 <= waits[1] <= 5
+
+
+@pytest.mark.parametrize(("milliseconds", "attempts"), [(900_000, 4), (15_400, 1)])
+def test_a_busy_service_is_asked_a_few_times_while_time_remains(
+    s3: S3Client, monkeypatch: pytest.MonkeyPatch, milliseconds: int, attempts: int
+) -> None:
+    s3.put_object(Bucket=BUCKET, Key="incoming/a.txt", Body=b"great film")
+    keys = at_get_object(monkeypatch, lambda key: b"gre" if key == "incoming/a.txt" else None)
+
+    response = on_upload.handler(sqs(notification("incoming/a.txt")), Context(milliseconds))
+
+    assert response == failures(1)
+    assert keys.count("incoming/a.txt") == attempts
+
+
+def test_an_error_that_does_not_pass_is_not_retried_in_the_invocation(
+    s3: S3Client, waits: list[float]
+) -> None:
+    event = notification("incoming/a.txt")
+    event["Records"][0]["s3"]["bucket"]["name"] = "no-such-bucket"
+
+    assert on_upload.handler(sqs(event), Context()) == failures(1)
+    assert waits == []
+
+
+def received(queue: SQSClient, url: str, *bodies: Any, receive_count: int = 1) -> dict[str, Any]:
+    """Send messages and receive them; return the event with which they are delivered to the function."""
+    for body in bodies:
+        queue.send_message(QueueUrl=url, MessageBody=json.dumps(body))
+    arn = queue.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+    records = []
+    while messages := queue.receive_message(QueueUrl=url, MaxNumberOfMessages=10).get("Messages"):
+        records += [
+            {
+                "eventSource": "aws:sqs",
+                "eventSourceARN": arn,
+                "messageId": message["MessageId"],
+                "receiptHandle": message["ReceiptHandle"],
+                "body": message["Body"],
+                "attributes": {"ApproximateReceiveCount": str(receive_count)},
+            }
+            for message in messages
+        ]
+    return {"Records": records}
+
+
+@pytest.mark.parametrize(("receive_count", "minutes"), [(1, 2), (2, 10), (3, 60), (4, 60)])
+def test_failed_messages_come_back_after_minutes(
+    receive_count: int, minutes: int, s3: S3Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without that, they would come back after six timeouts of the function."""
+    hidden: list[int] = []
+    queue = boto3.client("sqs")
+    url = queue.create_queue(QueueName="incoming")["QueueUrl"]
+    s3.put_object(Bucket=BUCKET, Key="incoming/a.txt", Body=b"great film")
+    bad = notification("incoming/a.txt")
+    bad["Records"][0]["s3"]["bucket"]["name"] = "no-such-bucket"
+    count = 23 if receive_count == 1 else 1
+    event = received(queue, url, *[bad] * count, notification("incoming/a.txt"), receive_count=receive_count)
+
+    def note(params: Any, **_: Any) -> None:
+        entries = json.loads(params["body"])["Entries"]
+        hidden.extend(entry["VisibilityTimeout"] for entry in entries)
+
+    source = common.source_queue(event["Records"][0]["eventSourceARN"])
+    assert source.client is not None
+    source.client.meta.events.register("before-call.sqs.ChangeMessageVisibilityBatch", note)
+    response = on_upload.handler(event, Context())
+
+    assert len(response["batchItemFailures"]) == len(hidden) == count
+    assert all(60 * minutes <= seconds <= 90 * minutes for seconds in hidden)
+    assert len(set(hidden)) > 1 or count == 1
+    assert queue.receive_message(QueueUrl=url).get("Messages") is None
+
+
+def test_a_message_that_will_not_be_delivered_again_becomes_a_dead_letter_at_once() -> None:
+    queue = boto3.client("sqs")
+    url = queue.create_queue(QueueName="incoming")["QueueUrl"]
+    event = received(queue, url, {"unknown": "event"}, receive_count=5)
+
+    on_upload.handler(event, Context())
+
+    assert queue.get_queue_attributes(QueueUrl=url, AttributeNames=["ApproximateNumberOfMessages"])[
+        "Attributes"
+    ] == {"ApproximateNumberOfMessages": "1"}
+
+
+@pytest.mark.parametrize("arn", ["arn:aws:sqs:us-east-1:123456789012:no-such-queue", "not an arn"])
+def test_failed_messages_are_reported_even_if_sqs_cannot_be_told_when_to_deliver_them(
+    s3: S3Client, caplog: pytest.LogCaptureFixture, arn: str
+) -> None:
+    s3.put_object(Bucket=BUCKET, Key="incoming/a.txt", Body=b"great film")
+    event = sqs("no json", notification("incoming/a.txt"))
+    for record in event["Records"]:
+        record |= {"eventSourceARN": arn, "receiptHandle": "handle"}
+
+    assert on_upload.handler(event, Context()) == failures(1)
+    assert receipt(s3, "incoming/a.txt")["sentiment"] == "positive"
+    assert "message.not_delayed" in [record.getMessage() for record in caplog.records]
+
+
+def test_large_messages_are_deferred_in_several_requests_and_start_anew(
+    s3: S3Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """SQS accepts 256 KB in a request. Being deferred is not an attempt."""
+    queue, url = exclusive_queue(monkeypatch)
+    elsewhere = [f"elsewhere/{number:0500}" for number in range(180)]
+    keys = [f"incoming/{number}.csv" for number in range(10)]
+    for key in keys:
+        s3.put_object(Bucket=BUCKET, Key=key, Body=b"id,review\n" + b"1,good film\n" * 3000)
+    event = sqs(*(notification(key, *elsewhere) for key in keys))
+    assert all(100_000 < len(record["body"]) < 200_000 for record in event["Records"])
+
+    response = on_upload.handler(event, Context())
+
+    messages: list[Any] = []
+    while more := queue.receive_message(
+        QueueUrl=url, MaxNumberOfMessages=10, MessageSystemAttributeNames=["All"]
+    ).get("Messages"):
+        messages += more
+    assert response == failures()
+    assert sorted(m["Body"] for m in messages) == sorted(r["body"] for r in event["Records"])
+    assert {m["Attributes"]["ApproximateReceiveCount"] for m in messages} == {"1"}
+
+
+ENVELOPES: dict[str, Any] = {
+    "S3": notification,
+    "SNS": lambda key: {"Type": "Notification", "Message": json.dumps(notification(key))},
+    "EventBridge": lambda key: {
+        "source": "aws.s3",
+        "detail-type": "Object Created",
+        "detail": {"bucket": {"name": BUCKET}, "object": {"key": key}},
+    },
+    "segment": lambda key: json.loads(segment_message(SegmentRef(ObjectRef(BUCKET, key), "plan", 1))),
+}
+
+
+@pytest.mark.parametrize("envelope", ENVELOPES.values(), ids=ENVELOPES)
+def test_a_batch_that_was_killed_comes_back_one_message_at_a_time(
+    s3: S3Client, monkeypatch: pytest.MonkeyPatch, envelope: Any
+) -> None:
+    """An invocation without enough memory is killed, and SQS delivers all of its messages again."""
+    queue, url = exclusive_queue(monkeypatch)
+    keys = [f"incoming/{number}.txt" for number in range(12)]
+    for key in keys:
+        s3.put_object(Bucket=BUCKET, Key=key, Body=b"great film")
+
+    response = on_upload.handler(sqs(*map(envelope, keys), receive_count=2), Context())
+
+    results = s3.list_objects_v2(Bucket=BUCKET, Prefix="results/")["KeyCount"]
+    records = received(queue, url)["Records"]
+    alone = [on_upload.handler({"Records": [record]}, Context()) for record in records]
+    done = s3.list_objects_v2(Bucket=BUCKET, Prefix="results/")["KeyCount"]
+    assert (response, results) == (failures(), 0)
+    assert alone == [failures()] * len(keys)
+    assert done == len(keys)
+
+
+def test_a_message_of_several_objects_comes_back_one_object_at_a_time(
+    s3: S3Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """If the second one exhausts the memory, the third one would never get its turn."""
+    queue, url = exclusive_queue(monkeypatch)
+    keys = ["incoming/a b+c%é.txt", "incoming/b.txt", "incoming/c.txt"]
+    for key in keys:
+        s3.put_object(Bucket=BUCKET, Key=key, Body=b"great film")
+    event = notification(*map(quote_plus, keys), "incoming/d.txt")
+    event["Records"][3]["eventVersion"] = "3.0"
+
+    response = on_upload.handler(sqs(event, receive_count=2), Context())
+
+    records = received(queue, url)["Records"]
+    assert response == failures(1)  # a record of the message is unknown
+    assert len(records) == 3
+    for record in records:
+        assert on_upload.handler({"Records": [record]}, Context()) == failures()
+    assert [receipt(s3, key)["sentiment"] for key in keys] == ["positive"] * 3
+
+
+def test_if_a_killed_batch_cannot_be_split_its_objects_share_no_memory(
+    s3: S3Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They are processed one after the other, after those that are delivered for the first time."""
+    monkeypatch.setenv("REVIEWBOX_QUEUE_URL", "http://127.0.0.1:1/no-such-queue")
+    keys = ["incoming/a.txt", "incoming/b.txt", "incoming/c.txt"]
+    for key in keys:
+        s3.put_object(Bucket=BUCKET, Key=key, Body=b"great film")
+    records = [
+        sqs(notification(key), receive_count=count)["Records"][0] | {"messageId": key}
+        for key, count in zip(keys, (2, 3, 1), strict=True)
+    ]
+    read = at_get_object(monkeypatch, lambda _: None)
+
+    assert on_upload.handler({"Records": records}, Context()) == failures()
+    assert [key for key in read if key in keys] == ["incoming/c.txt", "incoming/a.txt", "incoming/b.txt"]

@@ -4,6 +4,7 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from tests.tiny import write_model
 from reviewbox.errors import ModelError
 from reviewbox.model import bundle as bundle_module
 from reviewbox.model.bundle import Bundle
+from reviewbox.model.classifier import Classifier
 from reviewbox.model.external_data import external_data_names
 
 FILES = ("config.json", "model.onnx", "tokenizer.json")
@@ -221,6 +223,8 @@ def test_fields_that_do_not_affect_scores_are_not_part_of_the_digest(folder: Pat
         ({"temperature": "warm"}, "temperature"),
         ({"window_tokens": 2}, "window_tokens"),
         ({"window_tokens": 12.5}, "window_tokens"),
+        ({"window_tokens": 10**30}, "window_tokens"),
+        ({"temperature": True}, "temperature"),
         ({"sha256": ["model.onnx"]}, "sha256"),
         ({"golden": {"text": "good"}}, "golden"),
         ({"golden": [{"text": "good", "label": "positive"}]}, "golden"),
@@ -410,3 +414,73 @@ def test_a_damaged_graph_has_no_surprises(
     for content in (data, bytes(graph), bytes(graph[: position % len(graph) + 1])):
         (tmp_path / "model.onnx").write_bytes(content)
         assert external_data_names(tmp_path / "model.onnx") == []
+
+
+JSON_VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from("01ab"), inner, max_size=3),
+    max_leaves=6,
+)
+FIELDS = {
+    "config.json": ["id2label", "problem_type", "max_position_embeddings", "pad_token_id", "model_type"],
+    "bundle.json": ["sha256", "window_tokens", "temperature", "golden", "languages"],
+}
+
+
+def explanation(folder: Path) -> str:
+    """Return why a model folder cannot be loaded, or its path if it can."""
+    try:
+        Classifier.load(folder)
+    except ModelError as error:
+        return str(error)
+    return str(folder)
+
+
+@pytest.mark.parametrize("name", FIELDS)
+@given(data=st.data())
+@settings(deadline=None, max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_any_json_in_a_model_folder_is_accepted_or_explained(
+    name: str, folder: Path, data: st.DataObject
+) -> None:
+    """The error names the file."""
+    changes = st.dictionaries(st.sampled_from(FIELDS[name]), JSON_VALUES, min_size=1)
+    original = {"id2label": {"0": "negative", "1": "positive"}} if name == "config.json" else {}
+    content = data.draw(changes.map(lambda changed: original | changed) | JSON_VALUES)
+    (folder / name).write_text(json.dumps(content), encoding="utf-8")
+
+    assert str(folder) in explanation(folder)
+
+
+def nodes(tree: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    """Yield the path of every value in JSON."""
+    yield path
+    items = tree.items() if isinstance(tree, dict) else enumerate(tree) if isinstance(tree, list) else ()
+    for key, child in items:
+        yield from nodes(child, (*path, key))
+
+
+@given(data=st.data())
+@settings(deadline=None, max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_any_value_in_a_tokenizer_is_accepted_or_explained(
+    tiny_model: Path, folder: Path, data: st.DataObject
+) -> None:
+    """Some make the library panic, and only when it is used."""
+    tree = json.loads((tiny_model / "tokenizer.json").read_text(encoding="utf-8"))
+    *outer, last = data.draw(st.sampled_from([path for path in nodes(tree) if path]))
+    parent = tree
+    for key in outer:
+        parent = parent[key]
+    parent[last] = data.draw(JSON_VALUES)
+    (folder / "tokenizer.json").write_text(json.dumps(tree), encoding="utf-8")
+
+    assert str(folder) in explanation(folder)
+
+
+def test_a_tokenizer_that_panics_is_explained(folder: Path) -> None:
+    path = folder / "tokenizer.json"
+    tokenizer = json.loads(path.read_text(encoding="utf-8"))
+    tokenizer["post_processor"]["special_tokens"] = {}
+    path.write_text(json.dumps(tokenizer), encoding="utf-8")
+
+    with pytest.raises(ModelError, match=r"tokenizer.json.*export both"):
+        Classifier.load(folder)

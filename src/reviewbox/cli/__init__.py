@@ -1,7 +1,6 @@
 """The command line. A command imports its own module only when it is called, so that help is fast."""
 
 import os
-import sys
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial, wraps
@@ -74,7 +73,9 @@ def _command(
         try:
             function(*args, **kwargs)
         except KeyboardInterrupt:
-            print("reviewbox: interrupted", file=sys.stderr)
+            from reviewbox.cli.render import print_plain
+
+            print_plain("reviewbox: interrupted", to_stderr=True)
             raise typer.Exit(INTERRUPTED) from None
         except ReviewboxError as error:
             line: str | None = str(error)
@@ -91,7 +92,9 @@ def _command(
                 raise
         else:
             return
-        print(f"reviewbox: {line}", file=sys.stderr)
+        from reviewbox.cli.render import print_plain
+
+        print_plain(f"reviewbox: {line}", to_stderr=True)
         raise typer.Exit(2)
 
     return run

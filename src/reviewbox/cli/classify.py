@@ -12,12 +12,18 @@ from io import BufferedReader
 from pathlib import Path
 from typing import Any
 
-from rich.text import Text
-
 from reviewbox.classification import classify_rows, internal_error, read_source
 from reviewbox.cli.output import Format, Row, complete_file, format_of, write_rows
 from reviewbox.cli.progress import progress_bar
-from reviewbox.cli.render import console, print_line, printable, verdict_cells, verdict_table
+from reviewbox.cli.render import (
+    cell,
+    console,
+    print_line,
+    print_plain,
+    printable,
+    verdict_cells,
+    verdict_table,
+)
 from reviewbox.documents import Document
 from reviewbox.documents.compression import exceeds, stem
 from reviewbox.documents.detection import SNIFF_BYTES, read_stream
@@ -86,7 +92,10 @@ def classify_paths(  # noqa: PLR0913, PLR0917 - a command's options are its argu
         _print_table(reviews, settings)
         _print_fields(inputs)
     elif output:
-        with complete_file(output) as path, path.open("w", encoding="utf-8", newline="") as file:
+        with (
+            complete_file(output) as path,
+            path.open("w", encoding="utf-8", errors="backslashreplace", newline="") as file,
+        ):
             write_rows(_rows(reviews, settings), file, format_, _COLUMNS)
     else:
         write_rows(_rows(reviews, settings), sys.stdout, format_, _COLUMNS)
@@ -226,7 +235,7 @@ def _classify_input(
     except ModuleNotFoundError:
         raise  # the caller names the extra to install
     except ReviewboxError as error:
-        print(f"reviewbox: {error}", file=sys.stderr)
+        print_plain(f"reviewbox: {error}", to_stderr=True)
         on_unreadable(item)
     except Exception as error:  # noqa: BLE001 - a fault at one file must not stop the others
         _print_fault(item, error)
@@ -237,7 +246,7 @@ def _print_fault(item: _Input, fault: BaseException) -> None:
     """Print where a fault occurred, without its message, which could quote a review."""
     frames = "".join(traceback.format_tb(fault.__traceback__)).rstrip()
     place = f"reviewbox: {item.name}: {type(fault).__name__} is a fault of Reviewbox; report it with this:"
-    print(f"{place}\n{frames}", file=sys.stderr)
+    print_plain(f"{place}\n{frames}", to_stderr=True)
 
 
 def _read(item: _Input, settings: Settings, open_files: ExitStack) -> Document:
@@ -304,6 +313,6 @@ def _print_table(reviews: Iterable[Classified], settings: Settings) -> None:
     try:
         for review in reviews:
             cells = verdict_cells(_fields(review.outcome, settings), review.text)
-            table.add_row(Text(printable(review.file)), str(review.line), *cells)
+            table.add_row(cell(review.file), str(review.line), *cells)
     finally:  # print the reviews that were classified even if an error or Ctrl-C ends the loop
         console().print(table)

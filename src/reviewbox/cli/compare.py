@@ -8,12 +8,10 @@ from itertools import permutations
 from pathlib import Path
 from typing import Any
 
-from rich.text import Text
-
 from reviewbox.cli.labeled_reviews import LABELS, Review, read_reviews
 from reviewbox.cli.output import Format, flat, print_report
 from reviewbox.cli.progress import track
-from reviewbox.cli.render import console, new_table, printable
+from reviewbox.cli.render import cell, console, new_table, print_plain, printable
 from reviewbox.errors import Problem, ReviewboxError
 from reviewbox.model.classifier import Classifier
 from reviewbox.model.verdicts import POSITIVE
@@ -145,12 +143,12 @@ def print_comparison(comparison: dict[str, Any], max_flips: int, format_: Format
         print_report(comparison | {"flips": listed}, map(flat, listed), format_)
         return
     a, b = comparison["a"], comparison["b"]
-    print(f"A  {a['model']}")
-    print(f"B  {b['model']}")
-    print(f"{comparison['reviews']:,} reviews, {comparison['compared']:,} with a verdict from both")
-    print(f"agreement             {comparison['agreement']:.2%}")
+    print_plain(f"A  {a['model']}")
+    print_plain(f"B  {b['model']}")
+    print_plain(f"{comparison['reviews']:,} reviews, {comparison['compared']:,} with a verdict from both")
+    print_plain(f"agreement             {comparison['agreement']:.2%}")
     mean, largest = comparison["mean_difference"], comparison["largest_difference"]
-    print(f"positive probability  differs by {mean:.4f} on average, by {largest:.4f} at most")
+    print_plain(f"positive probability  differs by {mean:.4f} on average, by {largest:.4f} at most")
     rows = [["without a verdict", f"{a['without_verdict']:,}", f"{b['without_verdict']:,}"]]
     if a["accuracy"] is not None:
         rows.append(["accuracy", f"{a['accuracy']:.2%}", f"{b['accuracy']:.2%}"])
@@ -165,7 +163,7 @@ def print_comparison(comparison: dict[str, Any], max_flips: int, format_: Format
         _print_table(headers, [_cells(flip)[: len(headers)] for flip in flips])
     if len(flips) < len(comparison["flips"]):
         total = len(comparison["flips"])
-        print(f"{total:,} flips, {len(flips):,} listed; pass --flips {total} to list all")
+        print_plain(f"{total:,} flips, {len(flips):,} listed; pass --flips {total} to list all")
 
 
 def _label_names(classifier: Classifier) -> Mapping[str, str]:
@@ -211,5 +209,5 @@ def _cells(flip: Mapping[str, Any]) -> list[str]:
 def _print_table(headers: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     table = new_table(*headers)
     for row in rows:
-        table.add_row(*map(Text, row))  # as Text, because rich reads brackets in a str as markup
+        table.add_row(*map(cell, row))
     console().print(table)

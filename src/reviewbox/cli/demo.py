@@ -42,7 +42,7 @@ def run_demo(reviews: Path, port: int, template: Path) -> None:
         keys = {file: settings.source_prefix + file.relative_to(reviews).as_posix() for file in files}
         for file, key in keys.items():
             storage.client.put_object(Bucket=BUCKET, Key=key, Body=file.read_bytes())
-        terminal.print(f"Uploaded {len(files)} files to s3://{BUCKET}/{settings.source_prefix}")
+        render.print_line(terminal, f"Uploaded {len(files)} files to s3://{BUCKET}/{settings.source_prefix}")
 
         for file, key in track(keys.items(), "Waiting for results", len(keys)):
             result = receipt_key(settings.results_prefix, key)
@@ -51,9 +51,9 @@ def run_demo(reviews: Path, port: int, template: Path) -> None:
                 parts = [part["key"] for part in receipt["parts"]]
                 result = parts[0] if len(parts) == 1 else f"{parts[0].rpartition('/')[0]}/"
             table.add_row(
-                Text(render.printable(str(file.relative_to(reviews)))),
+                render.cell(str(file.relative_to(reviews))),
                 *_cells(receipt, file, settings),
-                Text(render.printable(f"s3://{BUCKET}/{result}")),
+                render.cell(f"s3://{BUCKET}/{result}"),
             )
     terminal.print(table)
     hint = "?: needs review. This cloud has stopped; `reviewbox local` keeps one running."
@@ -79,6 +79,6 @@ def _cells(receipt: Mapping[str, Any], file: Path, settings: Settings) -> tuple[
         return render.verdict_cells({"error_code": error["code"], "error_message": error["message"]}, "")
     if "counts" in receipt:
         labels, rows = render.label_and_row_counts(receipt["counts"])
-        return Text(labels), Text(), Text(f"a table: {rows}")
+        return render.cell(labels), Text(), render.cell(f"a table: {rows}")
     (review,) = read_document(file.name, "", file.read_bytes(), settings.read_options).rows
     return render.verdict_cells(receipt, review.text)

@@ -5,11 +5,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-from rich.text import Text
-
 from reviewbox.cli.output import Format, print_report
 from reviewbox.cli.progress import track
-from reviewbox.cli.render import console, new_table, printable
+from reviewbox.cli.render import cell, console, new_table
 from reviewbox.stack.aws import connect
 from reviewbox.stack.doctor import Connect, Finding, State, examine_installation, examine_stack
 
@@ -31,8 +29,8 @@ def print_findings(findings: Sequence[Finding], format_: Format) -> None:
         return
     table = new_table("check", "", "found", "what to do")
     for finding in findings:
-        state = Text(finding.state, _STYLES[finding.state])
-        table.add_row(finding.check, state, Text(printable(finding.detail)), Text(printable(finding.remedy)))
+        state = cell(finding.state, _STYLES[finding.state])
+        table.add_row(finding.check, state, cell(finding.detail), cell(finding.remedy))
     console().print(table)
 
 

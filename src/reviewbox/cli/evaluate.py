@@ -10,6 +10,7 @@ import numpy.typing as npt
 from reviewbox.cli.labeled_reviews import LABELS, LABELS_HINT, read_reviews
 from reviewbox.cli.output import Format, flat, print_report
 from reviewbox.cli.progress import track
+from reviewbox.cli.render import print_plain
 from reviewbox.errors import Problem, ReviewboxError
 from reviewbox.model.classifier import Classifier
 from reviewbox.model.verdicts import NEGATIVE, POSITIVE
@@ -60,13 +61,13 @@ def evaluate_files(files: Sequence[Path], model: Path | None, threads: int, form
     if format_ is not Format.TABLE:
         print_report(metrics, [flat(metrics)], format_)
         return
-    print(f"{metrics['n']:,} reviews")
-    print(f"accuracy           {metrics['accuracy']:.2%}")
-    print(f"balanced accuracy  {metrics['balanced_accuracy']:.2%}")
+    print_plain(f"{metrics['n']:,} reviews")
+    print_plain(f"accuracy           {metrics['accuracy']:.2%}")
+    print_plain(f"balanced accuracy  {metrics['balanced_accuracy']:.2%}")
     for label, recall in recalls.items():
-        print(f"  of {label:<14}  {recall:.2%}")
-    print(f"calibration error  {metrics['ece']:.4f}")
-    print(f"CPU per review     {metrics['cpu_ms_per_review']:.1f} ms")
+        print_plain(f"  of {label:<14}  {recall:.2%}")
+    print_plain(f"calibration error  {metrics['ece']:.4f}")
+    print_plain(f"CPU per review     {metrics['cpu_ms_per_review']:.1f} ms")
 
 
 def calibration_error(scores: npt.NDArray[np.float64], correct: npt.NDArray[np.bool_]) -> float:

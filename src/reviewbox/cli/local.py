@@ -7,6 +7,7 @@ from pathlib import Path
 from rich.console import Console, ConsoleRenderable
 from rich.logging import RichHandler
 
+from reviewbox.cli.render import printable
 from reviewbox.local.cloud import BUCKET
 from reviewbox.local.function import start_service
 
@@ -53,4 +54,4 @@ class EventHandler(RichHandler):
     def render_message(self, record: logging.LogRecord, message: str) -> ConsoleRenderable:
         """Append the key, and the reason of a failure."""
         details = [str(getattr(record, name)) for name in ("key", "reason") if hasattr(record, name)]
-        return super().render_message(record, "  ".join([message, *details]))
+        return super().render_message(record, printable("  ".join([message, *details])))

@@ -1,7 +1,9 @@
-"""Rows as JSON, JSON Lines or CSV: on the standard output, or in a file that appears once it is complete."""
+"""Rows as JSON, JSON Lines or CSV: on the standard output, or in a file that appears once it is complete.
+
+Help imports this module, so it imports what prints to terminals when it is needed.
+"""
 
 import csv
-import json
 import os
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -57,16 +59,19 @@ def write_rows(rows: Iterable[Row], file: TextIO, format_: Format, columns: Sequ
         format_: any format but a table.
         columns: the columns of CSV; by default those of the first row, which all rows must then have.
     """
+    from reviewbox.cli.render import json_text
+
     match format_:
         case Format.JSONL:
             for row in rows:
-                print(json.dumps(row, ensure_ascii=False), file=file, flush=True)
+                file.write(f"{json_text(row)}\n")
+                file.flush()
         case Format.JSON:
             separator = "["
             for row in rows:
-                print(separator, json.dumps(row, ensure_ascii=False), sep="\n", end="", file=file)
+                file.write(f"{separator}\n{json_text(row)}")
                 separator = ","
-            print("[]" if separator == "[" else "\n]", file=file)
+            file.write("[]\n" if separator == "[" else "\n]\n")
         case Format.CSV:
             _write_csv(rows, file, columns)
         case _:
@@ -75,8 +80,10 @@ def write_rows(rows: Iterable[Row], file: TextIO, format_: Format, columns: Sequ
 
 def print_report(report: Row, rows: Iterable[Row], format_: Format, *, indent: int | None = None) -> None:
     """Print a report as one JSON object, or the rows that stand for it as JSON Lines or CSV."""
+    from reviewbox.cli.render import print_json
+
     if format_ is Format.JSON:
-        print(json.dumps(report, ensure_ascii=False, indent=indent))
+        print_json(report, indent)
     else:
         write_rows(rows, sys.stdout, format_)
 
@@ -115,18 +122,23 @@ def complete_file(path: Path) -> Iterator[Path]:
 
 
 def _write_csv(rows: Iterable[Row], file: TextIO, columns: Sequence[str]) -> None:
+    from reviewbox.cli.render import printable
+
     writer = None
+    clean = printable if file.isatty() else str  # a file keeps the data as they are
     for row in rows:
         if writer is None:
             writer = csv.DictWriter(file, columns or list(row), extrasaction="ignore", lineterminator="\n")
             writer.writeheader()
-        writer.writerow({name: _cell(value) for name, value in row.items()})
+        writer.writerow({name: clean(_cell(value)) for name, value in row.items()})
         file.flush()
     if writer is None and columns:
         csv.writer(file, lineterminator="\n").writerow(columns)
 
 
-def _cell(value: Any) -> Any:
+def _cell(value: Any) -> str:
+    from reviewbox.cli.render import json_text
+
     if isinstance(value, bool | Mapping | list | tuple):
-        return json.dumps(value, ensure_ascii=False)
-    return value
+        return json_text(value)
+    return "" if value is None else str(value)

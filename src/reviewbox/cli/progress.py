@@ -19,6 +19,8 @@ from rich.progress import (
 )
 from rich.text import Text
 
+from reviewbox.cli.render import cell
+
 T = TypeVar("T")
 
 _SECONDS_BEFORE = 2.0  # what ends sooner needs no bar
@@ -76,5 +78,5 @@ class _RateColumn(ProgressColumn):
         """Return the rate; it is empty until there is one."""
         rate = task.finished_speed or task.speed
         if rate is None:
-            return Text()
-        return Text(f"{rate:,.1f}/s" if rate < _SLOW else f"{rate:,.0f}/s", "progress.data.speed")
+            return cell("")
+        return cell(f"{rate:,.1f}/s" if rate < _SLOW else f"{rate:,.0f}/s", "progress.data.speed")

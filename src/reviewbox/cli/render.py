@@ -1,7 +1,13 @@
-"""Verdicts, counts and numbers as text for a terminal."""
+"""Verdicts, counts and numbers as text for a terminal.
 
+Everything that a command prints passes through here, because file names, keys and reviews can contain the
+escape sequences of terminals.
+"""
+
+import json
 import math
 import re
+import sys
 from collections.abc import Mapping
 from typing import Any
 
@@ -14,7 +20,9 @@ _MAX_QUOTE_CHARACTERS = 100
 _PIPE_WIDTH = 200
 
 # All but the tab and the newline, and the characters that reorder the text around them.
-_CONTROL_CHARACTER = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
+_CONTROL_CHARACTERS = r"\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069"
+_CONTROL_CHARACTER = re.compile(f"[{_CONTROL_CHARACTERS}]")
+_NOT_PRINTABLE = re.compile(f"[{_CONTROL_CHARACTERS}\ud800-\udfff]")
 
 
 def console() -> Console:
@@ -24,7 +32,28 @@ def console() -> Console:
 
 def print_line(terminal: Console, line: str, style: str = "") -> None:
     """Print a line without markup, highlights and wrapping."""
-    terminal.print(Text(printable(line), style), soft_wrap=True)
+    terminal.print(cell(line, style), soft_wrap=True)
+
+
+def print_plain(line: str, *, to_stderr: bool = False) -> None:
+    """Print a line as it is, except for what no terminal should get."""
+    print(printable(line), file=sys.stderr if to_stderr else sys.stdout, flush=True)
+
+
+def print_json(value: Any, indent: int | None = None) -> None:
+    """Print a JSON value, with escapes in place of control characters."""
+    print(json_text(value, indent), flush=True)
+
+
+def json_text(value: Any, indent: int | None = None) -> str:
+    """Return a JSON value as text, with escapes in place of control characters and lone surrogates."""
+    text = json.dumps(value, ensure_ascii=False, indent=indent)
+    return _NOT_PRINTABLE.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
+
+
+def cell(text: str, style: str = "") -> Text:
+    """Return a text for a line or for the cell of a table, without markup."""
+    return Text(printable(text), style)
 
 
 def new_table(*headers: str, **options: Any) -> Table:
@@ -51,7 +80,7 @@ def verdict_cells(fields: Mapping[str, Any], text: str) -> tuple[Text, Text, Tex
     fields of the review, as in a result.
     """
     if "error_code" in fields:
-        return Text(fields["error_code"], "red"), Text(), Text(printable(fields["error_message"]), "red")
+        return cell(fields["error_code"], "red"), Text(), cell(fields["error_message"], "red")
     styles = {"positive": "green", "negative": "magenta", "mixed": "yellow"}
     style = styles.get(fields["sentiment"].lower(), "")
     score = Text(f"{fields['score']:.4f}")
@@ -64,7 +93,7 @@ def verdict_cells(fields: Mapping[str, Any], text: str) -> tuple[Text, Text, Tex
     quote = printable(quote)
     if len(quote) > _MAX_QUOTE_CHARACTERS:
         quote = quote[: _MAX_QUOTE_CHARACTERS - 1] + "…"
-    return Text(printable(fields["sentiment"]), style), score, Text(quote)
+    return cell(fields["sentiment"], style), score, Text(quote)
 
 
 def label_and_row_counts(counts: Mapping[str, Any]) -> tuple[str, str]:
@@ -79,10 +108,10 @@ def label_and_row_counts(counts: Mapping[str, Any]) -> tuple[str, str]:
 def receipt_line(receipt: Mapping[str, Any]) -> Text:
     """Return the content of a receipt in one line."""
     if "error" in receipt:
-        return Text(printable(f"{receipt['error']['code']} {receipt['error']['message']}".strip()), "red")
+        return cell(f"{receipt['error']['code']} {receipt['error']['message']}".strip(), "red")
     if "counts" in receipt:
         labels, rows = label_and_row_counts(receipt["counts"])
-        return Text(f"{labels} ({rows})" if labels else rows)
+        return cell(f"{labels} ({rows})" if labels else rows)
     verdict, score, _ = verdict_cells({**receipt, "evidence": []}, "")
     return verdict.append(" ").append_text(score)
 

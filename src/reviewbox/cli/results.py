@@ -10,11 +10,9 @@ from pathlib import Path
 from tempfile import TemporaryFile
 from typing import TYPE_CHECKING, Any, TextIO
 
-from rich.text import Text
-
 from reviewbox.cli.output import ExportFormat, Format, Row, complete_file, format_of, write_rows
 from reviewbox.cli.progress import progress_bar
-from reviewbox.cli.render import console, new_table, number_of, print_line, printable
+from reviewbox.cli.render import cell, console, new_table, number_of, print_line, print_plain
 from reviewbox.errors import ReviewboxError
 from reviewbox.settings import Settings
 from reviewbox.stack.aws import errors_at
@@ -54,7 +52,7 @@ def show_results(path: str, settings: Settings, format_: ExportFormat | None, ou
             _write(_tracked(rows), sys.stdout, Format(format_))
     if rows.skipped:
         files = number_of(rows.skipped, "JSON file")
-        print(f"reviewbox: skipped {files}: not receipts of this version", file=sys.stderr)
+        print_plain(f"reviewbox: skipped {files}: not receipts of this version", to_stderr=True)
 
 
 def _default_format(output: Path | None) -> ExportFormat:
@@ -74,7 +72,7 @@ def _write_file(rows: Iterable[Row], path: Path, format_: ExportFormat) -> None:
     if format_ is ExportFormat.PARQUET:
         _write_parquet(rows, path)
     else:
-        with path.open("w", encoding="utf-8", newline="") as file:
+        with path.open("w", encoding="utf-8", errors="backslashreplace", newline="") as file:
             _write(rows, file, Format(format_))
 
 
@@ -130,7 +128,7 @@ def _spooled(rows: Iterable[Row]) -> Iterator[_Spool]:
     with TemporaryFile("w+", encoding="utf-8") as file:
         for row in rows:
             columns |= dict.fromkeys(row)
-            print(json.dumps(row), file=file)
+            file.write(json.dumps(row) + "\n")
         yield _Spool(file, list(columns))
 
 
@@ -139,7 +137,7 @@ def _print_table(rows: ResultRows) -> None:
     columns = dict.fromkeys(name for row in shown for name in row)
     table = new_table(*columns)
     for row in shown[:_ROWS_IN_TABLE]:
-        table.add_row(*(Text(_cell(row.get(name))) for name in columns))
+        table.add_row(*(cell(_cell(row.get(name))) for name in columns))
     console().print(table)
     if len(shown) > _ROWS_IN_TABLE:
         print_line(console(), f"The first {_ROWS_IN_TABLE:,} rows; --output FILE writes all.", "yellow")
@@ -147,5 +145,5 @@ def _print_table(rows: ResultRows) -> None:
 
 def _cell(value: Any) -> str:
     text = "" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
-    text = printable(" ".join(text.split()))
+    text = " ".join(text.split())
     return text if len(text) <= _CELL_CHARACTERS else f"{text[: _CELL_CHARACTERS - 1]}…"

@@ -5,16 +5,15 @@ from collections.abc import Sequence
 from dataclasses import asdict
 
 from rich.console import Console
-from rich.text import Text
 
 from reviewbox.cli.output import Format, flat, print_report
 from reviewbox.cli.progress import track
 from reviewbox.cli.render import (
+    cell,
     console,
     new_table,
     number_of,
     print_line,
-    printable,
     rounded_bytes,
 )
 from reviewbox.stack.aws import connect
@@ -38,10 +37,8 @@ def print_reasons(heading: str, reasons: Sequence[FailureReason], terminal: Cons
     """Print a table of objects and why they failed; `heading` is the heading of the first column."""
     table = new_table(heading, "reason")
     for reason in reasons[:_MAX_REASONS]:
-        explanation = Text(reason.code, "red").append(" " if reason.code else "")
-        table.add_row(
-            Text(printable(reason.object or "-")), explanation.append(printable(reason.message), "default")
-        )
+        explanation = cell(reason.code, "red").append(" " if reason.code else "")
+        table.add_row(cell(reason.object or "-"), explanation.append_text(cell(reason.message, "default")))
     terminal.print(table)
     hidden = len(reasons) - _MAX_REASONS
     if hidden > 0:
@@ -54,7 +51,7 @@ def _print_status(status: Status, terminal: Console) -> None:
     table.columns[1].justify = "right"
 
     def add(name: str, count: int, *details: str) -> None:
-        table.add_row(name, f"{count:,}", ", ".join(filter(None, details)))
+        table.add_row(name, f"{count:,}", cell(", ".join(filter(None, details))))
 
     add(
         "queued",

@@ -8,10 +8,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from rich.text import Text
-
 from reviewbox.cli.classify import files_below
-from reviewbox.cli.render import console, printable, receipt_line
+from reviewbox.cli.render import cell, console, print_plain, printable, receipt_line
 from reviewbox.errors import ReviewboxError
 from reviewbox.folder_storage import FolderStorage
 from reviewbox.model.classifier import Classifier
@@ -118,15 +116,15 @@ def run_watch(  # noqa: PLR0913 - a command's options are its arguments
     if once:
         watcher.scan()
         watcher.scan()  # a file is classified when a second scan finds it unchanged
-        print(f"Results are in {watcher.results}.")
+        print_plain(f"Results are in {watcher.results}.")
         return
-    print(f"Watching {watcher.folder}; results go to {watcher.results}. Press Ctrl-C to stop.", flush=True)
+    print_plain(f"Watching {watcher.folder}; results go to {watcher.results}. Press Ctrl-C to stop.")
     try:
         while True:
             watcher.scan()
             time.sleep(seconds)
     except KeyboardInterrupt:
-        print("Stopped.")
+        print_plain("Stopped.")
 
 
 def watch_folder(
@@ -164,7 +162,7 @@ def watch_folder(
 
 
 def _print_outcome(key: str, outcome: str, receipt: Mapping[str, Any]) -> None:
-    line = Text(f"{outcome:<10}  {printable(key)}  ").append_text(receipt_line(receipt))
+    line = cell(f"{outcome:<10}  {key}  ").append_text(receipt_line(receipt))
     console().print(line, soft_wrap=True)
 
 

@@ -40,7 +40,7 @@ def read_cells(
     head = stored.peek(SNIFF_BYTES)
     records: Iterable[Cells]
     if is_parquet(head):
-        records = parquet.read_cells(stored.read())
+        records = parquet.read_cells(stored.read(), options)
     elif is_excel_workbook(head):
         records = xlsx.read_cells(stored.read(), options, known_names[0])
     else:

@@ -7,6 +7,7 @@ from functools import partial
 
 from reviewbox.documents.document import Row
 from reviewbox.documents.lines import at_line, at_row
+from reviewbox.documents.pacing import paced
 from reviewbox.errors import ErrorCode, Problem
 
 # NUL is refused by databases. Lone surrogates cannot be encoded as UTF-8.
@@ -19,6 +20,7 @@ def check_rows(
     doubtful_after: int | None = None,
     *,
     are_lines: bool = True,
+    check_time: Callable[[], None] = lambda: None,
 ) -> Iterator[Row]:
     """Yield rows, with a problem in place of each review that cannot be used.
 
@@ -29,7 +31,9 @@ def check_rows(
         doubtful_after: the line of a quote that a truncated source leaves open. The lines after it may
             belong to the review in which that quote opens. None to find it.
         are_lines: whether the rows are lines of text, and not rows of a binary table.
+        check_time: called again and again; if it raises, reading stops.
     """
+    rows = paced(rows, check_time, lambda row: len(row.text))
     for row in map(partial(_check_characters, are_lines=are_lines), rows):
         if (
             doubtful_after is not None

@@ -129,6 +129,8 @@ class DecompressedStream(RawIOBase):
     Reading raises SourceError if the data is damaged, or if the content has more than `max_bytes` and either
     `is_limit` is true or the compression ratio is too high for text.
 
+    `check_time` is called before each piece of at most `piece_bytes`; if it raises, reading stops.
+
     Attributes:
         problem: why data is missing or left over at the end; None until everything is read.
     """
@@ -140,6 +142,7 @@ class DecompressedStream(RawIOBase):
         max_bytes: int,
         *,
         is_limit: bool = True,
+        check_time: Callable[[], None] = lambda: None,
         chunk_bytes: int = _CHUNK_BYTES,
         piece_bytes: int = _PIECE_BYTES,
     ) -> None:
@@ -148,6 +151,7 @@ class DecompressedStream(RawIOBase):
         self._compression = compression
         self._max_bytes = max_bytes
         self._is_limit = is_limit
+        self._check_time = check_time
         self._chunk_bytes = chunk_bytes
         self._piece_bytes = piece_bytes
         self._size = 0  # bytes decompressed so far
@@ -190,6 +194,7 @@ class DecompressedStream(RawIOBase):
         # Some programs pad the last block with zeros.
         trailing_bytes = 0
         while chunk:
+            self._check_time()
             trailing_bytes += len(chunk if trailing_bytes else chunk.lstrip(b"\0"))
             chunk = self._stored.read(self._chunk_bytes)
         if trailing_bytes:
@@ -198,7 +203,11 @@ class DecompressedStream(RawIOBase):
 
     def _pieces_of(self, member: _Decompressor, chunk: bytes) -> Iterator[bytes]:
         try:
-            while not member.eof and (piece := member.decompress(chunk, self._piece_bytes)):
+            while not member.eof:
+                self._check_time()
+                piece = member.decompress(chunk, self._piece_bytes)
+                if not piece:
+                    return
                 chunk = b""
                 yield piece
         except (zlib.error, zstd.ZstdError) as error:
@@ -241,8 +250,8 @@ def exceeds(data: bytes, size: int) -> bool:
     return False
 
 
-def decompress(data: bytes, max_bytes: int) -> Decompressed:
-    """Return `data`, decompressed if it is compressed.
+def decompress(data: bytes, max_bytes: int, check_time: Callable[[], None] = lambda: None) -> Decompressed:
+    """Return `data`, decompressed if it is compressed. `check_time` is called again and again.
 
     Raises:
         SourceError: there is more than `max_bytes`, or the data is damaged.
@@ -250,5 +259,5 @@ def decompress(data: bytes, max_bytes: int) -> Decompressed:
     compression = detect_compression(data)
     if compression is None:
         return Decompressed(data)
-    stream = DecompressedStream(BytesIO(data), compression, max_bytes)
+    stream = DecompressedStream(BytesIO(data), compression, max_bytes, check_time=check_time)
     return Decompressed(stream.readall(), compression, stream.problem)

@@ -23,7 +23,7 @@ from reviewbox.documents.formats import html, json, jsonl, markdown, text
 from reviewbox.documents.formats.csv import table as csv_table
 from reviewbox.documents.formats.parquet import table as parquet
 from reviewbox.documents.formats.xlsx import table as xlsx
-from reviewbox.documents.line_tables import LineFormat, open_content, read_content
+from reviewbox.documents.line_tables import LineFormat, at_end, open_content, read_content
 from reviewbox.documents.lines import at_line
 from reviewbox.documents.unsupported import describe_unsupported
 from reviewbox.errors import ErrorCode, Problem, SourceError
@@ -74,7 +74,7 @@ def read_document(name: str, content_type: str, data: bytes, options: ReadOption
     Raises:
         SourceError: the file is empty or damaged, or its format is unsupported or violated.
     """
-    decompressed = decompress(data, options.max_bytes)
+    decompressed = decompress(data, options.max_bytes, options.check_time)
     content, incomplete_line = _split_incomplete_line(decompressed)
     problem = decompressed.problem
     if not content:
@@ -83,7 +83,7 @@ def read_document(name: str, content_type: str, data: bytes, options: ReadOption
     detected = _detect_format(name, content_type, content)
     if problem and detected.is_binary:
         raise SourceError(problem.code, problem.message)
-    document = detected.read(content, options)
+    document = _read(detected, content, options, problem)
     end_row: Row | None = None
     if problem:
         if not isinstance(document.table, Table):  # part of a review is not classified
@@ -92,7 +92,8 @@ def read_document(name: str, content_type: str, data: bytes, options: ReadOption
         raw = document.table.render_raw(incomplete_line)
         end_row = Row(line, problem=at_line(line, problem), raw=raw)
     are_lines = not isinstance(document.table, BinaryTable)
-    document = replace(document, rows=check_rows(document.rows, lambda: end_row, are_lines=are_lines))
+    rows = check_rows(document.rows, lambda: end_row, are_lines=are_lines, check_time=options.check_time)
+    document = replace(document, rows=rows)
     return _compressed(document, decompressed.compression)
 
 
@@ -160,11 +161,23 @@ def _decompressed_head(head: bytes) -> bytes:
     compression = detect_compression(head)
     if compression is None:
         return head
-    with BufferedReader(DecompressedStream(BytesIO(head), compression, sys.maxsize)) as stream:
+    decompressed = DecompressedStream(BytesIO(head), compression, sys.maxsize)
+    with BufferedReader(decompressed) as stream:
         try:
-            return stream.read(SNIFF_BYTES)
+            content = stream.read(SNIFF_BYTES)
         except SourceError:
             return b""
+    # What comes after the head is not missing.
+    is_whole = len(head) < SNIFF_BYTES and is_truncated(decompressed.problem)
+    return content[: content.rfind(b"\n") + 1] if is_whole else content
+
+
+def _read(format_: Format, content: bytes, options: ReadOptions, problem: Problem | None) -> Document:
+    """Read content; if there is no row because the content is damaged, raise SourceError that says so."""
+    try:
+        return format_.read(content, options)
+    except SourceError as error:
+        raise at_end(error, problem) from None
 
 
 def _split_incomplete_line(decompressed: Decompressed) -> tuple[bytes, str]:

@@ -1,7 +1,7 @@
 """What every format returns: rows to classify and, for a table, how to write them back."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from reviewbox.errors import Problem
@@ -25,6 +25,7 @@ class ReadOptions:
         segment_bytes: the size at which a segment of a table is full.
         max_rows: the most rows of a table that is read as a whole, so that they fit in memory.
         max_line_length: the longest line of a table, or value of a JSON array, that is classified.
+        check_time: called again and again while a document is read; if it raises, reading stops.
     """
 
     text_field: str = ""
@@ -33,6 +34,7 @@ class ReadOptions:
     segment_bytes: int = 1024 * 1024
     max_rows: int = 1_000_000
     max_line_length: int = MAX_LINE_LENGTH
+    check_time: Callable[[], None] = field(default=lambda: None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -68,7 +68,7 @@ class Content:
         if self.compression:
             # The size is limited by the ratio alone: a table of lines may have any size.
             self._decompressed = DecompressedStream(
-                stored, self.compression, options.max_bytes, is_limit=False
+                stored, self.compression, options.max_bytes, is_limit=False, check_time=options.check_time
             )
             self.stream = BufferedReader(self._decompressed, _READ_AHEAD)
 
@@ -140,9 +140,16 @@ def infer_schema(lines: Lines, line_format: LineFormat, content: Content, option
     Raises:
         SourceError: there is no row, or no field that can be the review.
     """
-    if not lines.sample().lines and content.problem:
-        raise SourceError(content.problem.code, content.problem.message)
-    return line_format.infer(lines, options)
+    try:
+        return line_format.infer(lines, options)
+    except SourceError as error:
+        raise at_end(error, content.problem) from None
+
+
+def at_end(error: SourceError, problem: Problem | None) -> SourceError:
+    """Return the error of a table; if it has no row, the problem at its end, if any, is the reason."""
+    has_no_rows = error.problem.code in (ErrorCode.EMPTY_TABLE, ErrorCode.HEADER_ONLY)
+    return SourceError(problem.code, problem.message) if problem and has_no_rows else error
 
 
 def read_content(content: Content, line_format: LineFormat, options: ReadOptions) -> Document:
@@ -154,7 +161,9 @@ def read_content(content: Content, line_format: LineFormat, options: ReadOptions
     encoded = ContentLines(content, options)
     lines = stream_lines(encoded, options)
     schema = infer_schema(lines, line_format, content, options)
-    rows = check_rows(schema.rows(lines), lambda: encoded.end_row(schema.table))
+    rows = check_rows(
+        schema.rows(lines), lambda: encoded.end_row(schema.table), check_time=options.check_time
+    )
     return Document(rows, lambda: {**line_format.notes, **lines.notes(options), **schema.notes}, schema.table)
 
 

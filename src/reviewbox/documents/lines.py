@@ -11,6 +11,7 @@ from itertools import chain
 
 from reviewbox.documents.document import MAX_LINE_LENGTH, ReadOptions, Value
 from reviewbox.documents.encoding import bom_encoding, decode_without_bom
+from reviewbox.documents.pacing import paced
 from reviewbox.errors import ErrorCode, Problem, SourceError
 
 # The size of the start of a table that decides whether the table is binary, in characters.
@@ -98,7 +99,8 @@ def read_lines(data: bytes, options: ReadOptions) -> Lines:
     """Return the lines of a whole file."""
     bom = bom_encoding(data)
     if bom not in (None, "utf-8"):
-        return Lines(_wide_lines(data, bom, options.max_line_length), bom)
+        wide = _wide_lines(data, bom, options.max_line_length)
+        return Lines(paced(wide, options.check_time, lambda line: len(line.text)), bom)
     # Old Macintosh programs ended lines with a single carriage return.
     encoded = BytesIO(data) if b"\n" in data else data.splitlines(keepends=True)
     return Lines(decode_lines(encoded, options), bom)
@@ -115,7 +117,7 @@ def stream_lines(encoded: Iterable[bytes], options: ReadOptions) -> Lines:
 
 def decode_lines(encoded: Iterable[bytes], options: ReadOptions, first: int = 1) -> Iterator[Line]:
     """Yield lines of UTF-8 or the fallback encoding, numbered from `first`."""
-    for number, data in enumerate(encoded, first):
+    for number, data in enumerate(paced(encoded, options.check_time, len), first):
         problem = _length_problem(number, len(data), options.max_line_length)
         try:
             decoded = decode_without_bom(data, options.fallback_encoding)

@@ -49,9 +49,12 @@ _MIN_TEXT_SHARE = 0.5  # of the values that are present
 
 # --- decision --------------------------------------------------------------------------------------------
 
-# A candidate needs this score, and needs to be this much better than the next one.
+# A candidate needs this score, and needs to be this much better than any other.
 _MIN_SCORE = 1.5
 _MARGIN = 1.0
+# Against a field with a better name, it needs this many times the difference of the names in addition: long
+# internal notes must not win over a column `review` of short answers.
+_WEIGHT_BETTER_NAME = 1.5
 # If its name says that a field contains reviews, they may be a few words that are often repeated.
 _TELLING_NAME_SCORE = 2.5
 _MIN_NAMED_SCORE = 1.0
@@ -105,7 +108,7 @@ NAME_WEIGHTS: Mapping[str, float] = {
         "what why how tell describe explain said say says think thought thoughts experience experiences "
         "like liked dislike dislikes likes hated disliked improve improved improvement improvements suggestion suggestions "
         "suggest better wrong pros cons advantages disadvantages complaint complaints praise additional "
-        "anything was warum wie gefallen verbessern pourquoi quoi qu que porque cosa perche apa neden",
+        "anything was reason reasons warum wie gefallen verbessern pourquoi quoi qu que porque cosa perche apa neden",
     ),
     **_words(
         0.5, "customer customers user users guest guests client clients patient reviewer open other your you"
@@ -120,8 +123,8 @@ NAME_WEIGHTS: Mapping[str, float] = {
     **_words(
         -4.0,
         "reply replies replied responses responded respond owner owners merchant vendor seller developer "
-        "host manager management staff antworten reponses respuestas risposte ourreply translated "
-        "translation description descriptions beschreibung beschrijving descripcion descrizione descricao "
+        "host manager management staff antworten reponses respuestas risposte ourreply "
+        "description descriptions beschreibung beschrijving descripcion descrizione descricao "
         "deskripsi aciklama описание 説明 描述 설명 bio biography about instructions policy prompt html "
         "question questions",
     ),
@@ -165,9 +168,12 @@ _FUNCTION_WORDS = frozenset(
 )
 
 _REPLY_WORDS = frozenset(
-    "reply replies replied responded respond owner merchant vendor seller developer antworten ourreply translated translation".split()
+    "reply replies replied responded respond owner merchant vendor seller developer antworten ourreply".split()
 )
 _REPLY_SCORE = -4.0
+# A translation is classified only if the export does not have the original.
+_TRANSLATION_WORDS = frozenset("translated translation".split())
+_TRANSLATION_SCORE = -2.0
 _PUBLISHED_WORDS = frozenset("article articles faq faqs macro macros".split())
 # With one of these words, a response is what the merchant wrote.
 _RESPONDERS = frozenset(
@@ -175,7 +181,7 @@ _RESPONDERS = frozenset(
     "team brand".split()
 )
 _TITLE_WORDS = frozenset("title headline heading summary titel titre titulo titolo judul baslik".split())
-_PREPOSITIONS = frozenset("of de du des del della di da do dos das der des von van od".split())
+_PREPOSITIONS = frozenset("of for de du des del della di da do dos das der des von van od".split())
 _WORDS_OF_A_QUESTION = 5
 _MIN_COMPOUND_PART = 4  # letters: "update" is not a date
 _MAX_COMPOUND_PART = 20
@@ -365,6 +371,11 @@ class Candidate:
     name_score: float
     description: str
 
+    @property
+    def values_score(self) -> float:
+        """The part of the score that comes from its values."""
+        return self.score - self.name_score
+
 
 @dataclass(frozen=True, slots=True)
 class ReviewField:
@@ -461,6 +472,18 @@ class FieldSample:
         first, second = self._fields[path].plain, self._fields[other].plain
         return len(first & second) >= _MIN_COPIED_SHARE * max(len(first), len(second))
 
+    def long_titles(self, candidates: Sequence[Candidate], best: Candidate) -> list[Candidate]:
+        """Return the titles of reviews that look more like reviews than the best candidate does.
+
+        Some exports call the verdict of two words a review, and the text a summary.
+        """
+        return [
+            candidate
+            for candidate in candidates
+            if candidate.values_score - best.values_score >= _MARGIN
+            and _is_title(self._fields[candidate.path].name)
+        ]
+
     def title_of(self, paths: Collection[str]) -> str:
         """Return the field that contains the titles of the reviews in `paths`; "" if there is none."""
         titles = (
@@ -487,18 +510,25 @@ def select_review_field(sample: FieldSample, options: ReadOptions) -> ReviewFiel
         return ReviewField(paths, "setting", title="" if len(paths) > 1 else sample.title_of(paths))
     candidates = sample.candidates()
     eligible = eligible_candidates(sample)
-    rivals = [c for c in eligible[1:] if not sample.is_copy(c.path, eligible[0].path)]
     if not eligible:
-        problem = "no field looks like reviews"
-    elif rivals and eligible[0].score - rivals[0].score < _MARGIN:
-        problem = "several fields look like reviews"
-    else:
-        best = eligible[0]
-        runner_up = next((c for c in candidates if c.path != best.path), None)
-        return ReviewField((best.path,), "score", best.score, runner_up, sample.title_of([best.path]))
-    raise SourceError(
-        ErrorCode.NO_TEXT_FIELD, f"{problem}; {suggestion(eligible or candidates, sample.paths)}"
-    )
+        raise SourceError(
+            ErrorCode.NO_TEXT_FIELD, f"no field looks like reviews; {suggestion(candidates, sample.paths)}"
+        )
+    best, *others = eligible
+    close = [c for c in others if not _is_clearly_better(best, c) and not sample.is_copy(c.path, best.path)]
+    close += sample.long_titles(candidates, best)
+    if close:
+        raise SourceError(
+            ErrorCode.NO_TEXT_FIELD,
+            f"several fields look like reviews; {suggestion([best, *close], sample.paths)}",
+        )
+    runner_up = next((c for c in candidates if c.path != best.path), None)
+    return ReviewField((best.path,), "score", best.score, runner_up, sample.title_of([best.path]))
+
+
+def _is_clearly_better(best: Candidate, rival: Candidate) -> bool:
+    better_name = max(0.0, rival.name_score - best.name_score)
+    return best.score - rival.score >= _MARGIN + _WEIGHT_BETTER_NAME * better_name
 
 
 def eligible_candidates(sample: FieldSample) -> list[Candidate]:
@@ -577,6 +607,8 @@ def name_score(name: str) -> float:
         score = weights[head] + sum(w / 2 if w > 0 else w / 4 for w in modifiers) + outer
     else:
         score = outer
+    if all_words & _TRANSLATION_WORDS:
+        score += _TRANSLATION_SCORE
     return max(_MIN_NAME_SCORE, min(_MAX_NAME_SCORE, score))
 
 

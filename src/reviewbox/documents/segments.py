@@ -23,6 +23,7 @@ from reviewbox.documents.line_tables import (
     open_content,
 )
 from reviewbox.documents.lines import decode_lines, stream_lines
+from reviewbox.documents.pacing import paced
 from reviewbox.errors import ErrorCode, Problem
 
 __all__ = ["Content", "LineFormat", "Schema", "Segment", "SegmentedTable", "open_content", "split"]
@@ -90,13 +91,17 @@ class SegmentedTable:
             "open_quote_line": self.open_quote_line,
         }
 
+    def __len__(self) -> int:
+        return len(self.segments)
+
     def rows(self, index: int, data: bytes, options: ReadOptions) -> Iterator[Row]:
         """Yield the checked rows of the segment with this index, whose bytes are `data`."""
         lines = decode_lines(BytesIO(data), options, self.segments[index].line)
         end_row = self.end_row if index == len(self.segments) - 1 else None
         is_table_truncated = self.end_row is not None and is_truncated(self.end_row.problem)
         doubtful_after = self.open_quote_line if is_table_truncated else None
-        return check_rows(self.schema.rows(lines), lambda: end_row, doubtful_after)
+        rows = self.schema.rows(lines)
+        return check_rows(rows, lambda: end_row, doubtful_after, check_time=options.check_time)
 
 
 def split(
@@ -130,7 +135,7 @@ def split(
             on_segment(len(segments), data)
         segments.append(Segment(start, end, line))
 
-    for row in schema.rows(lines):
+    for row in paced(schema.rows(lines), options.check_time, lambda row: len(row.raw)):
         if row.open_at_end and open_quote_line is None:
             open_quote_line = row.line
         offset = buffer.offset_of(row.line)

@@ -111,6 +111,7 @@ _PAGE_EXTENSIONS = frozenset({".html", ".htm", ".xhtml"})
 _XML_EXTENSIONS = frozenset({".xml", ".rss", ".atom", ".plist", ".svg"})
 _HTML_ROOT = re.compile(r"<(?:!doctype\s+)?html\b", re.IGNORECASE)
 _RTF = re.compile(r"\{\\rtf\d?")
+_FASTTEXT = re.compile(r"__label__\S+ [^\n]*\n__label__\S+ ")
 _HEADER = re.compile(r"([A-Za-z][A-Za-z0-9-]*):(?:\s|\Z)")
 _WORKBOOK_EXTENSIONS = frozenset({".xls", ".xlsx"})
 _MAIL_EXTENSIONS = frozenset({".eml", ".emlx", ".mbox"})
@@ -195,6 +196,8 @@ def _describe_text(head: str, extension: str) -> tuple[str, str] | None:
         return "XML", _TABLE
     if _RTF.match(start):
         return "an RTF document", _TEXT
+    if _FASTTEXT.match(start):
+        return "a fastText training file", _TABLE
     if _is_mail(head[:_HEAD_LENGTH], extension):
         return "an e-mail", "save the text of the message as .txt"
     return None

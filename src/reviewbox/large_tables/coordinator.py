@@ -9,13 +9,15 @@ import sys
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
-from functools import cache
+from functools import cache, partial
 
 from reviewbox.classification import RenderedTable, classify_table, faults_as_source_errors
 from reviewbox.deadline import Deadline
-from reviewbox.documents.segments import LineFormat, open_content, split
+from reviewbox.documents.document import ReadOptions
+from reviewbox.documents.formats.parquet.segments import split_parquet
+from reviewbox.documents.segments import LineFormat, SegmentedTable, open_content, split
 from reviewbox.errors import ConflictError
 from reviewbox.events import segment_message
 from reviewbox.large_tables.keys import WorkKeys
@@ -70,9 +72,12 @@ class SegmentCoordinator:
     receipts: ReceiptStore
     queue: Queue | None
 
-    def start(self, source: Source, line_format: LineFormat, deadline: Deadline, *, resend: bool) -> Progress:
+    def start(
+        self, source: Source, line_format: LineFormat | None, deadline: Deadline, *, resend: bool
+    ) -> Progress:
         """Split a table, unless that is done, and send its segments to the queue.
 
+        `line_format` is the table's format, or None if it is a Parquet file.
         `resend` is whether to send segments again that were sent before and are not done.
 
         Raises:
@@ -123,10 +128,10 @@ class SegmentCoordinator:
             data = self._read_segment(plan, keys, ref.index)
             if data is None:
                 return None
-            document = plan.document(ref.index, data, self.settings)
-            return classify_table(
-                document, self.classifier, self.settings, lambda: deadline.check(ref.source)
-            )
+            check_time = partial(deadline.check, ref.source)
+            options = replace(self.settings.read_options, check_time=check_time)
+            document = plan.document(ref.index, data, options)
+            return classify_table(document, self.classifier, self.settings, check_time)
 
         return retry_on_conflict(lambda: self._attempt(plan, keys, ref.index, classify), ref)
 
@@ -145,7 +150,7 @@ class SegmentCoordinator:
         if classified is None:
             return Progress.STALE
         etag = self.store.write(
-            part, classified.body, plan.table.content_type, replaces=present.etag if present else None
+            part, classified.body, plan.output.content_type, replaces=present.etag if present else None
         )
         if not self._is_current(plan):
             # A newer table may have fewer parts, and then no other worker would remove this one.
@@ -166,25 +171,36 @@ class SegmentCoordinator:
         return progress
 
     def _split(
-        self, source: Source, line_format: LineFormat, provenance: Provenance, deadline: Deadline
+        self, source: Source, line_format: LineFormat | None, provenance: Provenance, deadline: Deadline
     ) -> Plan:
         """Read the whole table once. Segments of a compressed table are stored decompressed."""
         keys = self._keys(source.ref, plan_id(provenance))
+        options = replace(self.settings.read_options, check_time=partial(deadline.check, source.ref))
+        if line_format is None:
+            return self._split_parquet(source, provenance, keys, options)
         with self.store.stream(source.ref, source.revision) as stored:
-            content = open_content(stored, self.settings.read_options)
+            content = open_content(stored, options)
 
             def on_segment(index: int, data: bytes) -> None:
-                deadline.check(source.ref)
                 if content.compression:
                     self._write_once(keys.input(index), data, "application/octet-stream")
 
             with faults_as_source_errors():
-                segmented = split(content, line_format, self.settings.read_options, on_segment)
+                segmented = split(content, line_format, options, on_segment)
         return Plan(provenance, segmented, content.compression)
+
+    def _split_parquet(
+        self, source: Source, provenance: Provenance, keys: WorkKeys, options: ReadOptions
+    ) -> Plan:
+        def on_segment(index: int, data: bytes) -> None:
+            self._write_once(keys.input(index), data, "application/octet-stream")
+
+        with self.store.open(source) as file, faults_as_source_errors():
+            return Plan(provenance, split_parquet(file, options, on_segment), None)
 
     def _read_segment(self, plan: Plan, keys: WorkKeys, index: int) -> bytes | None:
         """Return the bytes of a segment, or None if its input has expired."""
-        if plan.compression is None:
+        if isinstance(plan.segmented, SegmentedTable) and not plan.has_inputs:
             segment = plan.segmented.segments[index]
             with self.store.stream(plan.source, plan.revision, segment.start, segment.end) as stream:
                 return stream.read()
@@ -193,7 +209,7 @@ class SegmentCoordinator:
 
     def _has_inputs(self, plan: Plan, keys: WorkKeys) -> bool:
         """Return whether all inputs exist. They are older than the plan, so they expire first."""
-        if plan.compression is None:
+        if not plan.has_inputs:
             return True
         return len(self.store.etags(keys.inputs.bucket, keys.inputs.key)) == len(plan)
 
@@ -275,7 +291,7 @@ class SegmentCoordinator:
                 self.store.write(keys.sent, content, "text/plain", replaces=etag)
 
     def _part_ref(self, plan: Plan, index: int) -> ObjectRef:
-        prefix, extension = self.settings.results_prefix, plan.table.extension
+        prefix, extension = self.settings.results_prefix, plan.output.extension
         key = part_key(prefix, plan.source.key, index, extension)
         return ObjectRef(self.receipts.bucket(plan.source), key)
 

@@ -8,11 +8,11 @@ from typing import Any, Self
 
 from reviewbox.documents.compression import COMPRESSIONS, Compression
 from reviewbox.documents.detection import with_compression
-from reviewbox.documents.document import Document, Table, Value
+from reviewbox.documents.document import Document, ReadOptions, Table, Value
+from reviewbox.documents.formats.parquet.segments import SegmentedParquet
 from reviewbox.documents.segments import SegmentedTable
 from reviewbox.objects import ObjectRef, Revision, SegmentRef
 from reviewbox.results.receipt import Counts, Provenance
-from reviewbox.settings import Settings
 
 # Raised whenever plans change their format, or a reader splits tables in other places.
 _FORMAT = 2
@@ -29,7 +29,7 @@ class Plan:
     """How one revision of a table is classified in segments."""
 
     provenance: Provenance
-    segmented: SegmentedTable
+    segmented: SegmentedTable | SegmentedParquet
     compression: Compression | None  # of the table
 
     @property
@@ -50,10 +50,16 @@ class Plan:
         return self.provenance.revision
 
     @property
-    def table(self) -> Table:
-        """How rows are written back."""
-        table = self.segmented.schema.table
-        return with_compression(table, self.compression) if self.compression else table
+    def output(self) -> Table | SegmentedParquet:
+        """What knows the extension and the content type of the parts."""
+        if isinstance(self.segmented, SegmentedParquet):
+            return self.segmented
+        return self._table(self.segmented)
+
+    @property
+    def has_inputs(self) -> bool:
+        """Whether segments are stored, because they are not consecutive bytes of the source."""
+        return self.compression is not None or isinstance(self.segmented, SegmentedParquet)
 
     @property
     def notes(self) -> Mapping[str, Value]:
@@ -67,19 +73,27 @@ class Plan:
         return (SegmentRef(self.source, self.id, index) for index in range(len(self)))
 
     def __len__(self) -> int:
-        return len(self.segmented.segments)
+        return len(self.segmented)
 
-    def document(self, index: int, data: bytes, settings: Settings) -> Document:
+    def document(self, index: int, data: bytes, options: ReadOptions) -> Document:
         """Return one segment, whose bytes are `data`, as a document of its own."""
-        return Document(self.segmented.rows(index, data, settings.read_options), dict, self.table)
+        if isinstance(self.segmented, SegmentedParquet):
+            return self.segmented.document(index, data, options)
+        return Document(self.segmented.rows(index, data, options), dict, self._table(self.segmented))
+
+    def _table(self, segmented: SegmentedTable) -> Table:
+        table = segmented.schema.table
+        return with_compression(table, self.compression) if self.compression else table
 
     @classmethod
     def decode(cls, body: bytes) -> Self:
         """Return the plan that `encode` returned as `body`."""
         data = json.loads(body.decode("utf-8", "surrogatepass"))
+        is_parquet = data["segmented"]["format"] == SegmentedParquet.extension
+        segmented = SegmentedParquet if is_parquet else SegmentedTable
         return cls(
             Provenance.from_dict(data["provenance"]),
-            SegmentedTable.from_dict(data["segmented"]),
+            segmented.from_dict(data["segmented"]),
             next((c for c in COMPRESSIONS if c.name == data["compression"]), None),
         )
 

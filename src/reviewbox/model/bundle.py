@@ -23,6 +23,8 @@ _DEFAULT_WINDOW_TOKENS = 512
 _LFS_POINTER = b"version https://git-lfs.github.com/spec/"
 # One token of the text and the two special tokens around it.
 MIN_WINDOW_TOKENS = 3
+# More than any encoder takes.
+_MAX_WINDOW_TOKENS = 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,9 +147,9 @@ def _read_json(path: Path) -> dict[str, Any]:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except (ValueError, RecursionError) as error:
-        raise ModelError(f"{path} is not valid JSON: {error}") from None
+        raise ModelError(f"{path} is not valid JSON: {error}; restore the file") from None
     if not isinstance(content, dict):
-        raise ModelError(f"{path} is not a JSON object")
+        raise ModelError(f"{path} is not a JSON object; restore the file")
     return content
 
 
@@ -155,12 +157,12 @@ def _read_bundle(path: Path) -> dict[str, Any]:
     bundle = _read_json(path) if path.exists() else {}
     temperature = bundle.get("temperature", 1.0)
     window_tokens = bundle.get("window_tokens", MIN_WINDOW_TOKENS)
-    if not isinstance(temperature, int | float) or not 0 < temperature < math.inf:
+    if not _is_number(temperature) or not 0 < temperature < math.inf:
         raise ModelError(f"`temperature` in {path} is {temperature!r}, but must be a number above 0")
-    if not isinstance(window_tokens, int) or window_tokens < MIN_WINDOW_TOKENS:
+    if not isinstance(window_tokens, int) or not MIN_WINDOW_TOKENS <= window_tokens <= _MAX_WINDOW_TOKENS:
         raise ModelError(
-            f"`window_tokens` in {path} is {window_tokens!r}, but must be an integer of at least "
-            f"{MIN_WINDOW_TOKENS}"
+            f"`window_tokens` in {path} is {window_tokens!r}, but must be an integer from "
+            f"{MIN_WINDOW_TOKENS} to {_MAX_WINDOW_TOKENS:,}"
         )
     if not isinstance(bundle.get("golden", []), list):
         raise ModelError(f"`golden` in {path} must be a list")
@@ -172,11 +174,20 @@ def _read_bundle(path: Path) -> dict[str, Any]:
     return bundle
 
 
+def _is_number(value: Any) -> bool:
+    """Return whether a JSON value is a number. In Python, `True` is one, too."""
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
 def _golden_review(entry: Any, path: Path) -> GoldenReview:
     match entry:
-        case {"text": str(text), "label": str(label), "score": int(score) | float(score)}:
+        case {"text": str(text), "label": str(label), "score": score} if (
+            _is_number(score) and 0 <= score <= 1
+        ):
             return GoldenReview(text, label, float(score))
-    raise ModelError(f"each entry of `golden` in {path} must be an object with `text`, `label` and `score`")
+    raise ModelError(
+        f"each entry of `golden` in {path} must be an object with `text`, `label` and `score` (from 0 to 1)"
+    )
 
 
 def _labels(config: Mapping[str, Any], folder: Path) -> tuple[str, ...]:

@@ -104,7 +104,10 @@ class Classifier:
             (classifier._check_golden if bundle.golden else classifier._check_probe)()
         except ReviewboxError:
             raise
-        except Exception as error:  # noqa: BLE001 - onnxruntime's errors share no public base
+        except BaseException as error:
+            # onnxruntime's errors share no public base, and a panic in Rust is not an Exception.
+            if not isinstance(error, Exception) and type(error).__name__ != "PanicException":
+                raise
             raise ModelError(
                 f"{bundle.model} cannot run on tokens of {bundle.tokenizer}: {error}; export both from the "
                 "same model"

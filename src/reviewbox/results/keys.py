@@ -6,8 +6,8 @@ import re
 _MAX_KEY_BYTES = 1024  # of UTF-8, S3's limit
 _MAX_PART_NAME_LENGTH = 40
 _COMPRESSION = r"(?:\.gz|\.zst)?"
-# The file name in a key that `part_key` returns. Only tables of lines are split.
-PART_NAME = re.compile(rf"part-\d{{5,}}\.(?:csv|tsv|jsonl){_COMPRESSION}")
+# The file name in a key that `part_key` returns. Workbooks are not split.
+PART_NAME = re.compile(rf"part-\d{{5,}}\.(?:(?:csv|tsv|jsonl){_COMPRESSION}|parquet)")
 # The end of a key that `table_key` returns.
 _TABLE_SUFFIX = re.compile(rf"\.classified\.((?:csv|tsv|jsonl|xlsx|xlsm|parquet){_COMPRESSION})\Z")
 

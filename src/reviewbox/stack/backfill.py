@@ -1,12 +1,11 @@
 """A backfill: messages for objects that were in the bucket before the stack was deployed."""
 
-import json
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
-from urllib.parse import quote_plus
 
 from reviewbox.errors import ReviewboxError
+from reviewbox.events import upload_message
 from reviewbox.objects import ObjectRef
 from reviewbox.queue import MAX_BATCH, Queue
 from reviewbox.stack.cost import Workload, estimate
@@ -48,20 +47,14 @@ def needs_job(stack: Stack, counted: Workload, *, in_aws: bool) -> bool:
 
 
 def upload_messages(bucket: str, objects: Iterable[ListedObject]) -> Iterator[str]:
-    """Yield a message for each object, in the format of an S3 event notification.
+    """Yield a message for each object.
 
     A message could name many objects, but a message is the unit of retrying: ten objects in one message
     would share its five attempts, all would be redelivered if one failed, and together they could exceed
     the timeout of an invocation. One message for each object costs $1.20 for a million objects.
     """
     for item in objects:
-        record = {
-            "eventVersion": "2.1",
-            "eventSource": "aws:s3",
-            "eventName": "ObjectCreated:Put",
-            "s3": {"bucket": {"name": bucket}, "object": {"key": quote_plus(item.key, safe="/")}},
-        }
-        yield json.dumps({"Records": [record]})
+        yield upload_message(ObjectRef(bucket, item.key))
 
 
 def send_uploads(queue: Queue, bucket: str, objects: Iterable[ListedObject]) -> Iterator[int]:

@@ -281,6 +281,10 @@ def test_prose_with_commas_is_one_column(quote: str) -> None:
         (f"1|{GOOD}|5\n2|{BAD}|1\n", "|"),
         ("id,review\n1,good\n", ","),
         (f"id\tcomment\n1\t{GOOD}\n2\t{BAD}\n", "\t"),
+        (f"{GOOD}\t1\n{BAD}\t0\n" * 2, "\t"),
+        (f"ham\t{GOOD}\nspam\t{BAD}\n" * 2, "\t"),
+        ("\tGood pump, quiet and cheap.\n" * 4, None),
+        ("Food\t5\nService\t4\nPrice\t3\nAmbience\t5\n", None),
         ("Good pump, quiet.\nI would buy it again, and again.\n", None),
         ("Dear team,\nthe pump is fine, thank you.\nBest regards,\nAnn\n", None),
         ("First line, second part\nNext line, other part\nLast line, and so on\n", None),
@@ -466,3 +470,42 @@ def test_a_result_row_has_as_many_cells_as_the_header() -> None:
     )
 
     loaded(written(read))
+
+
+@pytest.mark.parametrize(
+    "first",
+    [
+        "Great",
+        "terrible",
+        "Price",
+        "alice,Great",
+        "Great,alice",
+        "Location,bob",
+        "5,Great",
+        "NULL,Great film it was",
+        "2026-03-01,Wonderful",
+    ],
+)
+def test_a_first_review_of_one_word_is_not_taken_for_a_header(first: str) -> None:
+    """A header that is classified does less harm than a review that is lost, and told in the receipt."""
+    long = "this is a much longer review of a film"
+    others = {
+        "alice": "bob",
+        "bob": "carol",
+        "5": "3",
+        "NULL": "4",
+        "2026-03-01": "2026-03-02",
+    }
+    rows = [",".join(others.get(cell, long) for cell in first.split(",")) for _ in range(3)]
+
+    read = document("a.csv", "\n".join([first, *rows]) + "\n")
+
+    assert len(read.rows) == 4
+    assert not any(str(note) in first.split(",") for note in read.notes.values() if note != "5")
+
+
+@pytest.mark.parametrize("header", ["comment", "review_2", "q7", "openText", "sentence", "Feedback"])
+def test_a_name_above_one_column_of_texts_is_a_header(header: str) -> None:
+    read = document("a.csv", f"{header}\nthis is a longer review of a film\nand this is another one, too\n")
+
+    assert read.notes["text_field"] == header

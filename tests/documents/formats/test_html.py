@@ -129,3 +129,29 @@ def test_markup_is_replaced_by_spaces_of_the_same_length(page: str) -> None:
 
     assert len(text) == len(page)
     assert all(kept in (" ", "\n", original) for kept, original in zip(text, page, strict=True))
+
+
+ROWS = "".join(
+    f"<tr><td>{number}</td><td>The stay in room {number} was lovely.</td></tr>" for number in range(5)
+)
+
+
+def test_a_table_of_reviews_is_refused_with_a_remedy() -> None:
+    page = f"<html><title>Export</title><body><h1>Reviews</h1><table>{ROWS}</table></body></html>"
+
+    problem = refusal("a.html", page)
+
+    assert problem.code is ErrorCode.UNSUPPORTED_FORMAT
+    assert "export the table as CSV" in problem.message
+
+
+@pytest.mark.parametrize(
+    "page",
+    [
+        f"<p>{'We stayed for a week, and the lake was lovely every day. ' * 9}</p><table>{ROWS}</table>",
+        "<table>" + "<tr><td>The stay was lovely.</td></tr>" * 9 + "</table>",  # lays out a page
+        "<table><tr><th>Stars</th><td>5</td></tr><tr><th>Review</th><td>Lovely.</td></tr></table>",
+    ],
+)
+def test_a_review_with_a_small_table_is_one_review(page: str) -> None:
+    assert "lovely" in review(page).lower()

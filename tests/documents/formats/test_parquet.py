@@ -163,7 +163,14 @@ def test_what_duckdb_writes_is_read(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "kind",
-    [pa.string(), pa.large_string(), pa.string_view(), pa.dictionary(pa.int32(), pa.string())],
+    [
+        pa.string(),
+        pa.large_string(),
+        pa.string_view(),
+        pa.binary(),
+        pa.large_binary(),
+        pa.dictionary(pa.int32(), pa.string()),
+    ],
     ids=str,
 )
 def test_every_kind_of_text_column_can_be_the_review(kind: pa.DataType) -> None:
@@ -172,6 +179,15 @@ def test_every_kind_of_text_column_can_be_the_review(kind: pa.DataType) -> None:
     result = write_back("a.parquet", parquet(pa.table({"comment": column})))
 
     assert result.texts == [review or "" for review in REVIEWS]
+
+
+def test_bytes_that_are_not_text_are_not_a_review() -> None:
+    images = [b"\x89PNG\r\n\x1a\n\xff\xfe"] * len(REVIEWS)
+
+    result = write_back("a.parquet", parquet(pa.table({"photo": images, "said": REVIEWS})))
+
+    assert result.notes["text_field"] == "said"
+    assert refusal("a.parquet", parquet(pa.table({"photo": images}))).code is ErrorCode.NO_TEXT_FIELD
 
 
 def test_a_review_inside_a_struct_is_named_by_its_path() -> None:

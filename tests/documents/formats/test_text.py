@@ -16,6 +16,26 @@ def test_a_text_file_of_several_lines_is_one_review() -> None:
     assert read == ReadDocument([Row(1, "Slow start.\r\n\r\nSuperb end.\n")], {"encoding": "utf-8"}, None)
 
 
+def test_a_list_with_a_review_per_line_is_refused_with_a_remedy() -> None:
+    lines = "".join(f"The stay in room {number} was lovely.\n" for number in range(60))
+
+    problem = refusal("reviews.txt", lines)
+
+    assert problem.code is ErrorCode.UNSUPPORTED_FORMAT
+    assert "a list of 60 reviews" in problem.message
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "The stay was lovely, and the view\nfrom the roof is worth the climb.\n" * 30,  # wrapped
+        "The stay was lovely.\n\n" * 60,  # paragraphs
+    ],
+)
+def test_a_long_review_in_lines_or_paragraphs_is_one_review(text: str) -> None:
+    assert len(document("review.txt", text).rows) == 1
+
+
 def test_a_review_keeps_its_markup() -> None:
     """Evidence refers to offsets in the original."""
     (row,) = document("a.txt", " Slow.<br /><br />Superb &amp; kind ").rows

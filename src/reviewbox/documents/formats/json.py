@@ -31,6 +31,7 @@ from reviewbox.documents.formats.json_syntax import BOM, Repaired, RepairError, 
 from reviewbox.documents.formats.text import encoding_notes
 from reviewbox.documents.line_tables import LineFormat, limited, read_table
 from reviewbox.documents.lines import Line, Lines, at_line
+from reviewbox.documents.pacing import Pace, paced
 from reviewbox.documents.review_field import ReviewField, eligible_candidates
 from reviewbox.errors import ErrorCode, Problem, SourceError
 
@@ -55,7 +56,7 @@ def read(data: bytes, options: ReadOptions) -> Document:
     if start == len(text):
         raise SourceError(ErrorCode.EMPTY_TABLE, "the file has only white space")
     if text[start] != "[":
-        first = _value_at(text, start)
+        first = _value_at(text, start, options)
         is_single = first is not None and skip_gap(text, first.end).end == len(text)
         if not is_single and _is_json_lines(text.strip()):
             return read_table(jsonl.LINE_FORMAT, data, options)
@@ -72,9 +73,9 @@ def _read_json_lines(data: bytes, options: ReadOptions) -> Document:
 
 def _read_values(text: str, start: int, notes: Mapping[str, Value], options: ReadOptions) -> Document:
     tolerated = set[str]()
-    lines: Iterator[Line] = _values(text, start, options.max_line_length, tolerated)
+    lines: Iterator[Line] = _values(text, start, options, tolerated)
     is_array = text[start] == "["
-    if is_array and _contains_cells(text, start):
+    if is_array and _contains_cells(text, start, options):
         lines, is_array = map(_with_numbered_fields, lines), False
     buffered = Lines(lines)
     schema = JsonSchema.infer(buffered, options, is_array=is_array)
@@ -83,13 +84,13 @@ def _read_values(text: str, start: int, notes: Mapping[str, Value], options: Rea
 
 def _read_object(text: str, start: int, notes: dict[str, Value], options: ReadOptions) -> Document:
     line = Line(1 + text.count("\n", 0, start), text[start:])
-    parsed = parse(line)
+    parsed = parse(line, options.check_time)
     if not isinstance(parsed.value, dict):
         problem = not_an_object(line.number, parsed.value)
         raise SourceError(problem.code, problem.message)
     if is_columns(parsed.value):
         return _read_columns(parsed, notes, options)
-    sample = JsonSample(is_table=False)
+    sample = JsonSample(is_table=False, check_time=options.check_time)
     sample.add(parsed.value)
     selected = _select(sample, parsed.value, options)
     if list_of(sample.paths[selected.name]):
@@ -106,7 +107,7 @@ def _read_object(text: str, start: int, notes: dict[str, Value], options: ReadOp
 def _read_columns(parsed: Parsed, notes: Mapping[str, Value], options: ReadOptions) -> Document:
     """Read an object that maps the names of columns to cells, as pandas writes a data frame."""
     ids, lines = [], []
-    for key, line in records_of_columns(parsed.text):
+    for key, line in paced(records_of_columns(parsed.text), options.check_time):
         ids.append(key)
         lines.append(line)
     buffered = Lines(lines)
@@ -166,7 +167,7 @@ def _is_json_lines(text: str) -> bool:
     return any(line.startswith("{") and _value_end(line, 0) == len(line.rstrip()) for line in lines)
 
 
-def _values(text: str, start: int, max_length: int, tolerated: set[str]) -> Iterator[Line]:
+def _values(text: str, start: int, options: ReadOptions, tolerated: set[str]) -> Iterator[Line]:
     """Yield the text of each value of an array, or of consecutive values, from the offset `start` on.
 
     Missing and surplus commas between values are tolerated. `tolerated` gets what JSON does not allow. Each
@@ -176,6 +177,7 @@ def _values(text: str, start: int, max_length: int, tolerated: set[str]) -> Iter
     position = skip_gap(text, start + in_array).end
     line = 1 + text.count("\n", 0, position)
     is_strict = True  # the fast parser is used until it fails, because the cost of its errors is not linear
+    pace = Pace(options.check_time)
     while position < len(text):
         if in_array and text[position] == "]":
             rest = skip_gap(text, position + 1).end
@@ -184,21 +186,22 @@ def _values(text: str, start: int, max_length: int, tolerated: set[str]) -> Iter
             return
         begin, end = position, _value_end(text, position) if is_strict else None
         if end is not None:
-            yield _value(line, text[begin:end], max_length)
+            pace.step(end - begin)
+            yield _value(line, text[begin:end], options.max_line_length)
         else:
             is_strict = False
             try:
-                repaired = repair(text, begin)
+                repaired = repair(text, begin, options.check_time)
             except RepairError as error:
                 match = _NEXT_OBJECT.search(text, max(error.position - 1, begin))
                 position = match.end() if match else len(text)
-                yield _broken_value(line, text[begin:position].rstrip(f" \t\r\n,{BOM}"))
+                yield _broken_value(line, text[begin:position].rstrip(f" \t\r\n,{BOM}"), options)
                 in_array = in_array and match is not None
                 line += text.count("\n", begin, position)
                 continue
             tolerated |= repaired.tolerated
             end = repaired.end
-            yield _value(line, repaired.text, max_length)
+            yield _value(line, repaired.text, options.max_line_length)
         gap = skip_gap(text, end, allowed_commas=in_array)
         tolerated |= gap.tolerated
         position = gap.end
@@ -210,13 +213,13 @@ def _values(text: str, start: int, max_length: int, tolerated: set[str]) -> Iter
         yield Line(line, "", problem=at_line(line, problem))
 
 
-def _value_at(text: str, position: int) -> Repaired | None:
+def _value_at(text: str, position: int, options: ReadOptions) -> Repaired | None:
     """Return the value at `position`; None if it is broken."""
     end = _value_end(text, position)
     if end is not None:
         return Repaired(text[position:end], end, frozenset())
     try:
-        return repair(text, position)
+        return repair(text, position, options.check_time)
     except RepairError:
         return None
 
@@ -238,10 +241,10 @@ def _value(line: int, text: str, max_length: int) -> Line:
     return Line(line, text)
 
 
-def _broken_value(line: int, text: str) -> Line:
+def _broken_value(line: int, text: str, options: ReadOptions) -> Line:
     problem = at_line(line, Problem(ErrorCode.BROKEN_JSON, "not valid JSON"))
     try:
-        parse(Line(line, text))
+        parse(Line(line, text), options.check_time)
     except SourceError as error:
         problem = error.problem
     return Line(line, text, problem=problem)
@@ -252,9 +255,9 @@ def _trailing_text(line: int, text: str) -> Line:
     return Line(line, text, problem=at_line(line, Problem(ErrorCode.TRAILING_GARBAGE, message)))
 
 
-def _contains_cells(text: str, start: int) -> bool:
+def _contains_cells(text: str, start: int, options: ReadOptions) -> bool:
     """Return whether an array contains arrays of cells, as pandas writes the values of a data frame."""
-    first = _value_at(text, skip_gap(text, start + 1).end)
+    first = _value_at(text, skip_gap(text, start + 1).end, options)
     if first is None or not first.text.startswith("["):
         return False
     return is_rows([json.loads(first.text, parse_int=float)])

@@ -6,7 +6,7 @@ So numbers keep their digits, and fields keep their order.
 
 import json
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
 from math import isinf
 from typing import Any
@@ -47,8 +47,10 @@ class Parsed:
     tolerated: frozenset[str] = frozenset()
 
 
-def parse(line: Line) -> Parsed:
+def parse(line: Line, check_time: Callable[[], None] = lambda: None) -> Parsed:
     """Parse a text that contains one JSON value, or what `json_syntax` tolerates.
+
+    `check_time` is called again and again while a text is read that is not valid JSON.
 
     Raises:
         SourceError: the text is not one value. The message starts with the line number.
@@ -61,7 +63,7 @@ def parse(line: Line) -> Parsed:
         try:
             return _parsed(line.text)
         except json.JSONDecodeError:
-            repaired = _repaired(line.text)
+            repaired = _repaired(line.text, check_time)
             if repaired is None:
                 raise
             parsed = _parsed(repaired.text)
@@ -113,11 +115,11 @@ def render_raw(text: str) -> str:
     return json.dumps({_RAW_FIELD: text}, ensure_ascii=False)
 
 
-def _repaired(text: str) -> Repaired | None:
+def _repaired(text: str, check_time: Callable[[], None]) -> Repaired | None:
     """Return the only value of a text, between commas or not; None if it cannot be read."""
     before = skip_gap(text, 0)
     try:
-        repaired = repair(text, before.end)
+        repaired = repair(text, before.end, check_time)
     except RepairError:
         return None
     after = skip_gap(text, repaired.end)

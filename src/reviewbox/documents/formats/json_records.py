@@ -76,11 +76,11 @@ class JsonSchema:
         """
         first, values, tolerated = lines.sample(), [], set[str]()
         prefix: Path = (Each.ELEMENT,) if is_array else ()
-        sample = JsonSample(is_table=True)
+        sample = JsonSample(is_table=True, check_time=options.check_time)
         stripped = list(_stripped(first.lines))
         for line in stripped:
             try:
-                parsed = parse(line)
+                parsed = parse(line, options.check_time)
             except SourceError:
                 continue
             tolerated |= parsed.tolerated

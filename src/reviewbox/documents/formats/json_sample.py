@@ -2,12 +2,13 @@
 
 import re
 from collections import Counter
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any
 
 from reviewbox.documents.formats.json_paths import Each, Path, format_path, list_of
+from reviewbox.documents.pacing import Pace
 from reviewbox.documents.review_field import FieldSample, is_reply, name_score
 
 # The parts of a document that are sampled: nested levels, elements of an array, names of a kind of record.
@@ -94,8 +95,14 @@ class JsonSample:
         names: what the fields are called, by the text of their path.
     """
 
-    def __init__(self, *, is_table: bool) -> None:
-        """Start a sample; `is_table` says whether each value that is added is a record itself."""
+    def __init__(self, *, is_table: bool, check_time: Callable[[], None] = lambda: None) -> None:
+        """Start a sample.
+
+        Args:
+            is_table: whether each value that is added is a record itself.
+            check_time: called again and again; if it raises, the sample is not taken.
+        """
+        self._pace = Pace(check_time)
         self.listed, self.own = FieldSample(), FieldSample()
         self.records: dict[Path, Records] = {}
         self.paths: dict[str, Path] = {}
@@ -105,6 +112,7 @@ class JsonSample:
 
     def add(self, value: Any, path: Path = (), *, is_excluded: bool = False) -> None:
         """Add a value that stands at `path`, and all that it contains."""
+        self._pace.step()
         if len(path) > _MAX_PATH:
             return
         if isinstance(value, dict):

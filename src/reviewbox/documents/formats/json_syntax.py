@@ -6,7 +6,10 @@ and numbers that are not finite. Every function takes linear time.
 
 import json
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
+
+from reviewbox.documents.pacing import Pace
 
 BOM = "\N{ZERO WIDTH NO-BREAK SPACE}"
 
@@ -106,20 +109,21 @@ def skip_gap(text: str, position: int, allowed_commas: int = 0) -> Gap:
     return Gap(end, frozenset(tolerated))
 
 
-def repair(text: str, position: int = 0) -> Repaired:
-    """Return the value that starts at `position` as JSON.
+def repair(text: str, position: int = 0, check_time: Callable[[], None] = lambda: None) -> Repaired:
+    """Return the value that starts at `position` as JSON. `check_time` is called again and again.
 
     Raises:
         RepairError: there is no value that can be read.
     """
-    return _Repair(text, position).run()
+    return _Repair(text, position, Pace(check_time)).run()
 
 
 class _Repair:
     """Reads one value, token by token. `_expected` is what may follow: "key", "colon", "value" or "end"."""
 
-    def __init__(self, text: str, position: int) -> None:
+    def __init__(self, text: str, position: int, pace: Pace) -> None:
         self._text = text
+        self._pace = pace
         self._start = self._position = position
         self._output: list[str] = []
         self._tolerated: set[str] = set()
@@ -133,6 +137,7 @@ class _Repair:
             if match is None or match.lastgroup is None:
                 raise RepairError(self._position)
             getattr(self, f"_{match.lastgroup}")(match[match.lastgroup])
+            self._pace.step(match.end() - match.start())
             self._position = match.end()
         end = self._position
         text = "".join(self._output) if self._tolerated else self._text[self._start : end]

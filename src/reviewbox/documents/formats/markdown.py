@@ -1,7 +1,6 @@
 """Markdown. A file is one review. Markup is replaced by spaces, so that offsets in the file stay valid."""
 
 import re
-from functools import partial
 
 from reviewbox.documents.document import Document, ReadOptions
 from reviewbox.documents.format import Format
@@ -27,7 +26,7 @@ _MARKUP = re.compile(
 
 def read(data: bytes, options: ReadOptions) -> Document:
     """Read a file as one review; raises what `text.read` does."""
-    return text.read(data, options, partial(_MARKUP.sub, lambda match: text.blank(match[0])))
+    return text.read(data, options, _MARKUP, lambda match: text.blank(match[0]))
 
 
 FORMAT = Format("Markdown", frozenset({".md", ".markdown"}), frozenset({"text/markdown"}), read)

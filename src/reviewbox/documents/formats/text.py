@@ -2,22 +2,46 @@
 
 import re
 from collections.abc import Callable
+from functools import partial
 
 from reviewbox.documents.document import Document, ReadOptions, Row, Value
 from reviewbox.documents.encoding import Decoded, decode
 from reviewbox.documents.format import Format
+from reviewbox.documents.pacing import Pace
+from reviewbox.errors import ErrorCode, SourceError
 
 _NOT_A_LINE_BREAK = re.compile(r"[^\n]")
+_SENTENCE_ENDS = (".", "!", "?", "…")
+_CLOSING = " \t\"'”’)]"
+# A review rarely has so many lines without a blank one between them, each of them a sentence.
+_LISTED_LINES = 40
+_LISTED_SHARE = 0.8
 
 
-def read(data: bytes, options: ReadOptions, clean: Callable[[str], str] = str) -> Document:
-    """Read a file as one review, after `clean` was applied to its text.
+def read(
+    data: bytes,
+    options: ReadOptions,
+    markup: re.Pattern[str] | None = None,
+    replacement: Callable[[re.Match[str]], str] = str,
+    check: Callable[[str, str], None] = lambda _text, _review: None,
+) -> Document:
+    """Read a file as one review, in which each match of `markup` is replaced by its `replacement`.
+
+    `check` gets the text before and after that, and raises SourceError if it is not one review.
 
     Raises:
-        SourceError: the file is not text.
+        SourceError: the file is not text, or not one review.
     """
     decoded = decode(data, options.fallback_encoding)
-    return Document(iter([Row(line=1, text=clean(decoded.text))]), lambda: encoding_notes(decoded))
+    pace = Pace(options.check_time)
+
+    def replaced(match: re.Match[str]) -> str:
+        pace.step(match.end() - match.start())
+        return replacement(match)
+
+    review = markup.sub(replaced, decoded.text) if markup else decoded.text
+    check(decoded.text, review)
+    return Document(iter([Row(line=1, text=review)]), lambda: encoding_notes(decoded))
 
 
 def encoding_notes(decoded: Decoded) -> dict[str, Value]:
@@ -33,4 +57,17 @@ def blank(text: str) -> str:
     return _NOT_A_LINE_BREAK.sub(" ", text)
 
 
-FORMAT = Format("text", frozenset({".txt", ".text"}), frozenset({"text/plain"}), read)
+def _check_single(text: str, _review: str) -> None:
+    lines = text.strip().splitlines()
+    sentences = sum(line.rstrip(_CLOSING).endswith(_SENTENCE_ENDS) for line in lines)
+    if len(lines) >= _LISTED_LINES and all(map(str.strip, lines)) and sentences >= _LISTED_SHARE * len(lines):
+        raise SourceError(
+            ErrorCode.UNSUPPORTED_FORMAT,
+            f"the file looks like a list of {len(lines)} reviews, but a text file is read as one review; "
+            "upload it as CSV with a header row or as JSON Lines, or, if it is one review, as Markdown (.md)",
+        )
+
+
+FORMAT = Format(
+    "text", frozenset({".txt", ".text"}), frozenset({"text/plain"}), partial(read, check=_check_single)
+)

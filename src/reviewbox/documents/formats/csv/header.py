@@ -15,6 +15,7 @@ from reviewbox.documents.review_field import MISSING, kind_of, name_score, name_
 
 _MAX_TITLES = 20  # lines that programs write above a table
 _MAX_ROWS = 100  # that are compared with a possible header row
+_MAX_CELLS = 50_000  # that are compared with it: fewer rows of a wide table are enough
 _MAX_CELL_LENGTH = 500  # characters that are looked at
 
 # A column is of a kind if this share of its cells is.
@@ -32,7 +33,7 @@ _KNOWN_NAME = 0.75
 _NUMBER_ABOVE_TEXT = 0.75  # data frames number their columns
 _QUESTION_ABOVE_ANSWERS = 1.0
 _WORD_ABOVE_PROSE = 0.5
-_PROSE_ABOVE_PROSE = -0.5
+_PROSE_ABOVE_PROSE = -1.0
 
 _SENTENCE_END = re.compile(r"[.!…。！]\s*")
 _NOT_A_NAME = re.compile(r"[.!…。！]\s|[{}\[\]<>\"]|[.!…。！]$")
@@ -50,6 +51,13 @@ _ANSWER_LABELS = frozenset(
         "réponse ouverte|respuesta|respuesta abierta|resposta|resposta aberta|risposta|risposta aperta|"
         "antwoord|open antwoord"
     ).split("|")
+)
+# A word that programs write, such as "review_2", and not one that a person would.
+_PROGRAM_WORD = re.compile(r"\w*(?:\d|_|[a-z][A-Z])\w*")
+# What else a column of texts is called, apart from the names that suggest reviews.
+_NAMES_OF_TEXTS = frozenset(
+    "sentence sentences phrase phrases utterance utterances quote quotes note notes document documents "
+    "transcript transcripts string data said says".split()
 )
 _MAX_NOTE_CELLS = 2
 
@@ -213,9 +221,10 @@ def _extra_rows(records: Sequence[Record]) -> int:
 
 
 def _rows_below(records: Sequence[Record], header: Record, width: int) -> list[list[str]]:
+    count = min(_MAX_ROWS, 1 + _MAX_CELLS // width)
     return [
         [cell[:_MAX_CELL_LENGTH].strip() for cell in record.cells]
-        for record in records[:_MAX_ROWS]
+        for record in records[:count]
         if len(record.cells) == width and not record.problem and record.cells != header.cells
     ]
 
@@ -291,16 +300,28 @@ def _is_header_of_one_column(name: str, cells: Sequence[str]) -> bool:
         is_known = words <= _MAX_NAME_WORDS and name_score(name) >= _REVIEW_NAME_SCORE
         return is_known and sum(len(cell.split()) for cell in filled) >= 2 * words * len(filled) > 0
     longer = sum(1 for cell in filled if len(cell) > 3 * len(name) or len(cell.split()) >= _MIN_PROSE_WORDS)
-    return name_score(name) >= _REVIEW_NAME_SCORE or name.isdigit() or longer >= len(filled) / 2
+    is_name = name_score(name) >= _REVIEW_NAME_SCORE or name.isdigit()
+    return is_name or (longer >= len(filled) / 2 and _is_name_of_texts(name))
+
+
+def _is_name_of_texts(word: str) -> bool:
+    """Return whether a word above texts is more likely the name of a column than a review of one word.
+
+    A lost review is worse than a header that is classified. So an unknown word is a review.
+    """
+    return bool(_PROGRAM_WORD.fullmatch(word)) or word.casefold() in _NAMES_OF_TEXTS
 
 
 def _name_evidence(name: str, column: _Column, names: Sequence[str]) -> float:
     """Return how much a cell above a column suggests that it is the column's name."""
-    if not name:
+    if not name or name in MISSING:
         return 0.0
     kind = _kind_of_name(name)
+    weights = [word_weight(word) for word in name_words(name)]
     is_known = len(name.split()) <= _MAX_NAME_WORDS and any(
-        abs(word_weight(word)) >= _REVIEW_NAME_SCORE for word in name_words(name)
+        # Texts are not called "location", but that may be a review.
+        weight >= _REVIEW_NAME_SCORE or (weight <= -_REVIEW_NAME_SCORE and not column.is_prose)
+        for weight in weights
     )
     if not column.cells:
         return _LIKE_COLUMN if kind in ("date", "link") else _KNOWN_NAME if is_known else 0.0
@@ -313,17 +334,17 @@ def _name_evidence(name: str, column: _Column, names: Sequence[str]) -> float:
         return unlike if kind == "text" else _LIKE_COLUMN if kind == column.kind else 0.0
     evidence = _KNOWN_NAME if is_known else 0.0
     if column.is_prose:
-        evidence += _evidence_above_prose(name, column)
+        evidence += _evidence_above_prose(name, column, is_known=is_known)
     return evidence
 
 
-def _evidence_above_prose(name: str, column: _Column) -> float:
+def _evidence_above_prose(name: str, column: _Column, *, is_known: bool) -> float:
     if _QUESTION.search(name):
         questions = sum(1 for cell in column.cells if _QUESTION.search(cell))
         return _QUESTION_ABOVE_ANSWERS if questions < len(column.cells) / 2 else _PROSE_ABOVE_PROSE
     if len(name.split()) >= _MAX_NAME_WORDS or _SENTENCE_END.search(name):
         return _PROSE_ABOVE_PROSE
-    return _WORD_ABOVE_PROSE
+    return _WORD_ABOVE_PROSE if is_known or _is_name_of_texts(name) else 0.0
 
 
 def _is_numbered(name: str, names: Sequence[str], column: _Column) -> bool:

@@ -36,6 +36,9 @@ _MAX_TITLES = 20  # lines that programs write above a table
 # --- scores of dialects ----------------------------------------------------------------------------------
 
 _MAX_RECORDS = 200  # that are scored
+_MAX_CELLS = 50_000  # that are scored: fewer records of a wide table are enough
+# As many as a sheet of Excel can have. The work on the cells of a line takes time.
+_MAX_COLUMNS = 16_384
 _MAX_CELL_LENGTH = 500  # characters that are looked at
 # A dialect fits if more than this share of the records has the most common number of fields.
 _MIN_REGULAR_SHARE = 0.5
@@ -51,6 +54,9 @@ _UNSPACED = re.compile(r"[^\s\d][,;|\t]\S|\d[,;|\t][^\s\d]")
 # A file without a telling name is a table only if it scores at least this much.
 _PLAIN_TABLE = 0.55
 _PLAIN_TABLE_RECORDS = 2
+# Prose has no tabs. So many lines that all have the same number of them, with prose in a column, are a table.
+_TABBED_RECORDS = 4
+_WORDS_OF_PROSE = 3
 _HEAD_LENGTH = 10_000  # characters
 
 # Escapes that occur in the text format of PostgreSQL and MySQL.
@@ -166,7 +172,23 @@ def plain_delimiter(head: str) -> str | None:
     candidates = _candidates([Line(number, text) for number, text in enumerate(texts, 1)], _DELIMITERS)
     best = max(candidates, key=lambda candidate: candidate.score)
     is_plain = best.width > 1 and best.score >= _PLAIN_TABLE and len(best.records) >= _PLAIN_TABLE_RECORDS
-    return best.dialect.delimiter if is_plain and best.regular_share == 1 else None
+    if is_plain and best.regular_share == 1:
+        return best.dialect.delimiter
+    return "\t" if any(map(_is_plainly_tabbed, candidates)) else None
+
+
+def _is_plainly_tabbed(candidate: "_Candidate") -> bool:
+    rows = [record.cells for record in candidate.records]
+    return (
+        candidate.dialect.delimiter == "\t"
+        and candidate.regular_share == 1
+        and len(rows) >= _TABBED_RECORDS
+        and all(cell.strip() for cells in rows for cell in cells)
+        and any(
+            sum(len(cell.split()) for cell in column) >= _WORDS_OF_PROSE * len(rows)
+            for column in zip(*rows, strict=True)
+        )
+    )
 
 
 def _more_headers(records: Sequence[Record], header: Header | None) -> list[str]:
@@ -184,6 +206,10 @@ def _infer_dialect(
     best = max(candidates, key=lambda candidate: candidate.score)
     if best.width > 1 and best.score >= _one_column_score(best.records):
         return best.dialect, best.width
+    if any(candidate.is_too_wide for candidate in candidates):
+        raise SourceError(
+            ErrorCode.TOO_LARGE, f"the table has more than {_MAX_COLUMNS:,} columns; remove some of them"
+        )
     # There is one column. It needs a dialect with quotes, as without them each line would be a record.
     quoted = [
         candidate
@@ -248,6 +274,7 @@ class _Candidate:
         regular_share: the share of records, after titles, that have this number of cells.
         tidy_share: the share of records that can be written back unchanged.
         score: how well the dialect fits.
+        is_too_wide: whether every record has more cells than any table should have.
     """
 
     dialect: Dialect
@@ -256,6 +283,7 @@ class _Candidate:
     regular_share: float
     tidy_share: float
     score: float
+    is_too_wide: bool = False
 
     @property
     def fit(self) -> float:
@@ -270,9 +298,11 @@ class _Candidate:
 
     @classmethod
     def of(cls, dialect: Dialect, lines: Sequence[Line]) -> "_Candidate":
-        records = list(islice(read_records(lines, dialect), _MAX_RECORDS))
+        records = _first_records(lines, dialect)
         tidy_share = sum(1 for record in records if record.is_tidy) / max(1, len(records))
         candidate = cls(dialect, records, 1, 0.0, tidy_share, 0.0)
+        if not records:
+            return replace(candidate, is_too_wide=any(line.text.strip("\r\n ") for line in lines))
         width = _table_width(records)
         if width == 1:
             return candidate
@@ -291,6 +321,19 @@ class _Candidate:
         candidate = replace(candidate, width=width, regular_share=share)
         score = candidate.fit * sum(evidence) / (width + 1) + _REVIEW_NAME_BONUS * names_review
         return replace(candidate, score=score)
+
+
+def _first_records(lines: Sequence[Line], dialect: Dialect) -> list[Record]:
+    """Return the first records that may be rows of a table."""
+    records: list[Record] = []
+    cells = 0
+    for record in read_records(lines, dialect):
+        if len(record.cells) <= _MAX_COLUMNS:
+            records.append(record)
+            cells += len(record.cells)
+        if len(records) == _MAX_RECORDS or cells > _MAX_CELLS:
+            break
+    return records
 
 
 def _table_width(records: Sequence[Record]) -> int:

@@ -21,6 +21,7 @@ from reviewbox.documents.formats.csv.layout import Layout, infer_layout, plain_d
 from reviewbox.documents.formats.csv.records import Record, read_records
 from reviewbox.documents.line_tables import LineFormat, read_table
 from reviewbox.documents.lines import Line, Lines, at_line, refuse_binary_lines
+from reviewbox.documents.pacing import paced
 from reviewbox.documents.review_field import MISSING, TITLE_NOTE
 from reviewbox.errors import ErrorCode, Problem, SourceError
 
@@ -156,13 +157,14 @@ def infer(lines: Lines, options: ReadOptions, *, preferred_delimiter: str) -> De
     """
     sample = lines.sample()
     refuse_binary_lines(sample.lines)
+    options.check_time()
     inferred = infer_layout(sample.lines, preferred_delimiter, options.text_field, is_all=sample.is_all)
     layout = inferred.layout
     rows = [record for record in _records(sample.lines, layout) if not _special_kind(record, layout)]
     if not rows:
         raise _header_only()
     columns = Columns(layout.names, inferred.titles)
-    for record in rows:
+    for record in paced(rows, options.check_time, lambda record: len(record.raw)):
         if not record.problem:
             columns.add([layout.dialect.unescape(cell) for cell in record.cells])
     choice = columns.select(options)

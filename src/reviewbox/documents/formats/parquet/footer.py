@@ -4,9 +4,12 @@ The footer is a struct in Thrift's compact protocol. Its definition is parquet.t
 apache/parquet-format, and the protocol is described in apache/thrift, doc/specs/thrift-compact-protocol.md.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from io import SEEK_END
+from typing import IO, Any
 
+from reviewbox.documents.pacing import Pace
 from reviewbox.errors import ErrorCode, SourceError
 
 _MAGIC = b"PAR1"
@@ -46,8 +49,8 @@ class Footer:
     codec: str
 
 
-def read_footer(data: bytes) -> Footer:
-    """Return the footer of a Parquet file.
+def read_footer(data: bytes, check_time: Callable[[], None] = lambda: None) -> Footer:
+    """Return the footer of a Parquet file. `check_time` is called again and again.
 
     Raises:
         SourceError: the file is incomplete, damaged or encrypted.
@@ -63,10 +66,30 @@ def read_footer(data: bytes) -> Footer:
             ErrorCode.CORRUPT_FILE, "the Parquet file has no valid end or start; upload it again"
         )
     try:
-        return _footer(_Reader(data[end - size : end]).struct())
+        return _footer(_Reader(data[end - size : end], Pace(check_time)).struct())
     except (IndexError, KeyError, TypeError, AttributeError, ValueError) as error:
         message = "the footer of the Parquet file is damaged; upload it again"
         raise SourceError(ErrorCode.CORRUPT_FILE, message) from error
+
+
+def read_tail(file: IO[bytes], max_bytes: int) -> bytes:
+    """Return the start and the end of a file: what `read_footer` needs.
+
+    Raises:
+        SourceError: the end alone is larger than `max_bytes`.
+    """
+    start = file.read(len(_MAGIC))
+    length = file.seek(0, SEEK_END)
+    file.seek(max(0, length - _TRAILER_BYTES))
+    size = int.from_bytes(file.read(4), "little") + _TRAILER_BYTES
+    if size > max_bytes:
+        raise SourceError(
+            ErrorCode.CORRUPT_FILE,
+            f"the footer of the Parquet file has {size:,} bytes, but MAX_OBJECT_BYTES allows {max_bytes:,}; "
+            "upload the file again, or raise MAX_OBJECT_BYTES",
+        )
+    file.seek(max(0, length - size))
+    return start + file.read()
 
 
 def _footer(metadata: dict[int, Any]) -> Footer:
@@ -83,8 +106,9 @@ def _footer(metadata: dict[int, Any]) -> Footer:
 class _Reader:
     """Reads values in Thrift's compact protocol. Damaged data raises IndexError or ValueError."""
 
-    def __init__(self, data: bytes) -> None:
+    def __init__(self, data: bytes, pace: Pace) -> None:
         self._data = data
+        self._pace = pace
         self._position = 0
 
     def struct(self, depth: int = 0) -> dict[int, Any]:
@@ -98,6 +122,7 @@ class _Reader:
         return fields
 
     def _value(self, kind: int, depth: int) -> Any:  # noqa: PLR0911 - one for each type
+        self._pace.step()
         if depth > _MAX_DEPTH:
             raise ValueError("nested too deep")
         if kind in _INTEGERS:

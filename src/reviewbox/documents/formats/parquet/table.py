@@ -5,10 +5,11 @@ results are held in memory. The libraries are imported when the first Parquet fi
 """
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from functools import partial
 from io import BytesIO
 from itertools import islice
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
 from reviewbox.documents.document import BinaryTable, Cells, Document, ReadOptions, Row, Value
 from reviewbox.documents.format import Format
@@ -31,6 +32,13 @@ _MAX_DEPTH = 8  # of structs in which a review is looked for
 # Pages rarely compress to less than a hundredth.
 _BOMB_RATIO = 100
 _DESCRIPTION = "the Parquet file"
+# The review field is selected from this many.
+SAMPLED_BATCHES = max(1, MAX_SAMPLE_ROWS // _BATCH_ROWS)
+
+EXTENSION = "parquet"
+CONTENT_TYPE = "application/vnd.apache.parquet"
+# Impala, Hive and old Spark do not say which of their binary columns are text.
+_TEXT_TYPES = ("string", "large_string", "string_view", "binary", "large_binary", "binary_view")
 
 
 def read(data: bytes, options: ReadOptions) -> Document:
@@ -39,43 +47,49 @@ def read(data: bytes, options: ReadOptions) -> Document:
     Raises:
         SourceError: the file is damaged or too large, there is no row, or no column can be the review.
     """
-    footer = read_footer(data)
-    _check_size(footer, len(data), options)
-    schema, batches = _open(data)
-    sampled = list(islice(batches, max(1, MAX_SAMPLE_ROWS // _BATCH_ROWS)))
-    if not any(batch.num_rows for batch in sampled):
-        raise SourceError(ErrorCode.HEADER_ONLY, "the table has columns and no rows")
-    paths = _text_paths(schema)
-    field = _select(schema, paths, sampled, options)
-    del sampled  # the rows are read from the start
+    footer = read_footer(data, options.check_time)
+    check_row_count(footer.rows, options.max_rows)
+    check_ratio(footer, len(data), options)
+    schema, batches = open_batches(data, options)
+    return read_with(data, select_field(schema, list(islice(batches, SAMPLED_BATCHES)), options), options)
+
+
+def read_with(data: bytes, field: ReviewField, options: ReadOptions, first_row: int = 1) -> Document:
+    """Read a file whose review field is known; its rows are numbered from `first_row`.
+
+    Raises:
+        SourceError: the file is damaged.
+    """
+    schema = open_batches(data, options)[0]
     table = BinaryTable(
-        "parquet",
-        "application/vnd.apache.parquet",
+        EXTENSION,
+        CONTENT_TYPE,
         frozenset(schema.names),
-        partial(_Writer, data, footer),
+        partial(_Writer, data, read_footer(data, options.check_time), options),
         has_notes=bool(field.title),
     )
-    return Document(_rows(data, paths, field), lambda: field.notes, table)
+    return Document(_rows(data, _text_paths(schema), field, options, first_row), lambda: field.notes, table)
 
 
-def read_cells(data: bytes) -> Iterator[Cells]:
+def read_cells(data: bytes, options: ReadOptions) -> Iterator[Cells]:
     """Yield the values of each row by column.
 
     Raises:
         SourceError: the file is damaged.
     """
-    schema, batches = _open(data)
+    schema, batches = open_batches(data, options)
     keys = column_keys(schema.names)
     number = 0
     for batch in batches:
-        columns = [_values(batch, [index]) for index in range(len(keys))]
+        opened = _Columns(batch)
+        columns = [opened.values([index]) for index in range(len(keys))]
         for values in zip(*columns, strict=True):
             number += 1
             yield Cells(number, 1, dict(zip(keys, values, strict=True)))
 
 
-def _check_size(footer: Footer, size: int, options: ReadOptions) -> None:
-    check_row_count(footer.rows, options.max_rows)
+def check_ratio(footer: Footer, size: int, options: ReadOptions) -> None:
+    """Raise SourceError if a file of `size` bytes expands to suspiciously many."""
     ratio = footer.uncompressed_bytes / size
     if footer.uncompressed_bytes > options.max_bytes and ratio > _BOMB_RATIO:
         raise SourceError(
@@ -85,15 +99,21 @@ def _check_size(footer: Footer, size: int, options: ReadOptions) -> None:
         )
 
 
-def _open(data: bytes) -> "tuple[Schema, Iterator[RecordBatch]]":
+def open_batches(file: bytes | IO[bytes], options: ReadOptions) -> "tuple[Schema, Iterator[RecordBatch]]":
+    """Return the schema of a file and its rows, in small batches. Of a file object, only the pages are read.
+
+    Raises:
+        SourceError: the file is damaged. Reading the batches may raise it, too.
+    """
     from arro3.io import read_parquet
 
-    reader = call_library(_DESCRIPTION, partial(read_parquet, batch_size=_BATCH_ROWS), data)
+    reader = call_library(_DESCRIPTION, partial(read_parquet, batch_size=_BATCH_ROWS), file)
 
     def batches() -> "Iterator[RecordBatch]":
         # A default, because `next` would raise StopIteration inside a generator.
         while (batch := call_library(_DESCRIPTION, next, reader, None)) is not None:
             yield batch
+            options.check_time()
 
     return reader.schema, batches()
 
@@ -117,7 +137,7 @@ def _text_paths(schema: "Schema") -> dict[str, list[int]]:
 def _is_text(kind: "DataType") -> bool:
     if _is(kind, "dictionary"):
         return kind.value_type is not None and _is_text(kind.value_type)
-    return any(_is(kind, name) for name in ("string", "large_string", "string_view"))
+    return any(_is(kind, name) for name in _TEXT_TYPES)
 
 
 def _is(kind: "DataType", name: str) -> bool:
@@ -126,16 +146,20 @@ def _is(kind: "DataType", name: str) -> bool:
     return bool(getattr(DataType, f"is_{name}")(kind))
 
 
-def _select(
-    schema: "Schema",
-    paths: Mapping[str, list[int]],
-    batches: Sequence["RecordBatch"],
-    options: ReadOptions,
-) -> ReviewField:
+def select_field(schema: "Schema", batches: Sequence["RecordBatch"], options: ReadOptions) -> ReviewField:
+    """Return the field that holds the review, given the first batches.
+
+    Raises:
+        SourceError: there is no row, or no column can be the review.
+    """
+    if not any(batch.num_rows for batch in batches):
+        raise SourceError(ErrorCode.HEADER_ONLY, "the table has columns and no rows")
     sample = FieldSample()
-    for path, position in paths.items():
-        for batch in batches:
-            for value in _values(batch, position):
+    opened = [_Columns(batch) for batch in batches]
+    for path, position in _text_paths(schema).items():
+        options.check_time()
+        for columns in opened:
+            for value in columns.values(position):
                 sample.add(path, value)
     for name in schema.names:
         sample.add(name, None)  # which is not text, but can be listed and named
@@ -147,33 +171,55 @@ def _select(
     return field
 
 
-def _values(batch: "RecordBatch", position: Sequence[int]) -> list[Any]:
-    from arro3.core import struct_field
+class _Columns:
+    """The columns of a batch, also those in structs. A struct of many fields takes long to open."""
 
-    def decode() -> list[Any]:
-        column: Array = batch.column(position[0])
-        if len(position) > 1:
-            column = struct_field(column, list(position[1:]))
-        return list(column.to_pylist())
+    def __init__(self, batch: "RecordBatch") -> None:
+        self._structs: dict[tuple[int, ...], RecordBatch] = {(): batch}  # by their position
 
-    return call_library(_DESCRIPTION, decode)
+    def values(self, position: Sequence[int]) -> list[Any]:
+        """Return the values of the column at a position."""
+        return call_library(_DESCRIPTION, self._decode, tuple(position))
+
+    def _decode(self, position: tuple[int, ...]) -> list[Any]:
+        return [_decode(value) for value in self._struct(position[:-1]).column(position[-1]).to_pylist()]
+
+    def _struct(self, position: tuple[int, ...]) -> "RecordBatch":
+        from arro3.core import RecordBatch
+
+        if position not in self._structs:
+            column = self._struct(position[:-1]).column(position[-1])
+            self._structs[position] = RecordBatch.from_struct_array(column)
+        return self._structs[position]
 
 
-def _rows(data: bytes, paths: Mapping[str, list[int]], field: ReviewField) -> Iterator[Row]:
-    number = 0
+def _decode(value: Any) -> Any:
+    """Return the text that a binary value holds; other values, and bytes that are not text, as they are."""
+    if not isinstance(value, bytes):
+        return value
+    with suppress(UnicodeDecodeError):
+        return value.decode("utf-8")
+    return value
+
+
+def _rows(
+    data: bytes, paths: Mapping[str, list[int]], field: ReviewField, options: ReadOptions, first_row: int
+) -> Iterator[Row]:
+    number = first_row
     wanted = {path: paths[path] for path in (*field.paths, field.title) if path in paths}
-    for batch in _open(data)[1]:
-        columns = {path: _values(batch, position) for path, position in wanted.items()}
+    for batch in open_batches(data, options)[1]:
+        opened = _Columns(batch)
+        columns = {path: opened.values(position) for path, position in wanted.items()}
         for index in range(batch.num_rows):
-            number += 1
             values = {path: column[index] for path, column in columns.items()}
             yield read_row(number, field, values.get)
+            number += 1
 
 
 class _Writer:
     """Adds columns to a Parquet file."""
 
-    def __init__(self, data: bytes, footer: Footer, names: Sequence[str]) -> None:
+    def __init__(self, data: bytes, footer: Footer, options: ReadOptions, names: Sequence[str]) -> None:
         from arro3.core import DataType, Field
 
         text = DataType.string()
@@ -181,6 +227,7 @@ class _Writer:
         types = (text, DataType.float64(), DataType.bool(), DataType.bool(), text, text, text)
         self._data = data
         self._footer = footer
+        self._options = options
         self._fields = [Field(name, kind, nullable=True) for name, kind in zip(names, types, strict=False)]
         self._batches: list[list[Array]] = []
         self._rows: list[tuple[Value, ...]] = []
@@ -197,17 +244,22 @@ class _Writer:
         from arro3.io import write_parquet
 
         self._flush()
-        schema, batches = _open(self._data)
+        schema, batches = open_batches(self._data, self._options)
         for field in self._fields:
             schema = schema.append(field)
         content = BytesIO()
         group_rows = min(_MAX_GROUP_ROWS, max(_MIN_GROUP_ROWS, self._footer.max_group_rows))
-        write_parquet(
-            RecordBatchReader.from_batches(schema, self._widened(batches)),
-            content,
-            compression=self._footer.codec,
-            max_row_group_size=group_rows,
-        )
+        try:
+            write_parquet(
+                RecordBatchReader.from_batches(schema, self._widened(batches)),
+                content,
+                compression=self._footer.codec,
+                max_row_group_size=group_rows,
+            )
+        except Exception:
+            # The library raises its own error in place of one that `check_time` raised.
+            self._options.check_time()
+            raise
         return content.getvalue()
 
     def _widened(self, batches: "Iterator[RecordBatch]") -> "Iterator[RecordBatch]":
@@ -229,7 +281,7 @@ class _Writer:
 FORMAT = Format(
     "Parquet",
     frozenset({".parquet", ".pq"}),
-    frozenset({"application/vnd.apache.parquet", "application/x-parquet", "application/parquet"}),
+    frozenset({CONTENT_TYPE, "application/x-parquet", "application/parquet"}),
     read,
     is_binary=is_parquet,
 )

@@ -37,6 +37,7 @@ class Archive:
                         ErrorCode.UNSUPPORTED_FORMAT, "the workbook is encrypted; save it without a password"
                     )
                 for info in infos:
+                    options.check_time()
                     self.members[info.filename] = archive.read(info)
                     self._infos[info.filename] = info
         except (BadZipFile, ZlibError, EOFError, OSError, NotImplementedError, ValueError) as error:

@@ -16,6 +16,8 @@ from reviewbox.errors import ErrorCode, SourceError
 
 MAX_COLUMNS = 16_384
 
+_PARSED_BYTES = 64 * 1024  # between two calls of `check_time`
+
 _TAG = re.compile(rb"""<(?:[^>"']|"[^"]*"|'[^']*')*+>""")
 _SPANS = re.compile(rb"""\sspans=(?:"[^"]*"|'[^']*')""")
 _CELL_REFERENCE = re.compile(r"\$?([A-Za-z]{1,3})\$?([0-9]{1,7})")
@@ -60,8 +62,10 @@ def sheet_members(members: Mapping[str, bytes]) -> dict[str, str]:
     return {name: member for name, member in found.items() if member in members}
 
 
-def measure(xml: bytes) -> Extent:
+def measure(xml: bytes, check_time: Callable[[], None] = lambda: None) -> Extent:
     """Return the extent of a sheet. Cells that have only a format do not count.
+
+    `check_time` is called again and again.
 
     Raises:
         SourceError: the XML is damaged.
@@ -74,11 +78,17 @@ def measure(xml: bytes) -> Extent:
         if position.enter(_local(tag), attributes):
             rows, columns = max(rows, position.row), max(columns, position.column)
 
-    _parse(xml, start)
+    _parse(xml, start, check_time=check_time)
     return Extent(rows, columns)
 
 
-def add_cells(xml: bytes, column: int, rows: Mapping[int, Sequence[Value]], header_row: int) -> bytes:
+def add_cells(
+    xml: bytes,
+    column: int,
+    rows: Mapping[int, Sequence[Value]],
+    header_row: int,
+    check_time: Callable[[], None] = lambda: None,
+) -> bytes:
     """Return the XML of a sheet with more cells.
 
     Args:
@@ -86,8 +96,9 @@ def add_cells(xml: bytes, column: int, rows: Mapping[int, Sequence[Value]], head
         column: the number of the first column to fill, after all columns with values.
         rows: the values to write by the number of their row. No cell is written for None.
         header_row: the row whose new cells get the format of the cell before them; 0 for none.
+        check_time: called again and again.
     """
-    return _Editor(xml, column, rows, header_row).edited()
+    return _Editor(xml, column, rows, header_row).edited(check_time)
 
 
 class _Position:
@@ -127,8 +138,8 @@ class _Editor:
         self._drop_start: int | None = None
         self._is_empty_tag = False
 
-    def edited(self) -> bytes:
-        _parse(self._xml, self._start, self._end, self._set_offset)
+    def edited(self, check_time: Callable[[], None]) -> bytes:
+        _parse(self._xml, self._start, self._end, self._set_offset, check_time)
         self._pieces.append(self._xml[self._copied :])
         return b"".join(self._pieces)
 
@@ -258,6 +269,7 @@ def _parse(
     start: Callable[[str, Mapping[str, str]], None],
     end: Callable[[str], None] | None = None,
     set_offset: Callable[[Callable[[], int]], None] | None = None,
+    check_time: Callable[[], None] = lambda: None,
 ) -> None:
     def refuse(*_: object) -> None:
         raise _damaged()
@@ -269,7 +281,10 @@ def _parse(
     if set_offset:
         set_offset(lambda: parser.CurrentByteIndex)
     try:
-        parser.Parse(xml, True)  # noqa: FBT003 - this is all
+        for position in range(0, len(xml), _PARSED_BYTES):
+            check_time()
+            parser.Parse(xml[position : position + _PARSED_BYTES], False)  # noqa: FBT003 - this is not all
+        parser.Parse(b"", True)  # noqa: FBT003 - this is all
     except ExpatError as error:
         raise _damaged() from error
 

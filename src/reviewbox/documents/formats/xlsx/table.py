@@ -19,6 +19,7 @@ from reviewbox.documents.formats.xlsx.archive import Archive
 from reviewbox.documents.formats.xlsx.header import Cells, Header, find_end, find_header, is_blank
 from reviewbox.documents.formats.xlsx.sheet_xml import MAX_COLUMNS, add_cells, measure, sheet_members
 from reviewbox.documents.line_tables import limited
+from reviewbox.documents.pacing import Pace
 from reviewbox.documents.review_field import FieldSample, ReviewField, select_review_field
 from reviewbox.documents.unsupported import is_excel_workbook
 from reviewbox.errors import ErrorCode, SourceError
@@ -28,6 +29,7 @@ _DESCRIPTION = "the workbook"
 # least 20 bytes of XML.
 _BYTES_PER_CELL = 4
 _MAX_LISTED = 10
+_WORK_PER_CELL = 100  # characters that take as long to read
 _CONTENT_TYPES = {
     "xlsx": "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
     "xlsm": "application/vnd.ms-excel.sheet.macroenabled.12",
@@ -135,7 +137,7 @@ def read(data: bytes, options: ReadOptions) -> Document:
         extension,
         _CONTENT_TYPES[extension],
         frozenset(sheet.names),
-        partial(_Writer, archive, sheet),
+        partial(_Writer, archive, sheet, options),
         has_notes=bool(choice.field.title),
     )
     notes: dict[str, Value] = {
@@ -177,7 +179,7 @@ def _read_sheets(archive: Archive, options: ReadOptions) -> list[_Sheet]:
     for name in visible:
         if name not in members:
             continue
-        extent = measure(archive.members[members[name]])
+        extent = measure(archive.members[members[name]], options.check_time)
         size += extent.rows * extent.columns * _BYTES_PER_CELL
         if size > options.max_bytes:
             raise SourceError(
@@ -214,7 +216,9 @@ def _choose(sheets: Sequence[_Sheet], options: ReadOptions) -> _Choice:
         columns += sheet_columns
         for column in sheet_columns:
             sample.add(column.path, None, column.title)
+        pace = Pace(options.check_time)
         for _, cells in islice(sheet.records, MAX_SAMPLE_ROWS):
+            pace.step(len(cells) * _WORK_PER_CELL)
             for column, cell in zip(sheet_columns, cells, strict=True):
                 sample.add(column.path, None if cell == "" else cell, column.title)
     if options.text_field:
@@ -283,13 +287,14 @@ def _rows(choice: _Choice) -> Iterator[Row]:
 class _Writer:
     """Adds columns to a sheet of a workbook."""
 
-    def __init__(self, archive: Archive, sheet: _Sheet, names: Sequence[str]) -> None:
+    def __init__(self, archive: Archive, sheet: _Sheet, options: ReadOptions, names: Sequence[str]) -> None:
         """Start writing.
 
         Raises:
             SourceError: the sheet has no room for more columns.
         """
         self._archive = archive
+        self._check_time = options.check_time
         self._member = sheet.member
         self._column = sheet.columns + 1
         self._header_row = sheet.header.index + 1 if sheet.header else 0
@@ -304,7 +309,8 @@ class _Writer:
 
     def finish(self) -> bytes:
         """Return the workbook with the added cells."""
-        xml = add_cells(self._archive.members[self._member], self._column, self._rows, self._header_row)
+        xml = self._archive.members[self._member]
+        xml = add_cells(xml, self._column, self._rows, self._header_row, self._check_time)
         return self._archive.replaced({self._member: xml})
 
 

@@ -1,0 +1,120 @@
+"""Splits a Parquet file that is too large to be read as a whole into small Parquet files.
+
+The file is read once, page by page. Each segment has the columns and the compression of the file, so it is
+read and written back as a file of its own.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from io import SEEK_END, BytesIO
+from itertools import chain, islice
+from typing import IO, TYPE_CHECKING, Any, Self
+
+from reviewbox.documents.checks import check_rows
+from reviewbox.documents.document import Document, ReadOptions, Value
+from reviewbox.documents.formats.parquet.footer import Footer, read_footer, read_tail
+from reviewbox.documents.formats.parquet.table import (
+    CONTENT_TYPE,
+    EXTENSION,
+    SAMPLED_BATCHES,
+    check_ratio,
+    open_batches,
+    read_with,
+    select_field,
+)
+from reviewbox.documents.review_field import ReviewField
+
+if TYPE_CHECKING:
+    from arro3.core import RecordBatch, Schema
+
+
+@dataclass(frozen=True, slots=True)
+class SegmentedParquet:
+    """A Parquet file that is split into segments.
+
+    Attributes:
+        field: the column that holds the review, of all segments.
+        first_rows: the number of the first row of each segment; rows are numbered from 1.
+        notes: what was inferred about the file, for the receipt.
+    """
+
+    field: ReviewField
+    first_rows: tuple[int, ...]
+    notes: Mapping[str, Value]
+
+    extension = EXTENSION
+    content_type = CONTENT_TYPE
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Self:
+        """Return the file for the data that `to_dict` returned."""
+        field = ReviewField(tuple(data["paths"]), data["reason"], title=data["title"])
+        return cls(field, tuple(data["first_rows"]), data["notes"])
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return it as JSON data."""
+        return {
+            "format": EXTENSION,
+            "paths": list(self.field.paths),
+            "reason": self.field.reason,
+            "title": self.field.title,
+            "first_rows": list(self.first_rows),
+            "notes": dict(self.notes),
+        }
+
+    def document(self, index: int, data: bytes, options: ReadOptions) -> Document:
+        """Return the segment with this index, whose bytes are `data`, as a document of its own."""
+        document = read_with(data, self.field, options, self.first_rows[index])
+        return Document(check_rows(document.rows, are_lines=False), dict, document.table)
+
+    def __len__(self) -> int:
+        return len(self.first_rows)
+
+
+def split_parquet(
+    file: IO[bytes], options: ReadOptions, on_segment: Callable[[int, bytes], None]
+) -> SegmentedParquet:
+    """Split a Parquet file. A segment is full once its values take `options.segment_bytes` in memory.
+
+    Args:
+        file: the file, which can be read from any position.
+        options: how to read it.
+        on_segment: called with the index of each segment, from 0, and its bytes.
+
+    Raises:
+        SourceError: the file is damaged, there is no row, or no column can be the review.
+    """
+    footer = read_footer(read_tail(file, options.max_bytes), options.check_time)
+    check_ratio(footer, file.seek(0, SEEK_END), options)
+    schema, batches = open_batches(file, options)
+    sampled = list(islice(batches, SAMPLED_BATCHES))
+    field = select_field(schema, sampled, options)
+    first_rows: list[int] = []
+    row = 1
+    for segment in _segments(chain(sampled, batches), options.segment_bytes):
+        on_segment(len(first_rows), _render(schema, segment, footer))
+        first_rows.append(row)
+        row += sum(batch.num_rows for batch in segment)
+    return SegmentedParquet(field, tuple(first_rows), field.notes)
+
+
+def _segments(batches: "Iterable[RecordBatch]", segment_bytes: int) -> "Iterator[list[RecordBatch]]":
+    segment: list[RecordBatch] = []
+    size = 0
+    for batch in batches:
+        segment.append(batch)
+        size += batch.nbytes
+        if size >= segment_bytes:
+            yield segment
+            segment, size = [], 0
+    if segment:
+        yield segment
+
+
+def _render(schema: "Schema", batches: "list[RecordBatch]", footer: Footer) -> bytes:
+    from arro3.core import RecordBatchReader
+    from arro3.io import write_parquet
+
+    content = BytesIO()
+    write_parquet(RecordBatchReader.from_batches(schema, batches), content, compression=footer.codec)
+    return content.getvalue()

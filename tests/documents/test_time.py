@@ -1,0 +1,138 @@
+"""Whoever reads a document can stop the reading, whatever the document contains."""
+
+import json
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import replace
+from functools import partial
+from io import BufferedReader, BytesIO
+
+import pytest
+from tests.documents.reading import OPTIONS
+from tests.documents.test_work import FILES, GOOD, SKIPPABLE
+from tests.documents.work import longest_without_check
+
+from reviewbox.documents import BinaryTable, ReadOptions, read_document
+from reviewbox.documents.compression import COMPRESSIONS
+from reviewbox.documents.detection import SNIFF_BYTES, line_format
+from reviewbox.documents.segments import open_content, split
+from reviewbox.errors import OutOfTimeError, SourceError
+
+GZIP, ZSTD = COMPRESSIONS
+
+# How many parts a file has in which a reader would be busy for long.
+PARTS = 1500
+PARTS_OF_WIDE_TABLES = 300  # the number of columns that are read has a maximum
+# The sample from which a layout is inferred has a maximum, too.
+MOST_LINES = 350_000
+
+# Further files for which a reader needs long.
+SLOW: dict[str, Callable[[int], bytes | str]] = {
+    "an object.json": lambda n: json.dumps({"list": [[1] * 99] * n}),
+    "nested records.json": lambda n: json.dumps([{"a": [{"review": GOOD}]}] * n),
+    "columns.json": lambda n: json.dumps({"review": {str(number): GOOD for number in range(n)}}),
+    "Python.json": lambda n: str({"reviews": ["good"] * n * 5}),
+    "brackets.json": lambda n: "[" * n * 5,
+    "braces.json": lambda n: '[{"review": ' * n,
+    "Python lines.jsonl": lambda n: f"{ {'review': GOOD} }\n" * n,
+    "open quotes.csv": lambda n: "id,review\n" + '1,"good\n' * n,
+    "tags of a page.html": lambda n: "<p><br/>" * n * 5,
+    "members.csv.gz": lambda n: GZIP.compress(b"id,review\n1,good\n") + GZIP.compress(b"") * n * 5,
+    "skipped.csv.zst": lambda n: ZSTD.compress(b"id,review\n1,good\n") + SKIPPABLE * n * 5,
+}
+
+
+def read(name: str, data: bytes | str, check_time: Callable[[], None]) -> None:
+    """Read a file, and write it back if that is done by its reader."""
+    encoded = data.encode() if isinstance(data, str) else data
+    document = read_document(name, "", encoded, replace(OPTIONS, check_time=check_time))
+    writer = document.table.open_writer(["label"]) if isinstance(document.table, BinaryTable) else None
+    for row in document.rows:
+        if writer:
+            writer.write(row, {"label": "positive"})
+    if writer:
+        writer.finish()
+
+
+def read_or_refuse(name: str, data: bytes | str, check_time: Callable[[], None]) -> None:
+    with suppress(SourceError):
+        read(name, data, check_time)
+
+
+@pytest.mark.parametrize("name", [*FILES, *SLOW])
+def test_reading_is_never_long_without_a_check_of_the_time(name: str) -> None:
+    is_wide = "columns" in name or "names" in name
+    data = {**FILES, **SLOW}[name](PARTS_OF_WIDE_TABLES if is_wide else PARTS)
+
+    # A few lines of Python for each byte take seconds for the largest file.
+    assert longest_without_check(partial(read_or_refuse, name, data)) <= MOST_LINES + len(data)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "rows.xlsx",
+        "rows.parquet",
+        "UTF-16.csv",
+        "carriage returns.csv",
+        "titles.csv",
+        "blank lines.jsonl",
+        "markup.md",
+        "tags of a page.html",
+        "nested records.json",
+        "columns.json",
+        "Python.json",
+        "members.csv.gz",
+        "skipped.csv.zst",
+    ],
+)
+def test_reading_stops_at_every_check(name: str) -> None:
+    """No reader takes the end of the time for a fault of the file, wherever it comes."""
+    data = {**FILES, **SLOW}[name](PARTS)
+    checks = 0
+
+    def count() -> None:
+        nonlocal checks
+        checks += 1
+
+    read_or_refuse(name, data, count)
+    for number in {1, 2, checks // 2, checks - 1, checks}:
+        left = number
+
+        def stop() -> None:
+            nonlocal left
+            left -= 1
+            if left <= 0:
+                raise OutOfTimeError("no time")
+
+        with pytest.raises(OutOfTimeError):
+            read(name, data, stop)
+
+
+@pytest.mark.parametrize("compress", [bytes, *(way.compress for way in COMPRESSIONS)])
+def test_splitting_a_table_checks_the_time(compress: Callable[[bytes], bytes]) -> None:
+    rows = b"id,review\n" + b"1,good\n" * 20_000
+
+    def split_table(check_time: Callable[[], None]) -> None:
+        stored: BufferedReader = BufferedReader(BytesIO(compress(rows)), SNIFF_BYTES)
+        options = ReadOptions(segment_bytes=10**9, check_time=check_time)
+        found = line_format("a.csv", "", stored.peek())
+        assert found is not None
+        split(open_content(stored, options), found, options)
+
+    assert longest_without_check(split_table) <= MOST_LINES
+
+
+def test_a_row_of_very_many_cells_is_a_bad_row_only() -> None:
+    data = b"id,review\n" + b"x," * 1_000_000 + b"\n" + b"1,good\n" * 3
+
+    rows = list(read_document("a.csv", "", data, OPTIONS).rows)
+
+    assert [row.text for row in rows if row.problem is None] == ["good"] * 3
+
+
+def test_a_table_of_very_many_columns_is_refused() -> None:
+    data = b"a," * 20_000 + b"\n" + b"1," * 20_000
+
+    with pytest.raises(SourceError, match="more than 16,384 columns"):
+        read_document("a.csv", "", data, OPTIONS)

@@ -1,0 +1,164 @@
+"""Parquet files that are too large to be read as a whole, with a queue and without one."""
+
+import hashlib
+import io
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from mypy_boto3_s3 import S3Client
+from tests.conftest import BUCKET
+
+from reviewbox.errors import ConflictError
+from reviewbox.events import parse
+from reviewbox.folder_storage import FolderStorage
+from reviewbox.model.classifier import Classifier
+from reviewbox.objects import ObjectRef
+from reviewbox.pipeline import Pipeline
+from reviewbox.process_object import Outcome
+from reviewbox.queue import Queue
+from reviewbox.settings import Settings
+from reviewbox.storage import S3Storage
+
+SOURCE = ObjectRef(BUCKET, "incoming/export.parquet")
+RECEIPT = "results/incoming/export.parquet.json"
+SETTINGS = Settings(max_object_bytes=40_000, segment_bytes=40_000)
+ROWS = 3000
+TEXTS = ("a good film, and the end was great", None, "an awful film, it was bad and slow", " ")
+
+
+def plenty() -> float:
+    return 900.0
+
+
+def table(rows: int = ROWS) -> pa.Table:
+    """Return a table with types that only Parquet has. Its ids do not compress."""
+    return pa.table(
+        {
+            "id": pa.array([hashlib.sha256(b"%d" % number).hexdigest() for number in range(rows)]),
+            "stars": pa.array([number % 5 + 1 for number in range(rows)], pa.uint8()),
+            "tags": pa.array([["a", f"b{number}"] for number in range(rows)], pa.list_(pa.string())),
+            "review": pa.array([TEXTS[number % len(TEXTS)] for number in range(rows)]),
+        }
+    )
+
+
+def parquet(content: pa.Table, **options: Any) -> bytes:
+    file = io.BytesIO()
+    pq.write_table(content, file, **options)
+    return file.getvalue()
+
+
+def result(s3: S3Client) -> tuple[dict[str, Any], list[pa.Table]]:
+    """Return the receipt, and the tables that it names."""
+
+    def read(key: str) -> bytes:
+        return s3.get_object(Bucket=BUCKET, Key=key)["Body"].read()
+
+    receipt = json.loads(read(RECEIPT))
+    return receipt, [pq.read_table(io.BytesIO(read(part["key"]))) for part in receipt.get("parts", [])]
+
+
+@pytest.fixture
+def pipeline(storage: S3Storage, classifier: Classifier) -> Pipeline:
+    return Pipeline(storage, classifier, SETTINGS)
+
+
+@pytest.mark.parametrize("group_rows", [100, 10**6])
+@pytest.mark.parametrize("has_queue", [True, False])
+def test_the_parts_of_a_large_file_are_the_rows_of_the_whole(
+    pipeline: Pipeline, s3: S3Client, *, has_queue: bool, group_rows: int
+) -> None:
+    """The size of the row groups does not matter."""
+    source = table()
+    body = parquet(source, row_group_size=group_rows, compression="zstd")
+    assert len(body) > SETTINGS.max_object_bytes
+    s3.put_object(Bucket=BUCKET, Key=SOURCE.key, Body=body)
+    whole = replace(pipeline, settings=replace(SETTINGS, max_object_bytes=10**7))
+    assert whole.process(SOURCE, plenty) is Outcome.CLASSIFIED
+    expected, (expected_table,) = result(s3)
+
+    if has_queue:
+        sqs = boto3.client("sqs")
+        queue = Queue(sqs.create_queue(QueueName="segments")["QueueUrl"], sqs)
+        pipeline = replace(pipeline, queue=queue)
+        assert pipeline.process(SOURCE, plenty) is Outcome.SEGMENTED
+        while received := sqs.receive_message(QueueUrl=queue.url, MaxNumberOfMessages=10).get("Messages"):
+            for message in parse({"Records": [{"eventSource": "aws:sqs", **_record(m)} for m in received]}):
+                pipeline.process(message.targets[0], plenty)
+            for item in received:
+                sqs.delete_message(QueueUrl=queue.url, ReceiptHandle=item["ReceiptHandle"])
+    else:
+        assert pipeline.process(SOURCE, plenty) is Outcome.CLASSIFIED
+
+    receipt, parts = result(s3)
+    assert len(parts) > 1
+    assert receipt["counts"] == expected["counts"]
+    assert receipt["notes"] == expected["notes"]
+    assert pa.concat_tables(parts).equals(expected_table)
+    assert parts[0].select(source.column_names).schema.equals(source.schema)
+
+
+def test_a_large_file_in_a_folder_comes_back_in_parts(tmp_path: Path, classifier: Classifier) -> None:
+    (tmp_path / "incoming").mkdir()
+    (tmp_path / SOURCE.key).write_bytes(parquet(table()))
+    pipeline = Pipeline(FolderStorage({BUCKET: tmp_path}), classifier, SETTINGS)
+
+    assert pipeline.process(SOURCE, plenty) is Outcome.CLASSIFIED
+
+    receipt = json.loads((tmp_path / RECEIPT).read_text(encoding="utf-8"))
+    parts = [pq.read_table(tmp_path / part["key"]) for part in receipt["parts"]]
+    assert pa.concat_tables(parts)["id"].to_pylist() == table()["id"].to_pylist()
+
+
+@pytest.mark.parametrize(
+    ("damage", "code"),
+    [
+        pytest.param(lambda body: body[:-9], "corrupt_file", id="no end"),
+        pytest.param(
+            lambda body: body[:9] + b"\xff" * 60_000 + body[60_009:], "corrupt_file", id="damaged pages"
+        ),
+        pytest.param(lambda body: body[:-8] + b"\xff\xff\xff\x7fPAR1", "corrupt_file", id="a huge footer"),
+    ],
+)
+def test_a_large_file_that_is_damaged_is_refused(
+    pipeline: Pipeline, s3: S3Client, damage: Any, code: str
+) -> None:
+    s3.put_object(Bucket=BUCKET, Key=SOURCE.key, Body=damage(parquet(table(), compression="none")))
+
+    assert pipeline.process(SOURCE, plenty) is Outcome.REFUSED
+
+    assert result(s3)[0]["error"]["code"] == "corrupt_file"
+
+
+def test_an_error_of_s3_is_not_taken_for_a_damaged_file(storage: S3Storage, s3: S3Client) -> None:
+    """A library that reads the object hides the error; it comes back when the object is closed."""
+    s3.put_object(Bucket=BUCKET, Key=SOURCE.key, Body=b"x" * 600_000)
+    source = storage.read(SOURCE, 0)
+    assert source
+
+    def read() -> None:
+        with storage.open(source) as file:
+            assert file.read(10) == b"x" * 10
+            s3.put_object(Bucket=BUCKET, Key=SOURCE.key, Body=b"y" * 600_000)
+            file.seek(500_000)
+            try:
+                file.read(10)
+            except Exception as error:
+                raise ValueError from error
+
+    with pytest.raises(ConflictError):
+        read()
+
+
+def _record(message: Any) -> dict[str, Any]:
+    return {
+        "messageId": message["MessageId"],
+        "body": message["Body"],
+        "attributes": {"ApproximateReceiveCount": "1"},
+    }
