@@ -10,6 +10,7 @@ from rich.text import Text
 
 from reviewbox.cli import render
 from reviewbox.cli.classify import files_below
+from reviewbox.cli.progress import track
 from reviewbox.documents import read_document
 from reviewbox.errors import ReviewboxError
 from reviewbox.local.cloud import BUCKET, Cloud
@@ -43,7 +44,7 @@ def run_demo(reviews: Path, port: int, template: Path) -> None:
             storage.client.put_object(Bucket=BUCKET, Key=key, Body=file.read_bytes())
         render.print_line(terminal, f"Uploaded {len(files)} files to s3://{BUCKET}/{settings.source_prefix}")
 
-        for file, key in render.track(terminal, keys.items(), "Waiting for results", len(keys)):
+        for file, key in track(keys.items(), "Waiting for results", len(keys)):
             result = receipt_key(settings.results_prefix, key)
             receipt = _wait_for_receipt(ObjectRef(BUCKET, result), storage, cloud)
             if "counts" in receipt:

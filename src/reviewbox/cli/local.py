@@ -32,17 +32,17 @@ def run_local(port: int, template: Path) -> None:
         level=logging.WARNING, format="%(message)s", handlers=[EventHandler(console=console, show_path=False)]
     )
     with start_service(template, port) as cloud:
-        console.print(
-            _INSTRUCTIONS.format(
-                endpoint=cloud.endpoint,
-                bucket=BUCKET,
-                source_prefix=cloud.environment["REVIEWBOX_SOURCE_PREFIX"],
-                results_prefix=cloud.environment["REVIEWBOX_RESULTS_PREFIX"],
-            ),
-            highlight=False,
-            soft_wrap=True,
-        )
         try:
+            console.print(
+                _INSTRUCTIONS.format(
+                    endpoint=cloud.endpoint,
+                    bucket=BUCKET,
+                    source_prefix=cloud.environment["REVIEWBOX_SOURCE_PREFIX"],
+                    results_prefix=cloud.environment["REVIEWBOX_RESULTS_PREFIX"],
+                ),
+                highlight=False,
+                soft_wrap=True,
+            )
             threading.Event().wait()
         except KeyboardInterrupt:
             console.print("Stopped.")

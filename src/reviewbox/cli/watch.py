@@ -90,15 +90,28 @@ class FolderWatcher:
         self.report(key, "failed", {"error": {"code": "", "message": _reason(error)}})
 
 
-def run_watch(
-    folder: Path, results: Path | None, seconds: float, classifier: Classifier, settings: Settings
+def run_watch(  # noqa: PLR0913 - a command's options are its arguments
+    folder: Path,
+    results: Path | None,
+    seconds: float,
+    classifier: Classifier,
+    settings: Settings,
+    *,
+    once: bool = False,
 ) -> None:
     """Classify the files of a folder, now and every few seconds as they arrive, until Ctrl-C.
+
+    With `once`, only the files that are there are classified.
 
     Raises:
         ReviewboxError: see `watch_folder` and `FolderWatcher.scan`.
     """
     watcher = watch_folder(folder, results, classifier, settings, _print_outcome)
+    if once:
+        watcher.scan()
+        watcher.scan()  # a file is classified when a second scan finds it unchanged
+        print_plain(f"Results are in {watcher.results}.")
+        return
     print_plain(f"Watching {watcher.folder}; results go to {watcher.results}. Press Ctrl-C to stop.")
     try:
         while True:

@@ -12,8 +12,9 @@ from itertools import dropwhile
 from sys import maxsize
 from typing import Any
 
-from reviewbox.documents.document import ReadOptions, Row, Table, Value
+from reviewbox.documents.document import Cells, ReadOptions, Row, Table, Value
 from reviewbox.documents.format import Format
+from reviewbox.documents.formats.columns import column_keys
 from reviewbox.documents.formats.csv.columns import Columns
 from reviewbox.documents.formats.csv.dialect import TEXT, Dialect
 from reviewbox.documents.formats.csv.layout import Layout, infer_layout, plain_delimiter
@@ -186,6 +187,27 @@ def infer(lines: Lines, options: ReadOptions, *, preferred_delimiter: str) -> De
         *_WRITTEN_AS[preferred_delimiter],
         {**notes, **choice.notes},
     )
+
+
+def read_cells(lines: Lines, delimiter: str, known_names: str) -> Iterator[Cells]:
+    """Yield the cells of each row by column, whatever they contain.
+
+    Args:
+        lines: the lines of the table.
+        delimiter: the delimiter to use if several fit.
+        known_names: the names of columns that the table has, separated by commas.
+
+    Raises:
+        SourceError: there is no row.
+    """
+    sample = lines.sample()
+    layout = infer_layout(sample.lines, delimiter, known_names, is_all=sample.is_all).layout
+    keys = column_keys(layout.names)
+    for record in _records(lines, layout):
+        if not _special_kind(record, layout):
+            cells = map(layout.dialect.unescape, record.cells)
+            line_count = 1 + record.raw.count("\n")
+            yield Cells(record.line, line_count, dict(zip(keys, cells, strict=True)))
 
 
 def _records(lines: Iterable[Line], layout: Layout) -> Iterator[Record]:

@@ -11,9 +11,9 @@ from io import BytesIO
 from itertools import islice
 from typing import IO, TYPE_CHECKING, Any
 
-from reviewbox.documents.document import BinaryTable, Document, ReadOptions, Row, Value
+from reviewbox.documents.document import BinaryTable, Cells, Document, ReadOptions, Row, Value
 from reviewbox.documents.format import Format
-from reviewbox.documents.formats.columns import MAX_SAMPLE_ROWS, call_library, read_row
+from reviewbox.documents.formats.columns import MAX_SAMPLE_ROWS, call_library, column_keys, read_row
 from reviewbox.documents.formats.parquet.footer import Footer, read_footer
 from reviewbox.documents.line_tables import check_row_count
 from reviewbox.documents.review_field import FieldSample, ReviewField, select_review_field
@@ -69,6 +69,23 @@ def read_with(data: bytes, field: ReviewField, options: ReadOptions, first_row: 
         has_notes=bool(field.title),
     )
     return Document(_rows(data, _text_paths(schema), field, options, first_row), lambda: field.notes, table)
+
+
+def read_cells(data: bytes, options: ReadOptions) -> Iterator[Cells]:
+    """Yield the values of each row by column.
+
+    Raises:
+        SourceError: the file is damaged.
+    """
+    schema, batches = open_batches(data, options)
+    keys = column_keys(schema.names)
+    number = 0
+    for batch in batches:
+        opened = _Columns(batch)
+        columns = [opened.values([index]) for index in range(len(keys))]
+        for values in zip(*columns, strict=True):
+            number += 1
+            yield Cells(number, 1, dict(zip(keys, values, strict=True)))
 
 
 def check_ratio(footer: Footer, size: int, options: ReadOptions) -> None:

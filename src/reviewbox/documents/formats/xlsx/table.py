@@ -12,6 +12,7 @@ from itertools import islice
 from typing import Any
 
 from reviewbox.documents.document import BinaryTable, Document, ReadOptions, Row, Value
+from reviewbox.documents.document import Cells as TableCells
 from reviewbox.documents.format import Format
 from reviewbox.documents.formats.columns import MAX_SAMPLE_ROWS, call_library, column_keys, read_row
 from reviewbox.documents.formats.xlsx.archive import Archive
@@ -145,6 +146,20 @@ def read(data: bytes, options: ReadOptions) -> Document:
         **choice.field.notes,
     }
     return Document(limited(_rows(choice), options.max_rows), lambda: notes, table)
+
+
+def read_cells(data: bytes, options: ReadOptions, known_name: str) -> Iterator[TableCells]:
+    """Yield the cells of each row by column, of the sheet that has a column of the given name.
+
+    Raises:
+        SourceError: the workbook is damaged or too large, or it has no rows.
+    """
+    for sheet in _read_sheets(Archive(data, options), options):
+        keys = column_keys(sheet.names)
+        if known_name in keys:
+            for number, cells in sheet.records:
+                yield TableCells(number, 1, dict(zip(keys, cells, strict=True)))
+            return
 
 
 def _read_sheets(archive: Archive, options: ReadOptions) -> list[_Sheet]:

@@ -1,0 +1,96 @@
+"""`reviewbox report`: makes one HTML page from results."""
+
+import os
+from collections.abc import Iterator, Sequence
+from itertools import islice
+from pathlib import Path
+
+from reviewbox.cli.progress import track
+from reviewbox.cli.render import console, number_of, print_line, rounded_bytes
+from reviewbox.model.classifier import Classifier
+from reviewbox.model.verdicts import Verdict, sentences
+from reviewbox.report import Readers, ReportOptions, Sentence, Summary, render, report
+from reviewbox.settings import Settings
+from reviewbox.stack import aws
+from reviewbox.stack.stored_results import Place, StoredResults, find_place
+
+_TEXTS_AT_ONCE = 50
+_DIGEST_LENGTH = 12
+
+
+def run_report(  # noqa: PLR0913, PLR0917 - what the command's options say
+    path: str,
+    output: Path,
+    options: ReportOptions,
+    sources: Path | None,
+    model: Path | None,
+    settings: Settings,
+) -> None:
+    """Write the report on the results at a path or S3 URI, and print what it is about.
+
+    Raises:
+        ReviewboxError: there are no results, or the model cannot be loaded.
+        OSError: the page cannot be written.
+    """
+    with aws.errors_at(path):
+        summary = make_report(find_place(path, sources), options, model, settings)
+    write_report(summary, output)
+
+
+def make_report(place: Place, options: ReportOptions, model: Path | None, settings: Settings) -> Summary:
+    """Return the summary of all results in a place.
+
+    Raises:
+        ReviewboxError: there are no results, or the model cannot be loaded.
+    """
+    results = StoredResults(place, settings)
+    classifier = Classifier.load(model, threads=os.cpu_count() or 1) if options.scored_sentences else None
+
+    def score(texts: Sequence[str]) -> Iterator[Sequence[Sentence]]:
+        scored = _score_sentences(classifier, texts) if classifier else iter(())
+        return track(scored, "Classifying sentences", len(texts))
+
+    def sentences_by() -> str:
+        if classifier is None:
+            return ""
+        digest = classifier.bundle.digest
+        by = f"The sentences were classified for this page by the model {digest[:_DIGEST_LENGTH]}"
+        is_same = results.models == {digest}
+        return f"{by}, which also made the results." if is_same else f"{by}; other results may be by others."
+
+    readers = Readers(results.read_texts, score, sentences_by)
+    return report(track(results, "Reading results"), options, readers)
+
+
+def write_report(summary: Summary, output: Path) -> None:
+    """Write the page, in one step, and print its name and size.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    page = render(summary).encode()
+    output.parent.mkdir(parents=True, exist_ok=True)
+    temporary = output.with_name(f".{output.name}-{os.getpid()}")
+    try:
+        temporary.write_bytes(page)
+        temporary.replace(output)
+    finally:
+        temporary.unlink(missing_ok=True)
+    line = f"{output}: {number_of(summary.total, 'review')}, {rounded_bytes(len(page))}"
+    print_line(console(), f"{line}, {summary.failed:,} failed" if summary.failed else line)
+
+
+def _score_sentences(classifier: Classifier, texts: Sequence[str]) -> Iterator[Sequence[Sentence]]:
+    """Yield the sentences of each text with the label of each sentence alone."""
+    remaining = iter(texts)
+    while chunk := list(islice(remaining, _TEXTS_AT_ONCE)):
+        spans = [list(sentences(text)) for text in chunk]
+        alone = [text[start:end] for text, found in zip(chunk, spans, strict=True) for start, end in found]
+        outcomes = classifier.classify_each(alone, explain=False)
+        for found in spans:
+            scored = zip(found, islice(outcomes, len(found)), strict=True)
+            yield [
+                Sentence(start, end, outcome.label, outcome.score)
+                for (start, end), outcome in scored
+                if isinstance(outcome, Verdict)
+            ]

@@ -1,0 +1,244 @@
+"""Counts the verdicts by the values of a column, and finds out what kind of column it is."""
+
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+from reviewbox.documents.review_field import name_words
+from reviewbox.report.statistics import association
+from reviewbox.report.summary import EMPTY, OTHER, Kind
+from reviewbox.report.values import Day, parse_day, parse_rating
+
+_Key = TypeVar("_Key", Day, str)
+Tally = dict[str, Counter[str]]  # the number of reviews with each label, by value
+
+MAX_VALUE_LENGTH = 80  # characters of a value that are kept
+_MAX_VALUES = 200  # a column with more is not a category
+_MAX_CHOSEN_VALUES = 5000  # that are counted if the column was asked for
+_MAX_SHOWN = 40  # values of a dimension; the others are counted together
+_MIN_ROWS_PER_VALUE = 3
+_MIN_FILLED_SHARE = 0.5
+
+_MAX_DAYS = 3700  # that are counted one by one
+_MIN_DATE_SHARE = 0.9  # of the values of a date column
+_PATIENCE = 20  # values that are not dates before that is decided
+_MAX_DAYS_SHOWN, _MAX_MONTHS_SHOWN = 62, 72
+_DATE_WORDS = frozenset(
+    "date datum fecha data day created submitted posted published reviewed time timestamp at when month "
+    "monat mois mes".split()
+)
+_RATING_WORDS = frozenset(
+    "rating ratings stars star score scores grade overall bewertung sterne note notes punkte puntuacion "
+    "valutazione voto nota estrellas etoiles".split()
+)
+_RATING_SCALES = (5.0, 10.0, 100.0)
+_MAX_RATINGS = 101
+# Shares of the scale up to which a rating is bad, and from which it is good: 2 and 4 of 5 stars.
+_LOW_RATING, _HIGH_RATING = 0.4, 0.8
+
+
+@dataclass(frozen=True, slots=True)
+class Scale:
+    """A column as a dimension.
+
+    Attributes:
+        name: the column.
+        kind: what its values are.
+        tally: the number of reviews with each label, by value and in the order of the dimension.
+        value_of: returns the value that a cell with content has in the dimension.
+        note: how the cells were read; "" if there is nothing to say.
+    """
+
+    name: str
+    kind: Kind
+    tally: Tally
+    value_of: Callable[[str], str]
+    note: str = ""
+
+
+@dataclass(slots=True)
+class _Dates:
+    """The verdicts by day, for one order of day and month."""
+
+    days: dict[Day, Counter[str]] = field(default_factory=dict)
+    misses: int = 0
+    is_by_month: bool = False
+
+    def add(self, day: Day, label: str) -> None:
+        if self.is_by_month:
+            day = Day(day.year, day.month)
+        self.days.setdefault(day, Counter())[label] += 1
+        if len(self.days) > _MAX_DAYS and not self.is_by_month:
+            self.is_by_month = True
+            self.days = _merged(self.days, lambda day: Day(day.year, day.month))
+
+    def unit(self) -> Callable[[Day], str]:
+        """Return how days are called: by day, month or year, so that there are not too many."""
+        has_days = not self.is_by_month and all(day.day for day in self.days)
+        if has_days and len(self.days) <= _MAX_DAYS_SHOWN:
+            return lambda day: f"{day.year:04}-{day.month:02}-{day.day:02}"
+        if len({(day.year, day.month) for day in self.days}) <= _MAX_MONTHS_SHOWN:
+            return lambda day: f"{day.year:04}-{day.month:02}"
+        return lambda day: f"{day.year:04}"
+
+
+@dataclass(slots=True)
+class ColumnTally:
+    """The verdicts by the values of one column, in bounded memory.
+
+    Attributes:
+        name: the column.
+        is_chosen: whether somebody asked for it, so that it is shown whatever its values are.
+        filled: the number of rows with a value.
+        values: the verdicts by value; None once there are too many values.
+        dates: the verdicts by day: if the day stands before the month (True), and if not.
+    """
+
+    name: str
+    is_chosen: bool = False
+    filled: int = 0
+    values: Tally | None = field(default_factory=dict)
+    dates: dict[bool, _Dates] = field(default_factory=lambda: {False: _Dates(), True: _Dates()})
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether it may still become a dimension."""
+        return self.values is not None or bool(self.dates)
+
+    def add(self, value: str, label: str) -> None:
+        """Count a value that is not empty."""
+        self.filled += 1
+        value = value[:MAX_VALUE_LENGTH]
+        if self.values is not None:
+            self._add_value(value, label)
+        if self.dates:
+            self._add_date(value, label)
+
+    def _add_value(self, value: str, label: str) -> None:
+        values = self.values or {}
+        if value not in values and len(values) >= (_MAX_CHOSEN_VALUES if self.is_chosen else _MAX_VALUES):
+            if not self.is_chosen:
+                self.values = None
+                return
+            value = OTHER
+        values.setdefault(value, Counter())[label] += 1
+        self.values = values
+
+    def _add_date(self, value: str, label: str) -> None:
+        for day_first, dates in list(self.dates.items()):
+            if day := parse_day(value, day_first=day_first):
+                dates.add(day, label)
+            else:
+                dates.misses += 1
+                if dates.misses > max(_PATIENCE, self.filled * (1 - _MIN_DATE_SHARE)):
+                    del self.dates[day_first]
+
+    def as_dates(self) -> Scale | None:
+        """Return the column as a course of time; None if it does not hold dates."""
+        # If both orders fit, the month comes first: those who write the day first use dots or ISO 8601.
+        day_first = min(self.dates, key=lambda order: (self.dates[order].misses, order), default=None)
+        if day_first is None:
+            return None
+        dates = self.dates[day_first]
+        if dates.misses > self.filled * (1 - _MIN_DATE_SHARE):
+            return None
+        name_of = dates.unit()
+        periods = _merged(dates.days, name_of)
+        if len(periods) < 2:  # noqa: PLR2004 - no course of time
+            return None
+        other = self.dates.get(not day_first)
+        is_ambiguous = other and other.misses == dates.misses and other.days.keys() != dates.days.keys()
+        note = "Read as month/day; no date tells whether that is right." if is_ambiguous else ""
+
+        def value_of(cell: str) -> str:
+            day = parse_day(cell[:MAX_VALUE_LENGTH], day_first=day_first)
+            return name_of(day) if day else EMPTY
+
+        return Scale(self.name, Kind.DATE, {key: periods[key] for key in sorted(periods)}, value_of, note)
+
+    def as_ratings(self) -> Scale | None:
+        """Return the column as a rating; None if it does not hold ratings."""
+        ratings: dict[float, Counter[str]] = {}
+        for value, counts in (self.values or {}).items():
+            rating = parse_rating(value)
+            if rating is None or not 0 <= rating <= max(_RATING_SCALES):
+                return None
+            ratings.setdefault(rating, Counter()).update(counts)
+        if not 2 <= len(ratings) <= _MAX_RATINGS:  # noqa: PLR2004 - nothing to compare
+            return None
+
+        def value_of(cell: str) -> str:
+            rating = parse_rating(cell[:MAX_VALUE_LENGTH])
+            return EMPTY if rating is None else f"{rating:g}"
+
+        tally = {f"{rating:g}": ratings[rating] for rating in sorted(ratings)}
+        return Scale(self.name, Kind.RATING, tally, value_of)
+
+    def as_category(self, totals: Counter[str]) -> Scale | None:
+        """Return the column as a category; None if it is not one.
+
+        Args:
+            totals: the number of all reviews with each label.
+        """
+        if self.values is None or not (self.is_chosen or self._is_useful(totals.total())):
+            return None
+        empty = totals - sum(self.values.values(), Counter())
+        return category(self.name, Kind.COLUMN, {**self.values, **({EMPTY: empty} if empty else {})})
+
+    def strength(self) -> float:
+        """Return how much the verdicts depend on the column, from 0 to 1."""
+        values = (self.values or {}).values()
+        labels = {label for counts in values for label in counts}
+        return association([[counts[label] for label in labels] for counts in values])
+
+    def _is_useful(self, total: int) -> bool:
+        is_filled = self.filled >= total * _MIN_FILLED_SHARE
+        return is_filled and 2 <= len(self.values or {}) <= max(2, self.filled / _MIN_ROWS_PER_VALUE)  # noqa: PLR2004 - nothing to compare
+
+
+def category(name: str, kind: Kind, values: Tally) -> Scale:
+    """Return a dimension of the most frequent values; the others are counted together."""
+    ordered = sorted(values, key=lambda value: (value == OTHER, -values[value].total(), value))
+    shown = {value: values[value] for value in ordered[:_MAX_SHOWN]}
+    others = sum((values[value] for value in ordered[_MAX_SHOWN:]), Counter[str]())
+    note = ""
+    if others:
+        note = f"The {len(shown)} most frequent values are shown; {OTHER} stands for the rest."
+        shown[OTHER] = others + shown.get(OTHER, Counter())
+
+    def value_of(cell: str) -> str:
+        return cell[:MAX_VALUE_LENGTH] if cell[:MAX_VALUE_LENGTH] in shown else OTHER
+
+    return Scale(name, kind, shown, value_of, note)
+
+
+def has_rating_name(name: str) -> bool:
+    """Return whether a column is called like a rating."""
+    return bool(_RATING_WORDS.intersection(name_words(name.rpartition(".")[2])))
+
+
+def has_date_name(name: str) -> bool:
+    """Return whether a column is called like a date."""
+    return bool(_DATE_WORDS.intersection(name_words(name.rpartition(".")[2])))
+
+
+def is_low(rating: float, highest: float) -> bool:
+    """Return whether a rating is bad, given the highest one in its column."""
+    return rating <= _LOW_RATING * _scale_of(highest)
+
+
+def is_high(rating: float, highest: float) -> bool:
+    """Return whether a rating is good, given the highest one in its column."""
+    return rating >= _HIGH_RATING * _scale_of(highest)
+
+
+def _scale_of(highest: float) -> float:
+    return next(scale for scale in _RATING_SCALES if highest <= scale)
+
+
+def _merged(tally: Mapping[Day, Counter[str]], key_of: Callable[[Day], _Key]) -> dict[_Key, Counter[str]]:
+    merged: dict[_Key, Counter[str]] = {}
+    for day, counts in tally.items():
+        merged.setdefault(key_of(day), Counter()).update(counts)
+    return merged

@@ -1,0 +1,163 @@
+"""Summary -> one HTML page without any outside part."""
+
+import base64
+import gzip
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from html import escape
+from importlib.resources import files
+from string import Template
+from typing import Any
+
+from reviewbox.report.statistics import wilson_interval
+from reviewbox.report.summary import Dimension, Failures, Phrase, Review, SampledRow, Summary
+
+_PARTS = files("reviewbox.report") / "page"
+_SCRIPTS = ("vendor/d3.min.js", "vendor/plot.min.js", "report.js")
+_LICENSES = ("vendor/d3.LICENSE", "vendor/plot.LICENSE")
+
+
+def render(summary: Summary) -> str:
+    """Return the page as HTML.
+
+    The scripts are allowed by their hashes, and everything that needs a network is forbidden. The data is
+    compressed and in base64, so no text of a review can be taken for markup or for a script.
+    """
+    scripts = [_read(name) for name in _SCRIPTS]
+    return Template(_read("report.html")).substitute(
+        title=escape(summary.title),
+        policy=escape(_policy(scripts)),
+        style=_read("report.css"),
+        overview=escape(_overview(summary)),
+        shares=_share_rows(summary),
+        licenses="\n".join(_read(name).replace("--", "—") for name in _LICENSES),
+        data=_data(summary),
+        scripts="".join(f"<script>{script}</script>\n" for script in scripts),
+    )
+
+
+def _read(name: str) -> str:
+    return (_PARTS / name).read_text(encoding="utf-8")
+
+
+def _policy(scripts: Sequence[str]) -> str:
+    hashes = (base64.b64encode(hashlib.sha256(script.encode()).digest()).decode() for script in scripts)
+    allowed = " ".join(f"'sha256-{digest}'" for digest in hashes)
+    # The charts have styles of their own. `require-trusted-types-for` forbids to make elements from text.
+    return (
+        f"default-src 'none'; script-src {allowed}; style-src 'unsafe-inline'; base-uri 'none'; "
+        "form-action 'none'; require-trusted-types-for 'script'"
+    )
+
+
+def _overview(summary: Summary) -> str:
+    parts = [_number_of(summary.total, "review"), _number_of(summary.sources, "file")]
+    if summary.needs_review:
+        parts.append(f"{summary.needs_review:,} need{'s' if summary.needs_review == 1 else ''} a look")
+    if summary.failed:
+        parts.append(f"{summary.failed:,} failed")
+    return " · ".join(parts)
+
+
+def _number_of(count: int, noun: str) -> str:
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
+
+
+def _share_rows(summary: Summary) -> str:
+    """Return the rows of the first table, which is legible before any script has run."""
+    rows = []
+    for label, count in zip(summary.labels, summary.counts, strict=True):
+        interval = wilson_interval(count, summary.total)
+        share = 100 * count / summary.total
+        cells = f"{share:.1f} %", f"{100 * interval.low:.1f}–{100 * interval.high:.1f} %", f"{count:,}"
+        rows.append(
+            f'<tr><th scope="row">{escape(label)}</th>' + "".join(f"<td>{c}</td>" for c in cells) + "</tr>"
+        )
+    return "".join(rows)
+
+
+def _data(summary: Summary) -> str:
+    text = json.dumps(_payload(summary), ensure_ascii=False, separators=(",", ":"))
+    compressed = gzip.compress(text.encode("utf-8", "replace"), mtime=0)
+    return base64.b64encode(compressed).decode("ascii")
+
+
+def _payload(summary: Summary) -> dict[str, Any]:
+    labels = {label: index for index, label in enumerate(summary.labels)}
+    return {
+        "title": summary.title,
+        "labels": list(summary.labels),
+        "counts": list(summary.counts),
+        "total": summary.total,
+        "needsReview": summary.needs_review,
+        "otherLanguage": summary.other_language,
+        "sources": summary.sources,
+        "failed": summary.failed,
+        "dimensions": [_dimension(dimension) for dimension in summary.dimensions],
+        "leftOut": list(summary.left_out),
+        "rows": _rows(summary.rows, len(summary.dimensions)),
+        "reviews": [_review(review, labels) for review in summary.reviews],
+        "phrases": [_phrase(phrase, labels) for phrase in summary.phrases],
+        "scored": summary.scored,
+        "sentencesBy": summary.sentences_by,
+        "failures": [_failures(failures) for failures in summary.failures],
+        "isRedacted": summary.is_redacted,
+        "notes": list(summary.notes),
+    }
+
+
+def _dimension(dimension: Dimension) -> dict[str, Any]:
+    return {
+        "name": dimension.name,
+        "kind": dimension.kind,
+        "values": list(dimension.values),
+        "counts": [list(counts) for counts in dimension.counts],
+        "note": dimension.note,
+    }
+
+
+def _rows(rows: Sequence[SampledRow], dimensions: int) -> dict[str, list[Any]]:
+    """Return the rows column by column, which compresses best."""
+    return {
+        "label": [row.label for row in rows],
+        "score": [round(row.score, 2) for row in rows],
+        "needsReview": [int(row.needs_review) for row in rows],
+        "codes": [[row.codes[index] for row in rows] for index in range(dimensions)],
+    }
+
+
+def _review(review: Review, labels: Mapping[str, int]) -> dict[str, Any]:
+    return {
+        "source": review.source,
+        "row": review.row,
+        "label": review.facts.label,
+        "score": review.facts.score,
+        "needsReview": review.facts.needs_review,
+        "otherLanguage": review.other_language,
+        "codes": list(review.facts.codes),
+        "segments": [
+            [s.text, labels.get(s.label, -1), round(s.score, 2), int(s.is_evidence)] for s in review.segments
+        ],
+        "isCut": review.is_cut,
+        "isSampled": review.is_sampled,
+        "views": list(review.views),
+    }
+
+
+def _phrase(phrase: Phrase, labels: Mapping[str, int]) -> dict[str, Any]:
+    return {
+        "text": phrase.text,
+        "label": labels.get(phrase.label, -1),
+        "side": phrase.label,
+        "mentions": [[mention.review, mention.segment] for mention in phrase.mentions],
+    }
+
+
+def _failures(failures: Failures) -> dict[str, Any]:
+    return {
+        "code": failures.code,
+        "count": failures.count,
+        "remedy": failures.remedy,
+        "listed": [[failure.source, failure.line, failure.message] for failure in failures.listed],
+    }

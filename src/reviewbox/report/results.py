@@ -1,0 +1,225 @@
+"""What a report is made from: one value per review, whatever kind of result it comes from."""
+
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache
+from itertools import chain, islice
+from typing import Any
+
+from reviewbox.documents import ReadOptions
+from reviewbox.documents.formats.json_paths import list_of, parse_path, split_names
+from reviewbox.documents.review_field import MISSING, FieldSample, select_review_field
+from reviewbox.errors import SourceError
+from reviewbox.model.verdicts import Evidence
+from reviewbox.results.receipt import Receipt
+
+OWN_FIELDS = (
+    "sentiment",
+    "score",
+    "needs_review",
+    "other_language",
+    "error_code",
+    "error_message",
+    "note",
+)
+_PREFIX = "reviewbox_"
+_ROWS_TO_SAMPLE = 1000  # that decide which column holds the review, if no receipt says it
+_PLACE = re.compile(r"(?:line|row) ([\d,]+): ")
+
+
+@dataclass(frozen=True, slots=True)
+class Sentence:
+    """A sentence of a review, and what it says by itself.
+
+    Attributes:
+        start: the offset of its first character in the review.
+        end: the offset after its last character.
+        label: the most probable label of the sentence alone.
+        score: the probability of that label; 0 if it is not known.
+        is_evidence: whether the result names the sentence as evidence for its verdict.
+    """
+
+    start: int
+    end: int
+    label: str
+    score: float = 0.0
+    is_evidence: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """Why a row, or a whole file, has no verdict.
+
+    Attributes:
+        source: the file.
+        line: the number of the line or row; 0 if the whole file failed.
+        code: the error code.
+        message: the reason; never contains review text.
+    """
+
+    source: str
+    line: int
+    code: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """One review with its verdict, or one failure.
+
+    Attributes:
+        source: the file that holds the review.
+        group: what the file is counted under: the file itself, or the folder of single reviews.
+        row: the number of its row in the table, from 1; 0 for a file that is one review.
+        label: the verdict; "" if there is none.
+        score: the probability of the label.
+        needs_review: whether a person should look at it.
+        other_language: whether the text is in a language that the model does not know.
+        text: the review; None if it has to be read from the source, "" if nobody has it.
+        cells: the other columns of its row, by name.
+        evidence: the sentences that the result names.
+        failure: why there is no verdict.
+        receipt: the key of the receipt of a single review, which leads to its text; "" for a row.
+    """
+
+    source: str
+    group: str
+    row: int = 0
+    label: str = ""
+    score: float = 0.0
+    needs_review: bool = False
+    other_language: bool = False
+    text: str | None = ""
+    cells: Mapping[str, str] = field(default_factory=dict)
+    evidence: tuple[Evidence, ...] = ()
+    failure: Failure | None = None
+    receipt: str = ""
+
+
+def result_of_receipt(receipt: Receipt, source: str) -> Result:
+    """Return the result of a source that is a single review, or that failed as a whole."""
+    content = receipt.content
+    folder = source.rpartition("/")[0]
+    group = f"{folder}/" if folder else "single files"
+    if "error" in content:
+        error = content["error"]
+        return Result(source, group, failure=Failure(source, 0, error["code"], error["message"]))
+    return Result(
+        source,
+        group,
+        label=str(content.get("sentiment", "")),
+        score=float(content.get("score", 0.0)),
+        needs_review=content.get("needs_review") is True,
+        other_language=content.get("other_language") is True,
+        text=None,
+        evidence=tuple(_evidence(content.get("evidence", []))),
+    )
+
+
+def _evidence(entries: Sequence[Mapping[str, Any]]) -> Iterator[Evidence]:
+    for entry in entries:
+        yield Evidence(entry["start"], entry["end"], entry["label"], entry["support"])
+
+
+def results_of_table(
+    rows: Iterable[Mapping[str, str]], source: str, text_field: str, first: int = 1
+) -> Iterator[Result]:
+    """Yield the result of each row of a classified table, or of one of its parts.
+
+    Args:
+        rows: the cells of each row.
+        source: the file that was classified.
+        text_field: the column of the review, as the receipt names it; "" to infer it.
+        first: the number of the first row.
+
+    Raises:
+        SourceError: a row cannot be read.
+    """
+    rows = iter(rows)
+    sample = list(islice(rows, _ROWS_TO_SAMPLE))
+    columns = text_columns(sample, text_field)
+    for number, cells in enumerate(chain(sample, rows), first):
+        if result := _result_of_row(cells, source, number, columns):
+            yield result
+
+
+def is_classified(cells: Mapping[str, str]) -> bool:
+    """Return whether a row has the fields that Reviewbox adds."""
+    return {"sentiment", "score"} <= own_names(tuple(cells)).keys()
+
+
+@lru_cache(maxsize=1000)
+def own_names(columns: tuple[str, ...]) -> Mapping[str, str]:
+    """Return the column of each field that Reviewbox added. It has a prefix if the table had that name."""
+    names = {}
+    for name in OWN_FIELDS:
+        prefixed = name
+        while _PREFIX + prefixed in columns:
+            prefixed = _PREFIX + prefixed
+        if prefixed in columns:
+            names[name] = prefixed
+    return names
+
+
+def text_columns(sample: Sequence[Mapping[str, str]], text_field: str) -> list[str]:
+    """Return the columns that hold the review; none if that cannot be told."""
+    columns = {name: None for cells in sample for name in cells}
+    if text_field:
+        # The cells of a record are named from the record on, and without the sheet.
+        paths = [(parse_path(name), name) for name in split_names(text_field)]
+        for names in (
+            [text_field],
+            [name for _, name in paths],
+            [".".join(map(str, path[len(list_of(path)) :])) for path, _ in paths],
+            [name.rpartition("!")[2] for _, name in paths],
+        ):
+            if all(name in columns for name in names):
+                return names
+    own = set(own_names(tuple(columns)).values())
+    fields = FieldSample()
+    for cells in sample:
+        for name, value in cells.items():
+            if name not in own:
+                fields.add(name, value)
+    try:
+        return list(select_review_field(fields, ReadOptions()).paths)
+    except SourceError:
+        return []
+
+
+def _result_of_row(
+    cells: Mapping[str, str], source: str, number: int, text_columns: Sequence[str]
+) -> Result | None:
+    """Return the result of a row; None for a row that is not a review, such as a footer."""
+    names = own_names(tuple(cells))
+    own = {name: cells[column] for name, column in names.items()}
+    code = own.get("error_code", "")
+    if code and code not in MISSING:
+        message = own.get("error_message", "")
+        place = _PLACE.match(message)
+        line = int(place[1].replace(",", "")) if place else number
+        return Result(source, source, number, failure=Failure(source, line, code, message))
+    label = own.get("sentiment", "")
+    if not label or label in MISSING:
+        return None
+    others = set(names.values()).union(text_columns)
+    texts = [cells.get(column, "") for column in text_columns]
+    return Result(
+        source,
+        source,
+        number,
+        label,
+        _score(own.get("score", "")),
+        own.get("needs_review", "").casefold() == "true",
+        own.get("other_language", "").casefold() == "true",
+        "\n\n".join(text for text in texts if text.strip() and text not in MISSING),
+        {name: value for name, value in cells.items() if name not in others},
+    )
+
+
+def _score(text: str) -> float:
+    try:
+        return float(text.replace(",", "."))  # a spreadsheet may have saved it in another country
+    except ValueError:
+        return 0.0

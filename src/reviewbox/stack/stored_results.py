@@ -1,0 +1,339 @@
+"""Finds stored results, in a folder or in S3, and reads them for a report.
+
+Receipts lead to tables. Tables are looked for by their names only if there is no receipt.
+"""
+
+import hashlib
+import os
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from dataclasses import dataclass, field, replace
+from io import BufferedReader
+from itertools import islice
+from pathlib import Path, PurePosixPath
+from typing import Protocol, TypeVar
+
+from reviewbox.documents import read_document
+from reviewbox.documents.cells import read_cells
+from reviewbox.documents.detection import SNIFF_BYTES
+from reviewbox.errors import ErrorCode, ReviewboxError, SourceError
+from reviewbox.folder_storage import read_file
+from reviewbox.objects import ObjectRef, Source
+from reviewbox.report.results import (
+    OWN_FIELDS,
+    Failure,
+    Result,
+    is_classified,
+    result_of_receipt,
+    results_of_table,
+)
+from reviewbox.results.keys import is_table_key
+from reviewbox.results.receipt import MAX_RECEIPT_BYTES, Part, Receipt
+from reviewbox.settings import Settings
+from reviewbox.stack import aws
+from reviewbox.stack.listing import is_receipt, is_uri, list_objects, parse_uri
+from reviewbox.storage import S3Storage
+from reviewbox.tool_files import is_tool_file
+
+_TABLE = ".classified"  # in the name of a classified table
+_TABLE_EXTENSIONS = (".csv", ".tsv", ".jsonl", ".xlsx", ".xlsm", ".parquet")
+_COMPRESSIONS = (".gz", ".zst")
+# Several reads at once hide the latency of S3; each chunk of receipts is held in memory.
+_CHUNK = 256
+_MISSING_TABLE = "missing_table"
+
+T = TypeVar("T")
+
+
+class Place(Protocol):
+    """Where results are stored."""
+
+    def keys(self) -> Iterable[str]:
+        """Yield the keys of everything that may be a result."""
+
+    def read(self, key: str) -> bytes | None:
+        """Return an object's content; None if it is gone, or larger than any receipt."""
+
+    def open(self, key: str) -> BufferedReader | None:
+        """Open an object, with a buffer of at least `SNIFF_BYTES`; None if it is gone."""
+
+    def part_key(self, receipt_key: str, receipt: Receipt, part: Part) -> str | None:
+        """Return the key of a part of a table; None if it is not there or cannot be the receipt's."""
+
+    def source(self, receipt_key: str, receipt: Receipt, max_bytes: int) -> Source | None:
+        """Return the file that a receipt is about; None if it is gone or has changed since."""
+
+
+@dataclass(frozen=True, slots=True)
+class FolderPlace:
+    """Results in a folder: of `reviewbox watch`, or copied from S3.
+
+    Attributes:
+        root: the folder.
+        file: the only file to report on, within the folder; "" for all.
+        sources: the folder of the files that were classified; None to look beside the results.
+    """
+
+    root: Path
+    file: str = ""
+    sources: Path | None = None
+
+    def keys(self) -> Iterator[str]:
+        """Yield the paths of the files below the folder, in order."""
+        if self.file:
+            yield self.file
+            return
+        for parent, folders, files in os.walk(self.root):
+            folders[:] = sorted(name for name in folders if not name.startswith("."))
+            for name in sorted(files):
+                key = Path(parent, name).relative_to(self.root).as_posix()
+                if not name.startswith(".") and not is_tool_file(key):
+                    yield key
+
+    def read(self, key: str) -> bytes | None:
+        """Return a file's content."""
+        return read_file(self.root / key, ObjectRef("", key), MAX_RECEIPT_BYTES).body
+
+    def open(self, key: str) -> BufferedReader | None:
+        """Open a file."""
+        return BufferedReader((self.root / key).open("rb", buffering=0), SNIFF_BYTES)
+
+    def part_key(self, receipt_key: str, receipt: Receipt, part: Part) -> str | None:  # noqa: ARG002 - as documented
+        """Return where a part of a table is: the folder may hold only some levels of the bucket's keys."""
+        names = PurePosixPath(part.key).parts
+        if ".." in names or part.key.startswith("/"):
+            return None
+        for folder in PurePosixPath(receipt_key).parents:
+            for start in range(len(names)):
+                candidate = folder.joinpath(*names[start:])
+                if (self.root / candidate).is_file():
+                    return candidate.as_posix()
+        return None
+
+    def source(self, receipt_key: str, receipt: Receipt, max_bytes: int) -> Source | None:
+        """Return the source, if its content is still the same."""
+        ref = receipt.content["source"]
+        names = PurePosixPath(ref["key"]).parts
+        if ".." in names or ref["key"].startswith("/"):
+            return None
+        # `reviewbox watch inbox` writes into `inbox-results`.
+        receipt_path = (self.root / receipt_key).resolve()
+        beside = [
+            folder.with_name(ref["bucket"])
+            for folder in receipt_path.parents
+            if folder.name == f"{ref['bucket']}-results"
+        ]
+        for folder in [self.sources] if self.sources else beside:
+            for start in range(len(names)):
+                path = folder.joinpath(*names[start:])
+                if path.is_file():
+                    source = read_file(path, ObjectRef(ref["bucket"], ref["key"]), max_bytes)
+                    return source if source.body and _is_same(source.body, ref.get("etag", "")) else None
+        return None
+
+
+@dataclass(frozen=True, slots=True)
+class S3Place:
+    """Results in S3.
+
+    Attributes:
+        storage: reads objects.
+        prefix: the bucket, and the key of one object or a prefix of keys.
+    """
+
+    storage: S3Storage
+    prefix: ObjectRef
+
+    def keys(self) -> Iterator[str]:
+        """Yield the keys of the object, or of all objects under the prefix."""
+        key = self.prefix.key
+        if key and not key.endswith("/") and self.storage.revision(self.prefix):
+            yield key
+            return
+        for item in list_objects(self.storage.client, self.prefix):
+            yield item.key
+
+    def read(self, key: str) -> bytes | None:
+        """Return an object's content."""
+        source = self.storage.read(self._ref(key), MAX_RECEIPT_BYTES)
+        return source.body if source else None
+
+    def open(self, key: str) -> BufferedReader | None:
+        """Open an object as it is now."""
+        revision = self.storage.revision(self._ref(key))
+        return self.storage.stream(self._ref(key), revision) if revision else None
+
+    def part_key(self, receipt_key: str, receipt: Receipt, part: Part) -> str | None:
+        """Return the key of a part, unless the receipt names an object that is not its own."""
+        source = receipt.content["source"]["key"]
+        prefix = _results_prefix(receipt_key, source)
+        is_own = prefix is not None and is_table_key(part.key, prefix, source)
+        return part.key if is_own and part.bucket == self.prefix.bucket else None
+
+    def source(self, receipt_key: str, receipt: Receipt, max_bytes: int) -> Source | None:
+        """Return the source, if it is still the revision that was classified."""
+        ref = receipt.content["source"]
+        if _results_prefix(receipt_key, ref["key"]) is None:
+            return None
+        source = self.storage.read(ObjectRef(ref["bucket"], ref["key"]), max_bytes)
+        return source if source and source.revision.etag == ref.get("etag") else None
+
+    def _ref(self, key: str) -> ObjectRef:
+        return ObjectRef(self.prefix.bucket, key)
+
+
+def find_place(path: str, sources: Path | None = None) -> Place:
+    """Return the place that a path or an S3 URI names.
+
+    Raises:
+        ReviewboxError: it does not exist.
+    """
+    if is_uri(path):
+        return S3Place(S3Storage(aws.connect("s3")), parse_uri(path))
+    if Path(path).is_dir():
+        return FolderPlace(Path(path), sources=sources)
+    if Path(path).is_file():
+        return FolderPlace(Path(path).parent, Path(path).name, sources)
+    raise ReviewboxError(f"{path}: no such file or folder")
+
+
+@dataclass(slots=True)
+class StoredResults:
+    """The results in a place, read one by one.
+
+    Attributes:
+        place: where they are.
+        settings: how the sources are read.
+        models: the digests of the models that made the results read so far.
+    """
+
+    place: Place
+    settings: Settings = field(default_factory=Settings)
+    models: set[str] = field(default_factory=set)
+
+    def __iter__(self) -> Iterator[Result]:
+        """Yield every result. A table that cannot be read is a failure, and does not stop the others.
+
+        Raises:
+            ReviewboxError: there are no results.
+        """
+        has_receipts = has_tables = False
+        keys = (key for key in self.place.keys() if is_receipt(key))
+        for key, receipt in self.receipts(keys):
+            has_receipts = True
+            yield from self._of_receipt(key, receipt)
+        if not has_receipts:
+            for result in self._of_unnamed_tables():
+                has_tables = True
+                yield result
+        if not has_receipts and not has_tables:
+            raise ReviewboxError(
+                "no results here: neither receipts nor tables with the column `sentiment`; "
+                "`reviewbox watch FOLDER` makes them from files of reviews"
+            )
+
+    def read_texts(self, results: Sequence[Result]) -> Iterator[str]:
+        """Yield the texts of results that are single reviews, from their sources; "" if one is gone."""
+        with ThreadPoolExecutor(aws.MAX_CONNECTIONS) as pool:
+            yield from pool.map(self._text, results)
+
+    def _text(self, result: Result) -> str:
+        receipt = self._receipt(result.receipt)
+        if receipt is None:
+            return ""
+        source = self.place.source(result.receipt, receipt, self.settings.max_object_bytes)
+        if source is None or source.body is None:
+            return ""
+        try:
+            document = read_document(
+                source.ref.key, source.content_type, source.body, self.settings.read_options
+            )
+            return "".join(row.text for row in islice(document.rows, 1))
+        except SourceError:
+            return ""
+
+    def receipts(self, keys: Iterator[str]) -> Iterator[tuple[str, Receipt]]:
+        """Yield each key with its receipt, in order; keys of anything else are left out."""
+        with ThreadPoolExecutor(aws.MAX_CONNECTIONS) as pool:
+            while chunk := list(islice(keys, _CHUNK)):
+                for key, receipt in zip(chunk, pool.map(self._receipt, chunk), strict=True):
+                    if receipt:
+                        yield key, receipt
+
+    def _receipt(self, key: str) -> Receipt | None:
+        receipt = Receipt.decode(self.place.read(key) or b"")
+        return receipt if receipt.content else None
+
+    def _of_receipt(self, key: str, receipt: Receipt) -> Iterator[Result]:
+        source = receipt.content["source"]["key"]
+        self.models.add(str(receipt.content.get("model", {}).get("sha256", "")))
+        if "counts" not in receipt.content:
+            yield replace(result_of_receipt(receipt, source), receipt=key)
+            return
+        row = 1
+        text_field = str(receipt.content.get("notes", {}).get("text_field") or "")
+        for part in receipt.parts:
+            part_key = self.place.part_key(key, receipt, part)
+            for result in self._of_table(part_key, part.key, source, text_field, row):
+                row = max(row, result.row + 1)
+                yield result
+
+    def _of_unnamed_tables(self) -> Iterator[Result]:
+        rows: Counter[str] = Counter()
+        for key in self.place.keys():
+            plain = key.removesuffix(".gz").removesuffix(".zst")
+            if plain.endswith(_TABLE_EXTENSIONS):
+                source = key.partition(_TABLE)[0]
+                for result in self._of_table(key, key, source, "", rows[source] + 1):
+                    rows[source] = max(rows[source], result.row)
+                    yield result
+
+    def _of_table(
+        self, key: str | None, name: str, source: str, text_field: str, first: int
+    ) -> Iterator[Result]:
+        stored = self.place.open(key) if key else None
+        if stored is None:
+            message = f"the table {name} is missing; classify the file again"
+            yield _failed(source, _MISSING_TABLE, message)
+            return
+        with closing(stored):
+            try:
+                tables = read_cells(name, stored, self.settings.read_options, OWN_FIELDS[:3])
+                rows = (row.values for row in tables)
+                first_row = next(rows, None)
+                if first_row is not None and not is_classified(first_row):
+                    raise SourceError(
+                        ErrorCode.UNSUPPORTED_FORMAT,
+                        "the table has no column `sentiment`, so it is not a result of Reviewbox; classify it first",
+                    )
+                if first_row is not None:
+                    yield from results_of_table(_chain(first_row, rows), source, text_field, first)
+            except SourceError as error:
+                yield _failed(source, error.problem.code, error.problem.message)
+
+
+def _chain(first: T, rest: Iterator[T]) -> Iterator[T]:
+    yield first
+    yield from rest
+
+
+def _failed(source: str, code: str, message: str) -> Result:
+    return Result(source, source, failure=Failure(source, 0, code, message))
+
+
+def _results_prefix(receipt_key: str, source_key: str) -> str | None:
+    """Return the prefix of the results to which a receipt belongs; None if its source is another one."""
+    digest = hashlib.sha256(source_key.encode()).hexdigest()  # stands for a very long key
+    for name in (f"{source_key}.json", f"{digest}.json"):
+        if receipt_key.endswith(name):
+            return receipt_key.removesuffix(name)
+    return None
+
+
+def _is_same(body: bytes, etag: str) -> bool:
+    """Return whether a file has the content that was classified, as far as the ETag tells."""
+    digests = {hashlib.sha256(body).hexdigest(), hashlib.md5(body, usedforsecurity=False).hexdigest()}
+    known = etag.strip('"')
+    return known in digests or "-" in known  # S3's ETag of an upload in parts says nothing
