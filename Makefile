@@ -5,7 +5,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help demo local test faults docs-test coverage lint types format wheel wheel-check bench bench-page bench-model model audit lock clean
+.PHONY: help demo local test faults docs-test coverage browser vendor lint types format wheel wheel-check bench bench-page bench-model model audit lock clean
 
 help: ## List the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -23,7 +23,7 @@ $(VENV)/.installed: requirements/dev.txt pyproject.toml
 
 REVIEWS ?= src/reviewbox/local/reviews
 
-demo: $(VENV)/.installed ## Upload reviews to a local cloud and print the verdicts (REVIEWS=folder for your own)
+demo: $(VENV)/.installed ## Upload reviews to a local cloud, print the verdicts and write build/report.html (REVIEWS=folder for your own)
 	@$(BIN)/reviewbox demo "$(REVIEWS)"
 
 PORT ?= 5000
@@ -66,6 +66,21 @@ FUZZ_SECONDS ?= 600
 .PHONY: fuzz bench-load
 fuzz: .venv-fuzz/.installed ## Fuzz every kind of input, guided by coverage (FUZZ_SECONDS=600 in all; TARGETS="documents ..." for some)
 	PYTHONPATH=src .venv-fuzz/bin/python -m tests.fuzz --seconds $(FUZZ_SECONDS) $(TARGETS)
+
+.venv-browser/.installed: requirements/browser.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Reviewbox needs Python 3.11 or newer. Choose one: make PYTHON=python3.13 $(MAKECMDGOALS)"; exit 1; }
+	$(PYTHON) -m venv .venv-browser
+	.venv-browser/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $<
+	@touch $@
+
+# `make browser SCREENSHOTS=docs/images` renews the pictures in the documentation.
+SCREENSHOTS ?= build/screenshots
+
+browser: .venv-browser/.installed ## Test the report in a real browser (needs Chromium; skipped with a word if there is none)
+	PYTHONPATH=src SCREENSHOTS="$(SCREENSHOTS)" .venv-browser/bin/python -m pytest --override-ini addopts= --confcutdir=tests/browser --import-mode=importlib -ra tests/browser
+
+vendor: ## Fetch the chart libraries of the report again and check their digests (needs npm)
+	.ci/vendor_charts src/reviewbox/report/page/vendor
 
 lint: $(VENV)/.installed ## Check style and formatting
 	$(BIN)/ruff check .
@@ -139,10 +154,10 @@ LOCK = uv pip compile --universal --python-version 3.11 --generate-hashes --no-h
 
 lock: ## Compile requirements/*.in to pins with hashes (needs uv)
 	for name in core sam e2e ministack audit docs; do $(LOCK) requirements/$$name.in -o requirements/$$name.txt || exit; done
-	for name in dev recipe bench; do $(LOCK) -c requirements/core.txt requirements/$$name.in -o requirements/$$name.txt || exit; done
+	for name in dev recipe bench browser; do $(LOCK) -c requirements/core.txt requirements/$$name.in -o requirements/$$name.txt || exit; done
 	$(LOCK) -c requirements/dev.txt requirements/fuzz.in -o requirements/fuzz.txt
 
 clean: ## Remove everything that the other targets create
-	rm -rf $(VENV) .venv-bench .venv-fuzz .venv-sam .venv-e2e .venv-ministack .venv-recipe .venv-audit .venv-docs build dist .coverage .aws-sam .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) .venv-bench .venv-browser .venv-fuzz .venv-sam .venv-e2e .venv-ministack .venv-recipe .venv-audit .venv-docs build dist .coverage .aws-sam .pytest_cache .mypy_cache .ruff_cache .hypothesis
 
 include .ci/lambda.mk

@@ -46,6 +46,7 @@ UNUSED = [
     "onnxruntime/transformers",
     "reviewbox/cli",
     "reviewbox/local",
+    "reviewbox/report",
     "reviewbox/stack",
     "**/*.pyi",
     "**/*.pxd",

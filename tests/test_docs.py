@@ -9,6 +9,7 @@ from tests.fuzz.targets import TARGETS
 from reviewbox.documents.compression import COMPRESSIONS
 from reviewbox.documents.detection import FORMATS
 from reviewbox.errors import ErrorCode
+from reviewbox.report.remedies import REMEDIES
 
 ROOT = Path(__file__).parent.parent
 FORMATS_PAGE = (ROOT / "docs" / "formats.md").read_text(encoding="utf-8")
@@ -25,6 +26,13 @@ def test_exactly_the_existing_error_codes_are_listed() -> None:
     listed = [code for row in table_under("Error codes") for code in row[0]]
 
     assert sorted(listed) == sorted(code.value for code in ErrorCode)
+
+
+def test_the_report_gives_the_remedies_of_the_page() -> None:
+    section = FORMATS_PAGE.split("## Error codes\n")[1]
+    rows = [line.split("|") for line in section.splitlines() if line.startswith("| `")]
+
+    assert {row[1].strip(" `"): row[4].strip() for row in rows} == dict(REMEDIES)
 
 
 def test_every_format_is_listed_with_its_extensions_and_content_types() -> None:

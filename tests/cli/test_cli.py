@@ -318,7 +318,9 @@ def test_the_demo_shows_every_file_of_a_folder(tmp_path: Path) -> None:
     (tmp_path / "b.jsonl").write_text('{"text": "bad"}\nbroken\n', encoding="utf-8")
     (tmp_path / "c.txt").write_bytes(b"\x00\x01")
 
-    output = run("demo", tmp_path)
+    page = tmp_path / "pages" / "report.html"
+
+    output = run("demo", tmp_path, "--report", page)
 
     assert "positive" in output
     assert "Great film ." in output
@@ -326,6 +328,8 @@ def test_the_demo_shows_every_file_of_a_folder(tmp_path: Path) -> None:
     assert "1 negative" in output
     assert "1 failed" in output
     assert "binary_file" in output
+    assert str(page) in output
+    assert "2 reviews" in page.read_text(encoding="utf-8")
 
 
 def test_the_demo_needs_files(tmp_path: Path) -> None:

@@ -199,7 +199,7 @@ def report(  # noqa: PLR0913, PLR0917 - a command's options are its arguments
     output: Annotated[Path, typer.Option("--output", "-o", help="The page to write.", dir_okay=False)] = Path(
         "report.html"
     ),
-    title: Annotated[str, typer.Option(help="The heading of the page. [default: PATH]")] = "",
+    title: Annotated[str, typer.Option(help="The heading of the page. [default: the name of PATH]")] = "",
     by: Annotated[
         list[str] | None, typer.Option(help="Compare by this column, too; may be repeated.")
     ] = None,
@@ -236,7 +236,7 @@ def report(  # noqa: PLR0913, PLR0917 - a command's options are its arguments
     from reviewbox.report import ReportOptions
 
     options = ReportOptions(
-        title=title or path,
+        title=title or (Path(path).resolve().name if Path(path).exists() else path),
         by=by or (),
         rating=rating,
         date=date,
@@ -499,15 +499,18 @@ def demo(
     ],
     port: PortOption = 0,
     template: TemplateOption = _TEMPLATE,
+    report: Annotated[Path, typer.Option(help="The page to write about the results.", dir_okay=False)] = Path(
+        "build/report.html"
+    ),
 ) -> None:
-    """Upload the files of a folder to a local cloud and show their results.
+    """Upload the files of a folder to a local cloud, show their results and write a report on them.
 
     Examples:
         reviewbox demo reviews/
     """
     from reviewbox.cli.demo import run_demo
 
-    run_demo(reviews, port, template)
+    run_demo(reviews, port, template, report)
 
 
 def _report_format(format_: Format | None, as_json: bool) -> Format:

@@ -11,21 +11,24 @@ from rich.text import Text
 from reviewbox.cli import render
 from reviewbox.cli.classify import files_below
 from reviewbox.cli.progress import track
+from reviewbox.cli.report import make_report, write_report
 from reviewbox.documents import read_document
 from reviewbox.errors import ReviewboxError
 from reviewbox.local.cloud import BUCKET, Cloud
 from reviewbox.local.function import start_service
 from reviewbox.objects import ObjectRef
+from reviewbox.report import ReportOptions
 from reviewbox.results.keys import receipt_key
 from reviewbox.results.receipt import MAX_RECEIPT_BYTES
 from reviewbox.settings import Settings
+from reviewbox.stack.stored_results import S3Place
 from reviewbox.storage import S3Storage
 
 _SECONDS_BETWEEN_POLLS = 0.1
 
 
-def run_demo(reviews: Path, port: int, template: Path) -> None:
-    """Upload the files of a folder and print a table of their results.
+def run_demo(reviews: Path, port: int, template: Path, report: Path) -> None:
+    """Upload the files of a folder, print a table of their results, and write the report on them.
 
     Raises:
         ReviewboxError: the folder holds no files, or the cloud cannot start.
@@ -36,6 +39,7 @@ def run_demo(reviews: Path, port: int, template: Path) -> None:
     terminal = render.console()
     table = render.verdict_table("file")
     table.add_column("result", overflow="fold")
+    has_receipts = False
     with start_service(template, port) as cloud:
         storage = S3Storage(cloud.s3())
         settings = Settings.from_environ(cloud.environment)
@@ -47,6 +51,7 @@ def run_demo(reviews: Path, port: int, template: Path) -> None:
         for file, key in track(keys.items(), "Waiting for results", len(keys)):
             result = receipt_key(settings.results_prefix, key)
             receipt = _wait_for_receipt(ObjectRef(BUCKET, result), storage, cloud)
+            has_receipts = has_receipts or "source" in receipt
             if "counts" in receipt:
                 parts = [part["key"] for part in receipt["parts"]]
                 result = parts[0] if len(parts) == 1 else f"{parts[0].rpartition('/')[0]}/"
@@ -55,9 +60,16 @@ def run_demo(reviews: Path, port: int, template: Path) -> None:
                 *_cells(receipt, file, settings),
                 render.cell(f"s3://{BUCKET}/{result}"),
             )
+        model = Path(settings.model_dir) if settings.model_dir else None
+        place = S3Place(storage, ObjectRef(BUCKET, settings.results_prefix))
+        options = ReportOptions(title=f"Reviews of {reviews.resolve().name}")
+        summary = make_report(place, options, model, settings) if has_receipts else None
     terminal.print(table)
     hint = "?: needs review. This cloud has stopped; `reviewbox local` keeps one running."
     render.print_line(terminal, hint)
+    if summary:
+        render.print_line(terminal, "The report, to open in a browser:")
+        write_report(summary, report)
 
 
 def _wait_for_receipt(ref: ObjectRef, storage: S3Storage, cloud: Cloud) -> Mapping[str, Any]:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from reviewbox.cli.progress import track
 from reviewbox.cli.render import console, number_of, print_line, rounded_bytes
+from reviewbox.errors import ReviewboxError
 from reviewbox.model.classifier import Classifier
 from reviewbox.model.verdicts import Verdict, sentences
 from reviewbox.report import Readers, ReportOptions, Sentence, Summary, render, report
@@ -29,12 +30,14 @@ def run_report(  # noqa: PLR0913, PLR0917 - what the command's options say
     """Write the report on the results at a path or S3 URI, and print what it is about.
 
     Raises:
-        ReviewboxError: there are no results, or the model cannot be loaded.
-        OSError: the page cannot be written.
+        ReviewboxError: there are no results, a file cannot be read or written, or the model cannot be loaded.
     """
-    with aws.errors_at(path):
-        summary = make_report(find_place(path, sources), options, model, settings)
-    write_report(summary, output)
+    try:
+        with aws.errors_at(path):
+            summary = make_report(find_place(path, sources), options, model, settings)
+        write_report(summary, output)
+    except OSError as error:
+        raise ReviewboxError(f"{error.filename}: {error.strerror}") from None
 
 
 def make_report(place: Place, options: ReportOptions, model: Path | None, settings: Settings) -> Summary:

@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import TypeVar
 
 from reviewbox.documents.review_field import name_words
@@ -24,6 +25,7 @@ _MAX_DAYS = 3700  # that are counted one by one
 _MIN_DATE_SHARE = 0.9  # of the values of a date column
 _PATIENCE = 20  # values that are not dates before that is decided
 _MAX_DAYS_SHOWN, _MAX_MONTHS_SHOWN = 62, 72
+_MIN_REVIEWS_PER_DAY = 3  # on average, unless all days are in one month
 _DATE_WORDS = frozenset(
     "date datum fecha data day created submitted posted published reviewed time timestamp at when month "
     "monat mois mes".split()
@@ -32,8 +34,11 @@ _RATING_WORDS = frozenset(
     "rating ratings stars star score scores grade overall bewertung sterne note notes punkte puntuacion "
     "valutazione voto nota estrellas etoiles".split()
 )
+_ID_WORDS = frozenset("id ids uuid guid key hash url link index nr number row sku asin email phone".split())
 _RATING_SCALES = (5.0, 10.0, 100.0)
 _MAX_RATINGS = 101
+_MIN_RATING_SHARE = 0.9  # of the values of a rating column
+_MAX_STARS = 10  # values that a scale shows even if nobody chose them
 # Shares of the scale up to which a rating is bad, and from which it is good: 2 and 4 of 5 stars.
 _LOW_RATING, _HIGH_RATING = 0.4, 0.8
 
@@ -68,17 +73,20 @@ class _Dates:
     def add(self, day: Day, label: str) -> None:
         if self.is_by_month:
             day = Day(day.year, day.month)
-        self.days.setdefault(day, Counter())[label] += 1
+        count(self.days, day, label)
         if len(self.days) > _MAX_DAYS and not self.is_by_month:
             self.is_by_month = True
             self.days = _merged(self.days, lambda day: Day(day.year, day.month))
 
     def unit(self) -> Callable[[Day], str]:
-        """Return how days are called: by day, month or year, so that there are not too many."""
+        """Return how days are called: by day, month or year, so that there are not too many with too few."""
+        months = {(day.year, day.month) for day in self.days}
+        reviews = sum(counts.total() for counts in self.days.values())
+        are_full = reviews >= _MIN_REVIEWS_PER_DAY * len(self.days) or len(months) == 1
         has_days = not self.is_by_month and all(day.day for day in self.days)
-        if has_days and len(self.days) <= _MAX_DAYS_SHOWN:
+        if has_days and are_full and len(self.days) <= _MAX_DAYS_SHOWN:
             return lambda day: f"{day.year:04}-{day.month:02}-{day.day:02}"
-        if len({(day.year, day.month) for day in self.days}) <= _MAX_MONTHS_SHOWN:
+        if len(months) <= _MAX_MONTHS_SHOWN:
             return lambda day: f"{day.year:04}-{day.month:02}"
         return lambda day: f"{day.year:04}"
 
@@ -112,7 +120,8 @@ class ColumnTally:
         value = value[:MAX_VALUE_LENGTH]
         if self.values is not None:
             self._add_value(value, label)
-        if self.dates:
+        # Ten digits may be a Unix time, and so may an order number: only the name tells.
+        if self.dates and (has_date_name(self.name) or not value.isdecimal()):
             self._add_date(value, label)
 
     def _add_value(self, value: str, label: str) -> None:
@@ -122,7 +131,7 @@ class ColumnTally:
                 self.values = None
                 return
             value = OTHER
-        values.setdefault(value, Counter())[label] += 1
+        count(values, value, label)
         self.values = values
 
     def _add_date(self, value: str, label: str) -> None:
@@ -141,7 +150,8 @@ class ColumnTally:
         if day_first is None:
             return None
         dates = self.dates[day_first]
-        if dates.misses > self.filled * (1 - _MIN_DATE_SHARE):
+        dated = sum(counts.total() for counts in dates.days.values())
+        if dated < self.filled * _MIN_DATE_SHARE:
             return None
         name_of = dates.unit()
         periods = _merged(dates.days, name_of)
@@ -162,16 +172,21 @@ class ColumnTally:
         ratings: dict[float, Counter[str]] = {}
         for value, counts in (self.values or {}).items():
             rating = parse_rating(value)
-            if rating is None or not 0 <= rating <= max(_RATING_SCALES):
-                return None
-            ratings.setdefault(rating, Counter()).update(counts)
-        if not 2 <= len(ratings) <= _MAX_RATINGS:  # noqa: PLR2004 - nothing to compare
+            if rating is not None:
+                ratings.setdefault(rating, Counter()).update(counts)
+        rated = sum(counts.total() for counts in ratings.values())
+        if not 1 < len(ratings) <= _MAX_RATINGS or max(ratings) > max(_RATING_SCALES):
+            return None
+        if rated < self.filled * _MIN_RATING_SHARE:
             return None
 
         def value_of(cell: str) -> str:
             rating = parse_rating(cell[:MAX_VALUE_LENGTH])
             return EMPTY if rating is None else f"{rating:g}"
 
+        if max(ratings) <= _MAX_STARS and all(rating.is_integer() for rating in ratings):
+            for stars in range(int(min(ratings)), int(max(ratings)) + 1):
+                ratings.setdefault(stars, Counter())  # nobody gave these, which is worth seeing
         tally = {f"{rating:g}": ratings[rating] for rating in sorted(ratings)}
         return Scale(self.name, Kind.RATING, tally, value_of)
 
@@ -194,7 +209,17 @@ class ColumnTally:
 
     def _is_useful(self, total: int) -> bool:
         is_filled = self.filled >= total * _MIN_FILLED_SHARE
-        return is_filled and 2 <= len(self.values or {}) <= max(2, self.filled / _MIN_ROWS_PER_VALUE)  # noqa: PLR2004 - nothing to compare
+        is_id = not _ID_WORDS.isdisjoint(name_words(self.name.rpartition(".")[2])[-1:])
+        count = len(self.values or ())
+        return is_filled and not is_id and 1 < count <= max(2, self.filled / _MIN_ROWS_PER_VALUE)
+
+
+def count(tally: dict[_Key, Counter[str]], key: _Key, label: str) -> None:
+    """Add one review with a label to a tally."""
+    counts = tally.get(key)
+    if counts is None:  # much faster than `setdefault` with a new counter each time
+        counts = tally[key] = Counter()
+    counts[label] += 1
 
 
 def category(name: str, kind: Kind, values: Tally) -> Scale:
@@ -213,11 +238,13 @@ def category(name: str, kind: Kind, values: Tally) -> Scale:
     return Scale(name, kind, shown, value_of, note)
 
 
+@lru_cache(maxsize=1000)
 def has_rating_name(name: str) -> bool:
     """Return whether a column is called like a rating."""
     return bool(_RATING_WORDS.intersection(name_words(name.rpartition(".")[2])))
 
 
+@lru_cache(maxsize=1000)
 def has_date_name(name: str) -> bool:
     """Return whether a column is called like a date."""
     return bool(_DATE_WORDS.intersection(name_words(name.rpartition(".")[2])))

@@ -15,7 +15,7 @@ from reviewbox.report.summary import Dimension, Failures, Phrase, Review, Sample
 
 _PARTS = files("reviewbox.report") / "page"
 _SCRIPTS = ("vendor/d3.min.js", "vendor/plot.min.js", "report.js")
-_LICENSES = ("vendor/d3.LICENSE", "vendor/plot.LICENSE")
+_LICENSES = "vendor/LICENSES.txt"
 
 
 def render(summary: Summary) -> str:
@@ -31,7 +31,7 @@ def render(summary: Summary) -> str:
         style=_read("report.css"),
         overview=escape(_overview(summary)),
         shares=_share_rows(summary),
-        licenses="\n".join(_read(name).replace("--", "—") for name in _LICENSES),
+        licenses=_read(_LICENSES),
         data=_data(summary),
         scripts="".join(f"<script>{script}</script>\n" for script in scripts),
     )
@@ -84,10 +84,13 @@ def _data(summary: Summary) -> str:
 
 
 def _payload(summary: Summary) -> dict[str, Any]:
-    labels = {label: index for index, label in enumerate(summary.labels)}
+    # A sentence may say what no review as a whole does.
+    said = sorted({segment.label for review in summary.reviews for segment in review.segments} - {""})
+    labels = {label: index for index, label in enumerate(said)}
     return {
         "title": summary.title,
         "labels": list(summary.labels),
+        "said": said,
         "counts": list(summary.counts),
         "total": summary.total,
         "needsReview": summary.needs_review,
@@ -98,7 +101,7 @@ def _payload(summary: Summary) -> dict[str, Any]:
         "leftOut": list(summary.left_out),
         "rows": _rows(summary.rows, len(summary.dimensions)),
         "reviews": [_review(review, labels) for review in summary.reviews],
-        "phrases": [_phrase(phrase, labels) for phrase in summary.phrases],
+        "phrases": [_phrase(phrase) for phrase in summary.phrases],
         "scored": summary.scored,
         "sentencesBy": summary.sentences_by,
         "failures": [_failures(failures) for failures in summary.failures],
@@ -145,10 +148,9 @@ def _review(review: Review, labels: Mapping[str, int]) -> dict[str, Any]:
     }
 
 
-def _phrase(phrase: Phrase, labels: Mapping[str, int]) -> dict[str, Any]:
+def _phrase(phrase: Phrase) -> dict[str, Any]:
     return {
         "text": phrase.text,
-        "label": labels.get(phrase.label, -1),
         "side": phrase.label,
         "mentions": [[mention.review, mention.segment] for mention in phrase.mentions],
     }

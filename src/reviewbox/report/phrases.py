@@ -2,18 +2,19 @@
 
 import re
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from math import sqrt
 
 from reviewbox.model.verdicts import NEGATIVE, POSITIVE
 from reviewbox.report.summary import Mention, Phrase
 
-_MAX_WORDS = 3  # of a phrase
+_MAX_WORDS = 4  # of a phrase
 _MIN_REVIEWS = 2
 _MAX_PHRASES = 150  # of each side
-# A word stands for nothing more than a longer phrase if this share of its reviews has the phrase.
-_SAME_SHARE = 0.7
+# Two phrases stand for the same if they share this many of the reviews in which either occurs.
+_SAME_SHARE = 0.6
 # How much more often a side must use a phrase than both together.
 _MIN_LIFT = 1.15
 _MAX_FOLDED_ENDING = 4  # letters that a word keeps at least
@@ -23,28 +24,31 @@ _BREAK = re.compile(r"[.,;:!?()\"\n…–—]")
 
 # Words that no phrase starts or ends with.
 _STOP_WORDS = frozenset(
-    "a about above after again against all almost also although always am an and another any anything are aren't "
-    "around as at away back be because been before being below best better between both but by came can "
-    "can't cannot come could couldn't did didn't do does doesn't doing don't down due during each either else "
-    "enough even ever every everything far few first for from further gave get gets getting give go goes going "
-    "gone got had hadn't has hasn't have haven't having he her here hers him his how however i i'd i'll i'm "
-    "i've if in instead into is isn't it it's its itself just keep kept know last least less let like little "
-    "long look looks lot made make makes many may maybe me might mine more most much must my myself need needs "
-    "neither never no nor not nothing now of off often on once one ones only or other others our out over own "
-    "per perhaps put quite rather really said same say says see seem seemed seems several shall she should "
-    "shouldn't since so some someone something soon still such sure take takes than that that's the their them "
-    "then there there's these they they're thing things think this those though thought three through thus "
-    "time to together too took toward two under until up upon us use used using very want wanted was wasn't way "
-    "we well went were weren't what when where whether which while who whole whom whose why will with within "
-    "without won't would wouldn't yet you you're your yours tell told says lots bit ok okay".split()
+    "a about above after again against all almost also although always am an and another any anything are "
+    "aren't around as at away back be because been before being below best better between bit both but by "
+    "came can can't cannot come could couldn't day days did didn't do does doesn't doing don't down due "
+    "during each eight either else enough even evening ever every everything far few first five for four "
+    "from further gave get gets getting give go goes going gone got had hadn't half has hasn't have "
+    "haven't having he her here hers him his hour hours how however i i'd i'll i'm i've if in instead "
+    "into is isn't it it's its itself just keep kept know last least less let like little long look looks "
+    "lot lots made make makes many may maybe me might mine minute minutes month months more morning most "
+    "much must my myself need needs neither never night nine no nor not nothing now of off often ok okay "
+    "on once one ones only or other others our out over own per perhaps put quite rather really said same "
+    "say says second seconds see seem seemed seems seven several shall she should shouldn't since six so "
+    "some someone something soon still such sure take takes tell ten than that that's the their them then "
+    "there there's these they they're thing things think this those though thought three through thus "
+    "time to today together told too took toward two under until up upon us use used using very want "
+    "wanted was wasn't way we week weekend weeks well went were weren't what when where whether which "
+    "while who whole whom whose why will with within without won't would wouldn't year years yesterday "
+    "yet you you're your yours".split()
 )
 # Words that praise or blame without saying what.
 _OPINION_WORDS = frozenset(
-    "amazing awesome awful bad beautiful boring brilliant disappointed disappointing disappointment dreadful "
-    "enjoy enjoyed excellent fantastic favorite favourite fine glad good great happy hate hated horrible "
-    "impressed incredible like liked lovely love loved loves mediocre nice perfect perfectly pleasant pleased "
-    "poor poorly recommend recommended regret sad satisfied superb terrible unfortunately waste wonderful worse "
-    "worst worth wrong".split()
+    "amazing awesome awful bad beautiful boring brilliant disappointed disappointing disappointment "
+    "dreadful enjoy enjoyed excellent fantastic favorite favourite fine glad good great happy hate hated "
+    "horrible impressed incredible like liked love loved lovely loves mediocre nice perfect perfectly "
+    "pleasant pleased poor poorly recommend recommended regret sad satisfied superb terrible "
+    "unfortunately waste wonderful worse worst worth wrong".split()
 )
 
 
@@ -57,35 +61,60 @@ class Sentence:
     text: str
 
 
+_Places = Mapping[int, Mention]  # where a phrase occurs, by review
+
+
 def frequent_phrases(sentences: Iterable[Sentence]) -> list[Phrase]:
     """Return the phrases that praising and blaming sentences use often, each side's most frequent first."""
-    mentions: dict[str, dict[str, dict[int, Mention]]] = {NEGATIVE: {}, POSITIVE: {}}
+    sides: dict[str, dict[str, dict[int, Mention]]] = {NEGATIVE: {}, POSITIVE: {}}
     spellings: dict[str, Counter[str]] = defaultdict(Counter)
     for sentence in sentences:
-        side = mentions[sentence.label]
         for words in _phrases(sentence.text):
             key = " ".join(map(_folded, words))
             spellings[key][" ".join(words)] += 1
-            side.setdefault(key, {}).setdefault(sentence.mention.review, sentence.mention)
-    found = []
+            places = sides[sentence.label].setdefault(key, {})
+            places.setdefault(sentence.mention.review, sentence.mention)
+    found: list[Phrase] = []
     for label, other in ((NEGATIVE, POSITIVE), (POSITIVE, NEGATIVE)):
-        reviews = {review for side in mentions[label].values() for review in side}
-        other_reviews = {review for side in mentions[other].values() for review in side}
-        side = {
-            key: places
-            for key, places in mentions[label].items()
-            if len(places) >= _MIN_REVIEWS
-            and _is_typical(len(places), len(reviews), len(mentions[other].get(key, {})), len(other_reviews))
-        }
-        ranked = sorted(_without_parts(side), key=lambda key: (-_weight(key, len(side[key])), key))
-        for key in ranked[:_MAX_PHRASES]:
-            text = spellings[key].most_common(1)[0][0]
-            found.append(Phrase(text, label, list(side[key].values())))
+        typical = _typical(sides[label], sides[other])
+        found += (
+            Phrase(spellings[key].most_common(1)[0][0], label, list(typical[key].values()))
+            for key in islice(_distinct(typical), _MAX_PHRASES)
+        )
     return found
 
 
+def _typical(side: Mapping[str, _Places], other: Mapping[str, _Places]) -> dict[str, _Places]:
+    """Return the phrases that one side uses often, and more often than both sides together."""
+    total, other_total = _review_count(side), _review_count(other)
+    typical = {}
+    for key, places in side.items():
+        other_count = len(other.get(key, ()))
+        usual_share = (len(places) + other_count) / (total + other_total)
+        is_typical = not other_count or len(places) / total >= _MIN_LIFT * usual_share
+        if len(places) >= _MIN_REVIEWS and is_typical:
+            typical[key] = places
+    return typical
+
+
+def _review_count(side: Mapping[str, _Places]) -> int:
+    return len({review for places in side.values() for review in places})
+
+
+def _distinct(phrases: Mapping[str, _Places]) -> Iterator[str]:
+    """Yield the phrases, the most frequent first, without those that stand for the same reviews."""
+    # A longer phrase says more, so it needs fewer reviews to come first.
+    weights = {key: len(places) * sqrt(1 + key.count(" ")) for key, places in phrases.items()}
+    chosen: list[frozenset[int]] = []
+    for key in sorted(weights, key=lambda key: (-weights[key], key)):
+        reviews = frozenset(phrases[key])
+        if not any(len(reviews & known) >= _SAME_SHARE * len(reviews | known) for known in chosen):
+            chosen.append(reviews)
+            yield key
+
+
 def _phrases(text: str) -> Iterator[Sequence[str]]:
-    """Yield each run of up to three words without a break that says what it is about."""
+    """Yield each run of a few words without a break that says what it is about."""
     for clause in _BREAK.split(text.lower().replace("’", "'")):
         words = _WORD.findall(clause)
         for start, word in enumerate(words):
@@ -103,27 +132,3 @@ def _folded(word: str) -> str:
     if len(word) <= _MAX_FOLDED_ENDING or word.endswith(("ss", "us", "is")):
         return word
     return f"{word[:-3]}y" if word.endswith("ies") else word.removesuffix("s")
-
-
-def _is_typical(count: int, total: int, other_count: int, other_total: int) -> bool:
-    """Return whether one side uses a phrase more often than both sides together would."""
-    share = count / total
-    both = (count + other_count) / (total + other_total)
-    return not other_total or share >= both * _MIN_LIFT or other_count == 0
-
-
-def _weight(key: str, count: int) -> float:
-    # A longer phrase says more, so it needs fewer reviews to come first.
-    return count * sqrt(1 + key.count(" "))
-
-
-def _without_parts(side: dict[str, dict[int, Mention]]) -> Iterator[str]:
-    """Yield the phrases, but none that nearly always occurs inside of a longer one."""
-    longest_inside: Counter[str] = Counter()
-    for key, places in side.items():
-        words = key.split()
-        for size in range(1, len(words)):
-            for start in range(len(words) - size + 1):
-                part = " ".join(words[start : start + size])
-                longest_inside[part] = max(longest_inside[part], len(places))
-    return (key for key, places in side.items() if longest_inside[key] < _SAME_SHARE * len(places))

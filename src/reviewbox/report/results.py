@@ -5,12 +5,13 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from itertools import chain, islice
+from math import isfinite
 from typing import Any
 
 from reviewbox.documents import ReadOptions
 from reviewbox.documents.formats.json_paths import list_of, parse_path, split_names
 from reviewbox.documents.review_field import MISSING, FieldSample, select_review_field
-from reviewbox.errors import SourceError
+from reviewbox.errors import ErrorCode, SourceError
 from reviewbox.model.verdicts import Evidence
 from reviewbox.results.receipt import Receipt
 
@@ -98,7 +99,11 @@ class Result:
 
 
 def result_of_receipt(receipt: Receipt, source: str) -> Result:
-    """Return the result of a source that is a single review, or that failed as a whole."""
+    """Return the result of a source that is a single review, or that failed as a whole.
+
+    Raises:
+        ValueError, TypeError, KeyError: the receipt was not written by Reviewbox.
+    """
     content = receipt.content
     folder = source.rpartition("/")[0]
     group = f"{folder}/" if folder else "single files"
@@ -108,8 +113,8 @@ def result_of_receipt(receipt: Receipt, source: str) -> Result:
     return Result(
         source,
         group,
-        label=str(content.get("sentiment", "")),
-        score=float(content.get("score", 0.0)),
+        label=str(content["sentiment"]),
+        score=_probability(float(content["score"])),
         needs_review=content.get("needs_review") is True,
         other_language=content.get("other_language") is True,
         text=None,
@@ -119,7 +124,7 @@ def result_of_receipt(receipt: Receipt, source: str) -> Result:
 
 def _evidence(entries: Sequence[Mapping[str, Any]]) -> Iterator[Evidence]:
     for entry in entries:
-        yield Evidence(entry["start"], entry["end"], entry["label"], entry["support"])
+        yield Evidence(int(entry["start"]), int(entry["end"]), str(entry["label"]), float(entry["support"]))
 
 
 def results_of_table(
@@ -134,19 +139,17 @@ def results_of_table(
         first: the number of the first row.
 
     Raises:
-        SourceError: a row cannot be read.
+        SourceError: a row cannot be read, or the table has no verdicts.
     """
     rows = iter(rows)
     sample = list(islice(rows, _ROWS_TO_SAMPLE))
+    if sample and not {"sentiment", "score"} <= own_names(tuple(sample[0])).keys():
+        message = "the table has no column `sentiment`, so it is not a result of Reviewbox; classify it first"
+        raise SourceError(ErrorCode.UNSUPPORTED_FORMAT, message)
     columns = text_columns(sample, text_field)
     for number, cells in enumerate(chain(sample, rows), first):
         if result := _result_of_row(cells, source, number, columns):
             yield result
-
-
-def is_classified(cells: Mapping[str, str]) -> bool:
-    """Return whether a row has the fields that Reviewbox adds."""
-    return {"sentiment", "score"} <= own_names(tuple(cells)).keys()
 
 
 @lru_cache(maxsize=1000)
@@ -193,14 +196,17 @@ def _result_of_row(
 ) -> Result | None:
     """Return the result of a row; None for a row that is not a review, such as a footer."""
     names = own_names(tuple(cells))
-    own = {name: cells[column] for name, column in names.items()}
-    code = own.get("error_code", "")
+
+    def own(name: str) -> str:
+        return cells[names[name]] if name in names else ""
+
+    code = own("error_code")
     if code and code not in MISSING:
-        message = own.get("error_message", "")
+        message = own("error_message")
         place = _PLACE.match(message)
         line = int(place[1].replace(",", "")) if place else number
         return Result(source, source, number, failure=Failure(source, line, code, message))
-    label = own.get("sentiment", "")
+    label = own("sentiment")
     if not label or label in MISSING:
         return None
     others = set(names.values()).union(text_columns)
@@ -210,9 +216,9 @@ def _result_of_row(
         source,
         number,
         label,
-        _score(own.get("score", "")),
-        own.get("needs_review", "").casefold() == "true",
-        own.get("other_language", "").casefold() == "true",
+        _score(own("score")),
+        own("needs_review").casefold() == "true",
+        own("other_language").casefold() == "true",
         "\n\n".join(text for text in texts if text.strip() and text not in MISSING),
         {name: value for name, value in cells.items() if name not in others},
     )
@@ -220,6 +226,11 @@ def _result_of_row(
 
 def _score(text: str) -> float:
     try:
-        return float(text.replace(",", "."))  # a spreadsheet may have saved it in another country
+        return _probability(float(text.replace(",", ".")))  # a spreadsheet may use a comma
     except ValueError:
         return 0.0
+
+
+def _probability(score: float) -> float:
+    # Someone may have edited the results, and JSON knows no NaN.
+    return min(1.0, max(0.0, score)) if isfinite(score) else 0.0

@@ -5,8 +5,11 @@ import random
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import chain, zip_longest
 from typing import Generic, TypeVar
 
+from reviewbox.documents.review_field import MISSING
+from reviewbox.errors import ReviewboxError
 from reviewbox.model.verdicts import MIXED, NEGATIVE, NEUTRAL, POSITIVE
 from reviewbox.report import phrases
 from reviewbox.report.columns import (
@@ -15,6 +18,7 @@ from reviewbox.report.columns import (
     Scale,
     Tally,
     category,
+    count,
     has_date_name,
     has_rating_name,
     is_high,
@@ -37,7 +41,7 @@ from reviewbox.report.summary import (
 from reviewbox.report.values import parse_rating
 
 _LABEL_ORDER = (NEGATIVE, MIXED, NEUTRAL, POSITIVE)
-_MAX_SOURCES = 10_000  # files that are counted one by one
+_MAX_GROUPS = 10_000  # files and folders that are counted one by one
 _MAX_COLUMNS = 60
 _MAX_DIMENSIONS = 8  # that are found without being asked for
 _MAX_LISTED_FAILURES = 100  # of each code
@@ -45,9 +49,11 @@ _MAX_PER_VIEW = 40  # reviews of each kind to read first
 _MAX_RATING_VALUES = 120
 _MAX_PER_RATING = 10  # reviews of each label and rating value that are kept
 _MAX_TEXT = 4000  # characters of a review on the page
+_MIN_REDACTED_MENTIONS = 5  # a phrase of fewer reviews may be somebody's words
 _SEED = 0  # the same results give the same page
 
 UNCERTAIN, STRONGEST_BLAME, STRONGEST_PRAISE, DISAGREES = "uncertain", "blame", "praise", "disagrees"
+_VIEW_OF = {POSITIVE: STRONGEST_PRAISE, NEGATIVE: STRONGEST_BLAME, MIXED: MIXED}
 
 T = TypeVar("T")
 
@@ -98,10 +104,14 @@ def report(
     """Return the summary of any number of results.
 
     Memory is bounded by the options and by the number of columns and files, not by the number of results.
+
+    Raises:
+        ReviewboxError: the options name a column that no result has.
     """
     tallies = _Tallies(options)
     for result in results:
         tallies.add(result)
+    tallies.check_chosen_columns()
     return _Summarizer(tallies, options, readers).summary()
 
 
@@ -155,8 +165,8 @@ class _Tallies:
 
     def __init__(self, options: ReportOptions) -> None:
         self.labels: Counter[str] = Counter()
-        self.needs_review = self.other_language = self.without_text = 0
-        self.sources: set[str] = set()
+        self.needs_review = self.other_language = self.without_text = self.sources = 0
+        self._last_source: str | None = None
         self.groups: Tally = {}
         self.columns: dict[str, ColumnTally] = {}
         self.failures: dict[str, list[Failure]] = {}
@@ -170,8 +180,9 @@ class _Tallies:
 
     def add(self, result: Result) -> None:
         """Count one result."""
-        if len(self.sources) < _MAX_SOURCES:
-            self.sources.add(result.source)
+        if result.source != self._last_source:  # the results of a file follow each other
+            self._last_source = result.source
+            self.sources += 1
         if result.failure:
             self._add_failure(result.failure)
             return
@@ -179,15 +190,22 @@ class _Tallies:
         self.needs_review += result.needs_review
         self.other_language += result.other_language
         self.without_text += result.text == ""
-        group = result.group if result.group in self.groups or len(self.groups) < _MAX_SOURCES else OTHER
-        self.groups.setdefault(group, Counter())[result.label] += 1
+        group = result.group if result.group in self.groups or len(self.groups) < _MAX_GROUPS else OTHER
+        count(self.groups, group, result.label)
         for name, value in result.cells.items():
-            if value:
+            if value and value not in MISSING:
                 self._add_cell(name, value, result.label)
-        result = replace(result, text=_cut(result.text))
+        if len(result.text or "") > _MAX_TEXT:
+            result = replace(result, text=_cut(result.text))
         self.rows.offer(lambda: self._without_text(result))
         self.texts.offer(lambda: result)
         self._offer_views(result)
+
+    def check_chosen_columns(self) -> None:
+        """Raise ReviewboxError if a column that somebody asked for does not exist."""
+        if missing := sorted(self._chosen - self.columns.keys()):
+            known = ", ".join(map(repr, self.columns)) or "none"
+            raise ReviewboxError(f"no result has the column {missing[0]!r}; the columns are {known}")
 
     def _add_failure(self, failure: Failure) -> None:
         self.failure_counts[failure.code] += 1
@@ -216,8 +234,7 @@ class _Tallies:
     def _offer_views(self, result: Result) -> None:
         if result.needs_review:
             self._view(UNCERTAIN).offer(-result.score, result)
-        view = {POSITIVE: STRONGEST_PRAISE, NEGATIVE: STRONGEST_BLAME, MIXED: MIXED}.get(result.label)
-        if view:
+        if view := _VIEW_OF.get(result.label):
             self._view(view).offer(result.score, result)
         if result.label in (POSITIVE, NEGATIVE):
             for name, value in result.cells.items():
@@ -241,17 +258,16 @@ class _Summarizer:
         known = [label for label in _LABEL_ORDER if label in tallies.labels]
         self._labels = known + sorted(tallies.labels.keys() - set(known))
         self._scales = self._choose_scales()
-        self._codes = [
-            {value: index for index, value in enumerate(scale.tally)} for scale in self._scales
-        ]
+        self._codes = [{value: index for index, value in enumerate(scale.tally)} for scale in self._scales]
 
     def summary(self) -> Summary:
         """Return the summary."""
         tallies = self._tallies
         reviews = self._reviews()
-        mentions = phrases.frequent_phrases(_telling_sentences(reviews))
+        mentions = phrases.frequent_phrases(_telling_sentences(reviews, self._labels))
         if self._options.is_redacted:
             reviews = [replace(review, segments=()) for review in reviews]
+            mentions = [phrase for phrase in mentions if len(phrase.mentions) >= _MIN_REDACTED_MENTIONS]
         used = {scale.name for scale in self._scales}
         return Summary(
             title=self._options.title,
@@ -259,7 +275,7 @@ class _Summarizer:
             counts=[tallies.labels[label] for label in self._labels],
             needs_review=tallies.needs_review,
             other_language=tallies.other_language,
-            sources=len(tallies.sources),
+            sources=tallies.sources,
             dimensions=[self._dimension(scale) for scale in self._scales],
             left_out=[name for name in tallies.columns if name not in used],
             rows=[self._facts(result) for result in tallies.rows.items],
@@ -280,8 +296,8 @@ class _Summarizer:
         notes = []
         if len(tallies.rows.items) < total:
             notes.append(
-                f"Unfiltered counts are of all {total:,} reviews. Counts under several filters are estimated "
-                f"from {len(tallies.rows.items):,} reviews chosen at random."
+                f"Unfiltered counts are of all {total:,} reviews. Counts under filters are estimated from "
+                f"{len(tallies.rows.items):,} reviews chosen at random."
             )
         if tallies.without_text == total and total:
             notes.append("The results do not contain the texts of the reviews.")
@@ -290,8 +306,11 @@ class _Summarizer:
     def _choose_scales(self) -> list[Scale]:
         tallies, options = self._tallies, self._options
         columns = tallies.columns.values()
-        groups = [category("file", Kind.FILE, tallies.groups)] if len(tallies.groups) > 1 else []
-        ratings = [c for c in columns if c.name == options.rating or (not options.rating and has_rating_name(c.name))]
+        name = "file" if "file" not in tallies.columns else "source file"
+        groups = [category(name, Kind.FILE, tallies.groups)] if len(tallies.groups) > 1 else []
+        ratings = [
+            c for c in columns if c.name == options.rating or (not options.rating and has_rating_name(c.name))
+        ]
         rating = next((scale for c in ratings if (scale := c.as_ratings())), None)
         dated = [c for c in columns if c.name == options.date or not options.date]
         dated.sort(key=lambda c: (not has_date_name(c.name), -c.filled))
@@ -315,15 +334,18 @@ class _Summarizer:
         codes = []
         for scale, codes_of in zip(self._scales, self._codes, strict=True):
             cell = result.group if scale.kind is Kind.FILE else result.cells.get(scale.name, "")
-            codes.append(codes_of.get(scale.value_of(cell) if cell else EMPTY, -1))
+            has_value = cell and cell not in MISSING
+            codes.append(codes_of.get(scale.value_of(cell) if has_value else EMPTY, -1))
         return SampledRow(self._labels.index(result.label), result.score, result.needs_review, codes)
 
     def _reviews(self) -> list[Review]:
-        """Return the reviews to read first, then the random sample, with their texts."""
+        """Return the reviews to read first and the random sample, with their texts."""
         views = self._views()
+        first = [result for listed in views.values() for result in listed]
         sampled = {id(result) for result in self._tallies.texts.items}
-        kept = {id(result): result for results in views.values() for result in results}
-        kept |= {id(result): result for result in self._tallies.texts.items}
+        # In turn, so that the sentences of both are classified if there are too many sentences.
+        in_turn = chain.from_iterable(zip_longest(first, self._tallies.texts.items))
+        kept = {id(result): result for result in in_turn if result}
         results = self._with_texts(list(kept.values()))
         sentences = self._sentences(results)
         return [
@@ -421,10 +443,15 @@ def _segments(result: Result, sentences: Sequence[Sentence]) -> list[Segment]:
     return segments
 
 
-def _telling_sentences(reviews: Sequence[Review]) -> Iterator[phrases.Sentence]:
-    """Yield the sentences of the random sample that praise or blame."""
+def _telling_sentences(reviews: Sequence[Review], labels: Sequence[str]) -> Iterator[phrases.Sentence]:
+    """Yield the sentences of the random sample that are evidence for praise or blame.
+
+    A sentence that contradicts the verdict is not evidence: alone, "dry after a night of rain" may be blame.
+    """
     for index, review in enumerate(reviews):
         if review.is_sampled:
+            verdict = labels[review.facts.label]
+            sides = (POSITIVE, NEGATIVE) if verdict == MIXED else (verdict,)
             for number, segment in enumerate(review.segments):
-                if segment.label in (POSITIVE, NEGATIVE):
+                if segment.label in sides and segment.label in (POSITIVE, NEGATIVE):
                     yield phrases.Sentence(Mention(index, number), segment.label, segment.text)

@@ -5,23 +5,26 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 _MONTHS = {
-    name: number
-    for number, name in enumerate("jan feb mar apr may jun jul aug sep oct nov dec".split(), 1)
+    name: number for number, name in enumerate("jan feb mar apr may jun jul aug sep oct nov dec".split(), 1)
 }
 _YEAR_FIRST = re.compile(r"(\d{4})[-/.](\d{1,2})(?:[-/.](\d{1,2}))?(?:[T ].*)?")
 _COMPACT = re.compile(r"((?:19|20)\d\d)(\d\d)(\d\d)")
 _YEAR_LAST = re.compile(r"(\d{1,2})[-/.](\d{1,2})[-/.](\d{4}|\d\d)(?:[T ,].*)?")
-_DAY_NAME = re.compile(r"(?:(?:mon|tue|wed|thu|fri|sat|sun)[a-z]*,?\s+)?", re.IGNORECASE)
+_DAY_NAME = re.compile(r"(?:mon|tue|wed|thu|fri|sat|sun)[a-z]*,?\s+", re.IGNORECASE)
 _NAMED_MONTH = re.compile(
-    r"(?:(\d{1,2})(?:st|nd|rd|th)?[ -])?([a-z]{3})[a-z]*\.?[ -](?:(\d{1,2})(?:st|nd|rd|th)?,? )?(\d{4})(?:[T ,].*)?",
+    r"(?:(\d{1,2})(?:st|nd|rd|th)?[ -])?([a-z]{3})[a-z]*\.?[ -](?:(\d{1,2})(?:st|nd|rd|th)?,? )?"
+    r"(\d{4})(?:[T ,].*)?",
     re.IGNORECASE,
 )
 _EPOCH = re.compile(r"(\d{10})(?:\d{3})?(?:\.\d+)?")
+_FIRST_EPOCH, _LAST_EPOCH = 946_684_800, 2_208_988_800  # the years 2000 to 2039
 _SECONDS_PER_DAY = 86_400
-_FIRST_YEAR, _LAST_YEAR = 1970, 2100
+_FIRST_YEAR, _LAST_YEAR = 1900, 2100
 _CENTURY = 2000
 
-_RATING = re.compile(r"([0-9]+(?:[.,][0-9]+)?)\s*(?:(?:/|of|out of|von|sur|de)\s*[0-9]+)?\s*(?:stars?|★|⭐)?", re.IGNORECASE)
+_RATING = re.compile(
+    r"([0-9]+(?:[.,][0-9]+)?)\s*(?:(?:/|of|out of|von|sur|de)\s*[0-9]+)?\s*(?:stars?|★|⭐)?", re.IGNORECASE
+)
 _SYMBOLS = re.compile(r"[★⭐](?:\ufe0f)?")
 _MAX_SYMBOLS = re.compile(r"[★☆⭐\ufe0f\s]{1,20}")
 
@@ -37,7 +40,7 @@ class Day:
 
 @lru_cache(maxsize=50_000)
 def parse_day(text: str, *, day_first: bool) -> Day | None:
-    """Return the day of a date in any common notation; None if it is not a date.
+    """Return the day of a date in any common notation, or of a Unix time; None if it is neither.
 
     Args:
         text: the cell, with a time or without.
@@ -49,10 +52,9 @@ def parse_day(text: str, *, day_first: bool) -> Day | None:
     if match := _YEAR_LAST.fullmatch(text):
         day, month = (match[1], match[2]) if day_first else (match[2], match[1])
         return _day(match[3], month, day)
-    if match := _EPOCH.fullmatch(text):
+    if (match := _EPOCH.fullmatch(text)) and _FIRST_EPOCH <= int(match[1]) <= _LAST_EPOCH:
         return _day_of_epoch(int(match[1]))
-    named = text[_DAY_NAME.match(text).end() :]  # type: ignore[union-attr] - it matches the empty text
-    if match := _NAMED_MONTH.fullmatch(named):
+    if match := _NAMED_MONTH.fullmatch(_DAY_NAME.sub("", text, count=1)):
         month_number = _MONTHS.get(match[2].lower(), 0)
         return _day(match[4], str(month_number), match[1] or match[3])
     return None

@@ -55,7 +55,7 @@ class ResultRows:
         Raises:
             ReviewboxError: there are no results.
         """
-        everything = list(self.place.keys())
+        everything = list(self.place.list_keys())
         keys = [key for key in everything if is_receipt(key)]
         self.receipts = self.skipped = len(keys)
         for key, receipt in StoredResults(self.place, self.settings).receipts(iter(keys)):

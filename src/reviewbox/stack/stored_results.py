@@ -13,19 +13,18 @@ from dataclasses import dataclass, field, replace
 from io import BufferedReader
 from itertools import islice
 from pathlib import Path, PurePosixPath
-from typing import Protocol, TypeVar
+from typing import Protocol
 
-from reviewbox.documents import read_document
+from reviewbox.documents import ReadOptions, read_document
 from reviewbox.documents.cells import read_cells
 from reviewbox.documents.detection import SNIFF_BYTES
-from reviewbox.errors import ErrorCode, ReviewboxError, SourceError
+from reviewbox.errors import ReviewboxError, SourceError
 from reviewbox.folder_storage import read_file
 from reviewbox.objects import ObjectRef, Source
 from reviewbox.report.results import (
     OWN_FIELDS,
     Failure,
     Result,
-    is_classified,
     result_of_receipt,
     results_of_table,
 )
@@ -42,15 +41,15 @@ _TABLE_EXTENSIONS = (".csv", ".tsv", ".jsonl", ".xlsx", ".xlsm", ".parquet")
 _COMPRESSIONS = (".gz", ".zst")
 # Several reads at once hide the latency of S3; each chunk of receipts is held in memory.
 _CHUNK = 256
-_MISSING_TABLE = "missing_table"
-
-T = TypeVar("T")
+_RESULT_GROWTH = 4
+# Codes of failures that no receipt records.
+_MISSING_TABLE, _BROKEN_RECEIPT = "missing_table", "broken_receipt"
 
 
 class Place(Protocol):
     """Where results are stored."""
 
-    def keys(self) -> Iterable[str]:
+    def list_keys(self) -> Iterable[str]:
         """Yield the keys of everything that may be a result."""
 
     def read(self, key: str) -> bytes | None:
@@ -80,7 +79,7 @@ class FolderPlace:
     file: str = ""
     sources: Path | None = None
 
-    def keys(self) -> Iterator[str]:
+    def list_keys(self) -> Iterator[str]:
         """Yield the paths of the files below the folder, in order."""
         if self.file:
             yield self.file
@@ -146,7 +145,7 @@ class S3Place:
     storage: S3Storage
     prefix: ObjectRef
 
-    def keys(self) -> Iterator[str]:
+    def list_keys(self) -> Iterator[str]:
         """Yield the keys of the object, or of all objects under the prefix."""
         key = self.prefix.key
         if key and not key.endswith("/") and self.storage.revision(self.prefix):
@@ -219,25 +218,35 @@ class StoredResults:
         Raises:
             ReviewboxError: there are no results.
         """
-        has_receipts = has_tables = False
-        keys = (key for key in self.place.keys() if is_receipt(key))
+        has_receipts = has_reviews = False
+        reason = (
+            "no results here: neither receipts nor tables with the column `sentiment`; "
+            "`reviewbox watch FOLDER` makes them from files of reviews"
+        )
+        keys = (key for key in self.place.list_keys() if is_receipt(key))
         for key, receipt in self.receipts(keys):
             has_receipts = True
             yield from self._of_receipt(key, receipt)
-        if not has_receipts:
-            for result in self._of_unnamed_tables():
-                has_tables = True
-                yield result
-        if not has_receipts and not has_tables:
-            raise ReviewboxError(
-                "no results here: neither receipts nor tables with the column `sentiment`; "
-                "`reviewbox watch FOLDER` makes them from files of reviews"
-            )
+        if has_receipts:
+            return
+        for result in self._of_unnamed_tables():
+            if result.failure and not has_reviews:
+                reason = f"{result.source}: {result.failure.message}"
+            has_reviews = has_reviews or not result.failure
+            yield result
+        if not has_reviews:
+            raise ReviewboxError(reason)
 
     def read_texts(self, results: Sequence[Result]) -> Iterator[str]:
         """Yield the texts of results that are single reviews, from their sources; "" if one is gone."""
         with ThreadPoolExecutor(aws.MAX_CONNECTIONS) as pool:
             yield from pool.map(self._text, results)
+
+    @property
+    def _table_options(self) -> ReadOptions:
+        # A result is larger than its source.
+        options = self.settings.read_options
+        return replace(options, max_bytes=_RESULT_GROWTH * options.max_bytes)
 
     def _text(self, result: Result) -> str:
         receipt = self._receipt(result.receipt)
@@ -268,12 +277,19 @@ class StoredResults:
 
     def _of_receipt(self, key: str, receipt: Receipt) -> Iterator[Result]:
         source = receipt.content["source"]["key"]
-        self.models.add(str(receipt.content.get("model", {}).get("sha256", "")))
+        model = receipt.content.get("model")
+        self.models.add(str(model.get("sha256")) if isinstance(model, dict) else "")
         if "counts" not in receipt.content:
-            yield replace(result_of_receipt(receipt, source), receipt=key)
+            try:
+                result = replace(result_of_receipt(receipt, source), receipt=key)
+            except (KeyError, TypeError, ValueError, OverflowError):
+                message = f"the receipt {key} was not written by Reviewbox; classify the file again"
+                result = _failed(source, _BROKEN_RECEIPT, message)
+            yield result
             return
         row = 1
-        text_field = str(receipt.content.get("notes", {}).get("text_field") or "")
+        notes = receipt.content.get("notes")
+        text_field = str(notes.get("text_field") or "") if isinstance(notes, dict) else ""
         for part in receipt.parts:
             part_key = self.place.part_key(key, receipt, part)
             for result in self._of_table(part_key, part.key, source, text_field, row):
@@ -282,7 +298,7 @@ class StoredResults:
 
     def _of_unnamed_tables(self) -> Iterator[Result]:
         rows: Counter[str] = Counter()
-        for key in self.place.keys():
+        for key in self.place.list_keys():
             plain = key.removesuffix(".gz").removesuffix(".zst")
             if plain.endswith(_TABLE_EXTENSIONS):
                 source = key.partition(_TABLE)[0]
@@ -300,23 +316,10 @@ class StoredResults:
             return
         with closing(stored):
             try:
-                tables = read_cells(name, stored, self.settings.read_options, OWN_FIELDS[:3])
-                rows = (row.values for row in tables)
-                first_row = next(rows, None)
-                if first_row is not None and not is_classified(first_row):
-                    raise SourceError(
-                        ErrorCode.UNSUPPORTED_FORMAT,
-                        "the table has no column `sentiment`, so it is not a result of Reviewbox; classify it first",
-                    )
-                if first_row is not None:
-                    yield from results_of_table(_chain(first_row, rows), source, text_field, first)
+                tables = read_cells(name, stored, self._table_options, OWN_FIELDS[:3])
+                yield from results_of_table((row.values for row in tables), source, text_field, first)
             except SourceError as error:
                 yield _failed(source, error.problem.code, error.problem.message)
-
-
-def _chain(first: T, rest: Iterator[T]) -> Iterator[T]:
-    yield first
-    yield from rest
 
 
 def _failed(source: str, code: str, message: str) -> Result:

@@ -3,8 +3,9 @@
 (() => {
   const $ = (id) => document.getElementById(id);
   const NONE = -1;
-  const PAGE_SIZE = 20;
+  const PAGE_SIZE = 10;
   const PHRASES_SHOWN = 12;
+  const SCROLL = { class: "scroll", tabindex: "0", role: "group", "aria-label": "Table" }; // arrow keys scroll it
   const KNOWN = ["negative", "mixed", "neutral", "positive"];
   const VIEWS = {
     uncertain: "Uncertain",
@@ -49,6 +50,8 @@
     const name = data.labels[label];
     return KNOWN.includes(name) ? name : `other-${(label % 2) + 1}`;
   }
+  /** What a sentence says by itself: a label, or nothing. */
+  const said = (segment) => data.said[segment[1]];
   const color = (label) => `var(--${hue(label)})`;
   const onColor = (label) => `var(--on-${hue(label)})`;
   const swatch = (label) => h("span", { class: "swatch", style: `background:${color(label)}`, "aria-hidden": "true" });
@@ -179,7 +182,12 @@
         ...options,
       }),
     );
-    container.firstChild.setAttribute("role", "img");
+    // The picture has one name. Its parts are not for screen readers, which get the table.
+    for (const part of container.querySelectorAll("svg [aria-label], svg [aria-description]")) {
+      part.removeAttribute("aria-label");
+      part.removeAttribute("aria-description");
+    }
+    container.querySelector("svg").setAttribute("role", "img");
   }
   const labelColors = () => ({ domain: data.labels, range: data.labels.map((_, label) => color(label)) });
 
@@ -245,8 +253,9 @@
       chart,
       rows.length > shown.length && h("p", { class: "hint" }, `${shown.length} of ${rows.length} values are drawn; all are in the table.`),
       dimension.note && h("p", { class: "hint" }, dimension.note),
-      shareTable(dimension.name, rows, counts, (row) => () => setFilter(by, row.code), by),
+      rows.length ? shareTable(dimension.name, rows, counts, (row) => () => setFilter(by, row.code), by) : nothing(),
     ]);
+    if (!rows.length) return;
     const parts = shown.flatMap((row) => {
       let start = 0;
       return data.labels.map((name, label) => {
@@ -259,17 +268,18 @@
     place(chart, `Share of each answer by ${dimension.name}`, {
       height: 40 + 34 * shown.length,
       marginLeft: left, marginRight: 62, marginTop: 8,
-      x: { percent: true, label: null, grid: false, domain: [0, 100], ticks: 5, tickFormat: (d) => `${d} %` },
+      x: { percent: true, label: null, grid: false, domain: [0, 100], ticks: chart.clientWidth < 480 ? 2 : 5, tickFormat: (d) => `${d} %` },
       y: { label: null, domain: shown.map((row) => row.value), tickSize: 0, tickFormat: (d) => (d.length > 24 ? `${d.slice(0, 11)}…${d.slice(-12)}` : d) },
       color: labelColors(),
       marks: [
         Plot.barX(parts, { x1: "x1", x2: "x2", y: "value", fill: "name", insetTop: 3, insetBottom: 3, insetRight: 1, title: (d) => `${d.value}: ${percent(d.share)} ${d.name}` }),
-        Plot.text(parts.filter((d) => d.share >= 0.09), { x: (d) => (d.x1 + d.x2) / 2, y: "value", text: (d) => `${Math.round(100 * d.share)}`, fill: (d) => onColor(d.label), pointerEvents: "none" }),
+        Plot.text(parts.filter((d) => d.share * (chart.clientWidth - left - 62) > 22), { x: (d) => (d.x1 + d.x2) / 2, y: "value", text: (d) => `${Math.round(100 * d.share)}`, fill: (d) => onColor(d.label), pointerEvents: "none" }),
         Plot.text(shown, { x: 1, y: "value", text: (row) => number(row.total * counts.scale), textAnchor: "start", dx: 8, fill: "var(--soft)" }),
       ],
     });
   }
 
+  const nothing = () => h("p", { class: "notice" }, "No review passes the filters.");
   const legend = () =>
     h("p", { class: "legend" }, data.labels.map((name, label) => h("span", {}, swatch(label), ` ${name}`)));
 
@@ -278,7 +288,7 @@
     const head = ["reviews", ...data.labels];
     return h("details", { class: "table", "data-keep": `table-${title}` },
       h("summary", {}, "Table, with ranges and filters"),
-      h("div", { class: "scroll" },
+      h("div", SCROLL,
         h("table", {},
           h("thead", {}, h("tr", {}, h("th", { scope: "col" }, title), head.map((name) => h("th", { scope: "col" }, name)))),
           h("tbody", {}, rows.map((row) =>
@@ -300,10 +310,12 @@
     const chart = h("div", { class: "chart" }), volume = h("div", { class: "chart" });
     rebuild(section, [
       h("h2", { id: "time-title" }, "How has it changed?"),
+      rows.length ? null : nothing(),
       chart, volume,
       h("p", { class: "hint" }, `By ${dimension.name}. The bands are 95 % intervals: they are wide where there are few reviews. ${dimension.note}`),
-      shareTable(dimension.name, rows, counts, (row) => () => setFilter(index, row.code), index),
+      rows.length > 0 && shareTable(dimension.name, rows, counts, (row) => () => setFilter(index, row.code), index),
     ]);
+    if (!rows.length) return;
     const lines = data.labels.map((name, label) => ({ name, label })).filter(({ name }) => name === "negative" || name === "positive" || !KNOWN.includes(name));
     const points = lines.flatMap(({ name, label }) =>
       rows.map((row) => ({ period: row.value, name, label, share: row.counts[label] / row.total, ...wilson(row.counts[label], row.total), total: row.total })),
@@ -312,7 +324,7 @@
     const ticks = rows.filter((_, position) => position % every === 0).map((row) => row.value);
     const x = { type: "point", domain: rows.map((row) => row.value), label: null, ticks, tickSize: 4 };
     const last = rows.at(-1)?.value;
-    const top = Math.min(1, 0.05 + Math.max(0.1, ...points.map((point) => point.share)) * 1.25);
+    const top = Math.min(1, Math.max(0.1, ...points.map((point) => point.share)) * 1.12);
     const layout = { marginLeft: 48, marginRight: 76 };
     place(chart, `Share of ${lines.map((line) => line.name).join(" and ")} reviews over time`, {
       height: 260, ...layout, x: { ...x, axis: null },
@@ -327,7 +339,7 @@
     });
     place(volume, "Number of reviews over time", {
       height: 90, ...layout, x, marginTop: 6,
-      y: { label: null, ticks: 2, tickFormat: "~s", grid: true },
+      y: { label: null, ticks: 2, tickFormat: (d) => (Number.isInteger(d) ? d3.format("~s")(d) : ""), grid: true },
       marks: [
         Plot.ruleX(rows, { x: "value", y1: 0, y2: (row) => row.total * counts.scale, stroke: "var(--soft)", strokeWidth: Math.max(1.5, Math.min(14, (0.5 * section.clientWidth) / rows.length)), title: (row) => `${row.value}: ${number(row.total * counts.scale)}` }),
         Plot.ruleY([0], { stroke: "var(--line)" }),
@@ -337,8 +349,8 @@
 
   function drawPhrases() {
     const section = $("phrases");
-    section.hidden = !data.phrases.length;
-    if (!data.phrases.length) return;
+    section.hidden = !data.reviews.some((review) => review.segments.some(([, label]) => label >= 0)) && !data.phrases.length;
+    if (section.hidden) return;
     const passing = data.reviews.map((review) => review.isSampled && reviewPasses(review));
     const basis = data.reviews.filter((review, index) => passing[index] && review.segments.some((s) => s[1] >= 0)).length;
     const side = (name, title) => {
@@ -350,21 +362,30 @@
         .slice(0, PHRASES_SHOWN);
       const most = Math.max(1, ...found.map((phrase) => phrase.mentions.length));
       return h("div", {}, h("h3", {}, title),
-        found.length ? h("ol", { class: "phrases" }, found.map((phrase) => phraseItem(phrase, most))) : h("p", { class: "hint" }, "Nothing is said often enough here."));
+        found.length > 0 && h("ol", { class: "phrases" }, found.map((phrase) => phraseItem(phrase, most))),
+        found.length < 5 && clearest(name, passing));
     };
     rebuild(section, [
       h("h2", { id: "phrases-title" }, "What do people praise and blame?"),
       h("div", { class: "sides" }, side("negative", "They blame"), side("positive", "They praise")),
       h("p", { class: "hint" },
-        `Words and phrases in the sentences that by themselves blame or praise, counted once per review. They come from ${many(data.scored, "review")} chosen at random`,
+        `Words and phrases in the sentences that by themselves blame or praise, counted once per review. They come from ${data.scored < data.total ? `${many(data.scored, "review")} chosen at random` : "all reviews"}`,
         isFiltered() && basis ? `, ${number(basis)} of which pass the filters.` : ".",
         data.sentencesBy ? ` ${data.sentencesBy}` : ""),
     ]);
   }
 
+  /** The sentences that praise or blame most clearly, for a side of which there are few phrases. */
+  function clearest(side, passing) {
+    const sentences = data.reviews.flatMap((review, index) => passing[index] ? review.segments.filter((segment) => said(segment) === side && [side, "mixed"].includes(data.labels[review.label])) : []);
+    const texts = new Set(sentences.sort((a, b) => b[2] - a[2]).map(([text]) => text));
+    if (!texts.size) return h("p", { class: "hint" }, "Nothing is said often enough here.");
+    return [h("p", { class: "hint" }, "The clearest sentences:"), h("ul", { class: "examples" }, [...texts].slice(0, 5).map((text) => h("li", {}, text)))];
+  }
+
   function phraseItem(phrase, most) {
     const count = phrase.mentions.length;
-    const bar = h("span", { class: "bar", "aria-hidden": "true" }, h("span", { style: `width:${(100 * count) / most}%;background:${color(phrase.label)}` }));
+    const bar = h("span", { class: "bar", "aria-hidden": "true" }, h("span", { style: `width:${(100 * count) / most}%;background:var(--${phrase.side})` }));
     const examples = h("ul", { class: "examples" });
     const fill = () => {
       examples.replaceChildren(
@@ -431,7 +452,7 @@
       h("div", { class: "group", role: "group", "aria-label": "Lists of reviews" },
         availableViews().map((view) => h("button", { type: "button", "aria-pressed": String(view === state.view), onclick: () => change({ view, review: NONE }) }, VIEWS[view]))),
       h("p", { class: "hint" }, `${hints[state.view]} ${found.length ? `${many(found.length, "review")}.` : ""}`),
-      found.length ? reviewList(shown) : h("p", { class: "notice" }, "No review passes the filters."),
+      found.length ? reviewList(shown) : nothing(),
       found.length > shown.length && h("button", { type: "button", onclick: () => { state.shown = shown.length + PAGE_SIZE; drawReviews(); } }, `Show ${Math.min(PAGE_SIZE, found.length - shown.length)} more`),
     ]);
   }
@@ -460,8 +481,9 @@
   }
 
   function fullReview(review) {
-    const says = ([text, label, score, isEvidence]) => {
-      const name = data.labels[label];
+    const says = (segment) => {
+      const [text, , score, isEvidence] = segment;
+      const name = said(segment);
       if (!KNOWN.includes(name) || name === "neutral") return isEvidence ? h("span", { class: "is-evidence" }, text) : text;
       const sure = score ? `, ${percent(score)} sure` : "";
       const strength = score ? Math.round(8 + 24 * Math.max(0, (score - 0.4) / 0.6)) : 20;
@@ -475,11 +497,13 @@
       review.otherLanguage ? ["language", "other than the model's"] : null,
       ...data.dimensions.map((dimension, index) => (dimension.kind !== "file" && review.codes[index] >= 0 ? [dimension.name, dimension.values[review.codes[index]]] : null)),
     ];
-    const known = new Set(review.segments.map((segment) => data.labels[segment[1]]));
+    const known = new Set(review.segments.map(said));
+    const isScored = review.segments.some((segment) => said(segment));
     const key = [["positive", "says for"], ["negative", "says against"], ["mixed", "says both"]].filter(([name]) => known.has(name));
     return [
       review.segments.length ? h("div", { class: "text", lang: "" }, review.segments.map(says), review.isCut && " … (the rest is not on this page)") : null,
       key.length ? h("p", { class: "legend" }, key.map(([name, text]) => h("span", {}, h("span", { class: `says says-${name}`, style: "--strength:18%" }, text))), review.segments.some((s) => s[3]) && h("span", { class: "is-evidence" }, "named as evidence")) : null,
+      review.segments.length > 0 && !isScored ? h("p", { class: "hint" }, "The sentences of this review were not classified one by one; the option --sentences sets how many are.") : null,
       h("dl", { class: "facts" }, facts.filter(Boolean).map(([name, value]) => h("div", {}, h("dt", {}, name), h("dd", {}, value)))),
     ].filter(Boolean);
   }
@@ -500,12 +524,13 @@
       found.length ? h("h3", {}, "The text says the opposite of the rating") : h("p", {}, "No review on this page says the opposite of its rating."),
       found.length ? reviewList(found.slice(0, 5)) : null,
       found.length > 5 && h("button", { type: "button", onclick: () => { change({ view: "disagrees" }); $("reviews").scrollIntoView(); } }, `Show all ${found.length}`),
-      shareTable(dimension.name, rows, counts, (row) => () => setFilter(index, row.code), index),
+      rows.length > 0 && shareTable(dimension.name, rows, counts, (row) => () => setFilter(index, row.code), index),
     ]);
+    if (!rows.length) return;
     const cells = rows.flatMap((row) => data.labels.map((name, label) => ({ value: row.value, name, label, share: row.counts[label] / row.total, count: row.counts[label] })));
     place(chart, `Share of each answer by ${dimension.name}`, {
-      height: 46 + 40 * data.labels.length, marginLeft: 78,
-      x: { label: dimension.name, domain: rows.map((row) => row.value), tickSize: 0 },
+      height: 34 + 40 * data.labels.length, marginLeft: 78,
+      x: { label: null, domain: dimension.values, tickSize: 0 },
       y: { label: null, domain: [...data.labels].reverse(), tickSize: 0 },
       color: labelColors(),
       marks: [
@@ -520,15 +545,18 @@
     section.hidden = !data.failures.length;
     if (!data.failures.length) return;
     const words = state.search.toLowerCase();
-    const fits = ([source, , message]) => !words || `${source} ${message}`.toLowerCase().includes(words);
+    const file = data.dimensions.findIndex((dimension) => dimension.kind === "file");
+    const group = file >= 0 && file in state.filters ? data.dimensions[file].values[state.filters[file]] : "";
+    const fits = ([source, , message]) =>
+      (!words || `${source} ${message}`.toLowerCase().includes(words)) && (!group || source === group || source.startsWith(group));
     rebuild(section, [
       h("h2", { id: "failures-title" }, "What failed?"),
       h("p", {}, `${many(data.failed, "row or file")} without an answer. They are not part of the shares above.`.replace("row or files", "rows or files")),
       ...data.failures.map((group) =>
-        h("details", { class: "table", "data-keep": `failure-${group.code}` },
+        h("details", { class: "table", "data-keep": `failure-${group.code}`, open: data.failed <= 10 },
           h("summary", {}, `${group.code}: ${number(group.count)}`),
-          group.remedy && h("p", { class: "hint" }, `What to do: ${group.remedy}.`),
-          h("div", { class: "scroll" }, h("table", {},
+          group.remedy && h("p", { class: "hint" }, `What to do: ${group.remedy.replaceAll("`", "")}.`),
+          h("div", SCROLL, h("table", {},
             h("thead", {}, h("tr", {}, h("th", { scope: "col", class: "text" }, "file"), h("th", { scope: "col" }, "line"), h("th", { scope: "col", class: "text" }, "reason"))),
             h("tbody", {}, group.listed.filter(fits).map(([source, line, message]) =>
               h("tr", {}, h("td", { class: "text" }, source), h("td", {}, line ? number(line) : "–"), h("td", { class: "text" }, message)))))),
@@ -554,18 +582,21 @@
   // --- the whole page ----------------------------------------------------------------------------------
 
   /** Replace what is in a section; open details stay open, and the focus stays where it was. */
+  const drawn = new WeakSet();
   function rebuild(section, children) {
     const opened = new Set([...section.querySelectorAll("details[data-keep][open]")].map((details) => details.dataset.keep));
     const focusable = "button, summary, a, input, select";
     const at = [...section.querySelectorAll(focusable)].indexOf(document.activeElement);
     section.replaceChildren(...children.filter(Boolean));
-    for (const details of section.querySelectorAll("details[data-keep]")) details.open = opened.has(details.dataset.keep);
+    for (const details of section.querySelectorAll("details[data-keep]")) details.open = drawn.has(section) ? opened.has(details.dataset.keep) : details.open;
+    drawn.add(section);
     if (at >= 0) section.querySelectorAll(focusable)[at]?.focus({ preventScroll: true });
   }
 
   function drawFilters() {
     const form = $("filters");
-    const search = h("input", { type: "search", name: "search", placeholder: "Search the texts", "aria-label": "Search the texts", autocomplete: "off", value: state.search });
+    const searched = data.isRedacted ? "Search the names of files" : "Search the texts";
+    const search = h("input", { type: "search", name: "search", placeholder: searched, "aria-label": searched, autocomplete: "off", value: state.search });
     let timer;
     search.addEventListener("input", () => { clearTimeout(timer); timer = setTimeout(() => change({ search: search.value.trim() }), 200); });
     const labels = data.labels.map((name, label) => h("button", { type: "button", "data-label": label, onclick: () => {
@@ -578,12 +609,12 @@
       return select;
     });
     const clear = h("button", { type: "button", id: "clear", onclick: () => { search.value = ""; change({ search: "", labels: [], needsReview: false, filters: {} }); search.focus(); } }, "Clear");
-    const more = h("details", { class: "more-filters" }, h("summary", {}, "Filters"), h("div", { class: "controls" }, h("div", { class: "group", role: "group", "aria-label": "Filter by answer" }, labels, look), selects, clear));
+    const more = h("details", { class: "more-filters" }, h("summary", {}, "Filters"), h("div", { class: "controls" }, h("div", { class: "group", role: "group", "aria-label": "Filter by answer" }, labels, look), selects));
     const wide = matchMedia("(min-width: 46.01rem)");
     const adapt = () => { more.open = wide.matches; };
     wide.addEventListener("change", adapt);
     adapt();
-    form.append(search, more);
+    form.append(h("div", { class: "first" }, search, clear), more);
     form.addEventListener("submit", (event) => event.preventDefault());
     form.hidden = false;
   }
