@@ -5,7 +5,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help demo local test coverage browser vendor lint types format wheel wheel-check bench bench-page bench-model model audit lock clean
+.PHONY: help demo local test faults docs-test coverage browser vendor lint types format wheel wheel-check bench bench-page bench-model model audit lock clean
 
 help: ## List the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -37,8 +37,35 @@ PYTEST := $(BIN)/python -m pytest --numprocesses=auto --maxprocesses=8 --dist=lo
 test: $(VENV)/.installed ## Run the tests
 	$(PYTEST)
 
+SECONDS ?= 600
+SEED ?= 0
+
+# Sets of strings have the same order in every run only if their hashes do not depend on chance.
+faults: $(VENV)/.installed ## Attack the handlers with faults, on models of S3 and SQS (SECONDS=600 SEED=0)
+	@PYTHONHASHSEED=0 $(BIN)/python -m tests.faults --seconds $(SECONDS) --seed $(SEED) $(if $(REPEAT),--repeat $(REPEAT))
+
+# The pytest options in pyproject.toml exclude these tests, so they are reset.
+docs-test: $(VENV)/.installed .venv-sam/.installed .venv-docs/.installed ## Run every command of the documentation
+	$(BIN)/python -m pytest --override-ini addopts= --import-mode=importlib tests/docs
+
+.venv-docs/.installed: requirements/docs.txt
+	$(PYTHON) -m venv .venv-docs
+	.venv-docs/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r $<
+	@touch $@
+
 coverage: $(VENV)/.installed ## Run the tests and fail if they cover less of the code than before
 	$(PYTEST) --cov --cov-report=term
+
+.venv-fuzz/.installed: requirements/fuzz.txt
+	$(PYTHON) -m venv .venv-fuzz
+	.venv-fuzz/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $<
+	@touch $@
+
+FUZZ_SECONDS ?= 600
+
+.PHONY: fuzz bench-load
+fuzz: .venv-fuzz/.installed ## Fuzz every kind of input, guided by coverage (FUZZ_SECONDS=600 in all; TARGETS="documents ..." for some)
+	PYTHONPATH=src .venv-fuzz/bin/python -m tests.fuzz --seconds $(FUZZ_SECONDS) $(TARGETS)
 
 .venv-browser/.installed: requirements/browser.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Reviewbox needs Python 3.11 or newer. Choose one: make PYTHON=python3.13 $(MAKECMDGOALS)"; exit 1; }
@@ -88,6 +115,10 @@ bench: .venv-bench/.installed ## Measure Reviewbox and its alternatives into doc
 	for name in $(BENCHMARKS); do $(BENCH).$$name $(QUICK) || exit; done
 	@$(MAKE) --no-print-directory bench-page
 
+bench-load: .venv-bench/.installed ## Drive as many files as possible into a local cloud for ten minutes (QUICK=--quick for 30 seconds)
+	$(BENCH).load $(QUICK)
+	@$(MAKE) --no-print-directory bench-page
+
 bench-page: .venv-bench/.installed ## Redraw the plots and the page of docs/benchmarks from its figures
 	$(BENCH).plots $(QUICK)
 	$(BENCH).page $(QUICK)
@@ -122,10 +153,11 @@ audit: .venv-audit/.installed ## Look for known vulnerabilities in all pinned pa
 LOCK = uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --quiet
 
 lock: ## Compile requirements/*.in to pins with hashes (needs uv)
-	for name in core sam e2e ministack audit; do $(LOCK) requirements/$$name.in -o requirements/$$name.txt || exit; done
+	for name in core sam e2e ministack audit docs; do $(LOCK) requirements/$$name.in -o requirements/$$name.txt || exit; done
 	for name in dev recipe bench browser; do $(LOCK) -c requirements/core.txt requirements/$$name.in -o requirements/$$name.txt || exit; done
+	$(LOCK) -c requirements/dev.txt requirements/fuzz.in -o requirements/fuzz.txt
 
 clean: ## Remove everything that the other targets create
-	rm -rf $(VENV) .venv-bench .venv-browser .venv-sam .venv-e2e .venv-ministack .venv-recipe .venv-audit build dist .coverage .aws-sam .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) .venv-bench .venv-browser .venv-fuzz .venv-sam .venv-e2e .venv-ministack .venv-recipe .venv-audit .venv-docs build dist .coverage .aws-sam .pytest_cache .mypy_cache .ruff_cache .hypothesis
 
 include .ci/lambda.mk

@@ -45,13 +45,17 @@ class Result:
     text: str
 
 
-def handler(event: Mapping[str, Any], context: LambdaContext) -> dict[str, Any]:
+def handler(
+    event: Mapping[str, Any], context: LambdaContext, worker: Pipeline | None = None
+) -> dict[str, Any]:
     """Classify the object of every task, and report each task's result to S3.
+
+    `worker` is the pipeline to use; by default, this process's own.
 
     Raises:
         EventError: the event is not a request of S3 Batch Operations, so there is no task to answer.
     """
-    worker = pipeline()
+    worker = worker or pipeline()
     version, tasks = _parse(event)
     results = [(task["taskId"], _perform(task, version, worker, context)) for task in tasks]
     return {

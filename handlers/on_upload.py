@@ -7,7 +7,7 @@ from typing import Any
 
 from handlers.common import LambdaContext, delay_redelivery, log_failure, pipeline, process_all
 from reviewbox.errors import NotStartedError
-from reviewbox.events import Message, parse
+from reviewbox.events import Message, parse, retry_message
 from reviewbox.objects import ObjectRef, SegmentRef
 from reviewbox.pipeline import Pipeline
 from reviewbox.process_object import Outcome
@@ -21,13 +21,17 @@ class UploadError(Exception):
     """Something in a direct invocation failed; the log has the details."""
 
 
-def handler(event: Mapping[str, Any], context: LambdaContext) -> dict[str, Any]:
+def handler(
+    event: Mapping[str, Any], context: LambdaContext, worker: Pipeline | None = None
+) -> dict[str, Any]:
     """Classify every object that the event names, and report the messages to deliver again.
+
+    `worker` is the pipeline to use; by default, this process's own.
 
     Raises:
         UploadError: the event came directly, and something in it failed.
     """
-    worker = pipeline()
+    worker = worker or pipeline()
     messages = _requeue_redelivered(parse(event), worker)
     outcomes = _process(messages, worker, context)
     requeued = _requeue_deferred(messages, outcomes, worker)
@@ -45,7 +49,8 @@ def _requeue_redelivered(messages: Sequence[Message], worker: Pipeline) -> Seque
     the messages that are left to process. What could not be parsed in a message stays.
     """
     redelivered = [m for m in messages if m.receive_count > 1 and (len(messages) > 1 or len(m.targets) > 1)]
-    if not redelivered or not worker.requeue([body for message in redelivered for body in message.split()]):
+    bodies = [retry_message(body) for message in redelivered for body in message.split()]
+    if not bodies or not worker.requeue(bodies):
         return messages
     unknown = [replace(m, refs=(), segments=()) for m in redelivered if m.errors]
     return [*(m for m in messages if m not in redelivered), *unknown]
@@ -54,7 +59,7 @@ def _requeue_redelivered(messages: Sequence[Message], worker: Pipeline) -> Seque
 def _process(messages: Sequence[Message], worker: Pipeline, context: LambdaContext) -> Outcomes:
     # Should memory have been exhausted, those that were delivered before come last.
     refs = [ref for m in sorted(messages, key=lambda m: m.receive_count) for ref in m.targets]
-    redelivered = any(message.receive_count > 1 and message.targets for message in messages)
+    redelivered = any(message.is_redelivered and message.targets for message in messages)
     # A message that arrives alone gets the whole invocation for its objects, regardless of their size.
     exclusive = len(messages) == 1 or redelivered
     sent_at = {ref: m.sent_at for m in messages if m.sent_at for ref in m.targets}

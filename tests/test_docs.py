@@ -4,6 +4,8 @@ import json
 import re
 from pathlib import Path
 
+from tests.fuzz.targets import TARGETS
+
 from reviewbox.documents.compression import COMPRESSIONS
 from reviewbox.documents.detection import FORMATS
 from reviewbox.errors import ErrorCode
@@ -58,3 +60,19 @@ def test_every_listed_tool_has_an_export_among_the_tests() -> None:
 
 def test_the_readme_links_to_the_formats_page() -> None:
     assert "docs/formats.md" in (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def test_every_command_that_attacks_a_promise_exists() -> None:
+    page = (ROOT / "docs" / "promises.md").read_text(encoding="utf-8")
+    makefiles = [ROOT / "Makefile", *(ROOT / ".ci").glob("*.mk")]
+    targets = {
+        name
+        for file in makefiles
+        for name in re.findall(r"^([a-z0-9-]+):", file.read_text("utf-8"), re.MULTILINE)
+    }
+
+    commands = set(re.findall(r"`make ([a-z0-9-]+)", page))
+    fuzzed = {name for names in re.findall(r'TARGETS="?([a-z_ ]+)', page) for name in names.split()}
+
+    assert commands <= targets
+    assert fuzzed <= TARGETS.keys()

@@ -64,8 +64,8 @@ def table(size: int, *, is_compressed: bool = False) -> Workload:
 
 TABLE = table(ROWS[1] * prices.MEASURED_CHARACTERS)
 # Requests under the prefix that has most of them. For a file these are its receipt and itself. For a table
-# they are in `work/`, and a test counts them.
-WRITES = (1, TABLE.segments + 2)
+# a test counts them.
+WRITES = (1, TABLE.segments + 3)
 READS = (1, 4 * TABLE.segments + 3)
 
 
@@ -265,9 +265,8 @@ def test_a_table_takes_no_more_requests_than_the_page_says(classifier: Classifie
     reads = {folder: counted.under(folder, "GetObject", "HeadObject", "ListObjectsV2") for folder in folders}
     assert counted.segments == TABLE.segments
     assert WRITES[1] / 2 <= writes["work/"] <= WRITES[1]
-    assert READS[1] / 2 <= reads["work/"] <= READS[1]
+    assert READS[1] / 2 <= max(reads.values()) <= READS[1]
     assert writes["work/"] == max(writes.values())
-    assert reads["work/"] == max(reads.values())
 
 
 def test_a_thousand_functions() -> None:

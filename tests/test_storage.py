@@ -1,3 +1,5 @@
+import io
+from datetime import UTC, datetime
 from typing import Any, Literal
 
 import pytest
@@ -8,6 +10,7 @@ from botocore.exceptions import (
     ParamValidationError,
     ReadTimeoutError,
 )
+from botocore.response import StreamingBody
 from botocore.stub import Stubber
 from mypy_boto3_s3 import S3Client
 from tests.conftest import BUCKET
@@ -59,6 +62,20 @@ def test_the_body_of_a_large_object_is_not_read(storage: S3Storage, s3: S3Client
 def test_a_missing_object_is_none(storage: S3Storage) -> None:
     assert storage.read(REF, max_bytes=1) is None
     assert storage.revision(REF) is None
+
+
+def test_a_truncated_body_is_a_transient_error_and_not_a_shorter_object(
+    storage: S3Storage, s3: S3Client
+) -> None:
+    """Half a review must not be classified as if it were the whole."""
+    body = StreamingBody(io.BytesIO(b"the film was"), 24)
+    answer = {"Body": body, "ContentLength": 24, "ETag": '"e"', "LastModified": datetime.now(UTC)}
+    stubber = Stubber(s3)
+    stubber.add_response("get_object", answer)
+    with stubber, pytest.raises(IncompleteReadError) as raised:
+        storage.read(REF, max_bytes=100)
+
+    assert is_transient(raised.value)
 
 
 def test_other_errors_pass_through(storage: S3Storage) -> None:

@@ -35,6 +35,9 @@ _IDENTIFIER = re.compile(r"[A-Za-z0-9.:_-]{1,40}")
 # The only field of Reviewbox's own messages. No other event has it.
 _SEGMENT_FIELD = "reviewboxSegment"
 
+# Reviewbox adds this field to a message that it sends again after a delivery that failed.
+_RETRY_FIELD = "reviewboxRetry"
+
 _Target = ObjectRef | SegmentRef
 _Parsed = _Target | EventError
 
@@ -52,6 +55,12 @@ class Message:
     queue_arn: str = field(default="", compare=False)  # of the queue that delivered it; "" if unknown
     receipt_handle: str = field(default="", compare=False)  # identifies the delivery; "" if unknown
     sent_at: int | None = field(default=None, compare=False)  # in milliseconds since the epoch, as SQS says
+
+    @property
+    def is_redelivered(self) -> bool:
+        """Whether a worker may have died while it was working on the message."""
+        # The name in any other place does no harm.
+        return self.receive_count > 1 or _RETRY_FIELD in self.body
 
     @property
     def targets(self) -> tuple[ObjectRef | SegmentRef, ...]:
@@ -79,6 +88,15 @@ def upload_message(ref: ObjectRef) -> str:
 def segment_message(ref: SegmentRef) -> str:
     """Return the text of a message that names a segment; `parse` understands it."""
     return json.dumps({_SEGMENT_FIELD: {**asdict(ref.source), "plan": ref.plan, "index": ref.index}})
+
+
+def retry_message(body: str) -> str:
+    """Return the text of a message that is to be sent again; `parse` understands it as before."""
+    try:
+        event = json.loads(body)
+    except (ValueError, RecursionError):
+        return body
+    return json.dumps({**event, _RETRY_FIELD: True}) if isinstance(event, dict) else body
 
 
 def parse(event: Any) -> list[Message]:

@@ -4,7 +4,7 @@ import hashlib
 import os
 import sys
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from io import BufferedReader, BytesIO
 from pathlib import Path
@@ -91,10 +91,16 @@ class FolderStorage:
         return _etag(body)
 
     def remove(self, ref: ObjectRef, etag: str) -> None:
-        """Remove a file if its ETag is `etag`; otherwise do nothing."""
+        """Remove a file if its ETag is `etag`, and the folders that are empty then; otherwise do nothing."""
         current = self.revision(ref)
-        if current and current.etag == etag:
-            (self.folders[ref.bucket] / ref.key).unlink(missing_ok=True)
+        if not current or current.etag != etag:
+            return
+        folder = self.folders[ref.bucket]
+        path = folder / ref.key
+        path.unlink(missing_ok=True)
+        with suppress(OSError):  # a folder that is not empty
+            while (path := path.parent) != folder:
+                path.rmdir()
 
 
 def read_file(path: Path, ref: ObjectRef, max_bytes: int) -> Source:

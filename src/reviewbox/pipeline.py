@@ -76,14 +76,14 @@ class Pipeline:
 
         If `exclusive` is true, objects are processed one after the other, whatever their sizes. A pipeline
         without a queue always does that. If some were `redelivered`, they may have results, and none takes
-        the fast path.
+        the fast path; and what a worker left that died is removed.
 
         An object is yielded after its event has been sent. If that fails, so does the object: the next
         delivery finds its result current, and sends the event.
         """
         refs = list(dict.fromkeys(refs))
         exclusive = exclusive or len(refs) == 1 or self.queue is None
-        context = BatchContext(Deadline(remaining_seconds), exclusive=exclusive)
+        context = BatchContext(Deadline(remaining_seconds), exclusive=exclusive, redelivered=redelivered)
         if redelivered:
             context.has_results.set()
         with ThreadPoolExecutor(1 if exclusive else self.settings.objects_at_once) as pool:
@@ -92,14 +92,20 @@ class Pipeline:
             for item in self._announce(finished):
                 yield item.ref, item.outcome
 
-    def process(self, ref: ObjectRef | SegmentRef, remaining_seconds: Callable[[], float]) -> Outcome:
-        """Process one object or segment.
+    def process(
+        self,
+        ref: ObjectRef | SegmentRef,
+        remaining_seconds: Callable[[], float],
+        *,
+        redelivered: bool = False,
+    ) -> Outcome:
+        """Process one object or segment; `redelivered` as for `process_all`.
 
         Raises:
             OutOfTimeError: too little time is left; no receipt was written.
             ContentionError: other workers kept changing the result.
         """
-        return self._process(ref, BatchContext(Deadline(remaining_seconds)))
+        return self._process(ref, BatchContext(Deadline(remaining_seconds), redelivered=redelivered))
 
     def requeue(self, messages: Iterable[str]) -> bool:
         """Send messages to the queue whose messages get an invocation each; return whether that worked."""
@@ -163,9 +169,12 @@ class Pipeline:
             return Outcome.IGNORED
 
         def wait(seconds: float) -> bool:
+            nonlocal context
             if self.wait is None or not context.deadline.allows(seconds):
                 return False
             self.wait(seconds)
+            # The attempt that failed may have left something, as a worker does that dies.
+            context = replace(context, redelivered=True)
             return True
 
         return retry_transient(lambda: self._attempt(ref, source, context), source, wait)
@@ -176,11 +185,13 @@ class Pipeline:
             if not context.exclusive:
                 raise NotStartedError(f"{ref} needs an invocation of its own")
             progress = self._large_tables.classify(ref, context.deadline)
+            if progress is Progress.FOUND or (progress is Progress.COMPLETE and context.redelivered):
+                self._objects.sweep(source)
             if progress is not Progress.STALE:
                 return SEGMENT_OUTCOMES[progress]
             # The table, the model or the settings have changed since: the table needs another plan.
             self._large_tables.mark_incomplete(ref)
-            context = replace(context, resend=False)
+            context = replace(context, stale=ref)
         pending = prepare_new_review(source, self._objects, context)
         if pending:
             try:

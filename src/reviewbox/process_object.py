@@ -4,12 +4,11 @@ An event may be late, duplicated or out of order, and several workers may proces
 So every attempt takes the same steps: read the receipt, look at the *current* source, and stop if the
 receipt already records it. Otherwise read the source, classify it, and write the result on condition that
 the receipt is still the one that was read. A worker that loses a race starts over and finds the winner's
-result, or a newer source.
+result, or a newer source. What it had written before, and what others left when they died, is removed then.
 """
 
 import logging
 import traceback
-from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import partial
@@ -20,7 +19,7 @@ from reviewbox.classification import classify_rows, classify_table, faults_as_so
 from reviewbox.deadline import Deadline
 from reviewbox.documents import Document
 from reviewbox.documents.compression import detect_compression, exceeds
-from reviewbox.documents.detection import SNIFF_BYTES, line_format
+from reviewbox.documents.detection import SNIFF_BYTES, is_called_text, line_format
 from reviewbox.documents.segments import LineFormat
 from reviewbox.documents.unsupported import is_parquet
 from reviewbox.errors import (
@@ -34,20 +33,17 @@ from reviewbox.errors import (
 )
 from reviewbox.large_tables.coordinator import Progress, SegmentCoordinator
 from reviewbox.model.classifier import Classifier
-from reviewbox.objects import ObjectRef, Revision, Source
-from reviewbox.results import keys
+from reviewbox.objects import ObjectRef, Revision, SegmentRef, Source
 from reviewbox.results.receipt import Part, Receipt
-from reviewbox.results.receipt_store import ReceiptStore, StoredReceipt, outdated_tables
+from reviewbox.results.receipt_store import ReceiptStore, StoredReceipt, unnamed
 from reviewbox.retry import retry_on_conflict
 from reviewbox.settings import Settings
-from reviewbox.storage import ObjectStore, describe
+from reviewbox.storage import ObjectStore, describe, write_once
 
 logger = logging.getLogger(__name__)
 
 # Larger objects of a batch get an invocation of their own, so that a batch needs little memory.
 _SMALL_OBJECT_BYTES = 20 * 1024
-# For more objects than this, listing is cheaper than asking for each ETag.
-_MAX_HEAD_REQUESTS = 2
 
 
 class Outcome(StrEnum):
@@ -62,10 +58,14 @@ class Outcome(StrEnum):
     PARTIAL = "partial"  # a segment is classified; other segments of its table are not
 
 
+# After these, no work on the object is in progress, and whatever its receipt does not name is left over.
+_FINISHED = (Outcome.CLASSIFIED, Outcome.REFUSED, Outcome.CURRENT, Outcome.GONE)
+
 SEGMENT_OUTCOMES = {
     Progress.SENT: Outcome.SEGMENTED,
     Progress.PARTIAL: Outcome.PARTIAL,
     Progress.COMPLETE: Outcome.CLASSIFIED,
+    Progress.FOUND: Outcome.CLASSIFIED,
 }
 
 
@@ -75,7 +75,8 @@ class BatchContext:
 
     deadline: Deadline
     exclusive: bool = True  # whether each object may use all of the invocation's memory and time
-    resend: bool = True  # whether to send segments again that were sent before and are not done
+    redelivered: bool = False  # whether another worker may have died while it was working on the objects
+    stale: SegmentRef | None = None  # the segment of an outdated plan that led to the object
     # Set once an object of the batch turns out to have a result, so that the others probably have one, too.
     # Classifying them before looking at their receipts would be wasted work.
     has_results: Event = field(default_factory=Event)
@@ -116,23 +117,35 @@ class ObjectProcessor:
             OutOfTimeError: too little time is left; no receipt was written.
             ContentionError: other workers kept changing the result.
         """
-        contended: set[ObjectRef] = set()
-        return retry_on_conflict(
-            lambda: self._attempt(ref, context, contended, pending), ref, on_conflict=contended.add
+        races: list[ObjectRef] = []
+        outcome = retry_on_conflict(
+            lambda: self._attempt(ref, context, pending), ref, on_conflict=races.append
         )
+        if outcome in _FINISHED and (races or context.redelivered or context.stale):
+            self.sweep(ref)
+        return outcome
+
+    def sweep(self, ref: ObjectRef) -> None:
+        """Remove what workers left that died, or that were overtaken, before they could record it."""
+        retry_on_conflict(lambda: self._attempt_sweep(ref), ref)
 
     def max_read_bytes(self, context: BatchContext) -> int:
         """Return the size of the largest object that is read before its format is known."""
         segment_bytes = self.settings.read_options.segment_bytes
         return segment_bytes if context.exclusive else min(_SMALL_OBJECT_BYTES, segment_bytes)
 
-    def commit(self, pending: PendingReceipt, replaces: StoredReceipt | None) -> Outcome:
+    def commit(
+        self, pending: PendingReceipt, replaces: StoredReceipt | None, *, may_have_tables: bool = False
+    ) -> Outcome:
         """Write a receipt in place of the one that was read, and remove what is left of the old result.
 
+        `may_have_tables` is whether a source without a receipt may still have parts of tables.
+
         Raises:
-            ConflictError: the source, or its result, has changed since.
+            ConflictError: the result has changed since.
         """
-        self._replace(pending.source.ref, pending.source.revision, pending.receipt, replaces)
+        present = self.receipts.list_tables(pending.source.ref) if replaces or may_have_tables else {}
+        self.receipts.commit(pending.source.ref, pending.receipt, replaces, present)
         return pending.outcome
 
     def classify_review(self, source: Source, document: Document, deadline: Deadline) -> Receipt:
@@ -179,32 +192,13 @@ class ObjectProcessor:
         message = f"{ref} was tried {self.settings.max_receives} times: {describe(error)}"
         provenance = self.receipts.provenance(ref, revision)
         receipt = Receipt.for_error(Problem(code, message), provenance, final=False)
-        if stored:
-            # Only what the older result consists of: segments of the current revision may be done already.
-            self.receipts.remove(self._recorded_etags(ref, stored))
-        self.receipts.write(ref, receipt, stored)
+        self.receipts.commit(ref, receipt, stored, self.receipts.list_tables(ref))
 
-    def _attempt(
-        self,
-        ref: ObjectRef,
-        context: BatchContext,
-        contended: Collection[ObjectRef],
-        pending: PendingReceipt | None,
-    ) -> Outcome:
-        """Try once.
-
-        `contended` are objects whose state was not the recorded one when an earlier attempt wrote them. A
-        worker that dies before it writes the receipt leaves such a table behind.
-        """
-        # Read the results before the source: any later change of the results makes the write fail.
+    def _attempt(self, ref: ObjectRef, context: BatchContext, pending: PendingReceipt | None) -> Outcome:
+        # Read the receipt before the source: after any later change of the receipt, writing it fails.
         stored = self.receipts.read(ref)
-        recorded = self._recorded_etags(ref, stored) if stored else {}
-        present = self._present_etags(ref, {*contended, *recorded})
-        if stored:
-            is_intact = len(recorded) == len(stored.receipt.parts) and recorded.items() <= present.items()
-            outcome = self._outcome_without_reading(ref, stored, pending, is_intact=is_intact)
-            if outcome:
-                return outcome
+        if stored and (outcome := self._outcome_without_reading(ref, stored, pending)):
+            return outcome
         try:
             source = self.store.read(ref, self.max_read_bytes(context))
         except ArchivedError as error:
@@ -215,16 +209,16 @@ class ObjectProcessor:
             return Outcome.IGNORED
         if not context.exclusive and (source.body is None or detect_compression(source.body)):
             raise NotStartedError(f"{ref} is or may be large and needs an invocation of its own")
-        return self._classify_or_split(source, stored, present, context)
+        return self._classify_or_split(source, stored, context)
 
     def _outcome_without_reading(
-        self, ref: ObjectRef, stored: StoredReceipt, pending: PendingReceipt | None, *, is_intact: bool
+        self, ref: ObjectRef, stored: StoredReceipt, pending: PendingReceipt | None
     ) -> Outcome | None:
         """Return the outcome if the source need not be read, else None.
 
-        The revision is enough to know that. The body may be large. `is_intact` tells whether the parts that
-        the receipt records still exist unchanged.
+        The revision is enough to know that. The body may be large.
         """
+        is_intact = self.receipts.is_intact(ref, stored.receipt)
         revision = self.store.revision(ref)
         if revision is None:
             return Outcome.GONE
@@ -235,54 +229,50 @@ class ObjectProcessor:
         return None
 
     def _classify_or_split(
-        self,
-        source: Source,
-        stored: StoredReceipt | None,
-        present: Mapping[ObjectRef, str],
-        context: BatchContext,
+        self, source: Source, stored: StoredReceipt | None, context: BatchContext
     ) -> Outcome:
         try:
             head = source.body if source.body is not None else self._read_head(source)
             table_format = self._format_of_large_table(source, head)
             if table_format or self._is_large_parquet(source, head):
                 progress = self.large_tables.start(
-                    source, table_format, context.deadline, resend=context.resend
+                    source, stored, table_format, context.deadline, context.stale
                 )
                 return SEGMENT_OUTCOMES[progress]
-            pending = PendingReceipt(source, self._classify(source, present, context.deadline))
+            pending = PendingReceipt(source, self._classify(source, stored, context.deadline))
         except SourceError as error:
             pending = self.refuse(source, error)
-        return self.commit(pending, stored)
+        # The worker of an earlier revision, a table, may have died before it wrote the first receipt.
+        may_have_tables = not (pending.receipt.parts or is_called_text(source.ref.key))
+        return self.commit(pending, stored, may_have_tables=may_have_tables)
 
     def _record_archived(self, ref: ObjectRef, error: ArchivedError, stored: StoredReceipt | None) -> Outcome:
         # Not final: an event follows once the object is restored, and its revision stays the same.
         problem = Problem(ErrorCode.ARCHIVED, str(error))
-        revision = self.store.revision(ref)
-        provenance = self.receipts.provenance(ref, revision)
-        self._replace(ref, revision, Receipt.for_error(problem, provenance, final=False), stored)
+        provenance = self.receipts.provenance(ref, self.store.revision(ref))
+        receipt = Receipt.for_error(problem, provenance, final=False)
+        self.receipts.commit(ref, receipt, stored, self.receipts.list_tables(ref))
         return Outcome.REFUSED
 
-    def _replace(
-        self, ref: ObjectRef, revision: Revision | None, receipt: Receipt, replaces: StoredReceipt | None
-    ) -> None:
-        """Write a receipt of this revision, and remove what is left of earlier tables.
+    def _attempt_sweep(self, ref: ObjectRef) -> None:
+        # The order matters: a part that was made for a receipt that has been replaced can never be recorded.
+        present = self.receipts.list_tables(ref)
+        stored = self.receipts.read(ref) if present else None
+        leftovers = unnamed(stored.receipt if stored else None, present)
+        doubtful = {
+            table: etag
+            for table, etag in leftovers.items()
+            if self.receipts.may_be_recorded(ref, table, stored)
+        }
+        self.receipts.remove({table: leftovers[table] for table in leftovers.keys() - doubtful.keys()})
+        if not doubtful:
+            return
+        revision = self.store.revision(ref)
+        is_current = stored and stored.receipt.is_current(self.receipts.provenance(ref, revision))
+        if revision is None or is_current:  # otherwise work is in progress
+            self.receipts.withdraw(ref, stored, doubtful)
 
-        Raises:
-            ConflictError: the source, or its result, has changed since.
-        """
-        if replaces:
-            outdated = outdated_tables(receipt.parts, self.receipts.list_tables(ref))
-            if outdated and self.store.revision(ref) != revision:
-                raise ConflictError(ref)  # they may belong to a newer table
-            self.receipts.remove(outdated)
-        self.receipts.write(ref, receipt, replaces)
-
-    def _recorded_etags(self, ref: ObjectRef, stored: StoredReceipt) -> dict[ObjectRef, str]:
-        """Return the ETags of those parts in a receipt that a table of this source can have."""
-        parts = stored.receipt.parts
-        return {part.ref: part.etag for part in parts if self.receipts.is_table_of(ref, part.ref)}
-
-    def _classify(self, source: Source, present: Mapping[ObjectRef, str], deadline: Deadline) -> Receipt:
+    def _classify(self, source: Source, stored: StoredReceipt | None, deadline: Deadline) -> Receipt:
         """Return the receipt of a source; if the source is a table, write the classified table first."""
         if source.body is None:
             whole = self.store.read(source.ref, self.settings.max_object_bytes)
@@ -294,17 +284,12 @@ class ObjectProcessor:
         if document.table is None:
             return self.classify_review(source, document, deadline)
         classified = classify_table(document, self.classifier, self.settings, check_time)
-        key = keys.table_key(self.settings.results_prefix, source.ref.key, document.table.extension)
-        target = ObjectRef(self.receipts.bucket(source.ref), key)
-        etag = self.store.write(
-            target, classified.body, document.table.content_type, replaces=present.get(target)
-        )
-        return Receipt.for_table(
-            classified.counts,
-            [Part(target.bucket, target.key, etag)],
-            self.receipts.provenance(source.ref, source.revision),
-            document.notes(),
-        )
+        provenance = self.receipts.provenance(source.ref, source.revision)
+        table_id = self.receipts.table_id(provenance, stored)
+        target = self.receipts.part_ref(source.ref, table_id, 0, document.table.extension)
+        etag = write_once(self.store, target, classified.body, document.table.content_type)
+        part = Part(target.bucket, target.key, etag)
+        return Receipt.for_table(classified.counts, [part], provenance, document.notes())
 
     def _format_of_large_table(self, source: Source, head: bytes) -> LineFormat | None:
         """Return the source's format if it is a table of lines that is larger than a segment."""
@@ -320,12 +305,6 @@ class ObjectProcessor:
     def _read_head(self, source: Source) -> bytes:
         with self.store.stream(source.ref, source.revision, 0, SNIFF_BYTES) as stream:
             return stream.read()
-
-    def _present_etags(self, ref: ObjectRef, refs: Collection[ObjectRef]) -> Mapping[ObjectRef, str]:
-        """Return the ETags of those result objects that exist."""
-        listed = self.receipts.list_tables(ref) if len(refs) > _MAX_HEAD_REQUESTS else {}
-        revisions = {part: self.store.revision(part) for part in refs if part not in listed}
-        return listed | {part: revision.etag for part, revision in revisions.items() if revision}
 
 
 def _describe_fault(ref: ObjectRef, error: SourceError) -> dict[str, Any]:

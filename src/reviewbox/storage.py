@@ -102,7 +102,7 @@ class S3Storage:
             if self._is_absent(ref, error):
                 return None
             raise
-        # As its own context manager, the body would not notice that it is cut off.
+        # A body's own context manager would return the stream without botocore's check of its length.
         with closing(response["Body"]) as body:
             return Source(
                 ref=ref,
@@ -254,6 +254,25 @@ class _ObjectFile(RawIOBase):
         except Exception as error:
             self._failure = error
             raise
+
+
+def write_once(store: ObjectStore, ref: ObjectRef, body: bytes, content_type: str) -> str:
+    """Write an object whose content is the same whoever writes it, and return its ETag.
+
+    An object that has this content is left as it is. Any other content was not written by a worker, and is
+    replaced.
+
+    Raises:
+        ConflictError: another worker is writing it.
+    """
+    try:
+        return store.write(ref, body, content_type, replaces=None)
+    except ConflictError:
+        existing = store.read(ref, len(body))
+        if existing and existing.body == body:
+            return existing.revision.etag
+        etag = existing.revision.etag if existing else None
+        return store.write(ref, body, content_type, replaces=etag)
 
 
 def describe(error: Exception) -> str:

@@ -2,10 +2,10 @@
 
 import statistics
 import textwrap
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
-from tests.benchmarks import growth, latency, memory, throughput
+from tests.benchmarks import growth, latency, load, memory, throughput
 from tests.benchmarks.cold_start import DEPLOYED, PARTS, PHASES
 from tests.benchmarks.figures import BEFORE, Figures, is_rehearsal, output_folder, read_figures
 from tests.benchmarks.tutorial import MAX_TOKENS
@@ -338,6 +338,45 @@ def growth_section(figures: Figures) -> list[str]:
     ]
 
 
+def load_section(figures: Figures) -> list[str]:
+    """Return the section on a long run at the highest rate."""
+    latency_seconds = figures["latency_seconds"]
+    early, late = figures["second_quarter_megabytes"], figures["last_quarter_megabytes"]
+    growth_per_file = 2 * (late - early) / figures["results"]
+    return [
+        paragraph(
+            machine(figures),
+            "`make bench-load` starts `reviewbox local`, which has moto and the function in one process, and",
+            f"drives files with one review each into it. {figures['under_way']} files are under way at any",
+            "time: a new one is uploaded as soon as another has its result. Each result is compared with",
+            "the verdict for its text, and then removed with its source: moto keeps objects in memory.",
+            "Latency is from the end of an upload until a client that lists the results",
+            f"every {load.SECONDS_BETWEEN_LISTINGS} seconds sees the receipt.",
+        ),
+        markdown(
+            ["", "uploads", "right results", "files per second", *latency_columns(latency_seconds)],
+            [
+                [
+                    f"{figures['seconds']:.0f} seconds",
+                    f"{figures['uploads']:,}",
+                    f"{figures['results'] - figures['wrong']:,}",
+                    f"{figures['files_per_second']:.1f}",
+                    *(f"{value:.2f} s" for value in latency_seconds.values()),
+                ]
+            ],
+        ),
+        paragraph(
+            f"**Memory** of the process: {early:.0f} MB in the second quarter of the run (median), and",
+            f"{late:.0f} MB in the last, which is {1000 * growth_per_file:+.1f} MB per 1,000 files.",
+        ),
+    ]
+
+
+def latency_columns(latency_seconds: Mapping[str, float]) -> list[str]:
+    """Return the heads of the columns of latency."""
+    return [f"{name} % within" if name.isdecimal() else name for name in latency_seconds]
+
+
 def comparison(current: dict[str, Figures | None], before: dict[str, Figures | None]) -> list[str]:
     """Return a table of the headline figures before and after a change; empty if there are none before."""
     rows = [
@@ -398,6 +437,7 @@ TITLES = {
     memory.NAME: "Memory by table size",
     "cold_start": "Cold start",
     growth.NAME: "Growth from 1 to 10,000 files",
+    load.NAME: "Ten minutes of load",
 }
 SECTIONS: dict[str, Callable[[Figures], list[str]]] = {
     throughput.NAME: throughput_section,
@@ -405,6 +445,7 @@ SECTIONS: dict[str, Callable[[Figures], list[str]]] = {
     memory.NAME: memory_section,
     "cold_start": cold_start_section,
     growth.NAME: growth_section,
+    load.NAME: load_section,
 }
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import matplotlib as mpl
-from tests.benchmarks import growth, latency, memory, throughput
+from tests.benchmarks import growth, latency, load, memory, throughput
 from tests.benchmarks.cold_start import DEPLOYED, PHASES
 from tests.benchmarks.figures import BEFORE, Figures, is_rehearsal, output_folder, read_figures
 
@@ -138,6 +138,24 @@ def draw_growth(figures: Figures, before: Figures | None) -> Any:
     return figure
 
 
+def draw_load(figures: Figures, before: Figures | None) -> Any:
+    """Draw the rate, the latency and the memory over time."""
+    figure, all_axes = plt.subplots(1, 3, figsize=(11, 3.2))
+    rate_axes, latency_axes, memory_axes = all_axes
+    intervals = figures["intervals"]
+    minutes = [interval["minutes"] for interval in intervals]
+    rate_axes.plot(minutes, [interval["files_per_second"] for interval in intervals], color=BLUE)
+    for percent, color in zip(load.PERCENTILES, (BLUE, GRAY, ORANGE), strict=True):
+        seconds = [interval["latency_seconds"][str(percent)] for interval in intervals]
+        latency_axes.plot(minutes, seconds, color=color, label=f"{percent} %")
+    latency_axes.legend(ncols=3)
+    memory_axes.plot(minutes, [interval["megabytes"] for interval in intervals], color=BLUE)
+    labels = ("files per second", "seconds from upload to result", "memory, MB")
+    for axes, label in zip(all_axes, labels, strict=True):
+        axes.set(xlabel="minutes", ylabel=label, ylim=(0, None))
+    return figure
+
+
 def draw_cold_start(figures: Figures, before: Figures | None) -> Any:
     """Draw the parts of a cold start in their order."""
     figure, axes = plt.subplots(figsize=(9.5, 3.8))
@@ -171,6 +189,7 @@ PLOTS: dict[str, Callable[[Figures, Figures | None], Any]] = {
     memory.NAME: draw_memory,
     "cold_start": draw_cold_start,
     growth.NAME: draw_growth,
+    load.NAME: draw_load,
 }
 
 

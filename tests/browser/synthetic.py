@@ -97,7 +97,7 @@ def write_results(folder: Path, rows: int) -> None:
             values = _row(rng, row)
             writer.writerow(values[name] for name in _HEADER)
             counts += _counts(values)
-        key = part_key("results/", _SOURCE.key, number, "csv")
+        key = part_key("results/", _SOURCE.key, "0" * 32, number, "csv")
         _write(folder / key, text.getvalue())
         parts.append(Part("shop", key, '"etag"'))
     provenance = Provenance(_SOURCE, Revision('"etag"', "1"), "0" * 64, "0" * 64, calibrated=True)

@@ -297,9 +297,20 @@ def test_status_counts_done_and_failed_objects(cloud: Cloud, handler: Handler) -
 
 def test_status_counts_large_tables_in_progress(cloud: Cloud) -> None:
     """They have parts, but no receipt yet."""
+    table_id = "0" * 32
     put(cloud, "incoming/done.csv", "incoming/large.csv.gz")
-    put(cloud, "results/incoming/done.csv.classified/part-00000.csv", "results/incoming/done.csv.json")
-    put(cloud, *(f"results/incoming/large.csv.gz.classified/part-0000{number}.csv.gz" for number in (0, 2)))
+    put(
+        cloud,
+        f"results/incoming/done.csv.classified/{table_id}/part-00000.csv",
+        "results/incoming/done.csv.json",
+    )
+    put(
+        cloud,
+        *(
+            f"results/incoming/large.csv.gz.classified/{table_id}/part-0000{number}.csv.gz"
+            for number in (0, 2)
+        ),
+    )
 
     for number in range(3):
         cloud.sqs().send_message(QueueUrl=cloud.segments_queue_url, MessageBody=f"segment {number}")

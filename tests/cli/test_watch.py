@@ -62,8 +62,10 @@ class WatchedFolder:
         return content
 
     def names(self) -> list[str]:
+        """Return the names of all results; the id of a table is replaced by "ID"."""
+        paths = (path for path in self.results.rglob("*") if path.is_file())
         return sorted(
-            path.relative_to(self.results).as_posix() for path in self.results.rglob("*") if path.is_file()
+            re.sub("/[0-9a-f]{32}/", "/ID/", path.relative_to(self.results).as_posix()) for path in paths
         )
 
 
@@ -91,7 +93,7 @@ def test_results_are_the_same_as_the_service_s(watched: WatchedFolder) -> None:
         "films/a.txt.json",
         "long.txt.json",
         "picture.txt.json",
-        "t.jsonl.classified.jsonl",
+        "t.jsonl.classified/ID/part-00000.jsonl",
         "t.jsonl.json",
     ]
     assert watched.receipt("films/a.txt")["sentiment"] == "positive"
@@ -99,7 +101,8 @@ def test_results_are_the_same_as_the_service_s(watched: WatchedFolder) -> None:
     assert watched.receipt("films/a.txt")["source"]["key"] == "films/a.txt"
     assert watched.receipt("long.txt")["error"]["code"] == "too_large"
     assert watched.receipt("t.jsonl")["counts"]["failed"] == 1
-    assert watched.receipt("t.jsonl")["parts"][0]["key"] == "t.jsonl.classified.jsonl"
+    (part,) = watched.receipt("t.jsonl")["parts"]
+    assert (watched.results / part["key"]).is_file()
 
 
 ROWS = b'{"review":"good film"}\n' * 9 + b'{"review":"bad"}\n'
@@ -114,7 +117,7 @@ def test_a_table_up_to_the_maximum_object_size_is_not_split(
 
     assert watch.scan(2) == [("t.jsonl", "classified")]
 
-    assert watch.names() == ["t.jsonl.classified.jsonl", "t.jsonl.json"]
+    assert watch.names() == ["t.jsonl.classified/ID/part-00000.jsonl", "t.jsonl.json"]
 
 
 @pytest.mark.parametrize("compress", [bytes, gzip.compress])
@@ -128,7 +131,7 @@ def test_a_larger_table_comes_back_in_parts_without_leftover_files(
     assert watch.scan(2) == [("t.jsonl", "classified"), ("z.txt", "classified")]
 
     ending = ".gz" if compress is gzip.compress else ""
-    parts = [f"t.jsonl.classified/part-0000{number}.jsonl{ending}" for number in range(2)]
+    parts = [f"t.jsonl.classified/ID/part-0000{number}.jsonl{ending}" for number in range(2)]
     assert watch.names() == [*parts, "t.jsonl.json", "z.txt.json"]
     assert list(watch.results.glob(".*")) == []
     assert watch.receipt("t.jsonl")["counts"]["labels"] == {"negative": 1, "positive": 9}
@@ -223,12 +226,13 @@ def test_files_with_a_current_result_are_not_classified_after_a_restart(watched:
     assert watched.scan(3) == []
 
 
-@pytest.mark.parametrize("lost", ["t.jsonl.json", "t.jsonl.classified.jsonl"])
+@pytest.mark.parametrize("lost", ["t.jsonl.json", "t.jsonl.classified/*/part-00000.jsonl"])
 def test_a_lost_result_is_restored_after_a_restart(watched: WatchedFolder, lost: str) -> None:
     watched.write("t.jsonl", b'{"review":"good"}\n')
     watched.scan(2)
     names = watched.names()
-    (watched.results / lost).unlink()
+    (path,) = watched.results.glob(lost)
+    path.unlink()
 
     watched.restart()
 
@@ -304,7 +308,6 @@ def test_a_deleted_watched_folder_is_reported_once(watched: WatchedFolder) -> No
         ("c.txt", "c.txt.json/x.txt"),
         ("c.txt", "c.txt.json/d/x.txt"),
         ("c.txt.json/x.txt", "c.txt"),
-        ("t.jsonl.classified.jsonl/x.txt", "t.jsonl"),
     ],
 )
 def test_a_report_names_the_path_that_two_results_need(

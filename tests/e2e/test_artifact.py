@@ -56,10 +56,11 @@ def test_each_object_of_a_batch_gets_its_result(invoke: Invoke, s3: Any) -> None
     invoke(load("sqs_s3"))
 
     review, table = "results/incoming/2026/my review+é.txt.json", "results/incoming/shop/earphones.jsonl"
-    assert keys(s3, BUCKET) == [review, f"{table}.classified.jsonl", f"{table}.json"]
+    (part,) = read_json(s3, BUCKET, f"{table}.json")["parts"]
+    assert keys(s3, BUCKET) == [review, part["key"], f"{table}.json"]
     assert read_json(s3, BUCKET, review)["sentiment"] == "negative"
     assert read_json(s3, BUCKET, f"{table}.json")["counts"]["labels"] == {"negative": 1, "positive": 2}
-    rows = [json.loads(row) for row in read(s3, BUCKET, f"{table}.classified.jsonl").splitlines()]
+    rows = [json.loads(row) for row in read(s3, BUCKET, part["key"]).splitlines()]
     assert [row["id"] for row in rows] == [1, 2, 3, 4]
     assert [row["sentiment"] for row in rows] == ["positive", "negative", None, "positive"]
     assert rows[2]["error_code"] == "empty_review"

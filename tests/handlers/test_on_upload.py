@@ -285,7 +285,26 @@ def test_a_message_that_was_delivered_before_goes_alone(
     results = {item["Key"] for item in s3.list_objects_v2(Bucket=BUCKET, Prefix="results/")["Contents"]}
     assert response == failures()
     assert results == {"results/incoming/a.txt.json"}
-    assert json.loads(sent["Body"]) == notification("incoming/b.txt")
+    assert json.loads(sent["Body"])["Records"] == notification("incoming/b.txt")["Records"]
+
+
+def test_a_message_that_goes_alone_removes_what_its_dead_worker_left(
+    s3: S3Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It counts as delivered before, although it is a new message."""
+    queue, url = exclusive_queue(monkeypatch)
+    left = f"results/incoming/b.txt.classified/{'0' * 32}/part-00000.csv"
+    s3.put_object(Bucket=BUCKET, Key="incoming/b.txt", Body=b"great film")
+    s3.put_object(Bucket=BUCKET, Key=left, Body=b"text,sentiment\n")
+    events = [sqs(notification(f"incoming/{name}.txt"), receive_count=2) for name in "ab"]
+    records = [{**event["Records"][0], "messageId": f"m{n}"} for n, event in enumerate(events)]
+    on_upload.handler({"Records": records}, Context())
+
+    for message in queue.receive_message(QueueUrl=url, MaxNumberOfMessages=10)["Messages"]:
+        on_upload.handler(sqs(json.loads(message["Body"])), Context())
+
+    results = {item["Key"] for item in s3.list_objects_v2(Bucket=BUCKET, Prefix="results/")["Contents"]}
+    assert results == {"results/incoming/b.txt.json"}
 
 
 def test_an_object_that_runs_out_of_time_alone_has_failed(

@@ -1,5 +1,6 @@
 import hashlib
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -8,14 +9,20 @@ from reviewbox.results.keys import (
     part_key,
     parts_prefix,
     receipt_key,
-    table_key,
+    receipt_key_of_part,
+    table_id_of,
     table_prefixes,
 )
+
+ID = "0123456789abcdef" * 2
 
 
 def test_result_keys_contain_the_source_key() -> None:
     assert receipt_key("results/", "incoming/2026/a b+é.txt") == "results/incoming/2026/a b+é.txt.json"
-    assert table_key("results/", "incoming/a.jsonl", "jsonl") == "results/incoming/a.jsonl.classified.jsonl"
+    assert part_key("results/", "incoming/a.csv", ID, 12, "csv.gz") == (
+        f"results/incoming/a.csv.classified/{ID}/part-00012.csv.gz"
+    )
+    assert part_key("results/", "incoming/a.csv", ID, 123_456, "csv").endswith("/part-123456.csv")
     assert receipt_key("", "a") == "a.json"
 
 
@@ -32,7 +39,9 @@ def test_a_longer_key_becomes_a_digest() -> None:
     digest = hashlib.sha256(source.encode()).hexdigest()
 
     assert receipt_key("results/", source) == f"results/{digest}.json"
-    assert table_key("results/", source, "jsonl") == f"results/{digest}.classified.jsonl"
+    assert part_key("results/", source, ID, 0, "jsonl") == (
+        f"results/{digest}.classified/{ID}/part-00000.jsonl"
+    )
 
 
 @given(sources=st.lists(st.text(min_size=1, max_size=600), min_size=2, max_size=2, unique=True))
@@ -43,49 +52,70 @@ def test_two_sources_never_share_a_result_key(sources: list[str]) -> None:
     keys = {
         key
         for source in (first, second)
-        for key in (receipt_key("r/", source), table_key("r/", source, "csv"))
+        for key in (receipt_key("r/", source), part_key("r/", source, ID, 0, "csv"))
     }
 
     assert len(keys) == 4
 
 
 def test_every_source_key_has_valid_result_keys() -> None:
-    for length in range(990, 1025):
-        for key in (receipt_key("results/", "x" * length), table_key("results/", "x" * length, "jsonl")):
+    for length in range(900, 1025):
+        source = "x" * length
+        for key in (receipt_key("results/", source), part_key("results/", source, ID, 123_456, "jsonl.zst")):
             assert len(key.encode()) <= 1024
 
 
-def test_the_parts_of_a_table_share_a_folder() -> None:
-    assert part_key("results/", "incoming/a.csv", 12, "csv.gz") == (
-        "results/incoming/a.csv.classified/part-00012.csv.gz"
-    )
-    assert part_key("results/", "incoming/a.csv", 123_456, "csv").endswith("/part-123456.csv")
-
-
-def test_part_keys_of_a_long_source_key_are_valid() -> None:
-    key = part_key("results/", "incoming/" + "é" * 490, 123_456, "jsonl.gz")
-
-    assert len(key.encode()) <= 1024
-    assert key.startswith(parts_prefix("results/", "incoming/" + "é" * 490))
-
-
 def test_all_keys_of_a_table_have_one_of_its_prefixes() -> None:
-    for source in ("incoming/a.csv", *("x" * length for length in range(950, 1030))):
+    for source in ("incoming/a.csv", *("x" * length for length in range(900, 1030))):
         extensions = ("csv", "jsonl.zst", "tsv.gz", "xlsx", "xlsm.gz", "parquet")
-        keys = [table_key("results/", source, extension) for extension in extensions]
-        keys += [part_key("results/", source, number, "csv.gz") for number in (0, 123_456)]
+        keys = [part_key("results/", source, ID, 123_456, extension) for extension in extensions]
 
+        assert {table_id_of(key, "results/", source) for key in keys} == {ID}
         assert all(is_table_key(key, "results/", source) for key in keys)
         assert all(key.startswith(tuple(table_prefixes("results/", source))) for key in keys)
+
+
+@pytest.mark.parametrize("source", ["a.csv", "é" * 480 + "12345", "é" * 506])
+def test_tables_with_the_keys_of_earlier_versions_are_found(source: str) -> None:
+    """They are removed when their source is processed again. The length of a key decides what is a digest."""
+
+    def old_key(suffix: str, reserved: int) -> str:
+        is_short = len(f"results/{source}{suffix}".encode()) + reserved <= 1024
+        return f"results/{source if is_short else hashlib.sha256(source.encode()).hexdigest()}{suffix}"
+
+    keys = [
+        old_key(".classified.csv.gz", 0),
+        old_key(".classified.xlsx", 0),
+        old_key(".classified/", 40) + "part-00012.csv",
+    ]
+
+    assert all(is_table_key(key, "results/", source) for key in keys)
+    assert all(key.startswith(tuple(table_prefixes("results/", source))) for key in keys)
+    assert {table_id_of(key, "results/", source) for key in keys} == {None}
 
 
 def test_a_receipt_or_a_table_of_another_source_is_not_a_table_of_this_one() -> None:
     for key in (
         receipt_key("results/", "a.csv"),
-        table_key("results/", "a.csv", "txt"),
-        table_key("results/", "b/a.csv", "csv"),
-        table_key("other/", "a.csv", "csv"),
+        part_key("results/", "a.csv", ID, 0, "txt"),
+        part_key("results/", "a.csv", ID[1:], 0, "csv"),
+        part_key("results/", "b/a.csv", ID, 0, "csv"),
+        part_key("other/", "a.csv", ID, 0, "csv"),
+        f"{parts_prefix('results/', 'a.csv')}{ID}/notes/part-00000.csv",
         "results/a.csv.classified/notes.csv",
         "results/a.csv.classified.csv.json",
     ):
         assert not is_table_key(key, "results/", "a.csv")
+
+
+@pytest.mark.parametrize(
+    ("key", "receipt"),
+    [
+        (f"results/incoming/a.csv.gz.classified/{ID}/part-00012.csv.gz", "results/incoming/a.csv.gz.json"),
+        ("results/incoming/a.csv.classified/part-00012.csv", None),
+        ("results/incoming/a.csv.classified/other.txt.json", None),
+        ("results/incoming/part-00012.csv.json", None),
+    ],
+)
+def test_the_key_of_a_part_gives_the_key_of_its_receipt(key: str, receipt: str | None) -> None:
+    assert receipt_key_of_part(key) == receipt

@@ -77,7 +77,7 @@ def test_the_receipt_of_a_verdict() -> None:
         },
         "model": {"sha256": "5e0d", "calibrated": True},
         "settings": {"sha256": "a91c"},
-        "format": 3,
+        "format": 4,
     }
 
 
@@ -213,7 +213,7 @@ VALID = Receipt.for_verdict(VERDICT, PROVENANCE, NOTES, 0.8).encode()
         b"{}",
         b'{"error": "of another program", "parts": 5}',
         VALID[:-10],
-        VALID.replace(b'"format": 3', b'"format": 0'),
+        VALID.replace(b'"format": 4', b'"format": 0'),
     ],
 )
 def test_an_object_that_is_not_a_receipt_counts_as_an_outdated_one(body: bytes) -> None:

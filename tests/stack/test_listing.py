@@ -4,7 +4,7 @@ from tests.conftest import BUCKET
 
 from reviewbox.errors import ReviewboxError
 from reviewbox.objects import ObjectRef
-from reviewbox.stack.listing import is_receipt, list_objects, parse_uri, receipt_of_part
+from reviewbox.stack.listing import is_receipt, list_objects, parse_uri
 
 
 def test_a_uri_names_a_bucket_and_a_prefix() -> None:
@@ -32,21 +32,8 @@ def test_listings_omit_folder_markers(s3: S3Client) -> None:
     [
         ("results/incoming/a.txt.json", True),
         ("results/incoming/a.json.json", True),
-        ("results/incoming/a.jsonl.classified.jsonl", False),
+        (f"results/incoming/a.jsonl.classified/{'0' * 32}/part-00000.jsonl", False),
     ],
 )
 def test_receipts_are_recognized_by_their_keys(key: str, expected: object) -> None:
     assert is_receipt(key) is expected
-
-
-@pytest.mark.parametrize(
-    ("key", "receipt"),
-    [
-        ("results/incoming/a.csv.gz.classified/part-00012.csv.gz", "results/incoming/a.csv.gz.json"),
-        ("results/incoming/a.csv.classified.csv", ""),
-        ("results/incoming/a.csv.classified/other.txt.json", ""),
-        ("results/incoming/part-00012.csv.json", ""),
-    ],
-)
-def test_the_key_of_a_part_gives_the_key_of_its_receipt(key: str, receipt: str) -> None:
-    assert receipt_of_part(key) == receipt

@@ -3,12 +3,14 @@
 import os
 from collections.abc import Callable
 from dataclasses import replace
-from functools import wraps
+from functools import partial, wraps
+from inspect import cleandoc
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, ParamSpec
 
 import typer
 
+from reviewbox.cli.output import INTERRUPTED, ExportFormat, Format
 from reviewbox.errors import ReviewboxError
 
 if TYPE_CHECKING:
@@ -18,10 +20,12 @@ P = ParamSpec("P")
 
 app = typer.Typer(
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode="markdown",  # wraps the help texts to the width of the terminal
 )
+
+_models = typer.Typer(no_args_is_help=True, rich_markup_mode="markdown")
+app.add_typer(_models, name="model", help="Inspect model folders.")
 
 # A clone has the handlers and the template at its top level. A wheel has neither, so it uses those of the
 # current folder.
@@ -31,39 +35,51 @@ _CPUS = os.cpu_count() or 1
 _STACK = "reviewbox"  # the name in samconfig.toml
 
 FilesArgument = Annotated[
-    list[Path], typer.Argument(metavar="FILE...", help="Files of reviews.", exists=True)
+    list[Path], typer.Argument(metavar="FILE...", help="Read these files of reviews.", exists=True)
 ]
 ModelOption = Annotated[
-    Path | None, typer.Option("--model", help="The model folder. [default: the model of Reviewbox]")
+    Path | None,
+    typer.Option("--model", help="Use the model in this folder. [default: the model of Reviewbox]"),
 ]
-ThreadsOption = Annotated[int, typer.Option("--threads", min=1, help="The number of threads for inference.")]
-PortOption = Annotated[int, typer.Option("--port", help="The port to listen on; 0 for any free port.")]
+ThreadsOption = Annotated[int, typer.Option("--threads", min=1, help="Use this many threads.")]
+PortOption = Annotated[int, typer.Option("--port", help="Listen on this port; 0 for any free port.")]
 ConsolePortOption = Annotated[
-    int, typer.Option("--console-port", help="The port of the console; 0 for any free port.")
+    int, typer.Option("--console-port", help="Serve the console on this port; 0 for any free port.")
 ]
 TextFieldOption = Annotated[
-    str, typer.Option("--text-field", help="The field of a table that holds the review.")
+    str, typer.Option("--text-field", help="Read the review from this field of a table.")
 ]
-StackOption = Annotated[str, typer.Option("--stack", help="The name of the deployed stack.")]
+StackOption = Annotated[str, typer.Option("--stack", help="Use the deployed stack of this name.")]
 YesOption = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask for confirmation.")]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
-TemplateOption = Annotated[Path, typer.Option("--template", help="The SAM template to run.")]
+FormatOption = Annotated[Format | None, typer.Option("--format", help="Print the result in this format.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object, as --format json does.")]
+TemplateOption = Annotated[Path, typer.Option("--template", help="Run this SAM template.")]
 
 # The optional dependencies, by the module that is imported, and the extra that installs each.
 _EXTRAS = {"moto": "local", "pyarrow": "parquet", "samtranslator": "local"}
 
 
-def _command(function: Callable[P, None]) -> Callable[P, None]:
+def _command(
+    function: Callable[P, None], group: typer.Typer = app, name: str | None = None
+) -> Callable[P, None]:
     """Add a command that prints our own errors and those of AWS on one line, and exits with status 2.
 
-    Other errors are bugs, and keep their traceback.
+    Other errors are bugs, and keep their traceback. The lines below "Examples:" in the function's docstring
+    are shown at the end of its help.
     """
+    text, _, examples = cleandoc(function.__doc__ or "").partition("\n\nExamples:\n")
+    lines = "\n\n".join(f"- `{line.strip()}`" for line in examples.splitlines())
 
-    @app.command()
+    @group.command(name, help=text, epilog=f"Examples:\n\n{lines}" if lines else None)
     @wraps(function)
     def run(*args: P.args, **kwargs: P.kwargs) -> None:
         try:
             function(*args, **kwargs)
+        except KeyboardInterrupt:
+            from reviewbox.cli.render import print_plain
+
+            print_plain("reviewbox: interrupted", to_stderr=True)
+            raise typer.Exit(INTERRUPTED) from None
         except ReviewboxError as error:
             line: str | None = str(error)
         except ModuleNotFoundError as error:
@@ -106,38 +122,51 @@ def main(
 
 
 @_command
-def classify(
+def classify(  # noqa: PLR0913, PLR0917 - a command's options are its arguments
     paths: Annotated[
         list[str],
         typer.Argument(
             metavar="PATH...",
-            help="Files, folders, s3://bucket/key, s3://bucket/prefix/ (with the slash), or - for stdin.",
+            help="Read files, folders, s3://bucket/key, s3://bucket/prefix/ (with the slash) or - (stdin).",
         ),
     ],
     model: ModelOption = None,
     threads: ThreadsOption = _CPUS,
     text_field: TextFieldOption = "",
+    format_: FormatOption = None,
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", help="Write to this file: .json, .jsonl or .csv.", dir_okay=False),
+    ] = None,
 ) -> None:
     """Classify files, folders or S3 objects.
 
-    Prints a table on a terminal, and JSON Lines otherwise. The settings are those of the service, from the
-    same environment variables (REVIEWBOX_TEXT_FIELD and so on). An input that fails does not stop the others.
-    The exit status is 1 if a review has no verdict, and 2 if an input cannot be read.
+    Prints a table on a terminal, and JSON Lines otherwise. A file is written when it is complete. The
+    settings are those of the service, from the same environment variables (REVIEWBOX_TEXT_FIELD and so on).
+    An input that fails does not stop the others. The exit status is 1 if a review has no verdict, and 2 if an
+    input cannot be read.
+
+    Examples:
+        reviewbox classify reviews/ export.csv.gz
+        reviewbox classify s3://bucket/prefix/ --output verdicts.csv
+        echo "Not bad at all." | reviewbox classify -
     """
     from reviewbox.cli.classify import classify_paths
 
-    raise typer.Exit(classify_paths(paths, model, threads, _settings(text_field)))
+    raise typer.Exit(classify_paths(paths, model, threads, _settings(text_field), format_, output))
 
 
 @_command
 def watch(  # noqa: PLR0913, PLR0917 - a command's options are its arguments
     folder: Annotated[
-        Path, typer.Argument(metavar="FOLDER", help="The folder to watch.", exists=True, file_okay=False)
+        Path, typer.Argument(metavar="FOLDER", help="Watch this folder.", exists=True, file_okay=False)
     ],
     results: Annotated[
-        Path | None, typer.Option(help="The folder for results. [default: FOLDER-results]", file_okay=False)
+        Path | None,
+        typer.Option(help="Write the results to this folder. [default: FOLDER-results]", file_okay=False),
     ] = None,
-    interval: Annotated[float, typer.Option(min=0.1, help="The seconds between two scans.")] = 2.0,
+    interval: Annotated[float, typer.Option(min=0.1, help="Scan every so many seconds.")] = 2.0,
+    once: Annotated[bool, typer.Option("--once", help="Classify what is there, and stop.")] = False,
     model: ModelOption = None,
     threads: ThreadsOption = _CPUS,
     text_field: TextFieldOption = "",
@@ -152,13 +181,29 @@ def watch(  # noqa: PLR0913, PLR0917 - a command's options are its arguments
     larger than REVIEWBOX_MAX_OBJECT_BYTES. A file is classified when two scans in a row find it unchanged.
     A file with a current result is not classified again. The settings are those of the service, from the same
     environment variables (REVIEWBOX_TEXT_FIELD and so on).
+
+    Examples:
+        reviewbox watch inbox
+        reviewbox watch inbox --once
+        reviewbox watch inbox --serve
+        reviewbox watch inbox --results outbox --text-field comment
     """
     from reviewbox.cli.watch import run_watch
     from reviewbox.model.classifier import Classifier
 
     settings = _settings(text_field)
     classifier = Classifier.load(model, threads=threads, two_labels=settings.two_labels)
-    run_watch(folder, results, interval, classifier, settings, console_port if serve else None)
+    if once and serve:
+        raise ReviewboxError("--once and --serve contradict each other; pass one of them")
+    run_watch(
+        folder,
+        results,
+        interval,
+        classifier,
+        settings,
+        once=once,
+        console_port=console_port if serve else None,
+    )
 
 
 @_command
@@ -194,12 +239,16 @@ def report(  # noqa: PLR0913, PLR0917 - a command's options are its arguments
     ] = 5000,
     model: ModelOption = None,
 ) -> None:
-    """Make one HTML page from results: shares, differences, what people praise and blame, and what to read.
+    """Make one HTML page from results.
 
-    Example: reviewbox report inbox-results -o report.html
+    It shows shares, differences, what people praise and blame, and what to read.
 
     The results are what `watch` or the service wrote. The page needs no network, and may hold a million
     reviews: it has counts of all and a random sample. With `--redact` it holds no texts and can be shared.
+
+    Examples:
+        reviewbox report inbox-results -o report.html
+        reviewbox report s3://bucket/results/ --by product --redact
     """
     from reviewbox.cli.report import run_report
     from reviewbox.report import ReportOptions
@@ -216,15 +265,49 @@ def report(  # noqa: PLR0913, PLR0917 - a command's options are its arguments
 
 
 @_command
+def results(
+    path: Annotated[
+        str,
+        typer.Argument(metavar="PATH", help="Read a folder of results, one result, or s3://bucket/results/."),
+    ],
+    format_: Annotated[
+        ExportFormat | None, typer.Option("--format", help="Print or write the rows in this format.")
+    ] = None,
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "--output", "-o", help="Write to this file: .csv, .json, .jsonl or .parquet.", dir_okay=False
+        ),
+    ] = None,
+) -> None:
+    """Print or export the rows of many results as one table.
+
+    Each row has the key of its source, its line there, the verdict or error, and the columns of its table.
+    Prints a table on a terminal, and CSV otherwise. Parquet needs `reviewbox[parquet]`.
+
+    Examples:
+        reviewbox results inbox-results
+        reviewbox results inbox-results/reviews.csv.json --format jsonl
+        reviewbox results s3://bucket/results/ --output results.parquet
+    """
+    from reviewbox.cli.results import show_results
+
+    show_results(path, _settings(""), format_, output)
+
+
+@_command
 def estimate(
     paths: Annotated[
-        list[str], typer.Argument(metavar="PATH...", help="Files, folders, or s3://bucket/prefix.")
+        list[str], typer.Argument(metavar="PATH...", help="Read files, folders, or s3://bucket/prefix.")
     ],
     rate: Annotated[
         float | None,
-        typer.Option(min=0, help="The measured milliseconds of processor time per 1,000 characters."),
+        typer.Option(
+            min=0, help="Calculate with so many milliseconds of processor time per 1,000 characters."
+        ),
     ] = None,
     text_field: TextFieldOption = "",
+    format_: FormatOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Estimate what it costs to classify files or S3 objects on AWS.
@@ -233,15 +316,19 @@ def estimate(
     read them, but only the start of large tables. S3 objects are listed, and a few of them are read. Nothing
     is classified or written, and only these requests are charged. Inputs that cannot be read are reported and
     not counted.
+
+    Examples:
+        reviewbox estimate reviews/ export.csv.gz
+        reviewbox estimate s3://bucket/prefix/ --format csv
     """
     from reviewbox.cli.estimate import show_estimate
 
-    show_estimate(paths, _settings(text_field), rate, as_json=as_json)
+    show_estimate(paths, _settings(text_field), rate, _report_format(format_, as_json))
 
 
 @_command
 def backfill(
-    uri: Annotated[str, typer.Argument(metavar="URI", help="s3://bucket/prefix of the objects to classify.")],
+    uri: Annotated[str, typer.Argument(metavar="URI", help="Classify the objects under s3://bucket/prefix.")],
     stack: StackOption = _STACK,
     yes: YesOption = False,
     dry_run: Annotated[
@@ -254,6 +341,10 @@ def backfill(
     objects are queued like new uploads. More objects, or more than two days of work, become a job of S3 Batch
     Operations. You can interrupt the command and run it again: an object with a current result costs one read
     of the result and one look-up of the object. The exit status is 1 if an object failed.
+
+    Examples:
+        reviewbox backfill s3://bucket/incoming/2024/ --dry-run
+        reviewbox backfill s3://bucket/incoming/ --yes
     """
     from reviewbox.cli.backfill import run_backfill
 
@@ -263,24 +354,34 @@ def backfill(
 @_command
 def status(
     stack: StackOption = _STACK,
-    newest: Annotated[int, typer.Option(min=0, help="The number of results to read, newest first.")] = 1000,
+    newest: Annotated[int, typer.Option(min=0, help="Read this many results, the newest first.")] = 1000,
+    format_: FormatOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Show what is waiting, in progress, done and failed.
 
     Results are counted by listing them. The newest are read to tell done from failed. Dead letters are shown
     and stay in their queue.
+
+    Examples:
+        reviewbox status
+        reviewbox status --stack reviewbox --newest 100 --format json
     """
     from reviewbox.cli.status import show_status
 
-    show_status(stack, newest, as_json=as_json)
+    show_status(stack, newest, _report_format(format_, as_json))
 
 
 @_command
 def redrive(stack: StackOption = _STACK, yes: YesOption = False) -> None:
-    """Move dead letters back to their queue for another full set of attempts.
+    """Retry the dead letters.
 
-    The exit status is 1 if some remain because someone else is reading them.
+    They move back to their queue for another full set of attempts. The exit status is 1 if some remain
+    because someone else is reading them.
+
+    Examples:
+        reviewbox redrive
+        reviewbox redrive --stack reviewbox --yes
     """
     from reviewbox.cli.redrive import run_redrive
 
@@ -288,10 +389,33 @@ def redrive(stack: StackOption = _STACK, yes: YesOption = False) -> None:
 
 
 @_command
+def doctor(
+    stack: StackOption = _STACK,
+    model: ModelOption = None,
+    format_: FormatOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Check the installation and a stack, and say how to mend what is wrong.
+
+    Checks Python, the model, credentials, buckets, the notification or rule, queues, the function, its
+    permissions and its last errors. Nothing is changed. Without AWS, the checks of the stack are skipped. The
+    exit status is 1 if a check failed.
+
+    Examples:
+        reviewbox doctor
+        reviewbox doctor --stack reviewbox --format json
+    """
+    from reviewbox.cli.doctor import run_doctor
+
+    raise typer.Exit(int(not run_doctor(stack, model, _report_format(format_, as_json))))
+
+
+@_command
 def evaluate(
     files: FilesArgument,
     model: ModelOption = None,
     threads: ThreadsOption = _CPUS,
+    format_: FormatOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Measure a model on labeled reviews.
@@ -299,26 +423,37 @@ def evaluate(
     A FILE is CSV, JSON Lines or Parquet with the columns `text` and `label` (0/1, neg/pos, or negative,
     neutral, mixed and positive), or an aclImdb folder, whose test split is used. If no label is neutral or
     mixed, the model answers only positive or negative.
+
+    Examples:
+        reviewbox evaluate labelled.csv
+        reviewbox evaluate labelled.csv --model candidate/ --format json
     """
     from reviewbox.cli.evaluate import evaluate_files
 
-    evaluate_files(files, model, threads, as_json=as_json)
+    evaluate_files(files, model, threads, _report_format(format_, as_json))
 
 
 @_command
 def compare(  # noqa: PLR0913, PLR0917 - a command's options are its arguments
     model_a: Annotated[
-        Path, typer.Argument(metavar="MODEL_A", help="A model folder.", exists=True, file_okay=False)
+        Path,
+        typer.Argument(
+            metavar="MODEL_A", help="Compare the model in this folder.", exists=True, file_okay=False
+        ),
     ],
     model_b: Annotated[
-        Path, typer.Argument(metavar="MODEL_B", help="Another model folder.", exists=True, file_okay=False)
+        Path,
+        typer.Argument(
+            metavar="MODEL_B", help="Compare it with the model in this folder.", exists=True, file_okay=False
+        ),
     ],
     files: FilesArgument,
-    flips: Annotated[int, typer.Option(min=0, help="The maximum number of flipped reviews to list.")] = 20,
+    flips: Annotated[int, typer.Option(min=0, help="List at most this many flipped reviews.")] = 20,
     show_text: Annotated[
         bool, typer.Option("--show-text", help="Also print the text of the listed reviews.")
     ] = False,
     threads: ThreadsOption = _CPUS,
+    format_: FormatOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Compare the verdicts and the speed of two models.
@@ -327,11 +462,39 @@ def compare(  # noqa: PLR0913, PLR0917 - a command's options are its arguments
     and negative, both answer only these two. If every review has a label, each model's accuracy is shown.
     Flips (reviews that the models label differently) are listed by file and row, with the highest scores
     first.
+
+    Examples:
+        reviewbox compare model/ candidate/ reviews.csv
+        reviewbox compare model/ candidate/ reviews.csv --flips 100 --format csv
     """
     from reviewbox.cli.compare import compare_models, print_comparison
 
     comparison = compare_models(model_a, model_b, files, threads)
-    print_comparison(comparison, flips, show_text=show_text, as_json=as_json)
+    print_comparison(comparison, flips, _report_format(format_, as_json), show_text=show_text)
+
+
+@partial(_command, group=_models, name="check")
+def model_check(
+    folder: Annotated[
+        Path,
+        typer.Argument(metavar="DIR", help="Check the model in this folder.", exists=True, file_okay=False),
+    ],
+    format_: FormatOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Tell what a model is, and whether it suits the service.
+
+    Shows its kind, labels, languages, speed, size and memory, whether its scores depend on other reviews,
+    whether it fits into Lambda, and what `bundle.json` would add. The speed is that of this machine. The exit
+    status is 1 if the service cannot use the model.
+
+    Examples:
+        reviewbox model check model/
+        reviewbox model check candidate/ --format json
+    """
+    from reviewbox.cli.model_check import check_model
+
+    raise typer.Exit(int(not check_model(folder, _report_format(format_, as_json))))
 
 
 @_command
@@ -342,6 +505,10 @@ def local(
 
     Prints the address of a page that takes files, shows what becomes of them and opens the report. Only this
     machine can reach it.
+
+    Examples:
+        reviewbox local
+        reviewbox local --port 5001 --console-port 8080
     """
     from reviewbox.cli.local import run_local
 
@@ -351,7 +518,7 @@ def local(
 @_command
 def demo(
     reviews: Annotated[
-        Path, typer.Argument(help="A folder of files to upload.", exists=True, file_okay=False)
+        Path, typer.Argument(help="Upload the files of this folder.", exists=True, file_okay=False)
     ],
     port: PortOption = 0,
     template: TemplateOption = _TEMPLATE,
@@ -362,13 +529,23 @@ def demo(
         bool, typer.Option("--stay", help="Keep the cloud and its console running until Ctrl-C.")
     ] = False,
 ) -> None:
-    """Upload the files of a folder to a local cloud, show their results and write a report on them.
+    """Upload a folder's files to a local cloud and report on their results.
 
-    Prints the address of a page that shows it as it happens.
+    Prints the address of a page that shows it as it happens, a table of the results, and the report's name.
+
+    Examples:
+        reviewbox demo reviews/
+        reviewbox demo reviews/ --stay
     """
     from reviewbox.cli.demo import run_demo
 
     run_demo(reviews, port, template, report, stay=stay)
+
+
+def _report_format(format_: Format | None, as_json: bool) -> Format:
+    if format_ and as_json and format_ is not Format.JSON:
+        raise ReviewboxError(f"--json and --format {format_} contradict each other; pass one of them")
+    return Format.JSON if as_json else format_ or Format.TABLE
 
 
 def _settings(text_field: str) -> "Settings":

@@ -8,6 +8,8 @@ import typer
 from rich.console import Console
 
 from reviewbox.cli import render
+from reviewbox.cli.output import INTERRUPTED
+from reviewbox.cli.progress import progress_bar, track
 from reviewbox.errors import ReviewboxError
 from reviewbox.objects import ObjectRef
 from reviewbox.queue import Queue
@@ -30,8 +32,6 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
     from mypy_boto3_s3control import S3ControlClient
     from mypy_boto3_sqs import SQSClient
-
-_INTERRUPTED = 130  # the exit status that shells use for Ctrl-C
 
 
 def run_backfill(uri: str, stack_name: str, *, agreed: bool, dry_run: bool) -> bool:
@@ -78,12 +78,12 @@ class Backfill:
         Raises:
             ReviewboxError: there are no objects under the prefix.
         """
-        listed = render.track(self.terminal, list_objects(s3, self.prefix), "Counting objects")
+        listed = track(list_objects(s3, self.prefix), "Counting objects")
         counted = count_listed(listed, self.stack.read_options)
         if not counted.objects:
             raise ReviewboxError(f"{self.prefix}: there are no objects under this prefix")
         results = ObjectRef(self.stack.results_bucket, self.stack.results_prefix + self.prefix.key)
-        listed = render.track(self.terminal, list_objects(s3, results), "Counting results")
+        listed = track(list_objects(s3, results), "Counting results")
         # An upper bound: receipts of deleted objects are included.
         receipts = min(sum(is_receipt(result.key) for result in listed), counted.objects)
         tables, segments = (
@@ -149,7 +149,7 @@ class Backfill:
         queues = [Queue(url, sqs) for url in self.stack.queue_urls]
         status_command = f"`reviewbox status --stack {self.stack.name}`"
         try:
-            with render.progress_bar(self.terminal, "Classifying", total) as update:
+            with progress_bar("Classifying", total) as update:
                 for remaining in watch_queues(queues, self.poll_seconds):
                     update(total=max(total, remaining), completed=max(total - remaining, 0))
         except KeyboardInterrupt:
@@ -170,7 +170,7 @@ class Backfill:
         """
         sent = 0
         try:
-            with render.progress_bar(self.terminal, "Queueing", total) as update:
+            with progress_bar("Queueing", total) as update:
                 for sent in send_uploads(queue, self.prefix.bucket, objects):
                     update(completed=sent)
         except KeyboardInterrupt:
@@ -178,7 +178,7 @@ class Backfill:
                 f"Interrupted: queued {sent:,} of {render.number_of(total, 'object')}. "
                 "Run the same command again to queue all; current results are checked, not computed again."
             )
-            raise typer.Exit(_INTERRUPTED) from None
+            raise typer.Exit(INTERRUPTED) from None
         self.print_line(f"Queued {render.number_of(sent, 'object')}.")
 
     def run_job(self, control: "S3ControlClient", account: str) -> bool:
@@ -186,7 +186,7 @@ class Backfill:
         job_id, is_new = start_job(control, account, self.stack, self.prefix)
         self.print_line(f"S3 Batch Operations job {job_id}{'' if is_new else ' is already running'}")
         try:
-            with render.progress_bar(self.terminal, "Preparing") as update:
+            with progress_bar("Preparing") as update:
                 for job in watch_job(control, account, job_id, self.poll_seconds):
                     done = job.succeeded + job.failed
                     update(description=job.status, total=job.total or None, completed=done)

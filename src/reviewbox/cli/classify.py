@@ -5,7 +5,7 @@ import stat
 import sys
 import traceback
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from functools import partial
 from io import BufferedReader
@@ -13,17 +13,19 @@ from pathlib import Path
 from typing import Any
 
 from reviewbox.classification import classify_rows, internal_error, read_source
+from reviewbox.cli.output import Format, Row, complete_file, format_of, write_rows
+from reviewbox.cli.progress import progress_bar
 from reviewbox.cli.render import (
     cell,
     console,
-    print_json,
+    print_line,
     print_plain,
     printable,
     verdict_cells,
     verdict_table,
 )
 from reviewbox.documents import Document
-from reviewbox.documents.compression import exceeds
+from reviewbox.documents.compression import exceeds, stem
 from reviewbox.documents.detection import SNIFF_BYTES, read_stream
 from reviewbox.errors import ErrorCode, Problem, ReviewboxError, SourceError
 from reviewbox.folder_storage import read_file
@@ -46,33 +48,82 @@ class Classified:
     line: int  # the number of the review's first line, from 1
     text: str  # "" if it could not be read
     outcome: Verdict | Problem
+    size: int = 0  # of its row in the source, in characters; 0 if it is not a row of text
 
 
-def classify_paths(paths: Sequence[str], model: Path | None, threads: int, settings: Settings) -> int:
-    """Classify and print every review in files and objects; return the exit status.
+_MAX_FIELDS = 10  # tables of which the field is printed
+
+# The columns of CSV. Only JSON has the evidence and all scores.
+_COLUMNS = "file line sentiment score needs_review other_language error_code error_message".split()
+
+
+def classify_paths(  # noqa: PLR0913, PLR0917 - a command's options are its arguments
+    paths: Sequence[str],
+    model: Path | None,
+    threads: int,
+    settings: Settings,
+    format_: Format | None = None,
+    output: Path | None = None,
+) -> int:
+    """Classify every review in files and objects, print it or write it to a file; return the exit status.
 
     It is 2 if an input could not be read, 1 if a review has no verdict, and else 0. An input that fails is
     reported, and the others are classified all the same. A path is a file, a folder, the `s3://` URI of an
-    object or (with a trailing slash) of a prefix, or "-" for stdin.
+    object or (with a trailing slash) of a prefix, or "-" for stdin. Without a format, the name of `output`
+    decides; without both, a terminal gets a table and a pipe JSON Lines.
 
     Raises:
-        ReviewboxError: a path or URI does not exist, or the model cannot be loaded.
+        ReviewboxError: a path or URI does not exist, the model cannot be loaded, or the file cannot be
+            written.
     """
+    is_terminal = output is None and sys.stdout.isatty()
+    if format_ is None:
+        format_ = format_of(output) if output else Format.TABLE if is_terminal else Format.JSONL
+    if output and format_ is Format.TABLE:
+        raise ReviewboxError("a table is for the terminal; for a file, choose --format json, jsonl or csv")
     inputs = list(_inputs(paths))
     unreadable: list[_Input] = []
     classifier = Classifier.load(model, threads=threads, two_labels=settings.two_labels)
-    reviews = _classify(inputs, classifier, settings, unreadable.append)
-    everything_classified = (_print_table if sys.stdout.isatty() else _print_json_lines)(reviews, settings)
-    return 2 if unreadable else int(not everything_classified)
+    # Rows that are printed on the terminal show the progress themselves.
+    hides_progress = is_terminal and format_ is not Format.TABLE
+    classified = _classify(inputs, classifier, settings, unreadable.append, hides_progress=hides_progress)
+    reviews = _Reviews(classified)
+    if format_ is Format.TABLE:
+        _print_table(reviews, settings)
+        _print_fields(inputs)
+    elif output:
+        with (
+            complete_file(output) as path,
+            path.open("w", encoding="utf-8", errors="backslashreplace", newline="") as file,
+        ):
+            write_rows(_rows(reviews, settings), file, format_, _COLUMNS)
+    else:
+        write_rows(_rows(reviews, settings), sys.stdout, format_, _COLUMNS)
+    return 2 if unreadable else int(reviews.failed > 0)
 
 
-@dataclass(frozen=True, slots=True)
+class _Reviews:
+    """Iterates over classified reviews, and counts those without a verdict."""
+
+    def __init__(self, reviews: Iterable[Classified]) -> None:
+        self.failed = 0
+        self._reviews = reviews
+
+    def __iter__(self) -> Iterator[Classified]:
+        for review in self._reviews:
+            self.failed += isinstance(review.outcome, Problem)
+            yield review
+
+
+@dataclass(slots=True)
 class _Input:
     """A file or object to classify."""
 
     name: str  # as it is printed
     read: Callable[[int], Source]  # the body is None if it is larger than the given number of bytes
     path: Path | None = None  # of a file
+    kilobytes: float = 1.0  # as it is stored; a guess if it is not a file
+    text_field: str = ""  # of a table, once it is read
 
 
 def _inputs(paths: Sequence[str]) -> Iterator[_Input]:
@@ -85,11 +136,17 @@ def _inputs(paths: Sequence[str]) -> Iterator[_Input]:
             yield _Input(path, _read_stdin)
         elif Path(path).is_dir():
             for file in files_below(Path(path)):
-                yield _Input(printable(str(file)), partial(_read_file, str(file)), file)
+                yield _Input(printable(str(file)), partial(_read_file, str(file)), file, _kilobytes(file))
         elif Path(path).exists():
-            yield _Input(printable(path), partial(_read_file, path), Path(path))
+            yield _Input(printable(path), partial(_read_file, path), Path(path), _kilobytes(Path(path)))
         else:
             raise ReviewboxError(f"{path}: no such file or folder")
+
+
+def _kilobytes(path: Path) -> float:
+    with suppress(OSError):  # reading it reports the error
+        return path.stat().st_size / 1000
+    return 0.0
 
 
 def _objects(storage: S3Storage, uri: str) -> list[ObjectRef]:
@@ -140,30 +197,49 @@ def files_below(folder: Path, on_error: Callable[[Path, OSError], None] | None =
 
 
 def _classify(
-    inputs: Iterable[_Input],
+    inputs: Sequence[_Input],
     classifier: Classifier,
     settings: Settings,
     on_unreadable: Callable[[_Input], None],
+    *,
+    hides_progress: bool,
 ) -> Iterator[Classified]:
-    for item in inputs:
-        try:
-            with ExitStack() as open_files:
-                document = _read(item, settings, open_files)
-                for row, outcome in classify_rows(document, classifier):
-                    if outcome is not None:
-                        yield Classified(item.name, row.line, row.text, outcome)
-        except SourceError as error:
-            if error.problem.code is ErrorCode.INTERNAL_ERROR:
-                _print_fault(item, error.__cause__ or error)
-            yield Classified(item.name, 1, "", error.problem)
-        except ModuleNotFoundError:
-            raise  # the caller names the extra to install
-        except ReviewboxError as error:
-            print_plain(f"reviewbox: {error}", to_stderr=True)
-            on_unreadable(item)
-        except Exception as error:  # noqa: BLE001 - a fault at one file must not stop the others
-            _print_fault(item, error)
-            yield Classified(item.name, 1, "", internal_error(error).problem)
+    total = sum(item.kilobytes for item in inputs)
+    with progress_bar("Classifying (kB)", total, disable=hides_progress) as update:
+        done = 0.0
+        for item in inputs:
+            # How far the work on a compressed file is cannot be seen from its rows.
+            scale = 0 if stem(item.name) != item.name else 1 / 1000
+            for review in _classify_input(item, classifier, settings, on_unreadable):
+                update(advance=scale * review.size)
+                yield review
+            done += item.kilobytes
+            update(completed=done)
+
+
+def _classify_input(
+    item: _Input, classifier: Classifier, settings: Settings, on_unreadable: Callable[[_Input], None]
+) -> Iterator[Classified]:
+    try:
+        with ExitStack() as open_files:
+            document = _read(item, settings, open_files)
+            for row, outcome in classify_rows(document, classifier):
+                if outcome is not None:
+                    yield Classified(item.name, row.line, row.text, outcome, len(row.raw))
+            if document.table:
+                item.text_field = str(document.notes().get("text_field") or "")
+    except SourceError as error:
+        if error.problem.code is ErrorCode.INTERNAL_ERROR:
+            _print_fault(item, error.__cause__ or error)
+        yield Classified(item.name, 1, "", error.problem)
+    except ModuleNotFoundError:
+        raise  # the caller names the extra to install
+    except ReviewboxError as error:
+        print_plain(f"reviewbox: {error}", to_stderr=True)
+        on_unreadable(item)
+    except Exception as error:  # noqa: BLE001 - a fault at one file must not stop the others
+        _print_fault(item, error)
+        yield Classified(item.name, 1, "", internal_error(error).problem)
 
 
 def _print_fault(item: _Input, fault: BaseException) -> None:
@@ -217,23 +293,26 @@ def _fields(outcome: Verdict | Problem, settings: Settings) -> dict[str, Any]:
     return verdict_fields(outcome, settings.needs_review_below)
 
 
-def _print_json_lines(reviews: Iterable[Classified], settings: Settings) -> bool:
-    failed = 0
+def _rows(reviews: Iterable[Classified], settings: Settings) -> Iterator[Row]:
     for review in reviews:
-        failed += isinstance(review.outcome, Problem)
-        place = {"file": review.file, "line": review.line}
-        print_json(place | _fields(review.outcome, settings))
-    return not failed
+        yield {"file": review.file, "line": review.line, **_fields(review.outcome, settings)}
 
 
-def _print_table(reviews: Iterable[Classified], settings: Settings) -> bool:
+def _print_fields(inputs: Iterable[_Input]) -> None:
+    """Print which field of each table was read, because it is inferred."""
+    tables = [item for item in inputs if item.text_field]
+    for item in tables[:_MAX_FIELDS]:
+        line = f"{item.name}: the reviews are in `{item.text_field}`; --text-field selects another field."
+        print_line(console(), line)
+    if len(tables) > _MAX_FIELDS:
+        print_line(console(), f"{len(tables) - _MAX_FIELDS:,} more tables.")
+
+
+def _print_table(reviews: Iterable[Classified], settings: Settings) -> None:
     table = verdict_table("file", "line")
-    failed = 0
     try:
         for review in reviews:
-            failed += isinstance(review.outcome, Problem)
             cells = verdict_cells(_fields(review.outcome, settings), review.text)
             table.add_row(cell(review.file), str(review.line), *cells)
     finally:  # print the reviews that were classified even if an error or Ctrl-C ends the loop
         console().print(table)
-    return not failed

@@ -8,10 +8,10 @@ from itertools import permutations
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-
 from reviewbox.cli.labeled_reviews import LABELS, Review, read_reviews
-from reviewbox.cli.render import cell, console, new_table, print_json, print_plain, printable, track
+from reviewbox.cli.output import Format, flat, print_report
+from reviewbox.cli.progress import track
+from reviewbox.cli.render import cell, console, new_table, print_plain, printable
 from reviewbox.errors import Problem, ReviewboxError
 from reviewbox.model.classifier import Classifier
 from reviewbox.model.verdicts import POSITIVE
@@ -135,12 +135,12 @@ def compare_models(model_a: Path, model_b: Path, files: Sequence[Path], threads:
     }
 
 
-def print_comparison(comparison: dict[str, Any], max_flips: int, *, show_text: bool, as_json: bool) -> None:
-    """Print a comparison with some of its flips, as tables or as one JSON object."""
+def print_comparison(comparison: dict[str, Any], max_flips: int, format_: Format, *, show_text: bool) -> None:
+    """Print a comparison with some of its flips: as tables, as one JSON object, or only the flips as rows."""
     flips = comparison["flips"][:max_flips]
-    if as_json:
+    if format_ is not Format.TABLE:
         listed = flips if show_text else [_without_text(flip) for flip in flips]
-        print_json(comparison | {"flips": listed})
+        print_report(comparison | {"flips": listed}, map(flat, listed), format_)
         return
     a, b = comparison["a"], comparison["b"]
     print_plain(f"A  {a['model']}")
@@ -191,7 +191,7 @@ def _classify_alternately(texts: Sequence[str], runs: list[ModelRun]) -> None:
     for run in runs:
         list(run.classifier.classify_each(texts[:_WARM_UP_REVIEWS], explain=False))
     starts = range(0, len(texts), _REVIEWS_PER_TURN)
-    for start in track(Console(stderr=True), starts, "comparing", len(starts)):
+    for start in track(starts, "Comparing", len(starts)):
         for run in runs:
             run.classify(texts[start : start + _REVIEWS_PER_TURN])
         runs.reverse()  # so that neither model always runs with the caches that the other has filled

@@ -10,7 +10,8 @@ from rich.text import Text
 
 from reviewbox.cli import render
 from reviewbox.cli.classify import files_below
-from reviewbox.cli.local import cloud_report, wait_for_ctrl_c
+from reviewbox.cli.local import cloud_report, until_ctrl_c
+from reviewbox.cli.progress import track
 from reviewbox.cli.report import make_report, write_report
 from reviewbox.documents import read_document
 from reviewbox.errors import ReviewboxError
@@ -56,7 +57,7 @@ def run_demo(reviews: Path, port: int, template: Path, report: Path, *, stay: bo
             storage.client.put_object(Bucket=BUCKET, Key=key, Body=file.read_bytes())
         render.print_line(terminal, f"Uploaded {len(files)} files to s3://{BUCKET}/{settings.source_prefix}")
 
-        for file, key in render.track(terminal, keys.items(), "Waiting for results", len(keys)):
+        for file, key in track(keys.items(), "Waiting for results", len(keys)):
             result = receipt_key(settings.results_prefix, key)
             receipt = _wait_for_receipt(ObjectRef(BUCKET, result), storage, cloud)
             has_receipts = has_receipts or "source" in receipt
@@ -77,8 +78,8 @@ def run_demo(reviews: Path, port: int, template: Path, report: Path, *, stay: bo
             render.print_line(terminal, "The report, to open in a browser:")
             write_report(summary, report)
         if stay:
-            render.print_line(terminal, f"Drop more files at {address}. Press Ctrl-C to stop.")
-            wait_for_ctrl_c(terminal)
+            with until_ctrl_c(terminal):
+                render.print_line(terminal, f"Drop more files at {address}. Press Ctrl-C to stop.")
             return
     render.print_line(terminal, "This cloud has stopped; `--stay` or `reviewbox local` keeps one running.")
 

@@ -17,6 +17,8 @@ from rich.console import Console
 from reviewbox.classification import read_source
 from reviewbox.cli import render
 from reviewbox.cli.classify import files_below
+from reviewbox.cli.output import Format, print_report
+from reviewbox.cli.progress import track
 from reviewbox.cli.status import print_reasons
 from reviewbox.documents import read_document
 from reviewbox.documents.compression import detect_compression
@@ -48,14 +50,13 @@ _NOTES = {
 }
 
 
-def show_estimate(paths: Sequence[str], settings: Settings, rate: float | None, *, as_json: bool) -> None:
+def show_estimate(paths: Sequence[str], settings: Settings, rate: float | None, format_: Format) -> None:
     """Print what it costs to classify files and objects, at the measured rate unless another one is given.
 
     Raises:
         ReviewboxError: a path does not exist, or there is nothing to classify.
     """
-    terminal = Console(stderr=True) if as_json else render.console()
-    inventory = Inventory(settings, terminal)
+    inventory = Inventory(settings)
     for path in paths:
         if is_uri(path):
             inventory.add_objects(S3Storage(connect("s3")), path)
@@ -66,9 +67,10 @@ def show_estimate(paths: Sequence[str], settings: Settings, rate: float | None, 
     if not inventory.workload.objects and not inventory.unreadable:
         raise ReviewboxError(f"{', '.join(paths)}: nothing to classify")
     report = _report(paths, inventory, rate)
-    if as_json:
-        render.print_json(report, indent=2)
+    if format_ is not Format.TABLE:
+        print_report(report, _items(report), format_, indent=2)
         return
+    terminal = render.console()
     _print(report, terminal)
     if inventory.unreadable:
         print_reasons("could not be read", inventory.unreadable, terminal)
@@ -79,7 +81,6 @@ class Inventory:
     """What there is to classify, and why some of it could not be read."""
 
     settings: Settings
-    terminal: Console
     workload: Workload = field(default_factory=Workload)
     beginnings: int = 0  # tables that were only read in part
     listed: int = 0  # objects in S3
@@ -89,7 +90,7 @@ class Inventory:
     def add_files(self, path: Path) -> None:
         """Add a file, or the files below a folder."""
         files = files_below(path, self._add_failure) if path.is_dir() else [path]
-        for file in render.track(self.terminal, files, "Reading"):
+        for file in track(files, "Reading", len(files)):
             with self._failures_at(render.printable(str(file))):
                 with file.open("rb") as stream:
                     size = os.fstat(stream.fileno()).st_size
@@ -107,7 +108,7 @@ class Inventory:
         prefix, options = parse_uri(uri), self.settings.read_options
         readable, refused, sample = Workload(), Workload(), list[ListedObject]()
         with errors_at(uri):
-            for item in render.track(self.terminal, list_objects(storage.client, prefix), "Listing"):
+            for item in track(list_objects(storage.client, prefix), "Listing"):
                 judged = cost.judge(item, options)
                 if judged.too_large or judged.archived:
                     refused += Workload(
@@ -129,7 +130,7 @@ class Inventory:
         self.sampled += len(sample)
         judged = cost.count_listed(sample, options)
         read = Workload(objects=judged.objects, size=judged.size)
-        for item in render.track(self.terminal, sample, "Reading"):
+        for item in track(sample, "Reading", len(sample)):
             ref = ObjectRef(prefix.bucket, item.key)
             with self._failures_at(str(ref)):
                 source = _read_object(storage, ref, self.settings.max_object_bytes)
@@ -237,6 +238,15 @@ def _report(paths: Sequence[str], inventory: Inventory, rate: float | None) -> d
             str(_HIGH_CONCURRENCY): fast.seconds,
         },
     }
+
+
+def _items(report: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    """Yield what is paid for in each way to classify the reviews."""
+    for way in ("queue", "job"):
+        for item in report[way]["items"]:
+            yield {"way": way, **item}
+    units, dollars = report["comprehend"]["units"], report["comprehend"]["dollars"]
+    yield {"way": "comprehend", "name": "units of text", "quantity": f"{units:,}", "dollars": dollars}
 
 
 def _print(report: Mapping[str, Any], terminal: Console) -> None:

@@ -6,10 +6,11 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-from rich.console import Console
 
 from reviewbox.cli.labeled_reviews import LABELS, LABELS_HINT, read_reviews
-from reviewbox.cli.render import print_json, print_plain, track
+from reviewbox.cli.output import Format, flat, print_report
+from reviewbox.cli.progress import track
+from reviewbox.cli.render import print_plain
 from reviewbox.errors import Problem, ReviewboxError
 from reviewbox.model.classifier import Classifier
 from reviewbox.model.verdicts import NEGATIVE, POSITIVE
@@ -17,7 +18,7 @@ from reviewbox.model.verdicts import NEGATIVE, POSITIVE
 _CALIBRATION_BINS = 15
 
 
-def evaluate_files(files: Sequence[Path], model: Path | None, threads: int, *, as_json: bool) -> None:
+def evaluate_files(files: Sequence[Path], model: Path | None, threads: int, format_: Format) -> None:
     """Print a model's metrics over all reviews of the files.
 
     If no review is labeled neutral or mixed, the model answers only positive or negative.
@@ -41,7 +42,7 @@ def evaluate_files(files: Sequence[Path], model: Path | None, threads: int, *, a
 
     started = time.process_time()
     each = classifier.classify_each(texts, explain=False)
-    outcomes = list(track(Console(stderr=True), each, "evaluating", len(texts)))
+    outcomes = list(track(each, "Evaluating", len(texts)))
     cpu_seconds = time.process_time() - started
     expected = np.array(labels)
     # A review without a verdict counts as wrong.
@@ -57,8 +58,8 @@ def evaluate_files(files: Sequence[Path], model: Path | None, threads: int, *, a
         "ece": calibration_error(scores[predicted != ""], correct[predicted != ""]),
         "cpu_ms_per_review": 1000 * cpu_seconds / len(labels),
     }
-    if as_json:
-        print_json(metrics)
+    if format_ is not Format.TABLE:
+        print_report(metrics, [flat(metrics)], format_)
         return
     print_plain(f"{metrics['n']:,} reviews")
     print_plain(f"accuracy           {metrics['accuracy']:.2%}")

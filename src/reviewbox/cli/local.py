@@ -3,6 +3,8 @@
 import logging
 import os
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 
@@ -42,7 +44,10 @@ def run_local(port: int, console_port: int, template: Path) -> None:
     logging.basicConfig(
         level=logging.WARNING, format="%(message)s", handlers=[EventHandler(console=console, show_path=False)]
     )
-    with start_service_and_console(template, port, console_port, cloud_report) as (cloud, address):
+    with (
+        start_service_and_console(template, port, console_port, cloud_report) as (cloud, address),
+        until_ctrl_c(console),
+    ):
         console.print(
             _INSTRUCTIONS.format(
                 console=address,
@@ -54,12 +59,13 @@ def run_local(port: int, console_port: int, template: Path) -> None:
             highlight=False,
             soft_wrap=True,
         )
-        wait_for_ctrl_c(console)
 
 
-def wait_for_ctrl_c(console: Console) -> None:
-    """Wait until Ctrl-C, and say so."""
+@contextmanager
+def until_ctrl_c(console: Console) -> Iterator[None]:
+    """Wait for Ctrl-C at the end of the context, and say so. It may come during the context, too."""
     try:
+        yield
         threading.Event().wait()
     except KeyboardInterrupt:
         console.print("Stopped.")

@@ -4,7 +4,8 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from reviewbox.cli.render import console, number_of, print_line, progress_bar
+from reviewbox.cli.progress import progress_bar
+from reviewbox.cli.render import console, number_of, print_line
 from reviewbox.queue import Queue
 from reviewbox.stack.aws import connect
 from reviewbox.stack.discovery import find_stack
@@ -35,7 +36,7 @@ def redrive(stack_name: str, dead_letters: Queue, uploads: Queue, *, agreed: boo
         typer.confirm("Continue?", abort=True)
     moved = 0
     try:
-        with progress_bar(terminal, "Moving", count) as update:
+        with progress_bar("Moving", count) as update:
             for batch in move_messages(dead_letters, uploads):
                 moved += batch
                 update(completed=moved)

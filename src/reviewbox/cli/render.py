@@ -1,4 +1,4 @@
-"""Verdicts, counts, progress and numbers as text for a terminal.
+"""Verdicts, counts and numbers as text for a terminal.
 
 Everything that a command prints passes through here, because file names, keys and reviews can contain the
 escape sequences of terminals.
@@ -8,18 +8,13 @@ import json
 import math
 import re
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
-from functools import partial
-from typing import Any, TypeVar
+from collections.abc import Mapping
+from typing import Any
 
 from rich import box
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 from rich.text import Text
-
-T = TypeVar("T")
 
 _MAX_QUOTE_CHARACTERS = 100
 _PIPE_WIDTH = 200
@@ -35,27 +30,6 @@ def console() -> Console:
     return Console() if Console().is_terminal else Console(width=_PIPE_WIDTH)
 
 
-@contextmanager
-def progress_bar(
-    terminal: Console, description: str, total: int | None = None
-) -> Iterator[Callable[..., None]]:
-    """Show a progress bar while the context lasts, if the console is a terminal.
-
-    Yields `rich.progress.Progress.update` for the bar's only task.
-    """
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=terminal, transient=True, disable=not terminal.is_terminal) as progress:
-        yield partial(progress.update, progress.add_task(description, total=total))
-
-
-def track(terminal: Console, items: Iterable[T], description: str, total: int | None = None) -> Iterator[T]:
-    """Yield the items, and show how many have been used on a progress bar if `terminal` is interactive."""
-    with progress_bar(terminal, description, total) as update:
-        for item in items:
-            yield item
-            update(advance=1)
-
-
 def print_line(terminal: Console, line: str, style: str = "") -> None:
     """Print a line without markup, highlights and wrapping."""
     terminal.print(cell(line, style), soft_wrap=True)
@@ -68,8 +42,13 @@ def print_plain(line: str, *, to_stderr: bool = False) -> None:
 
 def print_json(value: Any, indent: int | None = None) -> None:
     """Print a JSON value, with escapes in place of control characters."""
+    print(json_text(value, indent), flush=True)
+
+
+def json_text(value: Any, indent: int | None = None) -> str:
+    """Return a JSON value as text, with escapes in place of control characters and lone surrogates."""
     text = json.dumps(value, ensure_ascii=False, indent=indent)
-    print(_NOT_PRINTABLE.sub(lambda match: f"\\u{ord(match[0]):04x}", text), flush=True)
+    return _NOT_PRINTABLE.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
 
 
 def cell(text: str, style: str = "") -> Text:

@@ -5,9 +5,8 @@ from collections.abc import Iterator, Sequence
 from itertools import islice
 from pathlib import Path
 
-from rich.console import Console
-
-from reviewbox.cli.render import console, number_of, print_line, rounded_bytes, track
+from reviewbox.cli.progress import track
+from reviewbox.cli.render import console, number_of, print_line, rounded_bytes
 from reviewbox.errors import ReviewboxError
 from reviewbox.model.classifier import Classifier
 from reviewbox.model.verdicts import Verdict, sentences
@@ -51,10 +50,11 @@ def make_report(
 ) -> Summary:
     """Return the summary of all results in a place. The model may be loaded, or a folder.
 
+    It shows its progress unless it is `quiet`.
+
     Raises:
         ReviewboxError: there are no results, or the model cannot be loaded.
     """
-    terminal = Console(quiet=True, force_terminal=False) if quiet else console()
     results = StoredResults(place, settings)
     classifier = model if isinstance(model, Classifier) else None
     if options.scored_sentences and not isinstance(model, Classifier):
@@ -62,7 +62,7 @@ def make_report(
 
     def score(texts: Sequence[str]) -> Iterator[Sequence[Sentence]]:
         scored = _score_sentences(classifier, texts) if classifier else iter(())
-        return track(terminal, scored, "Classifying sentences", len(texts))
+        return scored if quiet else track(scored, "Classifying sentences", len(texts))
 
     def sentences_by() -> str:
         if classifier is None:
@@ -73,7 +73,7 @@ def make_report(
         return f"{by}, which also made the results." if is_same else f"{by}; other results may be by others."
 
     readers = Readers(results.read_texts, score, sentences_by)
-    return report(track(terminal, results, "Reading results"), options, readers)
+    return report(results if quiet else track(results, "Reading results"), options, readers)
 
 
 def write_report(summary: Summary, output: Path) -> None:

@@ -3,19 +3,18 @@
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict
-from functools import partial
 
 from rich.console import Console
 
+from reviewbox.cli.output import Format, flat, print_report
+from reviewbox.cli.progress import track
 from reviewbox.cli.render import (
     cell,
     console,
     new_table,
     number_of,
-    print_json,
     print_line,
     rounded_bytes,
-    track,
 )
 from reviewbox.stack.aws import connect
 from reviewbox.stack.discovery import find_stack
@@ -24,15 +23,14 @@ from reviewbox.stack.status import FailureReason, Status, collect_status
 _MAX_REASONS = 20  # in a table; JSON has all
 
 
-def show_status(stack_name: str, newest: int, *, as_json: bool) -> None:
+def show_status(stack_name: str, newest: int, format_: Format) -> None:
     """Print the status of a stack, with the contents of at most `newest` receipts."""
     stack = find_stack(connect("cloudformation"), stack_name)
-    terminal = Console(stderr=True) if as_json else console()
-    status = collect_status(stack, connect("s3"), connect("sqs"), newest, partial(track, terminal))
-    if as_json:
-        print_json(asdict(status), indent=2)
+    status = collect_status(stack, connect("s3"), connect("sqs"), newest, track)
+    if format_ is Format.TABLE:
+        _print_status(status, console())
     else:
-        _print_status(status, terminal)
+        print_report(asdict(status), [flat(asdict(status))], format_, indent=2)
 
 
 def print_reasons(heading: str, reasons: Sequence[FailureReason], terminal: Console) -> None:

@@ -20,7 +20,6 @@ from reviewbox.objects import ObjectRef
 from reviewbox.pipeline import Pipeline
 from reviewbox.process_object import Outcome
 from reviewbox.report import ReportOptions, render
-from reviewbox.results.keys import parts_prefix
 from reviewbox.settings import Settings
 from reviewbox.stack.stored_results import FolderPlace
 from reviewbox.storage import describe
@@ -99,8 +98,7 @@ class FolderWatcher:
         self.progress(ref.key, outcome, content)
         if outcome not in (Outcome.CLASSIFIED, Outcome.REFUSED):
             return
-        parts = parts_prefix("", ref.key)
-        if any(part["key"].startswith(parts) for part in content.get("parts", [])):
+        if len(content.get("parts", [])) > 1:
             # The segments are needed only to resume an interrupted table, and this one is complete.
             shutil.rmtree(self.results / _WORK, ignore_errors=True)
         self.report(ref.key, outcome, content)
@@ -111,27 +109,35 @@ class FolderWatcher:
         self.report(key, "failed", receipt)
 
 
-def run_watch(  # noqa: PLR0913, PLR0917 - what the command's options say
+def run_watch(  # noqa: PLR0913 - a command's options are its arguments
     folder: Path,
     results: Path | None,
     seconds: float,
     classifier: Classifier,
     settings: Settings,
+    *,
+    once: bool = False,
     console_port: int | None = None,
 ) -> None:
     """Classify the files of a folder, now and every few seconds as they arrive, until Ctrl-C.
 
-    With a port, a console runs there meanwhile (0 for any free port).
+    With `once`, only the files that are there are classified. With a port, a console runs there meanwhile (0
+    for any free port).
 
     Raises:
         ReviewboxError: see `watch_folder` and `FolderWatcher.scan`.
     """
     watcher = watch_folder(folder, results, classifier, settings, _print_outcome)
+    if once:
+        watcher.scan()
+        watcher.scan()  # a file is classified when a second scan finds it unchanged
+        print_plain(f"Results are in {watcher.results}.")
+        return
     with nullcontext("") if console_port is None else serve_watcher(watcher, console_port) as address:
-        print_plain(f"Watching {watcher.folder}; results go to {watcher.results}. Press Ctrl-C to stop.")
-        if address:
-            print_plain(f"Drop files here and watch them pass: {address}")
         try:
+            print_plain(f"Watching {watcher.folder}; results go to {watcher.results}. Press Ctrl-C to stop.")
+            if address:
+                print_plain(f"Drop files here and watch them pass: {address}")
             while True:
                 watcher.scan()
                 time.sleep(seconds)

@@ -2,11 +2,12 @@
 
 import json
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from io import BufferedReader
 from typing import Any
 
 from reviewbox.documents.detection import SNIFF_BYTES, line_format
-from reviewbox.documents.document import ReadOptions
+from reviewbox.documents.document import Cells, ReadOptions
 from reviewbox.documents.formats import jsonl
 from reviewbox.documents.formats.csv import table as csv_table
 from reviewbox.documents.formats.parquet import table as parquet
@@ -21,7 +22,7 @@ _MAX_DEPTH = 8  # of objects whose members are cells
 
 def read_cells(
     name: str, stored: BufferedReader, options: ReadOptions, known_names: tuple[str, ...]
-) -> Iterator[dict[str, str]]:
+) -> Iterator[Cells]:
     """Yield the rows of a table. Missing values are "".
 
     Tables of lines are streamed, compressed or not. A member of an object in JSON Lines or Parquet is a cell
@@ -37,7 +38,7 @@ def read_cells(
         SourceError: the table is damaged or has no rows, or it is not a table.
     """
     head = stored.peek(SNIFF_BYTES)
-    records: Iterable[Mapping[str, Any]]
+    records: Iterable[Cells]
     if is_parquet(head):
         records = parquet.read_cells(stored.read(), options)
     elif is_excel_workbook(head):
@@ -54,10 +55,10 @@ def read_cells(
             yield from csv_table.read_cells(lines, delimiter, ",".join(known_names))
             return
     for record in records:
-        yield dict(_flat(record))
+        yield replace(record, values=dict(_flat(record.values)))
 
 
-def _json_records(lines: Iterable[Line]) -> Iterator[Mapping[str, Any]]:
+def _json_records(lines: Iterable[Line]) -> Iterator[Cells]:
     for line in lines:
         if line.text.strip():
             try:
@@ -65,7 +66,7 @@ def _json_records(lines: Iterable[Line]) -> Iterator[Mapping[str, Any]]:
             except (ValueError, RecursionError):
                 message = f"line {line.number}: not valid JSON"
                 raise SourceError(ErrorCode.BROKEN_JSON, message) from None
-            yield value if isinstance(value, dict) else {"1": value}
+            yield Cells(line.number, 1, value if isinstance(value, dict) else {"1": value})
 
 
 def _flat(record: Mapping[str, Any], prefix: str = "", depth: int = 1) -> Iterator[tuple[str, str]]:

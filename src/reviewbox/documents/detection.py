@@ -137,6 +137,15 @@ def line_format(name: str, content_type: str, head: bytes) -> LineFormat | None:
     return detected.line_format(decode_start(content, SNIFF_BYTES))
 
 
+def is_called_text(name: str) -> bool:
+    """Return whether the name of a source says that it is a text, and so probably one review."""
+    return (
+        stem(name)
+        .lower()
+        .endswith((*text.FORMAT.extensions, *markdown.FORMAT.extensions, *html.FORMAT.extensions))
+    )
+
+
 def with_compression(table: _Table, compression: Compression) -> _Table:
     """Return the table, to be compressed again when it is written back."""
     return replace(

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Any, Protocol
 
 from reviewbox.errors import Problem
 
@@ -84,6 +84,21 @@ class Table:
     render_header: Callable[[Sequence[str]], str] = lambda _: ""
     compress: Callable[[bytes], bytes] = bytes
     has_notes: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Cells:
+    """A row of a table as it is stored.
+
+    Attributes:
+        line: the number of its first line, or of its row in a binary table, from 1.
+        lines: how many lines it has.
+        values: its cells by column.
+    """
+
+    line: int
+    lines: int
+    values: Mapping[str, Any]
 
 
 class RowWriter(Protocol):

@@ -70,6 +70,8 @@ def is_encoding(name: str) -> bool:
         return False
     except UnicodeError:  # a known encoding in which one byte is not a character
         return True
+    except ValueError:  # no name at all, such as one that contains a NUL
+        return False
     return True
 
 

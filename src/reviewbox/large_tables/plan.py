@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Self
@@ -14,28 +15,18 @@ from reviewbox.documents.segments import SegmentedTable
 from reviewbox.objects import ObjectRef, Revision, SegmentRef
 from reviewbox.results.receipt import Counts, Provenance
 
-# Raised whenever plans change their format, or a reader splits tables in other places.
-_FORMAT = 2
-
-
-def plan_id(provenance: Provenance) -> str:
-    """Return the id of the plan for a result with this provenance."""
-    identity = {**provenance.to_dict(), "plan_format": _FORMAT}
-    return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()
+_SEALED = re.compile(rb'\{"sha256": "([0-9a-f]{64})", "content": (.*)\}', re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
     """How one revision of a table is classified in segments."""
 
+    id: str  # of the table (`ReceiptStore.table_id`)
     provenance: Provenance
     segmented: SegmentedTable | SegmentedParquet
     compression: Compression | None  # of the table
-
-    @property
-    def id(self) -> str:
-        """The plan's id."""
-        return plan_id(self.provenance)
+    inputs: tuple[str, ...] = ()  # the ETags of stored segments; empty if they are bytes of the source
 
     @property
     def source(self) -> ObjectRef:
@@ -55,11 +46,6 @@ class Plan:
         if isinstance(self.segmented, SegmentedParquet):
             return self.segmented
         return self._table(self.segmented)
-
-    @property
-    def has_inputs(self) -> bool:
-        """Whether segments are stored, because they are not consecutive bytes of the source."""
-        return self.compression is not None or isinstance(self.segmented, SegmentedParquet)
 
     @property
     def notes(self) -> Mapping[str, Value]:
@@ -86,45 +72,84 @@ class Plan:
         return with_compression(table, self.compression) if self.compression else table
 
     @classmethod
-    def decode(cls, body: bytes) -> Self:
-        """Return the plan that `encode` returned as `body`."""
-        data = json.loads(body.decode("utf-8", "surrogatepass"))
+    def decode(cls, body: bytes | None) -> Self | None:
+        """Return the plan that `encode` returned as `body`, or None if it returned something else."""
+        data = _unseal(body)
+        if data is None:
+            return None
         is_parquet = data["segmented"]["format"] == SegmentedParquet.extension
         segmented = SegmentedParquet if is_parquet else SegmentedTable
         return cls(
+            data["id"],
             Provenance.from_dict(data["provenance"]),
             segmented.from_dict(data["segmented"]),
             next((c for c in COMPRESSIONS if c.name == data["compression"]), None),
+            tuple(data["inputs"]),
         )
 
     def encode(self) -> bytes:
         """Return the plan as it is stored."""
-        return _encode(
+        return _seal(
             {
+                "id": self.id,
                 "provenance": self.provenance.to_dict(),
                 "segmented": self.segmented.to_dict(),
                 "compression": self.compression.name if self.compression else None,
+                "inputs": self.inputs,
             }
         )
 
 
-@dataclass(frozen=True, slots=True)
-class SegmentResult:
-    """The result of a segment: the ETag of the part that was written, and the counts of its rows."""
+def decode_counts(body: bytes | None) -> Counts | None:
+    """Return the counts that `encode_counts` returned as `body`, or None if it returned something else."""
+    data = _unseal(body)
+    return Counts.from_dict(data) if data is not None else None
 
-    etag: str
-    counts: Counts
+
+def encode_counts(counts: Counts) -> bytes:
+    """Return the counts of a segment as they are stored."""
+    return _seal(counts.to_dict())
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """Which segments of a table were sent to the queue: all that were not done, by one worker at a time.
+
+    Attributes:
+        sender: what the worker was working on that sent them.
+        lost: those that had been done before, and whose parts were lost since.
+        complete: whether the worker has sent them all. If it died, its own message is delivered again.
+    """
+
+    sender: str
+    lost: frozenset[int] = frozenset()
+    complete: bool = False
+
+    def is_interrupted(self, sender: str) -> bool:
+        """Return whether this worker has begun to send and has not finished, so that it died in between."""
+        return self.sender == sender and not self.complete
 
     @classmethod
-    def decode(cls, body: bytes) -> Self:
-        """Return the result that `encode` returned as `body`."""
-        data = json.loads(body)
-        return cls(data["etag"], Counts.from_dict(data["counts"]))
+    def decode(cls, body: bytes | None) -> Self | None:
+        """Return what `encode` returned as `body`, or None if it returned something else."""
+        data = _unseal(body)
+        return cls(data["sender"], frozenset(data["lost"]), data["complete"]) if data is not None else None
 
     def encode(self) -> bytes:
-        """Return the result as it is stored."""
-        return _encode({"etag": self.etag, "counts": self.counts.to_dict()})
+        """Return it as it is stored."""
+        return _seal({"sender": self.sender, "lost": sorted(self.lost), "complete": self.complete})
 
 
-def _encode(content: Mapping[str, Any]) -> bytes:
-    return json.dumps(content, ensure_ascii=False).encode("utf-8", "surrogatepass")
+def _seal(content: Mapping[str, Any]) -> bytes:
+    """Return content as JSON, with its digest."""
+    text = json.dumps(content, ensure_ascii=False).encode("utf-8", "surrogatepass")
+    return b'{"sha256": "%b", "content": %b}' % (hashlib.sha256(text).hexdigest().encode(), text)
+
+
+def _unseal(body: bytes | None) -> Mapping[str, Any] | None:
+    """Return the content that `_seal` returned as `body`, or None if any byte has changed."""
+    match = _SEALED.fullmatch(body or b"")
+    if match is None or hashlib.sha256(match[2]).hexdigest().encode() != match[1]:
+        return None
+    content: Mapping[str, Any] = json.loads(match[2].decode("utf-8", "surrogatepass"))
+    return content

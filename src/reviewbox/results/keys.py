@@ -1,15 +1,21 @@
-"""Keys of result objects. Pure."""
+"""Keys of result objects. Pure.
+
+results/<source key>.json                                  the receipt
+results/<source key>.classified/<table id>/part-00000.csv  a part of a classified table
+"""
 
 import hashlib
 import re
 
 _MAX_KEY_BYTES = 1024  # of UTF-8, S3's limit
-_MAX_PART_NAME_LENGTH = 40
-_COMPRESSION = r"(?:\.gz|\.zst)?"
-# The file name in a key that `part_key` returns. Workbooks are not split.
-PART_NAME = re.compile(rf"part-\d{{5,}}\.(?:(?:csv|tsv|jsonl){_COMPRESSION}|parquet)")
-# The end of a key that `table_key` returns.
-_TABLE_SUFFIX = re.compile(rf"\.classified\.((?:csv|tsv|jsonl|xlsx|xlsm|parquet){_COMPRESSION})\Z")
+_MAX_PART_NAME_LENGTH = 73  # from the table's id to the extension
+_EXTENSION = r"(?:csv|tsv|jsonl|xlsx|xlsm|parquet)(?:\.gz|\.zst)?"
+# The end of a key that `part_key` returns.
+_PART_NAME = re.compile(rf"([0-9a-f]{{32}})/part-\d{{5,}}\.{_EXTENSION}")
+# The ends of the keys of parts and of small tables before format 4 of results. Such objects are only removed.
+_OLD_PART_NAME = re.compile(rf"part-\d{{5,}}\.{_EXTENSION}")
+_OLD_MAX_PART_NAME_LENGTH = 40
+_OLD_TABLE_SUFFIX = re.compile(rf"\.classified\.{_EXTENSION}\Z")
 
 
 def receipt_key(results_prefix: str, source_key: str) -> str:
@@ -17,41 +23,52 @@ def receipt_key(results_prefix: str, source_key: str) -> str:
     return _result_key(results_prefix, source_key, ".json")
 
 
-def table_key(results_prefix: str, source_key: str, extension: str) -> str:
-    """Return the key of a source's classified table, if it is a single object."""
-    return _result_key(results_prefix, source_key, f".classified.{extension}")
-
-
-def part_key(results_prefix: str, source_key: str, number: int, extension: str) -> str:
-    """Return the key of one part of a source's classified table; parts are numbered from 0."""
-    return f"{parts_prefix(results_prefix, source_key)}part-{number:05}.{extension}"
+def part_key(results_prefix: str, source_key: str, table_id: str, number: int, extension: str) -> str:
+    """Return the key of one part of a classified table; parts are numbered from 0."""
+    return f"{parts_prefix(results_prefix, source_key)}{table_id}/part-{number:05}.{extension}"
 
 
 def parts_prefix(results_prefix: str, source_key: str) -> str:
-    """Return the common prefix of the keys of all parts of a source's classified table."""
-    return _result_key(results_prefix, source_key, ".classified/", reserved=_MAX_PART_NAME_LENGTH)
+    """Return the common prefix of the keys of all parts of a source's classified tables."""
+    return _result_key(results_prefix, source_key, ".classified/", _MAX_PART_NAME_LENGTH)
 
 
-def is_part_key(key: str, results_prefix: str, source_key: str) -> bool:
-    """Return whether `key` belongs to a part of the source's classified table.
+def table_id_of(key: str, results_prefix: str, source_key: str) -> str | None:
+    """Return the id of the source's classified table that has a part with this key; None if none can.
 
     A prefix is not enough: a user's folder may have the same name as a folder of parts.
     """
-    return bool(PART_NAME.fullmatch(key.removeprefix(parts_prefix(results_prefix, source_key))))
+    match = _PART_NAME.fullmatch(key.removeprefix(parts_prefix(results_prefix, source_key)))
+    return match[1] if match else None
 
 
 def is_table_key(key: str, results_prefix: str, source_key: str) -> bool:
-    """Return whether `key` belongs to the source's classified table, as a single object or as a part."""
-    match = _TABLE_SUFFIX.search(key)
-    is_single = match is not None and key == table_key(results_prefix, source_key, match[1])
-    return is_single or is_part_key(key, results_prefix, source_key)
+    """Return whether `key` can belong to a classified table of the source, also one of an older version."""
+    if table_id_of(key, results_prefix, source_key):
+        return True
+    if suffix := _OLD_TABLE_SUFFIX.search(key):
+        return key == _result_key(results_prefix, source_key, suffix[0])
+    return bool(_OLD_PART_NAME.fullmatch(key.removeprefix(_old_parts_prefix(results_prefix, source_key))))
 
 
 def table_prefixes(results_prefix: str, source_key: str) -> set[str]:
     """Return prefixes that together cover all keys of a source's classified tables; usually one."""
-    # Only for a very long source key does one of the two contain its digest instead.
-    single = _result_key(results_prefix, source_key, ".classified")
-    return {single, parts_prefix(results_prefix, source_key).removesuffix("/")}
+    # Only for a very long source key do some of them contain its digest instead.
+    return {
+        _result_key(results_prefix, source_key, ".classified"),
+        parts_prefix(results_prefix, source_key).removesuffix("/"),
+        _old_parts_prefix(results_prefix, source_key).removesuffix("/"),
+    }
+
+
+def receipt_key_of_part(key: str) -> str | None:
+    """Return the key of the receipt of the table that has a part with this key; None if it is no part."""
+    source, _, name = key.rpartition(".classified/")
+    return receipt_key(source, "") if source and _PART_NAME.fullmatch(name) else None
+
+
+def _old_parts_prefix(results_prefix: str, source_key: str) -> str:
+    return _result_key(results_prefix, source_key, ".classified/", _OLD_MAX_PART_NAME_LENGTH)
 
 
 def _result_key(prefix: str, source_key: str, suffix: str, reserved: int = 0) -> str:

@@ -1,13 +1,14 @@
 """Receipts: the record of what became of each source. Pure.
 
 A receipt contains nothing that differs between runs, such as a time, a duration or a host name. The same
-source, model and settings give the same bytes.
+source, model and settings give the same bytes, as long as the same receipt is replaced.
 """
 
+import hashlib
 import json
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Self
 
 from reviewbox.documents import Value
@@ -19,7 +20,14 @@ RECEIPT_CONTENT_TYPE = "application/json"
 MAX_RECEIPT_BYTES = 64 * 1024 * 1024  # far more than any receipt needs
 
 # Raised whenever results change their format, so that older ones are made again.
-_FORMAT = 3
+_FORMAT = 4
+
+# Raised whenever plans of large tables change their format, or a reader splits tables in other places.
+_PLAN_FORMAT = 3
+
+# A table's id starts with hexadecimal digits that depend on the replaced receipt only.
+_ID_START, _ID_END = 8, 24
+_REPLACES = "replaces"
 
 # Shares are given in this many parts of one.
 _SHARE_UNITS = 10_000
@@ -63,6 +71,15 @@ class Provenance:
             "settings": {"sha256": self.settings},
             "format": _FORMAT,
         }
+
+    def table_id(self, replaces: str | None) -> str:
+        """Return the id of a table with this provenance.
+
+        `replaces` is the ETag of the receipt that the table's receipt will replace. Because of it, no id is
+        used again after another result was recorded in between (ADR 14).
+        """
+        identity = {**self.to_dict(), "plan_format": _PLAN_FORMAT, "replaces": replaces}
+        return _table_id_start(replaces) + _digest(json.dumps(identity, sort_keys=True))[:_ID_END]
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,16 +219,35 @@ class Receipt:
         return ObjectRef(source["bucket"], source["key"]) if source else None
 
     @property
+    def replaces(self) -> str | None:
+        """The ETag of the receipt that this one has replaced; None if it was the source's first."""
+        etag = self.content.get(_REPLACES)
+        return etag if isinstance(etag, str) else None
+
+    def replacing(self, etag: str | None) -> "Receipt":
+        """Return this receipt, to be written in place of the one with this ETag; None if there is none."""
+        rest = {name: value for name, value in self.content.items() if name != _REPLACES}
+        return replace(self, content=rest if etag is None else {**rest, _REPLACES: etag})
+
+    @property
+    def is_final(self) -> bool:
+        """Whether another attempt would give the same result for the same source, model and settings."""
+        return self.content.get("error", {}).get("final") is not False
+
+    @property
     def has_result(self) -> bool:
         """Whether it records a verdict or a table, and not an error."""
         return bool(self.content) and "error" not in self.content
 
     def is_current(self, provenance: Provenance) -> bool:
         """Return whether the receipt is the final result for exactly this source, model and settings."""
-        if self.content.get("error", {}).get("final") is False:
-            return False
         expected = provenance.to_dict()
-        return {name: self.content.get(name) for name in expected} == expected
+        return self.is_final and {name: self.content.get(name) for name in expected} == expected
+
+
+def may_replace(table_id: str, etag: str | None) -> bool:
+    """Return whether the receipt of the table with this id is to replace the receipt with this ETag."""
+    return table_id.startswith(_table_id_start(etag))
 
 
 def verdict_fields(verdict: Verdict, needs_review_below: float) -> dict[str, Any]:
@@ -243,6 +279,14 @@ def problem_fields(problem: Problem) -> dict[str, Any]:
     return {"error_code": str(problem.code), "error_message": problem.message}
 
 
+def _table_id_start(replaces: str | None) -> str:
+    return _digest(json.dumps(replaces))[:_ID_START]
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
 def _rounded_shares(shares: Mapping[str, float]) -> dict[str, float]:
     """Return the shares in ten-thousandths, which sum to one as the shares do.
 
@@ -260,6 +304,7 @@ def _is_valid(content: Any) -> bool:
     return (
         isinstance(content, dict)
         and content.get("format") == _FORMAT
+        and len(content.keys() & {"sentiment", "counts", "error"}) == 1
         and _has_strings(content.get("source"), "bucket", "key")
         and ("error" not in content or _has_strings(content["error"], "code", "message"))
         and ("counts" not in content or _has_totals(content["counts"]))
@@ -268,6 +313,7 @@ def _is_valid(content: Any) -> bool:
             _has_strings(part, *Part.__slots__) and len(part) == len(Part.__slots__)
             for part in content.get("parts", [])
         )
+        and ("counts" in content) == bool(content.get("parts"))
     )
 
 

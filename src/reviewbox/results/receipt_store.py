@@ -1,6 +1,6 @@
 """Reading and writing receipts, and finding the parts of classified tables."""
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -8,11 +8,19 @@ from reviewbox.errors import ForeignResultError
 from reviewbox.model.bundle import Bundle
 from reviewbox.objects import ObjectRef, Revision
 from reviewbox.results import keys
-from reviewbox.results.receipt import MAX_RECEIPT_BYTES, RECEIPT_CONTENT_TYPE, Part, Provenance, Receipt
+from reviewbox.results.receipt import (
+    MAX_RECEIPT_BYTES,
+    RECEIPT_CONTENT_TYPE,
+    Provenance,
+    Receipt,
+    may_replace,
+)
 from reviewbox.settings import Settings
 from reviewbox.storage import ObjectStore
 
 _PARALLEL_DELETES = 10
+# For more objects than this, listing is cheaper than asking for each ETag.
+_MAX_HEAD_REQUESTS = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,9 +73,78 @@ class ReceiptStore:
         Raises:
             ConflictError: another worker has written a receipt since.
         """
+        body = receipt.replacing(_base(replaces)).encode()
         etag = replaces.etag if replaces else None
-        self.store.write(self.place(ref), receipt.encode(), RECEIPT_CONTENT_TYPE, replaces=etag)
+        self.store.write(self.place(ref), body, RECEIPT_CONTENT_TYPE, replaces=etag)
         self.on_write(receipt)
+
+    def commit(
+        self,
+        ref: ObjectRef,
+        receipt: Receipt,
+        replaces: StoredReceipt | None,
+        present: Mapping[ObjectRef, str],
+    ) -> None:
+        """Write a receipt, and then remove those objects that are `present` and that it does not name.
+
+        Nothing can record them any more: whoever made one of them did so to replace the receipt that has just
+        been replaced (ADR 14). The record of a failed attempt does not end the work of others, and then only
+        what the old receipt names is removed.
+
+        Args:
+            ref: the source.
+            receipt: its new receipt. If the old one records the same result, none is written.
+            replaces: the old one, as it was read.
+            present: the objects of the source's tables, listed after the old receipt was read.
+
+        Raises:
+            ConflictError: another worker has written a receipt since. Nothing was removed.
+        """
+        if replaces and replaces.receipt.replacing(None) == receipt:
+            return
+        self.write(ref, receipt, replaces)
+        if receipt.is_final:
+            self.remove(unnamed(receipt, present))
+        elif replaces:
+            self.remove(
+                {part.ref: present[part.ref] for part in replaces.receipt.parts if part.ref in present}
+            )
+
+    def may_be_recorded(self, ref: ObjectRef, table: ObjectRef, stored: StoredReceipt | None) -> bool:
+        """Return whether a part that no receipt names may still get one.
+
+        It may if it was made to replace the receipt that is `stored`. That must have been read after the part
+        was found.
+        """
+        table_id = keys.table_id_of(table.key, self.settings.results_prefix, ref.key)
+        return table_id is not None and may_replace(table_id, _base(stored))
+
+    def withdraw(
+        self, ref: ObjectRef, stored: StoredReceipt | None, objects: Mapping[ObjectRef, str]
+    ) -> None:
+        """Delete parts that could still be recorded.
+
+        First, the receipt is written again. It then has another ETag, so that they can no longer be recorded.
+
+        Raises:
+            ConflictError: another worker has written a receipt since. Nothing was removed.
+        """
+        if stored:
+            body = stored.receipt.replacing(stored.etag).encode()
+            self.store.write(self.place(ref), body, RECEIPT_CONTENT_TYPE, replaces=stored.etag)
+        self.remove(objects)
+
+    def table_id(self, provenance: Provenance, stored: StoredReceipt | None) -> str:
+        """Return the id of the table of this provenance, when this is the receipt of its source.
+
+        A table that is recorded already keeps its id, so that only its lost parts are made anew.
+        """
+        if stored and stored.receipt.is_current(provenance):
+            prefix, source = self.settings.results_prefix, provenance.source
+            ids = {keys.table_id_of(part.key, prefix, source.key) for part in stored.receipt.parts}
+            if len(ids) == 1 and (table_id := ids.pop()):
+                return table_id
+        return provenance.table_id(_base(stored))
 
     def list_tables(self, ref: ObjectRef) -> dict[ObjectRef, str]:
         """Return the ETags of all objects of a source's classified tables, outdated ones included."""
@@ -79,6 +156,16 @@ class ReceiptStore:
             if self.is_table_of(ref, table := ObjectRef(bucket, key))
         }
 
+    def is_intact(self, ref: ObjectRef, receipt: Receipt) -> bool:
+        """Return whether all parts that a receipt names still exist, unchanged."""
+        recorded = {part.ref: part.etag for part in receipt.parts if self.is_table_of(ref, part.ref)}
+        if len(recorded) < len(receipt.parts):
+            return False
+        if len(recorded) > _MAX_HEAD_REQUESTS:
+            return recorded.items() <= self.list_tables(ref).items()
+        revisions = [(self.store.revision(part), etag) for part, etag in recorded.items()]
+        return all(revision and revision.etag == etag for revision, etag in revisions)
+
     def is_table_of(self, ref: ObjectRef, table: ObjectRef) -> bool:
         """Return whether an object is one that a classified table of a source can consist of.
 
@@ -86,6 +173,11 @@ class ReceiptStore:
         """
         is_own_key = keys.is_table_key(table.key, self.settings.results_prefix, ref.key)
         return is_own_key and table.bucket == self.bucket(ref)
+
+    def part_ref(self, ref: ObjectRef, table_id: str, number: int, extension: str) -> ObjectRef:
+        """Return the object that is a part of a source's classified table."""
+        key = keys.part_key(self.settings.results_prefix, ref.key, table_id, number, extension)
+        return ObjectRef(self.bucket(ref), key)
 
     def remove(self, objects: Mapping[ObjectRef, str]) -> None:
         """Delete the objects that still have the ETag given for them."""
@@ -101,12 +193,17 @@ class ReceiptStore:
         return ObjectRef(self.bucket(ref), keys.receipt_key(self.settings.results_prefix, ref.key))
 
 
-def outdated_tables(parts: Collection[Part], present: Mapping[ObjectRef, str]) -> dict[ObjectRef, str]:
-    """Return the ETags of what is left of earlier tables, which readers of the whole folder would still find.
+def unnamed(receipt: Receipt | None, present: Mapping[ObjectRef, str]) -> dict[ObjectRef, str]:
+    """Return those objects, with their ETags, that a receipt does not name as parts."""
+    named = {part.ref for part in receipt.parts} if receipt else set()
+    return {ref: etag for ref, etag in present.items() if ref not in named}
 
-    Args:
-        parts: the parts of the current table; empty if the source is not a table.
-        present: the ETags of all objects of the source's tables.
+
+def _base(stored: StoredReceipt | None) -> str | None:
+    """Return the ETag that identifies the last final receipt; None if there is none.
+
+    The record of a failed attempt does not end the work of other workers, so it passes on what it replaced.
     """
-    current = {part.ref for part in parts}
-    return {ref: etag for ref, etag in present.items() if ref not in current}
+    if stored is None:
+        return None
+    return stored.etag if stored.receipt.is_final else stored.receipt.replaces

@@ -43,6 +43,11 @@ def connect(service: Any) -> Any:
         ) from None
 
 
+def has_credentials() -> bool:
+    """Return whether there are credentials in the environment, a profile or the machine's role."""
+    return boto3.Session().get_credentials() is not None
+
+
 def is_aws(endpoint_url: str) -> bool:
     """Return whether an endpoint belongs to AWS rather than to a local cloud or another S3 implementation."""
     host = urlsplit(endpoint_url).hostname or ""

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from reviewbox.errors import ReviewboxError
 from reviewbox.objects import ObjectRef
-from reviewbox.results.keys import PART_NAME, parts_prefix, receipt_key
+from reviewbox.results.keys import receipt_key
 from reviewbox.tool_files import is_tool_file
 
 if TYPE_CHECKING:
@@ -15,7 +15,6 @@ if TYPE_CHECKING:
 
 _SCHEME = "s3://"
 _RECEIPT_SUFFIX = receipt_key("", "")
-_PARTS_FOLDER_SUFFIX = parts_prefix("", "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,9 +60,3 @@ def list_objects(client: "S3Client", prefix: ObjectRef) -> Iterator[ListedObject
 def is_receipt(key: str) -> bool:
     """Return whether an object under the results prefix is a receipt, by its key."""
     return key.endswith(_RECEIPT_SUFFIX)
-
-
-def receipt_of_part(key: str) -> str:
-    """Return the key of the receipt that lists a part of a large table; "" if `key` is not a part's key."""
-    table, _, name = key.rpartition(_PARTS_FOLDER_SUFFIX)
-    return f"{table}{_RECEIPT_SUFFIX}" if table and PART_NAME.fullmatch(name) else ""

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from contextlib import suppress
 
+from reviewbox.events import retry_message
 from reviewbox.queue import Queue
 
 # Longer than it takes to send and delete a batch.
@@ -19,7 +20,7 @@ def move_messages(source: Queue, target: Queue) -> Iterator[int]:
     """
     while messages := source.receive(_HIDDEN_SECONDS):
         try:
-            target.send(message.body for message in messages)
+            target.send(retry_message(message.body) for message in messages)
             moved = source.delete(messages)
         except BaseException:
             with suppress(Exception):  # the original error is the one to report

@@ -13,11 +13,11 @@ from reviewbox.errors import ErrorCode
 from reviewbox.events import parse
 from reviewbox.objects import ObjectRef
 from reviewbox.queue import Queue, ReceivedMessage
-from reviewbox.results.keys import receipt_key
+from reviewbox.results.keys import receipt_key, receipt_key_of_part
 from reviewbox.results.receipt import MAX_RECEIPT_BYTES, Receipt
 from reviewbox.stack.aws import MAX_CONNECTIONS
 from reviewbox.stack.discovery import Stack
-from reviewbox.stack.listing import is_receipt, list_objects, receipt_of_part
+from reviewbox.stack.listing import is_receipt, list_objects
 from reviewbox.storage import S3Storage
 
 if TYPE_CHECKING:
@@ -92,7 +92,7 @@ def collect_status(stack: Stack, s3: "S3Client", sqs: "SQSClient", newest: int, 
             heapq.heappush(newest_receipts, (item.last_modified, item.key))
             if len(newest_receipts) > newest:
                 heapq.heappop(newest_receipts)
-        elif receipt := receipt_of_part(item.key):
+        elif receipt := receipt_key_of_part(item.key):
             parts[receipt] += 1
     storage = S3Storage(s3)
     refs = [ObjectRef(results.bucket, key) for _, key in newest_receipts]

@@ -224,7 +224,7 @@ class StoredResults:
             "`reviewbox watch FOLDER` makes them from files of reviews"
         )
         keys = (key for key in self.place.list_keys() if is_receipt(key))
-        for key, receipt in self._receipts(keys):
+        for key, receipt in self.receipts(keys):
             has_receipts = True
             yield from self._of_receipt(key, receipt)
         if has_receipts:
@@ -263,7 +263,8 @@ class StoredResults:
         except SourceError:
             return ""
 
-    def _receipts(self, keys: Iterator[str]) -> Iterator[tuple[str, Receipt]]:
+    def receipts(self, keys: Iterator[str]) -> Iterator[tuple[str, Receipt]]:
+        """Yield each key with its receipt, in order; keys of anything else are left out."""
         with ThreadPoolExecutor(aws.MAX_CONNECTIONS) as pool:
             while chunk := list(islice(keys, _CHUNK)):
                 for key, receipt in zip(chunk, pool.map(self._receipt, chunk), strict=True):
@@ -315,8 +316,8 @@ class StoredResults:
             return
         with closing(stored):
             try:
-                rows = read_cells(name, stored, self._table_options, OWN_FIELDS[:3])
-                yield from results_of_table(rows, source, text_field, first)
+                tables = read_cells(name, stored, self._table_options, OWN_FIELDS[:3])
+                yield from results_of_table((row.values for row in tables), source, text_field, first)
             except SourceError as error:
                 yield _failed(source, error.problem.code, error.problem.message)
 

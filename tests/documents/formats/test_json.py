@@ -66,6 +66,14 @@ def test_several_objects_are_a_table_however_they_are_separated(
     assert [row["text"] for row in loaded(written(read))] == ["good", "bad"]
 
 
+def test_json_lines_in_a_json_file_are_decoded_line_by_line() -> None:
+    """As in a file that is called JSON Lines, or is read in segments."""
+    read = document("a.json", b'{"text": "good film"}\n{"text": "\x81\x8d"}\n{"text": "bad film"}\n')
+
+    assert texts(read) == ["good film", "", "bad film"]
+    assert problems(read) == [(2, ErrorCode.NOT_TEXT)]
+
+
 def test_one_line_of_json_lines_is_a_table() -> None:
     assert document("a.jsonl", '{"text": "good"}\n').table is not None
 

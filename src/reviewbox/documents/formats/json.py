@@ -50,7 +50,13 @@ def read(data: bytes, options: ReadOptions) -> Document:
     Raises:
         SourceError: the file is not JSON, there is no row, or no field can be the review.
     """
-    decoded = decode(data, options.fallback_encoding)
+    try:
+        decoded = decode(data, options.fallback_encoding)
+    except SourceError:
+        # JSON Lines are decoded line by line, so that a line in another encoding does not affect the others.
+        if _line_format(decode_start(data, len(data))):
+            return read_table(jsonl.LINE_FORMAT, data, options)
+        raise
     text, notes = decoded.text, encoding_notes(decoded)
     start = skip_gap(text, 0).end
     if start == len(text):

@@ -12,7 +12,7 @@ from itertools import dropwhile
 from sys import maxsize
 from typing import Any
 
-from reviewbox.documents.document import ReadOptions, Row, Table, Value
+from reviewbox.documents.document import Cells, ReadOptions, Row, Table, Value
 from reviewbox.documents.format import Format
 from reviewbox.documents.formats.columns import column_keys
 from reviewbox.documents.formats.csv.columns import Columns
@@ -189,7 +189,7 @@ def infer(lines: Lines, options: ReadOptions, *, preferred_delimiter: str) -> De
     )
 
 
-def read_cells(lines: Lines, delimiter: str, known_names: str) -> Iterator[dict[str, str]]:
+def read_cells(lines: Lines, delimiter: str, known_names: str) -> Iterator[Cells]:
     """Yield the cells of each row by column, whatever they contain.
 
     Args:
@@ -206,7 +206,8 @@ def read_cells(lines: Lines, delimiter: str, known_names: str) -> Iterator[dict[
     for record in _records(lines, layout):
         if not _special_kind(record, layout):
             cells = map(layout.dialect.unescape, record.cells)
-            yield dict(zip(keys, cells, strict=True))
+            line_count = 1 + record.raw.count("\n")
+            yield Cells(record.line, line_count, dict(zip(keys, cells, strict=True)))
 
 
 def _records(lines: Iterable[Line], layout: Layout) -> Iterator[Record]:

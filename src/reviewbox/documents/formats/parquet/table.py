@@ -11,7 +11,7 @@ from io import BytesIO
 from itertools import islice
 from typing import IO, TYPE_CHECKING, Any
 
-from reviewbox.documents.document import BinaryTable, Document, ReadOptions, Row, Value
+from reviewbox.documents.document import BinaryTable, Cells, Document, ReadOptions, Row, Value
 from reviewbox.documents.format import Format
 from reviewbox.documents.formats.columns import MAX_SAMPLE_ROWS, call_library, column_keys, read_row
 from reviewbox.documents.formats.parquet.footer import Footer, read_footer
@@ -71,7 +71,7 @@ def read_with(data: bytes, field: ReviewField, options: ReadOptions, first_row: 
     return Document(_rows(data, _text_paths(schema), field, options, first_row), lambda: field.notes, table)
 
 
-def read_cells(data: bytes, options: ReadOptions) -> Iterator[dict[str, Any]]:
+def read_cells(data: bytes, options: ReadOptions) -> Iterator[Cells]:
     """Yield the values of each row by column.
 
     Raises:
@@ -79,11 +79,13 @@ def read_cells(data: bytes, options: ReadOptions) -> Iterator[dict[str, Any]]:
     """
     schema, batches = open_batches(data, options)
     keys = column_keys(schema.names)
+    number = 0
     for batch in batches:
         opened = _Columns(batch)
         columns = [opened.values([index]) for index in range(len(keys))]
         for values in zip(*columns, strict=True):
-            yield dict(zip(keys, values, strict=True))
+            number += 1
+            yield Cells(number, 1, dict(zip(keys, values, strict=True)))
 
 
 def check_ratio(footer: Footer, size: int, options: ReadOptions) -> None:

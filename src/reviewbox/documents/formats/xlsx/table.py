@@ -12,6 +12,7 @@ from itertools import islice
 from typing import Any
 
 from reviewbox.documents.document import BinaryTable, Document, ReadOptions, Row, Value
+from reviewbox.documents.document import Cells as TableCells
 from reviewbox.documents.format import Format
 from reviewbox.documents.formats.columns import MAX_SAMPLE_ROWS, call_library, column_keys, read_row
 from reviewbox.documents.formats.xlsx.archive import Archive
@@ -147,7 +148,7 @@ def read(data: bytes, options: ReadOptions) -> Document:
     return Document(limited(_rows(choice), options.max_rows), lambda: notes, table)
 
 
-def read_cells(data: bytes, options: ReadOptions, known_name: str) -> Iterator[dict[str, Any]]:
+def read_cells(data: bytes, options: ReadOptions, known_name: str) -> Iterator[TableCells]:
     """Yield the cells of each row by column, of the sheet that has a column of the given name.
 
     Raises:
@@ -156,8 +157,8 @@ def read_cells(data: bytes, options: ReadOptions, known_name: str) -> Iterator[d
     for sheet in _read_sheets(Archive(data, options), options):
         keys = column_keys(sheet.names)
         if known_name in keys:
-            for _, cells in sheet.records:
-                yield dict(zip(keys, cells, strict=True))
+            for number, cells in sheet.records:
+                yield TableCells(number, 1, dict(zip(keys, cells, strict=True)))
             return
 
 

@@ -1,0 +1,82 @@
+"""Progress of slow work: on the standard error, and only if that is a terminal."""
+
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from threading import Timer
+from typing import TypeVar
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    Task,
+    TextColumn,
+    TimeRemainingColumn,
+)
+from rich.text import Text
+
+from reviewbox.cli.render import cell
+
+T = TypeVar("T")
+
+_SECONDS_BEFORE = 2.0  # what ends sooner needs no bar
+_SLOW = 10  # per second; slower rates have a decimal
+
+
+@contextmanager
+def progress_bar(
+    description: str,
+    total: float | None = None,
+    *,
+    disable: bool = False,
+    seconds_before: float = _SECONDS_BEFORE,
+) -> Iterator[Callable[..., None]]:
+    """Show a bar with the rate and the remaining time while the context lasts, after the first seconds.
+
+    Yields `rich.progress.Progress.update` for the bar's only task.
+    """
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        _RateColumn(),
+        TimeRemainingColumn(elapsed_when_finished=True),
+    )
+    # The standard output may be a file, so it is not redirected to the terminal.
+    progress = Progress(*columns, console=Console(stderr=True), transient=True, redirect_stdout=False)
+    update = partial(progress.update, progress.add_task(description, total=total))
+    if disable or not sys.stderr.isatty():
+        yield update
+        return
+    timer = Timer(seconds_before, progress.start)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield update
+    finally:
+        timer.cancel()
+        timer.join()
+        progress.stop()
+
+
+def track(items: Iterable[T], description: str, total: float | None = None) -> Iterator[T]:
+    """Yield the items, and show how many have been used."""
+    with progress_bar(description, total) as update:
+        for item in items:
+            yield item
+            update(advance=1)
+
+
+class _RateColumn(ProgressColumn):
+    """Steps per second."""
+
+    def render(self, task: Task) -> Text:
+        """Return the rate; it is empty until there is one."""
+        rate = task.finished_speed or task.speed
+        if rate is None:
+            return cell("")
+        return cell(f"{rate:,.1f}/s" if rate < _SLOW else f"{rate:,.0f}/s", "progress.data.speed")

@@ -1,0 +1,149 @@
+"""`reviewbox results`: all rows of many results as one table."""
+
+import json
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from tempfile import TemporaryFile
+from typing import TYPE_CHECKING, Any, TextIO
+
+from reviewbox.cli.output import ExportFormat, Format, Row, complete_file, format_of, write_rows
+from reviewbox.cli.progress import progress_bar
+from reviewbox.cli.render import cell, console, new_table, number_of, print_line, print_plain
+from reviewbox.errors import ReviewboxError
+from reviewbox.settings import Settings
+from reviewbox.stack.aws import errors_at
+from reviewbox.stack.result_rows import COLUMNS, ResultRows
+from reviewbox.stack.stored_results import find_place
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+_ROWS_IN_TABLE = 1000
+_CELL_CHARACTERS = 60
+_BATCH_ROWS = 10_000
+
+
+def show_results(path: str, settings: Settings, format_: ExportFormat | None, output: Path | None) -> None:
+    """Print the rows of all results at a path or S3 URI, or write them to a file.
+
+    Without a format, the name of `output` decides; without both, a terminal gets a table and a pipe CSV.
+
+    Raises:
+        ReviewboxError: there are no results, or the file cannot be written.
+    """
+    if format_ is None:
+        format_ = _default_format(output)
+    if output is None and format_ is ExportFormat.PARQUET:
+        raise ReviewboxError("Parquet is not for the terminal: name a file with --output")
+    if output and format_ is ExportFormat.TABLE:
+        raise ReviewboxError("a table is for the terminal; for a file, choose another --format")
+    with errors_at(path):
+        rows = ResultRows(find_place(path), settings)
+        if format_ is ExportFormat.TABLE:
+            _print_table(rows)
+        elif output:
+            with complete_file(output) as new:
+                _write_file(_tracked(rows), new, format_)
+        else:
+            _write(_tracked(rows), sys.stdout, Format(format_))
+    if rows.skipped:
+        files = number_of(rows.skipped, "JSON file")
+        print_plain(f"reviewbox: skipped {files}: not receipts of this version", to_stderr=True)
+
+
+def _default_format(output: Path | None) -> ExportFormat:
+    if output is None:
+        return ExportFormat.TABLE if sys.stdout.isatty() else ExportFormat.CSV
+    return ExportFormat.PARQUET if output.suffix.lower() == ".parquet" else ExportFormat(format_of(output))
+
+
+def _tracked(rows: ResultRows) -> Iterator[Row]:
+    with progress_bar("Reading results") as update:
+        for row in rows:
+            update(total=rows.receipts, completed=rows.done)
+            yield row
+
+
+def _write_file(rows: Iterable[Row], path: Path, format_: ExportFormat) -> None:
+    if format_ is ExportFormat.PARQUET:
+        _write_parquet(rows, path)
+    else:
+        with path.open("w", encoding="utf-8", errors="backslashreplace", newline="") as file:
+            _write(rows, file, Format(format_))
+
+
+def _write(rows: Iterable[Row], file: TextIO, format_: Format) -> None:
+    if format_ is not Format.CSV:
+        write_rows(rows, file, format_)
+        return
+    with _spooled(rows) as spool:
+        write_rows(spool, file, format_, spool.columns)
+
+
+def _write_parquet(rows: Iterable[Row], path: Path) -> None:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    kinds = {"source_line": pa.int64(), "score": pa.float64()}
+    kinds |= dict.fromkeys(("needs_review", "other_language"), pa.bool_())
+    with _spooled(rows) as spool:
+        schema = pa.schema([(name, kinds.get(name, pa.string())) for name in spool.columns])
+        with pq.ParquetWriter(path, schema) as writer:
+            remaining = iter(spool)
+            while batch := list(islice(remaining, _BATCH_ROWS)):
+                writer.write_table(_arrow_table(batch, schema))
+
+
+def _arrow_table(rows: Sequence[Row], schema: "pa.Schema") -> "pa.Table":
+    import pyarrow as pa
+
+    return pa.table({name: [row.get(name) for row in rows] for name in schema.names}, schema=schema)
+
+
+@dataclass(frozen=True, slots=True)
+class _Spool:
+    """Rows in a temporary file, because their columns are known only after the last one.
+
+    Attributes:
+        file: the rows as JSON Lines.
+        columns: the columns of all rows, ours first.
+    """
+
+    file: TextIO
+    columns: Sequence[str]
+
+    def __iter__(self) -> Iterator[dict[str, Any]]:
+        self.file.seek(0)
+        return map(json.loads, self.file)
+
+
+@contextmanager
+def _spooled(rows: Iterable[Row]) -> Iterator[_Spool]:
+    """Read all rows, and yield them for as long as the context lasts."""
+    columns = dict.fromkeys(COLUMNS)
+    with TemporaryFile("w+", encoding="utf-8") as file:
+        for row in rows:
+            columns |= dict.fromkeys(row)
+            file.write(json.dumps(row) + "\n")
+        yield _Spool(file, list(columns))
+
+
+def _print_table(rows: ResultRows) -> None:
+    shown = list(islice(_tracked(rows), _ROWS_IN_TABLE + 1))
+    columns = dict.fromkeys(name for row in shown for name in row)
+    table = new_table(*columns)
+    for row in shown[:_ROWS_IN_TABLE]:
+        table.add_row(*(cell(_cell(row.get(name))) for name in columns))
+    console().print(table)
+    if len(shown) > _ROWS_IN_TABLE:
+        print_line(console(), f"The first {_ROWS_IN_TABLE:,} rows; --output FILE writes all.", "yellow")
+
+
+def _cell(value: Any) -> str:
+    text = "" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
+    text = " ".join(text.split())
+    return text if len(text) <= _CELL_CHARACTERS else f"{text[: _CELL_CHARACTERS - 1]}…"

@@ -1,0 +1,181 @@
+"""All rows of many results as one table."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import closing
+from dataclasses import dataclass, field
+from typing import Any
+
+from reviewbox.documents.cells import read_cells
+from reviewbox.documents.document import Cells
+from reviewbox.documents.review_field import MISSING
+from reviewbox.errors import ReviewboxError, SourceError
+from reviewbox.report.results import OWN_FIELDS, own_names
+from reviewbox.results.receipt import Receipt
+from reviewbox.settings import Settings
+from reviewbox.stack.listing import is_receipt
+from reviewbox.stack.stored_results import Place, StoredResults
+
+# The first columns of every row. The user's own columns follow.
+COLUMNS = (
+    *("source_key", "source_line", "sentiment", "score", "needs_review", "other_language"),
+    *("error_code", "error_message"),
+)
+# What a user's column gets in front of a name that is one of ours.
+_ORIGINAL = "original_"
+_MISSING_TABLE = "missing_table"
+_OURS = frozenset((*COLUMNS, *OWN_FIELDS))
+_TABLE_SUFFIX = ".classified"
+
+
+@dataclass(slots=True)
+class ResultRows:
+    """Iterates over the rows of all results in a place, as JSON data by column.
+
+    A row has the key of its source and the number of its line there: in a table of lines, of the first line
+    (blank lines are not counted); in a workbook, of the row in the sheet; in Parquet and JSON arrays, of the
+    record. A file that failed as a whole, or a table that is missing, is a row with an error and no line.
+
+    Attributes:
+        place: where the results are.
+        settings: how tables are read.
+        receipts: the number of receipts and other JSON files; known when the first row is read.
+        done: how many of them are done.
+        skipped: how many of them are not receipts of this version.
+    """
+
+    place: Place
+    settings: Settings = field(default_factory=Settings)
+    receipts: int = 0
+    done: float = 0.0
+    skipped: int = 0
+
+    def __iter__(self) -> Iterator[dict[str, Any]]:
+        """Yield the rows, in the order of the results' keys.
+
+        Raises:
+            ReviewboxError: there are no results.
+        """
+        everything = list(self.place.list_keys())
+        keys = [key for key in everything if is_receipt(key)]
+        self.receipts = self.skipped = len(keys)
+        for key, receipt in StoredResults(self.place, self.settings).receipts(iter(keys)):
+            self.skipped -= 1
+            done = self.done
+            yield from self._of_receipt(key, receipt)
+            self.done = done + 1
+        if self.skipped < len(keys):
+            return
+        # Without receipts, a single table may have been named.
+        tables = [key for key in everything if _TABLE_SUFFIX in key]
+        if not tables:
+            raise ReviewboxError(
+                "no results here: neither receipts of this version nor classified tables; `reviewbox watch "
+                "FOLDER` makes them from files of reviews, and `reviewbox backfill` renews those of a bucket"
+            )
+        for key in tables:
+            yield from self._of_part(key, key.partition(_TABLE_SUFFIX)[0], _Lines())
+
+    def _of_receipt(self, key: str, receipt: Receipt) -> Iterator[dict[str, Any]]:
+        content = receipt.content
+        source = str(content["source"]["key"])
+        if "counts" not in content:
+            error = content.get("error", {})
+            own = {**content, "error_code": error.get("code"), "error_message": error.get("message")}
+            yield {"source_key": source, "source_line": None if error else 1} | {
+                name: own.get(name) for name in COLUMNS[2:]
+            }
+            return
+        share = 1 / max(1, content["counts"]["total"])
+        # A table without a header row has got one.
+        lines = _Lines(added=0 if content.get("notes", {}).get("header", True) else 1)
+        for part in receipt.parts:
+            part_key = self.place.part_key(key, receipt, part)
+            for row in self._of_part(part_key, source, lines, part.key):
+                yield row
+                self.done += share
+
+    def _of_part(
+        self, key: str | None, source: str, lines: "_Lines", name: str = ""
+    ) -> Iterator[dict[str, Any]]:
+        name = name or key or ""
+        stored = self.place.open(key) if key else None
+        if stored is None:
+            message = f"the table {name} is missing; classify the file again"
+            yield _failed(source, _MISSING_TABLE, message)
+            return
+        with closing(stored):
+            try:
+                for cells in read_cells(name, stored, self.settings.read_options, OWN_FIELDS[:3]):
+                    line = lines.number(cells)
+                    if row := _row(cells.values, source, line):
+                        yield row
+            except SourceError as error:
+                yield _failed(source, error.problem.code, error.problem.message)
+        lines.end_part()
+
+
+@dataclass(slots=True)
+class _Lines:
+    """The numbers of lines in the source, of which each part has some, below a header.
+
+    Attributes:
+        added: how many lines of the header the source does not have.
+        before: the number of lines in the source before the part.
+        header: the number of lines of the part's header; None before its first row.
+        end: the number of the last line, in the part.
+    """
+
+    added: int = 0
+    before: int | None = None
+    header: int | None = None
+    end: int = 0
+
+    def number(self, cells: Cells) -> int:
+        """Return the number of a row's first line in the source."""
+        if self.header is None:
+            self.header = cells.line - 1
+        self.end = cells.line + cells.lines - 1
+        if self.before is None:
+            return cells.line - self.added
+        return self.before + cells.line - self.header
+
+    def end_part(self) -> None:
+        """Continue with the next part."""
+        if self.header is not None:
+            is_first = self.before is None
+            self.before = self.end - self.added if is_first else (self.before or 0) + self.end - self.header
+        self.header, self.end = None, 0
+
+
+def _row(values: Mapping[str, str], source: str, line: int) -> dict[str, Any] | None:
+    """Return a row of a classified table; None for a row that is not a review, such as a footer."""
+    names = own_names(tuple(values))
+    own = {name: "" if values[column] in MISSING else values[column] for name, column in names.items()}
+    if not own.get("sentiment") and not own.get("error_code"):
+        return None
+    others = {
+        f"{_ORIGINAL}{name}" if name in _OURS else name: value
+        for name, value in values.items()
+        if name not in names.values()
+    }
+    return {
+        "source_key": source,
+        "source_line": line,
+        "sentiment": own.get("sentiment") or None,
+        "score": float(own["score"]) if own.get("score") else None,
+        "needs_review": _flag(own.get("needs_review")),
+        "other_language": _flag(own.get("other_language")),
+        "error_code": own.get("error_code") or None,
+        "error_message": own.get("error_message") or None,
+        **({"note": own["note"] or None} if "note" in own else {}),
+        **others,
+    }
+
+
+def _failed(source: str, code: str, message: str) -> dict[str, Any]:
+    row = dict.fromkeys(COLUMNS)
+    return {**row, "source_key": source, "error_code": code, "error_message": message}
+
+
+def _flag(text: str | None) -> bool | None:
+    return text.casefold() == "true" if text else None

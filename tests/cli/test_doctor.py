@@ -1,0 +1,448 @@
+"""`reviewbox doctor` on a healthy stack, and on stacks that are broken in one way each."""
+
+import io
+import json
+import shutil
+import time
+import zipfile
+from collections.abc import Callable, Mapping
+from copy import deepcopy
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pytest
+from botocore.stub import Stubber
+from moto.core.config import default_user_config
+from mypy_boto3_s3 import S3Client
+from tests.tiny import write_model
+from typer.testing import CliRunner
+
+from reviewbox.cli import app
+from reviewbox.cli.doctor import run_doctor
+from reviewbox.cli.output import Format
+from reviewbox.local.cloud import _expand, start_cloud
+from reviewbox.model.classifier import Classifier
+from reviewbox.stack.aws import connect
+from reviewbox.stack.doctor import Finding, State, examine_installation, examine_stack
+
+ROOT = Path(__file__).parents[2]
+REVIEWS = "reviews"
+TRUST = {
+    "Version": "2012-10-17",
+    "Statement": [
+        {"Effect": "Allow", "Principal": {"Service": "lambda.amazonaws.com"}, "Action": "sts:AssumeRole"}
+    ],
+}
+# What moto's CloudFormation can create from the template.
+SUPPORTED = ("AWS::S3::Bucket", "AWS::SQS::Queue", "AWS::Lambda::", "AWS::Logs::")
+
+
+@dataclass(frozen=True, slots=True)
+class Deployed:
+    """A stack in moto, and the outputs of its template."""
+
+    outputs: Mapping[str, str]
+    queue_arn: str
+
+    @property
+    def function(self) -> str:
+        return self.outputs["FunctionName"]
+
+    @property
+    def queue_url(self) -> str:
+        return self.outputs["QueueUrl"]
+
+    def mappings(self) -> list[Any]:
+        client = boto3.client("lambda")
+        return list(client.list_event_source_mappings(FunctionName=self.function)["EventSourceMappings"])
+
+    def set_queue(self, **attributes: Any) -> None:
+        sqs: Any = boto3.client("sqs")
+        sqs.set_queue_attributes(QueueUrl=self.queue_url, Attributes=attributes)
+
+    def notify(self, configuration: Any) -> None:
+        boto3.client("s3").put_bucket_notification_configuration(
+            Bucket=REVIEWS, NotificationConfiguration=configuration
+        )
+
+    def notify_queue(self, prefix: str) -> None:
+        rules = [{"Name": "prefix", "Value": prefix}]
+        entry = {
+            "QueueArn": self.queue_arn,
+            "Events": ["s3:ObjectCreated:*"],
+            "Filter": {"Key": {"FilterRules": rules}},
+        }
+        self.notify({"QueueConfigurations": [entry]})
+
+    def add_rule(self, state: str) -> None:
+        events: Any = boto3.client("events")
+        events.put_rule(Name="uploads", EventPattern='{"source": ["aws.s3"]}', State=state)
+        events.put_targets(Rule="uploads", Targets=[{"Id": "queue", "Arn": self.queue_arn}])
+
+    def log(self, *events: object) -> None:
+        logs: Any = boto3.client("logs")
+        stream: Any = {"logGroupName": "/aws/lambda/reviewbox-OnUpload", "logStreamName": "a"}
+        logs.create_log_stream(**stream)
+        now = int(1000 * time.time())
+        messages = [{"timestamp": now, "message": json.dumps(event)} for event in events]
+        logs.put_log_events(**stream, logEvents=messages)
+
+
+@pytest.fixture(scope="module")
+def expanded() -> dict[str, Any]:
+    return _expand(ROOT / "template.yaml")
+
+
+@pytest.fixture
+def deployed(s3: S3Client, expanded: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> Deployed:
+    """The stack of template.yaml as far as moto supports it; its bucket tells the queue of uploads."""
+    monkeypatch.setitem(default_user_config["lambda"], "use_docker", False)  # noqa: FBT003
+    code = io.BytesIO()
+    with zipfile.ZipFile(code, "w") as archive:
+        archive.writestr("handlers.py", "")
+    s3.create_bucket(Bucket="unused")  # where the expanded template looks for the code
+    s3.put_object(Bucket="unused", Key="unused", Body=code.getvalue())
+    role = boto3.client("iam").create_role(RoleName="function", AssumeRolePolicyDocument=json.dumps(TRUST))
+    template = deepcopy(expanded)
+    resources = {
+        name: resource
+        for name, resource in template["Resources"].items()
+        if resource["Type"].startswith(SUPPORTED) and "Policy" not in resource["Type"]
+    }
+    for resource in resources.values():
+        resource.pop("DependsOn", None)
+        if resource["Type"] == "AWS::Lambda::Function":
+            resource["Properties"]["Role"] = role["Role"]["Arn"]
+    del template["Outputs"]["BatchOperationsRoleArn"]
+    client = boto3.client("cloudformation")
+    client.create_stack(
+        StackName="reviewbox",
+        TemplateBody=json.dumps({**template, "Resources": resources}),
+        Parameters=[{"ParameterKey": "BucketName", "ParameterValue": REVIEWS}],
+    )
+    (stack,) = client.describe_stacks(StackName="reviewbox")["Stacks"]
+    outputs = {output["OutputKey"]: output["OutputValue"] for output in stack["Outputs"]}
+    attributes = boto3.client("sqs").get_queue_attributes(
+        QueueUrl=outputs["QueueUrl"], AttributeNames=["QueueArn"]
+    )["Attributes"]
+    stack_ = Deployed(outputs, attributes["QueueArn"])
+    statement = {"Effect": "Allow", "Principal": {"Service": "s3.amazonaws.com"}, "Action": "sqs:SendMessage"}
+    policy = {"Version": "2012-10-17", "Statement": [{**statement, "Resource": stack_.queue_arn}]}
+    stack_.set_queue(Policy=json.dumps(policy))
+    stack_.notify_queue("incoming/")
+    return stack_
+
+
+@pytest.fixture(autouse=True)
+def no_policies(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+
+
+def with_permissions(*denied: str) -> Callable[[str], Any]:
+    """Return a factory of clients whose IAM denies some actions; moto cannot simulate policies."""
+    iam = boto3.client("iam")
+    stubber = Stubber(iam)
+    decisions = {**dict.fromkeys(denied, "implicitDeny"), "s3:Other": "allowed"}
+    for _ in range(10):
+        results = [{"EvalActionName": name, "EvalDecision": decision} for name, decision in decisions.items()]
+        stubber.add_response("simulate_principal_policy", {"EvaluationResults": results})
+    stubber.activate()
+    return lambda service: iam if service == "iam" else connect(service)
+
+
+def findings(connect_to: Callable[[str], Any] | None = None, name: str = "reviewbox") -> list[Finding]:
+    return list(examine_stack(name, connect_to or with_permissions(), time.time))
+
+
+def problems(connect_to: Callable[[str], Any] | None = None) -> dict[str, str]:
+    """Return what is not ok, as "detail -> remedy", by check."""
+    found: dict[str, str] = {}
+    for finding in findings(connect_to):
+        if finding.state is not State.OK:
+            line = f"{finding.detail} -> {finding.remedy}"
+            found[finding.check] = "\n".join(filter(None, (found.get(finding.check), line)))
+    return found
+
+
+@pytest.mark.usefixtures("deployed")
+def test_a_healthy_stack_passes_every_check() -> None:
+    found = findings()
+
+    assert {finding.state for finding in found} == {State.OK}, found
+    assert [finding.check for finding in found] == [
+        "credentials",
+        "stack",
+        "bucket",
+        "results bucket",
+        "notification",
+        "queues",
+        "dead letters",
+        "function",
+        "permissions",
+        "errors",
+    ]
+
+
+def test_a_rule_of_eventbridge_serves_as_well(deployed: Deployed) -> None:
+    """Moto does not return that the bucket sends events to EventBridge, so the answer is completed here."""
+    deployed.notify({"EventBridgeConfiguration": {}})
+    deployed.add_rule("ENABLED")
+    s3, others = boto3.client("s3"), with_permissions()
+    s3.meta.events.register(
+        "after-call.s3.GetBucketNotificationConfiguration",
+        lambda parsed, **_: parsed.update(EventBridgeConfiguration={}),
+    )
+
+    assert not problems(lambda service: s3 if service == "s3" else others(service))
+
+
+def delete_bucket(deployed: Deployed) -> None:
+    boto3.client("s3").delete_bucket(Bucket=REVIEWS)
+
+
+def disable_rule(deployed: Deployed) -> None:
+    deployed.notify({"EventBridgeConfiguration": {}})
+    deployed.add_rule("DISABLED")
+
+
+def no_events(deployed: Deployed) -> None:
+    deployed.notify({})
+    deployed.add_rule("ENABLED")
+
+
+def delete_queue(deployed: Deployed) -> None:
+    boto3.client("sqs").delete_queue(QueueUrl=deployed.outputs["SegmentsQueueUrl"])
+
+
+def redrive_after(receives: int) -> Callable[[Deployed], None]:
+    def break_it(deployed: Deployed) -> None:
+        target = boto3.client("sqs").get_queue_attributes(
+            QueueUrl=deployed.outputs["DeadLetterQueueUrl"], AttributeNames=["QueueArn"]
+        )["Attributes"]["QueueArn"]
+        policy = {"deadLetterTargetArn": target, "maxReceiveCount": receives}
+        deployed.set_queue(RedrivePolicy=json.dumps(policy))
+
+    return break_it
+
+
+def send_dead_letter(deployed: Deployed) -> None:
+    boto3.client("sqs").send_message(QueueUrl=deployed.outputs["DeadLetterQueueUrl"], MessageBody="{}")
+
+
+def set_variable(name: str, value: str) -> Callable[[Deployed], None]:
+    def break_it(deployed: Deployed) -> None:
+        client = boto3.client("lambda")
+        environment = client.get_function_configuration(FunctionName=deployed.function)["Environment"]
+        variables = {**environment["Variables"], name: value}
+        client.update_function_configuration(
+            FunctionName=deployed.function, Environment={"Variables": variables}
+        )
+
+    return break_it
+
+
+def reserve_concurrency(deployed: Deployed) -> None:
+    boto3.client("lambda").put_function_concurrency(
+        FunctionName=deployed.function, ReservedConcurrentExecutions=0
+    )
+
+
+def delete_mapping(deployed: Deployed) -> None:
+    (uuid, *_) = (mapping["UUID"] for mapping in deployed.mappings())
+    boto3.client("lambda").delete_event_source_mapping(UUID=uuid)
+
+
+def disable_mapping(deployed: Deployed) -> None:
+    (uuid, *_) = (mapping["UUID"] for mapping in deployed.mappings())
+    boto3.client("lambda").update_event_source_mapping(UUID=uuid, Enabled=False)
+
+
+def delete_function(deployed: Deployed) -> None:
+    boto3.client("lambda").delete_function(FunctionName=deployed.function)
+
+
+def log_errors(deployed: Deployed) -> None:
+    deployed.log(
+        {"level": "INFO", "message": "object.classified"},
+        {"level": "ERROR", "message": "object.failed", "reason": "AWS answered AccessDenied to GetObject"},
+        {"type": "platform.report", "record": {"status": "success"}},
+        {"type": "platform.report", "record": {"status": "timeout"}},
+        {"level": "ERROR", "errorType": "Runtime.ImportModuleError", "errorMessage": "No module named 'x'"},
+    )
+
+
+@pytest.mark.parametrize(
+    ("break_it", "check", "detail", "remedy"),
+    [
+        (delete_bucket, "bucket", "reviews does not exist", "create the bucket again"),
+        (lambda d: d.notify({}), "notification", "nothing tells the queue", "add an event notification"),
+        (
+            lambda d: d.notify_queue("other/"),
+            "notification",
+            "it sends only other/",
+            "s3:ObjectCreated:* under incoming/",
+        ),
+        (disable_rule, "notification", "uploads is disabled", "aws events enable-rule --name uploads"),
+        (no_events, "notification", "does not send its events to EventBridge", "turn on Amazon EventBridge"),
+        (delete_queue, "queues", "NonExistentQueue", "deleted outside of CloudFormation"),
+        (lambda d: d.set_queue(VisibilityTimeout="30"), "queues", "after 30 s", "template.yaml"),
+        (redrive_after(1), "queues", "gives up after 1 attempts", "template.yaml"),
+        (lambda d: d.set_queue(Policy=""), "queues", "lets neither S3 nor EventBridge send", "template.yaml"),
+        (send_dead_letter, "dead letters", "1 messages failed", "`reviewbox redrive`"),
+        (set_variable("REVIEWBOX_LABELS", "3"), "function", "LABELS must be 2 or 4", "correct the parameter"),
+        (reserve_concurrency, "function", "reserved concurrency of 0", "delete-function-concurrency"),
+        (delete_mapping, "function", "does not read arn:aws:sqs", "deploy the stack again"),
+        (disable_mapping, "function", "its trigger is Disabled", "--enabled"),
+        (delete_function, "function", "ResourceNotFoundException", "deleted outside of CloudFormation"),
+        (log_errors, "errors", "3 in /aws/lambda/reviewbox-OnUpload", "docs/operations.md"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else getattr(value, "__name__", ""),
+)
+def test_what_is_broken_is_found_with_its_remedy(
+    break_it: Callable[[Deployed], None], check: str, detail: str, remedy: str, deployed: Deployed
+) -> None:
+    break_it(deployed)
+
+    found = problems()
+
+    (line,) = (line for line in found[check].splitlines() if detail in line.partition(" -> ")[0])
+    assert remedy in line.partition(" -> ")[2]
+
+
+def test_the_last_errors_are_shown(deployed: Deployed) -> None:
+    log_errors(deployed)
+
+    line = problems()["errors"]
+
+    assert "object.failed AWS answered AccessDenied to GetObject; invocation: timeout; Runtime" in line
+    assert "object.classified" not in line
+
+
+@pytest.mark.usefixtures("deployed")
+def test_a_missing_permission_of_the_function_is_named() -> None:
+    line = problems(with_permissions("s3:GetObject"))["permissions"]
+
+    assert "may not s3:GetObject on arn:aws:s3:::reviews/incoming/a.csv" in line
+    assert "deploy the stack again" in line
+
+
+@pytest.mark.usefixtures("deployed")
+def test_permissions_that_the_user_may_not_simulate_are_skipped() -> None:
+    iam = boto3.client("iam")
+    stubber = Stubber(iam)
+    stubber.add_client_error("simulate_principal_policy", "AccessDenied", "not allowed")
+    stubber.activate()
+
+    found = problems(lambda service: iam if service == "iam" else connect(service))
+
+    assert "allow yourself iam:SimulatePrincipalPolicy" in found["permissions"]
+
+
+@pytest.mark.usefixtures("deployed")
+def test_a_check_that_aws_refuses_does_not_stop_the_others() -> None:
+    sts, s3 = boto3.client("sts"), boto3.client("s3")
+    stubber = Stubber(s3)
+    for operation in ("list_objects_v2", "list_objects_v2", "get_bucket_notification_configuration"):
+        stubber.add_client_error(operation, "AccessDenied", "not allowed")
+    stubber.activate()
+    permissions = with_permissions()
+
+    found = findings(lambda service: {"s3": s3, "sts": sts}.get(service) or permissions(service))
+
+    states = {finding.check: finding.state for finding in found}
+    assert [check for check, state in states.items() if state is State.FAILED] == [
+        *("bucket", "results bucket", "notification")
+    ]
+    assert "docs/operations.md: Permissions" in next(f.remedy for f in found if f.check == "bucket")
+
+
+@pytest.mark.usefixtures("s3")
+def test_without_a_stack_the_way_to_one_is_shown() -> None:
+    found = findings(name="other")
+
+    assert (found[1].check, found[1].state) == ("stack", State.FAILED)
+    assert "sam deploy" in found[1].remedy
+    assert {finding.state for finding in found[2:]} == {State.SKIPPED}
+
+
+def test_without_aws_the_installation_is_checked_and_the_rest_is_skipped(
+    tiny_model: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_PROFILE", "AWS_DEFAULT_REGION"):
+        monkeypatch.delenv(name, raising=False)
+    for name in ("AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE"):
+        monkeypatch.setenv(name, str(tmp_path / "none"))
+
+    result = CliRunner().invoke(app, ["doctor", "--model", str(tiny_model), "--format", "json"])
+
+    assert result.exit_code == 0, result.output
+    states = {finding["check"]: finding["state"] for finding in json.loads(result.stdout)["findings"]}
+    assert (states.pop("python"), states.pop("model")) == ("ok", "ok")
+    assert set(states.values()) == {"skipped"}
+    assert len(states) == 10
+
+
+@pytest.mark.usefixtures("deployed")
+def test_credentials_that_have_expired_are_a_failure() -> None:
+    sts = boto3.client("sts")
+    stubber = Stubber(sts)
+    stubber.add_client_error("get_caller_identity", "ExpiredToken", "the token has expired")
+    stubber.activate()
+
+    credentials, *rest = findings(lambda _: sts)
+
+    assert (credentials.state, "aws sso login" in credentials.remedy) == (State.FAILED, True)
+    assert {finding.state for finding in rest} == {State.SKIPPED}
+
+
+def test_an_altered_model_is_a_failure(tmp_path: Path, tiny_model: Path) -> None:
+    model = tmp_path / "model"
+    shutil.copytree(tiny_model, model)
+    (model / "bundle.json").write_text('{"sha256": {}}', encoding="utf-8")
+
+    _, finding = examine_installation(model)
+
+    assert finding.state is State.FAILED
+    assert "has changed" in finding.detail
+    assert "restore the model folder" in finding.remedy
+
+
+def test_the_golden_reviews_are_counted(tmp_path: Path) -> None:
+    model = write_model(tmp_path / "model")
+    verdict = Classifier.load(model).classify(["great film"])[0]
+    golden = [{"text": "great film", "label": verdict.label, "score": verdict.score}]
+    (model / "bundle.json").write_text(json.dumps({"golden": golden}), encoding="utf-8")
+
+    _, finding = examine_installation(model)
+
+    assert (finding.state, "1 golden reviews agree" in finding.detail) == (State.OK, True)
+
+
+def test_the_status_and_the_table_tell_of_failures(
+    deployed: Deployed, tiny_model: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run_doctor("reviewbox", tiny_model, Format.TABLE, with_permissions())
+    deployed.notify({})
+    assert not run_doctor("reviewbox", tiny_model, Format.TABLE, with_permissions())
+
+    printed = capsys.readouterr().out
+    assert "what to do" in printed
+    assert "add an event notification" in " ".join(printed.split())
+
+
+def test_the_local_cloud_is_healthy(tiny_model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with start_cloud(ROOT / "template.yaml", 0) as cloud:
+        for name in ("AWS_ENDPOINT_URL", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_DEFAULT_REGION"):
+            monkeypatch.setenv(name, cloud.environment[name])
+        result = CliRunner().invoke(app, ["doctor", "--model", str(tiny_model), "--format", "jsonl"])
+
+    assert result.exit_code == 0, result.output
+    states = {line["check"]: line["state"] for line in map(json.loads, result.stdout.splitlines())}
+    assert {check for check, state in states.items() if state != "ok"} == {
+        "function",
+        "permissions",
+        "errors",
+    }
+    assert {state for state in states.values() if state != "ok"} == {"skipped"}

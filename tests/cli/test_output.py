@@ -1,0 +1,325 @@
+"""What all commands have in common: formats, files, progress, Ctrl-C, help and completion."""
+
+import csv
+import io
+import json
+import os
+import pty
+import re
+import shlex
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer
+from typer.testing import CliRunner, Result
+
+from reviewbox.cli import app
+from reviewbox.cli.output import Format, complete_file, write_rows
+from reviewbox.cli.progress import progress_bar, track
+
+REVIEWBOX = [sys.executable, "-c", "from reviewbox.cli import app; app()"]
+COLOR = re.compile(r"\x1b\[(?:\d+;)*[349]\d(?:;\d+)*m")
+
+
+def run(*arguments: object) -> Result:
+    return CliRunner().invoke(app, [str(argument) for argument in arguments])
+
+
+def commands() -> Iterator[tuple[str, Any]]:
+    """Yield each command with its name, those of groups included."""
+    group: Any = typer.main.get_command(app)
+    stack = [("", group)]
+    while stack:
+        prefix, command = stack.pop()
+        for name, child in getattr(command, "commands", {}).items():
+            stack.append((f"{prefix}{name} ", child))
+        if not hasattr(command, "commands"):
+            yield prefix.strip(), command
+
+
+COMMANDS = dict(commands())
+
+
+@pytest.fixture
+def reviews(tmp_path: Path) -> Path:
+    path = tmp_path / "reviews.csv"
+    path.write_text('id,review\n1,"great film"\n2,\n3,"awful, bad"\n', encoding="utf-8")
+    return path
+
+
+def test_classify_prints_rows_in_each_format(reviews: Path, tiny_model: Path) -> None:
+    outputs = {
+        format_: run("classify", reviews, "--model", tiny_model, "--format", format_).stdout
+        for format_ in Format
+    }
+
+    lines = [json.loads(line) for line in outputs[Format.JSONL].splitlines()]
+    assert json.loads(outputs[Format.JSON]) == lines
+    rows = list(csv.DictReader(io.StringIO(outputs[Format.CSV])))
+    assert [(row["line"], row["sentiment"], row["error_code"]) for row in rows] == [
+        ("2", "positive", ""),
+        ("3", "", "empty_review"),
+        ("4", "negative", ""),
+    ]
+    assert [row["needs_review"] for row in rows] == ["false", "", "false"]
+    assert "because" in outputs[Format.TABLE]
+
+
+@pytest.mark.parametrize("name", ["a.json", "a.jsonl", "a.csv"])
+def test_the_name_of_the_output_decides_the_format(
+    name: str, reviews: Path, tiny_model: Path, tmp_path: Path
+) -> None:
+    result = run("classify", reviews, "--model", tiny_model, "-o", tmp_path / name)
+
+    printed = run("classify", reviews, "--model", tiny_model, "--format", name.partition(".")[2])
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert (tmp_path / name).read_text(encoding="utf-8") == printed.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["-o", "a.txt"], "reviewbox: a.txt: add --format, or a name that ends in .json,"),
+        (["-o", "a.csv", "--format", "table"], "reviewbox: a table is for the terminal; for a file, choose"),
+        (["-o", "no/such/a.csv"], "reviewbox: no/such/a.csv: No such file or directory"),
+    ],
+)
+def test_an_output_that_cannot_be_written_is_reported_on_one_line(
+    arguments: list[str], message: str, reviews: Path, tiny_model: Path
+) -> None:
+    result = run("classify", reviews, "--model", tiny_model, *arguments)
+
+    assert result.exit_code == 2
+    assert result.stderr.startswith(message)
+    assert result.stderr.count("\n") == 1
+
+
+def test_rows_without_any_are_still_valid() -> None:
+    outputs = {}
+    for format_ in (Format.JSON, Format.JSONL, Format.CSV):
+        file = io.StringIO()
+        write_rows([], file, format_, ["a", "b"])
+        outputs[format_] = file.getvalue()
+
+    assert outputs == {Format.JSON: "[]\n", Format.JSONL: "", Format.CSV: "a,b\n"}
+
+
+def test_a_table_for_the_terminal_names_the_field_that_was_read(tmp_path: Path, tiny_model: Path) -> None:
+    path = tmp_path / "a.csv"
+    path.write_text("Q8;Q7_open\n5;a great film\n1;awful and bad\n", encoding="utf-8")
+
+    output = run("classify", path, "--model", tiny_model, "--format", "table").stdout
+
+    assert "the reviews are in `Q7_open`; --text-field selects another field." in " ".join(output.split())
+
+
+def test_watch_can_classify_once_and_stop(tmp_path: Path, tiny_model: Path) -> None:
+    (tmp_path / "inbox").mkdir()
+    (tmp_path / "inbox" / "a.txt").write_text("great film", encoding="utf-8")
+
+    result = run("watch", tmp_path / "inbox", "--model", tiny_model, "--once")
+
+    assert result.exit_code == 0
+    assert "Results are in" in result.stdout
+    assert (tmp_path / "inbox-results" / "a.txt.json").is_file()
+
+
+def test_json_is_an_alias_of_the_format(reviews: Path) -> None:
+    alias, name = run("estimate", reviews, "--json"), run("estimate", reviews, "--format", "json")
+    both = run("estimate", reviews, "--json", "--format", "csv")
+
+    assert json.loads(alias.stdout) == json.loads(name.stdout)
+    assert (both.exit_code, both.stdout) == (2, "")
+    assert both.stderr.startswith("reviewbox: --json and --format csv contradict each other")
+
+
+def test_an_estimate_has_a_row_for_each_item_of_its_bills(reviews: Path) -> None:
+    rows = list(csv.DictReader(io.StringIO(run("estimate", reviews, "--format", "csv").stdout)))
+
+    assert {row["way"] for row in rows} == {"queue", "job", "comprehend"}
+    assert all(float(row["dollars"]) >= 0 for row in rows)
+
+
+def test_an_evaluation_is_one_row(tmp_path: Path, tiny_model: Path) -> None:
+    (tmp_path / "a.csv").write_text("text,label\ngood film,pos\nbad film,neg\n", encoding="utf-8")
+
+    output = run("evaluate", tmp_path / "a.csv", "--model", tiny_model, "--format", "csv").stdout
+
+    (row,) = csv.DictReader(io.StringIO(output))
+    assert (row["n"], row["accuracy"], row["recall.positive"]) == ("2", "1.0", "1.0")
+
+
+# --- files and Ctrl-C ---
+
+
+def test_a_file_is_replaced_only_when_it_is_complete(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    path.write_text("old", encoding="utf-8")
+
+    def interrupted() -> None:
+        with complete_file(path) as new:
+            new.write_text("half", encoding="utf-8")
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
+
+    assert [(file.name, file.read_text(encoding="utf-8")) for file in tmp_path.iterdir()] == [
+        ("a.csv", "old")
+    ]
+
+
+def test_ctrl_c_leaves_no_half_written_file(tmp_path: Path, tiny_model: Path) -> None:
+    """The status is that of a shell's command that Ctrl-C has ended."""
+    table, output = tmp_path / "a.csv", tmp_path / "verdicts.csv"
+    with table.open("w", encoding="utf-8") as file:
+        file.write("review\n")
+        for _ in range(300_000):
+            file.write("a great film that is not bad at all\n")
+    command = [*REVIEWBOX, "classify", str(table), "--model", str(tiny_model), "-o", str(output)]
+    process = subprocess.Popen(  # noqa: S603 - our own code
+        command, stderr=subprocess.PIPE, text=True
+    )
+    while not list(tmp_path.glob(".reviewbox-*")) and process.poll() is None:
+        time.sleep(0.1)
+
+    process.send_signal(signal.SIGINT)
+    _, stderr = process.communicate(timeout=60)
+
+    assert (process.returncode, stderr) == (130, "reviewbox: interrupted\n")
+    assert [path.name for path in tmp_path.iterdir()] == ["a.csv"]
+
+
+# --- progress and color ---
+
+
+class Terminal(io.StringIO):
+    """What a program takes for a terminal."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+def test_slow_work_shows_its_rate_and_the_remaining_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    terminal = Terminal()
+    monkeypatch.setattr(sys, "stderr", terminal)
+
+    with progress_bar("Reading", 10, seconds_before=0) as update:
+        for _ in range(4):
+            update(advance=1)
+            time.sleep(0.2)  # the bar is drawn ten times a second
+
+    shown = terminal.getvalue()
+    assert "Reading" in shown
+    assert "4/10" in shown
+    assert re.search(r"\d\.\d/s", shown)
+    assert re.search(r"\d:\d\d:\d\d", shown)
+
+
+def test_quick_work_shows_no_progress(monkeypatch: pytest.MonkeyPatch) -> None:
+    terminal = Terminal()
+    monkeypatch.setattr(sys, "stderr", terminal)
+
+    assert list(track([1, 2, 3], "Reading", 3)) == [1, 2, 3]
+
+    assert terminal.getvalue() == ""
+
+
+def test_a_pipe_gets_no_progress(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not even if colors are forced."""
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    pipe = io.StringIO()
+    monkeypatch.setattr(sys, "stderr", pipe)
+
+    with progress_bar("Reading", 10, seconds_before=0) as update:
+        update(advance=1)
+        time.sleep(0.2)
+
+    assert pipe.getvalue() == ""
+
+
+@pytest.mark.parametrize("no_color", ["", "1"])
+def test_no_color(no_color: str, reviews: Path, tiny_model: Path) -> None:
+    """A terminal gets colors unless NO_COLOR is set (https://no-color.org)."""
+    environment = {**os.environ, "TERM": "xterm-256color", "NO_COLOR": no_color}
+    master, slave = pty.openpty()
+    command = [*REVIEWBOX, "classify", str(reviews), "--model", str(tiny_model)]
+    process = subprocess.Popen(  # noqa: S603 - our own code
+        command, env=environment, stdin=slave, stdout=slave, stderr=slave
+    )
+    os.close(slave)
+    output = b""
+    while True:
+        try:
+            chunk = os.read(master, 4096)
+        except OSError:  # the other side is closed
+            break
+        output += chunk
+        if not chunk:
+            break
+    os.close(master)
+
+    assert process.wait() == 1
+    assert "positive" in output.decode()
+    assert bool(COLOR.search(output.decode())) is not bool(no_color)
+
+
+# --- help and completion ---
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_the_help_of_each_command_ends_with_examples_that_it_accepts(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    help_text = run(*name.split(), "--help").stdout
+    command = COMMANDS[name]
+    examples = re.findall(r"`([^`]+)`", command.epilog or "")
+
+    assert examples
+    assert "Examples:" in help_text
+    for example in examples:
+        words = shlex.split(example.partition(" | ")[2] or example)
+        assert words[: 1 + len(name.split())] == ["reviewbox", *name.split()]
+        arguments = words[1 + len(name.split()) :]
+        for folder in ("reviews", "inbox", "model", "candidate", "inbox-results"):
+            (tmp_path / folder).mkdir(exist_ok=True)
+        for file in ("reviews.csv", "labelled.csv"):
+            (tmp_path / file).touch()
+        command.make_context(name, arguments)  # raises an error at an unknown option
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_the_first_line_of_help_is_short_and_in_the_imperative(name: str) -> None:
+    first = (COMMANDS[name].help or "").partition("\n")[0]
+
+    assert re.fullmatch(r"[A-Z][a-z]+ .{5,70}\.", first), first
+    assert not first.split()[0].endswith("s")
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_completion_knows_the_commands_and_their_values(shell: str) -> None:
+    def complete(*words: str) -> str:
+        line = " ".join(("reviewbox", *words))
+        environment = {
+            **os.environ,
+            "_REVIEWBOX_COMPLETE": f"complete_{shell}",
+            "COMP_WORDS": line,
+            "COMP_CWORD": str(len(words)),
+            "_TYPER_COMPLETE_ARGS": line,
+            "_TYPER_COMPLETE_FISH_ACTION": "get-args",
+        }
+        code = "from reviewbox.cli import app; app(prog_name='reviewbox')"
+        command = [sys.executable, "-c", code]
+        return subprocess.run(  # noqa: S603 - our own code
+            command, env=environment, capture_output=True, text=True, check=True
+        ).stdout
+
+    assert "classify" in complete("cl")
+    assert "jsonl" in complete("classify", "--format", "j")

@@ -1,0 +1,404 @@
+"""A deployed stack in memory: buckets, queues, deployments, and workers that run the real handlers."""
+
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, field, fields, replace
+from typing import Any
+from unittest.mock import patch
+
+from botocore.exceptions import ClientError
+from tests.faults import uploads
+from tests.faults.policy import Policy
+from tests.faults.s3 import S3, Bucket, Clock, S3Client, client_error, time_of
+from tests.faults.sqs import MessageQueue, Sqs, SqsClient
+from tests.faults.uploads import BUCKET, Deployment
+from tests.faults.workers import Fault, Worker
+
+from handlers import on_batch_operation, on_upload
+from reviewbox.events import parse
+from reviewbox.pipeline import Pipeline
+from reviewbox.queue import Queue
+from reviewbox.stack.redrive import move_messages
+from reviewbox.storage import S3Storage
+
+UPLOADS, SEGMENTS, DEAD_LETTERS = "https://sqs/uploads", "https://sqs/segments", "https://sqs/dead-letters"
+MAX_BATCH = 10
+MAX_RECEIVES = 5
+VISIBILITY_SECONDS = 360.0  # six times the timeout, as in template.yaml
+DAY_SECONDS = 86_400.0
+
+_TIMEOUT_SECONDS = 60.0
+_WORK_DAYS = 5  # as the lifecycle rule of template.yaml says
+_MAX_ROUNDS = 1000
+MANY = [Fault.NONE] * 10_000
+
+
+class BrokenPromiseError(Exception):
+    """Something that must hold does not.
+
+    Attributes:
+        promise: what must hold.
+    """
+
+    def __init__(self, promise: str, details: str) -> None:
+        super().__init__(f"{promise}: {details}")
+        self.promise = promise
+
+
+@dataclass(frozen=True, slots=True)
+class Uploaded:
+    """A revision of a source."""
+
+    etag: str
+    version: str
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """A worker, and the messages that it was invoked with."""
+
+    worker: Worker
+    task: str  # the key that a task of S3 Batch Operations names
+    queue: str
+    messages: Sequence[Mapping[str, Any]]
+
+
+@dataclass(slots=True)
+class Totals:
+    """What happened in one sequence, or in several."""
+
+    sequences: int = 0
+    uploads: int = 0
+    deliveries: int = 0  # of events and tasks
+    segment_deliveries: int = 0
+    requests: int = 0  # of workers to S3
+    messages: int = 0  # sent by workers
+    faults: int = 0
+    lost_races: int = 0  # conditional requests that failed
+
+    def add(self, other: "Totals") -> None:
+        """Add the totals of other sequences."""
+        for each in fields(self):
+            setattr(self, each.name, getattr(self, each.name) + getattr(other, each.name))
+
+
+@dataclass(slots=True)
+class Stack:
+    """Buckets and queues, what was uploaded and deployed, and the workers that are running.
+
+    Attributes:
+        deployment: what workers start with.
+        policy: what workers may do.
+        threads: whether workers run freely.
+        results: the bucket for results.
+        log: what happened so far, for the person who reads about a failure.
+    """
+
+    deployment: Deployment
+    policy: Policy
+    threads: bool = False
+    results: str = BUCKET
+    is_versioned: bool = False
+    page_size: int = 1000
+    clock: Clock = field(default_factory=Clock)
+    log: list[str] = field(default_factory=list)
+    totals: Totals = field(default_factory=Totals)
+    history: dict[str, list[Uploaded]] = field(default_factory=dict)  # by key
+    deployed: list[Deployment] = field(default_factory=list)
+    failed_tasks: set[str] = field(default_factory=set)  # the keys of tasks that failed or whose worker died
+    running: list[Delivery] = field(default_factory=list)
+    choose_fault: Callable[[], Callable[[], Fault]] = lambda: lambda: Fault.NONE  # of each thread
+    s3: S3 = field(init=False)
+    sqs: Sqs = field(init=False)
+    outage: str = ""  # the operation that AWS refuses at the moment
+    is_damaged: bool = False  # whether somebody else has changed results
+    _workers: int = 0
+    _broken: BrokenPromiseError | None = None  # found while a worker runs
+
+    def __post_init__(self) -> None:
+        self.deployed.append(self.deployment)
+        buckets = {name: Bucket(self.is_versioned) for name in (BUCKET, self.results)}
+        self.s3 = S3(self.clock, self.page_size, buckets)
+        dead = MessageQueue()
+        uploads, segments = (MessageQueue(VISIBILITY_SECONDS, MAX_RECEIVES, dead) for _ in range(2))
+        self.sqs = Sqs(self.clock, queues={UPLOADS: uploads, SEGMENTS: segments, DEAD_LETTERS: dead})
+
+    # What users and operators do
+
+    def upload(self, key: str, kind: str, variant: int) -> None:
+        """Upload an object, and announce it."""
+        body = uploads.body_of(kind, variant)
+        # Without versions, uploads within a second may look the same (ADR 2).
+        self.clock.now += 1.0
+        self.s3.perform("PutObject", {"Bucket": BUCKET, "Key": key, "Body": body})
+        stored = self.s3.buckets[BUCKET].objects[key]
+        version = stored.version or time_of(stored.modified).isoformat()
+        self.history.setdefault(key, []).append(Uploaded(stored.etag, version, body))
+        self.totals.uploads += 1
+        self.note(f"upload {key}: {kind}, {len(body)} bytes")
+        self.announce(key)
+
+    def announce(self, key: str) -> None:
+        """Send the event of an upload."""
+        record = {
+            "eventVersion": "2.1",
+            "eventSource": "aws:s3",
+            "eventName": "ObjectCreated:Put",
+            "s3": {"bucket": {"name": BUCKET}, "object": {"key": key}},
+        }
+        self._send(json.dumps({"Records": [record]}))
+
+    def delete(self, key: str) -> None:
+        """Delete a source."""
+        self.note(f"delete {key}")
+        self.s3.perform("DeleteObject", {"Bucket": BUCKET, "Key": key})
+
+    def deploy(self, deployment: Deployment) -> None:
+        """Let new workers start with another model or other settings."""
+        self.note(f"deploy {deployment.name}")
+        self.deployment = deployment
+        self.deployed.append(deployment)
+
+    def wait(self, seconds: float) -> None:
+        """Let time pass, and lifecycle rules take effect."""
+        self.note(f"{seconds:.0f} seconds pass")
+        self.clock.now += seconds
+        self.s3.expire(self.results, "work/", _WORK_DAYS * DAY_SECONDS)
+
+    def redrive(self) -> None:
+        """Move the dead letters back to the queue for uploads."""
+        self.note(f"redrive {len(self.sqs.queues[DEAD_LETTERS].messages)} dead letters")
+        client: Any = SqsClient(self.sqs)
+        for _ in move_messages(Queue(DEAD_LETTERS, client), Queue(UPLOADS, client)):
+            pass
+
+    # What AWS does
+
+    def deliver(self, queue: str, size: int = MAX_BATCH) -> None:
+        """Invoke a worker with messages of a queue, if there are some."""
+        messages = self.sqs.perform(
+            "ReceiveMessage",
+            {"QueueUrl": queue, "MaxNumberOfMessages": size, "MessageSystemAttributeNames": ["All"]},
+        ).get("Messages", [])
+        if not messages:
+            return
+        records = [
+            {
+                "eventSource": "aws:sqs",
+                "messageId": message["MessageId"],
+                "body": message["Body"],
+                "attributes": message["Attributes"],
+            }
+            for message in messages
+        ]
+        received = (
+            f"{m['MessageId']} (receive {m['Attributes']['ApproximateReceiveCount']})" for m in messages
+        )
+        what = f"{queue.rpartition('/')[2]}: {', '.join(received)}"
+        self._invoke(on_upload.handler, {"Records": records}, what, queue=queue, messages=messages)
+
+    def perform_task(self, key: str) -> None:
+        """Invoke a worker for S3 Batch Operations."""
+        task = {"taskId": "task", "s3Key": key, "s3BucketArn": f"arn:aws:s3:::{BUCKET}"}
+        event = {"invocationSchemaVersion": "1.0", "invocationId": "id", "tasks": [task]}
+        self._invoke(on_batch_operation.handler, event, f"a task: {key}", key)
+
+    def collect(self) -> None:
+        """Delete the messages of workers that are done.
+
+        Raises:
+            BrokenPromiseError: a worker did what none may do.
+        """
+        for delivery in [delivery for delivery in self.running if delivery.worker.is_done]:
+            self.running.remove(delivery)
+            worker = delivery.worker
+            self.totals.requests += worker.s3_requests
+            self.totals.messages += worker.messages_sent
+            self.totals.faults += worker.faults
+            self.totals.lost_races += worker.lost_races
+            if worker.error and not worker.is_dead:
+                raise BrokenPromiseError("a handler answers", repr(worker.error)) from worker.error
+            if delivery.task and not _has_succeeded(worker):
+                self.failed_tasks.add(delivery.task)
+            if delivery.queue and not worker.is_dead:
+                self._acknowledge(delivery)
+        if self._broken:
+            raise self._broken
+
+    def settle(self, step: Callable[[], None]) -> None:
+        """Deliver everything until nothing is left to do, except what dead letters name.
+
+        `step` lets some of the running workers go on.
+
+        Raises:
+            BrokenPromiseError: there is always more to do.
+        """
+        for _ in range(_MAX_ROUNDS):
+            self.collect()
+            if self.running:
+                step()
+                continue
+            waiting = [m for name in (UPLOADS, SEGMENTS) for m in self.sqs.queues[name].messages]
+            if not waiting:
+                return
+            if not self.has_visible():
+                self.clock.now = min(message.visible_at for message in waiting) + 1.0
+            self.deliver(SEGMENTS, 1)
+            self.deliver(UPLOADS)
+        raise BrokenPromiseError("work ends", f"not within {_MAX_ROUNDS} rounds")
+
+    def has_visible(self) -> bool:
+        """Return whether a message can be delivered now."""
+        queues = (self.sqs.queues[UPLOADS], self.sqs.queues[SEGMENTS])
+        return any(message.visible_at < self.clock.now for queue in queues for message in queue.messages)
+
+    def keys_of_dead_letters(self) -> set[str]:
+        """Return the keys of the sources that dead letters name, also by a segment."""
+        found = set()
+        for letter in self.sqs.queues[DEAD_LETTERS].messages:
+            for message in parse(json.loads(letter.body)):
+                found |= {ref.key for ref in message.refs} | {ref.source.key for ref in message.segments}
+        return found
+
+    def damage(self, key: str, body: bytes | None) -> None:
+        """Replace a result, or delete it, as somebody else may do."""
+        self.note(f"somebody else {'deletes' if body is None else 'replaces'} {key}")
+        self.is_damaged = True
+        self.totals.faults += 1
+        operation, content = ("DeleteObject", {}) if body is None else ("PutObject", {"Body": body})
+        self.s3.perform(operation, {"Bucket": self.results, "Key": key, **content})
+
+    def note(self, text: str) -> None:
+        """Log what happens."""
+        self.log.append(text)
+
+    def _send(self, body: str) -> None:
+        entries = [{"Id": "0", "MessageBody": body}]
+        self.sqs.perform("SendMessageBatch", {"QueueUrl": UPLOADS, "Entries": entries})
+
+    def _invoke(
+        self,
+        handler: Callable[..., Any],
+        event: Mapping[str, Any],
+        what: str,
+        task: str = "",
+        queue: str = "",
+        messages: Sequence[Mapping[str, Any]] = (),
+    ) -> None:
+        segments = sum("reviewboxSegment" in message["Body"] for message in messages)
+        self.totals.segment_deliveries += segments
+        self.totals.deliveries += max(1, len(messages)) - segments
+        self._workers += 1
+        worker = Worker(f"worker {self._workers}", self.clock, _TIMEOUT_SECONDS, self.note)
+        if self.threads:
+            worker.choose_fault = self.choose_fault()
+        self.note(f"{worker.name} starts with {self.deployment.name} and {what}")
+        s3: Any = S3Client(self.s3, self._watched(worker))
+        sqs: Any = SqsClient(self.sqs, worker.gate)
+        settings = replace(
+            self.deployment.settings,
+            results_bucket="" if self.results == BUCKET else self.results,
+            queue_url=SEGMENTS,
+            max_receives=MAX_RECEIVES,
+        )
+        pipeline = Pipeline(
+            S3Storage(s3),
+            self.deployment.classifier,
+            settings,
+            Queue(SEGMENTS, sqs, self._sleep),
+            wait=self._sleep,
+        )
+        self.running.append(Delivery(worker, task, queue, messages))
+        worker.start(lambda: handler(event, worker.context, pipeline))
+
+    def _acknowledge(self, delivery: Delivery) -> None:
+        failed = {item["itemIdentifier"] for item in delivery.worker.response["batchItemFailures"]}
+        self.note(f"{delivery.worker.name} ends; failed: {', '.join(sorted(failed)) or 'none'}")
+        done = [message for message in delivery.messages if message["MessageId"] not in failed]
+        entries = [{"Id": str(i), "ReceiptHandle": m["ReceiptHandle"]} for i, m in enumerate(done)]
+        if entries:
+            self.sqs.perform("DeleteMessageBatch", {"QueueUrl": delivery.queue, "Entries": entries})
+
+    def _watched(self, worker: Worker) -> Callable[..., Any]:
+        """Return the gate of a worker's S3 client."""
+
+        def gate(operation: str, params: dict[str, Any], perform: Callable[[], Any]) -> Any:
+            if not self.policy.allows(operation, params):
+                self._broken = BrokenPromiseError("the policy allows every request", f"{operation} {params}")
+
+            def answer() -> Any:
+                if operation == self.outage:
+                    raise client_error(operation, "AccessDenied", 403)
+                try:
+                    return perform()
+                except ClientError as error:
+                    status = error.response["ResponseMetadata"]["HTTPStatusCode"]
+                    if (
+                        operation in ("GetObject", "HeadObject")
+                        and status == 404
+                        and self.policy.hides_absence
+                    ):
+                        code = "AccessDenied" if operation == "GetObject" else "403"
+                        raise client_error(operation, code, 403) from None
+                    raise
+
+            if operation == self.outage:
+                worker.faults += 1
+            try:
+                return worker.gate(operation, params, answer)
+            finally:
+                if operation in ("PutObject", "DeleteObject") and not (self.threads or self.is_damaged):
+                    self._look_at(params["Key"])
+
+        return gate
+
+    def _look_at(self, changed: str) -> None:
+        """Notice a receipt that names a part which does not exist, now that an object has changed."""
+        objects = self.s3.buckets[self.results].objects
+        for key in self.history:
+            receipt = uploads.receipt_key(key)
+            if not changed.startswith((receipt, uploads.tables_prefix(key))) or receipt not in objects:
+                continue
+            content = json.loads(objects[receipt].body)
+            if is_excused(content, is_live=key in self.s3.buckets[BUCKET].objects):
+                continue
+            for part in content.get("parts", []):
+                found = objects.get(part["key"])
+                if found is None or found.etag != part["etag"]:
+                    promise = "at every moment, the parts that a receipt names exist"
+                    self._broken = self._broken or BrokenPromiseError(promise, part["key"])
+
+    def _sleep(self, seconds: float) -> None:
+        self.clock.now += seconds
+
+
+def is_excused(receipt: Mapping[str, Any], *, is_live: bool) -> bool:
+    """Return whether parts of a receipt may be missing: a limitation of ADR 14.
+
+    The source was deleted before its first receipt, while one worker classified it and another one looked for
+    leftovers.
+    """
+    return not is_live and "replaces" not in receipt
+
+
+def _has_succeeded(worker: Worker) -> bool:
+    return not worker.is_dead and worker.response["results"][0]["resultCode"] == "Succeeded"
+
+
+@contextmanager
+def inline_pools() -> Iterator[None]:
+    """Let thread pools run each task at once in the thread that submits it, so that runs can be repeated."""
+
+    def submit(_pool: Any, task: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
+        future: Future[Any] = Future()
+        try:
+            future.set_result(task(*args, **kwargs))
+        except BaseException as error:  # noqa: BLE001 - as a pool does
+            future.set_exception(error)
+        return future
+
+    with patch.object(ThreadPoolExecutor, "submit", submit):
+        yield

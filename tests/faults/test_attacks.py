@@ -1,0 +1,128 @@
+"""The attacks of `make faults`, shortly, and that they find what they look for."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.faults.__main__ import Runner, broken_promise
+from tests.faults.attacks import DISTURBANCES, SCRIPTS, Interference, Script
+from tests.faults.choices import shorten
+from tests.faults.s3 import S3
+from tests.faults.sqs import Sqs
+from tests.faults.workers import Fault
+
+ROOT = Path(__file__).parents[2]
+SEQUENCES = 40
+
+
+def test_no_attack_breaks_a_promise() -> None:
+    """As `make faults` does, but shorter, and always the same."""
+    run = subprocess.run(  # noqa: S603 - our own code
+        [sys.executable, "-m", "tests.faults", "--sequences", str(SEQUENCES)],
+        cwd=ROOT,
+        env={**os.environ, "PYTHONHASHSEED": "0"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert run.returncode == 0, run.stdout + run.stderr
+    assert run.stdout.splitlines()[-1].startswith(f"{3 * SEQUENCES} sequences")
+
+
+@pytest.fixture(scope="module")
+def runner(tmp_path_factory: pytest.TempPathFactory) -> Runner:
+    return Runner(tmp_path_factory.mktemp("models"))
+
+
+class CarelessS3(S3):
+    """An S3 that ignores the conditions of writes."""
+
+    def perform(self, operation: str, params: dict[str, Any]) -> Any:
+        conditions = ("IfMatch", "IfNoneMatch") if operation == "PutObject" else ()
+        kept = {name: value for name, value in params.items() if name not in conditions}
+        return super().perform(operation, kept)
+
+
+class KeepingS3(S3):
+    """An S3 that does not delete what workers delete."""
+
+    def perform(self, operation: str, params: dict[str, Any]) -> Any:
+        return {} if operation == "DeleteObject" else super().perform(operation, params)
+
+
+class LosingSqs(Sqs):
+    """An SQS that loses the first segment."""
+
+    def perform(self, operation: str, params: dict[str, Any]) -> Any:
+        answer = super().perform(operation, params)
+        for queue in self.queues.values():
+            queue.messages = [m for m in queue.messages if '"index": 0' not in m.body]
+        return answer
+
+
+@pytest.mark.parametrize(
+    ("script", "disturbance", "state", "promise"),
+    [
+        (
+            ("small csv",),
+            Interference.REVIEW_FIRST,
+            CarelessS3,
+            "the receipt is final and of the newest revision",
+        ),
+        (("large csv", "review"), Fault.SLOW, KeepingS3, "nothing else is left under results/"),
+        (("large csv",), Fault.SLOW, LosingSqs, "every object has a receipt"),
+    ],
+)
+def test_a_planted_fault_is_found(
+    runner: Runner,
+    script: tuple[str, ...],
+    disturbance: Fault | Interference,
+    state: type[S3 | Sqs],
+    promise: str,
+) -> None:
+    found = set()
+    for request in range(10):
+        attack = runner.make(
+            f"scripts:{SCRIPTS.index(Script(script))}:{DISTURBANCES.index(disturbance)}:{request}"
+        )
+        stack = attack.stack
+        if issubclass(state, S3):
+            stack.s3 = state(stack.clock, buckets=stack.s3.buckets)
+        else:
+            stack.sqs = state(stack.clock, queues=stack.sqs.queues)
+        found.add(str(broken_promise(attack)).partition(":")[0])
+
+    assert promise in found
+
+
+def test_a_lost_answer_leaves_nothing_of_an_older_table(runner: Runner) -> None:
+    """Botocore sends the request again, and S3 refuses it because the first one succeeded."""
+    script = SCRIPTS.index(Script(("large csv", "large csv")))
+
+    for request in range(40, 60):  # the last of which write the receipt
+        attack = runner.make(f"scripts:{script}:{DISTURBANCES.index(Fault.RETRIED)}:{request}")
+        assert broken_promise(attack) is None, attack.stack.log
+
+
+@pytest.mark.parametrize("name", ["calls:7", "scripts:12:3:4"])
+def test_an_attack_can_be_repeated(runner: Runner, name: str) -> None:
+    attacks = [runner.make(name) for _ in range(2)]
+
+    for attack in attacks:
+        broken_promise(attack)
+
+    first, second = attacks
+    assert first.stack.log == second.stack.log
+    assert len(first.stack.log) > 10
+
+
+def test_a_failing_sequence_is_made_as_short_as_possible() -> None:
+    def fails(tape: Sequence[int]) -> bool:
+        return sum(number > 5 for number in tape) >= 2
+
+    assert shorten([1, 9, 0, 3, 7, 7, 2], fails) == [7, 7]
