@@ -117,7 +117,7 @@ def run_shell(box: Sandbox, text: str) -> None:
 
 def run_reviewbox(box: Sandbox, text: str) -> None:
     words = shlex.split(text)
-    if words[1] in UNTIL_CTRL_C and "--once" not in words:
+    if "--stay" in words or (words[1] in UNTIL_CTRL_C and "--once" not in words):
         run_until_ctrl_c(box, text)
     elif words[1] == "demo":
         run_shell(box, f"{text} --template {ROOT / 'template.yaml'}")
@@ -135,6 +135,8 @@ def run_until_ctrl_c(box: Sandbox, text: str) -> None:
     if text.startswith("reviewbox local"):
         # Another program may use the documented port.
         command = f"exec reviewbox local --port 0 --template {ROOT / 'template.yaml'}"
+    if text.startswith("reviewbox demo"):
+        command = f"exec {text} --template {ROOT / 'template.yaml'}"
     process = subprocess.Popen(  # noqa: S602 - a shell is what is documented
         command,
         shell=True,
@@ -146,7 +148,11 @@ def run_until_ctrl_c(box: Sandbox, text: str) -> None:
         text=True,
     )
     assert process.stdout
-    first = process.stdout.readline()
+    first = ""
+    while "Press Ctrl-C" not in first:
+        line = process.stdout.readline()
+        assert line, f"it ended early: {first}"
+        first += line
     process.send_signal(signal.SIGINT)
     rest, _ = process.communicate(timeout=SECONDS)
     assert process.returncode == 0, first + rest
