@@ -503,7 +503,7 @@ def demo(
         "build/report.html"
     ),
 ) -> None:
-    """Upload the files of a folder to a local cloud, show their results and write a report on them.
+    """Classify the files of a folder in a local cloud and report on them.
 
     Examples:
         reviewbox demo reviews/
