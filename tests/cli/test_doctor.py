@@ -36,7 +36,7 @@ TRUST = {
     ],
 }
 # What moto's CloudFormation can create from the template.
-SUPPORTED = ("AWS::S3::Bucket", "AWS::SQS::Queue", "AWS::Lambda::", "AWS::Logs::")
+SUPPORTED = ("AWS::S3::Bucket", "AWS::SQS::Queue", "AWS::Lambda::", "AWS::Logs::LogGroup")
 
 
 @dataclass(frozen=True, slots=True)

@@ -529,7 +529,7 @@ def demo(
         bool, typer.Option("--stay", help="Keep the cloud and its console running until Ctrl-C.")
     ] = False,
 ) -> None:
-    """Upload a folder's files to a local cloud and report on their results.
+    """Classify the files of a folder in a local cloud and report on them.
 
     Prints the address of a page that shows it as it happens, a table of the results, and the report's name.
 
