@@ -5,13 +5,14 @@
 
 import json
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-import boto3
 import pytest
-from mypy_boto3_s3 import S3Client
 from tests.conftest import BUCKET
+from tests.faults.s3 import S3, Bucket, Clock, S3Client
+from tests.faults.sqs import MessageQueue, Sqs, SqsClient
 
 from reviewbox.events import parse
 from reviewbox.model.classifier import Classifier
@@ -21,6 +22,7 @@ from reviewbox.queue import Queue
 from reviewbox.settings import Settings
 from reviewbox.storage import S3Storage
 
+QUEUE = "segments"
 TABLE = ObjectRef(BUCKET, "incoming/export.jsonl")
 PARTS = f"results/{TABLE.key}.classified/"
 SEGMENT_BYTES = 100
@@ -77,16 +79,29 @@ class Taken:
 
 
 @pytest.fixture
-def service(s3: S3Client, classifier: Classifier) -> Service:
-    sqs, working = boto3.client("sqs"), boto3.client("s3")
-    queue = Queue(sqs.create_queue(QueueName="segments")["QueueUrl"], sqs)
-    service = Service(Pipeline(S3Storage(working), classifier, Settings(segment_bytes=SEGMENT_BYTES), queue))
+def store() -> S3:
+    """A model of S3, which answers as moto does and takes a hundredth of the time."""
+    return S3(Clock(), buckets={BUCKET: Bucket()})
 
-    def count(model: Any, **_: Any) -> None:
-        service.requests[model.name] += 1
 
-    working.meta.events.register("before-call.s3", count)
-    return service
+@pytest.fixture
+def s3(store: S3) -> S3Client:
+    return S3Client(store)
+
+
+@pytest.fixture
+def service(store: S3, classifier: Classifier) -> Service:
+    requests: Counter[str] = Counter()
+
+    def count(operation: str, _params: dict[str, Any], perform: Callable[[], Any]) -> Any:
+        requests[operation] += 1
+        store.clock.now += 0.01
+        return perform()
+
+    working: Any = S3Client(store, count)
+    sqs: Any = SqsClient(Sqs(store.clock, queues={QUEUE: MessageQueue()}))
+    settings = Settings(segment_bytes=SEGMENT_BYTES)
+    return Service(Pipeline(S3Storage(working), classifier, settings, Queue(QUEUE, sqs)), requests)
 
 
 def put_table(s3: S3Client, segments: int) -> None:
