@@ -1,10 +1,8 @@
 """What dead, late and competing workers leave, and what others write over their objects: all of it heals."""
 
 import gzip
-import itertools
 import json
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import boto3
@@ -180,82 +178,6 @@ def test_a_worker_that_is_killed_between_a_table_and_its_first_receipt_leaves_no
     pipeline.process(JSON_FILE, plenty, redelivered=not redelivered)
 
     assert_consistent(s3, JSON_FILE)
-
-
-@dataclass(slots=True)
-class Interference:
-    """Something that happens just before a worker sends its nth request to S3."""
-
-    number: int
-    action: Callable[[], None]
-    calls: int = 0
-
-    def client(self) -> S3Client:
-        client = boto3.client("s3")
-        client.meta.events.register("before-call.s3", self._count)
-        return client
-
-    @property
-    def has_happened(self) -> bool:
-        return self.calls >= self.number
-
-    def _count(self, **_: Any) -> None:
-        self.calls += 1
-        if self.calls == self.number:
-            self.action()
-
-
-def assert_complete(s3: S3Client) -> None:
-    """Assert that the receipt names no part that is missing, as a reader at this moment would find out."""
-    if keys(s3, f"results/{TABLE.key}.json"):
-        assert set(recorded(s3)) <= set(tables(s3))
-
-
-def work_off(pipeline: Pipeline, s3: S3Client, sqs: SQSClient, *items: Any) -> None:
-    """Process items and what they send, as a queue does: what a killed worker did not finish comes again."""
-    waiting = [(item, False) for item in items]
-    while waiting:
-        item, redelivered = waiting.pop(0)
-        try:
-            pipeline.process(item, plenty, redelivered=redelivered)
-        except WorkerKilledError:
-            waiting.append((item, True))
-        assert_complete(s3)
-        waiting += [(segment, False) for segment in segments_sent(pipeline, sqs)]
-
-
-@pytest.mark.parametrize("what", ["kill", "newer revision", "rollback"])
-def test_an_old_result_is_replaced_whatever_happens_before_any_request(
-    pipeline: Pipeline, s3: S3Client, sqs: SQSClient, what: str
-) -> None:
-    """A large table replaces another one. Readers find a complete result at any time."""
-    s3.put_bucket_versioning(Bucket=BUCKET, VersioningConfiguration={"Status": "Enabled"})
-    deployed = replace(pipeline, settings=replace(pipeline.settings, needs_review_below=1.0))
-
-    def interfere() -> None:
-        assert_complete(s3)
-        if what == "kill":
-            raise WorkerKilledError
-        if what == "newer revision":
-            put(s3, rows(20, "bad"))
-        rival = deployed if what == "rollback" else pipeline
-        work_off(rival, s3, sqs, TABLE)
-
-    for number in itertools.count(1):
-        put(s3, rows(25, "dire"))
-        work_off(pipeline, s3, sqs, TABLE)
-        assert_consistent(s3)
-        put(s3, rows(25, "good"))
-        interference = Interference(number, interfere)
-        work_off(replace(pipeline, store=S3Storage(interference.client())), s3, sqs, TABLE)
-        if what == "rollback":  # the last event decides whose result stays
-            work_off(pipeline, s3, sqs, TABLE)
-        assert_consistent(s3)
-        if not interference.has_happened:
-            break
-        assert receipt_of(s3)["counts"]["total"] == (20 if what == "newer revision" else 25)
-        assert b"dire" not in b"".join(read(s3, key) for key in recorded(s3))
-    assert number > 35
 
 
 CORRUPT = [
