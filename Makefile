@@ -144,8 +144,8 @@ model: .venv-recipe/.installed ## Train the model: make model DATA=folder (a nig
 	@touch $@
 
 # What users run comes first, then what only builds and tests.
-audit: .venv-audit/.installed ## Look for known vulnerabilities in all pinned packages (needs the network)
-	for name in core dev sam e2e ministack audit; do \
+audit: .venv-audit/.installed ## Look for known vulnerabilities in what users run and CI builds with (needs the network)
+	for name in core dev sam e2e ministack audit docs fuzz browser; do \
 	  echo "requirements/$$name.txt:"; \
 	  .venv-audit/bin/pip-audit --strict --disable-pip --require-hashes --requirement requirements/$$name.txt || exit; \
 	done

@@ -10,6 +10,7 @@
     ├── ArchivedError       the object is in an archive storage class and must be restored first
     ├── ConflictError       an object is not in the state that a conditional write expects
     ├── ContentionError     other workers kept changing the result: worth a retry
+    ├── NativeFaultError    the native code of a library panicked
     ├── QueueError          the queue did not accept all messages: worth a retry
     ├── EventBusError       the event bus did not accept the event of a result: worth a retry
     └── ForeignResultError  the result's key belongs to another source: a person must choose another place

@@ -1,6 +1,5 @@
 """Amazon EventBridge. This is the only module that sends events to it."""
 
-import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -10,7 +9,7 @@ from typing import TYPE_CHECKING
 import boto3
 from botocore.config import Config
 
-from reviewbox.sending import send_batch
+from reviewbox.sending import DEFAULT_SESSION, send_batch
 
 if TYPE_CHECKING:
     from mypy_boto3_events import EventBridgeClient
@@ -20,7 +19,6 @@ SOURCE = "reviewbox"
 DETAIL_TYPE = "Result Written"
 
 _CONFIG = Config(retries={"mode": "standard", "total_max_attempts": 5})
-_CLIENT = threading.Lock()  # boto3's default session is not thread-safe
 
 
 @dataclass(frozen=True)
@@ -35,7 +33,7 @@ class EventBus:
     def _events(self) -> "EventBridgeClient":
         if self.client:
             return self.client
-        with _CLIENT:
+        with DEFAULT_SESSION:
             client: EventBridgeClient = boto3.client("events", config=_CONFIG)
         return client
 

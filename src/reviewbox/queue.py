@@ -1,6 +1,5 @@
 """Amazon SQS queues. This is the only module that sends messages."""
 
-import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -11,7 +10,7 @@ import boto3
 from botocore.config import Config
 
 from reviewbox.errors import QueueError
-from reviewbox.sending import MAX_BATCH, MAX_SENDS, in_batches, send_batch
+from reviewbox.sending import DEFAULT_SESSION, MAX_BATCH, MAX_SENDS, in_batches, send_batch
 
 if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient
@@ -25,7 +24,6 @@ _COUNTS: "list[QueueAttributeNameType]" = [
 _CONFIG = Config(retries={"mode": "standard", "total_max_attempts": 5})
 # For requests that are not worth waiting for.
 _HASTY_CONFIG = Config(retries={"total_max_attempts": 1}, connect_timeout=1, read_timeout=2)
-_DEFAULT_SESSION = threading.Lock()  # boto3's default session is not thread-safe
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +61,7 @@ class Queue:
     def of_arn(cls, arn: str) -> Self:
         """Return the queue that an event comes from. Its requests fail rather than wait."""
         account, name = arn.split(":")[-2:]
-        with _DEFAULT_SESSION:
+        with DEFAULT_SESSION:
             client: SQSClient = boto3.client("sqs", config=_HASTY_CONFIG)
         return cls(f"{client.meta.endpoint_url}/{account}/{name}", client)
 
@@ -72,7 +70,7 @@ class Queue:
         """The client, created on first use because most invocations never need one."""
         if self.client:
             return self.client
-        with _DEFAULT_SESSION:
+        with DEFAULT_SESSION:
             client: SQSClient = boto3.client("sqs", config=_CONFIG)
         return client
 

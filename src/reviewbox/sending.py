@@ -1,9 +1,13 @@
 """Sends items to an AWS service in batches, and again those that the service rejects. Does no I/O itself."""
 
+import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TypeVar
 
 T = TypeVar("T")
+
+# Held while a client is created: boto3's default session is not thread-safe.
+DEFAULT_SESSION = threading.Lock()
 
 # The limits of one request of SQS and of EventBridge. AWS has since raised the size limit of SQS; other
 # implementations have not.

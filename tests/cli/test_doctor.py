@@ -5,7 +5,7 @@ import json
 import shutil
 import time
 import zipfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
@@ -318,6 +318,40 @@ def test_the_last_errors_are_shown(deployed: Deployed) -> None:
 
     assert "object.failed AWS answered AccessDenied to GetObject; invocation: timeout; Runtime" in line
     assert "object.classified" not in line
+
+
+def statements(resource: Any) -> Iterator[dict[str, Any]]:
+    """Yield every statement of a policy within a resource of the template."""
+    if isinstance(resource, list):
+        for item in resource:
+            yield from statements(item)
+    elif isinstance(resource, dict):
+        if resource.get("Effect") == "Allow":
+            yield resource
+        for item in resource.values():
+            yield from statements(item)
+
+
+@pytest.mark.usefixtures("deployed")
+def test_all_permissions_of_the_template_are_checked_as_s3_is_asked(expanded: dict[str, Any]) -> None:
+    """IAM allows listing a bucket only with one of the function's prefixes."""
+    asked: list[dict[str, Any]] = []
+
+    class Iam:
+        def simulate_principal_policy(self, **request: Any) -> dict[str, Any]:
+            asked.append(request)
+            return {"EvaluationResults": []}
+
+    findings(lambda service: Iam() if service == "iam" else connect(service))
+
+    resources = expanded["Resources"]
+    granted = [s["Action"] for name in ("ObjectsPolicy", "OnUploadRole") for s in statements(resources[name])]
+    actions = {action for item in granted for action in ([item] if isinstance(item, str) else item)}
+    other = ("logs:", "kms:", "events:", "sts:")
+    assert {a for r in asked for a in r["ActionNames"]} == {a for a in actions if not a.startswith(other)}
+    listing = [request for request in asked if request["ActionNames"] == ["s3:ListBucket"]]
+    assert listing
+    assert all(request["ContextEntries"][0]["ContextKeyName"] == "s3:prefix" for request in listing)
 
 
 @pytest.mark.usefixtures("deployed")

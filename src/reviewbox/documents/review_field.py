@@ -533,13 +533,12 @@ def _is_clearly_better(best: Candidate, rival: Candidate) -> bool:
 
 def eligible_candidates(sample: FieldSample) -> list[Candidate]:
     """Return the candidates that would be chosen if there were no better ones, the best first."""
-    return [
-        candidate
-        for candidate in sample.candidates()
-        if candidate.name_score > _EXCLUDING_NAME_SCORE
-        and candidate.score
-        >= (_MIN_SCORE if candidate.name_score < _TELLING_NAME_SCORE else _MIN_NAMED_SCORE)
-    ]
+    return [candidate for candidate in sample.candidates() if _is_eligible(candidate)]
+
+
+def _is_eligible(candidate: Candidate) -> bool:
+    least = _MIN_SCORE if candidate.name_score < _TELLING_NAME_SCORE else _MIN_NAMED_SCORE
+    return candidate.name_score > _EXCLUDING_NAME_SCORE and candidate.score >= least
 
 
 def suggestion(candidates: Sequence[Candidate], paths: Collection[str]) -> str:
@@ -550,7 +549,9 @@ def suggestion(candidates: Sequence[Candidate], paths: Collection[str]) -> str:
             f"set TextField to the field that contains the reviews, if there is one; the fields are {names}"
         )
     best = "; ".join(f"{c.path[:120]!r} ({c.description})" for c in candidates[:_MAX_LISTED])
-    joined = ",".join(c.path for c in candidates[:2]) if len(candidates) > 1 else ""
+    # A title may be joined with a review, but not with something else.
+    has_text = len(candidates) > 1 and _is_eligible(candidates[0])
+    joined = ",".join(c.path for c in candidates[:2]) if has_text else ""
     hint = f", or to several that are joined, such as {joined[:250]!r}" if joined else ""
     return f"set TextField to the field that contains the reviews{hint}; the best candidates are {best}"
 

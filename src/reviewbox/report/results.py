@@ -216,7 +216,7 @@ def _result_of_row(
         source,
         number,
         label,
-        _score(own("score")),
+        parse_score(own("score")),
         own("needs_review").casefold() == "true",
         own("other_language").casefold() == "true",
         "\n\n".join(text for text in texts if text.strip() and text not in MISSING),
@@ -224,7 +224,8 @@ def _result_of_row(
     )
 
 
-def _score(text: str) -> float:
+def parse_score(text: str) -> float:
+    """Return the score in a cell, from 0 to 1; 0 if somebody has put something else there."""
     try:
         return _probability(float(text.replace(",", ".")))  # a spreadsheet may use a comma
     except ValueError:

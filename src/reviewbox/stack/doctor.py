@@ -342,7 +342,10 @@ class _Patient:
         for resource, actions in self._needed_permissions().items():
             try:
                 answer = client.simulate_principal_policy(
-                    PolicySourceArn=role, ActionNames=actions.split(), ResourceArns=[resource]
+                    PolicySourceArn=role,
+                    ActionNames=actions.split(),
+                    ResourceArns=[resource],
+                    ContextEntries=self._listed_prefix(resource),
                 )
             except ClientError as error:
                 yield Finding(
@@ -371,16 +374,32 @@ class _Patient:
         source = f"arn:{partition}:s3:::{stack.bucket}"
         results = f"arn:{partition}:s3:::{stack.results_bucket}"
         uploads, *others = [self._queue_attributes(url)["QueueArn"] for url in stack.queue_urls]
-        consume = "sqs:ReceiveMessage sqs:DeleteMessage sqs:GetQueueAttributes"
+        consume = "sqs:ReceiveMessage sqs:DeleteMessage sqs:GetQueueAttributes sqs:ChangeMessageVisibility"
         return {
             f"{source}/{stack.source_prefix}a.csv": "s3:GetObject",
             source: "s3:ListBucket",
+            results: "s3:ListBucket",
             f"{results}/{stack.results_prefix}a.csv.json": "s3:GetObject s3:PutObject",
-            f"{results}/{stack.results_prefix}a.csv.classified.csv": "s3:DeleteObject",
+            f"{results}/{stack.results_prefix}a.csv.classified/0/part-00000.csv": "s3:DeleteObject",
             f"{results}/work/a": "s3:GetObject s3:PutObject",
             uploads: consume,
             **dict.fromkeys(others, f"{consume} sqs:SendMessage"),
         }
+
+    def _listed_prefix(self, resource: str) -> list[Any]:
+        """Return the condition of a request for `resource`: the function may list only its own prefixes."""
+        name = resource.rpartition(":::")[2]
+        if name not in (self.stack.bucket, self.stack.results_bucket):
+            return []
+        is_source = name == self.stack.bucket
+        prefix = self.stack.source_prefix if is_source else self.stack.results_prefix
+        return [
+            {
+                "ContextKeyName": "s3:prefix",
+                "ContextKeyValues": [f"{prefix}a"],
+                "ContextKeyType": "string",
+            }
+        ]
 
     def errors(self, now: float) -> Iterator[Finding]:
         """Report the last errors in the function's log, which never contains review text."""

@@ -9,11 +9,11 @@ from reviewbox.documents.cells import read_cells
 from reviewbox.documents.document import Cells
 from reviewbox.documents.review_field import MISSING
 from reviewbox.errors import ReviewboxError, SourceError
-from reviewbox.report.results import OWN_FIELDS, own_names
+from reviewbox.report.results import OWN_FIELDS, own_names, parse_score
 from reviewbox.results.receipt import Receipt
 from reviewbox.settings import Settings
 from reviewbox.stack.listing import is_receipt
-from reviewbox.stack.stored_results import Place, StoredResults
+from reviewbox.stack.stored_results import Place, StoredResults, is_table
 
 # The first columns of every row. The user's own columns follow.
 COLUMNS = (
@@ -58,7 +58,7 @@ class ResultRows:
         everything = list(self.place.list_keys())
         keys = [key for key in everything if is_receipt(key)]
         self.receipts = self.skipped = len(keys)
-        for key, receipt in StoredResults(self.place, self.settings).receipts(iter(keys)):
+        for key, receipt in self._stored.receipts(iter(keys)):
             self.skipped -= 1
             done = self.done
             yield from self._of_receipt(key, receipt)
@@ -66,7 +66,7 @@ class ResultRows:
         if self.skipped < len(keys):
             return
         # Without receipts, a single table may have been named.
-        tables = [key for key in everything if _TABLE_SUFFIX in key]
+        tables = [key for key in everything if is_table(key)]
         if not tables:
             raise ReviewboxError(
                 "no results here: neither receipts of this version nor classified tables; `reviewbox watch "
@@ -74,6 +74,10 @@ class ResultRows:
             )
         for key in tables:
             yield from self._of_part(key, key.partition(_TABLE_SUFFIX)[0], _Lines())
+
+    @property
+    def _stored(self) -> StoredResults:
+        return StoredResults(self.place, self.settings)
 
     def _of_receipt(self, key: str, receipt: Receipt) -> Iterator[dict[str, Any]]:
         content = receipt.content
@@ -105,7 +109,7 @@ class ResultRows:
             return
         with closing(stored):
             try:
-                for cells in read_cells(name, stored, self.settings.read_options, OWN_FIELDS[:3]):
+                for cells in read_cells(name, stored, self._stored.table_options, OWN_FIELDS[:3]):
                     line = lines.number(cells)
                     if row := _row(cells.values, source, line):
                         yield row
@@ -162,7 +166,7 @@ def _row(values: Mapping[str, str], source: str, line: int) -> dict[str, Any] | 
         "source_key": source,
         "source_line": line,
         "sentiment": own.get("sentiment") or None,
-        "score": float(own["score"]) if own.get("score") else None,
+        "score": parse_score(own["score"]) if own.get("score") else None,
         "needs_review": _flag(own.get("needs_review")),
         "other_language": _flag(own.get("other_language")),
         "error_code": own.get("error_code") or None,

@@ -38,7 +38,6 @@ from reviewbox.tool_files import is_tool_file
 
 _TABLE = ".classified"  # in the name of a classified table
 _TABLE_EXTENSIONS = (".csv", ".tsv", ".jsonl", ".xlsx", ".xlsm", ".parquet")
-_COMPRESSIONS = (".gz", ".zst")
 # Several reads at once hide the latency of S3; each chunk of receipts is held in memory.
 _CHUNK = 256
 _RESULT_GROWTH = 4
@@ -243,8 +242,8 @@ class StoredResults:
             yield from pool.map(self._text, results)
 
     @property
-    def _table_options(self) -> ReadOptions:
-        # A result is larger than its source.
+    def table_options(self) -> ReadOptions:
+        """How tables are read: a result is larger than its source."""
         options = self.settings.read_options
         return replace(options, max_bytes=_RESULT_GROWTH * options.max_bytes)
 
@@ -299,8 +298,7 @@ class StoredResults:
     def _of_unnamed_tables(self) -> Iterator[Result]:
         rows: Counter[str] = Counter()
         for key in self.place.list_keys():
-            plain = key.removesuffix(".gz").removesuffix(".zst")
-            if plain.endswith(_TABLE_EXTENSIONS):
+            if is_table(key):
                 source = key.partition(_TABLE)[0]
                 for result in self._of_table(key, key, source, "", rows[source] + 1):
                     rows[source] = max(rows[source], result.row)
@@ -316,10 +314,15 @@ class StoredResults:
             return
         with closing(stored):
             try:
-                tables = read_cells(name, stored, self._table_options, OWN_FIELDS[:3])
+                tables = read_cells(name, stored, self.table_options, OWN_FIELDS[:3])
                 yield from results_of_table((row.values for row in tables), source, text_field, first)
             except SourceError as error:
                 yield _failed(source, error.problem.code, error.problem.message)
+
+
+def is_table(key: str) -> bool:
+    """Return whether a key has the extension of a table."""
+    return key.removesuffix(".gz").removesuffix(".zst").endswith(_TABLE_EXTENSIONS)
 
 
 def _failed(source: str, code: str, message: str) -> Result:
