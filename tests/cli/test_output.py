@@ -290,7 +290,7 @@ def test_the_help_of_each_command_ends_with_examples_that_it_accepts(
         arguments = words[1 + len(name.split()) :]
         for folder in ("reviews", "inbox", "model", "candidate", "inbox-results"):
             (tmp_path / folder).mkdir(exist_ok=True)
-        for file in ("reviews.csv", "labelled.csv"):
+        for file in ("reviews.csv", "labeled.csv"):
             (tmp_path / file).touch()
         command.make_context(name, arguments)  # raises an error at an unknown option
 

@@ -103,7 +103,7 @@ def write_files(folder: Path) -> None:
     (folder / "review.txt").write_text("A wonderful film.\n", encoding="utf-8")
     shutil.copy(folder / "reviews.csv", folder / "export.csv")
     subprocess.run(["gzip", "--keep", "export.csv"], cwd=folder, check=True)  # noqa: S607
-    for name in ("labelled.csv", "labeled.csv"):
+    for name in ("labeled.csv", "labeled.csv"):
         (folder / name).write_text("text,label\nIt leaks.,negative\nI love it.,positive\n", encoding="utf-8")
     (folder / "model").symlink_to(ROOT / "model")
     (folder / "tests").symlink_to(ROOT / "tests")

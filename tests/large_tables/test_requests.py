@@ -35,6 +35,11 @@ def most_requests(segments: int, works: int = 1) -> int:
     return works * (15 * segments + 20)
 
 
+def most_requests_at_first(segments: int) -> int:
+    """Return the bound of ADR 14 if nothing interferes and no result exists."""
+    return 11 * segments + 20
+
+
 @dataclass(slots=True)
 class Service:
     """A function and its queue. Counts requests to S3, and messages."""
@@ -139,7 +144,7 @@ def test_requests_and_messages_are_linear_first_and_again(
 
     assert_complete(s3, segments)
     assert first.messages == again.messages == segments
-    assert first.requests <= most_requests(segments)
+    assert first.requests <= most_requests_at_first(segments)
     assert again.requests <= most_requests(segments)
 
 

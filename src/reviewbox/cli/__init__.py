@@ -53,7 +53,9 @@ StackOption = Annotated[str, typer.Option("--stack", help="Use the deployed stac
 YesOption = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask for confirmation.")]
 FormatOption = Annotated[Format | None, typer.Option("--format", help="Print the result in this format.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object, as --format json does.")]
-TemplateOption = Annotated[Path, typer.Option("--template", help="Run this SAM template.")]
+TemplateOption = Annotated[
+    Path, typer.Option("--template", help="Run this SAM template.", show_default="that of the clone")
+]
 
 # The optional dependencies, by the module that is imported, and the extra that installs each.
 _EXTRAS = {"moto": "local", "pyarrow": "parquet", "samtranslator": "local"}
@@ -425,8 +427,8 @@ def evaluate(
     mixed, the model answers only positive or negative.
 
     Examples:
-        reviewbox evaluate labelled.csv
-        reviewbox evaluate labelled.csv --model candidate/ --format json
+        reviewbox evaluate labeled.csv
+        reviewbox evaluate labeled.csv --model candidate/ --format json
     """
     from reviewbox.cli.evaluate import evaluate_files
 
