@@ -235,7 +235,7 @@ def test_an_example_in_help_works(command: Command, box: Sandbox) -> None:
 @pytest.mark.parametrize("command", unique(inline()), ids=str)
 def test_a_command_in_a_sentence_exists(command: Command, box: Sandbox) -> None:
     """It need not be complete, but its name and its options exist."""
-    words = filled(command.text).split()
+    words = shlex.split(filled(command.text))
     if words[0] == "make":
         check_make_target(words)
     elif words[0] == "sam":
