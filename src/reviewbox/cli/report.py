@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from itertools import islice
 from pathlib import Path
 
+from reviewbox.cli.output import complete_file
 from reviewbox.cli.progress import track
 from reviewbox.cli.render import console, number_of, print_line, rounded_bytes
 from reviewbox.errors import ReviewboxError
@@ -80,16 +81,13 @@ def write_report(summary: Summary, output: Path) -> None:
     """Write the page, in one step, and print its name and size.
 
     Raises:
-        OSError: it cannot be written.
+        OSError: its folder cannot be made.
+        ReviewboxError: it cannot be written.
     """
     page = render(summary).encode()
     output.parent.mkdir(parents=True, exist_ok=True)
-    temporary = output.with_name(f".{output.name}-{os.getpid()}")
-    try:
+    with complete_file(output) as temporary:
         temporary.write_bytes(page)
-        temporary.replace(output)
-    finally:
-        temporary.unlink(missing_ok=True)
     line = f"{output}: {number_of(summary.total, 'review')}, {rounded_bytes(len(page))}"
     print_line(console(), f"{line}, {summary.failed:,} failed" if summary.failed else line)
 
