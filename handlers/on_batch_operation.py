@@ -1,5 +1,7 @@
 """Classifies objects for S3 Batch Operations: those that were in the bucket before Reviewbox was deployed.
 
+A schedule invokes the same function to sweep the results (`on_schedule`).
+
 A job that has run 1,000 tasks is stopped if more than half of them have failed. So a task fails only if no
 receipt could be written for its object. An invocation that raises makes all its tasks fail permanently, so
 errors that a retry may fix are caught and reported as temporary.
@@ -12,6 +14,7 @@ from enum import StrEnum
 from typing import Any
 from urllib.parse import unquote_plus
 
+from handlers import on_schedule
 from handlers.common import LambdaContext, pipeline, process_all
 from reviewbox.errors import ContentionError, EventBusError, EventError, OutOfTimeError, QueueError
 from reviewbox.events import describe_fields
@@ -48,7 +51,7 @@ class Result:
 def handler(
     event: Mapping[str, Any], context: LambdaContext, worker: Pipeline | None = None
 ) -> dict[str, Any]:
-    """Classify the object of every task, and report each task's result to S3.
+    """Classify the object of every task, and report each task's result to S3; or sweep the results.
 
     `worker` is the pipeline to use; by default, this process's own.
 
@@ -56,6 +59,8 @@ def handler(
         EventError: the event is not a request of S3 Batch Operations, so there is no task to answer.
     """
     worker = worker or pipeline()
+    if on_schedule.is_sweep(event):
+        return on_schedule.handler(event, context, worker)
     version, tasks = _parse(event)
     results = [(task["taskId"], _perform(task, version, worker, context)) for task in tasks]
     return {

@@ -13,8 +13,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from samtranslator.yaml_helper import yaml_parse
 
+from handlers import on_schedule
 from reviewbox.deadline import RESERVED_SECONDS
 from reviewbox.event_bus import SOURCE
+from reviewbox.leftovers import ABANDONED_SECONDS
 from reviewbox.process_object import Outcome
 from reviewbox.settings import Settings
 
@@ -94,6 +96,38 @@ def test_only_work_objects_expire_and_not_before_their_messages() -> None:
     assert rules["work"]["ExpirationInDays"] * 24 * 3600 > retention
     for parameter in ("SourcePrefix", "ResultsPrefix"):
         assert not re.search(PARAMETERS[parameter]["AllowedPattern"], VARIABLES["REVIEWBOX_WORK_PREFIX"])
+
+
+def test_the_daily_sweep_gets_the_bucket_and_the_time() -> None:
+    """EventBridge puts quotes around the time."""
+    rule = RESOURCES["Sweep"]["Properties"]
+    (target,) = rule["Targets"]
+    template = target["InputTransformer"]["InputTemplate"]["Fn::Sub"].replace("${BucketName}", "reviews")
+    event = json.loads(template.replace("<time>", '"2026-11-30T04:00:00Z"'))
+
+    assert rule["ScheduleExpression"] == "rate(1 day)"
+    assert target["InputTransformer"]["InputPathsMap"] == {"time": "$.time"}
+    assert on_schedule.is_sweep(event)
+    assert event == {"reviewboxSweep": {"bucket": "reviews", "time": "2026-11-30T04:00:00Z"}}
+
+
+def test_only_the_rule_may_start_a_sweep() -> None:
+    (target,) = RESOURCES["Sweep"]["Properties"]["Targets"]
+    permission = RESOURCES["SweepPermission"]["Properties"]
+
+    assert target["Arn"] == {"Fn::GetAtt": ["OnBatchOperation", "Arn"]}
+    assert permission["FunctionName"] == {"Ref": "OnBatchOperation"}
+    assert permission["Principal"] == "events.amazonaws.com"
+    assert permission["SourceArn"] == {"Fn::GetAtt": ["Sweep", "Arn"]}
+
+
+def test_a_sweep_gives_nothing_up_for_which_a_segment_may_be_queued() -> None:
+    retention = RESOURCES["Segments"]["Properties"]["MessageRetentionPeriod"]
+    rules = RESOURCES["Bucket"]["Properties"]["LifecycleConfiguration"]["Rules"]
+    (days,) = [rule["ExpirationInDays"] for rule in rules if rule["Id"] == "work"]
+
+    assert retention < ABANDONED_SECONDS
+    assert days * 86_400 <= ABANDONED_SECONDS
 
 
 def test_functions_may_delete_only_classified_tables() -> None:
@@ -358,7 +392,7 @@ def test_operations_guide_documents_every_log_event() -> None:
         path.read_text(encoding="utf-8")
         for path in [*(ROOT / "handlers").rglob("*.py"), *(ROOT / "src/reviewbox").rglob("*.py")]
     )
-    logged = set(re.findall(r'"((?:object|message|task)\.[a-z_]+|invocation\.measured)"', source))
+    logged = set(re.findall(r'"((?:object|message|task|sweep)\.[a-z_]+|invocation\.measured)"', source))
     logged |= {f"object.{outcome}" for outcome in Outcome}
 
     assert logged

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from reviewbox.errors import ConflictError
-from reviewbox.objects import ObjectRef, Revision, Source
+from reviewbox.objects import Listed, ObjectRef, Revision, Source
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,12 +57,20 @@ class FolderStorage:
         with (self.folders[source.ref.bucket] / source.ref.key).open("rb") as file:
             yield file
 
-    def etags(self, bucket: str, prefix: str) -> dict[str, str]:
-        """Return the ETags of the files whose key starts with `prefix`, by key."""
+    def pages(self, bucket: str, prefix: str, after: str = "") -> Iterator[list[Listed]]:
+        """Yield the files whose keys start with `prefix` and come after `after`, all in one page."""
         folder = self.folders[bucket]
         paths = (path for path in (folder / prefix).parent.rglob("*") if path.is_file())
         keys = {path.relative_to(folder).as_posix(): path for path in paths}
-        return {key: _etag(path.read_bytes()) for key, path in keys.items() if key.startswith(prefix)}
+        yield [
+            Listed(key, _etag(keys[key].read_bytes()), keys[key].stat().st_mtime)
+            for key in sorted(keys)
+            if key.startswith(prefix) and key > after
+        ]
+
+    def etags(self, bucket: str, prefix: str) -> dict[str, str]:
+        """Return the ETags of the files whose key starts with `prefix`, by key."""
+        return {item.key: item.etag for page in self.pages(bucket, prefix) for item in page}
 
     def revision(self, ref: ObjectRef) -> Revision | None:
         """Return a file's current revision, or None if the file does not exist."""

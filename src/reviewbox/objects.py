@@ -26,6 +26,15 @@ class Revision:
 
 
 @dataclass(frozen=True, slots=True)
+class Listed:
+    """An object as a listing shows it."""
+
+    key: str
+    etag: str
+    modified: float  # in seconds since 1970
+
+
+@dataclass(frozen=True, slots=True)
 class SegmentRef:
     """One segment of a large table."""
 

@@ -11,6 +11,7 @@ from reviewbox.errors import ConflictError, EventBusError, NativeFaultError, Not
 from reviewbox.event_bus import EventBus
 from reviewbox.fast_path import prepare_new_review
 from reviewbox.large_tables.coordinator import Progress, SegmentCoordinator
+from reviewbox.leftovers import ABANDONED_SECONDS, LeftoverFinder, Sweeper, Swept
 from reviewbox.model.classifier import Classifier
 from reviewbox.objects import ObjectRef, SegmentRef
 from reviewbox.process_object import SEGMENT_OUTCOMES, BatchContext, ObjectProcessor, Outcome
@@ -107,6 +108,17 @@ class Pipeline:
         """
         return self._process(ref, BatchContext(Deadline(remaining_seconds), redelivered=redelivered))
 
+    def sweep(self, bucket: str, now: float, remaining_seconds: Callable[[], float]) -> Swept:
+        """Remove the parts of tables that workers left long ago and that no receipt names.
+
+        Args:
+            bucket: that of the sources.
+            now: the time, in seconds since 1970.
+            remaining_seconds: returns how much of the invocation's time is left.
+        """
+        finder = LeftoverFinder(self.store, self.settings, bucket, now - ABANDONED_SECONDS)
+        return Sweeper(finder, self._objects).run(Deadline(remaining_seconds))
+
     def requeue(self, messages: Iterable[str]) -> bool:
         """Send messages to the queue whose messages get an invocation each; return whether that worked."""
         if self.queue is None:
@@ -143,7 +155,7 @@ class Pipeline:
         # What is announced is what is there, even if another worker wrote it.
         source = ref.source if isinstance(ref, SegmentRef) else ref
         receipt = self.read_receipt(source)
-        detail = completion_detail(receipt, self._receipts.place(source)) if receipt else None
+        detail = completion_detail(receipt, self._receipts.receipt_ref(source)) if receipt else None
         return _Finished(ref, outcome, json.dumps(detail) if detail else "")
 
     def _announce(self, finished: Iterable[_Finished]) -> Iterator[_Finished]:

@@ -125,9 +125,16 @@ class ObjectProcessor:
             self.sweep(ref)
         return outcome
 
-    def sweep(self, ref: ObjectRef) -> None:
-        """Remove what workers left that died, or that were overtaken, before they could record it."""
-        retry_on_conflict(lambda: self._attempt_sweep(ref), ref)
+    def sweep(self, ref: ObjectRef, abandoned_before: float | None = None) -> None:
+        """Remove what workers left that died, or that were overtaken, before they could record it.
+
+        What may still be recorded stays while work is in progress. Work is given up if nothing has changed
+        since `abandoned_before`, in seconds since 1970. The source then gets an error, unless its receipt is
+        for its current revision.
+        """
+        if abandoned_before is not None:
+            retry_on_conflict(lambda: self._record_lost_work(ref, abandoned_before), ref)
+        retry_on_conflict(lambda: self._attempt_sweep(ref, abandoned_before), ref)
 
     def max_read_bytes(self, context: BatchContext) -> int:
         """Return the size of the largest object that is read before its format is known."""
@@ -254,7 +261,28 @@ class ObjectProcessor:
         self.receipts.commit(ref, receipt, stored, self.receipts.list_tables(ref))
         return Outcome.REFUSED
 
-    def _attempt_sweep(self, ref: ObjectRef) -> None:
+    def _record_lost_work(self, ref: ObjectRef, abandoned_before: float) -> None:
+        """Record that the work on a source has ended without a result."""
+        stored = self.receipts.read(ref)
+        revision = self.store.revision(ref)
+        provenance = self.receipts.provenance(ref, revision)
+        has_receipt = stored and stored.receipt.is_of_revision(provenance)
+        if revision is None or has_receipt or not self._is_abandoned(ref, abandoned_before):
+            return
+        message = (
+            f"the work on {ref} ended without a result, and its messages are gone; "
+            "upload it again, or run `reviewbox backfill`"
+        )
+        receipt = Receipt.for_error(Problem(ErrorCode.NOT_PROCESSED, message), provenance, final=False)
+        self.receipts.commit(ref, receipt, stored, self.receipts.list_tables(ref))
+
+    def _is_abandoned(self, ref: ObjectRef, before: float) -> bool:
+        """Return whether neither a source nor its tables have changed since a time."""
+        listed = next(self.store.pages(ref.bucket, ref.key))[:1]  # of all keys that start so, it comes first
+        times = [item.modified for item in listed if item.key == ref.key]
+        return max([*times, *self.receipts.table_times(ref)], default=before) < before
+
+    def _attempt_sweep(self, ref: ObjectRef, abandoned_before: float | None) -> None:
         # The order matters: a part that was made for a receipt that has been replaced can never be recorded.
         present = self.receipts.list_tables(ref)
         stored = self.receipts.read(ref) if present else None
@@ -269,7 +297,8 @@ class ObjectProcessor:
             return
         revision = self.store.revision(ref)
         is_current = stored and stored.receipt.is_current(self.receipts.provenance(ref, revision))
-        if revision is None or is_current:  # otherwise work is in progress
+        is_over = revision is None or is_current  # otherwise work is in progress
+        if is_over or (abandoned_before is not None and self._is_abandoned(ref, abandoned_before)):
             self.receipts.withdraw(ref, stored, doubtful)
 
     def _classify(self, source: Source, stored: StoredReceipt | None, deadline: Deadline) -> Receipt:

@@ -1,6 +1,6 @@
 """Reads objects and writes them conditionally. The only core module that accesses S3."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, closing, contextmanager
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
@@ -16,7 +16,7 @@ from botocore.exceptions import ConnectionError as NoConnectionError
 from botocore.utils import parse_timestamp
 
 from reviewbox.errors import ArchivedError, ConflictError, ReviewboxError
-from reviewbox.objects import ObjectRef, Revision, Source
+from reviewbox.objects import Listed, ObjectRef, Revision, Source
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -56,6 +56,9 @@ class ObjectStore(Protocol):
 
     def revision(self, ref: ObjectRef) -> Revision | None:
         """Return an object's current revision."""
+
+    def pages(self, bucket: str, prefix: str, after: str = "") -> Iterator[Sequence[Listed]]:
+        """List the objects whose keys start with `prefix` and come after `after`."""
 
     def etags(self, bucket: str, prefix: str) -> Mapping[str, str]:
         """Return the ETag of every object whose key starts with `prefix`."""
@@ -145,10 +148,19 @@ class S3Storage:
         with _ObjectFile(self, source) as file:
             yield cast("IO[bytes]", file)
 
+    def pages(self, bucket: str, prefix: str, after: str = "") -> Iterator[list[Listed]]:
+        """Yield the objects whose keys start with `prefix` and come after `after`, by key, in pages."""
+        start: Any = {"StartAfter": after} if after else {}
+        pages = self.client.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix, **start)
+        for page in pages:
+            yield [
+                Listed(item["Key"], item["ETag"], item["LastModified"].timestamp())
+                for item in page.get("Contents", [])
+            ]
+
     def etags(self, bucket: str, prefix: str) -> dict[str, str]:
         """Return the ETag of every object whose key starts with `prefix`."""
-        pages = self.client.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix)
-        return {item["Key"]: item["ETag"] for page in pages for item in page.get("Contents", [])}
+        return {item.key: item.etag for page in self.pages(bucket, prefix) for item in page}
 
     def revision(self, ref: ObjectRef) -> Revision | None:
         """Return an object's current revision, or None if the object does not exist."""

@@ -24,6 +24,7 @@ from reviewbox.cli.doctor import run_doctor
 from reviewbox.cli.output import Format
 from reviewbox.local.cloud import _expand, start_cloud
 from reviewbox.model.classifier import Classifier
+from reviewbox.results.keys import part_key
 from reviewbox.stack.aws import connect
 from reviewbox.stack.doctor import Finding, State, examine_installation, examine_stack
 
@@ -109,7 +110,7 @@ def deployed(s3: S3Client, expanded: dict[str, Any], monkeypatch: pytest.MonkeyP
     resources = {
         name: resource
         for name, resource in template["Resources"].items()
-        if resource["Type"].startswith(SUPPORTED) and "Policy" not in resource["Type"]
+        if resource["Type"].startswith(SUPPORTED) and not resource["Type"].endswith(("Policy", "Permission"))
     }
     for resource in resources.values():
         resource.pop("DependsOn", None)
@@ -182,6 +183,7 @@ def test_a_healthy_stack_passes_every_check() -> None:
         "function",
         "permissions",
         "errors",
+        "leftovers",
     ]
 
 
@@ -311,6 +313,22 @@ def test_what_is_broken_is_found_with_its_remedy(
     assert remedy in line.partition(" -> ")[2]
 
 
+@pytest.mark.usefixtures("deployed")
+def test_parts_that_the_daily_sweep_should_have_removed_are_found(s3: S3Client) -> None:
+    part = part_key("results/", "incoming/a.csv", "0" * 32, 0, "csv")
+    s3.put_object(Bucket=REVIEWS, Key=part, Body=b"id,review")
+
+    def after(days: int) -> Finding:
+        return list(examine_stack("reviewbox", with_permissions(), lambda: time.time() + days * 86_400))[-1]
+
+    found = [after(days=6), after(days=8)]
+
+    assert [finding.state for finding in found] == [State.OK, State.WARNING]
+    assert "1 of 1 tables" in found[1].detail
+    assert "s3://reviews/incoming/a.csv" in found[1].detail
+    assert "Sweep" in found[1].remedy
+
+
 def test_the_last_errors_are_shown(deployed: Deployed) -> None:
     log_errors(deployed)
 
@@ -378,7 +396,8 @@ def test_permissions_that_the_user_may_not_simulate_are_skipped() -> None:
 def test_a_check_that_aws_refuses_does_not_stop_the_others() -> None:
     sts, s3 = boto3.client("sts"), boto3.client("s3")
     stubber = Stubber(s3)
-    for operation in ("list_objects_v2", "list_objects_v2", "get_bucket_notification_configuration"):
+    listing, notification = "list_objects_v2", "get_bucket_notification_configuration"
+    for operation in (listing, listing, notification, listing):
         stubber.add_client_error(operation, "AccessDenied", "not allowed")
     stubber.activate()
     permissions = with_permissions()
@@ -387,7 +406,7 @@ def test_a_check_that_aws_refuses_does_not_stop_the_others() -> None:
 
     states = {finding.check: finding.state for finding in found}
     assert [check for check, state in states.items() if state is State.FAILED] == [
-        *("bucket", "results bucket", "notification")
+        *("bucket", "results bucket", "notification", "leftovers")
     ]
     assert "docs/operations.md: Permissions" in next(f.remedy for f in found if f.check == "bucket")
 

@@ -33,7 +33,7 @@ from tests import tiny
 from tests.faults.attacks import DISTURBANCES, SCRIPTS, RandomAttack, ScriptedAttack, count_requests
 from tests.faults.choices import Choices, shorten
 from tests.faults.policy import Policy
-from tests.faults.stack import BrokenPromiseError, Totals, inline_pools
+from tests.faults.stack import BrokenPromiseError, Stack, Totals, inline_pools
 from tests.faults.uploads import Deployment
 
 from reviewbox.model.classifier import Classifier
@@ -64,6 +64,10 @@ class Runner:
     def __init__(self, folder: Path) -> None:
         self._deployments = deployments(folder)
         self._policy = Policy()
+
+    def new_stack(self) -> Stack:
+        """Return a stack to which nothing has happened."""
+        return Stack(self._deployments[0], self._policy)
 
     def names(self, kind: str, seed: int) -> Iterator[str]:
         """Yield the names of attacks of one kind."""

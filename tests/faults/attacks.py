@@ -78,7 +78,7 @@ class RandomAttack:
         self._is_over = True
         self.stack.outage = ""
         self.stack.note("no more faults and uploads")
-        _rest(self.stack, self._step)
+        _rest(self.stack, self._step, is_lost=self.choices.chance(50))
         self._damage()
         _rest_after_events(self.stack, self._step)
 
@@ -91,6 +91,7 @@ class RandomAttack:
             (1, lambda: stack.announce(choices.one_of(known))),
             (1, lambda: stack.deploy(choices.one_of(self._deployments))),
             (1, self._toggle_outage),
+            (1, lambda: stack.sweep(choices.one_of([0.0, _DAYS_UNTIL_LATER * DAY_SECONDS]))),
             (1, lambda: stack.wait(choices.one_of([20.0, 70.0, VISIBILITY_SECONDS, 2 * DAY_SECONDS]))),
         ]
         if stack.sqs.queues[DEAD_LETTERS].messages:
@@ -167,16 +168,26 @@ class RandomAttack:
         return choose
 
 
-def _rest(stack: Stack, step: Callable[[], None]) -> None:
-    """Let everything come to rest, and check it."""
+def _rest(stack: Stack, step: Callable[[], None], *, is_lost: bool = False) -> None:
+    """Let everything come to rest, and check it, also after a sweep.
+
+    Dead letters are redriven, or `is_lost`: they are deleted, and no message for their sources is left.
+    """
     stack.settle(step)
     check(stack, stack.deployed)
-    if stack.keys_of_dead_letters():
+    if stack.keys_of_dead_letters() and is_lost:
+        stack.lose()
+    elif stack.keys_of_dead_letters():
         stack.redrive()
         stack.settle(step)
         check(stack, stack.deployed)
     if stack.keys_of_dead_letters():
         raise BrokenPromiseError("a redrive succeeds", "there are dead letters again")
+    check_work(stack)
+    stack.wait(_DAYS_UNTIL_LATER * DAY_SECONDS)
+    stack.sweep()
+    stack.settle(step)
+    check(stack, stack.deployed, is_swept=True)
     check_work(stack)
 
 
@@ -200,6 +211,8 @@ class Interference(StrEnum):
     DELETED = "the source is deleted"
     DELETED_FIRST = "the source is deleted, and another worker handles a duplicate of the event"
     DEPLOYED = "another model is deployed, and another worker handles a duplicate of the event"
+    SWEPT = "a sweep takes the work for abandoned"
+    DELETED_AND_SWEPT = "the source is deleted, and a sweep takes the work for abandoned"
 
 
 @dataclass(frozen=True, slots=True)
@@ -285,19 +298,21 @@ class ScriptedAttack:
                 stack.upload(_SCRIPT_KEY, "review", 2)
             case Interference.TABLE | Interference.TABLE_FIRST:
                 stack.upload(_SCRIPT_KEY, "large csv", 2)
-            case Interference.DELETED | Interference.DELETED_FIRST:
+            case Interference.DELETED | Interference.DELETED_FIRST | Interference.DELETED_AND_SWEPT:
                 stack.delete(_SCRIPT_KEY)
             case Interference.DEPLOYED:
                 stack.deploy(self._deployments[1])
         if interference in (Interference.RIVAL, Interference.DELETED_FIRST, Interference.DEPLOYED):
             stack.announce(_SCRIPT_KEY)
+        if interference in (Interference.SWEPT, Interference.DELETED_AND_SWEPT):
+            stack.sweep(_DAYS_UNTIL_LATER * DAY_SECONDS)
         if interference not in (Interference.REVIEW, Interference.TABLE, Interference.DELETED):
             self._let_others_finish()
 
     def _let_others_finish(self) -> None:
         stack = self.stack
         disturbed = stack.running[0]
-        while stack.has_visible():
+        while stack.has_visible() or len(stack.running) > 1:
             stack.deliver(SEGMENTS, 1)
             stack.deliver(UPLOADS)
             for delivery in stack.running:

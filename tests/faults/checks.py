@@ -7,7 +7,8 @@ How much work that took is bounded. Let there be
     n  segments of the largest table
 
 Then the workers have sent at most (1 + n) * (D + F + V) messages, and have made at most
-16 * S + (16 + 3 * n) * (D + F + V) requests to S3. The pages of a listing count as one request.
+16 * S + (16 + 3 * n) * (D + F + V) requests to S3. The pages of a listing count as one request. A sweep makes
+at most 4 requests, and 30 + n for each object.
 """
 
 import json
@@ -19,39 +20,25 @@ from tests.faults.stack import BrokenPromiseError, Stack, Uploaded, is_excused
 from tests.faults.uploads import BUCKET, Deployment
 
 
-def check(stack: Stack, deployments: Sequence[Deployment]) -> None:
+def check(stack: Stack, deployments: Sequence[Deployment], *, is_swept: bool = False) -> None:
     """Fail unless every live object has the result of its newest revision, and nothing else is left.
 
     The result is one of these deployments. A deleted object keeps its result, if it had one, and the result
-    stays complete, whichever deployment it is from. An object that a dead letter names may be in any state. A
-    task of S3 Batch Operations that failed, or whose worker died, may leave parts (ADR 14).
+    stays complete, whichever deployment it is from. An object that a dead letter names may be in any state.
+    If its messages are gone, it may have an earlier result, an error or none. Until a sweep, it may then have
+    other parts, and so may the object of a task of S3 Batch Operations that failed or whose worker died.
 
     Raises:
         BrokenPromiseError: that is not so.
     """
-    sources = stack.s3.buckets[BUCKET].objects
     objects = stack.s3.buckets[stack.results].objects
-    allowed: set[str] = set()
-    pending = stack.keys_of_dead_letters()
-    for key, revisions in stack.history.items():
-        current = sources.get(key)
-        if current and current.body != revisions[-1].body:
-            raise BrokenPromiseError("no source is changed", key)
-        receipt_key = uploads.receipt_key(key)
-        if key in pending:
-            prefixes = (receipt_key, uploads.tables_prefix(key))
-            allowed |= {each for each in objects if each.startswith(prefixes)}
-        elif receipt_key in objects:
-            receipt = json.loads(objects[receipt_key].body)
-            if current:
-                allowed |= {receipt_key, *_parts(stack, key, receipt, revisions[-1:], deployments)}
-            elif receipt.get("error", {}).get("final", True) and not is_excused(receipt, is_live=False):
-                allowed |= {receipt_key, *_parts(stack, key, receipt, revisions, stack.deployed)}
-            else:
-                allowed |= {receipt_key, *(part["key"] for part in receipt.get("parts", []))}
-        elif current:
-            raise BrokenPromiseError("every object has a receipt", key)
-    excused = tuple(uploads.tables_prefix(key) for key in stack.failed_tasks)
+    allowed = {each for key in stack.history for each in _results(stack, key, deployments)}
+    # A sweep cannot tell which source the parts are from if only a digest of its key is known.
+    excused = tuple(
+        uploads.tables_prefix(key)
+        for key in stack.failed_tasks | stack.lost
+        if not is_swept or (uploads.receipt_key(key) not in objects and key not in uploads.receipt_key(key))
+    )
     left = sorted(
         key
         for key in objects
@@ -62,6 +49,41 @@ def check(stack: Stack, deployments: Sequence[Deployment]) -> None:
     strange = sorted(key for key in objects if not key.startswith(("results/", "work/", "incoming/")))
     if strange:
         raise BrokenPromiseError("nothing is written elsewhere", ", ".join(strange))
+
+
+def _results(stack: Stack, key: str, deployments: Sequence[Deployment]) -> Iterator[str]:
+    """Yield the keys of a source's result; fail unless it is the right one."""
+    objects = stack.s3.buckets[stack.results].objects
+    current = stack.s3.buckets[BUCKET].objects.get(key)
+    revisions, receipt_key = stack.history[key], uploads.receipt_key(key)
+    if current and current.body != revisions[-1].body:
+        raise BrokenPromiseError("no source is changed", key)
+    if key in stack.keys_of_dead_letters():
+        yield from (each for each in objects if each.startswith((receipt_key, uploads.tables_prefix(key))))
+        return
+    if receipt_key not in objects:
+        if current and key not in stack.lost:
+            raise BrokenPromiseError("every object has a receipt", key)
+        return
+    yield receipt_key
+    receipt = json.loads(objects[receipt_key].body)
+    if current and key in stack.lost:
+        yield from _named_parts(stack, receipt)
+    elif current:
+        yield from _parts(stack, key, receipt, revisions[-1:], deployments)
+    elif receipt.get("error", {}).get("final", True) and not is_excused(receipt, is_live=False):
+        yield from _parts(stack, key, receipt, revisions, stack.deployed)
+    else:
+        yield from (part["key"] for part in receipt.get("parts", []))
+
+
+def _named_parts(stack: Stack, receipt: Mapping[str, Any]) -> Iterator[str]:
+    """Yield the keys of the parts that a receipt names; fail if one does not exist."""
+    for part in receipt.get("parts", []):
+        stored = stack.s3.buckets[part["bucket"]].objects.get(part["key"])
+        if stored is None or stored.etag != part["etag"]:
+            raise BrokenPromiseError("the parts that a receipt names exist", part["key"])
+        yield part["key"]
 
 
 def check_work(stack: Stack) -> None:
@@ -77,6 +99,11 @@ def check_work(stack: Stack) -> None:
     for name, number, limit in (
         ("messages", totals.messages, (1 + segments) * occasions),
         ("requests", totals.requests, 16 * totals.segment_deliveries + (16 + 3 * segments) * occasions),
+        (
+            "requests of sweeps",
+            totals.sweep_requests,
+            totals.sweeps * (4 + (30 + segments) * len(stack.history)),
+        ),
     ):
         if number > limit:
             raise BrokenPromiseError(f"the number of {name} is bounded", f"{number}, but at most {limit}")
@@ -107,12 +134,8 @@ def _parts(
         raise BrokenPromiseError(
             "a receipt tells the truth", f"{key} has {content} instead of {wanted.content}"
         )
-    bodies = []
-    for part in receipt.get("parts", []):
-        stored = stack.s3.buckets[part["bucket"]].objects.get(part["key"])
-        if stored is None or stored.etag != part["etag"]:
-            raise BrokenPromiseError("the parts that a receipt names exist", part["key"])
-        bodies.append(uploads.decompressed(stored.body))
-        yield part["key"]
+    parts = list(_named_parts(stack, receipt))
+    bodies = [uploads.decompressed(stack.s3.buckets[stack.results].objects[part].body) for part in parts]
     if (uploads.joined(bodies) if bodies else None) != wanted.table:
         raise BrokenPromiseError("no row is lost, doubled or changed", key)
+    yield from parts

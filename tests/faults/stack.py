@@ -65,6 +65,11 @@ class Delivery:
     queue: str
     messages: Sequence[Mapping[str, Any]]
 
+    @property
+    def is_sweep(self) -> bool:
+        """Whether a schedule invoked the worker. Lambda does so again if it fails."""
+        return not self.task and not self.queue
+
 
 @dataclass(slots=True)
 class Totals:
@@ -76,6 +81,8 @@ class Totals:
     segment_deliveries: int = 0
     requests: int = 0  # of workers to S3
     messages: int = 0  # sent by workers
+    sweeps: int = 0
+    sweep_requests: int = 0
     faults: int = 0
     lost_races: int = 0  # conditional requests that failed
 
@@ -109,6 +116,7 @@ class Stack:
     history: dict[str, list[Uploaded]] = field(default_factory=dict)  # by key
     deployed: list[Deployment] = field(default_factory=list)
     failed_tasks: set[str] = field(default_factory=set)  # the keys of tasks that failed or whose worker died
+    lost: set[str] = field(default_factory=set)  # the keys of sources whose messages are gone
     running: list[Delivery] = field(default_factory=list)
     choose_fault: Callable[[], Callable[[], Fault]] = lambda: lambda: Fault.NONE  # of each thread
     s3: S3 = field(init=False)
@@ -143,6 +151,7 @@ class Stack:
 
     def announce(self, key: str) -> None:
         """Send the event of an upload."""
+        self.lost.discard(key)
         record = {
             "eventVersion": "2.1",
             "eventSource": "aws:s3",
@@ -175,7 +184,25 @@ class Stack:
         for _ in move_messages(Queue(DEAD_LETTERS, client), Queue(UPLOADS, client)):
             pass
 
+    def lose(self) -> None:
+        """Let SQS delete the dead letters, because nobody moved them back in time."""
+        self.note(f"{len(self.sqs.queues[DEAD_LETTERS].messages)} dead letters are deleted")
+        self.lost |= self.keys_of_dead_letters()
+        self.sqs.queues[DEAD_LETTERS].messages.clear()
+
     # What AWS does
+
+    def sweep(self, seconds_ahead: float = 0.0) -> None:
+        """Invoke a worker as the schedule does, whose clock may be ahead.
+
+        Then it takes work that is in progress for abandoned.
+        """
+        now = time_of(self.clock.now + seconds_ahead).isoformat()
+        event = {"reviewboxSweep": {"bucket": BUCKET, "time": now}}
+        # It may disturb the work on each object.
+        self.totals.faults += len(self.history) if seconds_ahead else 0
+        self.totals.sweeps += 1
+        self._invoke(on_batch_operation.handler, event, f"a sweep of what was left before {now}")
 
     def deliver(self, queue: str, size: int = MAX_BATCH) -> None:
         """Invoke a worker with messages of a queue, if there are some."""
@@ -215,11 +242,14 @@ class Stack:
         for delivery in [delivery for delivery in self.running if delivery.worker.is_done]:
             self.running.remove(delivery)
             worker = delivery.worker
-            self.totals.requests += worker.s3_requests
+            if delivery.is_sweep:
+                self.totals.sweep_requests += worker.s3_requests
+            else:
+                self.totals.requests += worker.s3_requests
             self.totals.messages += worker.messages_sent
             self.totals.faults += worker.faults
             self.totals.lost_races += worker.lost_races
-            if worker.error and not worker.is_dead:
+            if worker.error and not worker.is_dead and not (delivery.is_sweep and worker.faults):
                 raise BrokenPromiseError("a handler answers", repr(worker.error)) from worker.error
             if delivery.task and not _has_succeeded(worker):
                 self.failed_tasks.add(delivery.task)
@@ -290,7 +320,7 @@ class Stack:
     ) -> None:
         segments = sum("reviewboxSegment" in message["Body"] for message in messages)
         self.totals.segment_deliveries += segments
-        self.totals.deliveries += max(1, len(messages)) - segments
+        self.totals.deliveries += len(messages) - segments + bool(task)
         self._workers += 1
         worker = Worker(f"worker {self._workers}", self.clock, _TIMEOUT_SECONDS, self.note)
         if self.threads:

@@ -1,18 +1,22 @@
 """The attacks of `make faults`, shortly, and that they find what they look for."""
 
+import json
 import os
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 from tests.faults.__main__ import Runner, broken_promise
 from tests.faults.attacks import DISTURBANCES, SCRIPTS, Interference, Script
+from tests.faults.checks import check
 from tests.faults.choices import shorten
 from tests.faults.s3 import S3
 from tests.faults.sqs import Sqs
+from tests.faults.stack import DAY_SECONDS, MANY, Stack, inline_pools
+from tests.faults.uploads import BUCKET
 from tests.faults.workers import Fault
 
 ROOT = Path(__file__).parents[2]
@@ -126,3 +130,56 @@ def test_a_failing_sequence_is_made_as_short_as_possible() -> None:
         return sum(number > 5 for number in tape) >= 2
 
     assert shorten([1, 9, 0, 3, 7, 7, 2], fails) == [7, 7]
+
+
+@pytest.mark.parametrize("then", ["kept", "deleted"])
+@pytest.mark.parametrize("kind", ["review", "small csv", "large csv", "large gzip"])
+def test_a_sweep_removes_what_is_left_of_a_message_that_is_lost(runner: Runner, kind: str, then: str) -> None:
+    """After some requests, every worker dies at once. Nobody moves the dead letter back."""
+    found = 0
+    for before in ("", "review", "small csv", "large csv"):
+        for requests in (*range(10), *range(10, 70, 6)):
+            with inline_pools():
+                stack = runner.new_stack()
+                if before:
+                    stack.upload("incoming/a", before, 0)
+                    stack.settle(finish(stack))
+                stack.upload("incoming/a", kind, 1)
+                stack.settle(die_after(stack, requests))
+                if then == "deleted":
+                    stack.delete("incoming/a")
+                stack.lose()
+                stack.wait(6 * DAY_SECONDS)
+                found += bool(leftovers(stack))
+                stack.sweep()
+                stack.settle(finish(stack))
+
+            check(stack, stack.deployed, is_swept=True)
+            assert not leftovers(stack), stack.log
+    assert found
+
+
+def finish(stack: Stack) -> Callable[[], None]:
+    """Return a step that lets a worker go on to its end."""
+    return lambda: stack.running[0].worker.go_on(MANY)
+
+
+def die_after(stack: Stack, requests: int) -> Callable[[], None]:
+    """Return a step that lets workers go on until they have made some requests; then each is killed."""
+    remaining = requests
+
+    def step() -> None:
+        nonlocal remaining
+        worker = stack.running[0].worker
+        worker.go_on([*[Fault.NONE] * remaining, Fault.KILL_AFTER])
+        remaining = max(0, worker.unused - 1)
+
+    return step
+
+
+def leftovers(stack: Stack) -> set[str]:
+    """Return the keys of the parts that no receipt names."""
+    objects = stack.s3.buckets[BUCKET].objects
+    receipts = [json.loads(objects[key].body) for key in objects if key.endswith(".json")]
+    named = {part["key"] for receipt in receipts for part in receipt.get("parts", [])}
+    return {key for key in objects if key.startswith("results/") and ".classified/" in key} - named

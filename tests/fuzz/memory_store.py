@@ -8,7 +8,7 @@ from threading import Lock
 from typing import IO, Any
 
 from reviewbox.errors import ConflictError
-from reviewbox.objects import ObjectRef, Revision, Source
+from reviewbox.objects import Listed, ObjectRef, Revision, Source
 
 
 class MemoryStore:
@@ -50,15 +50,19 @@ class MemoryStore:
         body = self.objects.get(ref)
         return None if body is None else _revision(body)
 
-    def etags(self, bucket: str, prefix: str) -> dict[str, str]:
-        """Return the ETag of every object whose key starts with `prefix`."""
+    def pages(self, bucket: str, prefix: str, after: str = "") -> Iterator[list[Listed]]:
+        """Yield the objects whose keys start with `prefix` and come after `after`, all in one page."""
         with self._lock:
             found = {
                 ref.key: body
                 for ref, body in self.objects.items()
-                if ref.bucket == bucket and ref.key.startswith(prefix)
+                if ref.bucket == bucket and ref.key.startswith(prefix) and ref.key > after
             }
-        return {key: _revision(body).etag for key, body in sorted(found.items())}
+        yield [Listed(key, _revision(body).etag, 0.0) for key, body in sorted(found.items())]
+
+    def etags(self, bucket: str, prefix: str) -> dict[str, str]:
+        """Return the ETag of every object whose key starts with `prefix`."""
+        return {item.key: item.etag for page in self.pages(bucket, prefix) for item in page}
 
     def write(self, ref: ObjectRef, body: bytes, content_type: str, *, replaces: str | None) -> str:  # noqa: ARG002
         """Write an object if its ETag is `replaces`, or if it does not exist and `replaces` is None."""

@@ -15,6 +15,7 @@ _PART_NAME = re.compile(rf"([0-9a-f]{{32}})/part-\d{{5,}}\.{_EXTENSION}")
 # The ends of the keys of parts and of small tables before format 4 of results. Such objects are only removed.
 _OLD_PART_NAME = re.compile(rf"part-\d{{5,}}\.{_EXTENSION}")
 _OLD_MAX_PART_NAME_LENGTH = 40
+_DIGEST = re.compile(r"[0-9a-f]{64}")
 _OLD_TABLE_SUFFIX = re.compile(rf"\.classified\.{_EXTENSION}\Z")
 
 
@@ -62,9 +63,19 @@ def table_prefixes(results_prefix: str, source_key: str) -> set[str]:
 
 
 def receipt_key_of_part(key: str) -> str | None:
-    """Return the key of the receipt of the table that has a part with this key; None if it is no part."""
+    """Return the key of the receipt of the table that has a part with this key; None if it is no part.
+
+    The parts of a source with a very long key may contain its digest although its receipt does not. Then the
+    key that is returned does not belong to a receipt.
+    """
     source, _, name = key.rpartition(".classified/")
     return receipt_key(source, "") if source and _PART_NAME.fullmatch(name) else None
+
+
+def source_key_of_receipt(key: str, results_prefix: str) -> str | None:
+    """Return the key of the source that has a receipt with this key; None if the key may hold a digest."""
+    source_key = key.removeprefix(results_prefix).removesuffix(receipt_key("", ""))
+    return None if _DIGEST.fullmatch(source_key) else source_key
 
 
 def _old_parts_prefix(results_prefix: str, source_key: str) -> str:

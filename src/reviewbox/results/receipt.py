@@ -239,6 +239,11 @@ class Receipt:
         """Whether it records a verdict or a table, and not an error."""
         return bool(self.content) and "error" not in self.content
 
+    def is_of_revision(self, provenance: Provenance) -> bool:
+        """Return whether the receipt is for this revision of the source, with any model and settings."""
+        recorded: Any = self.content.get("source")
+        return bool(recorded == provenance.to_dict()["source"])
+
     def is_current(self, provenance: Provenance) -> bool:
         """Return whether the receipt is the final result for exactly this source, model and settings."""
         expected = provenance.to_dict()

@@ -1,12 +1,12 @@
 """Reading and writing receipts, and finding the parts of classified tables."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from reviewbox.errors import ForeignResultError
 from reviewbox.model.bundle import Bundle
-from reviewbox.objects import ObjectRef, Revision
+from reviewbox.objects import Listed, ObjectRef, Revision
 from reviewbox.results import keys
 from reviewbox.results.receipt import (
     MAX_RECEIPT_BYTES,
@@ -59,12 +59,12 @@ class ReceiptStore:
             ForeignResultError: the receipt is that of another source, which has the same key in another
                 bucket, or whose deployment has another results prefix.
         """
-        stored = self.store.read(self.place(ref), MAX_RECEIPT_BYTES)
+        stored = self.store.read(self.receipt_ref(ref), MAX_RECEIPT_BYTES)
         if stored is None:
             return None
         receipt = Receipt.decode(stored.body or b"")
         if receipt.source and receipt.source != ref:
-            raise ForeignResultError(ref, self.place(ref), receipt.source)
+            raise ForeignResultError(ref, self.receipt_ref(ref), receipt.source)
         return StoredReceipt(receipt, stored.revision.etag)
 
     def write(self, ref: ObjectRef, receipt: Receipt, replaces: StoredReceipt | None) -> None:
@@ -75,7 +75,7 @@ class ReceiptStore:
         """
         body = receipt.replacing(_base(replaces)).encode()
         etag = replaces.etag if replaces else None
-        self.store.write(self.place(ref), body, RECEIPT_CONTENT_TYPE, replaces=etag)
+        self.store.write(self.receipt_ref(ref), body, RECEIPT_CONTENT_TYPE, replaces=etag)
         self.on_write(receipt)
 
     def commit(
@@ -131,7 +131,7 @@ class ReceiptStore:
         """
         if stored:
             body = stored.receipt.replacing(stored.etag).encode()
-            self.store.write(self.place(ref), body, RECEIPT_CONTENT_TYPE, replaces=stored.etag)
+            self.store.write(self.receipt_ref(ref), body, RECEIPT_CONTENT_TYPE, replaces=stored.etag)
         self.remove(objects)
 
     def table_id(self, provenance: Provenance, stored: StoredReceipt | None) -> str:
@@ -148,13 +148,12 @@ class ReceiptStore:
 
     def list_tables(self, ref: ObjectRef) -> dict[ObjectRef, str]:
         """Return the ETags of all objects of a source's classified tables, outdated ones included."""
-        bucket, prefix = self.bucket(ref), self.settings.results_prefix
-        return {
-            table: etag
-            for table_prefix in keys.table_prefixes(prefix, ref.key)
-            for key, etag in self.store.etags(bucket, table_prefix).items()
-            if self.is_table_of(ref, table := ObjectRef(bucket, key))
-        }
+        bucket = self.bucket(ref)
+        return {ObjectRef(bucket, item.key): item.etag for item in self._listed_tables(ref)}
+
+    def table_times(self, ref: ObjectRef) -> list[float]:
+        """Return when each object of a source's classified tables was written, in seconds since 1970."""
+        return [item.modified for item in self._listed_tables(ref)]
 
     def is_intact(self, ref: ObjectRef, receipt: Receipt) -> bool:
         """Return whether all parts that a receipt names still exist, unchanged."""
@@ -184,11 +183,17 @@ class ReceiptStore:
         with ThreadPoolExecutor(_PARALLEL_DELETES) as pool:
             list(pool.map(lambda ref: self.store.remove(ref, objects[ref]), objects))
 
+    def _listed_tables(self, ref: ObjectRef) -> Iterator[Listed]:
+        bucket = self.bucket(ref)
+        for prefix in keys.table_prefixes(self.settings.results_prefix, ref.key):
+            for page in self.store.pages(bucket, prefix):
+                yield from (item for item in page if self.is_table_of(ref, ObjectRef(bucket, item.key)))
+
     def bucket(self, ref: ObjectRef) -> str:
         """Return the bucket that holds the results of a source."""
         return self.settings.results_bucket or ref.bucket
 
-    def place(self, ref: ObjectRef) -> ObjectRef:
+    def receipt_ref(self, ref: ObjectRef) -> ObjectRef:
         """Return the bucket and key of the receipt of a source."""
         return ObjectRef(self.bucket(ref), keys.receipt_key(self.settings.results_prefix, ref.key))
 

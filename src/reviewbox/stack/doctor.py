@@ -15,10 +15,12 @@ from typing import Any
 from botocore.exceptions import BotoCoreError, ClientError
 
 from reviewbox.errors import ReviewboxError, SettingsError
+from reviewbox.leftovers import ABANDONED_SECONDS, LeftoverFinder
 from reviewbox.model.classifier import Classifier, processor
 from reviewbox.settings import Settings
 from reviewbox.stack.aws import explain, has_credentials
 from reviewbox.stack.discovery import Stack, find_stack
+from reviewbox.storage import S3Storage
 
 # Returns a client for an AWS service.
 Connect = Callable[[str], Any]
@@ -32,6 +34,9 @@ _MAX_EVENTS = 1000  # of a log that are read
 # Our own errors, and what Lambda says about invocations that did not end well.
 _ERRORS = '{ ($.level = "ERROR") || ($.type = "platform.report" && $.record.status != "success") }'
 _DOCS = "see docs/operations.md"
+# After this time, the daily sweep should have removed what workers left.
+_SWEPT_SECONDS = ABANDONED_SECONDS + 2 * 86_400
+_MAX_PAGES, _MAX_TABLES = 10, 200  # of the results that are listed, and of tables that are looked at
 _AWS_CHECKS = (
     "stack",
     "bucket",
@@ -42,6 +47,7 @@ _AWS_CHECKS = (
     "function",
     "permissions",
     "errors",
+    "leftovers",
 )
 
 
@@ -178,6 +184,7 @@ class _Patient:
             "function": self.function_state,
             "permissions": self.permissions,
             "errors": lambda: self.errors(now()),
+            "leftovers": lambda: self.leftovers(now()),
         }
         for name, check in checks.items():
             try:
@@ -423,6 +430,26 @@ class _Patient:
         last = "; ".join(errors[-_MAX_ERRORS:])
         detail = f"{len(errors)} in {group} for a day; the last: {last}"
         yield Finding("errors", State.WARNING, detail, f"{_DOCS}: Alarms, DeadLetters and OnUploadErrors")
+
+    def leftovers(self, now: float) -> Iterator[Finding]:
+        """Look for parts that no receipt names, in the first tables."""
+        stack = self.stack
+        settings = Settings(
+            source_prefix=stack.source_prefix,
+            results_bucket=stack.results_bucket,
+            results_prefix=stack.results_prefix,
+        )
+        storage = S3Storage(self.connect("s3"))
+        finder = LeftoverFinder(storage, settings, stack.bucket, now - _SWEPT_SECONDS)
+        pages = islice(finder.pages(), _MAX_PAGES)
+        tables = list(islice((table for page in pages for table in finder.tables(page).items()), _MAX_TABLES))
+        found = [ref for receipt, parts in tables if (ref := finder.source_with_leftovers(receipt, parts))]
+        if found:
+            detail = f"{len(found)} of {len(tables)} tables have old parts that no receipt names: {found[0]}"
+            remedy = f"look for errors in the log of the daily sweep; {_DOCS}: Sweep"
+            yield Finding("leftovers", State.WARNING, detail, remedy)
+        else:
+            yield Finding("leftovers", State.OK, f"none, after a look at {len(tables)} tables")
 
     def _queue_attributes(self, url: str) -> Mapping[str, str]:
         attributes: Mapping[str, str] = self.connect("sqs").get_queue_attributes(

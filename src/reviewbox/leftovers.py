@@ -1,0 +1,163 @@
+"""Finds parts of tables by their age that no receipt names, and removes them (ADR 14).
+
+A worker removes what its receipt no longer names. If it dies, the next delivery of its message removes what
+it left. If that message is lost, nobody comes for the source again. So a schedule looks at all results, as
+far as one invocation gets, and the next invocation goes on from there.
+"""
+
+import logging
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import partial
+
+from reviewbox.deadline import Deadline
+from reviewbox.errors import ConflictError, OutOfTimeError, ReviewboxError
+from reviewbox.objects import Listed, ObjectRef
+from reviewbox.process_object import ObjectProcessor
+from reviewbox.results import keys
+from reviewbox.results.receipt import MAX_RECEIPT_BYTES, Receipt
+from reviewbox.settings import Settings
+from reviewbox.storage import ObjectStore
+
+logger = logging.getLogger(__name__)
+
+# By then, the plan of a large table has expired and SQS has deleted the messages of its segments. Nobody
+# counts on an older part any more. If somebody makes use of it after all, the removal is still safe.
+ABANDONED_SECONDS = 5 * 86_400.0
+
+_MAX_KEY_BYTES = 1024
+_TEXT = "text/plain"
+
+
+@dataclass(frozen=True, slots=True)
+class Swept:
+    """What one look at the results found.
+
+    Attributes:
+        tables: the tables that were compared with their receipts.
+        sources: those whose leftover parts were removed.
+        is_complete: whether the last result was reached. If not, the next invocation goes on.
+    """
+
+    tables: int
+    sources: int
+    is_complete: bool
+
+
+@dataclass(frozen=True, slots=True)
+class LeftoverFinder:
+    """Finds the sources of one bucket that have old parts which no receipt names.
+
+    Attributes:
+        before: what has changed since this time is not looked at; in seconds since 1970.
+    """
+
+    store: ObjectStore
+    settings: Settings
+    bucket: str
+    before: float
+
+    @property
+    def results(self) -> ObjectRef:
+        """The bucket and the prefix of the results."""
+        return ObjectRef(self.settings.results_bucket or self.bucket, self.settings.results_prefix)
+
+    def pages(self, after: str = "") -> Iterator[Sequence[Listed]]:
+        """List the results whose keys come after `after`."""
+        return self.store.pages(self.results.bucket, self.results.key, after)
+
+    def tables(self, page: Iterable[Listed]) -> Mapping[str, set[str]]:
+        """Return the keys of the old parts on a page, by the keys of their receipts.
+
+        A table of which a part has changed lately is left out.
+        """
+        parts: dict[str, list[Listed]] = {}
+        for item in page:
+            if receipt_key := keys.receipt_key_of_part(item.key):
+                parts.setdefault(receipt_key, []).append(item)
+        return {
+            receipt_key: {item.key for item in items}
+            for receipt_key, items in parts.items()
+            if all(item.modified < self.before for item in items)
+        }
+
+    def source_with_leftovers(self, receipt_key: str, parts: set[str]) -> ObjectRef | None:
+        """Return the source of parts that its receipt does not name; None if there is nothing to do.
+
+        Nothing is done about results of other deployments, and about a receipt that cannot be read. It may be
+        that of another version of Reviewbox, and the next event for its source replaces it.
+        """
+        stored = self.store.read(ObjectRef(self.results.bucket, receipt_key), MAX_RECEIPT_BYTES)
+        if stored is None:
+            source_key = keys.source_key_of_receipt(receipt_key, self.results.key)
+            named: set[str] = set()
+        else:
+            receipt = Receipt.decode(stored.body or b"")
+            source_key = self._own_key(receipt, receipt_key)
+            named = {part.key for part in receipt.parts}
+        if not source_key or not source_key.startswith(self.settings.source_prefix):
+            return None
+        return ObjectRef(self.bucket, source_key) if parts - named else None
+
+    def _own_key(self, receipt: Receipt, receipt_key: str) -> str | None:
+        """Return the key of the source that a receipt names, if it is in the bucket and has this receipt."""
+        source = receipt.source
+        if source is None or source.bucket != self.bucket:
+            return None
+        return source.key if keys.receipt_key(self.results.key, source.key) == receipt_key else None
+
+
+@dataclass(frozen=True, slots=True)
+class Sweeper:
+    """Removes what a `LeftoverFinder` finds. It keeps its place under `work/`."""
+
+    finder: LeftoverFinder
+    objects: ObjectProcessor
+
+    def run(self, deadline: Deadline) -> Swept:
+        """Go on from where the last run stopped, until time runs out or the last result is reached."""
+        store, settings = self.objects.store, self.objects.settings
+        place = ObjectRef(self.finder.results.bucket, f"{settings.work_prefix}sweep")
+        stored = store.read(place, _MAX_KEY_BYTES)
+        start = after = (stored.body or b"").decode("utf-8", "ignore") if stored else ""
+        tables = sources = 0
+        is_complete = False
+        try:
+            with ThreadPoolExecutor(settings.objects_at_once) as pool:
+                for page in self.finder.pages(after):
+                    if not page:
+                        continue
+                    deadline.check(ObjectRef(self.finder.results.bucket, page[0].key))
+                    found = self.finder.tables(page)
+                    sources += sum(pool.map(partial(self._sweep, deadline), found, found.values()))
+                    tables += len(found)
+                    after = page[-1].key
+            is_complete, after = True, ""
+        except OutOfTimeError:
+            pass
+        except Exception:
+            after = "" if after == start else after  # perhaps nothing can be listed after this text
+            raise
+        finally:
+            if after != start:
+                with suppress(ConflictError):  # another run is as far
+                    etag = stored.revision.etag if stored else None
+                    store.write(place, after.encode(), _TEXT, replaces=etag)
+        return Swept(tables, sources, is_complete)
+
+    def _sweep(self, deadline: Deadline, receipt_key: str, parts: set[str]) -> bool:
+        """Remove the leftovers of a source; return whether there were some that could be removed."""
+        receipt = ObjectRef(self.finder.results.bucket, receipt_key)
+        deadline.check(receipt)
+        try:
+            source = self.finder.source_with_leftovers(receipt_key, parts)
+            if source:
+                self.objects.sweep(source, self.finder.before)
+        except ReviewboxError as error:  # the next run tries again
+            logger.warning(
+                "sweep.skipped", extra={"bucket": receipt.bucket, "key": receipt_key, "reason": str(error)}
+            )
+            return False
+        return source is not None
