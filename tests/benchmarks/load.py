@@ -9,7 +9,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import boto3
 from botocore.config import Config
-from botocore.exceptions import EndpointConnectionError
+from botocore.exceptions import BotoCoreError
 from tests.benchmarks.figures import ROOT, Figures, describe_machine, is_rehearsal, report, write_figures
 from tests.benchmarks.texts import generate_mix
 
@@ -30,11 +30,13 @@ if TYPE_CHECKING:
 
 NAME = "load"
 SECONDS, REHEARSAL_SECONDS = 600, 30
-# This many files are under way at any time: a new one is uploaded as soon as another has its result.
+# At most so many files are under way: a new one is uploaded when another has its result. So no backlog grows,
+# and the rate is the highest at which results keep up.
 UNDER_WAY = 100
 CLIENTS = 4
 SECONDS_BETWEEN_LISTINGS = 0.1
-MAX_SECONDS_WITHOUT_RESULT = 120
+MAX_DRAIN_SECONDS = 60  # for the results of those that are under way when the time is over
+MAX_START_SECONDS, MAX_STOP_SECONDS = 60, 10  # of the local cloud
 INTERVALS = 60  # of the figures over time
 DISTINCT_TEXTS = 200
 PERCENTILES = (50, 90, 99)
@@ -64,8 +66,7 @@ class Drive:
 
     def upload_until(self, end: float, s3: "S3Client") -> None:
         """Upload files one after the other while there is time."""
-        while time.perf_counter() < end:
-            self.slots.acquire()
+        while (remaining := end - time.perf_counter()) > 0 and self.slots.acquire(timeout=remaining):
             number = next(self.numbers)
             body = self.texts[number % len(self.texts)].encode()
             s3.put_object(Bucket=BUCKET, Key=f"{SOURCES}{number}.txt", Body=body)
@@ -135,7 +136,7 @@ class LocalCloud:
             region_name="us-east-1",
             aws_access_key_id="any",
             aws_secret_access_key="any",
-            config=Config(retries={"total_max_attempts": 1}),
+            config=Config(connect_timeout=5, read_timeout=30),
         )
 
     def megabytes(self) -> float:
@@ -159,17 +160,21 @@ def local_cloud() -> Iterator[LocalCloud]:
             yield cloud
         finally:
             process.send_signal(signal.SIGINT)
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(MAX_STOP_SECONDS)
+            process.kill()
 
 
 def _wait_until_ready(cloud: LocalCloud, process: "subprocess.Popen[bytes]") -> None:
-    while process.poll() is None:
+    s3, end = cloud.s3(), time.perf_counter() + MAX_START_SECONDS
+    while process.poll() is None and time.perf_counter() < end:
         try:
-            cloud.s3().head_bucket(Bucket=BUCKET)
-        except EndpointConnectionError:
-            time.sleep(0.1)
+            s3.head_bucket(Bucket=BUCKET)
+        except BotoCoreError:  # it does not listen or answer yet
+            time.sleep(0.5)
         else:
             return
-    raise RuntimeError("`reviewbox local` has ended; see its messages above")
+    raise RuntimeError("`reviewbox local` has ended or does not answer; see its messages above")
 
 
 def run(drive: Drive, cloud: LocalCloud, seconds: float) -> Figures:
@@ -180,7 +185,7 @@ def run(drive: Drive, cloud: LocalCloud, seconds: float) -> Figures:
     """
     start = time.perf_counter()
     clients = [
-        threading.Thread(target=drive.upload_until, args=(start + seconds, cloud.s3()))
+        threading.Thread(target=drive.upload_until, args=(start + seconds, cloud.s3()), daemon=True)
         for _ in range(CLIENTS)
     ]
     for client in clients:
@@ -190,9 +195,8 @@ def run(drive: Drive, cloud: LocalCloud, seconds: float) -> Figures:
     while any(client.is_alive() for client in clients) or len(drive.finished) < len(drive.uploaded):
         time.sleep(SECONDS_BETWEEN_LISTINGS)
         drive.collect(s3)
-        now = time.perf_counter()
-        memory.append(Sample(now - start, cloud.megabytes()))
-        if now > max([start, *drive.finished.values()]) + MAX_SECONDS_WITHOUT_RESULT:
+        memory.append(Sample(time.perf_counter() - start, cloud.megabytes()))
+        if memory[-1].seconds > seconds + MAX_DRAIN_SECONDS:
             break
     missing = drive.uploaded.keys() - drive.finished.keys()
     if missing or drive.wrong:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, fields, replace
 from typing import Any
 from unittest.mock import patch
 
-from botocore.exceptions import ClientError
+from botocore.exceptions import BotoCoreError, ClientError
 from tests.faults import uploads
 from tests.faults.policy import Policy
 from tests.faults.s3 import S3, Bucket, Clock, S3Client, client_error, time_of
@@ -249,7 +249,8 @@ class Stack:
             self.totals.messages += worker.messages_sent
             self.totals.faults += worker.faults
             self.totals.lost_races += worker.lost_races
-            if worker.error and not worker.is_dead and not (delivery.is_sweep and worker.faults):
+            may_fail = delivery.is_sweep and isinstance(worker.error, (ClientError, BotoCoreError))
+            if worker.error and not worker.is_dead and not may_fail:
                 raise BrokenPromiseError("a handler answers", repr(worker.error)) from worker.error
             if delivery.task and not _has_succeeded(worker):
                 self.failed_tasks.add(delivery.task)
