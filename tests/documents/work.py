@@ -1,7 +1,9 @@
 """Counts work instead of measuring time, so that a busy machine makes no difference."""
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 
@@ -11,40 +13,42 @@ def lines_executed(call: Callable[[], object]) -> int:
     This shows if values are read again and again. It does not show what a compiled function does, such as a
     single regular expression.
     """
-    lines = 0
-
-    def trace(_frame: Any, event: str, _arg: Any) -> Any:
-        nonlocal lines
-        lines += event == "line"
-        return trace
-
-    previous = sys.gettrace()
-    sys.settrace(trace)
-    try:
+    with _counted_lines() as lines:
         call()
-    finally:
-        sys.settrace(previous)
-    return lines
+    return lines.number
 
 
 def longest_without_check(call: Callable[[Callable[[], None]], object]) -> int:
     """Return the most lines of Python that are executed between two calls of the argument of `call`."""
-    lines = last = longest = 0
+    last = longest = 0
 
     def check() -> None:
         nonlocal last, longest
-        longest, last = max(longest, lines - last), lines
+        longest, last = max(longest, lines.number - last), lines.number
+
+    with _counted_lines() as lines:
+        call(check)
+    check()
+    return longest
+
+
+@dataclass(slots=True)
+class _Lines:
+    number: int = 0
+
+
+@contextmanager
+def _counted_lines() -> Iterator[_Lines]:
+    """Count the lines that are executed while the context lasts."""
+    lines = _Lines()
 
     def trace(_frame: Any, event: str, _arg: Any) -> Any:
-        nonlocal lines
-        lines += event == "line"
+        lines.number += event == "line"
         return trace
 
     previous = sys.gettrace()
     sys.settrace(trace)
     try:
-        call(check)
+        yield lines
     finally:
         sys.settrace(previous)
-    check()
-    return longest

@@ -6,27 +6,14 @@ compares the model to moto.
 
 import hashlib
 import io
-import threading
-from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from botocore import xform_name
-from botocore.exceptions import ClientError
 from botocore.response import StreamingBody
-
-# How a client performs a request: it gets the operation's name, its parameters, and what to do.
-Gate = Callable[[str, dict[str, Any], Callable[[], Any]], Any]
+from tests.faults.clients import Service, client_error
 
 _PAGE_SIZE = 1000
-
-
-class Clock:
-    """A clock that only moves when it is told to."""
-
-    def __init__(self, now: float = 1_800_000_000.0) -> None:
-        self.now = now  # seconds since 1970
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,23 +36,12 @@ class Bucket:
 
 
 @dataclass(slots=True)
-class S3:
+class S3(Service):
     """The state of S3, which all clients share."""
 
-    clock: Clock
     page_size: int = _PAGE_SIZE
     buckets: dict[str, Bucket] = field(default_factory=dict)
     _versions: int = 0
-    _lock: threading.RLock = field(default_factory=threading.RLock)
-
-    def perform(self, operation: str, params: dict[str, Any]) -> Any:
-        """Perform one request.
-
-        Raises:
-            ClientError: as botocore raises it.
-        """
-        with self._lock:
-            return getattr(self, xform_name(operation))(**params)
 
     def expire(self, bucket: str, prefix: str, seconds: float) -> None:
         """Delete what a lifecycle rule deletes: objects under a prefix that are older than this."""
@@ -78,12 +54,12 @@ class S3:
         """Return an object, or a range of its bytes."""
         found = self._find("GetObject", "NoSuchKey", Bucket, Key)
         if IfMatch not in (None, found.etag):
-            raise _error("GetObject", "PreconditionFailed", 412)
+            raise client_error("GetObject", "PreconditionFailed", 412)
         body, response = found.body, _describe(found)
         if Range:
             first, _, last = Range.removeprefix("bytes=").partition("-")
             if int(first) >= len(body):
-                raise _error("GetObject", "InvalidRange", 416)
+                raise client_error("GetObject", "InvalidRange", 416)
             end = min(int(last) + 1, len(body)) if last else len(body)
             response["ContentRange"] = f"bytes {first}-{end - 1}/{len(body)}"
             body = body[int(first) : end]
@@ -93,7 +69,7 @@ class S3:
         """Return an object's description."""
         found = self._find("HeadObject", "404", Bucket, Key)
         if IfMatch not in (None, found.etag):
-            raise _error("HeadObject", "412", 412)
+            raise client_error("HeadObject", "412", 412)
         return _describe(found)
 
     def put_object(
@@ -109,7 +85,7 @@ class S3:
         bucket = self._bucket("PutObject", Bucket)
         self._check_replaced("PutObject", bucket.objects.get(Key), IfMatch)
         if IfNoneMatch and Key in bucket.objects:
-            raise _error("PutObject", "PreconditionFailed", 412)
+            raise client_error("PutObject", "PreconditionFailed", 412)
         etag = f'"{hashlib.md5(Body, usedforsecurity=False).hexdigest()}"'
         self._versions += 1
         version = f"v{self._versions}" if bucket.is_versioned else None
@@ -154,75 +130,22 @@ class S3:
 
     def _bucket(self, operation: str, name: str) -> Bucket:
         if name not in self.buckets:
-            raise _error(operation, "404" if operation == "HeadObject" else "NoSuchBucket", 404)
+            raise client_error(operation, "404" if operation == "HeadObject" else "NoSuchBucket", 404)
         return self.buckets[name]
 
     def _find(self, operation: str, code: str, bucket: str, key: str) -> StoredObject:
         try:
             return self._bucket(operation, bucket).objects[key]
         except KeyError:
-            raise _error(operation, code, 404) from None
+            raise client_error(operation, code, 404) from None
 
     def _check_replaced(self, operation: str, found: StoredObject | None, etag: str | None) -> None:
         if etag is None:
             return
         if found is None:
-            raise _error(operation, "NoSuchKey", 404)
+            raise client_error(operation, "NoSuchKey", 404)
         if found.etag != etag:
-            raise _error(operation, "PreconditionFailed", 412)
-
-
-class S3Client:
-    """A client with the methods of botocore's; each request passes the gate."""
-
-    def __init__(self, s3: S3, gate: Gate = lambda _operation, _params, perform: perform()) -> None:
-        self._s3 = s3
-        self._gate = gate
-
-    def get_object(self, **params: Any) -> Any:
-        return self._request("GetObject", params)
-
-    def head_object(self, **params: Any) -> Any:
-        return self._request("HeadObject", params)
-
-    def put_object(self, **params: Any) -> Any:
-        return self._request("PutObject", params)
-
-    def delete_object(self, **params: Any) -> Any:
-        return self._request("DeleteObject", params)
-
-    def list_objects_v2(self, **params: Any) -> Any:
-        return self._request("ListObjectsV2", params)
-
-    def get_paginator(self, operation: str) -> "Paginator":
-        assert operation == "list_objects_v2"
-        return Paginator(self)
-
-    def _request(self, operation: str, params: dict[str, Any]) -> Any:
-        return self._gate(operation, params, lambda: self._s3.perform(operation, params))
-
-
-@dataclass(frozen=True, slots=True)
-class Paginator:
-    """Follows the pages of a listing."""
-
-    client: S3Client
-
-    def paginate(self, **params: Any) -> Iterator[Any]:
-        page = self.client.list_objects_v2(**params)
-        yield page
-        while page["IsTruncated"]:
-            page = self.client.list_objects_v2(**params, ContinuationToken=page["NextContinuationToken"])
-            yield page
-
-
-def client_error(operation: str, code: str, status: int) -> ClientError:
-    """Return the error that botocore raises for an answer of AWS."""
-    answer: Any = {"Error": {"Code": code}, "ResponseMetadata": {"HTTPStatusCode": status}}
-    return ClientError(answer, operation)
-
-
-_error = client_error
+            raise client_error(operation, "PreconditionFailed", 412)
 
 
 def _describe(found: StoredObject) -> dict[str, Any]:

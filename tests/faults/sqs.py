@@ -5,13 +5,11 @@ compares the model to moto.
 """
 
 import hashlib
-import threading
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-from botocore import xform_name
-from tests.faults.s3 import Clock, Gate, client_error
+from tests.faults.clients import Service, client_error
 
 MAX_BATCH = 10
 _MAX_BATCH_BYTES = 262_144
@@ -44,26 +42,15 @@ class MessageQueue:
 
 
 @dataclass(slots=True)
-class Sqs:
+class Sqs(Service):
     """The state of SQS, which all clients share.
 
     `order` arranges the messages that a receive may return. SQS promises no order.
     """
 
-    clock: Clock
     order: Callable[[list[StoredMessage]], Iterable[StoredMessage]] = lambda messages: messages
     queues: dict[str, MessageQueue] = field(default_factory=dict)  # by URL
     _ids: int = 0
-    _lock: threading.RLock = field(default_factory=threading.RLock)
-
-    def perform(self, operation: str, params: dict[str, Any]) -> Any:
-        """Perform one request.
-
-        Raises:
-            ClientError: as botocore raises it.
-        """
-        with self._lock:
-            return getattr(self, xform_name(operation))(**params)
 
     def receive_message(
         self,
@@ -154,32 +141,6 @@ class Sqs:
         if names:
             described["Attributes"] = {"ApproximateReceiveCount": str(message.receives)}
         return described
-
-
-class SqsClient:
-    """A client with the methods of botocore's; each request passes the gate."""
-
-    def __init__(self, sqs: Sqs, gate: Gate = lambda _operation, _params, perform: perform()) -> None:
-        self._sqs = sqs
-        self._gate = gate
-
-    def receive_message(self, **params: Any) -> Any:
-        return self._request("ReceiveMessage", params)
-
-    def send_message_batch(self, **params: Any) -> Any:
-        return self._request("SendMessageBatch", params)
-
-    def delete_message_batch(self, **params: Any) -> Any:
-        return self._request("DeleteMessageBatch", params)
-
-    def change_message_visibility_batch(self, **params: Any) -> Any:
-        return self._request("ChangeMessageVisibilityBatch", params)
-
-    def get_queue_attributes(self, **params: Any) -> Any:
-        return self._request("GetQueueAttributes", params)
-
-    def _request(self, operation: str, params: dict[str, Any]) -> Any:
-        return self._gate(operation, params, lambda: self._sqs.perform(operation, params))
 
 
 def _check_batch(operation: str, entries: list[dict[str, Any]]) -> None:

@@ -10,9 +10,10 @@ from unittest.mock import patch
 
 from botocore.exceptions import BotoCoreError, ClientError
 from tests.faults import uploads
+from tests.faults.clients import Client, Clock, client_error
 from tests.faults.policy import Policy
-from tests.faults.s3 import S3, Bucket, Clock, S3Client, client_error, time_of
-from tests.faults.sqs import MessageQueue, Sqs, SqsClient
+from tests.faults.s3 import S3, Bucket, time_of
+from tests.faults.sqs import MessageQueue, Sqs
 from tests.faults.uploads import BUCKET, Deployment
 from tests.faults.workers import Fault, Worker
 
@@ -180,7 +181,7 @@ class Stack:
     def redrive(self) -> None:
         """Move the dead letters back to the queue for uploads."""
         self.note(f"redrive {len(self.sqs.queues[DEAD_LETTERS].messages)} dead letters")
-        client: Any = SqsClient(self.sqs)
+        client: Any = Client(self.sqs)
         for _ in move_messages(Queue(DEAD_LETTERS, client), Queue(UPLOADS, client)):
             pass
 
@@ -327,8 +328,8 @@ class Stack:
         if self.threads:
             worker.choose_fault = self.choose_fault()
         self.note(f"{worker.name} starts with {self.deployment.name} and {what}")
-        s3: Any = S3Client(self.s3, self._watched(worker))
-        sqs: Any = SqsClient(self.sqs, worker.gate)
+        s3: Any = Client(self.s3, self._watched(worker))
+        sqs: Any = Client(self.sqs, worker.gate)
         settings = replace(
             self.deployment.settings,
             results_bucket="" if self.results == BUCKET else self.results,

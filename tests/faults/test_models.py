@@ -11,8 +11,9 @@ from botocore.exceptions import ClientError
 from moto.sqs import models as moto_sqs
 from mypy_boto3_s3 import S3Client as RealS3Client
 from tests.conftest import BUCKET
-from tests.faults.s3 import S3, Bucket, Clock, S3Client
-from tests.faults.sqs import MessageQueue, Sqs, SqsClient
+from tests.faults.clients import Client, Clock
+from tests.faults.s3 import S3, Bucket
+from tests.faults.sqs import MessageQueue, Sqs
 
 CALLS = 120
 SEEDS = range(3)
@@ -86,7 +87,7 @@ def test_s3_answers_as_moto_does(s3: RealS3Client, seed: int, is_versioned: bool
     choose = random.Random(seed)
     if is_versioned:
         s3.put_bucket_versioning(Bucket=BUCKET, VersioningConfiguration={"Status": "Enabled"})
-    model = S3Client(S3(Clock(), buckets={BUCKET: Bucket(is_versioned)}))
+    model = Client(S3(Clock(), buckets={BUCKET: Bucket(is_versioned)}))
     etags = ['"0"']
 
     for number in range(CALLS):
@@ -168,7 +169,7 @@ def test_sqs_answers_as_moto_does(s3: RealS3Client, clock: Clock, seed: int) -> 
     attributes: Any = {"VisibilityTimeout": "60", "RedrivePolicy": redrive}
     url = real.create_queue(QueueName="uploads", Attributes=attributes)["QueueUrl"]
     letters = MessageQueue()
-    model = SqsClient(Sqs(clock, queues={url: MessageQueue(60.0, 3, letters), dead: letters}))
+    model = Client(Sqs(clock, queues={url: MessageQueue(60.0, 3, letters), dead: letters}))
     queues = [url] * 8 + [dead] * 3 + [f"{url}-absent"]
     handles: list[dict[str, str]] = []
 

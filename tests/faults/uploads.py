@@ -8,7 +8,8 @@ from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any
 
-from tests.faults.s3 import S3, Bucket, Clock, S3Client
+from tests.faults.clients import Client, Clock
+from tests.faults.s3 import S3, Bucket
 
 from reviewbox.model.classifier import Classifier
 from reviewbox.objects import ObjectRef
@@ -95,7 +96,7 @@ def body_of(kind: str, variant: int) -> bytes:
 def expected(key: str, body: bytes, deployment: Deployment) -> Expected:
     """Return the result of a source, found in one piece, alone and without faults."""
     s3 = S3(Clock(), buckets={BUCKET: Bucket()})
-    client: Any = S3Client(s3)
+    client: Any = Client(s3)
     client.put_object(Bucket=BUCKET, Key=key, Body=body)
     settings = replace(deployment.settings, segment_bytes=10**9, results_bucket="")
     Pipeline(S3Storage(client), deployment.classifier, settings).process(

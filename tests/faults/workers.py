@@ -10,7 +10,7 @@ from typing import Any
 
 from botocore.exceptions import ClientError, ReadTimeoutError
 from botocore.response import StreamingBody
-from tests.faults.s3 import Clock, client_error
+from tests.faults.clients import Clock, client_error
 
 _SECONDS_PER_REQUEST = 0.02
 _SLOW_SECONDS = 25.0

@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 from tests.conftest import BUCKET
-from tests.faults.s3 import S3, Bucket, Clock, S3Client
-from tests.faults.sqs import MessageQueue, Sqs, SqsClient
+from tests.faults.clients import Client, Clock
+from tests.faults.s3 import S3, Bucket
+from tests.faults.sqs import MessageQueue, Sqs
 from tests.large_tables.test_large_tables import (
     SEGMENT_BYTES,
     TABLE,
@@ -43,7 +44,7 @@ class Interference:
     calls: int = 0
 
     def client(self, store: S3) -> Any:
-        return S3Client(store, self._gate)
+        return Client(store, self._gate)
 
     @property
     def has_happened(self) -> bool:
@@ -64,12 +65,12 @@ def store() -> S3:
 
 @pytest.fixture
 def s3(store: S3) -> Any:
-    return S3Client(store)
+    return Client(store)
 
 
 @pytest.fixture
 def pipeline(store: S3, s3: Any, classifier: Classifier) -> Pipeline:
-    sqs: Any = SqsClient(Sqs(store.clock, queues={QUEUE: MessageQueue()}))
+    sqs: Any = Client(Sqs(store.clock, queues={QUEUE: MessageQueue()}))
     settings = Settings(segment_bytes=SEGMENT_BYTES)
     return Pipeline(S3Storage(s3), classifier, settings, Queue(QUEUE, sqs))
 

@@ -11,8 +11,9 @@ from typing import Any
 
 import pytest
 from tests.conftest import BUCKET
-from tests.faults.s3 import S3, Bucket, Clock, S3Client
-from tests.faults.sqs import MessageQueue, Sqs, SqsClient
+from tests.faults.clients import Client, Clock
+from tests.faults.s3 import S3, Bucket
+from tests.faults.sqs import MessageQueue, Sqs
 
 from reviewbox.events import parse
 from reviewbox.model.classifier import Classifier
@@ -90,8 +91,8 @@ def store() -> S3:
 
 
 @pytest.fixture
-def s3(store: S3) -> S3Client:
-    return S3Client(store)
+def s3(store: S3) -> Client:
+    return Client(store)
 
 
 @pytest.fixture
@@ -103,22 +104,22 @@ def service(store: S3, classifier: Classifier) -> Service:
         store.clock.now += 0.01
         return perform()
 
-    working: Any = S3Client(store, count)
-    sqs: Any = SqsClient(Sqs(store.clock, queues={QUEUE: MessageQueue()}))
+    working: Any = Client(store, count)
+    sqs: Any = Client(Sqs(store.clock, queues={QUEUE: MessageQueue()}))
     settings = Settings(segment_bytes=SEGMENT_BYTES)
     return Service(Pipeline(S3Storage(working), classifier, settings, Queue(QUEUE, sqs)), requests)
 
 
-def put_table(s3: S3Client, segments: int) -> None:
+def put_table(s3: Client, segments: int) -> None:
     s3.put_object(Bucket=BUCKET, Key=TABLE.key, Body=ROW * segments)
 
 
-def keys(s3: S3Client, prefix: str) -> list[str]:
+def keys(s3: Client, prefix: str) -> list[str]:
     pages = s3.get_paginator("list_objects_v2").paginate(Bucket=BUCKET, Prefix=prefix)
     return [item["Key"] for page in pages for item in page.get("Contents", [])]
 
 
-def assert_complete(s3: S3Client, segments: int) -> None:
+def assert_complete(s3: Client, segments: int) -> None:
     receipt = json.loads(s3.get_object(Bucket=BUCKET, Key=f"results/{TABLE.key}.json")["Body"].read())
     assert receipt["counts"]["total"] == segments
     assert [part["key"] for part in receipt["parts"]] == keys(s3, PARTS)
@@ -127,7 +128,7 @@ def assert_complete(s3: S3Client, segments: int) -> None:
 
 @pytest.mark.parametrize("segments", SEGMENTS)
 def test_requests_and_messages_are_linear_first_and_again(
-    service: Service, s3: S3Client, segments: int
+    service: Service, s3: Client, segments: int
 ) -> None:
     """Again: all parts are deleted while all segments are recorded as done, and an event follows."""
     put_table(s3, segments)
@@ -150,7 +151,7 @@ def test_requests_and_messages_are_linear_first_and_again(
 
 @pytest.mark.parametrize("segments", [14])
 def test_a_rollback_in_the_middle_takes_no_more_than_three_tables(
-    service: Service, s3: S3Client, segments: int
+    service: Service, s3: Client, segments: int
 ) -> None:
     """Each deployment makes the messages of the other stale, and stale messages must not multiply."""
     newer = replace(service.pipeline, settings=replace(service.pipeline.settings, needs_review_below=1.0))
@@ -170,7 +171,7 @@ def test_a_rollback_in_the_middle_takes_no_more_than_three_tables(
 
 @pytest.mark.parametrize("segments", [14])
 def test_a_new_model_and_its_rollback_after_the_table_is_done(
-    service: Service, s3: S3Client, segments: int
+    service: Service, s3: Client, segments: int
 ) -> None:
     newer = replace(service.pipeline, settings=replace(service.pipeline.settings, needs_review_below=1.0))
     put_table(s3, segments)
@@ -188,7 +189,7 @@ def test_a_new_model_and_its_rollback_after_the_table_is_done(
 
 @pytest.mark.parametrize("segments", [14])
 def test_parts_that_are_lost_during_the_work_are_sent_once(
-    service: Service, s3: S3Client, segments: int
+    service: Service, s3: Client, segments: int
 ) -> None:
     """No event follows. The worker that finds them sends them, and the others do not."""
     put_table(s3, segments)
