@@ -8,7 +8,7 @@ from tests.fuzz.targets import TARGETS
 
 from reviewbox.documents.compression import COMPRESSIONS
 from reviewbox.documents.detection import FORMATS
-from reviewbox.errors import ErrorCode
+from reviewbox.errors import AbsenceCode, ErrorCode
 from reviewbox.report.remedies import REMEDIES
 
 ROOT = Path(__file__).parent.parent
@@ -26,6 +26,27 @@ def test_exactly_the_existing_error_codes_are_listed() -> None:
     listed = [code for row in table_under("Error codes") for code in row[0]]
 
     assert sorted(listed) == sorted(code.value for code in ErrorCode)
+
+
+def test_the_codes_of_results_that_are_not_found_are_listed() -> None:
+    section = FORMATS_PAGE.split("## Error codes\n")[1]
+    listed = re.findall(r"^- `(\w+)` \(", section, re.MULTILINE)
+
+    assert sorted(listed) == sorted(code.value for code in AbsenceCode)
+
+
+def test_no_other_code_is_in_the_source() -> None:
+    """A code that is not in one of the lists would not be documented."""
+    source = "".join(
+        path.read_text(encoding="utf-8")
+        for folder in ("src/reviewbox", "handlers")
+        for path in (ROOT / folder).rglob("*.py")
+    )
+    written = re.findall(
+        r"""["'](?:error_)?code["']: *["'](\w+)["']|(?:_error|_failed)\([^)]*?["'](\w+)["'],""", source
+    )
+
+    assert not written
 
 
 def test_the_report_gives_the_remedies_of_the_page() -> None:

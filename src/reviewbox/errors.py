@@ -63,6 +63,16 @@ class ErrorCode(StrEnum):
     FOREIGN_RESULT = "foreign_result"  # only in logs and status: the receipt is the other source's
 
 
+class AbsenceCode(StrEnum):
+    """What commands and pages show in place of a result that they do not find. No result has these codes."""
+
+    MISSING_TABLE = "missing_table"
+    BROKEN_RECEIPT = "broken_receipt"
+    NO_RESULT = "no_result"
+    DEAD_LETTER = "dead_letter"
+    GONE = "gone"
+
+
 @dataclass(frozen=True, slots=True)
 class Problem:
     """Why a review, or a whole source, has no verdict."""

@@ -14,7 +14,7 @@ from reviewbox.cli.local import cloud_report, until_ctrl_c
 from reviewbox.cli.progress import track
 from reviewbox.cli.report import make_report, write_report
 from reviewbox.documents import read_document
-from reviewbox.errors import ReviewboxError
+from reviewbox.errors import AbsenceCode, ReviewboxError
 from reviewbox.local.cloud import BUCKET, Cloud
 from reviewbox.local.console import start_service_and_console
 from reviewbox.objects import ObjectRef
@@ -93,7 +93,9 @@ def _wait_for_receipt(ref: ObjectRef, storage: S3Storage, cloud: Cloud) -> Mappi
             content: Mapping[str, Any] = json.loads(receipt.body or b"{}")
             return content
         if idle:
-            return {"error": {"code": "no_result", "message": "the function failed; see its log above"}}
+            return {
+                "error": {"code": AbsenceCode.NO_RESULT, "message": "the function failed; see its log above"}
+            }
         time.sleep(_SECONDS_BETWEEN_POLLS)
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from reviewbox.console import Board, Console, Inbox, start_console
+from reviewbox.errors import AbsenceCode
 from reviewbox.events import Message, parse
 from reviewbox.local.cloud import BUCKET, Cloud
 from reviewbox.local.function import Handler, start_service
@@ -113,13 +114,13 @@ class _Observer:
             self.board.move(self._name(ref), _QUEUE, note)
         else:
             message = "every attempt failed; the message is a dead letter, and the log says why"
-            self._finish(ref, self._receipt(ref) or _error("dead_letter", message))
+            self._finish(ref, self._receipt(ref) or _error(AbsenceCode.DEAD_LETTER, message))
 
     def _show_result(self, ref: ObjectRef) -> None:
         revision = self.storage.revision(ref)
         receipt = self._receipt(ref)
         if revision is None:
-            self._finish(ref, _error("gone", "the file was deleted before it was classified"))
+            self._finish(ref, _error(AbsenceCode.GONE, "the file was deleted before it was classified"))
         elif receipt and receipt["source"].get("etag") == revision.etag and _is_final(receipt):
             self._finish(ref, receipt)
         else:
@@ -146,5 +147,5 @@ def _is_final(receipt: Mapping[str, Any]) -> bool:
     return receipt.get("error", {}).get("final") is not False
 
 
-def _error(code: str, message: str) -> dict[str, Any]:
+def _error(code: AbsenceCode, message: str) -> dict[str, Any]:
     return {"error": {"code": code, "message": message}}

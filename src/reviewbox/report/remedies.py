@@ -32,6 +32,6 @@ REMEDIES: Mapping[str, str] = {
     ErrorCode.INTERNAL_ERROR: "report it with the lines that the log or the command line shows; they contain no review text",
     ErrorCode.ARCHIVED: "restore it; it is then classified automatically",
     ErrorCode.OUT_OF_TIME: "split it, or raise `TimeoutSeconds`; for a large table, lower `SegmentBytes`",
-    ErrorCode.NOT_PROCESSED: "fix the cause, then run `reviewbox redrive`",
+    ErrorCode.NOT_PROCESSED: "fix the cause, then run `reviewbox redrive`, or upload it again",
     ErrorCode.FOREIGN_RESULT: "set another `ResultsPrefix` or `ResultsBucketName` for one of the two, then run `reviewbox redrive`; or delete the old results",
 }

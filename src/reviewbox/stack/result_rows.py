@@ -8,7 +8,7 @@ from typing import Any
 from reviewbox.documents.cells import read_cells
 from reviewbox.documents.document import Cells
 from reviewbox.documents.review_field import MISSING
-from reviewbox.errors import ReviewboxError, SourceError
+from reviewbox.errors import AbsenceCode, ReviewboxError, SourceError
 from reviewbox.report.results import OWN_FIELDS, own_names, parse_score
 from reviewbox.results.receipt import Receipt
 from reviewbox.settings import Settings
@@ -22,7 +22,6 @@ COLUMNS = (
 )
 # What a user's column gets in front of a name that is one of ours.
 _ORIGINAL = "original_"
-_MISSING_TABLE = "missing_table"
 _OURS = frozenset((*COLUMNS, *OWN_FIELDS))
 _TABLE_SUFFIX = ".classified"
 
@@ -105,7 +104,7 @@ class ResultRows:
         stored = self.place.open(key) if key else None
         if stored is None:
             message = f"the table {name} is missing; classify the file again"
-            yield _failed(source, _MISSING_TABLE, message)
+            yield _failed(source, AbsenceCode.MISSING_TABLE, message)
             return
         with closing(stored):
             try:

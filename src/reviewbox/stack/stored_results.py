@@ -18,7 +18,7 @@ from typing import Protocol
 from reviewbox.documents import ReadOptions, read_document
 from reviewbox.documents.cells import read_cells
 from reviewbox.documents.detection import SNIFF_BYTES
-from reviewbox.errors import ReviewboxError, SourceError
+from reviewbox.errors import AbsenceCode, ReviewboxError, SourceError
 from reviewbox.folder_storage import read_file
 from reviewbox.objects import ObjectRef, Source
 from reviewbox.report.results import (
@@ -41,8 +41,6 @@ _TABLE_EXTENSIONS = (".csv", ".tsv", ".jsonl", ".xlsx", ".xlsm", ".parquet")
 # Several reads at once hide the latency of S3; each chunk of receipts is held in memory.
 _CHUNK = 256
 _RESULT_GROWTH = 4
-# Codes of failures that no receipt records.
-_MISSING_TABLE, _BROKEN_RECEIPT = "missing_table", "broken_receipt"
 
 
 class Place(Protocol):
@@ -283,7 +281,7 @@ class StoredResults:
                 result = replace(result_of_receipt(receipt, source), receipt=key)
             except (KeyError, TypeError, ValueError, OverflowError):
                 message = f"the receipt {key} was not written by Reviewbox; classify the file again"
-                result = _failed(source, _BROKEN_RECEIPT, message)
+                result = _failed(source, AbsenceCode.BROKEN_RECEIPT, message)
             yield result
             return
         row = 1
@@ -310,7 +308,7 @@ class StoredResults:
         stored = self.place.open(key) if key else None
         if stored is None:
             message = f"the table {name} is missing; classify the file again"
-            yield _failed(source, _MISSING_TABLE, message)
+            yield _failed(source, AbsenceCode.MISSING_TABLE, message)
             return
         with closing(stored):
             try:
