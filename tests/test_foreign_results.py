@@ -125,6 +125,30 @@ def test_a_corrupt_receipt_has_no_owner(deployments: dict[str, Pipeline], s3: S3
     assert alone(deployments["hotel"], ObjectRef("hotel", REVIEW)) is Outcome.CLASSIFIED
 
 
+@pytest.mark.parametrize("key", ["k", "a.txt.json", "b/a.txt", "xincoming/a.txt", "", "\ud800"])
+def test_a_receipt_that_names_a_source_which_cannot_have_it_has_no_owner(
+    deployments: dict[str, Pipeline], s3: S3Client, key: str
+) -> None:
+    """Whoever may write results could stop a source with it for ever."""
+    alone(deployments["hotel"], ObjectRef("hotel", REVIEW))
+    content = {**receipt(s3, REVIEW), "source": {"bucket": "shop", "key": key}}
+    s3.put_object(Bucket=RESULTS, Key=f"results/{REVIEW}.json", Body=json.dumps(content).encode())
+
+    assert alone(deployments["hotel"], ObjectRef("hotel", REVIEW)) is Outcome.CLASSIFIED
+    assert receipt(s3, REVIEW)["source"]["key"] == REVIEW
+
+
+def test_a_source_whose_key_has_been_hashed_may_own_a_receipt(
+    deployments: dict[str, Pipeline], s3: S3Client
+) -> None:
+    key = f"incoming/{'long/' * 202}"
+    for bucket in CONTENT:
+        s3.put_object(Bucket=bucket, Key=key, Body=b"great film")
+    alone(deployments["shop"], ObjectRef("shop", key))
+
+    assert isinstance(alone(deployments["hotel"], ObjectRef("hotel", key)), ForeignResultError)
+
+
 def test_results_are_free_for_another_source_once_they_are_deleted(
     deployments: dict[str, Pipeline], s3: S3Client
 ) -> None:

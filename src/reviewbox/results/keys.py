@@ -24,6 +24,11 @@ def receipt_key(results_prefix: str, source_key: str) -> str:
     return _result_key(results_prefix, source_key, ".json")
 
 
+def may_be_receipt_of(key: str, source_key: str) -> bool:
+    """Return whether a source can have the receipt with this key, whatever the prefix of its results is."""
+    return key.endswith((f"/{source_key}.json", f"/{_digest(source_key)}.json"))
+
+
 def part_key(results_prefix: str, source_key: str, table_id: str, number: int, extension: str) -> str:
     """Return the key of one part of a classified table; parts are numbered from 0."""
     return f"{parts_prefix(results_prefix, source_key)}{table_id}/part-{number:05}.{extension}"
@@ -86,4 +91,8 @@ def _result_key(prefix: str, source_key: str, suffix: str, reserved: int = 0) ->
     key = f"{prefix}{source_key}{suffix}"
     if len(key.encode()) + reserved <= _MAX_KEY_BYTES:
         return key
-    return f"{prefix}{hashlib.sha256(source_key.encode()).hexdigest()}{suffix}"
+    return f"{prefix}{_digest(source_key)}{suffix}"
+
+
+def _digest(source_key: str) -> str:
+    return hashlib.sha256(source_key.encode("utf-8", "surrogatepass")).hexdigest()
