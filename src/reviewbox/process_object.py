@@ -305,7 +305,8 @@ class ObjectProcessor:
         """Return the receipt of a source; if the source is a table, write the classified table first."""
         if source.body is None:
             whole = self.store.read(source.ref, self.settings.max_object_bytes)
-            if whole is None:
+            # Another revision may be a large table, which has the same id in one part as in several.
+            if whole is None or whole.revision != source.revision:
                 raise ConflictError(source.ref)
             source = whole
         check_time = partial(deadline.check, source.ref)

@@ -33,6 +33,8 @@ _KEYS = (
     "a.csv.classified/part-00000.csv",  # as if it were a part of the first
     f"{'long/' * 200}.csv",  # its parts get shorter keys
 )
+# What events may name beside uploads: it is not there, or is not to be classified.
+_OTHER_KEYS = ("incoming/absent.csv", "incoming/.DS_Store", "results/incoming/a.csv.json", "elsewhere/a.csv")
 _OPERATIONS = ("GetObject", "HeadObject", "PutObject", "DeleteObject", "ListObjectsV2", "SendMessageBatch")
 _FAULTS = tuple(fault for fault in Fault if fault)
 _MAX_WORKERS = 4
@@ -54,6 +56,7 @@ class RandomAttack:
         keys = _KEYS[: 1 + choices.below(len(_KEYS))] if choices.chance(50) else [choices.one_of(_KEYS)]
         self._keys = [f"incoming/{key}" for key in keys]
         self._is_over = False  # no more faults
+        self._is_hostile = choices.chance(15)  # whether somebody else changes results during the work
         self.stack = Stack(
             choices.one_of(deployments),
             policy,
@@ -64,6 +67,7 @@ class RandomAttack:
         )
         self.stack.sqs.order = choices.shuffled
         self.stack.choose_fault = self._faults_of_a_thread
+        self.stack.loses_deletion = lambda: not self._is_over and choices.chance(self._fault_percent)
 
     def run(self) -> None:
         """Attack.
@@ -87,8 +91,11 @@ class RandomAttack:
         known = sorted(stack.history)
         actions: list[tuple[int, Callable[[], None]]] = [
             (3, self._upload),
-            (1, lambda: stack.delete(choices.one_of(known))),
             (1, lambda: stack.announce(choices.one_of(known))),
+            # What somebody else has damaged is made again only if there is a source.
+            (1, self._damage_one if self._is_hostile else lambda: stack.delete(choices.one_of(known))),
+            (1, lambda: stack.announce(*choices.shuffled([*known, *_OTHER_KEYS]))),
+            (1, stack.deliver_again),
             (1, lambda: stack.deploy(choices.one_of(self._deployments))),
             (1, self._toggle_outage),
             (1, lambda: stack.sweep(choices.one_of([0.0, _DAYS_UNTIL_LATER * DAY_SECONDS]))),
@@ -101,6 +108,7 @@ class RandomAttack:
                 (6, lambda: stack.deliver(UPLOADS, 1 + choices.below(MAX_BATCH))),
                 (6, lambda: stack.deliver(SEGMENTS, 1)),
                 (1, lambda: stack.perform_task(choices.one_of(known))),
+                (1, lambda: stack.invoke_directly(*choices.shuffled(known))),
             ]
         if stack.running:
             actions.insert(0, (12, self._step))
@@ -126,21 +134,27 @@ class RandomAttack:
         if self.choices.chance(50):
             stack.wait(_DAYS_UNTIL_LATER * DAY_SECONDS)
         if self.choices.chance(50):
-            sources = stack.s3.buckets[BUCKET].objects
-            prefixes = {key: (receipt_key(key), tables_prefix(key)) for key in stack.history}
-            live = tuple(start for key in prefixes if key in sources for start in prefixes[key])
-            gone = tuple(start for key in prefixes if key not in sources for start in prefixes[key])
-            receipts = {receipt_key(key) for key in prefixes}
-            keys = sorted(
-                key
-                for key in stack.s3.buckets[stack.results].objects
-                if key.startswith(("work/", *live)) and not key.startswith(gone)
-            )
-            for _ in range(self.choices.below(4) if keys else 0):
-                key = self.choices.one_of(keys)
-                # Whoever deletes a receipt must delete the parts that it names, too.
-                bodies = _DAMAGED if key in receipts else (None, *_DAMAGED)
-                stack.damage(key, self.choices.one_of(bodies))
+            for _ in range(self.choices.below(4)):
+                self._damage_one()
+
+    def _damage_one(self) -> None:
+        """Delete or replace one result of a live object, or one object of the work on it."""
+        stack, choices = self.stack, self.choices
+        sources = stack.s3.buckets[BUCKET].objects
+        prefixes = {key: (receipt_key(key), tables_prefix(key)) for key in stack.history}
+        live = tuple(start for key in prefixes if key in sources for start in prefixes[key])
+        gone = tuple(start for key in prefixes if key not in sources for start in prefixes[key])
+        receipts = {receipt_key(key) for key in prefixes}
+        keys = sorted(
+            key
+            for key in stack.s3.buckets[stack.results].objects
+            if key.startswith(("work/", *live)) and not key.startswith(gone)
+        )
+        if keys:
+            key = choices.one_of(keys)
+            # Whoever deletes a receipt must delete the parts that it names, too.
+            bodies = _DAMAGED if key in receipts else (None, *_DAMAGED)
+            stack.damage(key, choices.one_of(bodies))
 
     def _step(self) -> None:
         """Let a worker go on for some requests, or to its end."""
@@ -174,21 +188,32 @@ def _rest(stack: Stack, step: Callable[[], None], *, is_lost: bool = False) -> N
     Dead letters are redriven, or `is_lost`: they are deleted, and no message for their sources is left.
     """
     stack.settle(step)
-    check(stack, stack.deployed)
+    _check_unless_damaged(stack)
     if stack.keys_of_dead_letters() and is_lost:
         stack.lose()
     elif stack.keys_of_dead_letters():
         stack.redrive()
         stack.settle(step)
-        check(stack, stack.deployed)
+        _check_unless_damaged(stack)
     if stack.keys_of_dead_letters():
         raise BrokenPromiseError("a redrive succeeds", "there are dead letters again")
     check_work(stack)
+    _sweep(stack, step)
+    _check_unless_damaged(stack, is_swept=True)
+    check_work(stack)
+
+
+def _sweep(stack: Stack, step: Callable[[], None]) -> None:
+    """Let a sweep remove what is old."""
     stack.wait(_DAYS_UNTIL_LATER * DAY_SECONDS)
     stack.sweep()
     stack.settle(step)
-    check(stack, stack.deployed, is_swept=True)
-    check_work(stack)
+
+
+def _check_unless_damaged(stack: Stack, *, is_swept: bool = False) -> None:
+    """Check the results, which is of no use while somebody else has changed them."""
+    if not stack.is_damaged:
+        check(stack, stack.deployed, is_swept=is_swept)
 
 
 def _rest_after_events(stack: Stack, step: Callable[[], None]) -> None:
@@ -196,7 +221,8 @@ def _rest_after_events(stack: Stack, step: Callable[[], None]) -> None:
     for key in sorted(stack.history):
         stack.announce(key)
     stack.settle(step)
-    check(stack, [stack.deployment])
+    _sweep(stack, step)
+    check(stack, [stack.deployment], is_swept=True)
     check_work(stack)
 
 

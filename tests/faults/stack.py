@@ -9,6 +9,7 @@ from typing import Any
 from unittest.mock import patch
 
 from botocore.exceptions import BotoCoreError, ClientError
+from handlers.on_upload import UploadError
 from tests.faults import uploads
 from tests.faults.clients import Client, Clock, client_error
 from tests.faults.policy import Policy
@@ -65,11 +66,12 @@ class Delivery:
     task: str  # the key that a task of S3 Batch Operations names
     queue: str
     messages: Sequence[Mapping[str, Any]]
+    direct: Sequence[str] = ()  # the keys that an event names which does not come from a queue
 
     @property
     def is_sweep(self) -> bool:
         """Whether a schedule invoked the worker. Lambda does so again if it fails."""
-        return not self.task and not self.queue
+        return not self.task and not self.queue and not self.direct
 
 
 @dataclass(slots=True)
@@ -119,6 +121,7 @@ class Stack:
     failed_tasks: set[str] = field(default_factory=set)  # the keys of tasks that failed or whose worker died
     lost: set[str] = field(default_factory=set)  # the keys of sources whose messages are gone
     running: list[Delivery] = field(default_factory=list)
+    loses_deletion: Callable[[], bool] = lambda: False  # whether done messages are delivered again
     choose_fault: Callable[[], Callable[[], Fault]] = lambda: lambda: Fault.NONE  # of each thread
     s3: S3 = field(init=False)
     sqs: Sqs = field(init=False)
@@ -150,16 +153,10 @@ class Stack:
         self.note(f"upload {key}: {kind}, {len(body)} bytes")
         self.announce(key)
 
-    def announce(self, key: str) -> None:
-        """Send the event of an upload."""
-        self.lost.discard(key)
-        record = {
-            "eventVersion": "2.1",
-            "eventSource": "aws:s3",
-            "eventName": "ObjectCreated:Put",
-            "s3": {"bucket": {"name": BUCKET}, "object": {"key": key}},
-        }
-        self._send(json.dumps({"Records": [record]}))
+    def announce(self, *keys: str) -> None:
+        """Send a message that names objects. S3 names one, but others may send several."""
+        self.lost -= set(keys)
+        self._send(json.dumps(_notification(keys)))
 
     def delete(self, key: str) -> None:
         """Delete a source."""
@@ -234,6 +231,18 @@ class Stack:
         event = {"invocationSchemaVersion": "1.0", "invocationId": "id", "tasks": [task]}
         self._invoke(on_batch_operation.handler, event, f"a task: {key}", key)
 
+    def invoke_directly(self, *keys: str) -> None:
+        """Invoke a worker with an event that does not come from a queue, as SNS or an operator does."""
+        what = f"an event that names {', '.join(keys)}"
+        self._invoke(on_upload.handler, _notification(keys), what, direct=keys)
+
+    def deliver_again(self) -> None:
+        """Let SQS deliver messages again that workers are working on. It promises "at least once"."""
+        self.note("SQS delivers messages again")
+        for queue in (UPLOADS, SEGMENTS):
+            for message in self.sqs.queues[queue].messages:
+                message.visible_at = self.clock.now - 1.0
+
     def collect(self) -> None:
         """Delete the messages of workers that are done.
 
@@ -251,10 +260,13 @@ class Stack:
             self.totals.faults += worker.faults
             self.totals.lost_races += worker.lost_races
             may_fail = delivery.is_sweep and isinstance(worker.error, (ClientError, BotoCoreError))
+            may_fail |= bool(delivery.direct) and isinstance(worker.error, UploadError)
             if worker.error and not worker.is_dead and not may_fail:
                 raise BrokenPromiseError("a handler answers", repr(worker.error)) from worker.error
             if delivery.task and not _has_succeeded(worker):
                 self.failed_tasks.add(delivery.task)
+            if worker.is_dead or worker.error:
+                self.failed_tasks |= set(delivery.direct)
             if delivery.queue and not worker.is_dead:
                 self._acknowledge(delivery)
         if self._broken:
@@ -319,10 +331,12 @@ class Stack:
         task: str = "",
         queue: str = "",
         messages: Sequence[Mapping[str, Any]] = (),
+        direct: Sequence[str] = (),
     ) -> None:
         segments = sum("reviewboxSegment" in message["Body"] for message in messages)
         self.totals.segment_deliveries += segments
-        self.totals.deliveries += len(messages) - segments + bool(task)
+        objects = sum(message["Body"].count("eventName") for message in messages)
+        self.totals.deliveries += objects + bool(task) + len(direct)
         self._workers += 1
         worker = Worker(f"worker {self._workers}", self.clock, _TIMEOUT_SECONDS, self.note)
         if self.threads:
@@ -343,7 +357,7 @@ class Stack:
             Queue(SEGMENTS, sqs, self._sleep),
             wait=self._sleep,
         )
-        self.running.append(Delivery(worker, task, queue, messages))
+        self.running.append(Delivery(worker, task, queue, messages, direct))
         worker.start(lambda: handler(event, worker.context, pipeline))
 
     def _acknowledge(self, delivery: Delivery) -> None:
@@ -351,7 +365,9 @@ class Stack:
         self.note(f"{delivery.worker.name} ends; failed: {', '.join(sorted(failed)) or 'none'}")
         done = [message for message in delivery.messages if message["MessageId"] not in failed]
         entries = [{"Id": str(i), "ReceiptHandle": m["ReceiptHandle"]} for i, m in enumerate(done)]
-        if entries:
+        if entries and self.loses_deletion():
+            self.note("Lambda does not get to delete the messages")
+        elif entries:
             self.sqs.perform("DeleteMessageBatch", {"QueueUrl": delivery.queue, "Entries": entries})
 
     def _watched(self, worker: Worker) -> Callable[..., Any]:
@@ -414,6 +430,19 @@ def is_excused(receipt: Mapping[str, Any], *, is_live: bool) -> bool:
     leftovers.
     """
     return not is_live and "replaces" not in receipt
+
+
+def _notification(keys: Sequence[str]) -> dict[str, Any]:
+    records = [
+        {
+            "eventVersion": "2.1",
+            "eventSource": "aws:s3",
+            "eventName": "ObjectCreated:Put",
+            "s3": {"bucket": {"name": BUCKET}, "object": {"key": key}},
+        }
+        for key in keys
+    ]
+    return {"Records": records}
 
 
 def _has_succeeded(worker: Worker) -> bool:

@@ -27,6 +27,7 @@ class Fault(StrEnum):
     KILL_BEFORE = "the worker is killed before the request"
     KILL_AFTER = "the worker is killed after the request, before the answer"
     SLOW_DOWN = "AWS answers SlowDown"
+    CONFLICT = "S3 answers that another conditional write is in progress"
     DENIED = "AWS answers AccessDenied"
     LOST = "the request is performed, but there is no answer"
     RETRIED = "the answer is lost, and botocore sends the request again"
@@ -36,6 +37,13 @@ class Fault(StrEnum):
 
 
 KILLS = (Fault.KILL_BEFORE, Fault.KILL_AFTER)
+
+
+_REFUSALS = {
+    Fault.SLOW_DOWN: ("SlowDown", 503),
+    Fault.CONFLICT: ("ConditionalRequestConflict", 409),
+    Fault.DENIED: ("AccessDenied", 403),
+}
 
 
 class Context:
@@ -136,10 +144,8 @@ class Worker:
             with suppress(ClientError):
                 perform()
             raise KilledError
-        if fault is Fault.SLOW_DOWN:
-            raise client_error(operation, "SlowDown", 503)
-        if fault is Fault.DENIED:
-            raise client_error(operation, "AccessDenied", 403)
+        if fault in _REFUSALS and (fault is not Fault.CONFLICT or {"IfMatch", "IfNoneMatch"} & params.keys()):
+            raise client_error(operation, *_REFUSALS[fault])
         if fault is Fault.LOST:
             with suppress(ClientError):
                 perform()

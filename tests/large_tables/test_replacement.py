@@ -26,7 +26,7 @@ from tests.large_tables.test_recovery import assert_consistent, recorded, tables
 
 from reviewbox.events import parse
 from reviewbox.model.classifier import Classifier
-from reviewbox.objects import SegmentRef
+from reviewbox.objects import ObjectRef, SegmentRef
 from reviewbox.pipeline import Pipeline
 from reviewbox.queue import Queue
 from reviewbox.settings import Settings
@@ -134,3 +134,20 @@ def test_an_old_result_is_replaced_whatever_happens_before_any_request(
         assert receipt_of(s3)["counts"]["total"] == (20 if what == "newer revision" else 25)
         assert b"dire" not in b"".join(read(s3, key) for key in recorded(s3))
     assert number > 35
+
+
+def test_a_long_review_becomes_a_large_table_before_any_request(
+    pipeline: Pipeline, store: S3, s3: Any
+) -> None:
+    """A table in one part and one in several have the same id, so one would overwrite the other."""
+    ref = ObjectRef(BUCKET, "incoming/feedback")  # only its content says what it is
+    table = b"id,review\n" + b"".join(b"%d,the good film\n" % number for number in range(60))
+    for number in itertools.count(1):
+        put(s3, b"the good film. " * 100, ref)
+        interference = Interference(number, lambda: put(s3, table, ref))
+        work_off(replace(pipeline, store=S3Storage(interference.client(store))), s3, ref)
+        if not interference.has_happened:
+            break
+        work_off(pipeline, s3, ref)
+        assert len(receipt_of(s3, ref)["parts"]) > 1
+    assert number > 4
