@@ -249,6 +249,18 @@ def test_a_changed_object_is_not_removed(storage: S3Storage, s3: S3Client) -> No
     assert s3.get_object(Bucket=REF.bucket, Key=REF.key)["Body"].read() == b"newer"
 
 
+def test_a_removal_that_meets_another_request_is_not_taken_for_done(storage: S3Storage, s3: S3Client) -> None:
+    """The object may still be there. Its caller has to try again."""
+    with Stubber(s3) as stub:
+        stub.add_client_error(
+            "delete_object", service_error_code="ConditionalRequestConflict", http_status_code=409
+        )
+
+        with pytest.raises(ClientError, match="ConditionalRequestConflict") as raised:
+            storage.remove(REF, '"etag"')
+    assert is_transient(raised.value)
+
+
 HEAD_DENIED: dict[str, Any] = {"service_error_code": "403", "http_status_code": 403}
 GET_DENIED: dict[str, Any] = {"service_error_code": "AccessDenied", "http_status_code": 403}
 LISTING: dict[str, Any] = {"Bucket": BUCKET, "Prefix": REF.key, "MaxKeys": 1}

@@ -23,10 +23,13 @@ if TYPE_CHECKING:
 
 _ABSENT = frozenset({"404", "NoSuchKey", "NotFound", "NoSuchVersion"})
 _DENIED = frozenset({"403", "AccessDenied"})
+# S3 answers this if it is busy with another request for the object. It has done nothing.
+_BUSY = frozenset({"409", "ConditionalRequestConflict"})
 # A conditional write gets 404 if the object that it should replace has been deleted.
-_CONFLICT = frozenset({"412", "PreconditionFailed", "409", "ConditionalRequestConflict"}) | _ABSENT
+_CHANGED = frozenset({"412", "PreconditionFailed"}) | _ABSENT
+_CONFLICT = _CHANGED | _BUSY
 # Errors that are temporary although their status is 4xx. A new invocation gets new credentials.
-_TRANSIENT = frozenset({"RequestTimeout", "SlowDown", "TooManyRequestsException", "ExpiredToken"})
+_TRANSIENT = frozenset({"RequestTimeout", "SlowDown", "TooManyRequestsException", "ExpiredToken"}) | _BUSY
 _SERVER_ERROR = 500
 
 _CONFIG = Config(
@@ -196,7 +199,7 @@ class S3Storage:
         try:
             self.client.delete_object(Bucket=ref.bucket, Key=ref.key, IfMatch=etag)
         except ClientError as error:
-            if _code(error) not in _CONFLICT:
+            if _code(error) not in _CHANGED:
                 raise
 
     def _is_absent(self, ref: ObjectRef, error: ClientError) -> bool:

@@ -25,6 +25,7 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
+from dataclasses import replace
 from itertools import count
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -49,8 +50,8 @@ def deployments(folder: Path) -> list[Deployment]:
     contrary = {word: -weight for word, weight in tiny.WORDS.items()}
     first = Classifier.load(tiny.write_model(folder / "first"))
     second = Classifier.load(tiny.write_model(folder / "second", words=contrary))
-    base = Settings(segment_bytes=300, objects_at_once=4)
-    strict = Settings(segment_bytes=200, objects_at_once=4, needs_review_below=1.0)
+    base = Settings(segment_bytes=300, max_object_bytes=4000, objects_at_once=4)
+    strict = replace(base, segment_bytes=200, needs_review_below=1.0)
     return [
         Deployment("model 1", first, base),
         Deployment("model 2", second, base),

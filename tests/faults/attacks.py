@@ -30,6 +30,7 @@ _KEYS = (
     "d.csv.gz",
     "e.json",
     "f.jsonl",
+    "g.parquet",
     "a.csv.classified/part-00000.csv",  # as if it were a part of the first
     f"{'long/' * 200}.csv",  # its parts get shorter keys
 )

@@ -93,8 +93,8 @@ def check_work(stack: Stack) -> None:
         BrokenPromiseError: there were more.
     """
     totals, segment_bytes = stack.totals, min(each.settings.segment_bytes for each in stack.deployed)
-    bodies = (uploads.decompressed(each.body) for revisions in stack.history.values() for each in revisions)
-    segments = max(len(body) // segment_bytes + 1 for body in bodies)
+    bodies = [each.body for revisions in stack.history.values() for each in revisions]
+    segments = max(uploads.segments_of(body, segment_bytes) for body in bodies)
     occasions = totals.deliveries + totals.faults + totals.lost_races + len(stack.deployed)
     for name, number, limit in (
         ("messages", totals.messages, (1 + segments) * occasions),

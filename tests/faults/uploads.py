@@ -1,6 +1,8 @@
 """What is uploaded, and what its result must be."""
 
 import gzip
+import hashlib
+import io
 import json
 import zlib
 from collections.abc import Callable, Mapping
@@ -8,6 +10,8 @@ from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 from tests.faults.clients import Client, Clock
 from tests.faults.s3 import S3, Bucket
 
@@ -22,6 +26,7 @@ BUCKET = "shop"
 VARIANTS = 4
 _WORDS = ("good", "bad", "great", "awful")
 _LARGE, _SMALL = 45, 4  # rows
+_PARQUET_BATCH = 250  # rows that are read at once; a segment has at least so many
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -61,6 +66,18 @@ def _jsonl(variant: int, rows: int) -> bytes:
     return "".join(f"{line}\n" for line in lines).encode()
 
 
+def _parquet(variant: int, rows: int) -> bytes:
+    # The ids do not compress, so that the file exceeds `max_object_bytes`.
+    numbers = range(rows + variant)
+    columns = {
+        "id": [hashlib.sha256(b"%d" % number).hexdigest()[:16] for number in numbers],
+        "review": [_review(variant, number) for number in numbers],
+    }
+    file = io.BytesIO()
+    pq.write_table(pa.table(columns), file)
+    return file.getvalue()
+
+
 def _review(variant: int, number: int) -> str:
     # Every seventh review is missing, so that some rows have errors.
     return "" if number % 7 == 5 else f"the {_WORDS[(variant + number) % 4]} film"
@@ -73,6 +90,8 @@ KINDS: Mapping[str, Callable[[int], bytes]] = {
     "large gzip": lambda v: gzip.compress(_csv(v, _LARGE), mtime=0),
     "large jsonl": lambda v: _jsonl(v, _LARGE // 2),
     "empty": lambda _: b"",
+    "small parquet": lambda v: _parquet(v, _SMALL),
+    "large parquet": lambda v: _parquet(v, 2 * _PARQUET_BATCH),
     "long review": lambda v: f"the {_WORDS[v]} film is about {v} . ".encode() * 30,
     "small gzip": lambda v: gzip.compress(_csv(v, _SMALL), mtime=0),
     "array": lambda v: json.dumps([{"id": n, "review": _review(v, n)} for n in range(_SMALL + v)]).encode(),
@@ -83,7 +102,13 @@ KINDS: Mapping[str, Callable[[int], bytes]] = {
 
 _BROKEN = [KINDS["broken gzip"](variant) for variant in range(VARIANTS)]
 # How a table starts whose content is what its name says.
-_FIRST_BYTES = {".csv": b"id,", ".csv.gz": b"id,", ".jsonl": b'{"id"', ".json": b'[{"id"'}
+_FIRST_BYTES = {
+    ".csv": b"id,",
+    ".csv.gz": b"id,",
+    ".jsonl": b'{"id"',
+    ".parquet": b'{"id"',
+    ".json": b'[{"id"',
+}
 
 
 @cache
@@ -98,7 +123,8 @@ def expected(key: str, body: bytes, deployment: Deployment) -> Expected:
     s3 = S3(Clock(), buckets={BUCKET: Bucket()})
     client: Any = Client(s3)
     client.put_object(Bucket=BUCKET, Key=key, Body=body)
-    settings = replace(deployment.settings, segment_bytes=10**9, results_bucket="")
+    limits = {"segment_bytes": 10**9, "max_object_bytes": 10**9}
+    settings = replace(deployment.settings, **limits, results_bucket="")
     Pipeline(S3Storage(client), deployment.classifier, settings).process(
         ObjectRef(BUCKET, key), lambda: 900.0
     )
@@ -112,6 +138,14 @@ def expected(key: str, body: bytes, deployment: Deployment) -> Expected:
     if table is not None and is_named_so and body not in _BROKEN:
         check_rows(body, table)
     return Expected(without_provenance(receipt), table)
+
+
+@cache
+def segments_of(body: bytes, segment_bytes: int) -> int:
+    """Return how many segments an upload has at most."""
+    if body.startswith(b"PAR1"):
+        return pq.read_metadata(io.BytesIO(body)).num_rows // _PARQUET_BATCH + 1
+    return len(decompressed(body)) // segment_bytes + 1
 
 
 def receipt_key(key: str) -> str:
@@ -137,7 +171,10 @@ def without_provenance(receipt: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def decompressed(body: bytes) -> bytes:
-    """Return the bytes of an upload or a part, as far as they can be decompressed."""
+    """Return the bytes of an upload or a part, as far as they can be decompressed; Parquet as JSON Lines."""
+    if body.startswith(b"PAR1"):
+        rows = pq.read_table(io.BytesIO(body)).to_pylist()
+        return "".join(f"{json.dumps(row)}\n" for row in rows).encode()
     return zlib.decompressobj(zlib.MAX_WBITS | 16).decompress(body) if body.startswith(b"\x1f\x8b") else body
 
 
