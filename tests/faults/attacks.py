@@ -82,6 +82,7 @@ class RandomAttack:
             self.stack.collect()
         self._is_over = True
         self.stack.outage = ""
+        self.stack.restore()
         self.stack.note("no more faults and uploads")
         _rest(self.stack, self._step, is_lost=self.choices.chance(50))
         self._damage()
@@ -97,6 +98,8 @@ class RandomAttack:
             (1, self._damage_one if self._is_hostile else lambda: stack.delete(choices.one_of(known))),
             (1, lambda: stack.announce(*choices.shuffled([*known, *_OTHER_KEYS]))),
             (1, stack.deliver_again),
+            (1, lambda: stack.archive(choices.one_of(known))),
+            (1, stack.restore),
             (1, lambda: stack.deploy(choices.one_of(self._deployments))),
             (1, self._toggle_outage),
             (1, lambda: stack.sweep(choices.one_of([0.0, _DAYS_UNTIL_LATER * DAY_SECONDS]))),

@@ -25,6 +25,7 @@ class StoredObject:
     content_type: str
     modified: float
     version: str | None  # None if the bucket has no versions
+    is_archived: bool = False
 
 
 @dataclass(slots=True)
@@ -53,6 +54,8 @@ class S3(Service):
     def get_object(self, Bucket: str, Key: str, IfMatch: str | None = None, Range: str = "") -> Any:
         """Return an object, or a range of its bytes."""
         found = self._find("GetObject", "NoSuchKey", Bucket, Key)
+        if found.is_archived:
+            raise client_error("GetObject", "InvalidObjectState", 403)
         if IfMatch not in (None, found.etag):
             raise client_error("GetObject", "PreconditionFailed", 412)
         body, response = found.body, _describe(found)
@@ -80,6 +83,7 @@ class S3(Service):
         ContentType: str = "binary/octet-stream",
         IfMatch: str | None = None,
         IfNoneMatch: str | None = None,
+        StorageClass: str = "STANDARD",
     ) -> Any:
         """Write an object."""
         bucket = self._bucket("PutObject", Bucket)
@@ -89,7 +93,8 @@ class S3(Service):
         etag = f'"{hashlib.md5(Body, usedforsecurity=False).hexdigest()}"'
         self._versions += 1
         version = f"v{self._versions}" if bucket.is_versioned else None
-        bucket.objects[Key] = StoredObject(Body, etag, ContentType, self.clock.now, version)
+        is_archived = StorageClass == "GLACIER"
+        bucket.objects[Key] = StoredObject(Body, etag, ContentType, self.clock.now, version, is_archived)
         return {"ETag": etag} | ({"VersionId": version} if version else {})
 
     def delete_object(self, Bucket: str, Key: str, IfMatch: str | None = None) -> Any:

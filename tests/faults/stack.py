@@ -163,6 +163,21 @@ class Stack:
         self.note(f"delete {key}")
         self.s3.perform("DeleteObject", {"Bucket": BUCKET, "Key": key})
 
+    def archive(self, key: str) -> None:
+        """Let a source move to an archive storage class, if it is there, as a lifecycle rule does."""
+        objects = self.s3.buckets[BUCKET].objects
+        if key in objects:
+            self.note(f"archive {key}")
+            objects[key] = replace(objects[key], is_archived=True)
+
+    def restore(self) -> None:
+        """Restore all archived sources, and announce them."""
+        objects = self.s3.buckets[BUCKET].objects
+        for key in [key for key in objects if objects[key].is_archived]:
+            self.note(f"restore {key}")
+            objects[key] = replace(objects[key], is_archived=False)
+            self.announce(key)
+
     def deploy(self, deployment: Deployment) -> None:
         """Let new workers start with another model or other settings."""
         self.note(f"deploy {deployment.name}")

@@ -46,7 +46,8 @@ def s3_call(choose: random.Random, etags: list[str]) -> tuple[str, Call]:
     condition = match or choose.choice([{}, {"IfNoneMatch": "*"}])
     first = choose.randrange(4)
     byte_range = choose.choice([{}, {"Range": f"bytes={first}-"}, {"Range": f"bytes={first}-{first + 3}"}])
-    content = {"Body": choose.choice(BODIES), "ContentType": "text/x"}
+    storage = choose.choice([{}, {}, {"StorageClass": "GLACIER"}])
+    content: Any = {"Body": choose.choice(BODIES), "ContentType": "text/x", **storage}
     listing = {
         "Bucket": bucket,
         "Prefix": choose.choice(["", "a", "a/", "a/b", "q"]),
