@@ -9,12 +9,14 @@ There are three kinds of attacks; each gets a third of the time.
 - scripts: an upload, or one after another to the same key; at each of its requests to S3 and SQS, one
   disturbance: each fault of `workers.Fault` and each interference of `attacks.Interference`. Which of them
   are tried first depends on the seed.
-- calls: random sequences of uploads, deletions, deployments and deliveries on up to four workers, of which
-  one performs a request at a time. The seed decides the order of all requests, and their faults.
+- calls: random sequences of uploads, deletions, deployments, sweeps and deliveries on up to four workers, of
+  which one performs a request at a time. The seed decides the order of all requests, and their faults. In
+  some sequences, somebody else changes results.
 - threads: the same, but the workers are threads that run at once. The seed decides what happens, and the
   operating system in which order.
 
-Then everything is delivered without more faults, also the dead letters, and `checks` says what must hold.
+Then everything is delivered without more faults. Dead letters are delivered again, or are lost, and a sweep
+comes. `checks` says what must hold.
 A failure is printed with what happened; a sequence of calls is first made as short as possible.
 """
 
