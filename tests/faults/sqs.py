@@ -21,6 +21,7 @@ class StoredMessage:
 
     message_id: str
     body: str
+    sent_at: float
     visible_at: float = 0.0  # it can be received after this time
     receives: int = 0
 
@@ -51,6 +52,13 @@ class Sqs(Service):
     order: Callable[[list[StoredMessage]], Iterable[StoredMessage]] = lambda messages: messages
     queues: dict[str, MessageQueue] = field(default_factory=dict)  # by URL
     _ids: int = 0
+
+    def expire(self, url: str, seconds: float) -> list[StoredMessage]:
+        """Delete the messages that are older than a queue keeps them, and return them."""
+        queue = self.queues[url]
+        expired = [message for message in queue.messages if message.sent_at < self.clock.now - seconds]
+        queue.messages = [message for message in queue.messages if message not in expired]
+        return expired
 
     def receive_message(
         self,
@@ -85,7 +93,7 @@ class Sqs(Service):
             raise client_error("SendMessageBatch", "AWS.SimpleQueueService.BatchRequestTooLong", 400)
         for entry in Entries:
             self._ids += 1
-            queue.messages.append(StoredMessage(f"m{self._ids}", entry["MessageBody"]))
+            queue.messages.append(StoredMessage(f"m{self._ids}", entry["MessageBody"], self.clock.now))
         return {"Successful": [{"Id": entry["Id"]} for entry in Entries]}
 
     def delete_message_batch(self, QueueUrl: str, Entries: list[dict[str, Any]]) -> Any:

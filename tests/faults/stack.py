@@ -1,7 +1,7 @@
 """A deployed stack in memory: buckets, queues, deployments, and workers that run the real handlers."""
 
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field, fields, replace
@@ -14,7 +14,7 @@ from tests.faults import uploads
 from tests.faults.clients import Client, Clock, client_error
 from tests.faults.policy import Policy
 from tests.faults.s3 import S3, Bucket, time_of
-from tests.faults.sqs import MessageQueue, Sqs
+from tests.faults.sqs import MessageQueue, Sqs, StoredMessage
 from tests.faults.uploads import BUCKET, Deployment
 from tests.faults.workers import Fault, Worker
 
@@ -33,6 +33,7 @@ DAY_SECONDS = 86_400.0
 
 _TIMEOUT_SECONDS = 60.0
 _WORK_DAYS = 5  # as the lifecycle rule of template.yaml says
+_RETENTION_DAYS = {UPLOADS: 4, SEGMENTS: 4, DEAD_LETTERS: 14}  # as template.yaml says
 _MAX_ROUNDS = 1000
 MANY = [Fault.NONE] * 10_000
 
@@ -189,6 +190,11 @@ class Stack:
         self.note(f"{seconds:.0f} seconds pass")
         self.clock.now += seconds
         self.s3.expire(self.results, "work/", _WORK_DAYS * DAY_SECONDS)
+        for queue, days in _RETENTION_DAYS.items():
+            expired = self.sqs.expire(queue, days * DAY_SECONDS)
+            if expired:
+                self.note(f"{len(expired)} messages expire")
+                self.lost |= _keys_named(expired)
 
     def redrive(self) -> None:
         """Move the dead letters back to the queue for uploads."""
@@ -316,11 +322,7 @@ class Stack:
 
     def keys_of_dead_letters(self) -> set[str]:
         """Return the keys of the sources that dead letters name, also by a segment."""
-        found = set()
-        for letter in self.sqs.queues[DEAD_LETTERS].messages:
-            for message in parse(json.loads(letter.body)):
-                found |= {ref.key for ref in message.refs} | {ref.source.key for ref in message.segments}
-        return found
+        return _keys_named(self.sqs.queues[DEAD_LETTERS].messages)
 
     def damage(self, key: str, body: bytes | None) -> None:
         """Replace a result, or delete it, as somebody else may do."""
@@ -445,6 +447,13 @@ def is_excused(receipt: Mapping[str, Any], *, is_live: bool) -> bool:
     leftovers.
     """
     return not is_live and "replaces" not in receipt
+
+
+def _keys_named(messages: Iterable[StoredMessage]) -> set[str]:
+    """Return the keys of the sources that messages name, also by a segment."""
+    parsed = [message for stored in messages for message in parse(json.loads(stored.body))]
+    refs = {ref.key for message in parsed for ref in message.refs}
+    return refs | {ref.source.key for message in parsed for ref in message.segments}
 
 
 def _notification(keys: Sequence[str]) -> dict[str, Any]:
