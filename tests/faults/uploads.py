@@ -123,8 +123,7 @@ def expected(key: str, body: bytes, deployment: Deployment) -> Expected:
     s3 = S3(Clock(), buckets={BUCKET: Bucket()})
     client: Any = Client(s3)
     client.put_object(Bucket=BUCKET, Key=key, Body=body)
-    limits = {"segment_bytes": 10**9, "max_object_bytes": 10**9}
-    settings = replace(deployment.settings, **limits, results_bucket="")
+    settings = replace(deployment.settings, segment_bytes=10**9, max_object_bytes=10**9, results_bucket="")
     Pipeline(S3Storage(client), deployment.classifier, settings).process(
         ObjectRef(BUCKET, key), lambda: 900.0
     )
@@ -144,7 +143,7 @@ def expected(key: str, body: bytes, deployment: Deployment) -> Expected:
 def segments_of(body: bytes, segment_bytes: int) -> int:
     """Return how many segments an upload has at most."""
     if body.startswith(b"PAR1"):
-        return pq.read_metadata(io.BytesIO(body)).num_rows // _PARQUET_BATCH + 1
+        return int(pq.read_metadata(io.BytesIO(body)).num_rows) // _PARQUET_BATCH + 1
     return len(decompressed(body)) // segment_bytes + 1
 
 
