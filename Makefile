@@ -31,8 +31,9 @@ PORT ?= 5000
 local: $(VENV)/.installed ## Run a local cloud with its console until Ctrl-C (PORT=5000)
 	@$(BIN)/reviewbox local --port $(PORT)
 
-# More than eight workers would spend most of their time starting up.
-PYTEST := $(BIN)/python -m pytest --numprocesses=auto --maxprocesses=8 --dist=loadgroup
+# More than eight workers would spend most of their time starting up. The tests of a file share what is expensive,
+# such as a local cloud, so one worker runs them.
+PYTEST := $(BIN)/python -m pytest --numprocesses=auto --maxprocesses=8 --dist=loadfile
 
 test: $(VENV)/.installed ## Run the tests
 	$(PYTEST)
