@@ -12,7 +12,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
+from rich.console import Console as Terminal
 
 from reviewbox.classification import read_source
 from reviewbox.cli import render
@@ -33,6 +33,7 @@ from reviewbox.stack.cost import Workload
 from reviewbox.stack.listing import ListedObject, is_uri, list_objects, parse_uri
 from reviewbox.stack.status import FailureReason
 from reviewbox.storage import S3Storage
+from reviewbox.wording import number_of
 
 _SAMPLE_SIZE = 20  # objects under a prefix that are read
 _HIGH_CONCURRENCY = 1000  # an account's default limit
@@ -70,7 +71,7 @@ def show_estimate(paths: Sequence[str], settings: Settings, rate: float | None, 
     if format_ is not Format.TABLE:
         print_report(report, _items(report), format_, indent=2)
         return
-    terminal = render.console()
+    terminal = render.new_terminal()
     _print(report, terminal)
     if inventory.unreadable:
         print_reasons("could not be read", inventory.unreadable, terminal)
@@ -249,9 +250,9 @@ def _items(report: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
     yield {"way": "comprehend", "name": "units of text", "quantity": f"{units:,}", "dollars": dollars}
 
 
-def _print(report: Mapping[str, Any], terminal: Console) -> None:
+def _print(report: Mapping[str, Any], terminal: Terminal) -> None:
     tell = partial(render.print_line, terminal)
-    objects, reviews = (render.number_of(report[f"{what}s"], what) for what in ("object", "review"))
+    objects, reviews = (number_of(report[f"{what}s"], what) for what in ("object", "review"))
     size = render.rounded_bytes(report["bytes"])
     tell(f"{', '.join(report['paths'])}: {objects}, {size}, {reviews}, {report['characters']:,} characters")
     for name, note in _NOTES.items():

@@ -1,4 +1,4 @@
-"""Checks of an installation and of a deployed stack. Each finding says how to mend what is wrong."""
+"""Checks of an installation and of a deployed stack. Each finding says how to fix what is wrong."""
 
 import json
 import platform
