@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 from tests.conftest import BUCKET
-from tests.faults.s3 import S3, Bucket, Clock, S3Client
-from tests.faults.sqs import MessageQueue, Sqs, SqsClient
+from tests.faults.s3 import S3, S3Client
+from tests.large_tables.work import QUEUE, keys, storage_of
 
 from reviewbox.events import parse
 from reviewbox.model.classifier import Classifier
@@ -20,9 +20,7 @@ from reviewbox.objects import ObjectRef
 from reviewbox.pipeline import Pipeline
 from reviewbox.queue import Queue
 from reviewbox.settings import Settings
-from reviewbox.storage import S3Storage
 
-QUEUE = "segments"
 TABLE = ObjectRef(BUCKET, "incoming/export.jsonl")
 PARTS = f"results/{TABLE.key}.classified/"
 SEGMENT_BYTES = 100
@@ -84,18 +82,7 @@ class Taken:
 
 
 @pytest.fixture
-def store() -> S3:
-    """A model of S3, which answers as moto does and takes a hundredth of the time."""
-    return S3(Clock(), buckets={BUCKET: Bucket()})
-
-
-@pytest.fixture
-def s3(store: S3) -> S3Client:
-    return S3Client(store)
-
-
-@pytest.fixture
-def service(store: S3, classifier: Classifier) -> Service:
+def service(store: S3, sqs: Any, classifier: Classifier) -> Service:
     requests: Counter[str] = Counter()
 
     def count(operation: str, _params: dict[str, Any], perform: Callable[[], Any]) -> Any:
@@ -103,19 +90,12 @@ def service(store: S3, classifier: Classifier) -> Service:
         store.clock.now += 0.01
         return perform()
 
-    working: Any = S3Client(store, count)
-    sqs: Any = SqsClient(Sqs(store.clock, queues={QUEUE: MessageQueue()}))
     settings = Settings(segment_bytes=SEGMENT_BYTES)
-    return Service(Pipeline(S3Storage(working), classifier, settings, Queue(QUEUE, sqs)), requests)
+    return Service(Pipeline(storage_of(store, count), classifier, settings, Queue(QUEUE, sqs)), requests)
 
 
 def put_table(s3: S3Client, segments: int) -> None:
     s3.put_object(Bucket=BUCKET, Key=TABLE.key, Body=ROW * segments)
-
-
-def keys(s3: S3Client, prefix: str) -> list[str]:
-    pages = s3.get_paginator("list_objects_v2").paginate(Bucket=BUCKET, Prefix=prefix)
-    return [item["Key"] for page in pages for item in page.get("Contents", [])]
 
 
 def assert_complete(s3: S3Client, segments: int) -> None:
