@@ -35,8 +35,14 @@ def classifier(tiny_model: Path) -> Classifier:
     return Classifier.load(tiny_model)
 
 
+@pytest.fixture(scope="session")
+def session(_service_models_are_parsed_once: None) -> boto3.Session:
+    """One session for all clients of moto. Making it takes as long as making a client."""
+    return boto3.Session()
+
+
 @pytest.fixture
-def s3(monkeypatch: pytest.MonkeyPatch) -> Iterator[S3Client]:
+def s3(monkeypatch: pytest.MonkeyPatch, session: boto3.Session) -> Iterator[S3Client]:
     """An empty bucket in moto, and an environment that leads nowhere else."""
     for name in [name for name in os.environ if name.startswith(("AWS_", "REVIEWBOX_"))]:
         monkeypatch.delenv(name)
@@ -44,6 +50,7 @@ def s3(monkeypatch: pytest.MonkeyPatch) -> Iterator[S3Client]:
         monkeypatch.setenv(name, "testing")
     monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
     with mock_aws():
+        monkeypatch.setattr(boto3, "DEFAULT_SESSION", session)
         client = boto3.client("s3")
         client.create_bucket(Bucket=BUCKET)
         yield client
