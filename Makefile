@@ -33,7 +33,8 @@ local: $(VENV)/.installed ## Run a local cloud with its console until Ctrl-C (PO
 
 # More than eight workers would spend most of their time starting up. The tests of a file share what is expensive,
 # such as a local cloud, so one worker runs them.
-PYTEST := $(BIN)/python -m pytest --numprocesses=auto --maxprocesses=8 --dist=loadfile
+# Tests and package are compiled once, even if the environment tells Python not to keep the result.
+PYTEST := PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest --numprocesses=auto --maxprocesses=8 --dist=loadfile
 
 test: $(VENV)/.installed ## Run the tests
 	$(PYTEST)

@@ -5,6 +5,7 @@ from pathlib import Path
 import boto3
 import botocore.session
 import pytest
+import yaml
 from moto import mock_aws
 from mypy_boto3_s3 import S3Client
 from tests.tiny import write_model
@@ -16,11 +17,15 @@ BUCKET = "reviewbox"
 
 
 @pytest.fixture(scope="session", autouse=True)
-def _service_models_are_parsed_once() -> Iterator[None]:
-    """Each test starts with a new session. Parsing botocore's data again took most of a test's time."""
+def _libraries_parse_fast() -> Iterator[None]:
+    """Parsing took most of the time of tests with new sessions of botocore, or with stacks in moto.
+
+    All sessions get the data that the first one has parsed, and moto reads templates with libyaml.
+    """
     loader = botocore.session.create_loader()
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(botocore.session, "create_loader", lambda *_: loader)
+        patch.setattr(yaml, "Loader", getattr(yaml, "CLoader", yaml.Loader))
         yield
 
 
@@ -36,7 +41,7 @@ def classifier(tiny_model: Path) -> Classifier:
 
 
 @pytest.fixture(scope="session")
-def session(_service_models_are_parsed_once: None) -> boto3.Session:
+def session(_libraries_parse_fast: None) -> boto3.Session:
     """One session for all clients of moto. Making it takes as long as making a client."""
     return boto3.Session()
 
