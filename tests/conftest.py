@@ -48,7 +48,7 @@ def session(_libraries_parse_fast: None) -> boto3.Session:
 
 @pytest.fixture
 def s3(monkeypatch: pytest.MonkeyPatch, session: boto3.Session) -> Iterator[S3Client]:
-    """An empty bucket in moto, and an environment that leads nowhere else."""
+    """An empty bucket in moto, and no settings or credentials of the real environment."""
     for name in [name for name in os.environ if name.startswith(("AWS_", "REVIEWBOX_"))]:
         monkeypatch.delenv(name)
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):

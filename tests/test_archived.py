@@ -33,7 +33,7 @@ def receipt_of(s3: S3Client, ref: ObjectRef) -> dict[str, Any]:
 def test_an_archived_object_has_an_error_until_it_is_restored(
     storage: S3Storage, classifier: Classifier, s3: S3Client, *, is_batch: bool
 ) -> None:
-    """Processed by itself, or in a batch, where reading it is the first request."""
+    """Processed alone, or in a batch, where reading it is the first request."""
     s3.put_object(Bucket=BUCKET, Key=REVIEW.key, Body=b"good film", StorageClass="GLACIER")
     # Nothing is sent to the queue; a pipeline that has one processes objects as a batch.
     queue = Queue("https://queue.example") if is_batch else None

@@ -55,7 +55,7 @@ def failures(*numbers: int) -> dict[str, Any]:
 
 
 def exclusive_queue(monkeypatch: pytest.MonkeyPatch) -> tuple[SQSClient, str]:
-    """Create the queue whose messages get an invocation each, and return a client and the URL."""
+    """Create the queue that delivers one message per invocation; return a client and its URL."""
     queue = boto3.client("sqs")
     url = queue.create_queue(QueueName="uploads")["QueueUrl"]
     monkeypatch.setenv("REVIEWBOX_QUEUE_URL", url)

@@ -109,7 +109,7 @@ def test_redelivery_after_a_kill_at_any_request_gives_the_same_objects(
 ) -> None:
     """The kill happens at every S3 request, in the worker that splits and in the workers that classify.
 
-    It happens just before the request, or after it has been performed.
+    A worker dies just before a request, or just after it.
     """
     ref = ObjectRef(BUCKET, f"incoming/export.csv{compression}")
     put(s3, COMPRESSED[compression][0](rows(25)), ref)

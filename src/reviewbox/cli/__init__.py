@@ -173,7 +173,7 @@ def watch(  # noqa: PLR0913, PLR0917 - a command's options are its arguments
     threads: ThreadsOption = _CPUS,
     text_field: TextFieldOption = "",
     serve: Annotated[
-        bool, typer.Option("--serve", help="Serve a page that takes files and shows what becomes of them.")
+        bool, typer.Option("--serve", help="Serve a page that takes files and shows their results.")
     ] = False,
     console_port: ConsolePortOption = 0,
 ) -> None:
@@ -505,8 +505,8 @@ def local(
 ) -> None:
     """Run the whole service on this machine until Ctrl-C.
 
-    Prints the address of a page that takes files, shows what becomes of them and opens the report. Only this
-    machine can reach it.
+    Prints the address of a page that takes files, shows their progress and results, and opens the report.
+    Only this machine can reach it.
 
     Examples:
         reviewbox local

@@ -188,7 +188,7 @@ def estimate(
     # A vCPU without a thread is paid for, but does not make inference faster. One thread splits tables.
     seconds_per_byte = cpu_seconds_per_kilobyte / 1000 / min(function.threads, vcpus)
     invocations = objects if as_job else math.ceil(objects / OBJECTS_PER_BATCH)
-    # The first object of an invocation waits by itself; the others wait together.
+    # The first object of an invocation waits alone; the others wait together.
     waits = invocations + (objects - invocations) / OBJECTS_AT_ONCE
     splitting = workload.split_bytes / (prices.SPLIT_BYTES_PER_CPU_SECOND * min(1, vcpus))
     splitting += (segments * _SPLIT_REQUESTS_PER_SEGMENT + workload.stored_segments) * wait

@@ -68,7 +68,7 @@ class ResultRows:
         if not tables:
             raise ReviewboxError(
                 "no results here: neither receipts of this version nor classified tables; `reviewbox watch "
-                "FOLDER` makes them from files of reviews, and `reviewbox backfill` renews those of a bucket"
+                "FOLDER` makes them from files of reviews, and `reviewbox backfill` updates those of a bucket"
             )
         for key in tables:
             yield from self._of_part(key, source_of_table(key), _Lines())
@@ -88,7 +88,7 @@ class ResultRows:
             }
             return
         share = 1 / max(1, content["counts"]["total"])
-        # A table without a header row has got one.
+        # Reviewbox adds a header row to a table that has none.
         lines = _Lines(added=0 if content.get("notes", {}).get("header", True) else 1)
         for part in receipt.parts:
             part_key = self.place.part_key(key, receipt, part)
