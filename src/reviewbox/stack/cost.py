@@ -64,6 +64,11 @@ class Workload:
             values[name] = max(mine, its) if name.startswith("largest") else mine + its
         return Workload(**values)
 
+    def without_text(self) -> "Workload":
+        """Return what is known of objects that are not read."""
+        listed = self.objects, self.size, self.tables, self.compressed, self.too_large, self.archived
+        return Workload(*listed)
+
 
 _NAMES = tuple(field.name for field in fields(Workload))
 _TEXT = ("reviews", "failed_reviews", "characters", "units")
