@@ -1,6 +1,7 @@
 """What dead, late and competing workers leave, and what others write over their objects: all of it heals."""
 
 import gzip
+import json
 from dataclasses import replace
 
 import pytest
@@ -193,6 +194,41 @@ def test_a_segment_that_others_have_written_over_is_split_again(pipeline: Pipeli
     assert receipt_of(s3, ref)["counts"]["total"] == 40
     returned = b"".join(gzip.decompress(read(s3, key)) for key in recorded(s3, ref))
     assert b"forged" not in returned
+
+
+FORGED_PARTS = [
+    {"bucket": "no such bucket!", "key": "k", "etag": "e"},
+    {"bucket": "", "key": "k", "etag": "e"},
+    {"bucket": BUCKET, "key": "", "etag": "e"},
+    {"bucket": BUCKET, "key": "k" * 2000, "etag": "e"},
+    {"bucket": BUCKET, "key": "\ud800", "etag": "e"},
+    {"bucket": BUCKET, "key": "results/gone", "etag": "e\r\nX-Injected: 1"},
+    {"bucket": BUCKET, "key": f"results/{TABLE.key}.classified/{'0' * 32}/part-00000.csv", "etag": "\r\n"},
+    {"bucket": BUCKET, "key": "a\nb\x00", "etag": ""},
+    {"bucket": "absent-bucket", "key": "k", "etag": "e"},
+]
+
+
+@pytest.mark.parametrize("part", FORGED_PARTS)
+@pytest.mark.parametrize("size", [2, 40])
+@pytest.mark.parametrize("is_current", [False, True])
+def test_a_receipt_with_a_strange_part_is_made_anew(
+    pipeline: Pipeline, s3: S3Client, part: dict[str, str], size: int, *, is_current: bool
+) -> None:
+    put(s3, rows(size))
+    pipeline.process(TABLE, plenty)
+    deliver(pipeline)
+    forged = receipt_of(s3)
+    forged["parts"] = [part]
+    if not is_current:
+        forged["model"]["sha256"] = "x"
+    s3.put_object(Bucket=BUCKET, Key=f"results/{TABLE.key}.json", Body=json.dumps(forged).encode())
+
+    pipeline.process(TABLE, plenty)
+    deliver(pipeline)
+
+    assert receipt_of(s3)["counts"]["total"] == size
+    assert_consistent(s3)
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
-from functools import cached_property
+from functools import cache, cached_property
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -104,6 +104,7 @@ def examine_stack(name: str, connect: Connect, now: Callable[[], float]) -> Iter
         yield Finding("credentials", State.SKIPPED, "there are no AWS credentials", remedy)
         yield from _skipped(_AWS_CHECKS, "needs credentials")
         return
+    connect = cache(connect)  # making a client takes longer than most requests
     try:
         identity = connect("sts").get_caller_identity()
     except (BotoCoreError, ClientError) as error:
