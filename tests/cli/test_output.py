@@ -184,16 +184,8 @@ def test_ctrl_c_leaves_no_half_written_file(tmp_path: Path, tiny_model: Path) ->
             file.write("a great film that is not bad at all\n")
     # A shell that runs the tests in the background ignores Ctrl-C, and processes inherit that.
     program = f"import signal; signal.signal(signal.SIGINT, signal.default_int_handler); {REVIEWBOX[-1]}"
-    command: list[str | Path] = [
-        *REVIEWBOX[:-1],
-        program,
-        "classify",
-        table,
-        "--model",
-        tiny_model,
-        "-o",
-        output,
-    ]
+    command: list[str | Path] = [*REVIEWBOX[:-1], program, "classify", table, "-o", output]
+    command += ["--model", tiny_model]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:  # noqa: S603 - our own code
         while not list(tmp_path.glob(".reviewbox-*")) and process.poll() is None:
             time.sleep(0.1)
