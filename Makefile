@@ -23,7 +23,7 @@ $(VENV)/.installed: requirements/dev.txt pyproject.toml
 
 REVIEWS ?= src/reviewbox/local/reviews
 
-demo: $(VENV)/.installed ## Upload reviews to a local cloud, print the verdicts and write build/report.html (REVIEWS=folder for your own, STAY=1 to go on)
+demo: $(VENV)/.installed ## Upload reviews to a local cloud, print the verdicts and write build/report.html (REVIEWS=folder for your own, STAY=1 to keep the cloud running)
 	@$(BIN)/reviewbox demo "$(REVIEWS)" $(if $(STAY),--stay)
 
 PORT ?= 5000
@@ -31,8 +31,10 @@ PORT ?= 5000
 local: $(VENV)/.installed ## Run a local cloud with its console until Ctrl-C (PORT=5000)
 	@$(BIN)/reviewbox local --port $(PORT)
 
-# More than eight workers would spend most of their time starting up.
-PYTEST := $(BIN)/python -m pytest --numprocesses=auto --maxprocesses=8 --dist=loadgroup
+# More than eight workers would spend most of their time starting up. The tests of a file share what is expensive,
+# such as a local cloud, so one worker runs them.
+# Tests and package are compiled once, even if the environment tells Python not to keep the result.
+PYTEST := PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest --numprocesses=auto --maxprocesses=8 --dist=loadfile
 
 test: $(VENV)/.installed ## Run the tests
 	$(PYTEST)
@@ -73,10 +75,10 @@ fuzz: .venv-fuzz/.installed ## Fuzz every kind of input, guided by coverage (FUZ
 	.venv-browser/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $<
 	@touch $@
 
-# `make browser SCREENSHOTS=docs/images` renews the pictures in the documentation.
+# `make browser SCREENSHOTS=docs/images` replaces the pictures in the documentation.
 SCREENSHOTS ?= build/screenshots
 
-browser: .venv-browser/.installed ## Test the report and the console in a real browser (needs Chromium; skipped with a word if there is none)
+browser: .venv-browser/.installed ## Test the report and the console in a real browser (needs Chromium; skipped with a message if there is none)
 	PYTHONPATH=src SCREENSHOTS="$(SCREENSHOTS)" .venv-browser/bin/python -m pytest --override-ini addopts= --confcutdir=tests/browser --import-mode=importlib -ra tests/browser
 
 vendor: ## Fetch the chart libraries of the report again and check their digests (needs npm)

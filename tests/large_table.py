@@ -1,20 +1,21 @@
-"""What a large table takes of S3, counted while it is classified in moto."""
+"""What a large table takes of S3, counted while it is classified on models of S3 and SQS."""
 
-import json
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-import boto3
 from tests.conftest import BUCKET
+from tests.faults.clients import Client, Clock
+from tests.faults.s3 import S3, Bucket
+from tests.faults.sqs import MessageQueue, Sqs
+from tests.large_tables.work import QUEUE, plenty, put, segments_sent, storage_of
 
-from reviewbox.events import parse
 from reviewbox.model.classifier import Classifier
 from reviewbox.objects import ObjectRef
 from reviewbox.pipeline import Pipeline
 from reviewbox.queue import Queue
 from reviewbox.settings import Settings
-from reviewbox.storage import S3Storage
 
 
 @dataclass(slots=True)
@@ -37,31 +38,28 @@ class Requests:
 
 
 def count_requests(classifier: Classifier, body: bytes, segment_bytes: int) -> Requests:
-    """Drop a table into moto's bucket, classify it by way of a queue, and count.
+    """Drop a table into a bucket, classify it by way of a queue, and count.
 
     Args:
         classifier: what judges.
         body: JSON Lines.
         segment_bytes: smaller than that.
     """
-    sqs, dropping, working = boto3.client("sqs"), boto3.client("s3"), boto3.client("s3")
-    queue = Queue(sqs.create_queue(QueueName="uploads")["QueueUrl"], sqs)
+    store = S3(Clock(), buckets={BUCKET: Bucket()})
+    sqs: Any = Client(Sqs(store.clock, queues={QUEUE: MessageQueue()}))
     ref = ObjectRef(BUCKET, "incoming/a.jsonl")
-    dropping.put_object(Bucket=ref.bucket, Key=ref.key, Body=body)
+    put(Client(store), body, ref)
     counted = Requests()
 
-    def count(params: Any, model: Any, **_: Any) -> None:
+    def count(operation: str, params: dict[str, Any], perform: Callable[[], Any]) -> Any:
         key = params.get("Key") or params["Prefix"]
-        counted.calls[model.name, f"{key.split('/')[0]}/"] += 1
+        counted.calls[operation, f"{key.split('/')[0]}/"] += 1
+        return perform()
 
-    working.meta.events.register("before-parameter-build.s3", count)
-    pipeline = Pipeline(S3Storage(working), classifier, Settings(segment_bytes=segment_bytes), queue)
-    pipeline.process(ref, lambda: 900.0)
-    while messages := queue.receive(hidden_seconds=60):
-        for message in messages:
-            (parsed,) = parse(json.loads(message.body))
-            for segment in parsed.segments:
-                pipeline.process(segment, lambda: 900.0)
-                counted.segments += 1
-        queue.delete(messages)
+    settings = Settings(segment_bytes=segment_bytes)
+    pipeline = Pipeline(storage_of(store, count), classifier, settings, Queue(QUEUE, sqs))
+    pipeline.process(ref, plenty)
+    for segment in segments_sent(pipeline):
+        pipeline.process(segment, plenty)
+        counted.segments += 1
     return counted

@@ -18,9 +18,6 @@ from reviewbox.documents.compression import decompress
 from reviewbox.local.cloud import BUCKET, Cloud, start_cloud
 from reviewbox.local.function import deliver
 
-# The tests share the results of all files.
-pytestmark = pytest.mark.xdist_group("dropped files")
-
 ROOT = Path(__file__).parent.parent
 SEED = 20240229
 

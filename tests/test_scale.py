@@ -254,7 +254,6 @@ def test_one_table() -> None:
     assert prose("One table") == ["1,000"]
 
 
-@pytest.mark.usefixtures("s3")
 def test_a_table_takes_no_more_requests_than_the_page_says(classifier: Classifier) -> None:
     rows = b"".join(json.dumps({"text": "good film " * 10}).encode() + b"\n" for _ in range(62))
 

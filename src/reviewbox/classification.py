@@ -47,7 +47,7 @@ def read_source(
 ) -> Document:
     """Return the document in a source.
 
-    `check_time` is called again and again while the source and then its rows are read. If it raises, the work
+    `check_time` is called repeatedly while the source and then its rows are read. If it raises, the work
     stops.
 
     Raises:
@@ -113,7 +113,7 @@ def classify_rows(
 def classify_table(
     document: Document, classifier: Classifier, settings: Settings, before_run: Callable[[], None]
 ) -> RenderedTable:
-    """Return a table with the verdicts added to its rows; raises what `classify_rows` raises.
+    """Return a table with the verdicts added to its rows. Raises the errors of `classify_rows`.
 
     A binary table is written after all its rows are classified, which may raise SourceError, too.
     """

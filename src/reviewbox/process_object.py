@@ -212,7 +212,7 @@ class ObjectProcessor:
             return self._record_archived(ref, error, stored)
         if source is None:
             return Outcome.GONE
-        if ref.key.endswith("/") and source.size == 0:  # consoles create this to show an empty folder
+        if ref.key.endswith("/") and source.size == 0:  # the AWS console creates this to show an empty folder
             return Outcome.IGNORED
         if not context.exclusive and (source.body is None or detect_compression(source.body)):
             raise NotStartedError(f"{ref} is or may be large and needs an invocation of its own")

@@ -39,7 +39,7 @@ _CONFIG = Config(
     user_agent=f"reviewbox Botocore/{botocore.__version__}",
 )
 _READ_AHEAD = 1024 * 1024  # bytes
-# Of a file that is read from any position: 32 MiB in all, enough for a hundred columns.
+# The cache of a file with random access: 32 MiB in all, enough for a hundred columns.
 _BLOCK_BYTES, _KEPT_BLOCKS = 256 * 1024, 128
 
 
@@ -55,7 +55,7 @@ class ObjectStore(Protocol):
         """Open one revision of an object, or a range of its bytes."""
 
     def open(self, source: Source) -> AbstractContextManager[IO[bytes]]:
-        """Open an object as a file that can be read from any position."""
+        """Open an object as a file with random access."""
 
     def revision(self, ref: ObjectRef) -> Revision | None:
         """Return an object's current revision."""
@@ -143,7 +143,7 @@ class S3Storage:
 
     @contextmanager
     def open(self, source: Source) -> Iterator[IO[bytes]]:
-        """Open an object as a file that can be read from any position.
+        """Open an object as a file with random access.
 
         Raises:
             ConflictError: the object has another revision now, or is gone.
@@ -211,7 +211,7 @@ class S3Storage:
         if _code(error) not in _DENIED:
             return _code(error) in _ABSENT
         try:
-            # Of all keys that start with this key, the key itself comes first.
+            # The key itself sorts before all longer keys that start with it.
             response = self.client.list_objects_v2(Bucket=ref.bucket, Prefix=ref.key, MaxKeys=1)
         except ClientError as second:
             if _code(second) in _DENIED:

@@ -10,7 +10,7 @@ from tests.benchmarks.cold_start import DEPLOYED, PARTS, PHASES
 from tests.benchmarks.figures import BEFORE, Figures, is_rehearsal, output_folder, read_figures
 from tests.benchmarks.tutorial import MAX_TOKENS
 
-from reviewbox.cli.render import number_of
+from reviewbox.wording import number_of
 
 MIN_SPEEDUP, IDEAL_SPEEDUP = 8, 20  # over the tutorial handler, per core
 MAX_TIMES_INFERENCE = 1.2

@@ -23,9 +23,6 @@ from reviewbox.errors import ErrorCode
 from reviewbox.local.cloud import BUCKET, Cloud, start_cloud
 from reviewbox.local.function import deliver
 
-# The tests share the outcome of all files.
-pytestmark = pytest.mark.xdist_group("canary")
-
 ROOT = Path(__file__).parents[2]
 MAX_BYTES = 60_000
 LIMITS = {"REVIEWBOX_MAX_OBJECT_BYTES": str(MAX_BYTES), "REVIEWBOX_SEGMENT_BYTES": "3000"}

@@ -182,15 +182,15 @@ def test_ctrl_c_leaves_no_half_written_file(tmp_path: Path, tiny_model: Path) ->
         file.write("review\n")
         for _ in range(300_000):
             file.write("a great film that is not bad at all\n")
-    command = [*REVIEWBOX, "classify", str(table), "--model", str(tiny_model), "-o", str(output)]
-    process = subprocess.Popen(  # noqa: S603 - our own code
-        command, stderr=subprocess.PIPE, text=True
-    )
-    while not list(tmp_path.glob(".reviewbox-*")) and process.poll() is None:
-        time.sleep(0.1)
-
-    process.send_signal(signal.SIGINT)
-    _, stderr = process.communicate(timeout=60)
+    # A shell that runs the tests in the background ignores Ctrl-C, and processes inherit that.
+    program = f"import signal; signal.signal(signal.SIGINT, signal.default_int_handler); {REVIEWBOX[-1]}"
+    command: list[str | Path] = [*REVIEWBOX[:-1], program, "classify", table, "-o", output]
+    command += ["--model", tiny_model]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:  # noqa: S603 - our own code
+        while not list(tmp_path.glob(".reviewbox-*")) and process.poll() is None:
+            time.sleep(0.1)
+        process.send_signal(signal.SIGINT)
+        _, stderr = process.communicate()
 
     assert (process.returncode, stderr) == (130, "reviewbox: interrupted\n")
     assert [path.name for path in tmp_path.iterdir()] == ["a.csv"]

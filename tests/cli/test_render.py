@@ -7,7 +7,6 @@ from rich.console import Console
 
 from reviewbox import cli
 from reviewbox.cli.render import (
-    number_of,
     print_json,
     print_line,
     print_plain,
@@ -20,6 +19,7 @@ from reviewbox.cli.render import (
 )
 from reviewbox.cli.status import print_reasons
 from reviewbox.stack.status import FailureReason
+from reviewbox.wording import number_of
 
 ESCAPE = "\x1b]0;owned\x07\x1b[31m\x9b2J\u202e"
 

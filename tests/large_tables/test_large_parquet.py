@@ -7,15 +7,15 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import boto3
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from mypy_boto3_s3 import S3Client
 from tests.conftest import BUCKET
+from tests.faults.clients import Client
+from tests.faults.s3 import S3
+from tests.large_tables.work import QUEUE, deliver, plenty, read, storage_of
 
 from reviewbox.errors import ConflictError
-from reviewbox.events import parse
 from reviewbox.folder_storage import FolderStorage
 from reviewbox.model.classifier import Classifier
 from reviewbox.objects import ObjectRef
@@ -23,17 +23,12 @@ from reviewbox.pipeline import Pipeline
 from reviewbox.process_object import Outcome
 from reviewbox.queue import Queue
 from reviewbox.settings import Settings
-from reviewbox.storage import S3Storage
 
 SOURCE = ObjectRef(BUCKET, "incoming/export.parquet")
 RECEIPT = "results/incoming/export.parquet.json"
 SETTINGS = Settings(max_object_bytes=40_000, segment_bytes=40_000)
 ROWS = 3000
 TEXTS = ("a good film, and the end was great", None, "an awful film, it was bad and slow", " ")
-
-
-def plenty() -> float:
-    return 900.0
 
 
 def table(rows: int = ROWS) -> pa.Table:
@@ -54,25 +49,21 @@ def parquet(content: pa.Table, **options: Any) -> bytes:
     return file.getvalue()
 
 
-def result(s3: S3Client) -> tuple[dict[str, Any], list[pa.Table]]:
+def result(s3: Client) -> tuple[dict[str, Any], list[pa.Table]]:
     """Return the receipt, and the tables that it names."""
-
-    def read(key: str) -> bytes:
-        return s3.get_object(Bucket=BUCKET, Key=key)["Body"].read()
-
-    receipt = json.loads(read(RECEIPT))
-    return receipt, [pq.read_table(io.BytesIO(read(part["key"]))) for part in receipt.get("parts", [])]
+    receipt = json.loads(read(s3, RECEIPT))
+    return receipt, [pq.read_table(io.BytesIO(read(s3, part["key"]))) for part in receipt.get("parts", [])]
 
 
 @pytest.fixture
-def pipeline(storage: S3Storage, classifier: Classifier) -> Pipeline:
-    return Pipeline(storage, classifier, SETTINGS)
+def pipeline(store: S3, classifier: Classifier) -> Pipeline:
+    return Pipeline(storage_of(store), classifier, SETTINGS)
 
 
 @pytest.mark.parametrize("group_rows", [100, 10**6])
 @pytest.mark.parametrize("has_queue", [True, False])
 def test_the_parts_of_a_large_file_are_the_rows_of_the_whole(
-    pipeline: Pipeline, s3: S3Client, *, has_queue: bool, group_rows: int
+    pipeline: Pipeline, s3: Client, sqs: Any, *, has_queue: bool, group_rows: int
 ) -> None:
     """The size of the row groups does not matter."""
     source = table()
@@ -84,15 +75,9 @@ def test_the_parts_of_a_large_file_are_the_rows_of_the_whole(
     expected, (expected_table,) = result(s3)
 
     if has_queue:
-        sqs = boto3.client("sqs")
-        queue = Queue(sqs.create_queue(QueueName="segments")["QueueUrl"], sqs)
-        pipeline = replace(pipeline, queue=queue)
+        pipeline = replace(pipeline, queue=Queue(QUEUE, sqs))
         assert pipeline.process(SOURCE, plenty) is Outcome.SEGMENTED
-        while received := sqs.receive_message(QueueUrl=queue.url, MaxNumberOfMessages=10).get("Messages"):
-            for message in parse({"Records": [{"eventSource": "aws:sqs", **_record(m)} for m in received]}):
-                pipeline.process(message.targets[0], plenty)
-            for item in received:
-                sqs.delete_message(QueueUrl=queue.url, ReceiptHandle=item["ReceiptHandle"])
+        deliver(pipeline)
     else:
         assert pipeline.process(SOURCE, plenty) is Outcome.CLASSIFIED
 
@@ -127,7 +112,7 @@ def test_a_large_file_in_a_folder_comes_back_in_parts(tmp_path: Path, classifier
     ],
 )
 def test_a_large_file_that_is_damaged_is_refused(
-    pipeline: Pipeline, s3: S3Client, damage: Any, code: str
+    pipeline: Pipeline, s3: Client, damage: Any, code: str
 ) -> None:
     s3.put_object(Bucket=BUCKET, Key=SOURCE.key, Body=damage(parquet(table(), compression="none")))
 
@@ -136,9 +121,10 @@ def test_a_large_file_that_is_damaged_is_refused(
     assert result(s3)[0]["error"]["code"] == "corrupt_file"
 
 
-def test_an_error_of_s3_is_not_taken_for_a_damaged_file(storage: S3Storage, s3: S3Client) -> None:
+def test_an_error_of_s3_is_not_taken_for_a_damaged_file(store: S3, s3: Client) -> None:
     """A library that reads the object hides the error; it comes back when the object is closed."""
     s3.put_object(Bucket=BUCKET, Key=SOURCE.key, Body=b"x" * 600_000)
+    storage = storage_of(store)
     source = storage.read(SOURCE, 0)
     assert source
 
@@ -154,11 +140,3 @@ def test_an_error_of_s3_is_not_taken_for_a_damaged_file(storage: S3Storage, s3: 
 
     with pytest.raises(ConflictError):
         read()
-
-
-def _record(message: Any) -> dict[str, Any]:
-    return {
-        "messageId": message["MessageId"],
-        "body": message["Body"],
-        "attributes": {"ApproximateReceiveCount": "1"},
-    }

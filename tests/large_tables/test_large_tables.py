@@ -1,97 +1,44 @@
 """Tables larger than a segment, with a queue and without one."""
 
-import csv
 import gzip
-import io
 import itertools
-import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-import boto3
 import pytest
 from backports import zstd
-from mypy_boto3_s3 import S3Client
-from mypy_boto3_sqs import SQSClient
 from tests.conftest import BUCKET
+from tests.faults.clients import Client
+from tests.faults.s3 import S3
+from tests.faults.sqs import Sqs
+from tests.large_tables.work import (
+    QUEUE,
+    SEGMENT_BYTES,
+    TABLE,
+    Killer,
+    WorkerKilledError,
+    deliver,
+    keys,
+    plenty,
+    put,
+    read,
+    receipt_of,
+    results,
+    rows,
+    segments_sent,
+    storage_of,
+)
 
 from reviewbox.errors import OutOfTimeError
-from reviewbox.events import parse
-from reviewbox.model.classifier import Classifier
 from reviewbox.objects import ObjectRef
 from reviewbox.pipeline import Pipeline
 from reviewbox.process_object import Outcome
 from reviewbox.queue import Queue
-from reviewbox.settings import Settings
-from reviewbox.storage import S3Storage
-
-TABLE = ObjectRef(BUCKET, "incoming/export.csv")
-SEGMENT_BYTES = 300
-
-
-def plenty() -> float:
-    return 900.0
-
-
-def rows(count: int, word: str = "good") -> bytes:
-    """Return a table in which some rows have two lines, some have no review, and some are malformed."""
-    text = io.StringIO()
-    writer = csv.writer(text)
-    writer.writerow(["id", "review"])
-    for number in range(count):
-        review = ("", f"a {word} film", f"a {word} film,\n not bad")[number % 3]
-        writer.writerow([number, review, *(["surplus"] if number % 7 == 6 else [])])
-    return text.getvalue().encode()
-
-
-@pytest.fixture
-def sqs(s3: S3Client) -> SQSClient:
-    return boto3.client("sqs")
-
-
-@pytest.fixture
-def queue(sqs: SQSClient) -> Queue:
-    return Queue(sqs.create_queue(QueueName="uploads")["QueueUrl"], sqs)
-
-
-@pytest.fixture
-def pipeline(storage: S3Storage, classifier: Classifier, queue: Queue) -> Pipeline:
-    return Pipeline(storage, classifier, Settings(segment_bytes=SEGMENT_BYTES), queue)
-
-
-def put(s3: S3Client, body: bytes, ref: ObjectRef = TABLE) -> None:
-    s3.put_object(Bucket=ref.bucket, Key=ref.key, Body=body)
-
-
-def read(s3: S3Client, key: str) -> bytes:
-    return s3.get_object(Bucket=BUCKET, Key=key)["Body"].read()
-
-
-def receipt_of(s3: S3Client, ref: ObjectRef = TABLE) -> dict[str, Any]:
-    receipt: dict[str, Any] = json.loads(read(s3, f"results/{ref.key}.json"))
-    return receipt
-
-
-def keys(s3: S3Client, prefix: str = "") -> list[str]:
-    found = s3.get_paginator("list_objects_v2").paginate(Bucket=BUCKET, Prefix=prefix)
-    return [item["Key"] for page in found for item in page.get("Contents", [])]
-
-
-def results(s3: S3Client) -> dict[str, bytes]:
-    return {key: read(s3, key) for key in keys(s3) if not key.startswith("incoming/")}
-
-
-def deliver(pipeline: Pipeline, sqs: SQSClient) -> list[Outcome]:
-    """Process the queue until it is empty, including what the processing sends."""
-    outcomes: list[Outcome] = []
-    while segments := list(segments_sent(pipeline, sqs)):
-        outcomes += [pipeline.process(segment, plenty) for segment in segments]
-    return outcomes
 
 
 def in_a_single_segment(
-    pipeline: Pipeline, s3: S3Client, body: bytes, name: str
+    pipeline: Pipeline, s3: Client, body: bytes, name: str
 ) -> tuple[dict[str, Any], bytes]:
     """Return the receipt and the classified table for the same table in a single segment."""
     whole = replace(pipeline, settings=replace(pipeline.settings, segment_bytes=10**6))
@@ -113,7 +60,7 @@ COMPRESSED: dict[str, tuple[Callable[[bytes], bytes], Callable[[bytes], bytes]]]
 @pytest.mark.parametrize("compression", COMPRESSED)
 @pytest.mark.parametrize("way", ["queue", "alone"])
 def test_the_parts_of_a_large_table_are_the_rows_of_the_whole(
-    pipeline: Pipeline, s3: S3Client, sqs: SQSClient, compression: str, way: str
+    pipeline: Pipeline, s3: Client, compression: str, way: str
 ) -> None:
     compress, decompress = COMPRESSED[compression]
     name, body = f"export.csv{compression}", compress(rows(60))
@@ -122,7 +69,7 @@ def test_the_parts_of_a_large_table_are_the_rows_of_the_whole(
 
     if way == "queue":
         assert pipeline.process(ref, plenty) is Outcome.SEGMENTED
-        outcomes = deliver(pipeline, sqs)
+        outcomes = deliver(pipeline)
         assert outcomes[:-1] == [Outcome.PARTIAL] * (len(outcomes) - 1)
         assert outcomes[-1] is Outcome.CLASSIFIED
     else:
@@ -144,7 +91,7 @@ def test_the_parts_of_a_large_table_are_the_rows_of_the_whole(
     ]
 
 
-def test_a_table_of_one_segment_stays_one_object(pipeline: Pipeline, s3: S3Client) -> None:
+def test_a_table_of_one_segment_stays_one_object(pipeline: Pipeline, s3: Client) -> None:
     body = rows(3)
     assert len(body) <= SEGMENT_BYTES
     put(s3, body)
@@ -156,47 +103,29 @@ def test_a_table_of_one_segment_stays_one_object(pipeline: Pipeline, s3: S3Clien
     assert part["key"].endswith("/part-00000.csv")
 
 
-class WorkerKilledError(BaseException):
-    """The end of a process, which nothing in the pipeline may catch."""
-
-
-def killed_at(client: S3Client | SQSClient, number: int, when: str) -> Callable[[], int]:
-    """Fail just before or after the client's nth request; return a function that returns their number."""
-    calls = 0
-
-    def hook(**_: Any) -> None:
-        nonlocal calls
-        calls += 1
-        if calls == number:
-            raise WorkerKilledError
-
-    client.meta.events.register(when, hook, unique_id="killer")
-    return lambda: calls
-
-
-@pytest.mark.parametrize("when", ["before-call.s3", "after-call.s3"])
+@pytest.mark.parametrize("performs", [False, True])
 @pytest.mark.parametrize("compression", ["", ".gz"])
 def test_redelivery_after_a_kill_at_any_request_gives_the_same_objects(
-    pipeline: Pipeline, s3: S3Client, sqs: SQSClient, compression: str, when: str
+    pipeline: Pipeline, store: S3, s3: Client, compression: str, *, performs: bool
 ) -> None:
-    """The kill happens at every S3 request, in the worker that splits and in the workers that classify."""
+    """The kill happens at every S3 request, in the worker that splits and in the workers that classify.
+
+    A worker dies just before a request, or just after it.
+    """
     ref = ObjectRef(BUCKET, f"incoming/export.csv{compression}")
     put(s3, COMPRESSED[compression][0](rows(25)), ref)
     version = pipeline.store.revision(ref)
-    worker = boto3.client("s3")
-    uninterrupted_pipeline = replace(pipeline, store=S3Storage(worker))
-    calls = killed_at(worker, 0, when)
+    counter = Killer(0)
+    uninterrupted_pipeline = replace(pipeline, store=storage_of(store, counter))
     uninterrupted_pipeline.process(ref, plenty)
-    deliver(uninterrupted_pipeline, sqs)
-    uninterrupted, steps = results(s3), calls()
+    deliver(uninterrupted_pipeline)
+    uninterrupted, steps = results(s3), counter.calls
     assert len(receipt_of(s3, ref)["parts"]) == 2
 
     for step in range(1, steps + 1):
         for key in uninterrupted:
             s3.delete_object(Bucket=BUCKET, Key=key)
-        worker = boto3.client("s3")
-        killed_at(worker, step, when)
-        interrupted = replace(pipeline, store=S3Storage(worker))
+        interrupted = replace(pipeline, store=storage_of(store, Killer(step, performs)))
         waiting: list[Any] = [ref]
         kills = 0
         while waiting:  # as a queue does: what failed comes again, and what was sent comes, too
@@ -206,7 +135,7 @@ def test_redelivery_after_a_kill_at_any_request_gives_the_same_objects(
             except WorkerKilledError:
                 waiting.append(item)
                 kills += 1
-            waiting += segments_sent(pipeline, sqs)
+            waiting += segments_sent(pipeline)
         assert kills == 1
         assert results(s3) == uninterrupted, f"killed at call {step} of {steps}"
     assert pipeline.store.revision(ref) == version
@@ -214,39 +143,26 @@ def test_redelivery_after_a_kill_at_any_request_gives_the_same_objects(
 
 @pytest.mark.parametrize("sent", [0, 1, 2])
 def test_a_worker_may_be_killed_while_it_sends(
-    pipeline: Pipeline, s3: S3Client, sqs: SQSClient, queue: Queue, sent: int
+    pipeline: Pipeline, s3: Client, messages: Sqs, sent: int
 ) -> None:
     """Before the first request, between two requests, and after all but before that is recorded."""
     put(s3, rows(250))
-
-    worker = boto3.client("sqs")
-    killed_at(worker, (1, 2, 2)[sent], "after-call.sqs" if sent == 2 else "before-call.sqs")
+    killer = Killer((1, 2, 2)[sent], performs=sent == 2)
+    client: Any = Client(messages, killer)
 
     with pytest.raises(WorkerKilledError):
-        replace(pipeline, queue=Queue(queue.url, worker)).process(TABLE, plenty)
-    deliver(pipeline, sqs)
+        replace(pipeline, queue=Queue(QUEUE, client)).process(TABLE, plenty)
+    deliver(pipeline)
     pipeline.process(TABLE, plenty)
-    deliver(pipeline, sqs)
+    deliver(pipeline)
 
     assert receipt_of(s3)["counts"]["total"] == 250
 
 
-def segments_sent(pipeline: Pipeline, sqs: SQSClient) -> Iterator[Any]:
-    """Yield the segments in the queue, and remove them from it."""
-    assert pipeline.queue
-    url = pipeline.queue.url
-    while messages := sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10).get("Messages"):
-        for message in messages:
-            sqs.delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
-            yield from parse(json.loads(message["Body"]))[0].segments
-
-
-def test_duplicate_events_and_segments_change_nothing(
-    pipeline: Pipeline, s3: S3Client, sqs: SQSClient
-) -> None:
+def test_duplicate_events_and_segments_change_nothing(pipeline: Pipeline, s3: Client) -> None:
     put(s3, rows(30))
     pipeline.process(TABLE, plenty)
-    segments = list(segments_sent(pipeline, sqs))
+    segments = list(segments_sent(pipeline))
     for segment in segments:
         pipeline.process(segment, plenty)
     before = results(s3)
@@ -256,38 +172,36 @@ def test_duplicate_events_and_segments_change_nothing(
     assert set(again) == {Outcome.CLASSIFIED}
     assert pipeline.process(TABLE, plenty) is Outcome.CURRENT
     assert results(s3) == before
-    assert list(segments_sent(pipeline, sqs)) == []
+    assert list(segments_sent(pipeline)) == []
 
 
-def test_a_second_event_sends_the_unfinished_segments_again(
-    pipeline: Pipeline, s3: S3Client, sqs: SQSClient
-) -> None:
+def test_a_second_event_sends_the_unfinished_segments_again(pipeline: Pipeline, s3: Client) -> None:
     """Queues keep messages for some days only. An event restores what was lost."""
     put(s3, rows(30))
     pipeline.process(TABLE, plenty)
-    first, *lost = segments_sent(pipeline, sqs)
+    first, *lost = segments_sent(pipeline)
     pipeline.process(first, plenty)
 
     assert pipeline.process(TABLE, plenty) is Outcome.SEGMENTED
 
-    assert list(segments_sent(pipeline, sqs)) == lost
+    assert list(segments_sent(pipeline)) == lost
 
 
 def test_a_source_that_is_replaced_during_the_work_gets_its_own_result(
-    pipeline: Pipeline, s3: S3Client, sqs: SQSClient
+    pipeline: Pipeline, store: S3, s3: Client
 ) -> None:
     """The replacement may happen after any number of segments. Work on the older revision stops."""
-    s3.put_bucket_versioning(Bucket=BUCKET, VersioningConfiguration={"Status": "Enabled"})
+    store.buckets[BUCKET].is_versioned = True
     for done_before in range(4):
         put(s3, rows(40, "good"))
         pipeline.process(TABLE, plenty)
-        older = list(segments_sent(pipeline, sqs))
+        older = list(segments_sent(pipeline))
         for segment in older[:done_before]:
             pipeline.process(segment, plenty)
         put(s3, rows(20, "bad"))
 
         pipeline.process(TABLE, plenty)
-        newer = list(segments_sent(pipeline, sqs))
+        newer = list(segments_sent(pipeline))
         for old, new in itertools.zip_longest(older[done_before:], newer):
             for segment in filter(None, (old, new)):
                 pipeline.process(segment, plenty)
@@ -303,49 +217,47 @@ def test_a_source_that_is_replaced_during_the_work_gets_its_own_result(
         ]
 
 
-def test_stale_segments_do_not_send_all_messages_again(
-    pipeline: Pipeline, s3: S3Client, sqs: SQSClient
-) -> None:
+def test_stale_segments_do_not_send_all_messages_again(pipeline: Pipeline, s3: Client) -> None:
     put(s3, rows(40))
     pipeline.process(TABLE, plenty)
-    older = list(segments_sent(pipeline, sqs))
+    older = list(segments_sent(pipeline))
     put(s3, rows(20))
 
     assert {pipeline.process(segment, plenty) for segment in older} == {Outcome.SEGMENTED}
 
-    assert len(list(segments_sent(pipeline, sqs))) < len(older)
+    assert len(list(segments_sent(pipeline))) < len(older)
 
 
-def test_a_new_model_or_setting_starts_over(pipeline: Pipeline, s3: S3Client, sqs: SQSClient) -> None:
+def test_a_new_model_or_setting_starts_over(pipeline: Pipeline, s3: Client) -> None:
     """No event announces a deployment in the middle of a table, so the segments must detect it."""
     put(s3, rows(30))
     pipeline.process(TABLE, plenty)
-    (first, *others) = segments_sent(pipeline, sqs)
+    (first, *others) = segments_sent(pipeline)
     pipeline.process(first, plenty)
     deployed = replace(pipeline, settings=replace(pipeline.settings, needs_review_below=1.0))
 
     for segment in others:
         deployed.process(segment, plenty)
-    deliver(deployed, sqs)
+    deliver(deployed)
 
     counts = receipt_of(s3)["counts"]
     assert counts["needs_review"] == counts["total"] - counts["failed"]
 
 
-def test_rolling_a_deployment_back_loses_nothing(pipeline: Pipeline, s3: S3Client, sqs: SQSClient) -> None:
+def test_rolling_a_deployment_back_loses_nothing(pipeline: Pipeline, s3: Client) -> None:
     put(s3, rows(30))
     newer = replace(pipeline, settings=replace(pipeline.settings, needs_review_below=1.0))
     pipeline.process(TABLE, plenty)
-    (first, *others) = segments_sent(pipeline, sqs)
+    (first, *others) = segments_sent(pipeline)
     pipeline.process(first, plenty)
     for segment in others:
         newer.process(segment, plenty)
-    (first, *others) = segments_sent(pipeline, sqs)
+    (first, *others) = segments_sent(pipeline)
     newer.process(first, plenty)
 
     for segment in others:
         pipeline.process(segment, plenty)
-    deliver(pipeline, sqs)
+    deliver(pipeline)
 
     receipt = receipt_of(s3)
     assert receipt["counts"]["total"] == 30
@@ -353,9 +265,7 @@ def test_rolling_a_deployment_back_loses_nothing(pipeline: Pipeline, s3: S3Clien
 
 
 @pytest.mark.parametrize("gone", ["plan.json", "input/00001"])
-def test_expired_work_objects_are_restored(
-    pipeline: Pipeline, s3: S3Client, sqs: SQSClient, gone: str
-) -> None:
+def test_expired_work_objects_are_restored(pipeline: Pipeline, s3: Client, gone: str) -> None:
     """A lifecycle rule counts in days, so it may remove only some of the objects."""
     ref = ObjectRef(BUCKET, "incoming/export.csv.gz")
     put(s3, gzip.compress(rows(40)), ref)
@@ -363,35 +273,33 @@ def test_expired_work_objects_are_restored(
     (key,) = [key for key in keys(s3, "work/") if key.endswith(gone)]
     s3.delete_object(Bucket=BUCKET, Key=key)
 
-    deliver(pipeline, sqs)
+    deliver(pipeline)
 
     assert receipt_of(s3, ref)["counts"]["total"] == 40
 
 
-def test_a_part_that_is_lost_during_the_work_is_restored(
-    pipeline: Pipeline, s3: S3Client, sqs: SQSClient
-) -> None:
+def test_a_part_that_is_lost_during_the_work_is_restored(pipeline: Pipeline, s3: Client) -> None:
     put(s3, rows(40))
     pipeline.process(TABLE, plenty)
-    (first, *others) = segments_sent(pipeline, sqs)
+    (first, *others) = segments_sent(pipeline)
     pipeline.process(first, plenty)
     (part,) = keys(s3, "results/")
     s3.delete_object(Bucket=BUCKET, Key=part)
 
     for segment in others:
         pipeline.process(segment, plenty)
-    deliver(pipeline, sqs)
+    deliver(pipeline)
 
     assert receipt_of(s3)["counts"]["total"] == 40
 
 
 def test_parts_of_an_older_table_are_removed_although_no_receipt_names_them(
-    pipeline: Pipeline, s3: S3Client, sqs: SQSClient
+    pipeline: Pipeline, s3: Client
 ) -> None:
     """The table was replaced before it was done, by a file that is refused, and then by a smaller table."""
     put(s3, rows(40))
     pipeline.process(TABLE, plenty)
-    (first, *_) = segments_sent(pipeline, sqs)
+    (first, *_) = segments_sent(pipeline)
     pipeline.process(first, plenty)
     put(s3, b"id,price\n1,2\n")
     assert pipeline.process(TABLE, plenty) is Outcome.REFUSED
@@ -403,7 +311,7 @@ def test_parts_of_an_older_table_are_removed_although_no_receipt_names_them(
     assert [key for key in keys(s3, "results/") if ".classified" in key] == parts
 
 
-def test_only_parts_are_removed(pipeline: Pipeline, s3: S3Client, sqs: SQSClient) -> None:
+def test_only_parts_are_removed(pipeline: Pipeline, s3: Client) -> None:
     """A source may be in a folder with the same name as the folder of the parts."""
     neighbour = ObjectRef(BUCKET, f"{TABLE.key}.classified/part-00009.csv")
     put(s3, rows(2), neighbour)
@@ -412,36 +320,35 @@ def test_only_parts_are_removed(pipeline: Pipeline, s3: S3Client, sqs: SQSClient
     put(s3, rows(40))
 
     pipeline.process(TABLE, plenty)
-    deliver(pipeline, sqs)
+    deliver(pipeline)
 
     assert before.items() <= results(s3).items()
 
 
 def test_a_worker_of_an_older_table_leaves_no_unrecorded_part(
-    pipeline: Pipeline, s3: S3Client, sqs: SQSClient
+    pipeline: Pipeline, store: S3, s3: Client
 ) -> None:
     """A newer table with fewer parts is finished while the worker classifies."""
     put(s3, rows(60))
     pipeline.process(TABLE, plenty)
-    *_, last = segments_sent(pipeline, sqs)
+    *_, last = segments_sent(pipeline)
 
     def overtake() -> None:
         put(s3, rows(30))
         pipeline.process(TABLE, plenty)
-        deliver(pipeline, sqs)
+        deliver(pipeline)
 
-    worker = boto3.client("s3")
-    calls = 0
+    writes = 0
 
-    def hook(model: Any, **_: Any) -> None:
-        nonlocal calls
-        calls += model.name == "PutObject"
-        if calls == 1:
-            calls += 1
+    def gate(operation: str, _params: dict[str, Any], perform: Callable[[], Any]) -> Any:
+        nonlocal writes
+        writes += operation == "PutObject"
+        if writes == 1:
+            writes += 1
             overtake()
+        return perform()
 
-    worker.meta.events.register("before-call.s3", hook)
-    replace(pipeline, store=S3Storage(worker)).process(last, plenty)
+    replace(pipeline, store=storage_of(store, gate)).process(last, plenty)
 
     parts = [part["key"] for part in receipt_of(s3)["parts"]]
     assert receipt_of(s3)["counts"]["total"] == 30
@@ -449,30 +356,28 @@ def test_a_worker_of_an_older_table_leaves_no_unrecorded_part(
 
 
 @pytest.mark.parametrize("size", [20, 2])
-def test_a_smaller_table_leaves_no_part_of_the_larger(
-    pipeline: Pipeline, s3: S3Client, sqs: SQSClient, size: int
-) -> None:
+def test_a_smaller_table_leaves_no_part_of_the_larger(pipeline: Pipeline, s3: Client, size: int) -> None:
     put(s3, rows(40))
     pipeline.process(TABLE, plenty)
-    deliver(pipeline, sqs)
+    deliver(pipeline)
     put(s3, rows(size))
 
     pipeline.process(TABLE, plenty)
-    deliver(pipeline, sqs)
+    deliver(pipeline)
 
     parts = [part["key"] for part in receipt_of(s3)["parts"]]
     assert [key for key in keys(s3, "results/") if ".classified" in key] == parts
 
 
-def test_a_lost_part_is_restored(pipeline: Pipeline, s3: S3Client, sqs: SQSClient) -> None:
+def test_a_lost_part_is_restored(pipeline: Pipeline, s3: Client) -> None:
     put(s3, rows(40))
     pipeline.process(TABLE, plenty)
-    deliver(pipeline, sqs)
+    deliver(pipeline)
     before = results(s3)
     s3.delete_object(Bucket=BUCKET, Key=receipt_of(s3)["parts"][2]["key"])
 
     assert pipeline.process(TABLE, plenty) is Outcome.SEGMENTED
-    deliver(pipeline, sqs)
+    deliver(pipeline)
 
     restored = results(s3)
     assert [key for key in before if restored.get(key) != before[key]] == [
@@ -488,15 +393,13 @@ def test_a_lost_part_is_restored(pipeline: Pipeline, s3: S3Client, sqs: SQSClien
         pytest.param(rows(100) + b'100,"a film without end\n' + rows(100)[11:], id="quote left open"),
     ],
 )
-def test_a_truncated_table_ends_with_an_error_row(
-    pipeline: Pipeline, s3: S3Client, sqs: SQSClient, content: bytes
-) -> None:
+def test_a_truncated_table_ends_with_an_error_row(pipeline: Pipeline, s3: Client, content: bytes) -> None:
     ref = ObjectRef(BUCKET, "incoming/export.csv.gz")
     body = gzip.compress(content)[:-40]
     put(s3, body, ref)
 
     pipeline.process(ref, plenty)
-    deliver(pipeline, sqs)
+    deliver(pipeline)
 
     receipt = receipt_of(s3, ref)
     written = b"".join(gzip.decompress(read(s3, part["key"])) for part in receipt["parts"])
@@ -507,7 +410,7 @@ def test_a_truncated_table_ends_with_an_error_row(
     assert header + written.replace(header, b"") == gzip.decompress(expected)
 
 
-def test_a_large_table_without_reviews_is_refused(pipeline: Pipeline, s3: S3Client) -> None:
+def test_a_large_table_without_reviews_is_refused(pipeline: Pipeline, s3: Client) -> None:
     put(s3, b"id,price\n" + b"1,2\n" * 200)
 
     assert pipeline.process(TABLE, plenty) is Outcome.REFUSED
@@ -515,7 +418,7 @@ def test_a_large_table_without_reviews_is_refused(pipeline: Pipeline, s3: S3Clie
     assert receipt_of(s3)["error"]["code"] == "no_text_field"
 
 
-def test_a_file_that_is_not_a_table_of_lines_is_read_as_a_whole(pipeline: Pipeline, s3: S3Client) -> None:
+def test_a_file_that_is_not_a_table_of_lines_is_read_as_a_whole(pipeline: Pipeline, s3: Client) -> None:
     ref = ObjectRef(BUCKET, "incoming/review.txt")
     put(s3, b"good film\n" * 100, ref)
 
@@ -524,9 +427,7 @@ def test_a_file_that_is_not_a_table_of_lines_is_read_as_a_whole(pipeline: Pipeli
     assert receipt_of(s3, ref)["sentiment"] == "positive"
 
 
-def test_without_a_queue_work_resumes_where_time_ran_out(
-    pipeline: Pipeline, s3: S3Client, sqs: SQSClient
-) -> None:
+def test_without_a_queue_work_resumes_where_time_ran_out(pipeline: Pipeline, s3: Client) -> None:
     alone = replace(pipeline, queue=None)
     put(s3, rows(40))
 

@@ -3,73 +3,51 @@
 import gzip
 import json
 from dataclasses import replace
-from typing import Any
 
-import boto3
 import pytest
-from mypy_boto3_s3 import S3Client
-from mypy_boto3_sqs import SQSClient
 from tests.conftest import BUCKET
-from tests.large_tables.test_large_tables import (
+from tests.faults.clients import Client
+from tests.faults.s3 import S3
+from tests.large_tables.work import (
     TABLE,
+    Killer,
     WorkerKilledError,
+    assert_consistent,
     deliver,
+    fails_at_receipt,
     keys,
-    killed_at,
     plenty,
     put,
     read,
     receipt_of,
+    recorded,
     rows,
     segments_sent,
+    storage_of,
+    tables,
 )
-from tests.large_tables.test_large_tables import pipeline as pipeline  # noqa: PLC0414 - a fixture
-from tests.large_tables.test_large_tables import queue as queue  # noqa: PLC0414 - a fixture
-from tests.large_tables.test_large_tables import sqs as sqs  # noqa: PLC0414 - a fixture
 
 from reviewbox.objects import ObjectRef
 from reviewbox.pipeline import Pipeline
 from reviewbox.process_object import Outcome
-from reviewbox.storage import S3Storage
 
 JSON_FILE = ObjectRef(BUCKET, "incoming/b.json")
 JSON_TABLE = b'[{"text":"good"},{"text":"bad"}]'
 ONE_REVIEW = b'{"text":"a great film"}'
 
 
-def tables(s3: S3Client, ref: ObjectRef = TABLE) -> list[str]:
-    return keys(s3, f"results/{ref.key}.classified")
-
-
-def recorded(s3: S3Client, ref: ObjectRef = TABLE) -> list[str]:
-    return [part["key"] for part in receipt_of(s3, ref).get("parts", [])]
-
-
-def assert_consistent(s3: S3Client, ref: ObjectRef = TABLE) -> None:
-    """Assert that a receipt exists, and exactly the parts that it names, as it names them."""
-    for part in receipt_of(s3, ref).get("parts", []):
-        assert s3.head_object(Bucket=BUCKET, Key=part["key"])["ETag"] == part["etag"]
-    assert tables(s3, ref) == recorded(s3, ref)
-
-
 def test_old_parts_outlive_a_receipt_that_cannot_be_written(
-    pipeline: Pipeline, s3: S3Client, sqs: SQSClient
+    pipeline: Pipeline, store: S3, s3: Client
 ) -> None:
     put(s3, rows(40))
     pipeline.process(TABLE, plenty)
-    deliver(pipeline, sqs)
+    deliver(pipeline)
     old = recorded(s3)
     put(s3, rows(2, "bad"))
-    client = boto3.client("s3")
-
-    def deny(params: dict[str, Any], **_: Any) -> None:
-        if params["url_path"].endswith(".csv.json"):
-            raise PermissionError
-
-    client.meta.events.register("before-call.s3.PutObject", deny)
+    denied = replace(pipeline, store=storage_of(store, fails_at_receipt(PermissionError)))
     for _ in range(3):
         with pytest.raises(PermissionError):
-            replace(pipeline, store=S3Storage(client)).process(TABLE, plenty)
+            denied.process(TABLE, plenty)
 
     assert recorded(s3) == old
     assert set(old) <= set(tables(s3))
@@ -78,18 +56,16 @@ def test_old_parts_outlive_a_receipt_that_cannot_be_written(
     assert receipt_of(s3)["counts"]["total"] == 2
 
 
-def test_a_reader_never_finds_parts_of_two_revisions_in_a_receipt(
-    pipeline: Pipeline, s3: S3Client, sqs: SQSClient
-) -> None:
+def test_a_reader_never_finds_parts_of_two_revisions_in_a_receipt(pipeline: Pipeline, s3: Client) -> None:
     """While the second revision is classified, the first one is still there completely."""
     put(s3, rows(40, "good"))
     pipeline.process(TABLE, plenty)
-    deliver(pipeline, sqs)
+    deliver(pipeline)
     old = {part["key"]: part["etag"] for part in receipt_of(s3)["parts"]}
     put(s3, rows(40, "dire"))
     pipeline.process(TABLE, plenty)
 
-    for segment in segments_sent(pipeline, sqs):
+    for segment in segments_sent(pipeline):
         assert set(recorded(s3)) == set(old)
         for key, etag in old.items():
             assert s3.head_object(Bucket=BUCKET, Key=key)["ETag"] == etag
@@ -100,11 +76,11 @@ def test_a_reader_never_finds_parts_of_two_revisions_in_a_receipt(
 
 
 def test_a_table_that_is_replaced_before_its_first_receipt_leaves_nothing(
-    pipeline: Pipeline, s3: S3Client, sqs: SQSClient
+    pipeline: Pipeline, s3: Client
 ) -> None:
     put(s3, rows(40))
     pipeline.process(TABLE, plenty)
-    first, *others = segments_sent(pipeline, sqs)
+    first, *others = segments_sent(pipeline)
     pipeline.process(first, plenty)
     put(s3, rows(2, "bad"))
     pipeline.process(TABLE, plenty)
@@ -117,7 +93,7 @@ def test_a_table_that_is_replaced_before_its_first_receipt_leaves_nothing(
 
 @pytest.mark.parametrize("has_old_result", [False, True])
 def test_a_source_that_is_deleted_during_the_work_leaves_only_its_old_result(
-    pipeline: Pipeline, s3: S3Client, sqs: SQSClient, *, has_old_result: bool
+    pipeline: Pipeline, s3: Client, *, has_old_result: bool
 ) -> None:
     if has_old_result:
         put(s3, rows(2, "bad"))
@@ -125,7 +101,7 @@ def test_a_source_that_is_deleted_during_the_work_leaves_only_its_old_result(
     before = keys(s3, "results/")
     put(s3, rows(40))
     pipeline.process(TABLE, plenty)
-    first, *others = segments_sent(pipeline, sqs)
+    first, *others = segments_sent(pipeline)
     pipeline.process(first, plenty)
     s3.delete_object(Bucket=BUCKET, Key=TABLE.key)
     for segment in others:
@@ -137,22 +113,16 @@ def test_a_source_that_is_deleted_during_the_work_leaves_only_its_old_result(
 
 
 def test_a_table_that_is_deleted_once_all_its_segments_are_done_still_gets_its_result(
-    pipeline: Pipeline, s3: S3Client, sqs: SQSClient
+    pipeline: Pipeline, store: S3, s3: Client
 ) -> None:
     put(s3, rows(40))
     pipeline.process(TABLE, plenty)
-    *others, last = segments_sent(pipeline, sqs)
+    *others, last = segments_sent(pipeline)
     for segment in others:
         pipeline.process(segment, plenty)
-    worker = boto3.client("s3")
-
-    def die(params: dict[str, Any], **_: Any) -> None:
-        if params["url_path"].endswith(".csv.json"):
-            raise WorkerKilledError
-
-    worker.meta.events.register("before-call.s3.PutObject", die)
+    worker = storage_of(store, fails_at_receipt(WorkerKilledError))
     with pytest.raises(WorkerKilledError):
-        replace(pipeline, store=S3Storage(worker)).process(last, plenty)
+        replace(pipeline, store=worker).process(last, plenty)
     s3.delete_object(Bucket=BUCKET, Key=TABLE.key)
 
     assert pipeline.process(last, plenty, redelivered=True) is Outcome.CLASSIFIED
@@ -163,14 +133,13 @@ def test_a_table_that_is_deleted_once_all_its_segments_are_done_still_gets_its_r
 @pytest.mark.parametrize("replacement", [b"", ONE_REVIEW, b'[{"text":"bad"}]'])
 @pytest.mark.parametrize("redelivered", [False, True])
 def test_a_worker_that_is_killed_between_a_table_and_its_first_receipt_leaves_nothing(
-    pipeline: Pipeline, s3: S3Client, replacement: bytes, *, redelivered: bool
+    pipeline: Pipeline, store: S3, s3: Client, replacement: bytes, *, redelivered: bool
 ) -> None:
     """The source is then replaced. The message of the killed worker is delivered again, first or last."""
     put(s3, JSON_TABLE, JSON_FILE)
-    worker = boto3.client("s3")
-    killed_at(worker, 2, "before-call.s3.PutObject")
+    worker = storage_of(store, Killer(2, operation="PutObject"))
     with pytest.raises(WorkerKilledError):
-        replace(pipeline, store=S3Storage(worker)).process(JSON_FILE, plenty)
+        replace(pipeline, store=worker).process(JSON_FILE, plenty)
     assert len(tables(s3, JSON_FILE)) == 1
     put(s3, replacement, JSON_FILE)
 
@@ -195,11 +164,11 @@ CORRUPT = [
 @pytest.mark.parametrize("what", ["plan.json", "done/00000", "sent", "/part-00000.csv"])
 @pytest.mark.parametrize("body", [*CORRUPT, None], ids=[*map(str, range(len(CORRUPT))), "mutated"])
 def test_what_others_write_over_the_objects_of_the_work_heals(
-    pipeline: Pipeline, s3: S3Client, sqs: SQSClient, what: str, body: bytes | None
+    pipeline: Pipeline, s3: Client, what: str, body: bytes | None
 ) -> None:
     put(s3, rows(40))
     pipeline.process(TABLE, plenty)
-    first, *others = segments_sent(pipeline, sqs)
+    first, *others = segments_sent(pipeline)
     pipeline.process(first, plenty)
     (key,) = [key for key in keys(s3) if what in key]
     mutated = read(s3, key).replace(b"1", b"true").replace(b"0", b'"x"') + b" "
@@ -207,15 +176,13 @@ def test_what_others_write_over_the_objects_of_the_work_heals(
 
     for segment in others:
         pipeline.process(segment, plenty)
-    deliver(pipeline, sqs)
+    deliver(pipeline)
 
     assert receipt_of(s3)["counts"]["total"] == 40
     assert_consistent(s3)
 
 
-def test_a_segment_that_others_have_written_over_is_split_again(
-    pipeline: Pipeline, s3: S3Client, sqs: SQSClient
-) -> None:
+def test_a_segment_that_others_have_written_over_is_split_again(pipeline: Pipeline, s3: Client) -> None:
     """Segments of a compressed table are stored, and their rows would be those that somebody else wrote."""
     ref = ObjectRef(BUCKET, "incoming/a.csv.gz")
     put(s3, gzip.compress(rows(40)), ref)
@@ -223,7 +190,7 @@ def test_a_segment_that_others_have_written_over_is_split_again(
     key = next(key for key in keys(s3, "work/") if key.endswith("/input/00001"))
     s3.put_object(Bucket=BUCKET, Key=key, Body=b"id,text\n1,forged film\n")
 
-    deliver(pipeline, sqs)
+    deliver(pipeline)
 
     assert receipt_of(s3, ref)["counts"]["total"] == 40
     returned = b"".join(gzip.decompress(read(s3, key)) for key in recorded(s3, ref))
@@ -247,11 +214,11 @@ FORGED_PARTS = [
 @pytest.mark.parametrize("size", [2, 40])
 @pytest.mark.parametrize("is_current", [False, True])
 def test_a_receipt_with_a_strange_part_is_made_anew(
-    pipeline: Pipeline, s3: S3Client, sqs: SQSClient, part: dict[str, str], size: int, *, is_current: bool
+    pipeline: Pipeline, s3: Client, part: dict[str, str], size: int, *, is_current: bool
 ) -> None:
     put(s3, rows(size))
     pipeline.process(TABLE, plenty)
-    deliver(pipeline, sqs)
+    deliver(pipeline)
     forged = receipt_of(s3)
     forged["parts"] = [part]
     if not is_current:
@@ -259,7 +226,7 @@ def test_a_receipt_with_a_strange_part_is_made_anew(
     s3.put_object(Bucket=BUCKET, Key=f"results/{TABLE.key}.json", Body=json.dumps(forged).encode())
 
     pipeline.process(TABLE, plenty)
-    deliver(pipeline, sqs)
+    deliver(pipeline)
 
     assert receipt_of(s3)["counts"]["total"] == size
     assert_consistent(s3)
@@ -269,15 +236,13 @@ def test_a_receipt_with_a_strange_part_is_made_anew(
     "body", [*CORRUPT, b'{"format": 4, "source": {}}', b'{"format": NaN}', b'{"format": 2e0}']
 )
 @pytest.mark.parametrize("content", [b"a good film", rows(2), rows(40)], ids=["review", "small", "large"])
-def test_a_corrupt_receipt_is_made_anew(
-    pipeline: Pipeline, s3: S3Client, sqs: SQSClient, body: bytes, content: bytes
-) -> None:
+def test_a_corrupt_receipt_is_made_anew(pipeline: Pipeline, s3: Client, body: bytes, content: bytes) -> None:
     ref = ObjectRef(BUCKET, "incoming/a.txt") if content == b"a good film" else TABLE
     put(s3, content, ref)
     s3.put_object(Bucket=BUCKET, Key=f"results/{ref.key}.json", Body=body)
 
     pipeline.process(ref, plenty)
-    deliver(pipeline, sqs)
+    deliver(pipeline)
 
     assert "error" not in receipt_of(s3, ref)
     assert receipt_of(s3, ref)["source"]["etag"]

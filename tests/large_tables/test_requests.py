@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 from tests.conftest import BUCKET
-from tests.faults.clients import Client, Clock
-from tests.faults.s3 import S3, Bucket
-from tests.faults.sqs import MessageQueue, Sqs
+from tests.faults.clients import Client
+from tests.faults.s3 import S3
+from tests.large_tables.work import QUEUE, keys, storage_of
 
 from reviewbox.events import parse
 from reviewbox.model.classifier import Classifier
@@ -21,9 +21,7 @@ from reviewbox.objects import ObjectRef
 from reviewbox.pipeline import Pipeline
 from reviewbox.queue import Queue
 from reviewbox.settings import Settings
-from reviewbox.storage import S3Storage
 
-QUEUE = "segments"
 TABLE = ObjectRef(BUCKET, "incoming/export.jsonl")
 PARTS = f"results/{TABLE.key}.classified/"
 SEGMENT_BYTES = 100
@@ -85,18 +83,7 @@ class Taken:
 
 
 @pytest.fixture
-def store() -> S3:
-    """A model of S3, which answers as moto does and takes a hundredth of the time."""
-    return S3(Clock(), buckets={BUCKET: Bucket()})
-
-
-@pytest.fixture
-def s3(store: S3) -> Client:
-    return Client(store)
-
-
-@pytest.fixture
-def service(store: S3, classifier: Classifier) -> Service:
+def service(store: S3, sqs: Any, classifier: Classifier) -> Service:
     requests: Counter[str] = Counter()
 
     def count(operation: str, _params: dict[str, Any], perform: Callable[[], Any]) -> Any:
@@ -104,19 +91,12 @@ def service(store: S3, classifier: Classifier) -> Service:
         store.clock.now += 0.01
         return perform()
 
-    working: Any = Client(store, count)
-    sqs: Any = Client(Sqs(store.clock, queues={QUEUE: MessageQueue()}))
     settings = Settings(segment_bytes=SEGMENT_BYTES)
-    return Service(Pipeline(S3Storage(working), classifier, settings, Queue(QUEUE, sqs)), requests)
+    return Service(Pipeline(storage_of(store, count), classifier, settings, Queue(QUEUE, sqs)), requests)
 
 
 def put_table(s3: Client, segments: int) -> None:
     s3.put_object(Bucket=BUCKET, Key=TABLE.key, Body=ROW * segments)
-
-
-def keys(s3: Client, prefix: str) -> list[str]:
-    pages = s3.get_paginator("list_objects_v2").paginate(Bucket=BUCKET, Prefix=prefix)
-    return [item["Key"] for page in pages for item in page.get("Contents", [])]
 
 
 def assert_complete(s3: Client, segments: int) -> None:

@@ -17,9 +17,6 @@ from reviewbox.errors import ReviewboxError
 from reviewbox.local.cloud import BUCKET, Cloud, start_cloud
 from reviewbox.local.function import Handler, deliver, deliveries
 
-# The tests share one cloud, and each leaves its queues as the next one needs them.
-pytestmark = pytest.mark.xdist_group("local cloud")
-
 ROOT = Path(__file__).parents[2]
 TEMPLATE = ROOT / "template.yaml"
 SECONDS_TO_WAIT = 60
@@ -29,6 +26,7 @@ CREDENTIALS = ("AWS_ENDPOINT_URL", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY",
 
 @pytest.fixture(scope="module")
 def cloud() -> Iterator[Cloud]:
+    """One cloud for all tests. Each leaves its queues as the next one needs them."""
     with start_cloud(TEMPLATE, 0) as running:
         deliver(running, lambda *_: {"batchItemFailures": []})  # S3 tests the queue when it is connected
         yield running

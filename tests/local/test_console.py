@@ -16,8 +16,6 @@ from reviewbox.local.cloud import BUCKET, Cloud, start_cloud
 from reviewbox.local.console import observe, start_service_and_console
 from reviewbox.local.function import deliver
 
-pytestmark = pytest.mark.xdist_group("local cloud")
-
 TEMPLATE = Path(__file__).parents[2] / "template.yaml"
 SECONDS_TO_WAIT = 60
 FUNCTION, RESULT = 2, 3

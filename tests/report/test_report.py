@@ -412,6 +412,6 @@ def test_memory_does_not_grow_with_the_number_of_results() -> None:
         tracemalloc.stop()
         return size
 
-    few = peak(1000)
+    few = peak(500)
 
-    assert peak(40_000) < 2 * few
+    assert peak(20_000) < 2 * few

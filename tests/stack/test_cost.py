@@ -183,7 +183,6 @@ def test_the_requests_for_a_segment_include_long_lists_of_finished_segments(segm
 
 @pytest.mark.parametrize("compress", [bytes, partial(gzip.compress, compresslevel=0)], ids=["plain", "gzip"])
 @pytest.mark.parametrize(("rows", "segments"), [(5, 0), (12, 2), (104, 12)])
-@pytest.mark.usefixtures("s3")
 def test_a_table_takes_no_more_requests_than_are_priced(
     classifier: Classifier, compress: Callable[[bytes], bytes], rows: int, segments: int
 ) -> None:

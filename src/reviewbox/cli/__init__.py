@@ -173,7 +173,7 @@ def watch(  # noqa: PLR0913, PLR0917 - a command's options are its arguments
     threads: ThreadsOption = _CPUS,
     text_field: TextFieldOption = "",
     serve: Annotated[
-        bool, typer.Option("--serve", help="Serve a page that takes files and shows what becomes of them.")
+        bool, typer.Option("--serve", help="Serve a page that takes files and shows their results.")
     ] = False,
     console_port: ConsolePortOption = 0,
 ) -> None:
@@ -341,8 +341,8 @@ def backfill(
 
     Counts the objects, estimates the cost, asks for confirmation and shows the progress. Up to 100,000
     objects are queued like new uploads. More objects, or more than two days of work, become a job of S3 Batch
-    Operations. You can interrupt the command and run it again: an object with a current result costs one read
-    of the result and one look-up of the object. The exit status is 1 if an object failed.
+    Operations. If you interrupt the command, run it again: an object with a current result is not classified
+    again, and takes two requests. The exit status is 1 if an object failed.
 
     Examples:
         reviewbox backfill s3://bucket/incoming/2024/ --dry-run
@@ -397,7 +397,7 @@ def doctor(
     format_: FormatOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Check the installation and a stack, and say how to mend what is wrong.
+    """Check the installation and a stack, and say how to fix what is wrong.
 
     Checks Python, the model, credentials, buckets, the notification or rule, queues, the function, its
     permissions and its last errors. Nothing is changed. Without AWS, the checks of the stack are skipped. The
@@ -505,8 +505,8 @@ def local(
 ) -> None:
     """Run the whole service on this machine until Ctrl-C.
 
-    Prints the address of a page that takes files, shows what becomes of them and opens the report. Only this
-    machine can reach it.
+    Prints the address of a page that takes files, shows their progress and results, and opens the report.
+    Only this machine can reach it.
 
     Examples:
         reviewbox local

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import typer
-from rich.console import Console
+from rich.console import Console as Terminal
 
 from reviewbox.cli import render
 from reviewbox.cli.output import INTERRUPTED
@@ -27,6 +27,7 @@ from reviewbox.stack.cost import MAX_SPLIT_SECONDS, Estimate, Workload, count_li
 from reviewbox.stack.discovery import Stack, find_stack
 from reviewbox.stack.jobs import report_uri, start_job, watch_job
 from reviewbox.stack.listing import ListedObject, is_receipt, list_objects
+from reviewbox.wording import number_of
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -43,7 +44,7 @@ def run_backfill(uri: str, stack_name: str, *, agreed: bool, dry_run: bool) -> b
     stack = find_stack(connect("cloudformation"), stack_name)
     s3: S3Client = connect("s3")
     in_aws = is_aws(s3.meta.endpoint_url)
-    backfill = Backfill(render.console(), stack, backfill_prefix(stack, uri))
+    backfill = Backfill(render.new_terminal(), stack, backfill_prefix(stack, uri))
     counted = backfill.count(s3)
     as_job = needs_job(stack, counted, in_aws=in_aws)
     backfill.print_estimate(estimate(counted, stack, as_job=as_job), as_job=as_job)
@@ -63,7 +64,7 @@ def run_backfill(uri: str, stack_name: str, *, agreed: bool, dry_run: bool) -> b
 class Backfill:
     """The steps of a backfill, each of which prints what it does."""
 
-    terminal: Console
+    terminal: Terminal
     stack: Stack
     prefix: ObjectRef  # of the objects to classify
     poll_seconds: float = 1.0  # between two checks of the progress
@@ -87,11 +88,11 @@ class Backfill:
         # An upper bound: receipts of deleted objects are included.
         receipts = min(sum(is_receipt(result.key) for result in listed), counted.objects)
         tables, segments = (
-            render.number_of(counted.large, "table"),
-            render.number_of(counted.segments, "segment"),
+            number_of(counted.large, "table"),
+            number_of(counted.segments, "segment"),
         )
         limit = f"MaxObjectBytes ({self.stack.max_object_bytes:,} bytes)"
-        objects, size = render.number_of(counted.objects, "object"), render.rounded_bytes(counted.size)
+        objects, size = number_of(counted.objects, "object"), render.rounded_bytes(counted.size)
         self.print_line(f"{self.prefix}: {objects}, {size}")
         notes = {
             f"{receipts:,} with a result already: current results are checked, not computed again": receipts,
@@ -158,7 +159,7 @@ class Backfill:
         self.print_line("The queue is empty.")
         dead = dead_letters.count().total - earlier
         if dead > 0:
-            letters = render.number_of(dead, "message")
+            letters = number_of(dead, "message")
             self.print_line(f"{letters} became dead letters: {status_command} shows the reasons.", "yellow")
         return dead <= 0
 
@@ -175,11 +176,11 @@ class Backfill:
                     update(completed=sent)
         except KeyboardInterrupt:
             self.print_line(
-                f"Interrupted: queued {sent:,} of {render.number_of(total, 'object')}. "
+                f"Interrupted: queued {sent:,} of {number_of(total, 'object')}. "
                 "Run the same command again to queue all; current results are checked, not computed again."
             )
             raise typer.Exit(INTERRUPTED) from None
-        self.print_line(f"Queued {render.number_of(sent, 'object')}.")
+        self.print_line(f"Queued {number_of(sent, 'object')}.")
 
     def run_job(self, control: "S3ControlClient", account: str) -> bool:
         """Start a job, unless it is running, and show its progress; return whether all objects succeeded."""

@@ -17,7 +17,7 @@ from reviewbox.cli.output import Format, Row, complete_file, format_of, write_ro
 from reviewbox.cli.progress import progress_bar
 from reviewbox.cli.render import (
     cell,
-    console,
+    new_terminal,
     print_line,
     print_plain,
     printable,
@@ -303,9 +303,9 @@ def _print_fields(inputs: Iterable[_Input]) -> None:
     tables = [item for item in inputs if item.text_field]
     for item in tables[:_MAX_FIELDS]:
         line = f"{item.name}: the reviews are in `{item.text_field}`; --text-field selects another field."
-        print_line(console(), line)
+        print_line(new_terminal(), line)
     if len(tables) > _MAX_FIELDS:
-        print_line(console(), f"{len(tables) - _MAX_FIELDS:,} more tables.")
+        print_line(new_terminal(), f"{len(tables) - _MAX_FIELDS:,} more tables.")
 
 
 def _print_table(reviews: Iterable[Classified], settings: Settings) -> None:
@@ -315,4 +315,4 @@ def _print_table(reviews: Iterable[Classified], settings: Settings) -> None:
             cells = verdict_cells(_fields(review.outcome, settings), review.text)
             table.add_row(cell(review.file), str(review.line), *cells)
     finally:  # print the reviews that were classified even if an error or Ctrl-C ends the loop
-        console().print(table)
+        new_terminal().print(table)

@@ -11,7 +11,7 @@ from typing import Any
 from reviewbox.cli.labeled_reviews import LABELS, Review, read_reviews
 from reviewbox.cli.output import Format, flat, print_report
 from reviewbox.cli.progress import track
-from reviewbox.cli.render import cell, console, new_table, print_plain, printable
+from reviewbox.cli.render import cell, new_table, new_terminal, print_plain, printable
 from reviewbox.errors import Problem, ReviewboxError
 from reviewbox.model.classifier import Classifier
 from reviewbox.model.verdicts import POSITIVE
@@ -210,4 +210,4 @@ def _print_table(headers: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     table = new_table(*headers)
     for row in rows:
         table.add_row(*map(cell, row))
-    console().print(table)
+    new_terminal().print(table)

@@ -39,7 +39,7 @@ def run_demo(reviews: Path, port: int, template: Path, report: Path, *, stay: bo
     files = files_below(reviews)
     if not files:
         raise ReviewboxError(f"{reviews}: no files to upload")
-    terminal = render.console()
+    terminal = render.new_terminal()
     table = render.verdict_table("file")
     table.add_column("result", overflow="fold")
     has_receipts = False

@@ -1,4 +1,4 @@
-"""`reviewbox doctor`: checks the installation and a stack, and says how to mend what is wrong."""
+"""`reviewbox doctor`: checks the installation and a stack, and says how to fix what is wrong."""
 
 import time
 from collections.abc import Iterator, Sequence
@@ -7,7 +7,7 @@ from pathlib import Path
 
 from reviewbox.cli.output import Format, print_report
 from reviewbox.cli.progress import track
-from reviewbox.cli.render import cell, console, new_table
+from reviewbox.cli.render import cell, new_table, new_terminal
 from reviewbox.stack.aws import connect
 from reviewbox.stack.doctor import Connect, Finding, State, examine_installation, examine_stack
 
@@ -31,7 +31,7 @@ def print_findings(findings: Sequence[Finding], format_: Format) -> None:
     for finding in findings:
         state = cell(finding.state, _STYLES[finding.state])
         table.add_row(finding.check, state, cell(finding.detail), cell(finding.remedy))
-    console().print(table)
+    new_terminal().print(table)
 
 
 def _examine(stack: str, model: Path | None, connect_to: Connect) -> Iterator[Finding]:

@@ -12,7 +12,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
+from rich.console import Console as Terminal
 
 from reviewbox.classification import read_source
 from reviewbox.cli import render
@@ -33,6 +33,7 @@ from reviewbox.stack.cost import Workload
 from reviewbox.stack.listing import ListedObject, is_uri, list_objects, parse_uri
 from reviewbox.stack.status import FailureReason
 from reviewbox.storage import S3Storage
+from reviewbox.wording import number_of
 
 _SAMPLE_SIZE = 20  # objects under a prefix that are read
 _HIGH_CONCURRENCY = 1000  # an account's default limit
@@ -70,7 +71,7 @@ def show_estimate(paths: Sequence[str], settings: Settings, rate: float | None, 
     if format_ is not Format.TABLE:
         print_report(report, _items(report), format_, indent=2)
         return
-    terminal = render.console()
+    terminal = render.new_terminal()
     _print(report, terminal)
     if inventory.unreadable:
         print_reasons("could not be read", inventory.unreadable, terminal)
@@ -111,20 +112,13 @@ class Inventory:
             for item in track(list_objects(storage.client, prefix), "Listing"):
                 judged = cost.judge(item, options)
                 if judged.too_large or judged.archived:
-                    refused += Workload(
-                        objects=1,
-                        size=item.size,
-                        tables=judged.tables,
-                        too_large=judged.too_large,
-                        archived=judged.archived,
-                    )
+                    refused += judged.without_text()
                     continue
                 readable += judged
                 # A digest of the key decides which objects are read.
                 insort(sample, item, key=lambda item: sha256(item.key.encode()).digest())
                 del sample[_SAMPLE_SIZE:]
-        listed = readable.objects + refused.objects
-        if not listed:
+        if not (listed := readable.objects + refused.objects):
             raise ReviewboxError(f"{uri}: no objects with this prefix")
         self.listed += listed
         self.sampled += len(sample)
@@ -132,8 +126,11 @@ class Inventory:
         read = Workload(objects=judged.objects, size=judged.size)
         for item in track(sample, "Reading", len(sample)):
             ref = ObjectRef(prefix.bucket, item.key)
-            with self._failures_at(str(ref)):
-                source = _read_object(storage, ref, self.settings.max_object_bytes)
+            with self._failures_at(str(ref)), errors_at(str(ref)):
+                source = storage.read(ref, self.settings.max_object_bytes)
+                if source and source.body is None:
+                    with storage.stream(ref, source.revision, 0, self.settings.max_object_bytes) as stream:
+                        source = replace(source, body=stream.read())
                 read += self._count_reviews(source) if source else Workload()
         self.workload += cost.extrapolate(read, judged, readable) + refused
 
@@ -159,27 +156,24 @@ class Inventory:
         else:
             is_whole = len(body) == source.size
             document = read_source(source if is_whole else replace(source, body=None), self.settings)
-        reviews = failed = characters = units = 0
+        self.beginnings += share != 1
+        lengths, failed = list[int](), 0
         for row in document.rows:
-            if row.is_passthrough:
-                continue
-            if row.text.strip() and not row.problem:
-                reviews += 1
-                characters += len(row.text)
-                units += cost.comprehend_units(len(row.text))
+            if row.text.strip() and not row.problem and not row.is_passthrough:
+                lengths.append(len(row.text))
             # A quote that is open where the beginning of a table ends may close later.
             elif share == 1 or not (row.problem and row.problem.code is ErrorCode.UNCLOSED_QUOTE):
-                failed += 1
-        self.beginnings += share != 1
-        work = round(share * characters * (1 if document.table else prices.EVIDENCE_FACTOR))
+                failed += not row.is_passthrough
+        characters = share * sum(lengths)
+        work = round(characters * (1 if document.table else prices.EVIDENCE_FACTOR))
         is_compressed = detect_compression(body) is not None
         return replace(
             cost.text_work(work, round(size), options, is_compressed=is_compressed),
             tables=int(document.table is not None),
-            reviews=round(share * reviews),
+            reviews=round(share * len(lengths)),
             failed_reviews=round(share * failed),
-            characters=round(share * characters),
-            units=round(share * units),
+            characters=round(characters),
+            units=round(share * sum(map(cost.comprehend_units, lengths))),
         )
 
     @contextmanager
@@ -198,16 +192,6 @@ class Inventory:
     def _add_failure(self, path: Path, error: OSError) -> None:
         with self._failures_at(render.printable(str(path))):
             raise error
-
-
-def _read_object(storage: S3Storage, ref: ObjectRef, max_bytes: int) -> Source | None:
-    """Return an object, or the beginning of a large one; None if it no longer exists."""
-    with errors_at(str(ref)):
-        source = storage.read(ref, max_bytes)
-        if source and source.body is None:
-            with storage.stream(ref, source.revision, 0, max_bytes) as stream:
-                return replace(source, body=stream.read())
-    return source
 
 
 def _report(paths: Sequence[str], inventory: Inventory, rate: float | None) -> dict[str, Any]:
@@ -249,11 +233,15 @@ def _items(report: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
     yield {"way": "comprehend", "name": "units of text", "quantity": f"{units:,}", "dollars": dollars}
 
 
-def _print(report: Mapping[str, Any], terminal: Console) -> None:
+def _print(report: Mapping[str, Any], terminal: Terminal) -> None:
     tell = partial(render.print_line, terminal)
-    objects, reviews = (render.number_of(report[f"{what}s"], what) for what in ("object", "review"))
-    size = render.rounded_bytes(report["bytes"])
-    tell(f"{', '.join(report['paths'])}: {objects}, {size}, {reviews}, {report['characters']:,} characters")
+    counts = (
+        number_of(report["objects"], "object"),
+        render.rounded_bytes(report["bytes"]),
+        number_of(report["reviews"], "review"),
+        f"{report['characters']:,} characters",
+    )
+    tell(f"{', '.join(report['paths'])}: {', '.join(counts)}")
     for name, note in _NOTES.items():
         if report[name]:
             tell(f"  {note.format_map(report)}", "yellow" if "gets an error" in note else "")

@@ -8,7 +8,8 @@ from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 
-from rich.console import Console, ConsoleRenderable
+from rich.console import Console as Terminal
+from rich.console import ConsoleRenderable
 from rich.logging import RichHandler
 
 from reviewbox.cli.render import printable
@@ -40,15 +41,14 @@ Press Ctrl-C to stop. Everything in this cloud is deleted then.
 
 def run_local(port: int, console_port: int, template: Path) -> None:
     """Run the service in a local cloud with a console, and print its log events."""
-    console = Console()
-    logging.basicConfig(
-        level=logging.WARNING, format="%(message)s", handlers=[EventHandler(console=console, show_path=False)]
-    )
+    terminal = Terminal()
+    handler = EventHandler(console=terminal, show_path=False)
+    logging.basicConfig(level=logging.WARNING, format="%(message)s", handlers=[handler])
     with (
         start_service_and_console(template, port, console_port, cloud_report) as (cloud, address),
-        until_ctrl_c(console),
+        until_ctrl_c(terminal),
     ):
-        console.print(
+        terminal.print(
             _INSTRUCTIONS.format(
                 console=address,
                 endpoint=cloud.endpoint,
@@ -62,13 +62,13 @@ def run_local(port: int, console_port: int, template: Path) -> None:
 
 
 @contextmanager
-def until_ctrl_c(console: Console) -> Iterator[None]:
+def until_ctrl_c(terminal: Terminal) -> Iterator[None]:
     """Wait for Ctrl-C at the end of the context, and say so. It may come during the context, too."""
     try:
         yield
         threading.Event().wait()
     except KeyboardInterrupt:
-        console.print("Stopped.")
+        terminal.print("Stopped.")
 
 
 def cloud_report(cloud: Cloud, title: str = "Reviews in the local cloud") -> str:

@@ -85,7 +85,9 @@ def _examine(folder: Path) -> Iterator[Finding]:
         classifier = Classifier.load(folder)
         load_seconds = time.perf_counter() - started
     except ReviewboxError as error:
-        yield Finding("loads", State.FAILED, str(error), "export the model again, or mend what is named")
+        yield Finding(
+            "loads", State.FAILED, str(error), "export the model again, or fix what the message names"
+        )
         with suppress(ReviewboxError):  # what can be told without the graph
             yield _labels(Bundle.read(folder))
         return

@@ -7,7 +7,7 @@ from functools import partial
 from threading import Timer
 from typing import TypeVar
 
-from rich.console import Console
+from rich.console import Console as Terminal
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
@@ -47,7 +47,7 @@ def progress_bar(
         TimeRemainingColumn(elapsed_when_finished=True),
     )
     # The standard output may be a file, so it is not redirected to the terminal.
-    progress = Progress(*columns, console=Console(stderr=True), transient=True, redirect_stdout=False)
+    progress = Progress(*columns, console=Terminal(stderr=True), transient=True, redirect_stdout=False)
     update = partial(progress.update, progress.add_task(description, total=total))
     if disable or not sys.stderr.isatty():
         yield update

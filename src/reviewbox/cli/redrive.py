@@ -5,11 +5,12 @@ from typing import TYPE_CHECKING
 import typer
 
 from reviewbox.cli.progress import progress_bar
-from reviewbox.cli.render import console, number_of, print_line
+from reviewbox.cli.render import new_terminal, print_line
 from reviewbox.queue import Queue
 from reviewbox.stack.aws import connect
 from reviewbox.stack.discovery import find_stack
 from reviewbox.stack.redrive import count_remaining, move_messages
+from reviewbox.wording import number_of
 
 if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient
@@ -25,7 +26,7 @@ def run_redrive(stack_name: str, *, agreed: bool) -> bool:
 
 def redrive(stack_name: str, dead_letters: Queue, uploads: Queue, *, agreed: bool) -> bool:
     """Move dead letters to the queue for uploads and print how many; return whether none are left."""
-    terminal = console()
+    terminal = new_terminal()
     count = dead_letters.count().total
     if not count:
         print_line(terminal, "There are no dead letters.")
@@ -44,7 +45,7 @@ def redrive(stack_name: str, dead_letters: Queue, uploads: Queue, *, agreed: boo
         print_line(terminal, f"Moved {number_of(moved, 'message')}.")
     remaining = count_remaining(dead_letters)
     if remaining:
-        # They were received by `reviewbox status`, in the console, or by a redrive that was killed.
+        # They were received by `reviewbox status`, in the AWS console, or by a redrive that was killed.
         left = f"Left: {number_of(remaining, 'dead letter')}, received by another process"
         print_line(terminal, f"{left}; run the same command again in a minute.", "yellow")
     return not remaining

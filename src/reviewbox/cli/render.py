@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from rich import box
-from rich.console import Console
+from rich.console import Console as Terminal
 from rich.table import Table
 from rich.text import Text
 
@@ -25,12 +25,12 @@ _CONTROL_CHARACTER = re.compile(f"[{_CONTROL_CHARACTERS}]")
 _NOT_PRINTABLE = re.compile(f"[{_CONTROL_CHARACTERS}\ud800-\udfff]")
 
 
-def console() -> Console:
-    """Return a console for the standard output, with wide lines if the output is not a terminal."""
-    return Console() if Console().is_terminal else Console(width=_PIPE_WIDTH)
+def new_terminal() -> Terminal:
+    """Return the standard output; its lines are wide if it is not a terminal."""
+    return Terminal() if Terminal().is_terminal else Terminal(width=_PIPE_WIDTH)
 
 
-def print_line(terminal: Console, line: str, style: str = "") -> None:
+def print_line(terminal: Terminal, line: str, style: str = "") -> None:
     """Print a line without markup, highlights and wrapping."""
     terminal.print(cell(line, style), soft_wrap=True)
 
@@ -125,11 +125,6 @@ def printable(text: str) -> str:
     return _CONTROL_CHARACTER.sub(
         lambda match: ascii(match[0])[1:-1], text.encode("utf-8", "replace").decode()
     )
-
-
-def number_of(count: int, noun: str) -> str:
-    """Return a count and its noun, in the plural if the count is not 1."""
-    return f"{count:,} {noun}{'' if count == 1 else 's'}"
 
 
 def rounded_dollars(dollars: float) -> str:

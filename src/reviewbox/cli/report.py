@@ -7,7 +7,7 @@ from pathlib import Path
 
 from reviewbox.cli.output import complete_file
 from reviewbox.cli.progress import track
-from reviewbox.cli.render import console, number_of, print_line, rounded_bytes
+from reviewbox.cli.render import new_terminal, print_line, rounded_bytes
 from reviewbox.errors import ReviewboxError
 from reviewbox.model.classifier import Classifier
 from reviewbox.model.verdicts import Verdict, sentences
@@ -15,6 +15,7 @@ from reviewbox.report import Readers, ReportOptions, Sentence, Summary, render, 
 from reviewbox.settings import Settings
 from reviewbox.stack import aws
 from reviewbox.stack.stored_results import Place, StoredResults, find_place
+from reviewbox.wording import number_of
 
 _TEXTS_AT_ONCE = 50
 _DIGEST_LENGTH = 12
@@ -89,7 +90,7 @@ def write_report(summary: Summary, output: Path) -> None:
     with complete_file(output) as temporary:
         temporary.write_bytes(page)
     line = f"{output}: {number_of(summary.total, 'review')}, {rounded_bytes(len(page))}"
-    print_line(console(), f"{line}, {summary.failed:,} failed" if summary.failed else line)
+    print_line(new_terminal(), f"{line}, {summary.failed:,} failed" if summary.failed else line)
 
 
 def _score_sentences(classifier: Classifier, texts: Sequence[str]) -> Iterator[Sequence[Sentence]]:

@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 from reviewbox.cli.output import ExportFormat, Format, Row, complete_file, format_of, write_rows
 from reviewbox.cli.progress import progress_bar
-from reviewbox.cli.render import cell, console, new_table, number_of, print_line, print_plain
+from reviewbox.cli.render import cell, new_table, new_terminal, print_line, print_plain
 from reviewbox.errors import ReviewboxError
 from reviewbox.settings import Settings
 from reviewbox.stack.aws import errors_at
 from reviewbox.stack.result_rows import COLUMNS, ResultRows
 from reviewbox.stack.stored_results import find_place
+from reviewbox.wording import number_of
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -138,9 +139,9 @@ def _print_table(rows: ResultRows) -> None:
     table = new_table(*columns)
     for row in shown[:_ROWS_IN_TABLE]:
         table.add_row(*(cell(_cell(row.get(name))) for name in columns))
-    console().print(table)
+    new_terminal().print(table)
     if len(shown) > _ROWS_IN_TABLE:
-        print_line(console(), f"The first {_ROWS_IN_TABLE:,} rows; --output FILE writes all.", "yellow")
+        print_line(new_terminal(), f"The first {_ROWS_IN_TABLE:,} rows; --output FILE writes all.", "yellow")
 
 
 def _cell(value: Any) -> str:

@@ -4,21 +4,15 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict
 
-from rich.console import Console
+from rich.console import Console as Terminal
 
 from reviewbox.cli.output import Format, flat, print_report
 from reviewbox.cli.progress import track
-from reviewbox.cli.render import (
-    cell,
-    console,
-    new_table,
-    number_of,
-    print_line,
-    rounded_bytes,
-)
+from reviewbox.cli.render import cell, new_table, new_terminal, print_line, rounded_bytes
 from reviewbox.stack.aws import connect
 from reviewbox.stack.discovery import find_stack
 from reviewbox.stack.status import FailureReason, Status, collect_status
+from reviewbox.wording import number_of
 
 _MAX_REASONS = 20  # in a table; JSON has all
 
@@ -28,12 +22,12 @@ def show_status(stack_name: str, newest: int, format_: Format) -> None:
     stack = find_stack(connect("cloudformation"), stack_name)
     status = collect_status(stack, connect("s3"), connect("sqs"), newest, track)
     if format_ is Format.TABLE:
-        _print_status(status, console())
+        _print_status(status, new_terminal())
     else:
         print_report(asdict(status), [flat(asdict(status))], format_, indent=2)
 
 
-def print_reasons(heading: str, reasons: Sequence[FailureReason], terminal: Console) -> None:
+def print_reasons(heading: str, reasons: Sequence[FailureReason], terminal: Terminal) -> None:
     """Print a table of objects and why they failed; `heading` is the heading of the first column."""
     table = new_table(heading, "reason")
     for reason in reasons[:_MAX_REASONS]:
@@ -45,7 +39,7 @@ def print_reasons(heading: str, reasons: Sequence[FailureReason], terminal: Cons
         print_line(terminal, f"{hidden:,} more; use --json to list all of them.")
 
 
-def _print_status(status: Status, terminal: Console) -> None:
+def _print_status(status: Status, terminal: Terminal) -> None:
     print_line(terminal, f"{status.source} -> {status.results}")
     table = new_table("name", "count", "details", show_header=False)
     table.columns[1].justify = "right"

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from reviewbox.cli.classify import files_below
-from reviewbox.cli.render import cell, console, print_plain, printable, receipt_line
+from reviewbox.cli.render import cell, new_terminal, print_plain, printable, receipt_line
 from reviewbox.cli.report import make_report
 from reviewbox.console import Board, Console, Inbox, start_console
 from reviewbox.errors import ForeignResultError, ReviewboxError
@@ -212,7 +212,7 @@ def watch_folder(
 
 def _print_outcome(key: str, outcome: str, receipt: Mapping[str, Any]) -> None:
     line = cell(f"{outcome:<10}  {key}  ").append_text(receipt_line(receipt))
-    console().print(line, soft_wrap=True)
+    new_terminal().print(line, soft_wrap=True)
 
 
 def _reason(error: Exception) -> str:

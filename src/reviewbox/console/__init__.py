@@ -1,4 +1,4 @@
-"""The console: a page on this machine that takes files and shows what becomes of them.
+"""The console: a page on this machine that takes files and shows their progress and results.
 
 It serves `reviewbox local`, `reviewbox demo` and `reviewbox watch --serve`. Nothing of it runs on AWS.
 """

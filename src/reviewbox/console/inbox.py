@@ -24,7 +24,7 @@ class Inbox:
     Attributes:
         store: the storage that holds it.
         bucket: its bucket.
-        prefix: comes before the name of each file.
+        prefix: what the key of each file starts with, before its name.
     """
 
     store: ObjectStore

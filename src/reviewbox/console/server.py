@@ -76,7 +76,7 @@ class Console:
     _reported: int = -1  # the board's number of results that the report is about
 
     def current_report(self) -> str:
-        """Return the report, made anew if there are new results.
+        """Return the report; make it again if there are new results.
 
         Raises:
             ReviewboxError: there are no results.
@@ -150,7 +150,7 @@ class _Request(BaseHTTPRequestHandler):
             self._send_events() if path == "/events" else self._send_report()
 
     def do_POST(self) -> None:
-        """Take a file: `POST /files?name=NAME`, with `&replace=1` to replace one of the same name."""
+        """Take a file: `POST /files?name=NAME`, `&replace=1` to replace a file of that name."""
         self._is_read = False
         path, _, parameters = self.path.partition("?")
         if not self._is_to_us() or not self._is_from_us():
@@ -256,8 +256,8 @@ class _Request(BaseHTTPRequestHandler):
     def _is_from_us(self) -> bool:
         """Return whether the request comes from the console's page; refuse it otherwise.
 
-        Browsers name the origin of each POST. Of a GET they say only whether the site is the same, and
-        programs that are not browsers say nothing.
+        Browsers send the origin with each POST. With a GET they only say whether it comes from the same site.
+        Other programs send neither.
         """
         origins = self.headers.get_all("Origin", [])
         if origins or self.command == "POST":

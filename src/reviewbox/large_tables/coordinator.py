@@ -105,7 +105,7 @@ class SegmentCoordinator:
         if self.queue is None:
             return self._classify_all(plan, deadline)
         sender = str(stale) if stale else _EVENT
-        # Of a new plan, usually nothing was sent.
+        # Usually, nothing of a new plan has been sent.
         sent = None if is_new else self.store.read(keys.sent, _MAX_SENT_BYTES)
         record = Sent.decode(sent.body) if sent else None
         if stale and record and not record.is_interrupted(sender):

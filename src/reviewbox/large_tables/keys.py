@@ -51,7 +51,7 @@ class WorkKeys:
         return self._ref(f"done/{index:05}-{hashlib.sha256(etag.encode()).hexdigest()[:32]}")
 
     def index_of_result(self, key: str) -> int | None:
-        """Return the index of the segment whose result has this key; None if it is another key."""
+        """Return the index of the segment whose result has this key; None if no result has it."""
         index, _, _ = key.removeprefix(self.results.key).partition("-")
         return int(index) if index.isascii() and index.isdigit() else None
 

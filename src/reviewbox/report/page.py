@@ -12,6 +12,7 @@ from typing import Any
 
 from reviewbox.report.statistics import wilson_interval
 from reviewbox.report.summary import Dimension, Failures, Phrase, Review, SampledRow, Summary
+from reviewbox.wording import number_of
 
 _PARTS = files("reviewbox.report") / "page"
 _SCRIPTS = ("vendor/d3.min.js", "vendor/plot.min.js", "report.js")
@@ -52,16 +53,12 @@ def _policy(scripts: Sequence[str]) -> str:
 
 
 def _overview(summary: Summary) -> str:
-    parts = [_number_of(summary.total, "review"), _number_of(summary.sources, "file")]
+    parts = [number_of(summary.total, "review"), number_of(summary.sources, "file")]
     if summary.needs_review:
         parts.append(f"{summary.needs_review:,} need{'s' if summary.needs_review == 1 else ''} a look")
     if summary.failed:
         parts.append(f"{summary.failed:,} failed")
     return " · ".join(parts)
-
-
-def _number_of(count: int, noun: str) -> str:
-    return f"{count:,} {noun}{'' if count == 1 else 's'}"
 
 
 def _share_rows(summary: Summary) -> str:

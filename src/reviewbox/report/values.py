@@ -81,7 +81,7 @@ def _day_of_epoch(seconds: int) -> Day:
 
 @lru_cache(maxsize=10_000)
 def parse_rating(text: str) -> float | None:
-    """Return the number of a rating such as `4`, `4.0`, `4/5`, `4 stars` or `★★★★☆`; None without one."""
+    """Return the number of a rating such as `4`, `4.0`, `4/5`, `4 stars` or `★★★★☆`; None for other texts."""
     text = text.strip()
     if text and _MAX_SYMBOLS.fullmatch(text):
         return float(len(_SYMBOLS.findall(text))) or None

@@ -9,14 +9,16 @@ import re
 
 _MAX_KEY_BYTES = 1024  # of UTF-8, S3's limit
 _MAX_PART_NAME_LENGTH = 73  # from the table's id to the extension
+_TABLE = ".classified"  # in the keys of classified tables
 _EXTENSION = r"(?:csv|tsv|jsonl|xlsx|xlsm|parquet)(?:\.gz|\.zst)?"
+_TABLE_NAME = re.compile(rf"\.{_EXTENSION}\Z")
 # The end of a key that `part_key` returns.
 _PART_NAME = re.compile(rf"([0-9a-f]{{32}})/part-\d{{5,}}\.{_EXTENSION}")
 # The ends of the keys of parts and of small tables before format 4 of results. Such objects are only removed.
 _OLD_PART_NAME = re.compile(rf"part-\d{{5,}}\.{_EXTENSION}")
 _OLD_MAX_PART_NAME_LENGTH = 40
 _DIGEST = re.compile(r"[0-9a-f]{64}")
-_OLD_TABLE_SUFFIX = re.compile(rf"\.classified\.{_EXTENSION}\Z")
+_OLD_TABLE_SUFFIX = re.compile(rf"\{_TABLE}\.{_EXTENSION}\Z")
 
 
 def receipt_key(results_prefix: str, source_key: str) -> str:
@@ -36,7 +38,7 @@ def part_key(results_prefix: str, source_key: str, table_id: str, number: int, e
 
 def parts_prefix(results_prefix: str, source_key: str) -> str:
     """Return the common prefix of the keys of all parts of a source's classified tables."""
-    return _result_key(results_prefix, source_key, ".classified/", _MAX_PART_NAME_LENGTH)
+    return _result_key(results_prefix, source_key, f"{_TABLE}/", _MAX_PART_NAME_LENGTH)
 
 
 def table_id_of(key: str, results_prefix: str, source_key: str) -> str | None:
@@ -61,10 +63,20 @@ def table_prefixes(results_prefix: str, source_key: str) -> set[str]:
     """Return prefixes that together cover all keys of a source's classified tables; usually one."""
     # Only for a very long source key do some of them contain its digest instead.
     return {
-        _result_key(results_prefix, source_key, ".classified"),
+        _result_key(results_prefix, source_key, _TABLE),
         parts_prefix(results_prefix, source_key).removesuffix("/"),
         _old_parts_prefix(results_prefix, source_key).removesuffix("/"),
     }
+
+
+def is_table(key: str) -> bool:
+    """Return whether a key has the extension of a classified table."""
+    return _TABLE_NAME.search(key) is not None
+
+
+def source_of_table(key: str) -> str:
+    """Return the key of the source of a classified table, without looking at its receipt."""
+    return key.partition(_TABLE)[0]
 
 
 def receipt_key_of_part(key: str) -> str | None:
@@ -73,7 +85,7 @@ def receipt_key_of_part(key: str) -> str | None:
     The parts of a source with a very long key may contain its digest although its receipt does not. Then the
     key that is returned does not belong to a receipt.
     """
-    source, _, name = key.rpartition(".classified/")
+    source, _, name = key.rpartition(f"{_TABLE}/")
     return receipt_key(source, "") if source and _PART_NAME.fullmatch(name) else None
 
 
@@ -84,7 +96,7 @@ def source_key_of_receipt(key: str, results_prefix: str) -> str | None:
 
 
 def _old_parts_prefix(results_prefix: str, source_key: str) -> str:
-    return _result_key(results_prefix, source_key, ".classified/", _OLD_MAX_PART_NAME_LENGTH)
+    return _result_key(results_prefix, source_key, f"{_TABLE}/", _OLD_MAX_PART_NAME_LENGTH)
 
 
 def _result_key(prefix: str, source_key: str, suffix: str, reserved: int = 0) -> str:

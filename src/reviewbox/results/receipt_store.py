@@ -90,9 +90,9 @@ class ReceiptStore:
     ) -> None:
         """Write a receipt, and then remove those objects that are `present` and that it does not name.
 
-        Nothing can record them any more: whoever made one of them did so to replace the receipt that has just
-        been replaced (ADR 14). The record of a failed attempt does not end the work of others, and then only
-        what the old receipt names is removed.
+        No receipt can name them any more: each was made for a write that would have replaced the receipt that
+        has just been replaced (ADR 14). The record of a failed attempt does not end the work of others, and
+        then only what the old receipt names is removed.
 
         Args:
             ref: the source.
@@ -140,7 +140,7 @@ class ReceiptStore:
     def table_id(self, provenance: Provenance, stored: StoredReceipt | None) -> str:
         """Return the id of the table of this provenance, when this is the receipt of its source.
 
-        A table that is recorded already keeps its id, so that only its lost parts are made anew.
+        A table that is recorded already keeps its id, so that only its lost parts are written again.
         """
         if stored and stored.receipt.is_current(provenance):
             prefix, source = self.settings.results_prefix, provenance.source

@@ -64,6 +64,11 @@ class Workload:
             values[name] = max(mine, its) if name.startswith("largest") else mine + its
         return Workload(**values)
 
+    def without_text(self) -> "Workload":
+        """Return what is known of objects that are not read."""
+        listed = self.objects, self.size, self.tables, self.compressed, self.too_large, self.archived
+        return Workload(*listed)
+
 
 _NAMES = tuple(field.name for field in fields(Workload))
 _TEXT = ("reviews", "failed_reviews", "characters", "units")
@@ -188,7 +193,7 @@ def estimate(
     # A vCPU without a thread is paid for, but does not make inference faster. One thread splits tables.
     seconds_per_byte = cpu_seconds_per_kilobyte / 1000 / min(function.threads, vcpus)
     invocations = objects if as_job else math.ceil(objects / OBJECTS_PER_BATCH)
-    # The first object of an invocation waits by itself; the others wait together.
+    # The first object of an invocation waits alone; the others wait together.
     waits = invocations + (objects - invocations) / OBJECTS_AT_ONCE
     splitting = workload.split_bytes / (prices.SPLIT_BYTES_PER_CPU_SECOND * min(1, vcpus))
     splitting += (segments * _SPLIT_REQUESTS_PER_SEGMENT + workload.stored_segments) * wait

@@ -1,4 +1,4 @@
-"""Checks of an installation and of a deployed stack. Each finding says how to mend what is wrong."""
+"""Checks of an installation and of a deployed stack. Each finding says how to fix what is wrong."""
 
 import json
 import platform
@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
-from functools import cached_property
+from functools import cache, cached_property
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -110,6 +110,7 @@ def examine_stack(name: str, connect: Connect, now: Callable[[], float]) -> Iter
         yield Finding("credentials", State.SKIPPED, "there are no AWS credentials", remedy)
         yield from _skipped(_AWS_CHECKS, "needs credentials")
         return
+    connect = cache(connect)  # making a client takes longer than most requests
     try:
         identity = connect("sts").get_caller_identity()
     except (BotoCoreError, ClientError) as error:

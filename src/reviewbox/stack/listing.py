@@ -47,7 +47,7 @@ def parse_uri(uri: str) -> ObjectRef:
 def list_objects(client: "S3Client", prefix: ObjectRef) -> Iterator[ListedObject]:
     """Yield the objects whose keys start with `prefix.key`, except folder markers and files of tools.
 
-    Those are the empty objects that mark folders, and what tools leave behind beside data.
+    A folder marker is an empty object whose key ends with a slash.
     """
     for page in client.get_paginator("list_objects_v2").paginate(Bucket=prefix.bucket, Prefix=prefix.key):
         for item in page.get("Contents", []):

@@ -1,19 +1,19 @@
 """All rows of many results as one table."""
 
 from collections.abc import Iterator, Mapping
-from contextlib import closing
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
-from reviewbox.documents.cells import read_cells
 from reviewbox.documents.document import Cells
 from reviewbox.documents.review_field import MISSING
-from reviewbox.errors import AbsenceCode, ReviewboxError, SourceError
+from reviewbox.errors import ReviewboxError
 from reviewbox.report.results import OWN_FIELDS, own_names, parse_score
+from reviewbox.results.keys import is_table, source_of_table
 from reviewbox.results.receipt import Receipt
 from reviewbox.settings import Settings
 from reviewbox.stack.listing import is_receipt
-from reviewbox.stack.stored_results import Place, StoredResults, is_table
+from reviewbox.stack.stored_results import Place, StoredResults
 
 # The first columns of every row. The user's own columns follow.
 COLUMNS = (
@@ -23,7 +23,6 @@ COLUMNS = (
 # What a user's column gets in front of a name that is one of ours.
 _ORIGINAL = "original_"
 _OURS = frozenset((*COLUMNS, *OWN_FIELDS))
-_TABLE_SUFFIX = ".classified"
 
 
 @dataclass(slots=True)
@@ -69,10 +68,10 @@ class ResultRows:
         if not tables:
             raise ReviewboxError(
                 "no results here: neither receipts of this version nor classified tables; `reviewbox watch "
-                "FOLDER` makes them from files of reviews, and `reviewbox backfill` renews those of a bucket"
+                "FOLDER` makes them from files of reviews, and `reviewbox backfill` updates those of a bucket"
             )
         for key in tables:
-            yield from self._of_part(key, key.partition(_TABLE_SUFFIX)[0], _Lines())
+            yield from self._of_part(key, source_of_table(key), _Lines())
 
     @property
     def _stored(self) -> StoredResults:
@@ -89,7 +88,7 @@ class ResultRows:
             }
             return
         share = 1 / max(1, content["counts"]["total"])
-        # A table without a header row has got one.
+        # Reviewbox adds a header row to a table that has none.
         lines = _Lines(added=0 if content.get("notes", {}).get("header", True) else 1)
         for part in receipt.parts:
             part_key = self.place.part_key(key, receipt, part)
@@ -100,20 +99,13 @@ class ResultRows:
     def _of_part(
         self, key: str | None, source: str, lines: "_Lines", name: str = ""
     ) -> Iterator[dict[str, Any]]:
-        name = name or key or ""
-        stored = self.place.open(key) if key else None
-        if stored is None:
-            message = f"the table {name} is missing; classify the file again"
-            yield _failed(source, AbsenceCode.MISSING_TABLE, message)
-            return
-        with closing(stored):
-            try:
-                for cells in read_cells(name, stored, self._stored.table_options, OWN_FIELDS[:3]):
-                    line = lines.number(cells)
-                    if row := _row(cells.values, source, line):
-                        yield row
-            except SourceError as error:
-                yield _failed(source, error.problem.code, error.problem.message)
+        def read(rows: Iterator[Cells]) -> Iterator[dict[str, Any]]:
+            for cells in rows:
+                line = lines.number(cells)
+                if row := _row(cells.values, source, line):
+                    yield row
+
+        yield from self._stored.read_table(key, name or key or "", read, partial(_failed, source))
         lines.end_part()
 
 

@@ -6,18 +6,20 @@ Receipts lead to tables. Tables are looked for by their names only if there is n
 import hashlib
 import os
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass, field, replace
+from functools import partial
 from io import BufferedReader
 from itertools import islice
 from pathlib import Path, PurePosixPath
-from typing import Protocol
+from typing import Protocol, TypeVar
 
-from reviewbox.documents import ReadOptions, read_document
+from reviewbox.documents import read_document
 from reviewbox.documents.cells import read_cells
 from reviewbox.documents.detection import SNIFF_BYTES
+from reviewbox.documents.document import Cells
 from reviewbox.errors import AbsenceCode, ReviewboxError, SourceError
 from reviewbox.folder_storage import read_file
 from reviewbox.objects import ObjectRef, Source
@@ -28,7 +30,7 @@ from reviewbox.report.results import (
     result_of_receipt,
     results_of_table,
 )
-from reviewbox.results.keys import is_table_key
+from reviewbox.results.keys import is_table, is_table_key, source_of_table
 from reviewbox.results.receipt import MAX_RECEIPT_BYTES, Part, Receipt
 from reviewbox.settings import Settings
 from reviewbox.stack import aws
@@ -36,11 +38,11 @@ from reviewbox.stack.listing import is_receipt, is_uri, list_objects, parse_uri
 from reviewbox.storage import S3Storage
 from reviewbox.tool_files import is_tool_file
 
-_TABLE = ".classified"  # in the name of a classified table
-_TABLE_EXTENSIONS = (".csv", ".tsv", ".jsonl", ".xlsx", ".xlsm", ".parquet")
+T = TypeVar("T")
+
 # Several reads at once hide the latency of S3; each chunk of receipts is held in memory.
 _CHUNK = 256
-_RESULT_GROWTH = 4
+_RESULT_GROWTH = 4  # how many times larger a result may be than its source
 
 
 class Place(Protocol):
@@ -239,12 +241,6 @@ class StoredResults:
         with ThreadPoolExecutor(aws.MAX_CONNECTIONS) as pool:
             yield from pool.map(self._text, results)
 
-    @property
-    def table_options(self) -> ReadOptions:
-        """How tables are read: a result is larger than its source."""
-        options = self.settings.read_options
-        return replace(options, max_bytes=_RESULT_GROWTH * options.max_bytes)
-
     def _text(self, result: Result) -> str:
         receipt = self._receipt(result.receipt)
         if receipt is None:
@@ -297,7 +293,7 @@ class StoredResults:
         rows: Counter[str] = Counter()
         for key in self.place.list_keys():
             if is_table(key):
-                source = key.partition(_TABLE)[0]
+                source = source_of_table(key)
                 for result in self._of_table(key, key, source, "", rows[source] + 1):
                     rows[source] = max(rows[source], result.row)
                     yield result
@@ -305,22 +301,40 @@ class StoredResults:
     def _of_table(
         self, key: str | None, name: str, source: str, text_field: str, first: int
     ) -> Iterator[Result]:
+        def read(rows: Iterator[Cells]) -> Iterator[Result]:
+            return results_of_table((row.values for row in rows), source, text_field, first)
+
+        return self.read_table(key, name, read, partial(_failed, source))
+
+    def read_table(
+        self,
+        key: str | None,
+        name: str,
+        read: Callable[[Iterator[Cells]], Iterator[T]],
+        failed: Callable[[str, str], T],
+    ) -> Iterator[T]:
+        """Yield what `read` makes of the rows of a classified table.
+
+        If the table is missing or cannot be read, the last item is what `failed` makes of the error.
+
+        Args:
+            key: where the table is stored; None if it is not there.
+            name: what messages call it.
+            read: may raise SourceError.
+            failed: gets the code and the message of the error.
+        """
         stored = self.place.open(key) if key else None
         if stored is None:
             message = f"the table {name} is missing; classify the file again"
-            yield _failed(source, AbsenceCode.MISSING_TABLE, message)
+            yield failed(AbsenceCode.MISSING_TABLE, message)
             return
+        options = self.settings.read_options
+        options = replace(options, max_bytes=_RESULT_GROWTH * options.max_bytes)
         with closing(stored):
             try:
-                tables = read_cells(name, stored, self.table_options, OWN_FIELDS[:3])
-                yield from results_of_table((row.values for row in tables), source, text_field, first)
+                yield from read(read_cells(name, stored, options, OWN_FIELDS[:3]))
             except SourceError as error:
-                yield _failed(source, error.problem.code, error.problem.message)
-
-
-def is_table(key: str) -> bool:
-    """Return whether a key has the extension of a table."""
-    return key.removesuffix(".gz").removesuffix(".zst").endswith(_TABLE_EXTENSIONS)
+                yield failed(error.problem.code, error.problem.message)
 
 
 def _failed(source: str, code: str, message: str) -> Result:

@@ -1,0 +1,46 @@
+"""Receipts that name parts as nobody can ask for them: botocore refuses some before it sends anything."""
+
+import json
+
+import pytest
+from mypy_boto3_s3 import S3Client
+from tests.conftest import BUCKET
+from tests.large_tables.test_recovery import FORGED_PARTS
+from tests.large_tables.work import (
+    TABLE,
+    assert_consistent,
+    plenty,
+    put,
+    receipt_of,
+    rows,
+)
+
+from reviewbox.model.classifier import Classifier
+from reviewbox.pipeline import Pipeline
+from reviewbox.settings import Settings
+from reviewbox.storage import S3Storage
+
+
+@pytest.fixture
+def pipeline(storage: S3Storage, classifier: Classifier) -> Pipeline:
+    return Pipeline(storage, classifier, Settings())
+
+
+@pytest.mark.parametrize("part", FORGED_PARTS)
+@pytest.mark.parametrize("is_current", [False, True])
+def test_botocore_may_refuse_to_ask_for_a_strange_part(
+    pipeline: Pipeline, s3: S3Client, part: dict[str, str], *, is_current: bool
+) -> None:
+    """The receipt is made again, as `tests/large_tables/test_recovery.py` shows for larger tables."""
+    put(s3, rows(2))
+    pipeline.process(TABLE, plenty)
+    forged = receipt_of(s3)
+    forged["parts"] = [part]
+    if not is_current:
+        forged["model"]["sha256"] = "x"
+    s3.put_object(Bucket=BUCKET, Key=f"results/{TABLE.key}.json", Body=json.dumps(forged).encode())
+
+    pipeline.process(TABLE, plenty)
+
+    assert receipt_of(s3)["counts"]["total"] == 2
+    assert_consistent(s3)
