@@ -21,15 +21,10 @@ from reviewbox.documents.detection import SNIFF_BYTES
 from reviewbox.errors import ReviewboxError, SourceError
 from reviewbox.folder_storage import read_file
 from reviewbox.objects import ObjectRef, Source
-from reviewbox.report.results import (
-    OWN_FIELDS,
-    Failure,
-    Result,
-    result_of_receipt,
-    results_of_table,
-)
+from reviewbox.report.results import Failure, Result, result_of_receipt, results_of_table
 from reviewbox.results.keys import is_table_key
 from reviewbox.results.receipt import MAX_RECEIPT_BYTES, Part, Receipt
+from reviewbox.results.rows import OWN_FIELDS, table_options
 from reviewbox.settings import Settings
 from reviewbox.stack import aws
 from reviewbox.stack.listing import is_receipt, is_uri, list_objects, parse_uri
@@ -40,7 +35,6 @@ _TABLE = ".classified"  # in the name of a classified table
 _TABLE_EXTENSIONS = (".csv", ".tsv", ".jsonl", ".xlsx", ".xlsm", ".parquet")
 # Several reads at once hide the latency of S3; each chunk of receipts is held in memory.
 _CHUNK = 256
-_RESULT_GROWTH = 4
 # Codes of failures that no receipt records.
 _MISSING_TABLE, _BROKEN_RECEIPT = "missing_table", "broken_receipt"
 
@@ -244,8 +238,7 @@ class StoredResults:
     @property
     def table_options(self) -> ReadOptions:
         """How tables are read: a result is larger than its source."""
-        options = self.settings.read_options
-        return replace(options, max_bytes=_RESULT_GROWTH * options.max_bytes)
+        return table_options(self.settings)
 
     def _text(self, result: Result) -> str:
         receipt = self._receipt(result.receipt)
