@@ -71,17 +71,22 @@ class Service:
         return [item["Key"] for item in listed]
 
     def query(self, sql: str) -> list[tuple[Any, ...]]:
-        """Return the rows that a query of the table `results` finds, as DuckDB sees the catalog."""
+        """Return the rows that a query of the table `results` finds."""
+        return self.table(sql)[1]
+
+    def table(self, sql: str) -> tuple[list[str], list[tuple[Any, ...]]]:
+        """Return the columns and the rows that DuckDB finds with a query of the table `results`."""
         with TemporaryDirectory() as folder, duckdb.connect() as database:
             for key in self.files():
                 path = Path(folder, key)
                 path.parent.mkdir(parents=True, exist_ok=True)
                 path.write_bytes(self.s3.get_object(Bucket=BUCKET, Key=key)["Body"].read())
             database.execute(
-                f"CREATE VIEW results AS SELECT * FROM read_parquet('{folder}/{PREFIX}*/*.parquet', "
+                f"CREATE VIEW results AS SELECT * FROM read_parquet('{folder}/{PREFIX}*/*.parquet', "  # noqa: S608 - our own
                 "hive_partitioning = true, hive_types = {'uploaded': VARCHAR})"
             )
-            return database.execute(sql).fetchall()
+            found = database.execute(sql)
+            return [column[0] for column in found.description or []], found.fetchall()
 
     @contextmanager
     def before_request(self, number: int, action: Callable[[], object]) -> Iterator[None]:

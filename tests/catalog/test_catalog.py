@@ -57,7 +57,7 @@ def test_a_table_is_copied_with_its_lines_its_verdicts_and_its_other_columns(ser
 
     rows = service.query(
         "SELECT source_bucket, source_key, source_line, review, sentiment, error_code, "
-        "columns['Product name'], columns['note'] FROM results ORDER BY source_line"
+        "fields['Product name'], fields['note'] FROM results ORDER BY source_line"
     )
     assert rows == [
         (BUCKET, TABLE, 2, "good film", "positive", None, "kettle", "a"),
@@ -99,7 +99,7 @@ def test_tables_of_any_columns_and_formats_are_one_table(service: Service) -> No
     for key in ("incoming/a.csv", "incoming/b.jsonl", "incoming/c.json"):
         service.copy(key)
 
-    assert service.query("SELECT review, columns FROM results ORDER BY source_key") == [
+    assert service.query("SELECT review, fields FROM results ORDER BY source_key") == [
         ("good film", {"product": "lamp"}),
         ("bad film", {"shop.city": "Ulm \\ud800"}),
         ("good good film", {"stars": "3"}),

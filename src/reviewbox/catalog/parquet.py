@@ -21,7 +21,7 @@ _TYPES = {
     "scores": "map<string,double>",
     "needs_review": "boolean",
     "other_language": "boolean",
-    "columns": "map<string,string>",
+    "fields": "map<string,string>",
 }
 COLUMNS = {field.name: _TYPES.get(field.name, "string") for field in fields(CatalogRow)}
 

@@ -39,7 +39,7 @@ class CatalogRow:
         error_code: why there is no verdict.
         error_message: the same in words.
         model: the digest of the model.
-        columns: the other cells of a row of a table, as text.
+        fields: the other cells of a row of a table, as text.
     """
 
     source_bucket: str
@@ -56,7 +56,7 @@ class CatalogRow:
     error_code: str | None = None
     error_message: str | None = None
     model: str | None = None
-    columns: Mapping[str, str] = field(default_factory=dict)
+    fields: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
     def begin(cls, receipt: Receipt) -> Self:
@@ -129,7 +129,7 @@ def _rows(table: Iterator[Cells], common: CatalogRow, text_field: str, lines: Li
             note=own.get("note") or None,
             error_code=own.get("error_code") or None,
             error_message=own.get("error_message") or None,
-            columns={name: value for name, value in row.cells.items() if name not in texts},
+            fields={name: value for name, value in row.cells.items() if name not in texts},
         )
 
 

@@ -101,10 +101,9 @@ def own_names(columns: tuple[str, ...]) -> Mapping[str, str]:
             prefixed = _PREFIX + prefixed
         if prefixed in columns:
             names[name] = prefixed
-    # Tables without notes have no such column. A column of the user that has the name comes before ours.
-    if "note" in names and columns.index(names["note"]) < columns.index(
-        names.get("sentiment", names["note"])
-    ):
+    # Most tables get no column for notes. If one of the user's has that name, it comes before ours.
+    positions = [columns.index(names[name]) for name in ("sentiment", "note") if name in names]
+    if positions != sorted(positions):
         del names["note"]
     return names
 
