@@ -60,7 +60,9 @@ class FolderStorage:
     def etags(self, bucket: str, prefix: str) -> dict[str, str]:
         """Return the ETags of the files whose key starts with `prefix`, by key."""
         folder = self.folders[bucket]
-        paths = (path for path in (folder / prefix).parent.rglob("*") if path.is_file())
+        # A prefix that ends with a slash is a folder.
+        parent = folder / prefix if prefix.endswith("/") else (folder / prefix).parent
+        paths = (path for path in parent.rglob("*") if path.is_file())
         keys = {path.relative_to(folder).as_posix(): path for path in paths}
         return {key: _etag(path.read_bytes()) for key, path in keys.items() if key.startswith(prefix)}
 

@@ -5,7 +5,7 @@ nobody has written another one since, so pointers form a chain, and the files of
 own. What the newest pointer does not declare is removed, by everyone who looks at the result.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass, replace
@@ -75,9 +75,10 @@ class Catalog:
         """
         return retry_on_conflict(lambda: self._attempt(key, deadline), ObjectRef(self.place.bucket, key))
 
-    def known_results(self) -> Iterator[str]:
-        """Yield the keys of the receipts that have a pointer."""
-        for key in self.store.etags(self.place.bucket, keys.pointers_prefix(self.place.key)):
+    def copied_besides(self, receipts: Iterable[str]) -> Iterator[str]:
+        """Yield the keys of all receipts that have a pointer, except for some."""
+        known = {keys.pointer_key(self.place.key, receipt) for receipt in receipts}
+        for key in self.store.etags(self.place.bucket, keys.pointers_prefix(self.place.key)).keys() - known:
             stored = self._read_pointer(ObjectRef(self.place.bucket, key))
             if stored and stored.pointer:
                 yield stored.pointer.result

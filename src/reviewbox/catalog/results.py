@@ -67,7 +67,13 @@ class BucketResults:
     def uploaded(self, key: str, receipt: Receipt) -> str:
         """Return the date on which the source was uploaded; if it is gone, that of the result."""
         source = receipt.content["source"]
-        if match := _UPLOAD_TIME.match(str(source.get("version", ""))):
-            return match[1]
+        if date := upload_date(receipt):
+            return date
         places = (ObjectRef(source["bucket"], source["key"]), ObjectRef(self.bucket, key))
         return next(filter(None, map(self.storage.written_on, places)), _UNKNOWN_DATE)
+
+
+def upload_date(receipt: Receipt) -> str | None:
+    """Return the date of upload that a receipt records; None if the bucket of the source has versions."""
+    match = _UPLOAD_TIME.match(str(receipt.content["source"].get("version", "")))
+    return match[1] if match else None
