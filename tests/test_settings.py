@@ -28,6 +28,7 @@ CHANGES: dict[str, tuple[Any, bool]] = {
     "model_dir": ("/opt/model", False),
     "metrics_namespace": ("Reviewbox/shop", False),
     "event_bus": ("default", False),
+    "catalog_prefix": ("copies/", False),
 }
 
 

@@ -140,6 +140,23 @@ def test_the_copy_of_a_deleted_result_is_removed_and_may_come_back(service: Serv
     assert len(reviews(service)) == 2
 
 
+@pytest.mark.parametrize("is_gone", [False, True])
+def test_a_bucket_with_versions_tells_the_date_of_upload_in_its_listing(
+    service: Service,
+    is_gone: bool,  # noqa: FBT001 - a parameter of the test
+) -> None:
+    """The receipt records the version instead. If the source is gone, the date is that of the result."""
+    service.s3.put_bucket_versioning(Bucket=BUCKET, VersioningConfiguration={"Status": "Enabled"})
+    service.upload(TABLE, NEW)
+    written = service.s3.head_object(Bucket=BUCKET, Key=TABLE)["LastModified"].date().isoformat()
+    if is_gone:
+        service.s3.delete_object(Bucket=BUCKET, Key=TABLE)
+
+    service.copy(TABLE)
+
+    assert reviews(service) == [(written, "bad film")]
+
+
 def test_what_never_was_a_result_is_ignored(service: Service) -> None:
     assert service.copy(TABLE) is CopyOutcome.IGNORED
     assert service.s3.list_objects_v2(Bucket=BUCKET)["KeyCount"] == 0
