@@ -12,6 +12,7 @@ from tests.conftest import BUCKET
 
 from reviewbox.catalog import CopyOutcome
 from reviewbox.model.classifier import Classifier
+from reviewbox.settings import Settings
 
 TABLE, REVIEW = "incoming/shop.csv", "incoming/film.txt"
 OLD = b"comment,product\ngood film,kettle\nawful film,lamp\n"
@@ -155,6 +156,23 @@ def test_a_bucket_with_versions_tells_the_date_of_upload_in_its_listing(
     service.copy(TABLE)
 
     assert reviews(service) == [(written, "bad film")]
+
+
+def test_a_result_whose_source_is_in_no_bucket_has_the_date_of_the_result(
+    s3: S3Client, classifier: Classifier
+) -> None:
+    """Results of `reviewbox watch`, or of a bucket that has been deleted, can be copied into a bucket."""
+    service = Service(s3, classifier, Settings(results_bucket=BUCKET))
+    service.upload(REVIEW, b"good film")
+    key = f"results/{REVIEW}.json"
+    receipt = json.loads(s3.get_object(Bucket=BUCKET, Key=key)["Body"].read())
+    receipt["source"] = {"bucket": "gone", "key": REVIEW, "etag": '"1"', "version": ""}
+    s3.put_object(Bucket=BUCKET, Key=key, Body=json.dumps(receipt).encode())
+
+    service.copy(REVIEW)
+
+    written = s3.head_object(Bucket=BUCKET, Key=key)["LastModified"].date().isoformat()
+    assert service.query("SELECT source_bucket, uploaded FROM results") == [("gone", written)]
 
 
 def test_what_never_was_a_result_is_ignored(service: Service) -> None:
