@@ -54,15 +54,6 @@ def test_a_part_that_cannot_be_the_sources_own_is_not_read(service: Service, for
     ]
 
 
-def test_a_part_with_other_content_than_the_receipts_is_not_read(service: Service) -> None:
-    (part,) = receipt(service, TABLE)["parts"]
-    service.s3.put_object(Bucket=BUCKET, Key=part["key"], Body=b"comment,sentiment,score\nzanzibar,x,1\n")
-
-    service.copy(TABLE)
-
-    assert service.query("SELECT review, error_code FROM results") == [(None, "missing_table")]
-
-
 @pytest.mark.parametrize(
     "change",
     [

@@ -24,7 +24,7 @@ class Results(Protocol):
         """Return the receipt with a key; None if there is none, or it cannot be the receipt of its source."""
 
     def open(self, key: str, receipt: Receipt, part: Part) -> BufferedReader | None:
-        """Open a part of a table; None if it is gone, has changed, or cannot be the receipt's."""
+        """Open a part of a table; None if it is gone, or cannot be the receipt's."""
 
     def uploaded(self, key: str, receipt: Receipt) -> str:
         """Return the date on which the source was uploaded, as YYYY-MM-DD in UTC."""
@@ -60,9 +60,7 @@ class BucketResults:
         if not source or not is_table_key(part.key, self.settings.results_prefix, source.key):
             return None
         revision = self.storage.revision(part.ref) if part.bucket == self.bucket else None
-        if revision is None or revision.etag != part.etag:
-            return None
-        return self.storage.stream(part.ref, revision)
+        return self.storage.stream(part.ref, revision) if revision else None
 
     def uploaded(self, key: str, receipt: Receipt) -> str:
         """Return the date on which the source was uploaded; if it is gone, that of the result."""
