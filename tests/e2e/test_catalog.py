@@ -12,6 +12,10 @@ from stored_results import read, receipt_of
 
 BUCKET = "cataloged-reviews"
 KEY = "incoming/à la carte+/rooms.csv"
+TABLE = b"""comment,room
+"A wonderful stay from start to finish. Spotless, and lovely staff. Highly recommended.",1
+"The worst stay of my life. Dirty, loud, and rude staff.",2
+"""
 SECONDS = 120
 
 
@@ -25,7 +29,7 @@ def test_results_are_copied_replaced_and_removed(account: Account, tmp_path: Pat
     s3, glue, sqs = (account.client(name) for name in ("s3", "glue", "sqs"))
     outputs = deploy(account, "my-stays", {"BucketName": BUCKET, "Catalog": "true", "TimeoutSeconds": "60"})
 
-    s3.put_object(Bucket=BUCKET, Key=KEY, Body=b"comment,room\nA wonderful stay.,1\nDirty and loud.,2\n")
+    s3.put_object(Bucket=BUCKET, Key=KEY, Body=TABLE)
     wait_until(lambda: rows(s3, tmp_path) == [("1", "positive"), ("2", "negative")])
     s3.put_object(Bucket=BUCKET, Key=KEY, Body=b"comment,room\nLovely staff.,3\n")
     wait_until(lambda: rows(s3, tmp_path) == [("3", "positive")])
