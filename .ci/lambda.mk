@@ -3,20 +3,20 @@
 # This Python compiles the bytecode, so it must be the version that Lambda runs.
 PYTHON313 ?= python3.13
 # Only pyenv reads this. Its `python3.13` works only if that version is selected.
-build-OnUpload build-OnBatchOperation package reproducible bench-cold .venv-e2e/.installed .venv-ministack/.installed: export PYENV_VERSION := 3.13
+build-OnUpload build-OnBatchOperation build-OnResult package reproducible bench-cold .venv-e2e/.installed .venv-ministack/.installed: export PYENV_VERSION := 3.13
 NEEDS_313 = @$(PYTHON313) -c '' 2>/dev/null || { echo "This target needs Python 3.13, the version that Lambda runs. Pass its path: make PYTHON313=/path/to/python3.13 $(MAKECMDGOALS)" >&2; exit 1; }
 
 SAM := SAM_CLI_TELEMETRY=0 AWS_DEFAULT_REGION=us-east-1 .venv-sam/bin/sam
 
-.PHONY: build build-OnUpload build-OnBatchOperation package reproducible validate sam-local bench-cold e2e e2e-sam
+.PHONY: build build-OnUpload build-OnBatchOperation build-OnResult package reproducible validate sam-local bench-cold e2e e2e-sam
 
 build: ## Build the Lambda artifact into build/OnUpload (needs Python 3.13)
 	rm -rf build/OnUpload
 	@$(MAKE) --no-print-directory build-OnUpload ARTIFACTS_DIR=build/OnUpload
 
-# `sam build` calls these targets because of `BuildMethod: makefile` in template.yaml. Both functions run the
+# `sam build` calls these targets because of `BuildMethod: makefile` in template.yaml. All functions run the
 # same code.
-build-OnUpload build-OnBatchOperation:
+build-OnUpload build-OnBatchOperation build-OnResult:
 	$(NEEDS_313)
 	$(PYTHON313) .ci/build_lambda.py "$(ARTIFACTS_DIR)"
 	$(PYTHON313) .ci/sbom.py "$(ARTIFACTS_DIR)" "$(ARTIFACTS_DIR)/sbom.cdx.json"

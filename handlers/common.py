@@ -61,7 +61,7 @@ def source_queue(arn: str) -> Queue:
 
 
 def delay_redelivery(
-    failed: Sequence[Message], worker: Pipeline, context: LambdaContext, logger: logging.Logger
+    failed: Sequence[Message], max_receives: int, context: LambdaContext, logger: logging.Logger
 ) -> None:
     """Let SQS deliver failed messages again after minutes. Otherwise it waits for six timeouts.
 
@@ -71,7 +71,7 @@ def delay_redelivery(
         for start in range(0, len(failed), MAX_BATCH):
             if context.get_remaining_time_in_millis() < _MILLISECONDS_FOR_A_REQUEST:
                 return
-            delays = redeliveries(failed[start : start + MAX_BATCH], worker.settings.max_receives)
+            delays = redeliveries(failed[start : start + MAX_BATCH], max_receives)
             for arn, seconds in delays.items():
                 source_queue(arn).hide(seconds)
     except Exception as error:  # noqa: BLE001 - as above

@@ -38,7 +38,7 @@ def handler(
     failed = [m for m in messages if m not in requeued and (m.errors or _failures(m, outcomes))]
     for message in failed:
         _record_failure(message, outcomes, worker)
-    delay_redelivery(failed, worker, context, logger)
+    delay_redelivery(failed, worker.settings.max_receives, context, logger)
     return _respond(failed)
 
 

@@ -31,7 +31,7 @@ OWNERS = {
     "typer": ("cli/",),
     "rich": ("cli/",),
     "pyarrow": ("cli/",),
-    "arro3": ("documents/formats/parquet/",),
+    "arro3": ("documents/formats/parquet/", "catalog/parquet.py"),
     "python_calamine": ("documents/formats/xlsx/",),
 }
 

@@ -50,6 +50,9 @@ SAMPLES: dict[str, list[list[str]]] = {
     "ceph": [[FILM]],
 }
 
+# The key that each message about a removed object names.
+REMOVED = {"s3_delete": HOTEL, "eventbridge_delete": HOTEL, "minio_delete": HOTEL}
+
 EVENTBRIDGE: dict[str, Any] = {
     "version": "0",
     "id": "17793124-05d4-b198-2fde-7ededc63b103",
@@ -350,7 +353,7 @@ def test_other_events_are_ignored(name: str) -> None:
     removal, creation = notification("a", eventName=name)["Records"][0], notification("b")["Records"][0]
 
     assert refs(parse({"Records": [removal, creation]})) == [("reviewbox", "b")]
-    assert parse({"Records": [removal]}) == [Message()]
+    assert [(m.targets, m.errors) for m in parse({"Records": [removal]})] == [((), ())]
 
 
 @pytest.mark.parametrize("reason", ["PutObject", "CopyObject", "CompleteMultipartUpload"])
@@ -376,7 +379,7 @@ def test_eventbridge_events_after_which_an_object_is_readable_name_it(kind: str,
     ],
 )
 def test_other_eventbridge_events_are_ignored(kind: str) -> None:
-    assert parse({**EVENTBRIDGE, "detail-type": kind}) == [Message()]
+    assert [(m.targets, m.errors) for m in parse({**EVENTBRIDGE, "detail-type": kind})] == [((), ())]
 
 
 @pytest.mark.parametrize("version", ["2.0", "2.1", "2.5", "2.99", "2"])
@@ -657,3 +660,19 @@ def test_a_malformed_segment_message_is_an_error(fields: Any) -> None:
 
     assert message.segments == ()
     assert len(message.errors) == 1
+
+
+@pytest.mark.parametrize("name", REMOVED)
+def test_removed_objects_are_named_apart(name: str) -> None:
+    """What classifies ignores them. The catalog follows them."""
+    (message,) = parse(json.loads((EVENTS / f"{name}.json").read_text(encoding="utf-8")))
+
+    assert message.removed == (ObjectRef(BUCKET, REMOVED[name]),)
+    assert (message.targets, message.errors) == ((), ())
+
+
+def test_an_expired_object_is_removed_too() -> None:
+    event = json.loads((EVENTS / "s3_delete.json").read_text(encoding="utf-8"))
+    event["Records"][0]["eventName"] = "LifecycleExpiration:DeleteMarkerCreated"
+
+    assert [ref.key for ref in parse(event)[0].removed] == [HOTEL]

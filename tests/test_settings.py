@@ -28,6 +28,7 @@ CHANGES: dict[str, tuple[Any, bool]] = {
     "model_dir": ("/opt/model", False),
     "metrics_namespace": ("Reviewbox/shop", False),
     "event_bus": ("default", False),
+    "catalog_prefix": ("copies/", False),
 }
 
 
@@ -138,6 +139,11 @@ def test_prefixes_may_overlap_in_two_buckets(source: str, results: str) -> None:
     }
 
     assert Settings.from_environ(environ) == Settings("elsewhere", source, results)
+
+
+@pytest.mark.parametrize("prefix", ["incoming/copies/", "results/", "work/", "catalog"])
+def test_a_catalog_must_not_be_among_anything_else(prefix: str) -> None:
+    assert "REVIEWBOX_CATALOG_PREFIX must" in error_message(CATALOG_PREFIX=prefix)
 
 
 def test_prefixes_with_a_common_start_do_not_overlap() -> None:

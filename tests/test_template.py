@@ -27,7 +27,7 @@ RESOURCES: dict[str, Any] = TEMPLATE["Resources"]
 OUTPUTS: dict[str, Any] = TEMPLATE["Outputs"]
 VARIABLES: dict[str, Any] = TEMPLATE["Globals"]["Function"]["Environment"]["Variables"]
 # Variables whose values come from the stack, not from a parameter.
-FROM_THE_STACK = {"REVIEWBOX_QUEUE_URL", "REVIEWBOX_METRICS_NAMESPACE"}
+FROM_THE_STACK = {"REVIEWBOX_QUEUE_URL", "REVIEWBOX_METRICS_NAMESPACE", "REVIEWBOX_CATALOG_PREFIX"}
 TIMEOUTS: list[str] = PARAMETERS["TimeoutSeconds"]["AllowedValues"]
 
 OPERATIONS = (ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
@@ -41,6 +41,8 @@ def resources_of_type(kind: str) -> dict[str, Any]:
 QUEUES = ("Uploads", "Segments", "FailedUploads")
 FUNCTIONS = resources_of_type("Serverless::Function")
 ALARMS = resources_of_type("CloudWatch::Alarm")
+# The functions that classify, and the others.
+CLASSIFIERS = ("OnUpload", "OnBatchOperation")
 
 
 def statements() -> list[dict[str, Any]]:
@@ -79,11 +81,13 @@ def test_segments_are_sent_to_the_queue_that_triggers_the_function() -> None:
 
 
 def test_the_function_may_say_when_failed_messages_of_its_queues_come_back() -> None:
-    events = FUNCTIONS["OnUpload"]["Events"].values()
-    (statement,) = [s for s in statements() if "sqs:ReceiveMessage" in s["Action"]]
+    receiving = [s for s in statements() if "sqs:ReceiveMessage" in s["Action"]]
 
-    assert "sqs:ChangeMessageVisibility" in statement["Action"]
-    assert statement["Resource"] == [event["Properties"]["Queue"] for event in events]
+    assert all("sqs:ChangeMessageVisibility" in statement["Action"] for statement in receiving)
+    assert [statement["Resource"] for statement in receiving] == [
+        [event["Properties"]["Queue"] for event in FUNCTIONS[name]["Events"].values()]
+        for name in ("OnUpload", "OnResult")
+    ]
 
 
 def test_only_work_objects_expire_and_not_before_their_messages() -> None:
@@ -130,18 +134,21 @@ def test_a_sweep_gives_nothing_up_for_which_a_segment_may_be_queued() -> None:
     assert days * 86_400 <= ABANDONED_SECONDS
 
 
-def test_functions_may_delete_only_classified_tables() -> None:
-    (statement,) = [s for s in statements() if "DeleteObject" in str(s["Action"])]
+def test_functions_may_delete_only_classified_tables_and_copies() -> None:
+    deleting = [s for s in statements() if "DeleteObject" in str(s["Action"])]
 
-    assert statement["Action"] == "s3:DeleteObject"
-    assert statement["Resource"]["Fn::Sub"][0].endswith("/${ResultsPrefix}*.classified*")
+    assert [s["Action"] for s in deleting] == ["s3:DeleteObject", "s3:DeleteObject"]
+    assert [s["Resource"]["Fn::Sub"][0].partition("${Name}")[2] for s in deleting] == [
+        "/${ResultsPrefix}*.classified*",
+        "/catalog/${ResultsPrefix}uploaded=*",
+    ]
 
 
 def test_functions_differ_only_in_their_triggers() -> None:
     """With different settings, a backfill and an upload would keep replacing each other's results."""
     own = {"Description", "Handler", "Role", "LoggingConfig", "Events"}
 
-    assert len(FUNCTIONS) == 2
+    assert len(FUNCTIONS) == 3
     assert not set().union(*FUNCTIONS.values()) - own
 
 
@@ -182,6 +189,7 @@ def test_output_names_are_stable() -> None:
         *("Bucket", "SourcePrefix", "DropHere", "Results", "ResultsBucket", "ResultsPrefix"),
         *("QueueUrl", "SegmentsQueueUrl", "DeadLetterQueueUrl", "FunctionName"),
         *("OnBatchOperationArn", "BatchOperationsRoleArn", "BatchOperationsPrefix"),
+        *("Catalog", "CatalogDatabase", "CatalogWorkGroup"),
     }
 
 
@@ -215,16 +223,24 @@ def test_each_segment_gets_its_own_invocation() -> None:
     assert mappings["Uploads"]["MaximumBatchingWindowInSeconds"] >= 1  # required for more than ten
 
 
-def test_both_queues_handle_failed_messages_alike() -> None:
-    uploads, segments = (dict(RESOURCES[name]["Properties"]) for name in ("Uploads", "Segments"))
+def test_all_queues_handle_failed_messages_alike() -> None:
+    queues = [dict(RESOURCES[name]["Properties"]) for name in ("Uploads", "Segments", "Copies")]
+    names = [queue.pop("QueueName")["Fn::Sub"][0] for queue in queues]
 
-    assert uploads.pop("QueueName") != segments.pop("QueueName")
-    assert uploads == segments
+    assert len(set(names)) == 3
+    assert queues[0] == queues[1]
+    assert {**queues[2], "RedrivePolicy": 0} == {**queues[0], "RedrivePolicy": 0}
+    assert RESOURCES["FailedCopies"]["Properties"].keys() == RESOURCES["FailedUploads"]["Properties"].keys()
 
 
-def test_only_its_own_queues_may_send_dead_letters_to_the_dead_letter_queue() -> None:
-    policy = RESOURCES["FailedUploads"]["Properties"]["RedriveAllowPolicy"]
-    names = [RESOURCES[name]["Properties"]["QueueName"]["Fn::Sub"][0] for name in ("Uploads", "Segments")]
+@pytest.mark.parametrize(
+    ("dead_letters", "queues"), [("FailedUploads", ("Uploads", "Segments")), ("FailedCopies", ("Copies",))]
+)
+def test_only_its_own_queues_may_send_dead_letters_to_a_dead_letter_queue(
+    dead_letters: str, queues: tuple[str, ...]
+) -> None:
+    policy = RESOURCES[dead_letters]["Properties"]["RedriveAllowPolicy"]
+    names = [RESOURCES[name]["Properties"]["QueueName"]["Fn::Sub"][0] for name in queues]
 
     assert policy["redrivePermission"] == "byQueue"
     assert [arn["Fn::Sub"][0].rpartition(":")[2] for arn in policy["sourceQueueArns"]] == names
@@ -232,7 +248,7 @@ def test_only_its_own_queues_may_send_dead_letters_to_the_dead_letter_queue() ->
 
 def test_queue_names_differ_between_stacks_and_fit_into_the_limit() -> None:
     """The id in a stack's ARN is unique, also among stacks of the same name, and has 36 characters."""
-    for name in ("Uploads", "Segments"):
+    for name in ("Uploads", "Segments", "Copies"):
         template, values = RESOURCES[name]["Properties"]["QueueName"]["Fn::Sub"]
 
         assert values == {"Id": {"Fn::Select": [2, {"Fn::Split": ["/", {"Ref": "AWS::StackId"}]}]}}
@@ -273,11 +289,11 @@ def test_metrics_of_the_log_go_to_the_namespace_of_the_embedded_metrics() -> Non
     written = [t["MetricNamespace"] for f in filters.values() for t in f["MetricTransformations"]]
 
     assert (condition, otherwise) == ("LogsMetrics", "")
-    assert written == [namespace, namespace]
+    assert written == [namespace, namespace, namespace]
     assert ALARMS["FailedObjects"]["Namespace"] == namespace
 
 
-def test_failures_in_both_logs_are_counted() -> None:
+def test_failures_in_all_logs_are_counted() -> None:
     filters = resources_of_type("Logs::MetricFilter")
     logs = {name for name, r in RESOURCES.items() if r["Type"] == "AWS::Logs::LogGroup"}
 
@@ -350,10 +366,69 @@ def test_no_statement_has_wildcard_actions_or_resources(statement: dict[str, Any
     assert statement["Resource"] != "*"
 
 
-def test_both_functions_have_the_same_access_to_objects() -> None:
-    for function in FUNCTIONS.values():
-        role = RESOURCES[function["Role"]["Fn::GetAtt"][0]]
+def test_both_functions_that_classify_have_the_same_access_to_objects() -> None:
+    for name in CLASSIFIERS:
+        role = RESOURCES[FUNCTIONS[name]["Role"]["Fn::GetAtt"][0]]
         assert role["Properties"]["ManagedPolicyArns"] == [{"Ref": "ObjectsPolicy"}]
+
+
+def test_the_function_for_the_catalog_reads_results_and_writes_copies_only() -> None:
+    role = RESOURCES["OnResultRole"]["Properties"]
+    (policy,) = role["Policies"]
+    objects = {
+        s["Resource"]["Fn::Sub"][0].partition("${Name}")[2]: s["Action"]
+        for s in policy["PolicyDocument"]["Statement"]
+        if "Object" in str(s.get("Action"))
+    }
+
+    assert "ManagedPolicyArns" not in role
+    assert objects == {
+        "/${ResultsPrefix}*": "s3:GetObject",
+        "/catalog/${ResultsPrefix}*": ["s3:GetObject", "s3:PutObject"],
+        "/catalog/${ResultsPrefix}uploaded=*": "s3:DeleteObject",
+    }
+
+
+def test_only_a_stack_with_a_catalog_has_its_resources() -> None:
+    kinds = ("AWS::Glue::", "AWS::Athena::")
+    with_catalog = {name for name, r in RESOURCES.items() if r.get("Condition") == "HasCatalog"}
+    others = json.dumps({name: r for name, r in RESOURCES.items() if name not in with_catalog})
+
+    assert {name for name, r in RESOURCES.items() if r["Type"].startswith(kinds)} < with_catalog
+    assert PARAMETERS["Catalog"]["Default"] == "false"
+    for name in with_catalog:
+        assert not re.search(rf'"{name}"|\{{{name}[.}}]', others), f"{name} is used without the condition"
+
+
+def test_the_catalog_is_outside_of_all_other_prefixes() -> None:
+    written = VARIABLES["REVIEWBOX_CATALOG_PREFIX"]["Fn::If"][1]
+    rules = {r["Id"]: r for r in RESOURCES["Bucket"]["Properties"]["LifecycleConfiguration"]["Rules"]}
+    location = RESOURCES["CatalogTable"]["Properties"]["TableInput"]["StorageDescriptor"]["Location"]
+    answers = RESOURCES["CatalogWorkGroup"]["Properties"]["WorkGroupConfiguration"]["ResultConfiguration"]
+
+    assert location["Fn::Sub"][0] == f"s3://${{Name}}/{written}${{ResultsPrefix}}"
+    assert rules["replaced-copies"]["Prefix"] == written
+    assert "ExpirationInDays" not in rules["replaced-copies"]
+    assert answers["OutputLocation"]["Fn::Sub"][0].startswith(
+        f"s3://${{Name}}/{rules['query-results']['Prefix']}"
+    )
+    for prefix in (written, rules["query-results"]["Prefix"]):
+        for parameter in ("SourcePrefix", "ResultsPrefix"):
+            assert not re.search(PARAMETERS[parameter]["AllowedPattern"], prefix)
+
+
+def test_the_rule_for_receipts_selects_those_of_this_stack_only() -> None:
+    rule = RESOURCES["ReceiptRule"]["Properties"]["EventPattern"]
+    (bucket,) = rule["detail"]["bucket"]["name"]
+    notifications = RESOURCES["Bucket"]["Properties"]["NotificationConfiguration"]
+
+    assert bucket == {"Fn::If": ["SeparateResults", {"Ref": "ResultsBucketName"}, {"Ref": "BucketName"}]}
+    assert rule["detail"]["object"]["key"] == [{"wildcard": {"Fn::Sub": "${ResultsPrefix}*.json"}}]
+    assert rule["detail-type"] == ["Object Created", "Object Deleted"]
+    assert notifications["EventBridgeConfiguration"]["Fn::If"][:2] == [
+        "HasCatalog",
+        {"EventBridgeEnabled": True},
+    ]
 
 
 def test_batch_operations_role_cannot_access_reviews_or_results() -> None:
@@ -380,11 +455,11 @@ def test_operations_guide_documents_exactly_the_alarms_of_the_template() -> None
     assert re.findall(r"^### (\w+)$", alarms, re.MULTILINE) == list(ALARMS)
 
 
-def test_dashboard_is_valid_json_and_shows_every_alarm() -> None:
+def test_dashboard_is_valid_json_and_shows_every_alarm_that_every_stack_has() -> None:
     body = json.loads(RESOURCES["Dashboard"]["Properties"]["DashboardBody"]["Fn::Sub"])
     (alarms,) = [w["properties"]["alarms"] for w in body["widgets"] if w["type"] == "alarm"]
 
-    assert alarms == [f"${{{name}.Arn}}" for name in ALARMS]
+    assert alarms == [f"${{{name}.Arn}}" for name in ALARMS if "Condition" not in RESOURCES[name]]
 
 
 def test_operations_guide_documents_every_log_event() -> None:

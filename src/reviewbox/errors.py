@@ -64,7 +64,7 @@ class ErrorCode(StrEnum):
 
 
 class AbsenceCode(StrEnum):
-    """What commands and pages show in place of a result that they do not find. No result has these codes."""
+    """What commands, pages and the catalog have in place of a result that is missing. No result has it."""
 
     MISSING_TABLE = "missing_table"
     BROKEN_RECEIPT = "broken_receipt"

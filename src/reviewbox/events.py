@@ -27,6 +27,10 @@ _EVENTBRIDGE_MAJOR_VERSION = "1"
 _READABLE_NAMES = ("ObjectCreated:", "ObjectRestore:Completed")
 _READABLE_TYPES = ("Object Created", "Object Restore Completed")
 
+# Events after which an object is gone, if nobody has written it since.
+_REMOVED_NAMES = ("ObjectRemoved:", "LifecycleExpiration:")
+_REMOVED_TYPES = ("Object Deleted",)
+
 # The dead letter of a function that SNS invokes, sent through a topic to a queue, has three envelopes.
 _MAX_ENVELOPES = 4
 
@@ -39,7 +43,16 @@ _SEGMENT_FIELD = "reviewboxSegment"
 _RETRY_FIELD = "reviewboxRetry"
 
 _Target = ObjectRef | SegmentRef
-_Parsed = _Target | EventError
+
+
+@dataclass(frozen=True, slots=True)
+class _Removed:
+    """An object that has been removed."""
+
+    ref: ObjectRef
+
+
+_Parsed = _Target | _Removed | EventError
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +64,7 @@ class Message:
     receive_count: int = 1  # how often SQS has delivered the message, this time included
     errors: tuple[EventError, ...] = ()  # for each record that could not be parsed, or for the whole message
     segments: tuple[SegmentRef, ...] = ()  # if it is one of Reviewbox's own messages
+    removed: tuple[ObjectRef, ...] = ()  # objects that have been removed; their results stay
     body: str = field(default="", compare=False)  # for sending it again; empty for a direct invocation
     queue_arn: str = field(default="", compare=False)  # of the queue that delivered it; "" if unknown
     receipt_handle: str = field(default="", compare=False)  # identifies the delivery; "" if unknown
@@ -150,7 +164,8 @@ def _message(parsed: Iterable[_Parsed], message_id: str | None = None, receive_c
     refs = dict.fromkeys(item for item in parsed if isinstance(item, ObjectRef))
     segments = (item for item in parsed if isinstance(item, SegmentRef))
     errors = (item for item in parsed if isinstance(item, EventError))
-    return Message(tuple(refs), message_id, receive_count, tuple(errors), tuple(segments))
+    removed = dict.fromkeys(item.ref for item in parsed if isinstance(item, _Removed))
+    return Message(tuple(refs), message_id, receive_count, tuple(errors), tuple(segments), tuple(removed))
 
 
 def _parse_event(event: Any, envelopes: int) -> Iterator[_Parsed]:
@@ -229,9 +244,10 @@ def _parse_notification(record: Mapping[str, Any], where: str) -> Iterator[_Pars
         yield EventError(f"{where} has event version {_loggable(version)}; supported versions are 2.x")
     elif not isinstance(name, str):
         yield EventError(f"{where} has no event name: {describe_fields(record)}")
-    elif name.removeprefix("s3:").startswith(_READABLE_NAMES):
+    elif (kind := name.removeprefix("s3:")).startswith((*_READABLE_NAMES, *_REMOVED_NAMES)):
         # S3 and MinIO form-encode the key; Ceph does not.
-        yield _parse_object(record["s3"], where, is_encoded=record.get("eventSource") != "ceph:s3")
+        parsed = _parse_object(record["s3"], where, is_encoded=record.get("eventSource") != "ceph:s3")
+        yield _as_removed(parsed) if kind.startswith(_REMOVED_NAMES) else parsed
 
 
 def _parse_eventbridge(event: Mapping[str, Any]) -> Iterator[_Parsed]:
@@ -252,6 +268,8 @@ def _parse_eventbridge(event: Mapping[str, Any]) -> Iterator[_Parsed]:
         )
     elif kind in _READABLE_TYPES:
         yield _parse_object(detail, where, is_encoded=False)
+    elif kind in _REMOVED_TYPES:
+        yield _as_removed(_parse_object(detail, where, is_encoded=False))
 
 
 def _parse_object(holder: Mapping[str, Any], where: str, *, is_encoded: bool) -> _Parsed:
@@ -267,6 +285,10 @@ def _parse_object(holder: Mapping[str, Any], where: str, *, is_encoded: bool) ->
     except UnicodeError:
         return EventError(f"{where} names a key that is not valid UTF-8")
     return ObjectRef(bucket, key)
+
+
+def _as_removed(parsed: _Parsed) -> _Parsed:
+    return _Removed(parsed) if isinstance(parsed, ObjectRef) else parsed
 
 
 def _major(version: Any) -> str | None:

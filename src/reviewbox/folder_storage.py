@@ -60,7 +60,9 @@ class FolderStorage:
     def pages(self, bucket: str, prefix: str, after: str = "") -> Iterator[list[Listed]]:
         """Yield the files whose keys start with `prefix` and come after `after`, all in one page."""
         folder = self.folders[bucket]
-        paths = (path for path in (folder / prefix).parent.rglob("*") if path.is_file())
+        # A prefix that ends with a slash is a folder.
+        parent = folder / prefix if prefix.endswith("/") else (folder / prefix).parent
+        paths = (path for path in parent.rglob("*") if path.is_file())
         keys = {path.relative_to(folder).as_posix(): path for path in paths}
         yield [
             Listed(key, _etag(keys[key].read_bytes()), keys[key].stat().st_mtime)

@@ -40,6 +40,7 @@ class Settings:
         model_dir: the model folder; "" for the shipped model.
         metrics_namespace: the CloudWatch namespace of the metrics that are logged; "" to log none.
         event_bus: the EventBridge bus that gets an event for each result; "" to send none.
+        catalog_prefix: the prefix of the keys of the catalog, in the results bucket; "" for no catalog.
     """
 
     results_bucket: str = ""
@@ -59,6 +60,7 @@ class Settings:
     model_dir: str = ""
     metrics_namespace: str = ""
     event_bus: str = ""
+    catalog_prefix: str = ""
 
     @classmethod
     def from_environ(cls, environ: Mapping[str, str]) -> Self:
@@ -115,6 +117,10 @@ class Settings:
             f"WORK_PREFIX must not overlap with {_VARIABLE_PREFIX}SOURCE_PREFIX or {_VARIABLE_PREFIX}"
             "RESULTS_PREFIX": not _overlap(self.work_prefix, self.results_prefix)
             and (bool(self.results_bucket) or not _overlap(self.work_prefix, self.source_prefix)),
+            "CATALOG_PREFIX must be empty or end with a slash": self.catalog_prefix[-1:] in ("", "/"),
+            f"CATALOG_PREFIX must not overlap with {_VARIABLE_PREFIX}SOURCE_PREFIX, {_VARIABLE_PREFIX}"
+            f"RESULTS_PREFIX or {_VARIABLE_PREFIX}WORK_PREFIX": not self.catalog_prefix
+            or not any(_overlap(self.catalog_prefix, prefix) for prefix in self._other_prefixes()),
             f"FALLBACK_ENCODING: Python does not know the encoding {self.fallback_encoding!r}": (
                 not self.fallback_encoding or is_encoding(self.fallback_encoding)
             ),
@@ -127,6 +133,11 @@ class Settings:
             "OBJECTS_AT_ONCE must be at least 1": self.objects_at_once >= 1,
         }
         return [_VARIABLE_PREFIX + rule for rule, is_met in rules.items() if not is_met]
+
+    def _other_prefixes(self) -> list[str]:
+        """Return the prefixes of everything else in the results bucket."""
+        sources = [] if self.results_bucket else [self.source_prefix]
+        return [self.results_prefix, self.work_prefix, *sources]
 
 
 def _overlap(prefix: str, other: str) -> bool:

@@ -174,6 +174,21 @@ class S3Storage:
                 return None
             raise
 
+    def written_on(self, ref: ObjectRef) -> str | None:
+        """Return the date on which an object was written, as YYYY-MM-DD in UTC.
+
+        That takes no permission to read the object, only to list it. Returns None if it does not exist, or
+        cannot be listed.
+        """
+        try:
+            response = self.client.list_objects_v2(Bucket=ref.bucket, Prefix=ref.key, MaxKeys=1)
+        except ClientError as error:
+            if _code(error) in _DENIED | {"NoSuchBucket"}:
+                return None
+            raise
+        dates = {item["Key"]: item["LastModified"] for item in response.get("Contents", [])}
+        return dates[ref.key].date().isoformat() if ref.key in dates else None
+
     def write(self, ref: ObjectRef, body: bytes, content_type: str, *, replaces: str | None) -> str:
         """Write an object if its ETag is `replaces`, or if it does not exist and `replaces` is None.
 

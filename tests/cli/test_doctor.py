@@ -97,8 +97,13 @@ def expanded() -> dict[str, Any]:
 
 
 @pytest.fixture
-def deployed(s3: S3Client, expanded: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> Deployed:
-    """The stack of template.yaml as far as moto supports it; its bucket tells the queue of uploads."""
+def deployed(
+    request: pytest.FixtureRequest, s3: S3Client, expanded: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> Deployed:
+    """The stack of template.yaml as far as moto supports it; its bucket tells the queue of uploads.
+
+    A test may pass parameters of the template.
+    """
     monkeypatch.setitem(default_user_config["lambda"], "use_docker", False)  # noqa: FBT003
     code = io.BytesIO()
     with zipfile.ZipFile(code, "w") as archive:
@@ -116,12 +121,14 @@ def deployed(s3: S3Client, expanded: dict[str, Any], monkeypatch: pytest.MonkeyP
         resource.pop("DependsOn", None)
         if resource["Type"] == "AWS::Lambda::Function":
             resource["Properties"]["Role"] = role["Role"]["Arn"]
-    del template["Outputs"]["BatchOperationsRoleArn"]
+    for absent in ("BatchOperationsRoleArn", "CatalogDatabase", "CatalogWorkGroup"):
+        del template["Outputs"][absent]
+    parameters = {"BucketName": REVIEWS, **getattr(request, "param", {})}
     client = boto3.client("cloudformation")
     client.create_stack(
         StackName="reviewbox",
         TemplateBody=json.dumps({**template, "Resources": resources}),
-        Parameters=[{"ParameterKey": "BucketName", "ParameterValue": REVIEWS}],
+        Parameters=[{"ParameterKey": k, "ParameterValue": v} for k, v in parameters.items()],
     )
     (stack,) = client.describe_stacks(StackName="reviewbox")["Stacks"]
     outputs = {output["OutputKey"]: output["OutputValue"] for output in stack["Outputs"]}
@@ -197,6 +204,23 @@ def test_a_rule_of_eventbridge_serves_as_well(deployed: Deployed) -> None:
         lambda parsed, **_: parsed.update(EventBridgeConfiguration={}),
     )
 
+    assert not problems(lambda service: s3 if service == "s3" else others(service))
+
+
+@pytest.mark.parametrize("deployed", [{"Catalog": "true"}], indirect=True)
+def test_a_catalog_needs_the_events_of_the_results_bucket(deployed: Deployed) -> None:
+    found = problems()
+
+    assert found.keys() == {"catalog"}
+    assert found["catalog"].startswith("the bucket reviews does not send its events to EventBridge")
+    assert (
+        "reviewbox catalog s3://reviews/results/ --output s3://reviews/catalog/results/" in found["catalog"]
+    )
+    s3, others = boto3.client("s3"), with_permissions()
+    s3.meta.events.register(
+        "after-call.s3.GetBucketNotificationConfiguration",
+        lambda parsed, **_: parsed.update(EventBridgeConfiguration={}),
+    )
     assert not problems(lambda service: s3 if service == "s3" else others(service))
 
 
@@ -434,7 +458,7 @@ def test_without_aws_the_installation_is_checked_and_the_rest_is_skipped(
     states = {finding["check"]: finding["state"] for finding in json.loads(result.stdout)["findings"]}
     assert (states.pop("python"), states.pop("model")) == ("ok", "ok")
     assert set(states.values()) == {"skipped"}
-    assert len(states) == 10
+    assert len(states) == 11
 
 
 @pytest.mark.usefixtures("deployed")

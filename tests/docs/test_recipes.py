@@ -111,6 +111,13 @@ def test_the_answers_of_a_person_take_precedence(outputs: Outputs) -> None:
     assert counts[0] == counts[1]
 
 
+def test_the_catalog_names_the_product_with_the_most_negative_reviews(outputs: Outputs) -> None:
+    rows = read_csv(outputs[0] / "worst.csv")
+
+    assert [row["product"] for row in rows[:2]] == ["lamp", "kettle"]
+    assert int(rows[0]["negative"]) > int(rows[1]["negative"]) > 0
+
+
 def test_each_order_gets_its_verdict(outputs: Outputs) -> None:
     with closing(sqlite3.connect(outputs[0] / "orders.db")) as database:
         rows = database.execute("SELECT count(*), count(DISTINCT order_id) FROM order_sentiment").fetchone()

@@ -142,6 +142,10 @@ def adapt_template(template: Path) -> dict[str, Any]:
     for statement in content["Resources"]["ObjectsPolicy"]["Properties"]["PolicyDocument"]["Statement"]:
         if statement.get("Fn::If", [""])[0] == "SendsEvents":
             del statement["Fn::If"][1]["Condition"]
+    # It has no saved queries.
+    for name, resource in list(content["Resources"].items()):
+        if resource["Type"] == "AWS::Athena::NamedQuery":
+            del content["Resources"][name]
     # ministack sets its own endpoint only if the template does not set one.
     for function in (*functions, content.get("Globals", {}).get("Function", {})):
         function.get("Environment", {}).get("Variables", {}).pop("AWS_ENDPOINT_URL", None)

@@ -298,6 +298,33 @@ def results(
 
 
 @_command
+def catalog(
+    path: Annotated[
+        str, typer.Argument(metavar="PATH", help="Read a folder of results, or s3://bucket/results/.")
+    ],
+    output: Annotated[
+        str,
+        typer.Option(
+            "--output", "-o", metavar="PLACE", help="Write to this folder, or s3://bucket/catalog/results/."
+        ),
+    ],
+) -> None:
+    """Copy all results as Parquet, by date of upload.
+
+    The layout is that of a stack with `Catalog=true`, so that this also copies results from before. Run it
+    again to copy what is new, and to remove what is gone.
+
+    Examples:
+        reviewbox catalog inbox-results --output inbox-catalog
+        reviewbox catalog s3://bucket/results/ --output s3://bucket/catalog/results/
+    """
+    from reviewbox.cli.catalog import run_catalog
+
+    if not run_catalog(path, output, _settings("")):
+        raise typer.Exit(1)
+
+
+@_command
 def estimate(
     paths: Annotated[
         list[str], typer.Argument(metavar="PATH...", help="Read files, folders, or s3://bucket/prefix.")

@@ -3,29 +3,15 @@
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache
 from itertools import chain, islice
-from math import isfinite
 from typing import Any
 
-from reviewbox.documents import ReadOptions
-from reviewbox.documents.formats.json_paths import list_of, parse_path, split_names
-from reviewbox.documents.review_field import MISSING, FieldSample, select_review_field
+from reviewbox.documents.review_field import MISSING
 from reviewbox.errors import ErrorCode, SourceError
 from reviewbox.model.verdicts import Evidence
 from reviewbox.results.receipt import Receipt
+from reviewbox.results.rows import ROWS_TO_SAMPLE, own_names, parse_score, probability, text_columns
 
-OWN_FIELDS = (
-    "sentiment",
-    "score",
-    "needs_review",
-    "other_language",
-    "error_code",
-    "error_message",
-    "note",
-)
-_PREFIX = "reviewbox_"
-_ROWS_TO_SAMPLE = 1000  # that decide which column holds the review, if no receipt says it
 _PLACE = re.compile(r"(?:line|row) ([\d,]+): ")
 
 
@@ -114,7 +100,7 @@ def result_of_receipt(receipt: Receipt, source: str) -> Result:
         source,
         group,
         label=str(content["sentiment"]),
-        score=_probability(float(content["score"])),
+        score=probability(float(content["score"])),
         needs_review=content.get("needs_review") is True,
         other_language=content.get("other_language") is True,
         text=None,
@@ -142,7 +128,7 @@ def results_of_table(
         SourceError: a row cannot be read, or the table has no verdicts.
     """
     rows = iter(rows)
-    sample = list(islice(rows, _ROWS_TO_SAMPLE))
+    sample = list(islice(rows, ROWS_TO_SAMPLE))
     if sample and not {"sentiment", "score"} <= own_names(tuple(sample[0])).keys():
         message = "the table has no column `sentiment`, so it is not a result of Reviewbox; classify it first"
         raise SourceError(ErrorCode.UNSUPPORTED_FORMAT, message)
@@ -150,45 +136,6 @@ def results_of_table(
     for number, cells in enumerate(chain(sample, rows), first):
         if result := _result_of_row(cells, source, number, columns):
             yield result
-
-
-@lru_cache(maxsize=1000)
-def own_names(columns: tuple[str, ...]) -> Mapping[str, str]:
-    """Return the column of each field that Reviewbox added. It has a prefix if the table had that name."""
-    names = {}
-    for name in OWN_FIELDS:
-        prefixed = name
-        while _PREFIX + prefixed in columns:
-            prefixed = _PREFIX + prefixed
-        if prefixed in columns:
-            names[name] = prefixed
-    return names
-
-
-def text_columns(sample: Sequence[Mapping[str, str]], text_field: str) -> list[str]:
-    """Return the columns that hold the review; none if that cannot be told."""
-    columns = {name: None for cells in sample for name in cells}
-    if text_field:
-        # The cells of a record are named from the record on, and without the sheet.
-        paths = [(parse_path(name), name) for name in split_names(text_field)]
-        for names in (
-            [text_field],
-            [name for _, name in paths],
-            [".".join(map(str, path[len(list_of(path)) :])) for path, _ in paths],
-            [name.rpartition("!")[2] for _, name in paths],
-        ):
-            if all(name in columns for name in names):
-                return names
-    own = set(own_names(tuple(columns)).values())
-    fields = FieldSample()
-    for cells in sample:
-        for name, value in cells.items():
-            if name not in own:
-                fields.add(name, value)
-    try:
-        return list(select_review_field(fields, ReadOptions()).paths)
-    except SourceError:
-        return []
 
 
 def _result_of_row(
@@ -222,16 +169,3 @@ def _result_of_row(
         "\n\n".join(text for text in texts if text.strip() and text not in MISSING),
         {name: value for name, value in cells.items() if name not in others},
     )
-
-
-def parse_score(text: str) -> float:
-    """Return the score in a cell, from 0 to 1; 0 if somebody has put something else there."""
-    try:
-        return _probability(float(text.replace(",", ".")))  # a spreadsheet may use a comma
-    except ValueError:
-        return 0.0
-
-
-def _probability(score: float) -> float:
-    # Someone may have edited the results, and JSON knows no NaN.
-    return min(1.0, max(0.0, score)) if isfinite(score) else 0.0

@@ -180,6 +180,7 @@ class _Patient:
                 "results bucket", self.stack.results_bucket, self.stack.results_prefix
             ),
             "notification": self.notification,
+            "catalog": self.catalog,
             "queues": self.queues,
             "dead letters": self.dead_letters,
             "function": self.function_state,
@@ -245,6 +246,24 @@ class _Patient:
             )
         else:
             yield Finding("notification", State.OK, f"the rule {names[0]} sends uploads to the queue")
+
+    def catalog(self) -> Iterator[Finding]:
+        """Check that changes of results reach the catalog, if the stack has one."""
+        if "Catalog" not in self.outputs:
+            return
+        bucket, place = self.stack.results_bucket, self.outputs["Catalog"]
+        found = self.connect("s3").get_bucket_notification_configuration(Bucket=bucket)
+        if "EventBridgeConfiguration" in found:
+            yield Finding("catalog", State.OK, f"EventBridge is told of results in {bucket}")
+            return
+        results = f"s3://{bucket}/{self.stack.results_prefix}"
+        yield Finding(
+            "catalog",
+            State.FAILED,
+            f"the bucket {bucket} does not send its events to EventBridge, so nothing reaches {place}",
+            "turn on Amazon EventBridge in the bucket's properties, then run "
+            f"`reviewbox catalog {results} --output {place}`",
+        )
 
     def queues(self) -> Iterator[Finding]:
         dead_letters = self._queue_attributes(self.stack.dead_letter_queue_url)["QueueArn"]

@@ -6,11 +6,10 @@ from functools import partial
 from typing import Any
 
 from reviewbox.documents.document import Cells
-from reviewbox.documents.review_field import MISSING
 from reviewbox.errors import ReviewboxError
-from reviewbox.report.results import OWN_FIELDS, own_names, parse_score
 from reviewbox.results.keys import is_table, source_of_table
 from reviewbox.results.receipt import Receipt
+from reviewbox.results.rows import OWN_FIELDS, Lines, classified_row, parse_flag, parse_score
 from reviewbox.settings import Settings
 from reviewbox.stack.listing import is_receipt
 from reviewbox.stack.stored_results import Place, StoredResults
@@ -71,7 +70,7 @@ class ResultRows:
                 "FOLDER` makes them from files of reviews, and `reviewbox backfill` updates those of a bucket"
             )
         for key in tables:
-            yield from self._of_part(key, source_of_table(key), _Lines())
+            yield from self._of_part(key, source_of_table(key), Lines())
 
     @property
     def _stored(self) -> StoredResults:
@@ -89,7 +88,7 @@ class ResultRows:
             return
         share = 1 / max(1, content["counts"]["total"])
         # Reviewbox adds a header row to a table that has none.
-        lines = _Lines(added=0 if content.get("notes", {}).get("header", True) else 1)
+        lines = Lines(added=0 if content.get("notes", {}).get("header", True) else 1)
         for part in receipt.parts:
             part_key = self.place.part_key(key, receipt, part)
             for row in self._of_part(part_key, source, lines, part.key):
@@ -97,7 +96,7 @@ class ResultRows:
                 self.done += share
 
     def _of_part(
-        self, key: str | None, source: str, lines: "_Lines", name: str = ""
+        self, key: str | None, source: str, lines: Lines, name: str = ""
     ) -> Iterator[dict[str, Any]]:
         def read(rows: Iterator[Cells]) -> Iterator[dict[str, Any]]:
             for cells in rows:
@@ -109,57 +108,20 @@ class ResultRows:
         lines.end_part()
 
 
-@dataclass(slots=True)
-class _Lines:
-    """The numbers of lines in the source, of which each part has some, below a header.
-
-    Attributes:
-        added: how many lines of the header the source does not have.
-        before: the number of lines in the source before the part.
-        header: the number of lines of the part's header; None before its first row.
-        end: the number of the last line, in the part.
-    """
-
-    added: int = 0
-    before: int | None = None
-    header: int | None = None
-    end: int = 0
-
-    def number(self, cells: Cells) -> int:
-        """Return the number of a row's first line in the source."""
-        if self.header is None:
-            self.header = cells.line - 1
-        self.end = cells.line + cells.lines - 1
-        if self.before is None:
-            return cells.line - self.added
-        return self.before + cells.line - self.header
-
-    def end_part(self) -> None:
-        """Continue with the next part."""
-        if self.header is not None:
-            is_first = self.before is None
-            self.before = self.end - self.added if is_first else (self.before or 0) + self.end - self.header
-        self.header, self.end = None, 0
-
-
 def _row(values: Mapping[str, str], source: str, line: int) -> dict[str, Any] | None:
     """Return a row of a classified table; None for a row that is not a review, such as a footer."""
-    names = own_names(tuple(values))
-    own = {name: "" if values[column] in MISSING else values[column] for name, column in names.items()}
-    if not own.get("sentiment") and not own.get("error_code"):
+    row = classified_row(values)
+    own = row.own
+    if not row.is_review:
         return None
-    others = {
-        f"{_ORIGINAL}{name}" if name in _OURS else name: value
-        for name, value in values.items()
-        if name not in names.values()
-    }
+    others = {f"{_ORIGINAL}{name}" if name in _OURS else name: value for name, value in row.cells.items()}
     return {
         "source_key": source,
         "source_line": line,
         "sentiment": own.get("sentiment") or None,
         "score": parse_score(own["score"]) if own.get("score") else None,
-        "needs_review": _flag(own.get("needs_review")),
-        "other_language": _flag(own.get("other_language")),
+        "needs_review": parse_flag(own.get("needs_review")),
+        "other_language": parse_flag(own.get("other_language")),
         "error_code": own.get("error_code") or None,
         "error_message": own.get("error_message") or None,
         **({"note": own["note"] or None} if "note" in own else {}),
@@ -170,7 +132,3 @@ def _row(values: Mapping[str, str], source: str, line: int) -> dict[str, Any] | 
 def _failed(source: str, code: str, message: str) -> dict[str, Any]:
     row = dict.fromkeys(COLUMNS)
     return {**row, "source_key": source, "error_code": code, "error_message": message}
-
-
-def _flag(text: str | None) -> bool | None:
-    return text.casefold() == "true" if text else None

@@ -23,15 +23,10 @@ from reviewbox.documents.document import Cells
 from reviewbox.errors import AbsenceCode, ReviewboxError, SourceError
 from reviewbox.folder_storage import read_file
 from reviewbox.objects import ObjectRef, Source
-from reviewbox.report.results import (
-    OWN_FIELDS,
-    Failure,
-    Result,
-    result_of_receipt,
-    results_of_table,
-)
+from reviewbox.report.results import Failure, Result, result_of_receipt, results_of_table
 from reviewbox.results.keys import is_table, is_table_key, source_of_table
 from reviewbox.results.receipt import MAX_RECEIPT_BYTES, Part, Receipt
+from reviewbox.results.rows import OWN_FIELDS, table_options
 from reviewbox.settings import Settings
 from reviewbox.stack import aws
 from reviewbox.stack.listing import is_receipt, is_uri, list_objects, parse_uri
@@ -42,7 +37,6 @@ T = TypeVar("T")
 
 # Several reads at once hide the latency of S3; each chunk of receipts is held in memory.
 _CHUNK = 256
-_RESULT_GROWTH = 4  # how many times larger a result may be than its source
 
 
 class Place(Protocol):
@@ -328,11 +322,9 @@ class StoredResults:
             message = f"the table {name} is missing; classify the file again"
             yield failed(AbsenceCode.MISSING_TABLE, message)
             return
-        options = self.settings.read_options
-        options = replace(options, max_bytes=_RESULT_GROWTH * options.max_bytes)
         with closing(stored):
             try:
-                yield from read(read_cells(name, stored, options, OWN_FIELDS[:3]))
+                yield from read(read_cells(name, stored, table_options(self.settings), OWN_FIELDS[:3]))
             except SourceError as error:
                 yield failed(error.problem.code, error.problem.message)
 

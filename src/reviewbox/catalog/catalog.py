@@ -1,0 +1,193 @@
+"""Brings the copy of a result in the catalog up to date (docs/adr/0016-catalog.md).
+
+A pointer declares which copy of a result is to be there. It is written before the copy, on condition that
+nobody has written another one since, so pointers form a chain, and the files of each copy have names of their
+own. What the newest pointer does not declare is removed, by everyone who looks at the result.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from functools import partial
+
+from reviewbox.catalog import keys
+from reviewbox.catalog.parquet import CONTENT_TYPE, encode_rows
+from reviewbox.catalog.pointer import Pointer
+from reviewbox.catalog.results import Results
+from reviewbox.catalog.rows import CatalogRow, lines_of, row_of_receipt, rows_of_part
+from reviewbox.deadline import Deadline
+from reviewbox.documents.cells import read_cells
+from reviewbox.errors import AbsenceCode, ConflictError
+from reviewbox.objects import ObjectRef
+from reviewbox.results.receipt import MAX_RECEIPT_BYTES, Part, Receipt
+from reviewbox.results.receipt_store import StoredReceipt
+from reviewbox.results.rows import OWN_FIELDS, Lines, table_options
+from reviewbox.retry import retry_on_conflict
+from reviewbox.settings import Settings
+from reviewbox.storage import ObjectStore, write_once
+
+_JSON = "application/json"
+_PARALLEL_DELETES = 10
+
+
+class CopyOutcome(StrEnum):
+    """What became of the copy of a result."""
+
+    COPIED = "copied"
+    CURRENT = "current"  # the copy was up to date
+    REMOVED = "removed"  # there is no result any more, and so no copy
+    IGNORED = "ignored"  # there is neither a result nor a copy
+
+
+@dataclass(frozen=True, slots=True)
+class _Declared:
+    """A pointer as it is stored, with its ETag; the pointer is None if the object is not a valid one."""
+
+    pointer: Pointer | None
+    etag: str
+
+
+@dataclass(frozen=True, slots=True)
+class Catalog:
+    """The copies of results.
+
+    Attributes:
+        results: where results are read.
+        store: where copies are written.
+        place: the bucket and the prefix of the keys of the catalog.
+        settings: how tables are read.
+    """
+
+    results: Results
+    store: ObjectStore
+    place: ObjectRef
+    settings: Settings
+
+    def update(self, key: str, deadline: Deadline) -> CopyOutcome:
+        """Make the catalog hold exactly one copy of the result whose receipt has this key.
+
+        Raises:
+            OutOfTimeError: too little time is left; another call continues where this one stopped.
+            ContentionError: other workers kept changing the copy.
+        """
+        return retry_on_conflict(lambda: self._attempt(key, deadline), ObjectRef(self.place.bucket, key))
+
+    def copied_besides(self, receipts: Iterable[str]) -> Iterator[str]:
+        """Yield the keys of all receipts that have a pointer, except for some."""
+        known = {keys.pointer_key(self.place.key, receipt) for receipt in receipts}
+        for key in self.store.etags(self.place.bucket, keys.pointers_prefix(self.place.key)).keys() - known:
+            stored = self._read_pointer(ObjectRef(self.place.bucket, key))
+            if stored and stored.pointer:
+                yield stored.pointer.result
+
+    def _attempt(self, key: str, deadline: Deadline) -> CopyOutcome:
+        # The pointer is read first: a worker that has read an old receipt cannot replace the pointer of one
+        # that has read a newer receipt.
+        place = self._pointer_place(key)
+        before = self._read_pointer(place)
+        stored = self.results.receipt(key)
+        if before is None and stored is None:
+            return CopyOutcome.IGNORED
+        pointer, etag = before.pointer if before else None, before.etag if before else None
+        is_declared = pointer is not None and pointer.receipt == (stored.etag if stored else None)
+        if pointer is None or not is_declared:
+            pointer = self._new_pointer(key, stored, pointer, etag)
+            etag = self.store.write(place, pointer.encode(), _JSON, replaces=etag)
+        # The first copy has nothing beside it.
+        present = self._files(pointer) if before else {}
+        has_written = self._write_missing(pointer, stored, present, deadline)
+        leftovers = {ref: tag for ref, tag in present.items() if not _belongs(ref.key, pointer)}
+        if leftovers or has_written:
+            self._remove(place, etag, leftovers)
+        if has_written:
+            return CopyOutcome.COPIED
+        return CopyOutcome.CURRENT if stored and is_declared else CopyOutcome.REMOVED
+
+    def _new_pointer(
+        self, key: str, stored: StoredReceipt | None, before: Pointer | None, replaces: str | None
+    ) -> Pointer:
+        date = self.results.uploaded(key, stored.receipt) if stored else ""
+        return Pointer.declare(key, stored.etag if stored else None, date, before, replaces)
+
+    def _write_missing(
+        self,
+        pointer: Pointer,
+        stored: StoredReceipt | None,
+        present: Mapping[ObjectRef, str],
+        deadline: Deadline,
+    ) -> bool:
+        """Write the files of a copy that are not there; return whether there were any."""
+        if stored is None:
+            return False
+        receipt, lines = stored.receipt, lines_of(stored.receipt)
+        done = {copied.index: copied for ref in present if (copied := _belongs(ref.key, pointer))}
+        parts: list[Part | None] = [*receipt.parts] or [None]
+        for index, part in enumerate(parts):
+            if index in done:
+                lines = replace(lines, before=done[index].lines or None)
+                continue
+            deadline.check(ObjectRef(self.place.bucket, pointer.result))
+            rows = self._rows(pointer.result, receipt, part, lines, deadline)
+            body = encode_rows(rows, partial(deadline.check, ObjectRef(self.place.bucket, pointer.result)))
+            copied = keys.CopiedPart(pointer.copy, index, lines.before or 0)
+            file = keys.file_key(self.place.key, pointer.date, pointer.result, copied)
+            write_once(self.store, ObjectRef(self.place.bucket, file), body, CONTENT_TYPE)
+        return len(done) < len(parts)
+
+    def _rows(
+        self, key: str, receipt: Receipt, part: Part | None, lines: Lines, deadline: Deadline
+    ) -> Iterator[CatalogRow]:
+        if part is None:
+            yield row_of_receipt(receipt)
+            return
+        stored = self.results.open(key, receipt, part)
+        if stored is None:
+            message = f"the table {part.key} is missing; classify the file again"
+            yield CatalogRow.begin(receipt).failed(AbsenceCode.MISSING_TABLE, message)
+            return
+        options = replace(
+            table_options(self.settings),
+            check_time=partial(deadline.check, ObjectRef(self.place.bucket, key)),
+        )
+        with closing(stored):
+            yield from rows_of_part(read_cells(part.key, stored, options, OWN_FIELDS[:3]), receipt, lines)
+
+    def _files(self, pointer: Pointer) -> dict[ObjectRef, str]:
+        """Return all files of a result, with their ETags."""
+        return {
+            ObjectRef(self.place.bucket, key): etag
+            for date in pointer.dates
+            for key, etag in self.store.etags(
+                self.place.bucket, keys.files_prefix(self.place.key, date, pointer.result)
+            ).items()
+        }
+
+    def _remove(self, place: ObjectRef, etag: str | None, files: Mapping[ObjectRef, str]) -> None:
+        """Remove files of older copies, if the pointer is still the one with this ETag.
+
+        Whoever has declared another copy since may be writing it. And if that worker has already removed what
+        it found, it has not found all that was written here.
+
+        Raises:
+            ConflictError: there is another pointer. Nothing was removed.
+        """
+        revision = self.store.revision(place)
+        if revision is None or revision.etag != etag:
+            raise ConflictError(place)
+        with ThreadPoolExecutor(_PARALLEL_DELETES) as pool:
+            list(pool.map(lambda ref: self.store.remove(ref, files[ref]), files))
+
+    def _read_pointer(self, place: ObjectRef) -> _Declared | None:
+        stored = self.store.read(place, MAX_RECEIPT_BYTES)
+        return _Declared(Pointer.decode(stored.body or b""), stored.revision.etag) if stored else None
+
+    def _pointer_place(self, key: str) -> ObjectRef:
+        return ObjectRef(self.place.bucket, keys.pointer_key(self.place.key, key))
+
+
+def _belongs(key: str, pointer: Pointer) -> keys.CopiedPart | None:
+    """Return what the key of a file tells; None if it does not belong to the copy that a pointer declares."""
+    part = keys.CopiedPart.of(key)
+    return part if part and part.copy == pointer.copy and f"/uploaded={pointer.date}/" in f"/{key}" else None

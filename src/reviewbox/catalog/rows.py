@@ -1,0 +1,153 @@
+"""The rows of the catalog, which are the same for every kind of result. Pure."""
+
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from itertools import chain, islice
+from typing import Any, Self
+
+from reviewbox.documents.document import Cells
+from reviewbox.documents.review_field import MISSING
+from reviewbox.errors import SourceError
+from reviewbox.results.receipt import Receipt
+from reviewbox.results.rows import (
+    ROWS_TO_SAMPLE,
+    Lines,
+    classified_row,
+    parse_flag,
+    parse_score,
+    text_columns,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class CatalogRow:
+    """One review with its verdict, or one error. The catalog has a column for each attribute.
+
+    Attributes:
+        source_bucket: the bucket of the file.
+        source_key: the key of the file.
+        source_line: the line of the review in the file, as in `reviewbox results`; None if the file failed.
+        review: the text, in a table; None for a file that is one review.
+        sentiment: the verdict; None if there is none.
+        score: the probability of the verdict.
+        scores: the probability of each label, of a file that is one review; else empty.
+        needs_review: whether a person should look at it.
+        other_language: whether the text is in a language that the model does not know.
+        evidence: the sentences named as evidence, as JSON, of a file that is one review.
+        note: what is unusual about the review, such as that it is a title.
+        error_code: why there is no verdict.
+        error_message: the same in words.
+        model: the digest of the model.
+        fields: the other cells of a row of a table, as text.
+    """
+
+    source_bucket: str
+    source_key: str
+    source_line: int | None = None
+    review: str | None = None
+    sentiment: str | None = None
+    score: float | None = None
+    scores: Mapping[str, float] = field(default_factory=dict)
+    needs_review: bool | None = None
+    other_language: bool | None = None
+    evidence: str | None = None
+    note: str | None = None
+    error_code: str | None = None
+    error_message: str | None = None
+    model: str | None = None
+    fields: Mapping[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def begin(cls, receipt: Receipt) -> Self:
+        """Return what all rows of a result have in common."""
+        source = receipt.content["source"]
+        return cls(source["bucket"], source["key"], model=_text(_member(receipt, "model", "sha256")))
+
+    def failed(self, code: str, message: str) -> Self:
+        """Return the row of a file, or of a part of it, that has no result."""
+        return replace(self, error_code=code, error_message=message)
+
+
+def row_of_receipt(receipt: Receipt) -> CatalogRow:
+    """Return the row of a file that is one review, or that failed as a whole.
+
+    Somebody else may have written the receipt, so each value may be anything.
+    """
+    row, content = CatalogRow.begin(receipt), receipt.content
+    if "error" in content:
+        return row.failed(content["error"]["code"], content["error"]["message"])
+    scores, evidence = content.get("scores"), content.get("evidence")
+    return replace(
+        row,
+        source_line=1,
+        sentiment=_text(content.get("sentiment")),
+        score=_number(content.get("score")),
+        scores={
+            name: share for name, value in _mapping(scores).items() if (share := _number(value)) is not None
+        },
+        needs_review=_flag(content.get("needs_review")),
+        other_language=_flag(content.get("other_language")),
+        evidence=json.dumps(evidence) if evidence else None,
+    )
+
+
+def lines_of(receipt: Receipt) -> Lines:
+    """Return the counter of lines for the first part of a table."""
+    # Reviewbox adds a header row to a table that has none.
+    return Lines(added=1 if _member(receipt, "notes", "header") is False else 0)
+
+
+def rows_of_part(table: Iterable[Cells], receipt: Receipt, lines: Lines) -> Iterator[CatalogRow]:
+    """Yield the rows of one part of a classified table. If it cannot be read, the last row is an error."""
+    row = CatalogRow.begin(receipt)
+    try:
+        yield from _rows(iter(table), row, _text(_member(receipt, "notes", "text_field")) or "", lines)
+    except SourceError as error:
+        yield row.failed(error.problem.code, error.problem.message)
+    lines.end_part()
+
+
+def _rows(table: Iterator[Cells], common: CatalogRow, text_field: str, lines: Lines) -> Iterator[CatalogRow]:
+    sample = list(islice(table, ROWS_TO_SAMPLE))
+    texts = text_columns([cells.values for cells in sample], text_field)
+    for cells in chain(sample, table):
+        line = lines.number(cells)
+        row = classified_row(cells.values)
+        if not row.is_review:
+            continue
+        found = [text for name in texts if (text := row.cells.get(name, "")).strip() and text not in MISSING]
+        own = row.own
+        yield replace(
+            common,
+            source_line=line,
+            review="\n\n".join(found) or None,
+            sentiment=own.get("sentiment") or None,
+            score=parse_score(own["score"]) if own.get("score") else None,
+            needs_review=parse_flag(own.get("needs_review")),
+            other_language=parse_flag(own.get("other_language")),
+            note=own.get("note") or None,
+            error_code=own.get("error_code") or None,
+            error_message=own.get("error_message") or None,
+            fields={name: value for name, value in row.cells.items() if name not in texts},
+        )
+
+
+def _member(receipt: Receipt, name: str, member: str) -> Any:
+    return _mapping(receipt.content.get(name)).get(member)
+
+
+def _mapping(value: Any) -> Mapping[str, Any]:
+    return value if isinstance(value, Mapping) else {}
+
+
+def _text(value: Any) -> str | None:
+    return value if isinstance(value, str) else None
+
+
+def _number(value: Any) -> float | None:
+    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
+
+
+def _flag(value: Any) -> bool | None:
+    return value if isinstance(value, bool) else None

@@ -1,0 +1,153 @@
+"""The rows of classified tables: which columns are ours, which hold the review, and where a row was. Pure."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from math import isfinite
+
+from reviewbox.documents import ReadOptions
+from reviewbox.documents.document import Cells
+from reviewbox.documents.formats.json_paths import list_of, parse_path, split_names
+from reviewbox.documents.review_field import MISSING, FieldSample, select_review_field
+from reviewbox.errors import SourceError
+from reviewbox.settings import Settings
+
+OWN_FIELDS = (
+    "sentiment",
+    "score",
+    "needs_review",
+    "other_language",
+    "error_code",
+    "error_message",
+    "note",
+)
+ROWS_TO_SAMPLE = 1000  # that decide which column holds the review, if no receipt says it
+_PREFIX = "reviewbox_"
+_RESULT_GROWTH = 4  # how many times larger a result may be than its source
+
+
+def table_options(settings: Settings) -> ReadOptions:
+    """Return how classified tables are read: a result is larger than its source."""
+    options = settings.read_options
+    return replace(options, max_bytes=_RESULT_GROWTH * options.max_bytes)
+
+
+@dataclass(slots=True)
+class Lines:
+    """The numbers of lines in the source, of which each part has some, below a header.
+
+    Attributes:
+        added: how many lines of the header the source does not have.
+        before: the number of lines in the source before the part.
+        header: the number of lines of the part's header; None before its first row.
+        end: the number of the last line, in the part.
+    """
+
+    added: int = 0
+    before: int | None = None
+    header: int | None = None
+    end: int = 0
+
+    def number(self, cells: Cells) -> int:
+        """Return the number of a row's first line in the source."""
+        if self.header is None:
+            self.header = cells.line - 1
+        self.end = cells.line + cells.lines - 1
+        if self.before is None:
+            return cells.line - self.added
+        return self.before + cells.line - self.header
+
+    def end_part(self) -> None:
+        """Continue with the next part."""
+        if self.header is not None:
+            is_first = self.before is None
+            self.before = self.end - self.added if is_first else (self.before or 0) + self.end - self.header
+        self.header, self.end = None, 0
+
+
+@dataclass(frozen=True, slots=True)
+class ClassifiedRow:
+    """A row of a classified table.
+
+    Attributes:
+        own: what Reviewbox added, by the names in `OWN_FIELDS`; "" for no value.
+        cells: the other cells, by column.
+    """
+
+    own: Mapping[str, str]
+    cells: Mapping[str, str]
+
+    @property
+    def is_review(self) -> bool:
+        """Whether it has a verdict or an error. A footer, for example, has neither."""
+        return bool(self.own.get("sentiment") or self.own.get("error_code"))
+
+
+def classified_row(values: Mapping[str, str]) -> ClassifiedRow:
+    """Return the row of a classified table that has these values."""
+    names = own_names(tuple(values))
+    own = {name: "" if values[column] in MISSING else values[column] for name, column in names.items()}
+    added = set(names.values())
+    return ClassifiedRow(own, {name: value for name, value in values.items() if name not in added})
+
+
+@lru_cache(maxsize=1000)
+def own_names(columns: tuple[str, ...]) -> Mapping[str, str]:
+    """Return the column of each field that Reviewbox added. It has a prefix if the table had that name."""
+    names = {}
+    for name in OWN_FIELDS:
+        prefixed = name
+        while _PREFIX + prefixed in columns:
+            prefixed = _PREFIX + prefixed
+        if prefixed in columns:
+            names[name] = prefixed
+    # Most tables get no column for notes. If one of the user's has that name, it comes before ours.
+    positions = [columns.index(names[name]) for name in ("sentiment", "note") if name in names]
+    if positions != sorted(positions):
+        del names["note"]
+    return names
+
+
+def text_columns(sample: Sequence[Mapping[str, str]], text_field: str) -> list[str]:
+    """Return the columns that hold the review; none if that cannot be told."""
+    columns = {name: None for cells in sample for name in cells}
+    if text_field:
+        # The cells of a record are named from the record on, and without the sheet.
+        paths = [(parse_path(name), name) for name in split_names(text_field)]
+        for names in (
+            [text_field],
+            [name for _, name in paths],
+            [".".join(map(str, path[len(list_of(path)) :])) for path, _ in paths],
+            [name.rpartition("!")[2] for _, name in paths],
+        ):
+            if all(name in columns for name in names):
+                return names
+    own = set(own_names(tuple(columns)).values())
+    fields = FieldSample()
+    for cells in sample:
+        for name, value in cells.items():
+            if name not in own:
+                fields.add(name, value)
+    try:
+        return list(select_review_field(fields, ReadOptions()).paths)
+    except SourceError:
+        return []
+
+
+def parse_score(text: str) -> float:
+    """Return the score in a cell, from 0 to 1; 0 if somebody has put something else there."""
+    try:
+        return probability(float(text.replace(",", ".")))  # a spreadsheet may use a comma
+    except ValueError:
+        return 0.0
+
+
+def parse_flag(text: str | None) -> bool | None:
+    """Return the boolean in a cell; None if the cell is empty."""
+    return text.casefold() == "true" if text else None
+
+
+def probability(score: float) -> float:
+    """Return a score as a probability, from 0 to 1."""
+    # Someone may have edited the results, and JSON knows no NaN.
+    return min(1.0, max(0.0, score)) if isfinite(score) else 0.0

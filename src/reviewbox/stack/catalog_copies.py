@@ -1,0 +1,133 @@
+"""Copies stored results into a catalog, from and to a folder or S3."""
+
+import hashlib
+import math
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from io import BufferedReader
+from itertools import islice
+from pathlib import Path
+
+from reviewbox.catalog import BucketResults, Catalog, CopyOutcome, Results, upload_date
+from reviewbox.deadline import Deadline
+from reviewbox.errors import ReviewboxError
+from reviewbox.folder_storage import FolderStorage
+from reviewbox.objects import ObjectRef
+from reviewbox.results.receipt import Part, Receipt
+from reviewbox.results.receipt_store import StoredReceipt
+from reviewbox.settings import Settings
+from reviewbox.stack import aws
+from reviewbox.stack.listing import is_receipt, is_uri, parse_uri
+from reviewbox.stack.stored_results import FolderPlace, Place, S3Place, find_place
+from reviewbox.storage import ObjectStore, S3Storage
+
+_CHUNK = 256  # results that are copied before more are listed
+_FOLDER = "catalog"  # the name of the bucket that stands for a folder
+
+
+@dataclass(frozen=True, slots=True)
+class FolderResults:
+    """The results in a folder."""
+
+    place: FolderPlace
+
+    def receipt(self, key: str) -> StoredReceipt | None:
+        """Return the receipt in a file."""
+        try:
+            body = self.place.read(key) or b""
+        except FileNotFoundError:
+            return None
+        receipt = Receipt.decode(body)
+        return StoredReceipt(receipt, hashlib.sha256(body).hexdigest()) if receipt.content else None
+
+    def open(self, key: str, receipt: Receipt, part: Part) -> BufferedReader | None:
+        """Open a part of a table."""
+        file = self.place.part_key(key, receipt, part)
+        return self.place.open(file) if file else None
+
+    def uploaded(self, key: str, receipt: Receipt) -> str:
+        """Return the date of upload, of results that come from S3; else that of the result."""
+        if date := upload_date(receipt):
+            return date
+        return datetime.fromtimestamp((self.place.root / key).stat().st_mtime, UTC).date().isoformat()
+
+
+@dataclass(frozen=True, slots=True)
+class Copying:
+    """The copying of all results of a place.
+
+    Attributes:
+        place: where the results are.
+        catalog: where their copies are.
+        threads: how many results are copied at the same time.
+    """
+
+    place: Place
+    catalog: Catalog
+    threads: int
+
+    @classmethod
+    def between(cls, path: str, target: str, settings: Settings) -> "Copying":
+        """Return the copying from a folder or an S3 URI to another.
+
+        Raises:
+            ReviewboxError: `path` does not exist, or is not a folder; or one is within the other.
+        """
+        place = find_place(path)
+        results: Results
+        if isinstance(place, S3Place):
+            bucket, prefix = place.prefix.bucket, _folder(path).key
+            results = BucketResults(
+                place.storage, bucket, replace(settings, results_bucket=bucket, results_prefix=prefix)
+            )
+        elif isinstance(place, FolderPlace) and not place.file:
+            results = FolderResults(place)
+        else:
+            raise ReviewboxError(f"{path}: not a folder; pass the folder of all results")
+        store: ObjectStore
+        if is_uri(target):
+            store, to = S3Storage(aws.connect("s3")), _folder(target)
+        else:
+            store, to = FolderStorage({_FOLDER: Path(target)}), ObjectRef(_FOLDER, "")
+        if _contains(path, target):
+            raise ReviewboxError(f"{target}: the catalog would be among the results; choose another place")
+        # Files of a folder are written one at a time.
+        return cls(place, Catalog(results, store, to, settings), aws.MAX_CONNECTIONS if is_uri(target) else 1)
+
+    def __iter__(self) -> Iterator[CopyOutcome | Exception]:
+        """Bring the copy of each result up to date, and remove those of results that are gone."""
+        seen: set[str] = set()
+        with ThreadPoolExecutor(self.threads) as pool:
+            receipts = filter(is_receipt, self.place.list_keys())
+            while chunk := list(islice(receipts, _CHUNK)):
+                seen.update(chunk)
+                yield from pool.map(self._update, chunk)
+            yield from pool.map(self._update, self.catalog.copied_besides(seen))
+
+    def _update(self, key: str) -> CopyOutcome | Exception:
+        try:
+            return self.catalog.update(key, Deadline(lambda: math.inf))
+        except Exception as error:  # noqa: BLE001 - one result's failure must not affect another
+            return error
+
+
+def _folder(uri: str) -> ObjectRef:
+    """Return the bucket and the prefix of an S3 URI.
+
+    Raises:
+        ReviewboxError: it does not end with a slash.
+    """
+    if not uri.endswith("/"):
+        raise ReviewboxError(f"{uri}: a prefix ends with a slash")
+    return parse_uri(uri)
+
+
+def _contains(path: str, target: str) -> bool:
+    if is_uri(path) and is_uri(target):
+        return target.startswith(path) or path.startswith(target)
+    if is_uri(path) or is_uri(target):
+        return False
+    outer, inner = Path(path).resolve(), Path(target).resolve()
+    return inner.is_relative_to(outer) or outer.is_relative_to(inner)

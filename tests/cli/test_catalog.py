@@ -1,0 +1,116 @@
+"""`reviewbox catalog`: all results as Parquet, in a folder or in S3."""
+
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pytest
+from mypy_boto3_s3 import S3Client
+from tests.catalog.service import Service
+from tests.cli.test_results import classify
+from tests.conftest import BUCKET
+from typer.testing import CliRunner, Result
+
+from reviewbox.cli import app
+from reviewbox.model.classifier import Classifier
+
+CATALOG = "s3://reviewbox/catalog/results/"
+
+
+def run(*arguments: object) -> Result:
+    return CliRunner().invoke(app, ["catalog", *(str(argument) for argument in arguments)])
+
+
+def query(folder: Path, columns: str) -> list[tuple[Any, ...]]:
+    results = duckdb.read_parquet(f"{folder}/*/*.parquet", hive_partitioning=True)
+    return results.order("source_key, source_line").project(columns).fetchall()
+
+
+@pytest.fixture
+def results(tmp_path: Path, classifier: Classifier) -> Path:
+    inbox = tmp_path / "inbox"
+    inbox.mkdir()
+    (inbox / "a.txt").write_text("great film", encoding="utf-8")
+    (inbox / "b.csv").write_text("id,review\n1,a great film\n2,\n3,awful\n", encoding="utf-8")
+    return classify(inbox, classifier)
+
+
+def test_a_folder_of_results_becomes_a_catalog(results: Path, tmp_path: Path) -> None:
+    catalog = tmp_path / "catalog"
+
+    printed = run(results, "--output", catalog)
+
+    assert (printed.exit_code, printed.stdout) == (
+        0,
+        f"{catalog}: 2 results copied, 0 already up to date, 0 removed.\n",
+    )
+    assert query(catalog, "source_key, source_line, sentiment, error_code, fields['id'], review") == [
+        ("a.txt", 1, "positive", None, None, None),
+        ("b.csv", 2, "positive", None, "1", "a great film"),
+        ("b.csv", 3, None, "empty_review", "2", None),
+        ("b.csv", 4, "negative", None, "3", "awful"),
+    ]
+
+
+def test_a_second_run_follows_what_has_changed(results: Path, tmp_path: Path, classifier: Classifier) -> None:
+    inbox, catalog = tmp_path / "inbox", tmp_path / "catalog"
+    run(results, "--output", catalog)
+    assert "0 results copied, 2 already up to date, 0 removed" in run(results, "--output", catalog).stdout
+
+    (inbox / "b.csv").write_text("id,review\n1,a bad film\n", encoding="utf-8")
+    classify(inbox, classifier)
+    (results / "a.txt.json").unlink()
+
+    assert "1 result copied, 0 already up to date, 1 removed" in run(results, "--output", catalog).stdout
+    assert query(catalog, "review, sentiment") == [("a bad film", "negative")]
+
+
+def test_results_from_before_the_catalog_are_copied_once(s3: S3Client, classifier: Classifier) -> None:
+    service = Service(s3, classifier)
+    for key in ("incoming/a.txt", "incoming/b.txt"):
+        service.upload(key, b"good film")
+    service.copy("incoming/a.txt")
+
+    printed = run("s3://reviewbox/results/", "--output", CATALOG)
+
+    assert (printed.exit_code, printed.stdout) == (
+        0,
+        f"{CATALOG}: 1 result copied, 1 already up to date, 0 removed.\n",
+    )
+    assert service.query("SELECT source_key FROM results ORDER BY source_key") == [
+        ("incoming/a.txt",),
+        ("incoming/b.txt",),
+    ]
+
+
+def test_results_in_s3_become_a_catalog_in_a_folder(
+    s3: S3Client, classifier: Classifier, tmp_path: Path
+) -> None:
+    Service(s3, classifier).upload("incoming/a.csv", b"id,review\n1,good film\n")
+
+    assert run("s3://reviewbox/results/", "--output", tmp_path / "catalog").exit_code == 0
+
+    assert query(tmp_path / "catalog", "source_bucket, source_key, review") == [
+        (BUCKET, "incoming/a.csv", "good film")
+    ]
+
+
+@pytest.mark.parametrize(
+    ("path", "output", "message"),
+    [
+        ("nowhere", "catalog", "no such file"),
+        ("inbox-results", "inbox-results/catalog", "choose another place"),
+        ("inbox-results/a.txt.json", "catalog", "not a folder"),
+        ("s3://reviewbox/results", CATALOG, "ends with a slash"),
+        ("s3://reviewbox/results/", "s3://reviewbox/results/catalog/", "choose another place"),
+    ],
+)
+def test_places_that_cannot_work_are_refused(
+    results: Path, s3: S3Client, monkeypatch: pytest.MonkeyPatch, path: str, output: str, message: str
+) -> None:
+    monkeypatch.chdir(results.parent)
+
+    printed = run(path, "--output", output)
+
+    assert printed.exit_code == 2
+    assert message in printed.stderr
