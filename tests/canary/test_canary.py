@@ -213,6 +213,9 @@ def invoke_directly(cloud: Cloud, function: Function) -> None:
     request = {"invocationSchemaVersion": "1.0", "invocationId": "1", "job": {"id": canary(EXTRA)}}
     assert "answer" in function.invoke("on_batch_operation", {**request, "tasks": tasks})
     assert "raised" in function.invoke("on_batch_operation", {**request, "tasks": [{"taskId": 1}]})
+    sweep = {"bucket": BUCKET, "time": "2100-01-01T00:00:00Z", "more": canary(EXTRA)}
+    assert "answer" in function.invoke("on_batch_operation", {"reviewboxSweep": sweep})
+    assert "raised" in function.invoke("on_batch_operation", {"reviewboxSweep": canary(EXTRA)})
 
 
 def meet_other_settings(cloud: Cloud, function: Function) -> None:
@@ -224,6 +227,7 @@ def meet_other_settings(cloud: Cloud, function: Function) -> None:
         assert "answer" in function.invoke("on_upload", notification(f"incoming/other/{file}"))
     receipt = cloud.s3().get_object(Bucket=BUCKET, Key="results/incoming/other/two.csv.json")["Body"].read()
     foreign = receipt.replace(f'"bucket": "{BUCKET}"'.encode(), b'"bucket": "another-bucket"')
+    foreign = foreign.replace(b"two.csv", b"foreign.txt")
     cloud.s3().put_object(Bucket=BUCKET, Key="results/incoming/other/foreign.txt.json", Body=foreign)
     upload(cloud, "other", {"foreign.txt": review().encode()})
     function.invoke("on_upload", notification("incoming/other/foreign.txt"))
