@@ -5,7 +5,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help demo local test faults docs-test coverage browser vendor lint types format wheel wheel-check bench bench-page bench-model model audit lock clean
+.PHONY: help demo local test faults docs-test coverage browser vendor lint types format wheel wheel-check bench bench-page bench-model model model-sample audit lock clean
 
 help: ## List the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -138,6 +138,15 @@ bench-model: $(VENV)/.installed ## Measure the speed of the model and of DistilB
 model: .venv-recipe/.installed ## Train the model: make model DATA=folder (a night on two cores)
 	for stage in prepare pretrain teach distil calibrate export evaluate; do \
 	  PYTHONPATH=model:src .venv-recipe/bin/python -m recipe $$stage --data "$(DATA)" || exit; \
+	done
+
+REHEARSAL := build/model-sample
+model-sample: .venv-recipe/.installed ## Rehearse the training on 3 % of the data, in minutes: make model-sample DATA=folder
+	rm -rf $(REHEARSAL)
+	PYTHONPATH=model:src .venv-recipe/bin/python -m recipe sample --data "$(DATA)" --work $(REHEARSAL)/data
+	for stage in prepare pretrain teach distil calibrate export evaluate; do \
+	  PYTHONPATH=model:src .venv-recipe/bin/python -m recipe $$stage --data $(REHEARSAL)/data --work $(REHEARSAL)/work \
+	    --output $(REHEARSAL)/model --config model/recipe/recipe.toml model/recipe/sample.toml || exit; \
 	done
 
 .venv-audit/.installed: requirements/audit.txt

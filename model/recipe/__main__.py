@@ -4,20 +4,27 @@ import argparse
 import importlib.util
 import tomllib
 from pathlib import Path
+from typing import Any
 
 HERE = Path(__file__).parent
-STAGES = ("prepare", "pretrain", "teach", "distil", "calibrate", "export", "evaluate")
+STAGES = ("sample", "prepare", "pretrain", "teach", "distil", "calibrate", "export", "evaluate")
 
 
 def main() -> None:
     """Parse the command line and run the stage; a stage's dependencies are imported only when it runs."""
     parser = argparse.ArgumentParser(prog="python -m recipe", description="Train the bundled model.")
-    parser.add_argument("stage", choices=STAGES, help="the stage to run; a full run takes them in this order")
+    parser.add_argument("stage", choices=STAGES, help="the stage to run; a full run takes all but sample")
     parser.add_argument("--data", type=Path, help="folder of the training data (required by prepare)")
     parser.add_argument("--encoder", type=Path, help="folder of the initial encoder weights (MiniLM-L6)")
     parser.add_argument("--work", type=Path, default=HERE / "work", help="folder for intermediate files")
     parser.add_argument("--output", type=Path, default=HERE.parent, help="the model folder to write")
-    parser.add_argument("--config", type=Path, default=HERE / "recipe.toml", help="the hyperparameters")
+    parser.add_argument(
+        "--config",
+        type=Path,
+        nargs="+",
+        default=[HERE / "recipe.toml"],
+        help="the hyperparameters; a table in a later file overrides keys of the same table before it",
+    )
     parser.add_argument(
         "--from",
         dest="checkpoint",
@@ -33,9 +40,15 @@ def main() -> None:
     )
     arguments = parser.parse_args()
     work, output = arguments.work, arguments.output
-    config = tomllib.loads(arguments.config.read_text(encoding="utf-8"))
+    config = read_config(arguments.config)
 
-    if arguments.stage == "prepare":
+    if arguments.stage == "sample":
+        from recipe.sample import sample
+
+        if arguments.data is None:
+            parser.error("sample needs --data")
+        sample(arguments.data, work)
+    elif arguments.stage == "prepare":
         from recipe.prepare import prepare
 
         if arguments.data is None:
@@ -69,6 +82,16 @@ def main() -> None:
         from recipe.evaluate import evaluate
 
         evaluate(work, output, config)
+
+
+def read_config(files: list[Path]) -> dict[str, Any]:
+    """Return the content of `recipe.toml`, with the overrides in the files after it."""
+    config: dict[str, Any] = {}
+    for file in files:
+        for name, value in tomllib.loads(file.read_text(encoding="utf-8")).items():
+            is_table = isinstance(value, dict)
+            config[name] = config.get(name, {}) | value if is_table else value
+    return config
 
 
 def encoder_folder() -> Path:
