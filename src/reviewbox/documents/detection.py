@@ -25,7 +25,7 @@ from reviewbox.documents.formats.parquet import table as parquet
 from reviewbox.documents.formats.xlsx import table as xlsx
 from reviewbox.documents.line_tables import LineFormat, at_end, open_content, read_content
 from reviewbox.documents.lines import at_line
-from reviewbox.documents.unsupported import describe_unsupported
+from reviewbox.documents.unsupported import describe_code, describe_unsupported
 from reviewbox.errors import ErrorCode, Problem, SourceError
 
 # The order in which formats are tried if neither the name nor the content type names one. Text fits always.
@@ -222,7 +222,11 @@ def _detect_format(name: str, content_type: str, content: bytes) -> Format:
         return format_
     sniffed = _sniff(head)
     # Of a file that is called text, only a delimited table is not one review.
-    return _noted(sniffed) if sniffed in _DELIMITED else format_ or sniffed
+    if sniffed in _DELIMITED:
+        return _noted(sniffed)
+    if sniffed is text.FORMAT and (message := describe_code(extension)):
+        raise SourceError(ErrorCode.UNSUPPORTED_FORMAT, message)
+    return format_ or sniffed
 
 
 def _may_be_table(head: str) -> bool:

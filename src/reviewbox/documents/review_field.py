@@ -316,6 +316,7 @@ class Candidate:
         name_score: the part of the score that comes from its name.
         description: what its values are, without quoting any.
         is_plausible: whether the texts sound like reviews as much as is needed under its name.
+        is_poll: whether the texts are the options of a question.
     """
 
     path: str
@@ -323,6 +324,7 @@ class Candidate:
     name_score: float
     description: str
     is_plausible: bool = True
+    is_poll: bool = False
 
     @property
     def values_score(self) -> float:
@@ -403,13 +405,12 @@ class FieldSample:
         is_published = any(map(_is_published, self._fields.values()))
         for path, values in self._fields.items():
             from_name = name_score(values.name)
-            if values.is_text and not _is_poll(values, from_name):
+            if values.is_text:
                 if is_published and from_name < _MAX_NAME_SCORE:
                     from_name = max(_MIN_NAME_SCORE, from_name + _WEIGHT_PUBLISHED)
                 is_plausible = values.sounds_like_reviews(from_name)
-                found.append(
-                    Candidate(path, values.score + from_name, from_name, values.description, is_plausible)
-                )
+                score, is_poll = values.score + from_name, _is_poll(values, from_name)
+                found.append(Candidate(path, score, from_name, values.description, is_plausible, is_poll))
         return sorted(found, key=lambda candidate: -candidate.score)
 
     def subset(self, paths: Collection[str]) -> "FieldSample":
@@ -529,7 +530,8 @@ def eligible_candidates(sample: FieldSample) -> list[Candidate]:
 
 def _is_eligible(candidate: Candidate) -> bool:
     least = _MIN_SCORE if candidate.name_score < _TELLING_NAME_SCORE else _MIN_NAMED_SCORE
-    return candidate.name_score > _EXCLUDING_NAME_SCORE and candidate.score >= least
+    is_excluded = candidate.is_poll or candidate.name_score <= _EXCLUDING_NAME_SCORE
+    return not is_excluded and candidate.score >= least
 
 
 def _is_poll(values: _Values, name_score: float) -> bool:
