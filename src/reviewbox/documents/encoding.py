@@ -20,8 +20,8 @@ _BYTE_ORDER_MARKS = (
 _CONTROL_CHARACTERS = dict.fromkeys(set(range(32)) - set(map(ord, "\t\n\v\f\r\x1a\x1b")))
 _MAX_CONTROL_SHARE = 1 / 32
 
-# Words with letters of Western encodings that are not ASCII. Hardly any consists of such letters only, but all
-# words of Russian or Chinese do if they are read as if they were Western.
+# Words with letters of Western encodings that are not ASCII. Hardly any consists of such letters only, but
+# all words of Russian or Chinese do if they are read as if they were Western.
 _LETTER = r"A-Za-z\u00aa\u00b2-\u024f\u0192"
 _WESTERN_WORD = re.compile(rf"(?<![{_LETTER}])[A-Za-z]*+[{_LETTER}]++")
 _ALIEN_WORD = re.compile(r"[^A-Za-z]{3,}")
