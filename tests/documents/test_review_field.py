@@ -201,6 +201,14 @@ def test_the_options_of_a_question_are_not_reviews() -> None:
     refusal({"Which card would you like to have from us?": answers * 20})
 
 
+def test_questions_are_not_reviews() -> None:
+    questions = [
+        f"How happy are you with {topic} in our team?" for topic in ("pay", "tools", "food", "hours", "room")
+    ]
+
+    refusal({"id": ["1", "2", "3", "4", "5"], "question_text": questions, "text": questions})
+
+
 def test_answers_to_frequent_questions_are_not_reviews() -> None:
     questions = ["How do I pay?", "Where is my parcel?", "Can I return it?", "Who repairs it?", "Is it new?"]
     answers = [

@@ -75,6 +75,7 @@ _KNOWN_LANGUAGE_SHARE = 0.2  # of function words among all words
 # In at least so many rows, so few distinct texts are the options of a question.
 _ROWS_FOR_CHOICE = 20
 _CHOICE_SHARE = 0.15
+_QUESTION_SHARE = 0.8
 # A name of at most this score says that the field is something else, whatever its values look like.
 _EXCLUDING_NAME_SCORE = -2.0
 _MAX_LISTED = 3
@@ -316,7 +317,7 @@ class Candidate:
         name_score: the part of the score that comes from its name.
         description: what its values are, without quoting any.
         is_plausible: whether the texts sound like reviews as much as is needed under its name.
-        is_poll: whether the texts are the options of a question.
+        is_poll: whether the texts are questions, or the options of a question.
     """
 
     path: str
@@ -535,7 +536,12 @@ def _is_eligible(candidate: Candidate) -> bool:
 
 
 def _is_poll(values: _Values, name_score: float) -> bool:
-    """Return whether the texts are options of a question. Reviews may be a few words, but then their name says so."""
+    """Return whether the texts are questions, or the options of one.
+
+    Reviews may be a few words that are repeated, but then their name says so.
+    """
+    if values.texts >= _ROWS_FOR_OPINIONS and values.questions >= _QUESTION_SHARE * values.texts:
+        return True
     is_review = name_score >= _TELLING_NAME_SCORE and len(name_words(values.name)) < _WORDS_OF_A_QUESTION
     return values.is_choice and not is_review
 
