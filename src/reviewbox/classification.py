@@ -57,7 +57,7 @@ def read_source(
         raise SourceError(
             ErrorCode.TOO_LARGE,
             f"the object has {source.size:,} bytes, but MAX_OBJECT_BYTES allows "
-            f"{settings.max_object_bytes:,}; split it or raise MAX_OBJECT_BYTES",
+            f"{settings.max_object_bytes:,}; split it, save a workbook as CSV, or raise MAX_OBJECT_BYTES",
         )
     with faults_as_source_errors((Exception,)):  # there is no request that could fail
         options = replace(settings.read_options, check_time=check_time)

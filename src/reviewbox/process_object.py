@@ -9,9 +9,11 @@ result, or a newer source. What it had written before, and what others left when
 
 import logging
 import traceback
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import partial
+from io import BytesIO
 from threading import Event
 from typing import Any
 
@@ -20,6 +22,7 @@ from reviewbox.deadline import Deadline
 from reviewbox.documents import Document
 from reviewbox.documents.compression import detect_compression, exceeds
 from reviewbox.documents.detection import SNIFF_BYTES, is_called_text, line_format
+from reviewbox.documents.formats.parquet.table import footer_of
 from reviewbox.documents.segments import LineFormat
 from reviewbox.documents.unsupported import is_parquet
 from reviewbox.errors import (
@@ -329,8 +332,12 @@ class ObjectProcessor:
             return line_format(source.ref.key, source.content_type, head)
 
     def _is_large_parquet(self, source: Source, head: bytes) -> bool:
-        """Return whether a source is a Parquet file that is too large to be read as a whole."""
-        return source.size > self.settings.max_object_bytes and is_parquet(head)
+        """Return whether a source is a Parquet file with too many bytes or rows to be read as a whole."""
+        if not is_parquet(head) or source.size > self.settings.max_object_bytes:
+            return is_parquet(head)
+        opened = self.store.open(source) if source.body is None else nullcontext(BytesIO(source.body))
+        with opened as file, faults_as_source_errors():
+            return footer_of(file, self.settings.read_options).rows > self.settings.read_options.max_rows
 
     def _read_head(self, source: Source) -> bytes:
         with self.store.stream(source.ref, source.revision, 0, SNIFF_BYTES) as stream:

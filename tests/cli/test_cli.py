@@ -108,6 +108,20 @@ def test_classify_streams_tables_that_are_larger_than_the_limit(
     assert len(lines(unlimited)) > 70
 
 
+def test_classify_streams_parquet_files_that_are_larger_than_the_limit(
+    tmp_path: Path, tiny_model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reviews = [f"the film was {word}, {number}" for number in range(1500) for word in ("great", "awful")]
+    pq.write_table(
+        pa.table({"id": range(3000), "review": reviews}), tmp_path / "a.parquet", row_group_size=500
+    )
+    unlimited = run("classify", tmp_path, "--model", tiny_model)
+    monkeypatch.setenv("REVIEWBOX_MAX_OBJECT_BYTES", "9000")
+
+    assert run("classify", tmp_path, "--model", tiny_model) == unlimited
+    assert [line["line"] for line in lines(unlimited)] == list(range(1, 3001))
+
+
 def test_an_invalid_setting_is_reported_on_one_line(
     tmp_path: Path, tiny_model: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -9,6 +9,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from mypy_boto3_s3 import S3Client
 from samtranslator.yaml_helper import yaml_parse
@@ -126,6 +128,22 @@ def test_a_larger_table_is_extrapolated_from_its_beginning(
     assert report["segments"] == pytest.approx(len(body) / 10_000, abs=2)
     assert report["beginnings"] == 1
     assert "tables read only in part: 1; the rest is assumed to be similar" in run(path).stdout
+
+
+def test_a_large_parquet_file_is_split(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    reviews = [f"the room was very good, {number:04}" for number in range(3000)]
+    pq.write_table(
+        pa.table({"review": reviews}), tmp_path / "a.parquet", compression="none", use_dictionary=False
+    )
+    monkeypatch.setenv("REVIEWBOX_MAX_OBJECT_BYTES", "50000")
+    monkeypatch.setenv("REVIEWBOX_SEGMENT_BYTES", "10000")
+
+    report = estimate(tmp_path)
+
+    assert (report["too_large"], report["unreadable"], report["beginnings"]) == (0, [], 0)
+    assert (report["reviews"], report["characters"]) == (3000, 3000 * len(reviews[0]))
+    assert report["large"] == 1
+    assert report["segments"] > 5
 
 
 def test_a_table_that_cannot_be_split_is_refused_if_it_is_too_large(

@@ -143,3 +143,27 @@ def attempt(data: bytes, fallback: str) -> Decoded | Problem:
         return decode(data, fallback)
     except SourceError as error:
         return error.problem
+
+
+RUSSIAN = "Отличный отель, очень понравился завтрак и вид из окна."
+CHINESE = "房间很干净，服务态度也很好，下次还会再来。早餐一般。"
+
+
+@pytest.mark.parametrize(
+    ("text", "encoding"), [(RUSSIAN, "windows-1251"), (CHINESE, "gb18030"), (RUSSIAN, "koi8-r")]
+)
+def test_a_text_that_makes_no_sense_in_the_fallback_encoding_is_refused(text: str, encoding: str) -> None:
+    """Otherwise it would come back as other letters."""
+    outcome = attempt(text.encode(encoding), "windows-1252")
+
+    assert isinstance(outcome, Problem)
+    assert outcome.code is ErrorCode.NOT_TEXT
+    assert "set FallbackEncoding to its encoding" in outcome.message
+    assert attempt(text.encode(encoding), encoding) == Decoded(text, encoding, in_fallback=True)
+
+
+@pytest.mark.parametrize("text", ["ÉTÉ à la plage, très bien", "Größe paßt, schöne Qualität", "¡¡¡Óóó!!! ñ"])
+def test_western_text_is_decoded_in_the_fallback_encoding(text: str) -> None:
+    assert attempt(text.encode("windows-1252"), "windows-1252") == Decoded(
+        text, "windows-1252", in_fallback=True
+    )

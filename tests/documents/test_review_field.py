@@ -161,6 +161,80 @@ def test_two_equally_good_fields_are_refused_with_a_remedy() -> None:
     assert "texts of about" in message
 
 
+PLOTS = (
+    "A retired surveyor walks the border of two villages and draws a map that neither of them accepts.",
+    "Two sisters inherit a ferry, one of them sells it, and the other keeps sailing at night.",
+    "The clock of a small town stops, and nobody can agree on the hour of the next train.",
+    "An archivist finds a letter that was posted after the death of the man who wrote it.",
+    "A baker trains for a race across the salt flats while the harvest rots in the fields.",
+)
+
+
+def test_prose_that_judges_nothing_is_refused_under_a_name_that_says_nothing() -> None:
+    refusal({"year": ["1990", "1994", "2001", "2007", "2012"], "plot": PLOTS})
+
+
+def test_no_worse_field_is_chosen_instead_of_prose_that_judges_nothing() -> None:
+    message = refusal({"plot": PLOTS, "mark": ["very short", "well", "so so", "a good one", "nice"]})
+
+    assert "'plot'" in message
+
+
+@pytest.mark.parametrize("names", ["Positive_Review,Negative_Review", "Food comments,Service comments"])
+def test_two_parts_of_a_review_are_refused_even_if_one_has_better_prose(names: str) -> None:
+    praise = ["nice lobby", "good food", "friendly people", "great views here", "clean rooms"]
+    blame = [
+        "the lift was slow and it was loud",
+        "nothing to say about this",
+        "we had to wait for the key",
+        "it was too hot in the room",
+        "there is no bus at night",
+    ]
+    message = refusal(dict(zip(names.split(","), (praise, blame), strict=True)))
+
+    assert all(repr(name) in message for name in names.split(","))
+
+
+def test_the_options_of_a_question_are_not_reviews() -> None:
+    answers = ["I would like a card for online payments", "I would like a card for the cash machine"]
+
+    refusal({"Which card would you like to have from us?": answers * 20})
+
+
+def test_questions_are_not_reviews() -> None:
+    questions = [
+        f"How happy are you with {topic} in our team?" for topic in ("pay", "tools", "food", "hours", "room")
+    ]
+
+    refusal({"id": ["1", "2", "3", "4", "5"], "question_text": questions, "text": questions})
+
+
+def test_answers_to_frequent_questions_are_not_reviews() -> None:
+    questions = ["How do I pay?", "Where is my parcel?", "Can I return it?", "Who repairs it?", "Is it new?"]
+    answers = [
+        f"You can find this in your account, and we are happy to help with {topic}." for topic in "abcde"
+    ]
+
+    refusal({"question": questions, "answer": answers})
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        ["shop.example", "travel-agents.example", "my.hotel.example", "tours.example", "flights.example"],
+        ["@ann @bob.ray", "@cy 👀", "@di @ed @flo", "@gus.pay", "@hal_roe 🔥"],
+    ],
+    ids=["hosts", "mentions"],
+)
+def test_what_links_to_something_is_not_a_review(values: Sequence[str]) -> None:
+    refusal({"website": values})
+
+
+@pytest.mark.parametrize("name", ["レビュー本文", "Đánh giá", "Treść opinii", "Текст отзыва"])
+def test_names_without_spaces_of_several_words_and_inflected_names_are_known(name: str) -> None:
+    assert name_score(name) >= name_score("text of the review")
+
+
 def test_a_refusal_never_quotes_a_value() -> None:
     message = refusal(
         {"a": ["zanzibar was lovely and we liked it"] * 3, "b": ["the zanzibar was awful, never again"] * 3}

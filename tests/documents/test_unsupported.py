@@ -100,6 +100,14 @@ FILES = {
         b"__label__2 Great film\n__label__1 Dull film\n",
         "a fastText training file; export it as CSV",
     ),
+    "fastText with labels at the end": (
+        b'"Great film" __label__2\n"Dull film" __label__1\n',
+        "a fastText training file; export it as CSV",
+    ),
+    "SQL": (
+        b"-- Dump of reviews\n/* 2026 */;\n\nINSERT INTO `reviews` (id, text) VALUES\n(1, 'Great film');\n",
+        "a dump of a database; export it as CSV",
+    ),
     "RTF": (rb"{\rtf1\ansi\deff0 {\fonttbl}Great film.\par}", "an RTF document; export it as text"),
     "e-mail": (mail(), "an e-mail; save the text"),
     "mbox": (b"From ann@example.com Mon Nov  2 10:00:00 2026\n" + mail() + b"\n", "an e-mail; save the text"),
@@ -126,6 +134,21 @@ def test_an_unsupported_format_is_recognized_in_compressed_data(kind: str, way: 
     assert message in refusal("a.csv.gz", way.compress(data)).message
 
 
+@pytest.mark.parametrize("name", ["reviews.yml", "reviews.js", "app.log", "load.sql", "notes.ipynb"])
+def test_a_text_whose_name_says_that_it_is_code_is_refused(name: str) -> None:
+    """As one review, all that it contains would be mixed."""
+    problem = refusal(name, "- author: Ann\n  text: Great film. I loved it.\n- author: Bob\n  text: Dull.\n")
+
+    assert problem.code is ErrorCode.UNSUPPORTED_FORMAT
+    assert "upload reviews as CSV" in problem.message
+
+
+def test_json_lines_in_a_log_are_read() -> None:
+    data = "".join(f'{{"id": {n}, "review": "Great film, we liked it. {n}"}}\n' for n in range(3))
+
+    assert len(texts(document("reviews.log", data))) == 3
+
+
 def test_a_sqlite_database_is_refused(tmp_path: Path) -> None:
     connection = sqlite3.connect(tmp_path / "a.db")
     connection.execute("CREATE TABLE reviews (text)")
@@ -147,6 +170,7 @@ def test_a_page_that_is_called_a_workbook_is_refused() -> None:
     "text",
     [
         "<3 this film. Great.",
+        "Insert into the player and enjoy.",
         "<b>Great</b> film",
         "<p><b>Great</b></p>",
         "<spoiler> <i>He dies.</i> </spoiler> Great film.",

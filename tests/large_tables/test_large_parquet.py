@@ -89,6 +89,18 @@ def test_the_parts_of_a_large_file_are_the_rows_of_the_whole(
     assert parts[0].select(source.column_names).schema.equals(source.schema)
 
 
+def test_a_small_file_with_more_than_a_million_rows_is_split(
+    pipeline: Pipeline, s3: Client, sqs: Any
+) -> None:
+    body = parquet(pa.table({"review": pa.array([TEXTS[n % len(TEXTS)] for n in range(1_000_001)])}))
+    s3.put_object(Bucket=BUCKET, Key=SOURCE.key, Body=body)
+    queue = Queue(QUEUE, sqs)
+    settings = replace(SETTINGS, max_object_bytes=10**8, segment_bytes=10**7)
+    assert len(body) < settings.max_object_bytes
+
+    assert replace(pipeline, queue=queue, settings=settings).process(SOURCE, plenty) is Outcome.SEGMENTED
+
+
 def test_a_large_file_in_a_folder_comes_back_in_parts(tmp_path: Path, classifier: Classifier) -> None:
     (tmp_path / "incoming").mkdir()
     (tmp_path / SOURCE.key).write_bytes(parquet(table()))

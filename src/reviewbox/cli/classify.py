@@ -27,6 +27,7 @@ from reviewbox.cli.render import (
 from reviewbox.documents import Document
 from reviewbox.documents.compression import exceeds, stem
 from reviewbox.documents.detection import SNIFF_BYTES, read_stream
+from reviewbox.documents.unsupported import is_parquet
 from reviewbox.errors import ErrorCode, Problem, ReviewboxError, SourceError
 from reviewbox.folder_storage import read_file
 from reviewbox.model.classifier import Classifier
@@ -250,13 +251,14 @@ def _print_fault(item: _Input, fault: BaseException) -> None:
 
 
 def _read(item: _Input, settings: Settings, open_files: ExitStack) -> Document:
-    """Parse a source as the service does. A large table is streamed, not split.
+    """Parse a source as the service does. A large table or a Parquet file is streamed, not split.
 
     Raises:
         SourceError: the source cannot be parsed.
     """
     source = item.read(settings.max_object_bytes)
-    if item.path and (source.body is None or exceeds(source.body, settings.max_object_bytes)):
+    limit = settings.max_object_bytes
+    if item.path and (source.body is None or exceeds(source.body, limit) or is_parquet(source.body)):
         stored: BufferedReader = BufferedReader(item.path.open("rb", buffering=0), SNIFF_BYTES)
         open_files.enter_context(stored)
         document = read_stream(source.ref.key, source.content_type, stored, settings.read_options)

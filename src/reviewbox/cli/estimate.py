@@ -10,7 +10,7 @@ from hashlib import sha256
 from io import BufferedReader, BytesIO
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from rich.console import Console as Terminal
 
@@ -20,10 +20,12 @@ from reviewbox.cli.classify import files_below
 from reviewbox.cli.output import Format, print_report
 from reviewbox.cli.progress import track
 from reviewbox.cli.status import print_reasons
-from reviewbox.documents import read_document
+from reviewbox.documents import Document, read_document
 from reviewbox.documents.compression import detect_compression
 from reviewbox.documents.detection import SNIFF_BYTES, line_format
+from reviewbox.documents.formats.parquet.table import footer_of, stream
 from reviewbox.documents.segments import open_content
+from reviewbox.documents.unsupported import is_parquet
 from reviewbox.errors import ErrorCode, ReviewboxError, SourceError
 from reviewbox.objects import ObjectRef, Revision, Source
 from reviewbox.settings import Settings
@@ -36,6 +38,7 @@ from reviewbox.storage import S3Storage
 from reviewbox.wording import number_of
 
 _SAMPLE_SIZE = 20  # objects under a prefix that are read
+_SAMPLE_ROWS = 100_000  # of a Parquet file that are read
 _HIGH_CONCURRENCY = 1000  # an account's default limit
 # What the report says about the workload.
 _REPORTED = "objects tables too_large archived large segments reviews failed_reviews characters".split()
@@ -93,10 +96,13 @@ class Inventory:
         files = files_below(path, self._add_failure) if path.is_dir() else [path]
         for file in track(files, "Reading", len(files)):
             with self._failures_at(render.printable(str(file))):
-                with file.open("rb") as stream:
-                    size = os.fstat(stream.fileno()).st_size
-                    beginning = stream.read(self.settings.max_object_bytes)
-                self.workload += Workload(objects=1, size=size)
+                with file.open("rb") as opened:
+                    size = os.fstat(opened.fileno()).st_size
+                    beginning = opened.read(self.settings.max_object_bytes)
+                    self.workload += Workload(objects=1, size=size)
+                    if is_parquet(beginning):
+                        self.workload += self._count_parquet(opened, size)
+                        continue
                 source = Source(ObjectRef("", str(file)), Revision("", ""), size, "", beginning)
                 self.workload += self._count_reviews(source)
 
@@ -156,7 +162,26 @@ class Inventory:
         else:
             is_whole = len(body) == source.size
             document = read_source(source if is_whole else replace(source, body=None), self.settings)
-        self.beginnings += share != 1
+        is_compressed = detect_compression(body) is not None
+        return self._count_rows(document, share, round(size), is_compressed=is_compressed)
+
+    def _count_parquet(self, file: IO[bytes], size: int) -> Workload:
+        """Return the workload of a Parquet file, of which only the first rows are read if there are many.
+
+        Raises:
+            SourceError: the service cannot read it.
+        """
+        options = self.settings.read_options
+        footer = footer_of(file, options)
+        is_split = size > options.max_bytes or footer.rows > options.max_rows
+        document = stream(file, options)
+        document = replace(document, rows=islice(document.rows, _SAMPLE_ROWS))
+        share = max(1.0, footer.rows / _SAMPLE_ROWS)
+        split_bytes = footer.uncompressed_bytes if is_split else 0
+        return self._count_rows(document, share, split_bytes, is_compressed=False)
+
+    def _count_rows(self, document: Document, share: float, size: int, *, is_compressed: bool) -> Workload:
+        """Return the workload of a source of `size` bytes that are split, `share` times that of the rows."""
         lengths, failed = list[int](), 0
         for row in document.rows:
             if row.text.strip() and not row.problem and not row.is_passthrough:
@@ -164,11 +189,11 @@ class Inventory:
             # A quote that is open where the beginning of a table ends may close later.
             elif share == 1 or not (row.problem and row.problem.code is ErrorCode.UNCLOSED_QUOTE):
                 failed += not row.is_passthrough
+        self.beginnings += share != 1
         characters = share * sum(lengths)
         work = round(characters * (1 if document.table else prices.EVIDENCE_FACTOR))
-        is_compressed = detect_compression(body) is not None
         return replace(
-            cost.text_work(work, round(size), options, is_compressed=is_compressed),
+            cost.text_work(work, size, self.settings.read_options, is_compressed=is_compressed),
             tables=int(document.table is not None),
             reviews=round(share * len(lengths)),
             failed_reviews=round(share * failed),

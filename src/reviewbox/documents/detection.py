@@ -25,7 +25,7 @@ from reviewbox.documents.formats.parquet import table as parquet
 from reviewbox.documents.formats.xlsx import table as xlsx
 from reviewbox.documents.line_tables import LineFormat, at_end, open_content, read_content
 from reviewbox.documents.lines import at_line
-from reviewbox.documents.unsupported import describe_unsupported
+from reviewbox.documents.unsupported import describe_code, describe_unsupported, is_parquet
 from reviewbox.errors import ErrorCode, Problem, SourceError
 
 # The order in which formats are tried if neither the name nor the content type names one. Text fits always.
@@ -100,18 +100,26 @@ def read_document(name: str, content_type: str, data: bytes, options: ReadOption
 def read_stream(
     name: str, content_type: str, stored: BufferedReader, options: ReadOptions
 ) -> Document | None:
-    """Parse a table of lines of any size while its rows are read; return None if that is impossible.
+    """Parse a table of any size while its rows are read; return None if that is impossible.
+
+    It is possible for tables of lines, and for Parquet files that are not compressed as a whole.
 
     Args:
         name: the key or file name of the source.
         content_type: as for `read_document`.
-        stored: the bytes of the source, with a buffer of at least `SNIFF_BYTES`.
+        stored: the bytes of the source, with a buffer of at least `SNIFF_BYTES`. Of a Parquet file, any
+            position can be read.
         options: how to read them.
 
     Raises:
         SourceError: the table has no row, or no field that can be the review.
     """
-    detected = line_format(name, content_type, stored.peek(SNIFF_BYTES))
+    head = stored.peek(SNIFF_BYTES)
+    if is_parquet(head):
+        document = parquet.stream(stored, options)
+        rows = check_rows(document.rows, are_lines=False, check_time=options.check_time)
+        return replace(document, rows=rows)
+    detected = line_format(name, content_type, head)
     if detected is None:
         return None
     content = open_content(stored, options)
@@ -222,7 +230,11 @@ def _detect_format(name: str, content_type: str, content: bytes) -> Format:
         return format_
     sniffed = _sniff(head)
     # Of a file that is called text, only a delimited table is not one review.
-    return _noted(sniffed) if sniffed in _DELIMITED else format_ or sniffed
+    if sniffed in _DELIMITED:
+        return _noted(sniffed)
+    if sniffed is text.FORMAT and (message := describe_code(extension)):
+        raise SourceError(ErrorCode.UNSUPPORTED_FORMAT, message)
+    return format_ or sniffed
 
 
 def _may_be_table(head: str) -> bool:

@@ -1,6 +1,7 @@
 """Decodes bytes whose encoding is not declared."""
 
 import codecs
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -18,6 +19,14 @@ _BYTE_ORDER_MARKS = (
 # Control characters that do not occur in text. A few stray ones are tolerated.
 _CONTROL_CHARACTERS = dict.fromkeys(set(range(32)) - set(map(ord, "\t\n\v\f\r\x1a\x1b")))
 _MAX_CONTROL_SHARE = 1 / 32
+
+# Words with letters of Western encodings that are not ASCII. Hardly any consists of such letters only, but
+# all words of Russian or Chinese do if they are read as if they were Western.
+_LETTER = r"A-Za-z\u00aa\u00b2-\u024f\u0192"
+_WESTERN_WORD = re.compile(rf"(?<![{_LETTER}])[A-Za-z]*+[{_LETTER}]++")
+_ALIEN_WORD = re.compile(r"[^A-Za-z]{3,}")
+_MIN_ALIEN_WORDS = 3
+_MAX_ALIEN_SHARE = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +84,22 @@ def is_encoding(name: str) -> bool:
     return True
 
 
+def is_misread(text: str) -> bool:
+    """Return whether a text that was decoded with a Western encoding is in another one."""
+    words = _WESTERN_WORD.findall(text)
+    aliens = sum(map(bool, map(_ALIEN_WORD.fullmatch, words)))
+    return aliens >= _MIN_ALIEN_WORDS and aliens > _MAX_ALIEN_SHARE * len(words)
+
+
+def misread(encoding: str) -> SourceError:
+    """Return the error for a text that makes no sense in the fallback encoding."""
+    return SourceError(
+        ErrorCode.NOT_TEXT,
+        f"not valid utf-8, and it makes no sense in {encoding}; save the file as UTF-8, or set "
+        "FallbackEncoding to its encoding, such as windows-1251 or gb18030",
+    )
+
+
 def _decode_first(encodings: Sequence[str], data: bytes) -> Decoded:
     for encoding in encodings:
         try:
@@ -83,11 +108,14 @@ def _decode_first(encodings: Sequence[str], data: bytes) -> Decoded:
         except UnicodeError:
             continue
         _refuse_binary(text)
-        return Decoded(text, encoding, in_fallback=encoding != encodings[0])
+        in_fallback = encoding != encodings[0]
+        if in_fallback and is_misread(text):
+            raise misread(encoding)
+        return Decoded(text, encoding, in_fallback)
     _refuse_binary(data.decode("latin-1"))
     raise SourceError(
         ErrorCode.NOT_TEXT,
-        f"not valid {' or '.join(encodings)}; save the file as UTF-8 or set FALLBACK_ENCODING",
+        f"not valid {' or '.join(encodings)}; save the file as UTF-8 or set FallbackEncoding",
     )
 
 

@@ -10,7 +10,7 @@ from io import BytesIO, StringIO
 from itertools import chain
 
 from reviewbox.documents.document import MAX_LINE_LENGTH, ReadOptions, Value
-from reviewbox.documents.encoding import bom_encoding, decode_without_bom
+from reviewbox.documents.encoding import bom_encoding, decode_without_bom, is_misread, misread
 from reviewbox.documents.pacing import paced
 from reviewbox.errors import ErrorCode, Problem, SourceError
 
@@ -128,19 +128,25 @@ def decode_lines(encoded: Iterable[bytes], options: ReadOptions, first: int = 1)
             yield Line(number, decoded.text, decoded.in_fallback, problem)
 
 
-def refuse_binary_lines(lines: Iterable[Line]) -> None:
-    """Raise SourceError if more than half of the first lines is binary data."""
-    size = binary_size = 0
+def refuse_unreadable_lines(lines: Iterable[Line], options: ReadOptions) -> None:
+    """Raise SourceError if most of the first lines is binary data or in another encoding."""
+    codes = {ErrorCode.BINARY_FILE, *([ErrorCode.NOT_TEXT] if options.fallback_encoding else [])}
+    size = unreadable_size = 0
     problem: Problem | None = None
+    in_fallback = []
     for line in lines:
         size += len(line.text)
-        if line.problem and line.problem.code is ErrorCode.BINARY_FILE:
-            binary_size += len(line.text)
+        if line.problem and line.problem.code in codes:
+            unreadable_size += len(line.text)
             problem = line.problem
+        if line.in_fallback:
+            in_fallback.append(line.text)
         if size >= _BINARY_CHECK_LENGTH:
             break
-    if problem and binary_size > size / 2:
+    if problem and unreadable_size > size / 2:
         raise SourceError(problem.code, problem.message)
+    if is_misread("".join(in_fallback)):
+        raise misread(options.fallback_encoding)
 
 
 def at_line(number: int, problem: Problem) -> Problem:

@@ -2,19 +2,21 @@
 
 Every text field of a record is a candidate. Its score is the sum of two parts: what its values look like, and
 what it is called. A field is chosen only if its score is clearly the best; otherwise the file is refused, because
-classifying the wrong text is worse than classifying none. All weights are in this module; ADR 12 explains them.
+classifying the wrong text is worse than classifying none. ADR 12 explains the weights; those of words are in
+`vocabulary.py`.
 """
 
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from html import unescape
 from math import log2
 
 from reviewbox.documents.document import ReadOptions, Value
+from reviewbox.documents.vocabulary import FUNCTION_WORDS, NAME_WEIGHTS, OPINION_WORDS, plain_word
 from reviewbox.errors import ErrorCode, SourceError
 
 # Databases and data frames write these where there is no value. No review consists of them.
@@ -58,6 +60,23 @@ _WEIGHT_BETTER_NAME = 1.5
 # If its name says that a field contains reviews, they may be a few words that are often repeated.
 _TELLING_NAME_SCORE = 2.5
 _MIN_NAMED_SCORE = 1.0
+# Between two parts of a review, such as a positive and a negative one, or between the reviews in two sheets, the
+# values decide only if they differ much.
+_SIBLING_MARGIN = 4.0
+_SHEET_MARGIN = 3.0
+# Texts sound like reviews if this share of them contains a word of opinion, or as many as words of opinion would be in
+# if they were this frequent. Half of that is enough under names that say that the field contains texts, such as "text"
+# and "answer".
+_MIN_OPINIONS = 0.2
+_OPINIONS_PER_WORD = 0.012
+_TEXT_NAME_SCORE = 1.0
+_ROWS_FOR_OPINIONS = 5
+_KNOWN_LANGUAGE_SHARE = 0.2  # of function words among all words
+# In at least so many rows, so few distinct texts are the options of a question.
+_ROWS_FOR_CHOICE = 20
+_CHOICE_SHARE = 0.15
+_MAX_CHOICE_WORDS = 12  # on average; longer ones are texts that were generated or exported twice
+_QUESTION_SHARE = 0.8
 # A name of at most this score says that the field is something else, whatever its values look like.
 _EXCLUDING_NAME_SCORE = -2.0
 _MAX_LISTED = 3
@@ -69,104 +88,6 @@ _MIN_COPIED_SHARE = 0.8
 # What each word of a field's name adds. Words are lower case and without accents. The total is limited to
 # between _MIN_NAME_SCORE and _MAX_NAME_SCORE.
 _MIN_NAME_SCORE, _MAX_NAME_SCORE = -6.0, 3.0
-
-
-def _words(weight: float, text: str) -> dict[str, float]:
-    return dict.fromkeys(text.split(), weight)
-
-
-NAME_WEIGHTS: Mapping[str, float] = {
-    # a review, in the languages that people export in
-    **_words(
-        3.0,
-        "review reviews reviewtext reviewbody reviewcontent comment comments feedback opinion opinions "
-        "verbatim verbatims testimonial testimonials remark remarks critique bewertung bewertungen "
-        "bewertungstext rezension rezensionen kommentar kommentare meinung anmerkung avis commentaire "
-        "commentaires critique temoignage remarque resena resenas opiniones comentario comentarios "
-        "valoracion recensione recensioni commento commenti opinione parere avaliacao avaliacoes "
-        "comentario opiniao beoordeling recensie recensies opmerking opmerkingen recenzja recenzje opinia "
-        "opinie komentarz komentarze recenze hodnoceni komentar recenzia hodnotenie omdome recension "
-        "anmeldelse anmeldelser arvostelu palaute ulasan komentar tanggapan yorum yorumlar degerlendirme "
-        "gorus отзыв отзывы комментарий комментарии мнение рецензия відгук відгуки коментар κριτικη "
-        "κριτικες σχολιο σχολια recenzie recenzii comentariu velemeny ertekeles レビュー 口コミ クチコミ 感想 コメント 评论 "
-        "評論 评价 評價 點評 点评 리뷰 후기 댓글 의견 รีวิว ความคิดเห็น تعليق مراجعة تقييم نظر ביקורת תגובה समीक्षा टिप्पणी "
-        "đanhgia nhanxet",
-    ),
-    # the text of something
-    **_words(
-        1.5,
-        "text body content message verbatimtext freetext openended openend texto texte testo tekst texten "
-        "inhalt contenu contenido contenuto mensaje nachricht messaggio teks isi metin icerik текст "
-        "сообщение 本文 内容 內容 문장 내용 post tweet caption answer answers antwort reponse respuesta risposta "
-        "odpowiedz jawaban cevap ответ statement",
-    ),
-    # an answer in a survey, or a reply to a review
-    **_words(-1.0, "response"),
-    # an open question, or what somebody said
-    **_words(
-        1.0,
-        "what why how tell describe explain said say says think thought thoughts experience experiences "
-        "like liked dislike dislikes likes hated disliked improve improved improvement improvements suggestion suggestions "
-        "suggest better wrong pros cons advantages disadvantages complaint complaints praise additional "
-        "anything was reason reasons warum wie gefallen verbessern pourquoi quoi qu que porque cosa perche apa neden",
-    ),
-    **_words(
-        0.5, "customer customers user users guest guests client clients patient reviewer open other your you"
-    ),
-    # something else about a review
-    **_words(
-        -2.0,
-        "title titles headline heading subject summary titel titre titulo titolo judul baslik заголовок "
-        "标题 標題 件名 タイトル 제목 topic topics theme themes keyword keywords tag tags label labels sentiment "
-        "emotion category categories type kind class group segment",
-    ),
-    **_words(
-        -4.0,
-        "reply replies replied responses responded respond owner owners merchant vendor seller developer "
-        "host manager management staff antworten reponses respuestas risposte ourreply "
-        "description descriptions beschreibung beschrijving descripcion descrizione descricao "
-        "deskripsi aciklama описание 説明 描述 설명 bio biography about instructions policy prompt html "
-        "question questions",
-    ),
-    **_words(
-        -5.0,
-        "id ids uid uuid guid key keys hash token cursor code codes sku asin isbn ean upc url urls uri "
-        "link links href permalink path file filename slug handle image images img photo photos picture "
-        "avatar thumbnail video videos icon email mail phone fax ip address adresse direccion indirizzo "
-        "street city town state province country region zip postcode postal latitude longitude lat lng "
-        "geo location place name names firstname lastname fullname username nickname author authors "
-        "reviewername nom nombre nome naam imie isim имя 名前 姓名 이름 product products produkt produit producto prodotto produto produk urun artikel article_name bezeichnung item items brand model "
-        "variant business company hotel restaurant store shop app title_of department job position role "
-        "date dates time times timestamp datetime created updated modified submitted datum fecha data_ora "
-        "tanggal tarih дата 日期 日付 날짜 year month day hour week hours opening duration rating ratings star "
-        "stars score scores nps rank points vote votes upvotes helpful helpfulness count counts "
-        "number total num nb qty quantity price amount cost currency value percent length status state "
-        "flag is has verified recommended version os device platform browser agent language languages "
-        "lang locale sprache langue idioma lingua bahasa dil язык source channel origin medium campaign "
-        "gender age birthday session order orders ticket index row line page size format encoding",
-    ),
-}
-
-# Words that connect others in the languages that reviews are exported in. Prose contains many of them; names,
-# titles and categories contain few.
-_FUNCTION_WORDS = frozenset(
-    (
-        "the a an and or but of to in on at for with from by is are was were be been it its this that "
-        "these those i we you he she they my our your me us not no so very too as if when than then there "
-        "had have has do did does would could will can just all more after before because der die das und "
-        "oder aber ein eine einen ist sind war waren nicht mit von zu im in den dem des auf fur ich wir "
-        "sie er es sehr auch als wie bei nach leider nur noch le la les un une des et ou mais est sont "
-        "etait de du en au aux pour avec pas je nous vous il elle tres que qui ne ce cette mon ma mes "
-        "dans sur plus el los las una uno y o pero es son era no muy con por para que se lo mi su del al "
-        "yo me nos todo mas il lo gli i e ma non molto con per che di da sono era ho abbiamo mi si della "
-        "del os as um uma e mas nao muito com por para que eu foi era do da no na de het een en of maar "
-        "is zijn was niet met van voor ik wij ze op te dat heel zeer i w na z do nie to jest sie ze "
-        "bardzo ale za po jak yang dan di ke dari untuk tidak saya ini itu dengan sangat ada juga tapi ve "
-        "bir bu cok icin ile de da ama degil gibi и в не на я что с это как но по все очень был была у за "
-        "из och en ett det som pa med for jag inte mycket var"
-    ).split()
-)
-
 _REPLY_WORDS = frozenset(
     "reply replies replied responded respond owner merchant vendor seller developer antworten ourreply".split()
 )
@@ -190,9 +111,11 @@ _QUESTION_SCORE = 0.5
 _WORD = re.compile(r"[^\W\d_]+(?:['’][^\W\d_]+)?")
 # Writing systems without spaces: about two characters are a word.
 _UNSPACED = re.compile(r"[\u0e00-\u0e7f\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff]")
+_UNSPACED_WORD = re.compile("|".join(sorted(filter(_UNSPACED.match, NAME_WEIGHTS), key=len, reverse=True)))
 _SENTENCE = re.compile(r"[.!?…。！？](?:\s|$)|,\s")
 _PATH_SEPARATOR = re.compile(r"[.\[\]/*]+")
-_NAME_WORD = re.compile(r"[^\W\d_]+")
+# Signs that belong to the letter before them in Indian and Thai scripts are no letters themselves.
+_NAME_WORD = re.compile(r"(?:[^\W\d_]|[\u0900-\u0dff\u0e31-\u0e4e])+")
 _CAMEL_CASE = re.compile(r"(?<=[a-z])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
 
 _LINK = re.compile(
@@ -202,6 +125,8 @@ _LINK = re.compile(
 _CONTACT = re.compile(
     r"(?:[^\s@]{1,40} ){0,4}[<(]?[^\s@<(]{1,64}@[^\s@]{1,255}\.[a-z]{2,24}[>)]?", re.IGNORECASE
 )
+_HOST = re.compile(r"(?:[a-z0-9-]{1,63}\.){1,5}[a-z]{2,24}(?:/\S*)?")
+_MENTION = re.compile(r"(?<![\w.])@[\w.]+")
 # How a merchant addresses a customer.
 _REPLY = re.compile(
     r"\b(?:thank you (?:so much )?for (?:your|the|taking|choosing|letting|sharing)|(?:we are|we're|we’re) (?:so |very |truly )?"
@@ -256,8 +181,10 @@ def kind_of(value: str) -> str:  # noqa: PLR0911 - one kind per line
         return "number"
     if _DATE.fullmatch(value):
         return "date"
-    if _LINK.fullmatch(value) or ("@" in value and _CONTACT.fullmatch(value)):
+    if _LINK.fullmatch(value) or _HOST.fullmatch(value) or ("@" in value and _CONTACT.fullmatch(value)):
         return "link"
+    if "@" in value and not any(map(str.isalpha, _MENTION.sub("", value))):
+        return "mention"
     if value.casefold() in _FLAG:
         return "flag"
     if _STRUCTURE.fullmatch(value):
@@ -278,7 +205,9 @@ class _Values:
     words: int = 0
     words_squared: int = 0
     function_words: int = 0
+    opinions: int = 0
     sentences: int = 0
+    questions: int = 0
     titles: int = 0
     multi_word: int = 0
     markup: int = 0
@@ -304,13 +233,16 @@ class _Values:
         self.texts += 1
         self.words += count
         self.words_squared += count * count
-        self.function_words += sum(_plain(word) in _FUNCTION_WORDS for word in words)
+        plain_words = [plain_word(word) for word in words]
+        self.function_words += sum(word in FUNCTION_WORDS for word in plain_words)
+        self.opinions += not OPINION_WORDS.isdisjoint(plain_words)
         self.sentences += bool(_SENTENCE.search(value))
+        self.questions += value.endswith("?")
         self.replies += bool(_REPLY.search(value))
         self.markup += bool(_MARKUP.search(value))
         if len(words) > 1:
             self.multi_word += 1
-            self.titles += all(word[0].isupper() for word in words if _plain(word) not in _FUNCTION_WORDS)
+            self.titles += all(word[0].isupper() for word in words if plain_word(word) not in FUNCTION_WORDS)
         self.distinct.add(hash(value))
         plain = _WORD.findall(_TAG_OR_ENTITY.sub(" ", unescape(value)))[:_WORDS_TO_COMPARE]
         self.plain.add(hash((self.texts, *plain)))
@@ -323,6 +255,28 @@ class _Values:
     def is_varied(self) -> bool:
         """Whether the texts differ. Otherwise, they do not belong to the reviews."""
         return self.texts < _ROWS_FOR_VARIETY or len(self.distinct) > 1
+
+    @property
+    def is_choice(self) -> bool:
+        """Whether the texts are few answers that are chosen again and again, such as those to a poll."""
+        is_repeated = self.texts >= _ROWS_FOR_CHOICE and len(self.distinct) <= _CHOICE_SHARE * self.texts
+        return is_repeated and self.words <= _MAX_CHOICE_WORDS * self.texts
+
+    def sounds_like_reviews(self, name_score: float) -> bool:
+        """Return whether enough texts tell an experience or judge something. The less the name says, the more it takes."""
+        if name_score >= _TELLING_NAME_SCORE:
+            return True
+        says_text = name_score >= _TEXT_NAME_SCORE
+        is_nameless = not name_words(self.name)
+        if (says_text or is_nameless) and self.texts < _ROWS_FOR_OPINIONS:
+            return True
+        chance = 1 - (1 - _OPINIONS_PER_WORD) ** (self.words / self.texts)
+        least = max(_MIN_OPINIONS, chance) / (2 if says_text else 1)
+        if self.opinions >= least * self.texts:
+            return True
+        # In other languages there is no telling, and only the name is left.
+        is_known_language = self.function_words >= _KNOWN_LANGUAGE_SHARE * self.words
+        return not is_known_language and (says_text or is_nameless)
 
     @property
     def score(self) -> float:
@@ -364,12 +318,16 @@ class Candidate:
         score: how much its values and its name suggest that it contains reviews.
         name_score: the part of the score that comes from its name.
         description: what its values are, without quoting any.
+        is_plausible: whether the texts sound like reviews as much as is needed under its name.
+        is_poll: whether the texts are questions, or the options of a question.
     """
 
     path: str
     score: float
     name_score: float
     description: str
+    is_plausible: bool = True
+    is_poll: bool = False
 
     @property
     def values_score(self) -> float:
@@ -447,13 +405,15 @@ class FieldSample:
     def candidates(self) -> list[Candidate]:
         """Return the fields that may contain the review, the best first."""
         found = []
-        is_published = any(_PUBLISHED_WORDS.intersection(name_words(v.name)) for v in self._fields.values())
+        is_published = any(map(_is_published, self._fields.values()))
         for path, values in self._fields.items():
+            from_name = name_score(values.name)
             if values.is_text:
-                from_name = name_score(values.name)
                 if is_published and from_name < _MAX_NAME_SCORE:
                     from_name = max(_MIN_NAME_SCORE, from_name + _WEIGHT_PUBLISHED)
-                found.append(Candidate(path, values.score + from_name, from_name, values.description))
+                is_plausible = values.sounds_like_reviews(from_name)
+                score, is_poll = values.score + from_name, _is_poll(values, from_name)
+                found.append(Candidate(path, score, from_name, values.description, is_plausible, is_poll))
         return sorted(found, key=lambda candidate: -candidate.score)
 
     def subset(self, paths: Collection[str]) -> "FieldSample":
@@ -467,7 +427,7 @@ class FieldSample:
 
         Columns of two sheets are not copies, because their rows are different records.
         """
-        if path.rpartition("!")[0] != other.rpartition("!")[0]:
+        if _sheet(path) != _sheet(other):
             return False
         first, second = self._fields[path].plain, self._fields[other].plain
         return len(first & second) >= _MIN_COPIED_SHARE * max(len(first), len(second))
@@ -496,6 +456,15 @@ class FieldSample:
         return next(titles, "")
 
 
+def _is_published(values: _Values) -> bool:
+    """Return whether a field says that the records are a company's own texts, such as questions and answers."""
+    words = name_words(values.name)
+    is_faq = words == ["question"] and values.questions > _MIN_TEXT_SHARE * values.texts
+    return bool(_PUBLISHED_WORDS.intersection(words)) or (
+        is_faq and values.is_varied and not values.is_choice
+    )
+
+
 def select_review_field(sample: FieldSample, options: ReadOptions) -> ReviewField:
     """Return the field that contains the review.
 
@@ -510,7 +479,7 @@ def select_review_field(sample: FieldSample, options: ReadOptions) -> ReviewFiel
         return ReviewField(paths, "setting", title="" if len(paths) > 1 else sample.title_of(paths))
     candidates = sample.candidates()
     eligible = eligible_candidates(sample)
-    if not eligible:
+    if not eligible or not eligible[0].is_plausible:
         raise SourceError(
             ErrorCode.NO_TEXT_FIELD, f"no field looks like reviews; {suggestion(candidates, sample.paths)}"
         )
@@ -528,7 +497,33 @@ def select_review_field(sample: FieldSample, options: ReadOptions) -> ReviewFiel
 
 def _is_clearly_better(best: Candidate, rival: Candidate) -> bool:
     better_name = max(0.0, rival.name_score - best.name_score)
-    return best.score - rival.score >= _MARGIN + _WEIGHT_BETTER_NAME * better_name
+    margin = _MARGIN + _WEIGHT_BETTER_NAME * better_name
+    if _are_siblings(best, rival):
+        margin = _SIBLING_MARGIN
+    if _sheet(best.path) != _sheet(rival.path):
+        margin = _SHEET_MARGIN
+    return best.score - rival.score >= margin
+
+
+def _are_siblings(one: Candidate, other: Candidate) -> bool:
+    """Return whether both fields are called the same kind of review, such as "positive review" and "negative review"."""
+    heads = [name_words(_last_part(candidate.path))[-1:] for candidate in (one, other)]
+    are_reviews = min(one.name_score, other.name_score) >= _TELLING_NAME_SCORE and bool(heads[0])
+    return (
+        are_reviews
+        and heads[0] == heads[1]
+        and word_weight(heads[0][0]) >= _TELLING_NAME_SCORE
+        and _last_part(one.path) != _last_part(other.path)
+    )
+
+
+def _last_part(path: str) -> str:
+    return _PATH_SEPARATOR.split(path)[-1]
+
+
+def _sheet(path: str) -> str:
+    """Return the name of the sheet in the path of a workbook's column."""
+    return path.rpartition("!")[0]
 
 
 def eligible_candidates(sample: FieldSample) -> list[Candidate]:
@@ -538,7 +533,19 @@ def eligible_candidates(sample: FieldSample) -> list[Candidate]:
 
 def _is_eligible(candidate: Candidate) -> bool:
     least = _MIN_SCORE if candidate.name_score < _TELLING_NAME_SCORE else _MIN_NAMED_SCORE
-    return candidate.name_score > _EXCLUDING_NAME_SCORE and candidate.score >= least
+    is_excluded = candidate.is_poll or candidate.name_score <= _EXCLUDING_NAME_SCORE
+    return not is_excluded and candidate.score >= least
+
+
+def _is_poll(values: _Values, name_score: float) -> bool:
+    """Return whether the texts are questions, or the options of one.
+
+    Reviews may be a few words that are repeated, but then their name says so.
+    """
+    if values.texts >= _ROWS_FOR_OPINIONS and values.questions >= _QUESTION_SHARE * values.texts:
+        return True
+    is_review = name_score >= _TELLING_NAME_SCORE and len(name_words(values.name)) < _WORDS_OF_A_QUESTION
+    return values.is_choice and not is_review
 
 
 def suggestion(candidates: Sequence[Candidate], paths: Collection[str]) -> str:
@@ -571,13 +578,6 @@ def _configured(text_field: str, paths: Collection[str]) -> tuple[str, ...]:
 
 
 @lru_cache(maxsize=10_000)
-def _plain(word: str) -> str:
-    """Return a word in lower case and without accents."""
-    decomposed = unicodedata.normalize("NFKD", word.casefold())
-    return "".join(character for character in decomposed if not unicodedata.combining(character))
-
-
-@lru_cache(maxsize=10_000)
 def word_weight(word: str) -> float:
     """Return the weight of a word of a name. The last part of a compound such as "kundenname" decides."""
     first = max(_MIN_COMPOUND_PART, len(word) - _MAX_COMPOUND_PART)
@@ -596,6 +596,8 @@ def name_score(name: str) -> float:
     # A reply is a reply, whatever else its name says.
     all_words = {*context, *words}
     if all_words & _REPLY_WORDS or (all_words & {"response", "responses"} and all_words & _RESPONDERS):
+        return _REPLY_SCORE
+    if {"accepted", "answer"} <= all_words:  # schema.org's answer to a frequent question
         return _REPLY_SCORE
     weights = [weight for word in words if (weight := word_weight(word))]
     outer = max((word_weight(word) for word in context), default=0.0) / 2
@@ -621,7 +623,10 @@ def is_reply(name: str) -> bool:
 def name_words(name: str) -> list[str]:
     """Return the words of a field's name, in lower case and without accents."""
     spaced = _CAMEL_CASE.sub(" ", name.replace("_", " "))
-    return [_plain(word) for word in _NAME_WORD.findall(spaced)]
+    words = [plain_word(word) for word in _NAME_WORD.findall(spaced)]
+    if "".join(words) in NAME_WEIGHTS:  # such as two syllables in Vietnamese
+        return ["".join(words)]
+    return [part for word in words for part in (_UNSPACED_WORD.findall(word) or [word])]
 
 
 def _is_title(name: str) -> bool:

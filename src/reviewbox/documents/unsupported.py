@@ -111,7 +111,18 @@ _PAGE_EXTENSIONS = frozenset({".html", ".htm", ".xhtml"})
 _XML_EXTENSIONS = frozenset({".xml", ".rss", ".atom", ".plist", ".svg"})
 _HTML_ROOT = re.compile(r"<(?:!doctype\s+)?html\b", re.IGNORECASE)
 _RTF = re.compile(r"\{\\rtf\d?")
-_FASTTEXT = re.compile(r"__label__\S+ [^\n]*\n__label__\S+ ")
+_FASTTEXT = re.compile(r"(?:__label__\S+ [^\n]*\n|[^\n]{1,4000} __label__\S+[ \t\r]*\n){2}")
+# Statements of a dump of a database, after comments.
+_SQL_COMMENTS = re.compile(r"(?:\s|--[^\n]*\n|/\*(?:[^*]|\*(?!/))*+\*/;?)*+")
+_SQL = re.compile(
+    r"(?:insert\s+into|create\s+table|drop\s+table)\s+(?:if\s+(?:not\s+)?exists\s+)?[\w.`\"\[\]]+\s*(?:[(;]|values\b)",
+    re.IGNORECASE,
+)
+# A text in such a file is not a review.
+_CODE_EXTENSIONS = frozenset(
+    ".sql .yaml .yml .toml .ini .cfg .conf .properties .py .js .mjs .ts .tsx .jsx .css .scss .java .kt .go "
+    ".rs .rb .php .c .h .cpp .cs .swift .sh .bat .ps1 .lua .r .ipynb .log .bib .tex .srt .vtt".split()
+)
 _HEADER = re.compile(r"([A-Za-z][A-Za-z0-9-]*):(?:\s|\Z)")
 _WORKBOOK_EXTENSIONS = frozenset({".xls", ".xlsx"})
 _MAIL_EXTENSIONS = frozenset({".eml", ".emlx", ".mbox"})
@@ -131,6 +142,13 @@ def describe_unsupported(content: bytes, extension: str = "") -> str | None:
     """
     description = _describe_binary(content) or _describe_text(decode_start(content, _HEAD_BYTES), extension)
     return "the file is {}; {}".format(*description) if description else None
+
+
+def describe_code(extension: str) -> str | None:
+    """Return what a text with this extension is and what to do; None if it may be a review."""
+    if extension not in _CODE_EXTENSIONS:
+        return None
+    return f"the file is code, a configuration or a log ({extension}); upload reviews as CSV or JSON Lines"
 
 
 def zip_members(content: bytes) -> Iterator[str]:
@@ -196,8 +214,8 @@ def _describe_text(head: str, extension: str) -> tuple[str, str] | None:
         return "XML", _TABLE
     if _RTF.match(start):
         return "an RTF document", _TEXT
-    if _FASTTEXT.match(start):
-        return "a fastText training file", _TABLE
+    if _FASTTEXT.match(start) or _is_sql(start[:_HEAD_LENGTH]):
+        return "a fastText training file" if _FASTTEXT.match(start) else "a dump of a database", _TABLE
     if _is_mail(head[:_HEAD_LENGTH], extension):
         return "an e-mail", "save the text of the message as .txt"
     return None
@@ -210,6 +228,11 @@ def _is_xml(head: str, extension: str) -> bool:
     # A tag at the start of a review is not closed at its end.
     is_closed = root and (len(head) > _HEAD_LENGTH or head.rstrip().endswith(f"</{root['root']}>"))
     return bool(_XML_DECLARATION.match(head) or is_closed)
+
+
+def _is_sql(head: str) -> bool:
+    comments = _SQL_COMMENTS.match(head)
+    return bool(_SQL.match(head, comments.end() if comments else 0))
 
 
 def _is_mail(head: str, extension: str) -> bool:

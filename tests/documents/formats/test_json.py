@@ -266,12 +266,12 @@ def test_an_object_with_a_review_and_other_lists_is_one_review() -> None:
 
 
 def test_a_list_of_records_is_read_rather_than_the_strings_around_it() -> None:
-    history = '"history": [{"note": "it was sent on a Friday"}, {"note": "a letter came back to us"}]'
+    history = '"history": [{"note": "it was sent very late"}, {"note": "I was happy with the letter"}]'
 
     for beside in '"verdict": "The film is good and never too long"', '"page": "1"':
         read = document("a.json", f"{{{beside}, {history}}}")
 
-        assert texts(read) == ["it was sent on a Friday", "a letter came back to us"]
+        assert texts(read) == ["it was sent very late", "I was happy with the letter"]
 
 
 def test_an_object_with_a_review_and_a_list_that_looks_like_reviews_is_refused() -> None:

@@ -528,3 +528,13 @@ def test_no_expression_scans_a_text_again_and_again(shape: Callable[[int], str])
     attempt("a.json", shape(150_000), ReadOptions(max_line_length=10**9))
 
     assert time.process_time() - started < 20
+
+
+def test_an_object_may_map_ids_to_lists_of_reviews() -> None:
+    """Web sites keep the reviews of each product so."""
+    data = {
+        f"kettle-{n}x": [{"name": "Ann", "stars": 4, "text": f"Boils fast, and I like it. {n}"}]
+        for n in range(4)
+    }
+
+    assert len(texts(document("reviews.json", json.dumps(data)))) == 4

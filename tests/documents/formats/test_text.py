@@ -36,6 +36,18 @@ def test_a_long_review_in_lines_or_paragraphs_is_one_review(text: str) -> None:
     assert len(document("review.txt", text).rows) == 1
 
 
+def test_a_list_of_dated_reviews_is_refused() -> None:
+    lines = [f"Ann rated the kettle on 2026-03-{day:02} 10:15: works well" for day in range(1, 8)]
+
+    assert "a list of 7 reviews" in refusal("reviews.txt", "\n\n".join(lines)).message
+
+
+def test_a_list_with_some_blank_lines_is_refused() -> None:
+    lines = [f"Review {number} says that it is fine." + "\n" * (number % 10 == 0) for number in range(50)]
+
+    assert "a list of 50 reviews" in refusal("reviews.txt", "\n".join(lines)).message
+
+
 def test_a_review_keeps_its_markup() -> None:
     """Evidence refers to offsets in the original."""
     (row,) = document("a.txt", " Slow.<br /><br />Superb &amp; kind ").rows

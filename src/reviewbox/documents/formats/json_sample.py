@@ -205,8 +205,9 @@ def is_rows(value: Any, width: int | None = None) -> bool:
 
 
 def is_map(value: Mapping[str, Any]) -> bool:
-    """Return whether an object maps ids to records of the same kind."""
-    records = [child for child in value.values() if isinstance(child, dict) and child]
+    """Return whether an object maps ids to records of the same kind, or to lists of them."""
+    firsts = [child[0] if isinstance(child, list) and child else child for child in value.values()]
+    records = [first for first in firsts if isinstance(first, dict) and first]
     if len(records) < max(_MIN_MAP_SIZE, _MIN_RECORD_SHARE * len(value)):
         return False
     counts = Counter(name for record in records for name in record)

@@ -3,7 +3,7 @@
 from reviewbox.documents.document import ReadOptions
 from reviewbox.documents.formats.json_records import JsonSchema
 from reviewbox.documents.line_tables import LineFormat
-from reviewbox.documents.lines import Lines, refuse_binary_lines
+from reviewbox.documents.lines import Lines, refuse_unreadable_lines
 
 
 def infer(lines: Lines, options: ReadOptions) -> JsonSchema:
@@ -12,7 +12,7 @@ def infer(lines: Lines, options: ReadOptions) -> JsonSchema:
     Raises:
         SourceError: there is no row, or no field that can be the review.
     """
-    refuse_binary_lines(lines.sample().lines)
+    refuse_unreadable_lines(lines.sample().lines, options)
     return JsonSchema.infer(lines, options)
 
 

@@ -13,9 +13,13 @@ from reviewbox.errors import ErrorCode, SourceError
 _NOT_A_LINE_BREAK = re.compile(r"[^\n]")
 _SENTENCE_ENDS = (".", "!", "?", "…")
 _CLOSING = " \t\"'”’)]"
-# A review rarely has so many lines without a blank one between them, each of them a sentence.
+# A review rarely has so many lines with few blank ones between them, each of them a sentence.
 _LISTED_LINES = 40
 _LISTED_SHARE = 0.8
+_MAX_BLANK_SHARE = 0.2
+# Nor does it have so many lines with a date.
+_DATED_LINES = 5
+_DATE = re.compile(r"\b(?:\d{4}[-/.]\d{1,2}[-/.]\d{1,2}|\d{1,2}[-/.]\d{1,2}[-/.]\d{4})\b")
 
 
 def read(
@@ -58,9 +62,14 @@ def blank(text: str) -> str:
 
 
 def _check_single(text: str, _review: str) -> None:
-    lines = text.strip().splitlines()
+    all_lines = text.strip().splitlines()
+    lines = list(filter(str.strip, all_lines))
     sentences = sum(line.rstrip(_CLOSING).endswith(_SENTENCE_ENDS) for line in lines)
-    if len(lines) >= _LISTED_LINES and all(map(str.strip, lines)) and sentences >= _LISTED_SHARE * len(lines):
+    is_dense = len(lines) >= (1 - _MAX_BLANK_SHARE) * len(all_lines)
+    is_list = len(lines) >= _LISTED_LINES and is_dense and sentences >= _LISTED_SHARE * len(lines)
+    dated = sum(bool(_DATE.search(line)) for line in lines)
+    is_log = len(lines) >= _DATED_LINES and dated >= _LISTED_SHARE * len(lines)
+    if is_list or is_log:
         raise SourceError(
             ErrorCode.UNSUPPORTED_FORMAT,
             f"the file looks like a list of {len(lines)} reviews, but a text file is read as one review; "

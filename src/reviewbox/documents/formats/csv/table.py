@@ -20,7 +20,7 @@ from reviewbox.documents.formats.csv.dialect import TEXT, Dialect
 from reviewbox.documents.formats.csv.layout import Layout, infer_layout, plain_delimiter
 from reviewbox.documents.formats.csv.records import Record, read_records
 from reviewbox.documents.line_tables import LineFormat, read_table
-from reviewbox.documents.lines import Line, Lines, at_line, refuse_binary_lines
+from reviewbox.documents.lines import Line, Lines, at_line, refuse_unreadable_lines
 from reviewbox.documents.pacing import paced
 from reviewbox.documents.review_field import MISSING, TITLE_NOTE
 from reviewbox.errors import ErrorCode, Problem, SourceError
@@ -156,7 +156,7 @@ def infer(lines: Lines, options: ReadOptions, *, preferred_delimiter: str) -> De
         SourceError: there is no row, or no field that can be the review.
     """
     sample = lines.sample()
-    refuse_binary_lines(sample.lines)
+    refuse_unreadable_lines(sample.lines, options)
     options.check_time()
     inferred = infer_layout(sample.lines, preferred_delimiter, options.text_field, is_all=sample.is_all)
     layout = inferred.layout

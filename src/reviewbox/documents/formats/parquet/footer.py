@@ -78,6 +78,7 @@ def read_tail(file: IO[bytes], max_bytes: int) -> bytes:
     Raises:
         SourceError: the end alone is larger than `max_bytes`.
     """
+    file.seek(0)
     start = file.read(len(_MAGIC))
     length = file.seek(0, SEEK_END)
     file.seek(max(0, length - _TRAILER_BYTES))

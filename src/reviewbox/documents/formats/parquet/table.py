@@ -4,17 +4,17 @@ Rows are read in batches, and read again to write the result, so that only the c
 results are held in memory. The libraries are imported when the first Parquet file is read.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
-from io import BytesIO
-from itertools import islice
-from typing import IO, TYPE_CHECKING, Any
+from io import SEEK_END, BytesIO
+from itertools import chain, islice
+from typing import IO, TYPE_CHECKING, Any, NoReturn
 
 from reviewbox.documents.document import BinaryTable, Cells, Document, ReadOptions, Row, Value
 from reviewbox.documents.format import Format
 from reviewbox.documents.formats.columns import MAX_SAMPLE_ROWS, call_library, column_keys, read_row
-from reviewbox.documents.formats.parquet.footer import Footer, read_footer
+from reviewbox.documents.formats.parquet.footer import Footer, read_footer, read_tail
 from reviewbox.documents.line_tables import check_row_count
 from reviewbox.documents.review_field import FieldSample, ReviewField, select_review_field
 from reviewbox.documents.unsupported import is_parquet
@@ -68,7 +68,34 @@ def read_with(data: bytes, field: ReviewField, options: ReadOptions, first_row: 
         partial(_Writer, data, read_footer(data, options.check_time), options),
         has_notes=bool(field.title),
     )
-    return Document(_rows(data, _text_paths(schema), field, options, first_row), lambda: field.notes, table)
+    rows = _rows(open_batches(data, options)[1], _text_paths(schema), field, first_row)
+    return Document(rows, lambda: field.notes, table)
+
+
+def stream(file: IO[bytes], options: ReadOptions) -> Document:
+    """Parse a file of any size while its rows are read. Only some of its pages are in memory.
+
+    The result cannot be written as one file.
+
+    Raises:
+        SourceError: the file is damaged, there is no row, or no column can be the review.
+    """
+    check_ratio(footer_of(file, options), file.seek(0, SEEK_END), options)
+    schema, batches = open_batches(file, options)
+    sampled = list(islice(batches, SAMPLED_BATCHES))
+    field = select_field(schema, sampled, options)
+    rows = _rows(chain(sampled, batches), _text_paths(schema), field)
+    table = BinaryTable(EXTENSION, CONTENT_TYPE, frozenset(schema.names), _refuse_to_write)
+    return Document(rows, lambda: field.notes, table)
+
+
+def footer_of(file: IO[bytes], options: ReadOptions) -> Footer:
+    """Return the footer of a file, of which only the end is read.
+
+    Raises:
+        SourceError: the file is damaged.
+    """
+    return read_footer(read_tail(file, options.max_bytes), options.check_time)
 
 
 def read_cells(data: bytes, options: ReadOptions) -> Iterator[Cells]:
@@ -202,12 +229,19 @@ def _decode(value: Any) -> Any:
     return value
 
 
+def _refuse_to_write(_names: Sequence[str]) -> NoReturn:
+    raise SourceError(ErrorCode.TOO_LARGE, "a Parquet file that is streamed is not written back as one file")
+
+
 def _rows(
-    data: bytes, paths: Mapping[str, list[int]], field: ReviewField, options: ReadOptions, first_row: int
+    batches: "Iterable[RecordBatch]",
+    paths: Mapping[str, list[int]],
+    field: ReviewField,
+    first_row: int = 1,
 ) -> Iterator[Row]:
     number = first_row
     wanted = {path: paths[path] for path in (*field.paths, field.title) if path in paths}
-    for batch in open_batches(data, options)[1]:
+    for batch in batches:
         opened = _Columns(batch)
         columns = {path: opened.values(position) for path, position in wanted.items()}
         for index in range(batch.num_rows):
