@@ -253,6 +253,8 @@ def test_options_reach_the_format() -> None:
     assert next(iter(read.rows)).text == "caf\u00e9"
 
 
+# By the name that notes give them; a delimiter without a name stands for itself.
+DELIMITERS = {"comma": ",", "semicolon": ";", "tab": "\t", "bar": "|", "tilde": "~", "caret": "^"}
 NAMES = [f"a{extension}" for format_ in FORMATS for extension in sorted(format_.extensions)] + ["a", "a.gz"]
 TYPES = ["", *(content_type for format_ in FORMATS for content_type in sorted(format_.content_types))]
 # Fragments of files of all formats, for files that are almost valid.
@@ -298,9 +300,7 @@ def test_any_file_is_read_or_refused(
     if outcome.table.extension.startswith("jsonl"):
         assert [type(json.loads(line)) for line in written.split("\n")[:-1]] == [dict] * len(rows)
     elif outcome.notes["quotes"] == "doubled":
-        delimiter = {"comma": ",", "semicolon": ";", "tab": "\t", "bar": "|"}.get(
-            str(outcome.notes["delimiter"])
-        )
+        delimiter = DELIMITERS.get(str(outcome.notes["delimiter"]))
         body = StringIO(written.removeprefix(writer.header), newline="")
         loaded = list(csv.reader(body, delimiter=delimiter or str(outcome.notes["delimiter"]), strict=True))
         assert len(loaded) == len(rows)

@@ -139,7 +139,8 @@ def _read_stream(file: DroppedFile) -> Reading | None:
         return None
     rows = list(document.rows)
     assert document.table is not None
-    assert not isinstance(document.table, BinaryTable)
+    if isinstance(document.table, BinaryTable):
+        return Reading(rows, dict(document.notes()))
     return Reading(rows, dict(document.notes()), TableWriter(document.table, 0.8).header)
 
 

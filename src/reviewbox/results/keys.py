@@ -28,7 +28,8 @@ def receipt_key(results_prefix: str, source_key: str) -> str:
 
 def may_be_receipt_of(key: str, source_key: str) -> bool:
     """Return whether a source can have the receipt with this key, whatever the prefix of its results is."""
-    return key.endswith((f"/{source_key}.json", f"/{_digest(source_key)}.json"))
+    # The prefix may be empty.
+    return f"/{key}".endswith((f"/{source_key}.json", f"/{_digest(source_key)}.json"))
 
 
 def part_key(results_prefix: str, source_key: str, table_id: str, number: int, extension: str) -> str:
