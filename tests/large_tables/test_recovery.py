@@ -2,7 +2,9 @@
 
 import gzip
 import json
+from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from tests.conftest import BUCKET
@@ -27,6 +29,7 @@ from tests.large_tables.work import (
     tables,
 )
 
+from reviewbox.leftovers import ABANDONED_SECONDS
 from reviewbox.objects import ObjectRef
 from reviewbox.pipeline import Pipeline
 from reviewbox.process_object import Outcome
@@ -128,6 +131,55 @@ def test_a_table_that_is_deleted_once_all_its_segments_are_done_still_gets_its_r
     assert pipeline.process(last, plenty, redelivered=True) is Outcome.CLASSIFIED
     assert receipt_of(s3)["counts"]["total"] == 40
     assert_consistent(s3)
+
+
+@pytest.mark.parametrize("lost", ["the first part", "the last part", "all parts, by a sweep"])
+def test_a_table_that_is_deleted_and_has_lost_a_part_is_withdrawn(
+    pipeline: Pipeline, store: S3, s3: Client, lost: str
+) -> None:
+    """Nobody can make the part again, so no message asks for it."""
+    put(s3, rows(40))
+    pipeline.process(TABLE, plenty)
+    *others, last = segments_sent(pipeline)
+    for segment in others:
+        pipeline.process(segment, plenty)
+    worker = storage_of(store, fails_at_receipt(WorkerKilledError))
+    with pytest.raises(WorkerKilledError):
+        replace(pipeline, store=worker).process(last, plenty)
+    s3.delete_object(Bucket=BUCKET, Key=TABLE.key)
+    if lost == "all parts, by a sweep":
+        pipeline.sweep(BUCKET, store.clock.now + 2 * ABANDONED_SECONDS, plenty)
+    else:
+        s3.delete_object(Bucket=BUCKET, Key=tables(s3)[0 if lost == "the first part" else -1])
+
+    assert pipeline.process(last, plenty, redelivered=True) is Outcome.GONE
+    assert list(segments_sent(pipeline)) == []
+    assert keys(s3, "results/") == []
+
+
+def test_a_source_that_comes_back_during_a_sweep_and_is_deleted_again_leaves_nothing(
+    pipeline: Pipeline, store: S3, s3: Client
+) -> None:
+    """The sweep takes the parts for work in progress, so the event of the last upload has to remove them."""
+    put(s3, rows(40))
+    pipeline.process(TABLE, plenty)
+    first, *others = segments_sent(pipeline)
+    pipeline.process(first, plenty)
+    s3.delete_object(Bucket=BUCKET, Key=TABLE.key)
+
+    def upload_during_sweep(operation: str, params: dict[str, Any], perform: Callable[[], Any]) -> Any:
+        if operation == "ListObjectsV2" and params["Prefix"].endswith(".classified"):
+            put(s3, ONE_REVIEW)
+        return perform()
+
+    disturbed = replace(pipeline, store=storage_of(store, upload_during_sweep))
+    for segment in others:
+        disturbed.process(segment, plenty)
+        s3.delete_object(Bucket=BUCKET, Key=TABLE.key)
+    assert tables(s3)
+    assert pipeline.process(TABLE, plenty) is Outcome.GONE
+
+    assert keys(s3, "results/") == []
 
 
 @pytest.mark.parametrize("replacement", [b"", ONE_REVIEW, b'[{"text":"bad"}]'])

@@ -22,7 +22,7 @@ from reviewbox.events import segment_message
 from reviewbox.large_tables.keys import WorkKeys
 from reviewbox.large_tables.plan import Plan, Sent, decode_counts, encode_counts
 from reviewbox.model.classifier import Classifier
-from reviewbox.objects import ObjectRef, SegmentRef, Source
+from reviewbox.objects import ObjectRef, Revision, SegmentRef, Source
 from reviewbox.queue import Queue
 from reviewbox.results.receipt import Counts, Part, Receipt
 from reviewbox.results.receipt_store import ReceiptStore, StoredReceipt
@@ -44,7 +44,7 @@ class Progress(StrEnum):
     PARTIAL = "partial"  # a segment is done; others are not
     COMPLETE = "complete"  # the receipt is written
     FOUND = "found"  # the receipt had been written before, by a worker that may have left an older table
-    STALE = "stale"  # the plan is missing, or is for another revision, model or settings
+    STALE = "stale"  # the plan is missing, is for another revision, model or settings, or cannot be completed
 
 
 _FINISHED = (Progress.COMPLETE, Progress.FOUND)
@@ -157,7 +157,7 @@ class SegmentCoordinator:
 
     def _classify(self, plan: Plan, keys: WorkKeys, index: int, deadline: Deadline) -> bool:
         """Write the part and the counts of a segment; return False if the plan is stale."""
-        if not self._is_current(plan, self.receipts.read(plan.source)):
+        if not self._is_current(plan):
             return False
         data = self._read_segment(plan, keys, index)
         if data is None:
@@ -172,7 +172,7 @@ class SegmentCoordinator:
 
         etag = retry_on_conflict(write, part)
         result = keys.result(index, etag)
-        if not self._is_current(plan, self.receipts.read(plan.source)):
+        if not self._is_current(plan):
             # A newer result may have been recorded since, and then no other worker would remove this part.
             # Before its counts are recorded, none takes it for finished either.
             if self.store.revision(result) is None:
@@ -252,13 +252,17 @@ class SegmentCoordinator:
         # Read the receipt before everything that it depends on: after any later change, the write fails.
         stored = self.receipts.read(plan.source)
         parts = self._parts(plan, keys, results)
-        if not self._is_current(plan, stored, may_be_gone=True):
+        revision = self.store.revision(plan.source)
+        # A table that was deleted after all of its segments were done may still get its result.
+        if not self._is_for(plan, revision or plan.revision, stored):
             return Progress.STALE
         recorded = [parts.done[index] for index in sorted(parts.done)]
         if stored and stored.receipt.is_current(plan.provenance) and stored.receipt.parts == recorded:
             return Progress.FOUND
         counts = {} if parts.lost else self._read_all_counts(keys, parts.done)
         if len(counts) < len(plan):
+            if revision is None:  # nobody can classify the lost segments again
+                return Progress.STALE
             self._send_lost(plan, keys, frozenset(range(len(plan))) - (counts or parts.done).keys(), sender)
             return Progress.PARTIAL
         receipt = Receipt.for_table(sum(counts.values(), Counts()), recorded, plan.provenance, plan.notes)
@@ -324,15 +328,14 @@ class SegmentCoordinator:
         stored = self.store.read(result, _MAX_COUNTS_BYTES)
         return decode_counts(stored.body) if stored else None
 
-    def _is_current(self, plan: Plan, stored: StoredReceipt | None, *, may_be_gone: bool = False) -> bool:
-        """Return whether a plan is for the current revision, model and settings.
-
-        `stored` is the receipt, as it was read before. A table that was deleted after all of its segments
-        were done may still get its result (`may_be_gone`).
-        """
+    def _is_current(self, plan: Plan) -> bool:
+        """Return whether a plan is for the current revision, model and settings."""
+        stored = self.receipts.read(plan.source)
         revision = self.store.revision(plan.source)
-        if revision is None and may_be_gone:
-            revision = plan.revision
+        return self._is_for(plan, revision, stored)
+
+    def _is_for(self, plan: Plan, revision: Revision | None, stored: StoredReceipt | None) -> bool:
+        """Return whether a plan is for a revision, this model and these settings, and replaces a receipt."""
         provenance = self.receipts.provenance(plan.source, revision)
         return provenance == plan.provenance and self.receipts.table_id(provenance, stored) == plan.id
 
