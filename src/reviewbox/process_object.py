@@ -124,9 +124,7 @@ class ObjectProcessor:
         outcome = retry_on_conflict(
             lambda: self._attempt(ref, context, pending), ref, on_conflict=races.append
         )
-        # While a source that is now gone was there, sweeps took the parts of older ones for work in progress.
-        is_gone = outcome is Outcome.GONE
-        if outcome in _FINISHED and (is_gone or races or context.redelivered or context.stale):
+        if outcome in _FINISHED and (races or context.redelivered or context.stale):
             self.sweep(ref)
         return outcome
 

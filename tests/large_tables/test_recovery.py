@@ -2,9 +2,7 @@
 
 import gzip
 import json
-from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
 
 import pytest
 from tests.conftest import BUCKET
@@ -154,31 +152,6 @@ def test_a_table_that_is_deleted_and_has_lost_a_part_is_withdrawn(
 
     assert pipeline.process(last, plenty, redelivered=True) is Outcome.GONE
     assert list(segments_sent(pipeline)) == []
-    assert keys(s3, "results/") == []
-
-
-def test_a_source_that_comes_back_during_a_sweep_and_is_deleted_again_leaves_nothing(
-    pipeline: Pipeline, store: S3, s3: Client
-) -> None:
-    """The sweep takes the parts for work in progress, so the event of the last upload has to remove them."""
-    put(s3, rows(40))
-    pipeline.process(TABLE, plenty)
-    first, *others = segments_sent(pipeline)
-    pipeline.process(first, plenty)
-    s3.delete_object(Bucket=BUCKET, Key=TABLE.key)
-
-    def upload_during_sweep(operation: str, params: dict[str, Any], perform: Callable[[], Any]) -> Any:
-        if operation == "ListObjectsV2" and params["Prefix"].endswith(".classified"):
-            put(s3, ONE_REVIEW)
-        return perform()
-
-    disturbed = replace(pipeline, store=storage_of(store, upload_during_sweep))
-    for segment in others:
-        disturbed.process(segment, plenty)
-        s3.delete_object(Bucket=BUCKET, Key=TABLE.key)
-    assert tables(s3)
-    assert pipeline.process(TABLE, plenty) is Outcome.GONE
-
     assert keys(s3, "results/") == []
 
 
