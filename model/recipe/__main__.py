@@ -14,7 +14,7 @@ def main() -> None:
     """Parse the command line and run the stage; a stage's dependencies are imported only when it runs."""
     parser = argparse.ArgumentParser(prog="python -m recipe", description="Train the bundled model.")
     parser.add_argument("stage", choices=STAGES, help="the stage to run; a full run takes all but sample")
-    parser.add_argument("--data", type=Path, help="folder of the training data (required by prepare)")
+    parser.add_argument("--data", type=Path, help="folder of the training data (for sample and prepare)")
     parser.add_argument("--encoder", type=Path, help="folder of the initial encoder weights (MiniLM-L6)")
     parser.add_argument("--work", type=Path, default=HERE / "work", help="folder for intermediate files")
     parser.add_argument("--output", type=Path, default=HERE.parent, help="the model folder to write")
@@ -42,17 +42,15 @@ def main() -> None:
     work, output = arguments.work, arguments.output
     config = read_config(arguments.config)
 
+    if arguments.stage in {"sample", "prepare"} and arguments.data is None:
+        parser.error(f"{arguments.stage} needs --data")
     if arguments.stage == "sample":
         from recipe.sample import sample
 
-        if arguments.data is None:
-            parser.error("sample needs --data")
         sample(arguments.data, work)
     elif arguments.stage == "prepare":
         from recipe.prepare import prepare
 
-        if arguments.data is None:
-            parser.error("prepare needs --data")
         prepare(arguments.data, arguments.encoder or encoder_folder(), work, config)
     elif arguments.stage == "pretrain":
         from recipe.pretrain import pretrain

@@ -1,6 +1,7 @@
 """Reads objects and writes them conditionally. The only core module that accesses S3."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, closing, contextmanager
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
@@ -20,6 +21,7 @@ from reviewbox.objects import Listed, ObjectRef, Revision, Source
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
+    from mypy_boto3_s3.type_defs import ObjectTypeDef
 
 _ABSENT = frozenset({"404", "NoSuchKey", "NotFound", "NoSuchVersion"})
 _DENIED = frozenset({"403", "AccessDenied"})
@@ -38,6 +40,7 @@ _CONFIG = Config(
     # By default, botocore assembles this string again for every request.
     user_agent=f"reviewbox Botocore/{botocore.__version__}",
 )
+_PARALLEL_DELETES = 10
 _READ_AHEAD = 1024 * 1024  # bytes
 # The cache of a file with random access: 32 MiB in all, enough for a hundred columns.
 _BLOCK_BYTES, _KEPT_BLOCKS = 256 * 1024, 128
@@ -181,13 +184,12 @@ class S3Storage:
         cannot be listed.
         """
         try:
-            response = self.client.list_objects_v2(Bucket=ref.bucket, Prefix=ref.key, MaxKeys=1)
+            item = self._listed(ref)
         except ClientError as error:
             if _code(error) in _DENIED | {"NoSuchBucket"}:
                 return None
             raise
-        dates = {item["Key"]: item["LastModified"] for item in response.get("Contents", [])}
-        return dates[ref.key].date().isoformat() if ref.key in dates else None
+        return item["LastModified"].date().isoformat() if item else None
 
     def write(self, ref: ObjectRef, body: bytes, content_type: str, *, replaces: str | None) -> str:
         """Write an object if its ETag is `replaces`, or if it does not exist and `replaces` is None.
@@ -226,13 +228,17 @@ class S3Storage:
         if _code(error) not in _DENIED:
             return _code(error) in _ABSENT
         try:
-            # The key itself sorts before all longer keys that start with it.
-            response = self.client.list_objects_v2(Bucket=ref.bucket, Prefix=ref.key, MaxKeys=1)
+            return self._listed(ref) is None
         except ClientError as second:
             if _code(second) in _DENIED:
                 return False
             raise
-        return ref.key not in {item["Key"] for item in response.get("Contents", [])}
+
+    def _listed(self, ref: ObjectRef) -> "ObjectTypeDef | None":
+        """Return what a list of keys says about an object; None if it is not there."""
+        # The key itself sorts before all longer keys that start with it.
+        response = self.client.list_objects_v2(Bucket=ref.bucket, Prefix=ref.key, MaxKeys=1)
+        return next((item for item in response.get("Contents", []) if item["Key"] == ref.key), None)
 
 
 class _ObjectFile(RawIOBase):
@@ -303,6 +309,12 @@ def write_once(store: ObjectStore, ref: ObjectRef, body: bytes, content_type: st
             return existing.revision.etag
         etag = existing.revision.etag if existing else None
         return store.write(ref, body, content_type, replaces=etag)
+
+
+def remove_all(store: ObjectStore, objects: Mapping[ObjectRef, str]) -> None:
+    """Remove the objects that still have the ETag given for them, several at a time."""
+    with ThreadPoolExecutor(_PARALLEL_DELETES) as pool:
+        list(pool.map(lambda ref: store.remove(ref, objects[ref]), objects))
 
 
 def describe(error: Exception) -> str:

@@ -28,7 +28,7 @@ from tests.large_tables.work import (
 )
 
 from reviewbox.leftovers import ABANDONED_SECONDS
-from reviewbox.objects import ObjectRef
+from reviewbox.objects import ObjectRef, SegmentRef
 from reviewbox.pipeline import Pipeline
 from reviewbox.process_object import Outcome
 
@@ -113,9 +113,11 @@ def test_a_source_that_is_deleted_during_the_work_leaves_only_its_old_result(
         assert_consistent(s3)
 
 
-def test_a_table_that_is_deleted_once_all_its_segments_are_done_still_gets_its_result(
-    pipeline: Pipeline, store: S3, s3: Client
-) -> None:
+def delete_before_the_receipt(pipeline: Pipeline, store: S3, s3: Client) -> SegmentRef:
+    """Classify all segments of a table, and delete its source when the worker of the last one is killed.
+
+    Returns the last segment.
+    """
     put(s3, rows(40))
     pipeline.process(TABLE, plenty)
     *others, last = segments_sent(pipeline)
@@ -125,6 +127,13 @@ def test_a_table_that_is_deleted_once_all_its_segments_are_done_still_gets_its_r
     with pytest.raises(WorkerKilledError):
         replace(pipeline, store=worker).process(last, plenty)
     s3.delete_object(Bucket=BUCKET, Key=TABLE.key)
+    return last
+
+
+def test_a_table_that_is_deleted_once_all_its_segments_are_done_still_gets_its_result(
+    pipeline: Pipeline, store: S3, s3: Client
+) -> None:
+    last = delete_before_the_receipt(pipeline, store, s3)
 
     assert pipeline.process(last, plenty, redelivered=True) is Outcome.CLASSIFIED
     assert receipt_of(s3)["counts"]["total"] == 40
@@ -136,15 +145,7 @@ def test_a_table_that_is_deleted_and_has_lost_a_part_is_withdrawn(
     pipeline: Pipeline, store: S3, s3: Client, lost: str
 ) -> None:
     """Nobody can make the part again, so no message asks for it."""
-    put(s3, rows(40))
-    pipeline.process(TABLE, plenty)
-    *others, last = segments_sent(pipeline)
-    for segment in others:
-        pipeline.process(segment, plenty)
-    worker = storage_of(store, fails_at_receipt(WorkerKilledError))
-    with pytest.raises(WorkerKilledError):
-        replace(pipeline, store=worker).process(last, plenty)
-    s3.delete_object(Bucket=BUCKET, Key=TABLE.key)
+    last = delete_before_the_receipt(pipeline, store, s3)
     if lost == "all parts, by a sweep":
         pipeline.sweep(BUCKET, store.clock.now + 2 * ABANDONED_SECONDS, plenty)
     else:

@@ -6,8 +6,6 @@ own. What the newest pointer does not declare is removed, by everyone who looks 
 """
 
 from collections.abc import Iterable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from functools import partial
@@ -16,20 +14,18 @@ from reviewbox.catalog import keys
 from reviewbox.catalog.parquet import CONTENT_TYPE, encode_rows
 from reviewbox.catalog.pointer import Pointer
 from reviewbox.catalog.results import Results
-from reviewbox.catalog.rows import CatalogRow, lines_of, row_of_receipt, rows_of_part
+from reviewbox.catalog.rows import CatalogRow, row_of_receipt, rows_of_part
 from reviewbox.deadline import Deadline
-from reviewbox.documents.cells import read_cells
-from reviewbox.errors import AbsenceCode, ConflictError
+from reviewbox.errors import ConflictError
 from reviewbox.objects import ObjectRef
 from reviewbox.results.receipt import MAX_RECEIPT_BYTES, Part, Receipt
 from reviewbox.results.receipt_store import StoredReceipt
-from reviewbox.results.rows import OWN_FIELDS, Lines, table_options
+from reviewbox.results.rows import Lines, table_options
 from reviewbox.retry import retry_on_conflict
 from reviewbox.settings import Settings
-from reviewbox.storage import ObjectStore, write_once
+from reviewbox.storage import ObjectStore, remove_all, write_once
 
 _JSON = "application/json"
-_PARALLEL_DELETES = 10
 
 
 class CopyOutcome(StrEnum):
@@ -121,7 +117,7 @@ class Catalog:
         """Write the files of a copy that are not there; return whether there were any."""
         if stored is None:
             return False
-        receipt, lines = stored.receipt, lines_of(stored.receipt)
+        receipt, lines = stored.receipt, Lines.of(stored.receipt)
         done = {copied.index: copied for ref in present if (copied := _belongs(ref.key, pointer))}
         parts: list[Part | None] = [*receipt.parts] or [None]
         for index, part in enumerate(parts):
@@ -143,16 +139,11 @@ class Catalog:
             yield row_of_receipt(receipt)
             return
         stored = self.results.open(key, receipt, part)
-        if stored is None:
-            message = f"the table {part.key} is missing; classify the file again"
-            yield CatalogRow.begin(receipt).failed(AbsenceCode.MISSING_TABLE, message)
-            return
         options = replace(
             table_options(self.settings),
             check_time=partial(deadline.check, ObjectRef(self.place.bucket, key)),
         )
-        with closing(stored):
-            yield from rows_of_part(read_cells(part.key, stored, options, OWN_FIELDS[:3]), receipt, lines)
+        yield from rows_of_part(stored, part.key, options, receipt, lines)
 
     def _files(self, pointer: Pointer) -> dict[ObjectRef, str]:
         """Return all files of a result, with their ETags."""
@@ -176,8 +167,7 @@ class Catalog:
         revision = self.store.revision(place)
         if revision is None or revision.etag != etag:
             raise ConflictError(place)
-        with ThreadPoolExecutor(_PARALLEL_DELETES) as pool:
-            list(pool.map(lambda ref: self.store.remove(ref, files[ref]), files))
+        remove_all(self.store, files)
 
     def _read_pointer(self, place: ObjectRef) -> _Declared | None:
         stored = self.store.read(place, MAX_RECEIPT_BYTES)

@@ -1,21 +1,21 @@
 """The rows of the catalog, which are the same for every kind of result. Pure."""
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from io import BufferedReader
 from itertools import chain, islice
 from typing import Any, Self
 
+from reviewbox.documents import ReadOptions
 from reviewbox.documents.document import Cells
 from reviewbox.documents.review_field import MISSING
-from reviewbox.errors import SourceError
 from reviewbox.results.receipt import Receipt
 from reviewbox.results.rows import (
     ROWS_TO_SAMPLE,
     Lines,
     classified_row,
-    parse_flag,
-    parse_score,
+    read_table,
     text_columns,
 )
 
@@ -92,19 +92,15 @@ def row_of_receipt(receipt: Receipt) -> CatalogRow:
     )
 
 
-def lines_of(receipt: Receipt) -> Lines:
-    """Return the counter of lines for the first part of a table."""
-    # Reviewbox adds a header row to a table that has none.
-    return Lines(added=1 if _member(receipt, "notes", "header") is False else 0)
-
-
-def rows_of_part(table: Iterable[Cells], receipt: Receipt, lines: Lines) -> Iterator[CatalogRow]:
+def rows_of_part(
+    stored: BufferedReader | None, name: str, options: ReadOptions, receipt: Receipt, lines: Lines
+) -> Iterator[CatalogRow]:
     """Yield the rows of one part of a classified table. If it cannot be read, the last row is an error."""
     row = CatalogRow.begin(receipt)
-    try:
-        yield from _rows(iter(table), row, _text(_member(receipt, "notes", "text_field")) or "", lines)
-    except SourceError as error:
-        yield row.failed(error.problem.code, error.problem.message)
+    text_field = _text(_member(receipt, "notes", "text_field")) or ""
+    yield from read_table(
+        stored, name, options, lambda table: _rows(table, row, text_field, lines), row.failed
+    )
     lines.end_part()
 
 
@@ -117,18 +113,12 @@ def _rows(table: Iterator[Cells], common: CatalogRow, text_field: str, lines: Li
         if not row.is_review:
             continue
         found = [text for name in texts if (text := row.cells.get(name, "")).strip() and text not in MISSING]
-        own = row.own
         yield replace(
             common,
             source_line=line,
             review="\n\n".join(found) or None,
-            sentiment=own.get("sentiment") or None,
-            score=parse_score(own["score"]) if own.get("score") else None,
-            needs_review=parse_flag(own.get("needs_review")),
-            other_language=parse_flag(own.get("other_language")),
-            note=own.get("note") or None,
-            error_code=own.get("error_code") or None,
-            error_message=own.get("error_message") or None,
+            **row.outcome,
+            note=row.own.get("note") or None,
             fields={name: value for name, value in row.cells.items() if name not in texts},
         )
 

@@ -1,7 +1,6 @@
 """Reading and writing receipts, and finding the parts of classified tables."""
 
 from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from reviewbox.errors import ForeignResultError
@@ -16,9 +15,8 @@ from reviewbox.results.receipt import (
     may_replace,
 )
 from reviewbox.settings import Settings
-from reviewbox.storage import ObjectStore
+from reviewbox.storage import ObjectStore, remove_all
 
-_PARALLEL_DELETES = 10
 # For more objects than this, listing is cheaper than asking for each ETag.
 _MAX_HEAD_REQUESTS = 2
 
@@ -183,8 +181,7 @@ class ReceiptStore:
 
     def remove(self, objects: Mapping[ObjectRef, str]) -> None:
         """Delete the objects that still have the ETag given for them."""
-        with ThreadPoolExecutor(_PARALLEL_DELETES) as pool:
-            list(pool.map(lambda ref: self.store.remove(ref, objects[ref]), objects))
+        remove_all(self.store, objects)
 
     def _listed_tables(self, ref: ObjectRef) -> Iterator[Listed]:
         bucket = self.bucket(ref)

@@ -1,16 +1,23 @@
 """The rows of classified tables: which columns are ours, which hold the review, and where a row was. Pure."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from io import BufferedReader
 from math import isfinite
+from typing import Any, Self, TypeVar
 
 from reviewbox.documents import ReadOptions
+from reviewbox.documents.cells import read_cells
 from reviewbox.documents.document import Cells
 from reviewbox.documents.formats.json_paths import list_of, parse_path, split_names
 from reviewbox.documents.review_field import MISSING, FieldSample, select_review_field
-from reviewbox.errors import SourceError
+from reviewbox.errors import AbsenceCode, SourceError
+from reviewbox.results.receipt import Receipt
 from reviewbox.settings import Settings
+
+T = TypeVar("T")
 
 OWN_FIELDS = (
     "sentiment",
@@ -32,6 +39,34 @@ def table_options(settings: Settings) -> ReadOptions:
     return replace(options, max_bytes=_RESULT_GROWTH * options.max_bytes)
 
 
+def read_table(
+    stored: BufferedReader | None,
+    name: str,
+    options: ReadOptions,
+    read: Callable[[Iterator[Cells]], Iterator[T]],
+    failed: Callable[[str, str], T],
+) -> Iterator[T]:
+    """Yield what `read` makes of the rows of a classified table, or of one part of it, and close it.
+
+    If the table is missing or cannot be read, the last item is what `failed` makes of the error.
+
+    Args:
+        stored: the table; None if it is not there.
+        name: what messages call it; its extension is that of the table.
+        options: see `table_options`.
+        read: may raise SourceError.
+        failed: gets the code and the message of the error.
+    """
+    if stored is None:
+        yield failed(AbsenceCode.MISSING_TABLE, f"the table {name} is missing; classify the file again")
+        return
+    with closing(stored):
+        try:
+            yield from read(read_cells(name, stored, options, OWN_FIELDS[:3]))
+        except SourceError as error:
+            yield failed(error.problem.code, error.problem.message)
+
+
 @dataclass(slots=True)
 class Lines:
     """The numbers of lines in the source, of which each part has some, below a header.
@@ -47,6 +82,14 @@ class Lines:
     before: int | None = None
     header: int | None = None
     end: int = 0
+
+    @classmethod
+    def of(cls, receipt: Receipt) -> Self:
+        """Return the numbers of lines for the first part of a table."""
+        notes = receipt.content.get("notes")
+        # Reviewbox adds a header row to a table that has none.
+        is_without_header = isinstance(notes, Mapping) and notes.get("header") is False
+        return cls(added=1 if is_without_header else 0)
 
     def number(self, cells: Cells) -> int:
         """Return the number of a row's first line in the source."""
@@ -81,6 +124,19 @@ class ClassifiedRow:
     def is_review(self) -> bool:
         """Whether it has a verdict or an error. A footer, for example, has neither."""
         return bool(self.own.get("sentiment") or self.own.get("error_code"))
+
+    @property
+    def outcome(self) -> dict[str, Any]:
+        """The verdict or the error, as JSON data; None for what is empty."""
+        own = self.own
+        return {
+            "sentiment": own.get("sentiment") or None,
+            "score": parse_score(own["score"]) if own.get("score") else None,
+            "needs_review": parse_flag(own.get("needs_review")),
+            "other_language": parse_flag(own.get("other_language")),
+            "error_code": own.get("error_code") or None,
+            "error_message": own.get("error_message") or None,
+        }
 
 
 def classified_row(values: Mapping[str, str]) -> ClassifiedRow:

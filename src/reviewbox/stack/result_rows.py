@@ -9,7 +9,7 @@ from reviewbox.documents.document import Cells
 from reviewbox.errors import ReviewboxError
 from reviewbox.results.keys import is_table, source_of_table
 from reviewbox.results.receipt import Receipt
-from reviewbox.results.rows import OWN_FIELDS, Lines, classified_row, parse_flag, parse_score
+from reviewbox.results.rows import OWN_FIELDS, Lines, classified_row
 from reviewbox.settings import Settings
 from reviewbox.stack.listing import is_receipt
 from reviewbox.stack.stored_results import Place, StoredResults
@@ -87,8 +87,7 @@ class ResultRows:
             }
             return
         share = 1 / max(1, content["counts"]["total"])
-        # Reviewbox adds a header row to a table that has none.
-        lines = Lines(added=0 if content.get("notes", {}).get("header", True) else 1)
+        lines = Lines.of(receipt)
         for part in receipt.parts:
             part_key = self.place.part_key(key, receipt, part)
             for row in self._of_part(part_key, source, lines, part.key):
@@ -111,20 +110,14 @@ class ResultRows:
 def _row(values: Mapping[str, str], source: str, line: int) -> dict[str, Any] | None:
     """Return a row of a classified table; None for a row that is not a review, such as a footer."""
     row = classified_row(values)
-    own = row.own
     if not row.is_review:
         return None
     others = {f"{_ORIGINAL}{name}" if name in _OURS else name: value for name, value in row.cells.items()}
     return {
         "source_key": source,
         "source_line": line,
-        "sentiment": own.get("sentiment") or None,
-        "score": parse_score(own["score"]) if own.get("score") else None,
-        "needs_review": parse_flag(own.get("needs_review")),
-        "other_language": parse_flag(own.get("other_language")),
-        "error_code": own.get("error_code") or None,
-        "error_message": own.get("error_message") or None,
-        **({"note": own["note"] or None} if "note" in own else {}),
+        **row.outcome,
+        **({"note": row.own["note"] or None} if "note" in row.own else {}),
         **others,
     }
 

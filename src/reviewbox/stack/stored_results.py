@@ -8,7 +8,6 @@ import os
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
 from dataclasses import dataclass, field, replace
 from functools import partial
 from io import BufferedReader
@@ -17,7 +16,6 @@ from pathlib import Path, PurePosixPath
 from typing import Protocol, TypeVar
 
 from reviewbox.documents import read_document
-from reviewbox.documents.cells import read_cells
 from reviewbox.documents.detection import SNIFF_BYTES
 from reviewbox.documents.document import Cells
 from reviewbox.errors import AbsenceCode, ReviewboxError, SourceError
@@ -26,7 +24,7 @@ from reviewbox.objects import ObjectRef, Source
 from reviewbox.report.results import Failure, Result, result_of_receipt, results_of_table
 from reviewbox.results.keys import is_table, is_table_key, source_of_table
 from reviewbox.results.receipt import MAX_RECEIPT_BYTES, Part, Receipt
-from reviewbox.results.rows import OWN_FIELDS, table_options
+from reviewbox.results.rows import read_table, table_options
 from reviewbox.settings import Settings
 from reviewbox.stack import aws
 from reviewbox.stack.listing import is_receipt, is_uri, list_objects, parse_uri
@@ -307,26 +305,16 @@ class StoredResults:
         read: Callable[[Iterator[Cells]], Iterator[T]],
         failed: Callable[[str, str], T],
     ) -> Iterator[T]:
-        """Yield what `read` makes of the rows of a classified table.
-
-        If the table is missing or cannot be read, the last item is what `failed` makes of the error.
+        """Yield what `read` makes of the rows of a classified table; see `reviewbox.results.rows.read_table`.
 
         Args:
             key: where the table is stored; None if it is not there.
             name: what messages call it.
             read: may raise SourceError.
-            failed: gets the code and the message of the error.
+            failed: gets the code and the message of an error.
         """
         stored = self.place.open(key) if key else None
-        if stored is None:
-            message = f"the table {name} is missing; classify the file again"
-            yield failed(AbsenceCode.MISSING_TABLE, message)
-            return
-        with closing(stored):
-            try:
-                yield from read(read_cells(name, stored, table_options(self.settings), OWN_FIELDS[:3]))
-            except SourceError as error:
-                yield failed(error.problem.code, error.problem.message)
+        yield from read_table(stored, name, table_options(self.settings), read, failed)
 
 
 def _failed(source: str, code: str, message: str) -> Result:
