@@ -18,7 +18,8 @@ from reviewbox.cli.output import Format
 from reviewbox.cli.progress import track
 from reviewbox.errors import ReviewboxError
 from reviewbox.model.bundle import BUNDLE, CONFIG, Bundle
-from reviewbox.model.classifier import Classifier, processor
+from reviewbox.model.classifier import Classifier
+from reviewbox.model.self_check import processor
 from reviewbox.model.verdicts import Verdict
 from reviewbox.stack.finding import Finding, State
 

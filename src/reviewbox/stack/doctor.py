@@ -9,7 +9,8 @@ from pathlib import Path
 from botocore.exceptions import BotoCoreError, ClientError
 
 from reviewbox.errors import ReviewboxError
-from reviewbox.model.classifier import Classifier, processor
+from reviewbox.model.classifier import Classifier
+from reviewbox.model.self_check import processor
 from reviewbox.stack.aws import explain, has_credentials
 from reviewbox.stack.checks import CHECKS
 from reviewbox.stack.deployment import Connect, Deployment
