@@ -13,7 +13,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from html import escape
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -312,7 +312,7 @@ class _Request(BaseHTTPRequestHandler):
 def _event(changes: Changes, queues: Mapping[str, int] | None, *, is_first: bool) -> dict[str, Any]:
     return {
         "isFirst": is_first,
-        "files": [file.to_dict() for file in changes.files],
+        "files": [asdict(file) for file in changes.files],
         "counts": list(changes.counts),
         "queues": dict(queues) if queues is not None else None,
     }
