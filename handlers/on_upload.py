@@ -57,7 +57,7 @@ def _requeue_redelivered(messages: Sequence[Message], worker: Pipeline) -> Seque
 
 
 def _process(messages: Sequence[Message], worker: Pipeline, context: LambdaContext) -> Outcomes:
-    # Should memory have been exhausted, those that were delivered before come last.
+    # Those that were delivered before come last, because they may have exhausted the memory.
     refs = [ref for m in sorted(messages, key=lambda m: m.receive_count) for ref in m.targets]
     redelivered = any(message.is_redelivered and message.targets for message in messages)
     # A message that arrives alone gets the whole invocation for its objects, regardless of their size.

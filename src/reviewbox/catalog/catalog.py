@@ -158,8 +158,8 @@ class Catalog:
     def _remove(self, place: ObjectRef, etag: str | None, files: Mapping[ObjectRef, str]) -> None:
         """Remove files of older copies, if the pointer is still the one with this ETag.
 
-        Whoever has declared another copy since may be writing it. And if that worker has already removed what
-        it found, it has not found all that was written here.
+        Another worker that has declared a newer copy may be writing it. If it has already removed older files,
+        it may have missed files that were written here.
 
         Raises:
             ConflictError: there is another pointer. Nothing was removed.

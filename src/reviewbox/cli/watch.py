@@ -121,8 +121,8 @@ def run_watch(  # noqa: PLR0913 - a command's options are its arguments
 ) -> None:
     """Classify the files of a folder, now and every few seconds as they arrive, until Ctrl-C.
 
-    With `once`, only the files that are there are classified. With a port, a console runs there meanwhile (0
-    for any free port).
+    With `once`, only the files that are there are classified. With a port, a console runs on it while the
+    folder is watched; 0 is any free port.
 
     Raises:
         ReviewboxError: see `watch_folder` and `FolderWatcher.scan`.

@@ -107,8 +107,8 @@ def read_stream(
     Args:
         name: the key or file name of the source.
         content_type: as for `read_document`.
-        stored: the bytes of the source, with a buffer of at least `SNIFF_BYTES`. Of a Parquet file, any
-            position can be read.
+        stored: the bytes of the source, with a buffer of at least `SNIFF_BYTES`. If it is a Parquet
+            file, any position can be read.
         options: how to read them.
 
     Raises:
@@ -229,7 +229,7 @@ def _detect_format(name: str, content_type: str, content: bytes) -> Format:
     if format_ and not _may_be_table(head):
         return format_
     sniffed = _sniff(head)
-    # Of a file that is called text, only a delimited table is not one review.
+    # A file that is called text is one review, unless it is a delimited table.
     if sniffed in _DELIMITED:
         return _noted(sniffed)
     if sniffed is text.FORMAT and (message := describe_code(extension)):

@@ -26,7 +26,7 @@ class ReadOptions:
         segment_bytes: the size at which a segment of a table is full.
         max_rows: the most rows of a table that is read as a whole, so that they fit in memory.
         max_line_length: the longest line of a table, or value of a JSON array, that is classified.
-        check_time: called again and again while a document is read; if it raises, reading stops.
+        check_time: called repeatedly while a document is read; if it raises, reading stops.
     """
 
     text_field: str = ""

@@ -166,13 +166,13 @@ def _speed_up_moto() -> None:
     """Replace three functions of moto that are slow and are called for each request or message."""
     backends: Any = import_module("moto.backends")
     sqs: Any = import_module("moto.sqs.models")
-    # Lists moto's package folder for each request, and holds a lock meanwhile.
+    # It lists moto's package folder for each request, and holds a lock while it does.
     modules = list(backends.list_of_moto_modules())
     backends.list_of_moto_modules = lambda: modules
-    # Is called for each message of a queue whenever a message is sent or received, and is much slower than
+    # It is called for each message of a queue whenever a message is sent or received, and is much slower than
     # the system clock.
     sqs.unix_time_millis = lambda: time.time() * 1000
-    # Counts all messages of the queue for each message that is received. No message gets older than the
+    # It counts all messages of the queue for each message that is received. No message gets older than the
     # retention period of days while a local cloud runs.
     sqs.SQSBackend.is_message_valid_based_on_retention_period = lambda *_: True
 

@@ -52,7 +52,7 @@ class Top(Generic[T]):
 
 @dataclass(frozen=True, slots=True, order=True)
 class Ranked(Generic[T]):
-    """An item and its key. Of two items with the same key, the one that was offered first comes first."""
+    """An item and its key. If two keys are equal, the item that was offered first comes first."""
 
     key: float
     order: int

@@ -155,9 +155,9 @@ def check_errors(deployment: Deployment) -> Iterator[Finding]:
     errors = [error for event in islice(events, _MAX_EVENTS) if (error := _error(event["message"]))]
     problems = {}
     if errors:
-        detail = f"{len(errors)} in {group} for a day; the last: {'; '.join(errors[-_MAX_ERRORS:])}"
+        detail = f"{len(errors)} in {group} in 24 hours; the last: {'; '.join(errors[-_MAX_ERRORS:])}"
         problems[detail] = "see docs/operations.md: Alarms, DeadLetters and OnUploadErrors"
-    yield from conclude("errors", problems, f"none in {group} for a day", State.WARNING)
+    yield from conclude("errors", problems, f"none in {group} in 24 hours", State.WARNING)
 
 
 def _error(line: str) -> str:
