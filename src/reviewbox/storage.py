@@ -66,9 +66,6 @@ class ObjectStore(Protocol):
     def pages(self, bucket: str, prefix: str, after: str = "") -> Iterator[Sequence[Listed]]:
         """List the objects whose keys start with `prefix` and come after `after`."""
 
-    def etags(self, bucket: str, prefix: str) -> Mapping[str, str]:
-        """Return the ETag of every object whose key starts with `prefix`."""
-
     def write(self, ref: ObjectRef, body: bytes, content_type: str, *, replaces: str | None) -> str:
         """Write an object if it has the expected ETag, and return its new ETag."""
 
@@ -163,10 +160,6 @@ class S3Storage:
                 Listed(item["Key"], item["ETag"], item["LastModified"].timestamp())
                 for item in page.get("Contents", [])
             ]
-
-    def etags(self, bucket: str, prefix: str) -> dict[str, str]:
-        """Return the ETag of every object whose key starts with `prefix`."""
-        return {item.key: item.etag for page in self.pages(bucket, prefix) for item in page}
 
     def revision(self, ref: ObjectRef) -> Revision | None:
         """Return an object's current revision, or None if the object does not exist."""
@@ -309,6 +302,11 @@ def write_once(store: ObjectStore, ref: ObjectRef, body: bytes, content_type: st
             return existing.revision.etag
         etag = existing.revision.etag if existing else None
         return store.write(ref, body, content_type, replaces=etag)
+
+
+def list_etags(store: ObjectStore, bucket: str, prefix: str) -> dict[str, str]:
+    """Return the ETag of every object whose key starts with `prefix`."""
+    return {item.key: item.etag for page in store.pages(bucket, prefix) for item in page}
 
 
 def remove_all(store: ObjectStore, objects: Mapping[ObjectRef, str]) -> None:

@@ -28,7 +28,7 @@ from reviewbox.results.receipt import Counts, Part, Receipt
 from reviewbox.results.receipt_store import ReceiptStore, StoredReceipt
 from reviewbox.retry import retry_on_conflict
 from reviewbox.settings import Settings
-from reviewbox.storage import ObjectStore, write_once
+from reviewbox.storage import ObjectStore, list_etags, write_once
 
 _PARALLEL_READS = 10
 _MAX_PLAN_BYTES = 64 * 1024 * 1024
@@ -237,7 +237,7 @@ class SegmentCoordinator:
         """Return whether all inputs exist unchanged. They are older than the plan, so they expire first."""
         if not plan.inputs:
             return True
-        etags = self.store.etags(keys.inputs.bucket, keys.inputs.key)
+        etags = list_etags(self.store, keys.inputs.bucket, keys.inputs.key)
         return all(etags.get(keys.input(index).key) == etag for index, etag in enumerate(plan.inputs))
 
     def _finish(self, plan: Plan, keys: WorkKeys, sender: str) -> Progress:
@@ -313,7 +313,7 @@ class SegmentCoordinator:
 
     def _results(self, plan: Plan, keys: WorkKeys) -> Mapping[ObjectRef, int]:
         """Return the recorded results of segments, each with the index of its segment."""
-        listed = self.store.etags(keys.results.bucket, keys.results.key)
+        listed = list_etags(self.store, keys.results.bucket, keys.results.key)
         indexes = {ObjectRef(keys.bucket, key): keys.index_of_result(key) for key in listed}
         return {ref: index for ref, index in indexes.items() if index is not None and index < len(plan)}
 

@@ -55,7 +55,7 @@ def start_service(
     with listen(port) as listener:
         cloud = provision(template, listener)
         handler = observe(cloud, load_handler(cloud, template.parent))
-        with serve(listener), deliveries(cloud, handler):
+        with serve(listener), repeated(lambda: deliver(cloud, handler), _SECONDS_BETWEEN_POLLS):
             yield cloud
 
 
@@ -76,20 +76,20 @@ def load_handler(cloud: Cloud, code: Path) -> Handler:
 
 
 @contextmanager
-def deliveries(cloud: Cloud, handler: Handler) -> Iterator[None]:
-    """Deliver the queues' messages to the handler in a thread while the context lasts."""
+def repeated(work: Callable[[], int], seconds: float) -> Iterator[None]:
+    """Call `work` in a thread while the context lasts; wait whenever it returns 0 or raises an error."""
     stopping = threading.Event()
 
-    def deliver_until_stopped() -> None:
-        delivered = 0
-        while not stopping.wait(0 if delivered else _SECONDS_BETWEEN_POLLS):
+    def work_until_stopped() -> None:
+        done = 0
+        while not stopping.wait(0 if done else seconds):
             try:
-                delivered = deliver(cloud, handler)
+                done = work()
             except Exception:
                 logger.exception("delivery.failed")
-                delivered = 0
+                done = 0
 
-    thread = threading.Thread(target=deliver_until_stopped, daemon=True)
+    thread = threading.Thread(target=work_until_stopped, daemon=True)
     thread.start()
     try:
         yield
