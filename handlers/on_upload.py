@@ -95,7 +95,7 @@ def _record_failure(message: Message, outcomes: Outcomes, worker: Pipeline) -> N
     """Log what could not be parsed, and leave error receipts if the message will not be delivered again."""
     for error in message.errors:
         logger.error("message.unknown", extra={"message_id": message.message_id, "reason": str(error)})
-    if not worker.is_last_attempt(message.receive_count):
+    if message.receive_count < worker.settings.max_receives:
         return
     for ref, failure in _failures(message, outcomes).items():
         try:

@@ -159,8 +159,8 @@ class Catalog:
     def _remove(self, place: ObjectRef, etag: str | None, files: Mapping[ObjectRef, str]) -> None:
         """Remove files of older copies, if the pointer is still the one with this ETag.
 
-        Another worker that has declared a newer copy may be writing it. If it has already removed older copies,
-        it may have missed files that were written here.
+        Another worker may be writing a copy that it has declared since. It may have removed other copies
+        before, and may have missed files that were written here.
 
         Raises:
             ConflictError: there is another pointer. Nothing was removed.

@@ -67,7 +67,7 @@ class _Summarizer:
         self._readers = readers
         known = [label for label in _LABEL_ORDER if label in tallies.labels]
         self._labels = known + sorted(tallies.labels.keys() - set(known))
-        self._scales = self._choose_scales()
+        self._scales = _choose_scales(tallies, options)
         self._codes = [{value: index for index, value in enumerate(scale.tally)} for scale in self._scales]
 
     def summary(self) -> Summary:
@@ -112,29 +112,6 @@ class _Summarizer:
         if tallies.without_text == total and total:
             notes.append("The results do not contain the texts of the reviews.")
         return notes
-
-    def _choose_scales(self) -> list[Scale]:
-        tallies, options = self._tallies, self._options
-        columns = tallies.columns.values()
-        name = "file" if "file" not in tallies.columns else "source file"
-        groups = [category(name, Kind.FILE, tallies.groups)] if len(tallies.groups) > 1 else []
-        ratings = [
-            c for c in columns if c.name == options.rating or (not options.rating and has_rating_name(c.name))
-        ]
-        rating = next((scale for c in ratings if (scale := c.as_ratings())), None)
-        dated = [c for c in columns if c.name == options.date or not options.date]
-        dated.sort(key=lambda c: (not has_date_name(c.name), -c.filled))
-        date = next((scale for c in dated if (scale := c.as_dates())), None)
-        used = {scale.name for scale in (rating, date) if scale}
-        rest = [c for c in columns if c.name not in used]
-        rest.sort(key=lambda c: (not c.is_chosen, -c.strength()))
-        found = [scale for c in rest if (scale := c.as_category(tallies.labels))]
-        chosen = sum(c.is_chosen for c in rest)
-        return [
-            *groups,
-            *found[: max(_MAX_DIMENSIONS, chosen)],
-            *(scale for scale in (rating, date) if scale),
-        ]
 
     def _dimension(self, scale: Scale) -> Dimension:
         counts = [[tally[label] for label in self._labels] for tally in scale.tally.values()]
@@ -221,6 +198,30 @@ class _Summarizer:
             if left <= 0:
                 break
         return found
+
+
+def _choose_scales(tallies: Tallies, options: ReportOptions) -> list[Scale]:
+    """Return the columns to compare by, those that say most first, then the rating and the date."""
+    columns = tallies.columns.values()
+    name = "file" if "file" not in tallies.columns else "source file"
+    groups = [category(name, Kind.FILE, tallies.groups)] if len(tallies.groups) > 1 else []
+    ratings = [
+        c for c in columns if c.name == options.rating or (not options.rating and has_rating_name(c.name))
+    ]
+    rating = next((scale for c in ratings if (scale := c.as_ratings())), None)
+    dated = [c for c in columns if c.name == options.date or not options.date]
+    dated.sort(key=lambda c: (not has_date_name(c.name), -c.filled))
+    date = next((scale for c in dated if (scale := c.as_dates())), None)
+    used = {scale.name for scale in (rating, date) if scale}
+    rest = [c for c in columns if c.name not in used]
+    rest.sort(key=lambda c: (not c.is_chosen, -c.strength()))
+    found = [scale for c in rest if (scale := c.as_category(tallies.labels))]
+    chosen = sum(c.is_chosen for c in rest)
+    return [
+        *groups,
+        *found[: max(_MAX_DIMENSIONS, chosen)],
+        *(scale for scale in (rating, date) if scale),
+    ]
 
 
 def _segments(result: Result, sentences: Sequence[Sentence]) -> list[Segment]:
