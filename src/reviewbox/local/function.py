@@ -7,7 +7,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -55,7 +55,7 @@ def start_service(
     with listen(port) as listener:
         cloud = provision(template, listener)
         handler = observe(cloud, load_handler(cloud, template.parent))
-        with serve(listener), repeated(lambda: deliver(cloud, handler), _SECONDS_BETWEEN_POLLS):
+        with serve(listener), deliveries(cloud, handler):
             yield cloud
 
 
@@ -73,6 +73,11 @@ def load_handler(cloud: Cloud, code: Path) -> Handler:
     handler: Handler = getattr(importlib.import_module(module), name)
     handler({"Records": []}, Context(cloud.timeout_seconds))
     return handler
+
+
+def deliveries(cloud: Cloud, handler: Handler) -> AbstractContextManager[None]:
+    """Deliver the queues' messages to the handler in a thread while the context lasts."""
+    return repeated(lambda: deliver(cloud, handler), _SECONDS_BETWEEN_POLLS)
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from itertools import islice
 from typing import Any
 
@@ -30,18 +31,11 @@ def _check_status(deployment: Deployment) -> Iterator[Finding]:
     return conclude("stack", problems, name)
 
 
-def _check_source_bucket(deployment: Deployment) -> Iterator[Finding]:
-    stack = deployment.stack
-    return _check_bucket(deployment, "bucket", stack.bucket, stack.source_prefix)
-
-
-def _check_results_bucket(deployment: Deployment) -> Iterator[Finding]:
-    stack = deployment.stack
-    return _check_bucket(deployment, "results bucket", stack.results_bucket, stack.results_prefix)
-
-
-def _check_bucket(deployment: Deployment, check: str, bucket: str, prefix: str) -> Iterator[Finding]:
-    problems = {}
+def _check_bucket(deployment: Deployment, check: str) -> Iterator[Finding]:
+    stack, problems = deployment.stack, {}
+    bucket, prefix = stack.bucket, stack.source_prefix
+    if check == "results bucket":
+        bucket, prefix = stack.results_bucket, stack.results_prefix
     try:
         deployment.connect("s3").list_objects_v2(Bucket=bucket, Prefix=prefix, MaxKeys=1)
     except ClientError as error:
@@ -166,8 +160,8 @@ def _check_leftovers(deployment: Deployment) -> Iterator[Finding]:
 
 CHECKS: Mapping[str, Callable[[Deployment], Iterator[Finding]]] = {
     "stack": _check_status,
-    "bucket": _check_source_bucket,
-    "results bucket": _check_results_bucket,
+    "bucket": partial(_check_bucket, check="bucket"),
+    "results bucket": partial(_check_bucket, check="results bucket"),
     "notification": _check_notification,
     "catalog": _check_catalog,
     "queues": _check_queues,
