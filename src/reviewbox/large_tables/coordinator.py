@@ -250,7 +250,7 @@ def _split(
     work: Workspace,
     options: ReadOptions,
 ) -> Plan:
-    """Read a whole table once, and return its plan. Segments of a compressed table are stored decompressed."""
+    """Read a table once, and return its plan. Segments of a compressed table are stored decompressed."""
     inputs: list[str] = []
 
     def store_segment(index: int, data: bytes) -> None:
