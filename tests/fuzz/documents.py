@@ -16,7 +16,7 @@ from reviewbox.documents.compression import COMPRESSIONS, detect_compression
 from reviewbox.documents.detection import SNIFF_BYTES, line_format, read_stream
 from reviewbox.documents.encoding import is_encoding
 from reviewbox.documents.formats.parquet.segments import SegmentedParquet, split_parquet
-from reviewbox.documents.segments import SegmentedTable, open_content, split
+from reviewbox.documents.segments import Content, SegmentedTable, split
 from reviewbox.errors import Problem, SourceError
 from reviewbox.model.verdicts import Verdict
 from reviewbox.results.added_fields import AddedFields
@@ -157,7 +157,7 @@ def _read_segments(file: DroppedFile) -> Reading | None:
     found = line_format(file.name, "", stored.peek(SNIFF_BYTES))
     if found is None:
         return None
-    content = open_content(stored, file.options)
+    content = Content(stored, file.options)
     segments: dict[int, bytes] = {}
     table = SegmentedTable.from_dict(
         json.loads(json.dumps(split(content, found, file.options, segments.__setitem__).to_dict()))

@@ -24,7 +24,7 @@ from reviewbox.documents import Document, read_document
 from reviewbox.documents.compression import detect_compression
 from reviewbox.documents.detection import SNIFF_BYTES, line_format
 from reviewbox.documents.formats.parquet.table import footer_of, stream
-from reviewbox.documents.segments import open_content
+from reviewbox.documents.segments import Content
 from reviewbox.documents.unsupported import is_parquet
 from reviewbox.errors import ErrorCode, ReviewboxError, SourceError
 from reviewbox.objects import ObjectRef, Revision, Source
@@ -153,7 +153,7 @@ class Inventory:
             return self._count_rows(document, 1.0, 0, is_compressed=False)
         packed: Any = BytesIO(body)  # which is all that BufferedReader needs
         buffered = BufferedReader(packed)  # closes `packed` when it is deleted
-        data = open_content(buffered, options).stream.read(options.max_bytes + 1)
+        data = Content(buffered, options).stream.read(options.max_bytes + 1)
         size, share = len(data) * source.size / packed.tell(), 1.0
         lines = b"".join(islice(BytesIO(data), options.max_rows))
         if not len(lines) == size <= options.max_bytes:

@@ -20,13 +20,12 @@ from reviewbox.documents.line_tables import (
     Schema,
     infer_schema,
     is_blank,
-    open_content,
 )
 from reviewbox.documents.lines import decode_lines, stream_lines
 from reviewbox.documents.pacing import paced
 from reviewbox.errors import ErrorCode, Problem
 
-__all__ = ["Content", "LineFormat", "Schema", "Segment", "SegmentedTable", "open_content", "split"]
+__all__ = ["Content", "LineFormat", "Schema", "Segment", "SegmentedTable", "split"]
 
 
 @dataclass(frozen=True, slots=True)

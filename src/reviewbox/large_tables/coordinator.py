@@ -14,7 +14,7 @@ from reviewbox.classification import classify_table, faults_as_source_errors
 from reviewbox.deadline import Deadline
 from reviewbox.documents import ReadOptions
 from reviewbox.documents.formats.parquet.segments import split_parquet
-from reviewbox.documents.segments import LineFormat, open_content, split
+from reviewbox.documents.segments import Content, LineFormat, split
 from reviewbox.errors import ConflictError
 from reviewbox.large_tables.dispatch import Dispatch
 from reviewbox.large_tables.keys import WorkKeys
@@ -261,7 +261,7 @@ def _split(
             parquet = split_parquet(file, options, store_segment)
         return Plan(work.table_id, provenance, parquet, None, tuple(inputs))
     with work.store.stream(source.ref, source.revision) as stream:
-        content = open_content(stream, options)
+        content = Content(stream, options)
         with faults_as_source_errors():
             segmented = split(content, line_format, options, store_segment if content.compression else None)
     return Plan(work.table_id, provenance, segmented, content.compression, tuple(inputs))
