@@ -90,7 +90,7 @@ class Pipeline:
         with ThreadPoolExecutor(1 if exclusive else self.settings.objects_at_once) as pool:
             futures = {pool.submit(self._finish, ref, context): ref for ref in refs}
             finished = (_outcome_of(future, futures[future]) for future in as_completed(futures))
-            for item in self._announce(finished):
+            for item in _announce(finished, self.event_bus) if self.event_bus else finished:
                 yield item.ref, item.outcome
 
     def process(
@@ -130,10 +130,6 @@ class Pipeline:
             return False
         return True
 
-    def is_last_attempt(self, receive_count: int) -> bool:
-        """Return whether a message that was received so often will not be delivered again."""
-        return receive_count >= self.settings.max_receives
-
     def record_failure(self, ref: ObjectRef | SegmentRef, error: Exception) -> None:
         """Write an error receipt for an object, or for the table of a segment, that failed for good."""
         source = ref.source if isinstance(ref, SegmentRef) else ref
@@ -157,23 +153,6 @@ class Pipeline:
         receipt = self.read_receipt(source)
         detail = completion_detail(receipt, self._receipts.receipt_ref(source)) if receipt else None
         return _Finished(ref, outcome, json.dumps(detail) if detail else "")
-
-    def _announce(self, finished: Iterable[_Finished]) -> Iterator[_Finished]:
-        """Send the events of finished objects, and yield the objects; those whose event failed, as failed."""
-        if self.event_bus is None:
-            yield from finished
-            return
-        for batch in in_batches(finished, lambda item: len(item.event)):
-            announced = [item for item in batch if item.event]
-            yield from (item for item in batch if not item.event)
-            try:
-                rejected = self.event_bus.send([item.event for item in announced]) if announced else {}
-            except Exception as error:  # noqa: BLE001 - the objects then count as failed and are redelivered
-                yield from (replace(item, outcome=error) for item in announced)
-                continue
-            for position, item in enumerate(announced):
-                code = rejected.get(position)
-                yield replace(item, outcome=EventBusError(item.ref, code)) if code else item
 
     def _process(self, ref: ObjectRef | SegmentRef, context: BatchContext) -> Outcome:
         source = ref.source if isinstance(ref, SegmentRef) else ref
@@ -244,3 +223,18 @@ def _outcome_of(future: Future[_Finished], ref: ObjectRef | SegmentRef) -> _Fini
             raise
         fault = NativeFaultError(f"a library failed with {type(error).__name__}")
         return _Finished(ref, fault.with_traceback(error.__traceback__))
+
+
+def _announce(finished: Iterable[_Finished], event_bus: EventBus) -> Iterator[_Finished]:
+    """Send the events of finished objects, and yield the objects; those whose event failed, as failed."""
+    for batch in in_batches(finished, lambda item: len(item.event)):
+        announced = [item for item in batch if item.event]
+        yield from (item for item in batch if not item.event)
+        try:
+            rejected = event_bus.send([item.event for item in announced]) if announced else {}
+        except Exception as error:  # noqa: BLE001 - the objects then count as failed and are redelivered
+            yield from (replace(item, outcome=error) for item in announced)
+            continue
+        for position, item in enumerate(announced):
+            code = rejected.get(position)
+            yield replace(item, outcome=EventBusError(item.ref, code)) if code else item

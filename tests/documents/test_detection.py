@@ -13,7 +13,7 @@ from reviewbox.documents.compression import COMPRESSIONS
 from reviewbox.documents.detection import FORMATS, line_format
 from reviewbox.errors import ErrorCode, Problem
 from reviewbox.model.verdicts import Verdict
-from reviewbox.results.table_writer import TableWriter
+from reviewbox.results.added_fields import AddedFields
 
 JSON_LINES = b'{"text": "good"}\n{"text": "bad"}\n'
 OPTIONS = ReadOptions()
@@ -294,14 +294,16 @@ def test_any_file_is_read_or_refused(
         assert len(rows) == 1
         return
     # The result can be loaded and has as many rows.
-    writer = TableWriter(outcome.table, 0.8)
+    added = AddedFields(outcome.table, 0.8)
     verdict = Verdict("positive", 0.9, {"positive": 0.9}, 1, 1)
-    written = writer.header + "".join(writer.render(row, row.problem or verdict) for row in rows)
+    header = outcome.table.render_header(added.names)
+    lines = [outcome.table.render_row(row, added.values(row, row.problem or verdict)) for row in rows]
+    written = header + "".join(lines)
     if outcome.table.extension.startswith("jsonl"):
         assert [type(json.loads(line)) for line in written.split("\n")[:-1]] == [dict] * len(rows)
     elif outcome.notes["quotes"] == "doubled":
         delimiter = DELIMITERS.get(str(outcome.notes["delimiter"]))
-        body = StringIO(written.removeprefix(writer.header), newline="")
+        body = StringIO(written.removeprefix(header), newline="")
         loaded = list(csv.reader(body, delimiter=delimiter or str(outcome.notes["delimiter"]), strict=True))
         assert len(loaded) == len(rows)
         assert len({len(cells) for cells in loaded}) == 1

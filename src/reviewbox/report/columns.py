@@ -144,7 +144,7 @@ class ColumnTally:
                     del self.dates[day_first]
 
     def as_dates(self) -> Scale | None:
-        """Return the column as a course of time; None if it does not hold dates."""
+        """Return the column as a time series; None if it does not hold dates."""
         # If both orders fit, the month comes first: those who write the day first use dots or ISO 8601.
         day_first = min(self.dates, key=lambda order: (self.dates[order].misses, order), default=None)
         if day_first is None:
@@ -155,7 +155,7 @@ class ColumnTally:
             return None
         name_of = dates.unit()
         periods = _merged(dates.days, name_of)
-        if len(periods) < 2:  # noqa: PLR2004 - no course of time
+        if len(periods) < 2:  # noqa: PLR2004 - no time series
             return None
         other = self.dates.get(not day_first)
         is_ambiguous = other and other.misses == dates.misses and other.days.keys() != dates.days.keys()

@@ -62,7 +62,7 @@ def is_table_key(key: str, results_prefix: str, source_key: str) -> bool:
 
 def table_prefixes(results_prefix: str, source_key: str) -> set[str]:
     """Return prefixes that together cover all keys of a source's classified tables; usually one."""
-    # Only for a very long source key do some of them contain its digest instead.
+    # If the source key is very long, some of them contain its digest instead.
     return {
         _result_key(results_prefix, source_key, _TABLE),
         parts_prefix(results_prefix, source_key).removesuffix("/"),
@@ -81,7 +81,7 @@ def source_of_table(key: str) -> str:
 
 
 def receipt_key_of_part(key: str) -> str | None:
-    """Return the key of the receipt of the table that has a part with this key; None if it is no part.
+    """Return the key of the receipt of the table that has a part with this key; None if no part can have it.
 
     The parts of a source with a very long key may contain its digest although its receipt does not. Then the
     key that is returned does not belong to a receipt.

@@ -14,7 +14,7 @@ from tests.documents.work import lines_executed
 
 from reviewbox.documents import ReadOptions
 from reviewbox.documents.detection import LINE_FORMATS
-from reviewbox.documents.segments import SegmentedTable, open_content, split
+from reviewbox.documents.segments import Content, SegmentedTable, split
 from reviewbox.errors import ErrorCode
 
 REVIEWS = [
@@ -208,7 +208,7 @@ def test_lists_in_lines_can_be_read_in_segments() -> None:
     taken: list[bytes] = []
 
     table = split(
-        open_content(BufferedReader(BytesIO(data)), options),
+        Content(BufferedReader(BytesIO(data)), options),
         LINE_FORMATS["JSON Lines"],
         options,
         lambda _, segment: taken.append(segment),
