@@ -5,6 +5,8 @@ it left. If that message is lost, nobody comes for the source again. So a schedu
 far as one invocation gets, and the next invocation goes on from there.
 """
 
+import hashlib
+import json
 import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -13,13 +15,13 @@ from dataclasses import dataclass
 from functools import partial
 
 from reviewbox.deadline import Deadline
-from reviewbox.errors import ConflictError, OutOfTimeError, ReviewboxError
+from reviewbox.errors import ConflictError, OutOfTimeError
 from reviewbox.objects import Listed, ObjectRef
 from reviewbox.process_object import ObjectProcessor
 from reviewbox.results import keys
-from reviewbox.results.receipt import MAX_RECEIPT_BYTES, Receipt
+from reviewbox.results.receipt import MAX_RECEIPT_BYTES, Receipt, is_made_from
 from reviewbox.settings import Settings
-from reviewbox.storage import ObjectStore
+from reviewbox.storage import ObjectStore, describe
 
 logger = logging.getLogger(__name__)
 
@@ -28,6 +30,7 @@ logger = logging.getLogger(__name__)
 ABANDONED_SECONDS = 5 * 86_400.0
 
 _MAX_KEY_BYTES = 1024
+_DIGEST_LENGTH = 16
 _TEXT = "text/plain"
 
 
@@ -64,6 +67,13 @@ class LeftoverFinder:
         """The bucket and the prefix of the results."""
         return ObjectRef(self.settings.results_bucket or self.bucket, self.settings.results_prefix)
 
+    @property
+    def place(self) -> ObjectRef:
+        """Where a sweep keeps the last key that it has seen. Each deployment has its own."""
+        deployment = [self.bucket, self.settings.source_prefix, self.results.key]
+        digest = hashlib.sha256(json.dumps(deployment).encode()).hexdigest()[:_DIGEST_LENGTH]
+        return ObjectRef(self.results.bucket, f"{self.settings.work_prefix}sweep/{digest}")
+
     def pages(self, after: str = "") -> Iterator[Sequence[Listed]]:
         """List the results whose keys come after `after`."""
         return self.store.pages(self.results.bucket, self.results.key, after)
@@ -99,7 +109,14 @@ class LeftoverFinder:
             named = {part.key for part in receipt.parts}
         if not source_key or not source_key.startswith(self.settings.source_prefix):
             return None
-        return ObjectRef(self.bucket, source_key) if parts - named else None
+        source = ObjectRef(self.bucket, source_key)
+        if stored is None:  # the parts may be of a source in another bucket
+            named = {part for part in parts if not self._is_made_from(part, source)}
+        return source if parts - named else None
+
+    def _is_made_from(self, part: str, source: ObjectRef) -> bool:
+        table_id = keys.table_id_of(part, self.results.key, source.key)
+        return table_id is not None and is_made_from(table_id, source)
 
     def _own_key(self, receipt: Receipt, receipt_key: str) -> str | None:
         """Return the key of the source that a receipt names, if it is in the bucket and has this receipt."""
@@ -118,14 +135,13 @@ class Sweeper:
 
     def run(self, deadline: Deadline) -> Swept:
         """Go on from where the last run stopped, until time runs out or the last result is reached."""
-        store, settings = self.objects.store, self.objects.settings
-        place = ObjectRef(self.finder.results.bucket, f"{settings.work_prefix}sweep")
+        store, place = self.objects.store, self.finder.place
         stored = store.read(place, _MAX_KEY_BYTES)
         start = after = (stored.body or b"").decode("utf-8", "ignore") if stored else ""
         tables = sources = 0
         is_complete = False
         try:
-            with ThreadPoolExecutor(settings.objects_at_once) as pool:
+            with ThreadPoolExecutor(self.objects.settings.objects_at_once) as pool:
                 for page in self.finder.pages(after):
                     if not page:
                         continue
@@ -155,9 +171,10 @@ class Sweeper:
             source = self.finder.source_with_leftovers(receipt_key, parts)
             if source:
                 self.objects.sweep(source, self.finder.before)
-        except ReviewboxError as error:  # the next run tries again
+        except Exception as error:  # noqa: BLE001 - the next run tries again, and this one goes on
             logger.warning(
-                "sweep.skipped", extra={"bucket": receipt.bucket, "key": receipt_key, "reason": str(error)}
+                "sweep.skipped",
+                extra={"bucket": receipt.bucket, "key": receipt_key, "reason": describe(error)},
             )
             return False
         return source is not None

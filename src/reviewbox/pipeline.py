@@ -176,7 +176,7 @@ class Pipeline:
             if not context.exclusive:
                 raise NotStartedError(f"{ref} needs an invocation of its own")
             progress = self._large_tables.classify(ref, context.deadline)
-            if progress is Progress.FOUND or (progress is Progress.COMPLETE and context.redelivered):
+            if progress is Progress.COMPLETE and context.redelivered:
                 self._objects.sweep(source)
             if progress is not Progress.STALE:
                 return SEGMENT_OUTCOMES[progress]

@@ -38,7 +38,7 @@ from reviewbox.large_tables.coordinator import Progress, SegmentCoordinator
 from reviewbox.model.classifier import Classifier
 from reviewbox.objects import ObjectRef, Revision, SegmentRef, Source
 from reviewbox.results.receipt import Part, Receipt
-from reviewbox.results.receipt_store import ReceiptStore, StoredReceipt, unnamed
+from reviewbox.results.receipt_store import ReceiptStore, StoredReceipt
 from reviewbox.retry import retry_on_conflict
 from reviewbox.settings import Settings
 from reviewbox.storage import ObjectStore, describe, write_once
@@ -68,7 +68,6 @@ SEGMENT_OUTCOMES = {
     Progress.SENT: Outcome.SEGMENTED,
     Progress.PARTIAL: Outcome.PARTIAL,
     Progress.COMPLETE: Outcome.CLASSIFIED,
-    Progress.FOUND: Outcome.CLASSIFIED,
 }
 
 
@@ -121,23 +120,28 @@ class ObjectProcessor:
             ContentionError: other workers kept changing the result.
         """
         races: list[ObjectRef] = []
-        outcome = retry_on_conflict(
-            lambda: self._attempt(ref, context, pending), ref, on_conflict=races.append
-        )
-        if outcome in _FINISHED and (races or context.redelivered or context.stale):
-            self.sweep(ref)
-        return outcome
 
-    def sweep(self, ref: ObjectRef, abandoned_before: float | None = None) -> None:
+        def attempt() -> Outcome:
+            outcome = self._attempt(ref, context, pending)
+            is_gone = outcome is Outcome.GONE
+            if outcome in _FINISHED and (races or context.redelivered or context.stale or is_gone):
+                is_over = self.sweep(ref)
+                if is_gone and not is_over:  # the source has come back
+                    raise ConflictError(ref)
+            return outcome
+
+        return retry_on_conflict(attempt, ref, on_conflict=races.append)
+
+    def sweep(self, ref: ObjectRef, abandoned_before: float | None = None) -> bool:
         """Remove what workers left that died, or that were overtaken, before they could record it.
 
-        What may still be recorded stays while work is in progress. Work is given up if nothing has changed
-        since `abandoned_before`, in seconds since 1970. The source then gets an error, unless its receipt is
-        for its current revision.
+        What may still be recorded stays while work is in progress; returns False then. Work is given up if
+        nothing has changed since `abandoned_before`, in seconds since 1970. The source then gets an error,
+        unless its receipt is for its current revision.
         """
         if abandoned_before is not None:
-            retry_on_conflict(lambda: self._record_lost_work(ref, abandoned_before), ref)
-        retry_on_conflict(lambda: self._attempt_sweep(ref, abandoned_before), ref)
+            retry_on_conflict(lambda: self._record_abandoned_work(ref, abandoned_before), ref)
+        return retry_on_conflict(lambda: self._attempt_sweep(ref, abandoned_before), ref)
 
     def max_read_bytes(self, context: BatchContext) -> int:
         """Return the size of the largest object that is read before its format is known."""
@@ -264,20 +268,27 @@ class ObjectProcessor:
         self.receipts.commit(ref, receipt, stored, self.receipts.list_tables(ref))
         return Outcome.REFUSED
 
-    def _record_lost_work(self, ref: ObjectRef, abandoned_before: float) -> None:
+    def _record_abandoned_work(self, ref: ObjectRef, abandoned_before: float) -> None:
         """Record that the work on a source has ended without a result."""
         stored = self.receipts.read(ref)
         revision = self.store.revision(ref)
-        provenance = self.receipts.provenance(ref, revision)
-        has_receipt = stored and stored.receipt.is_of_revision(provenance)
+        has_receipt = stored and stored.receipt.is_of_revision(self.receipts.provenance(ref, revision))
         if revision is None or has_receipt or not self._is_abandoned(ref, abandoned_before):
             return
-        message = (
-            f"the work on {ref} ended without a result, and its messages are gone; "
-            "upload it again, or run `reviewbox backfill`"
-        )
-        receipt = Receipt.for_error(Problem(ErrorCode.NOT_PROCESSED, message), provenance, final=False)
+        receipt = self._lost_work(ref, revision)
         self.receipts.commit(ref, receipt, stored, self.receipts.list_tables(ref))
+
+    def _lost_work(self, ref: ObjectRef, revision: Revision | None) -> Receipt:
+        """Return the receipt of a source whose work has ended without a result."""
+        if revision is None:
+            message = f"{ref} was deleted before its result was written"
+        else:
+            message = (
+                f"the work on {ref} ended without a result, and its messages are gone; "
+                "upload it again, or run `reviewbox backfill`"
+            )
+        provenance = self.receipts.provenance(ref, revision)
+        return Receipt.for_error(Problem(ErrorCode.NOT_PROCESSED, message), provenance, final=False)
 
     def _is_abandoned(self, ref: ObjectRef, before: float) -> bool:
         """Return whether neither a source nor its tables have changed since a time."""
@@ -285,24 +296,19 @@ class ObjectProcessor:
         times = [item.modified for item in listed if item.key == ref.key]
         return max([*times, *self.receipts.table_times(ref)], default=before) < before
 
-    def _attempt_sweep(self, ref: ObjectRef, abandoned_before: float | None) -> None:
-        # The order matters: a part that was made for a receipt that has been replaced can never be recorded.
-        present = self.receipts.list_tables(ref)
-        stored = self.receipts.read(ref) if present else None
-        leftovers = unnamed(stored.receipt if stored else None, present)
-        doubtful = {
-            table: etag
-            for table, etag in leftovers.items()
-            if self.receipts.may_be_recorded(ref, table, stored)
-        }
-        self.receipts.remove({table: leftovers[table] for table in leftovers.keys() - doubtful.keys()})
-        if not doubtful:
-            return
-        revision = self.store.revision(ref)
+    def _attempt_sweep(self, ref: ObjectRef, abandoned_before: float | None) -> bool:
+        doubtful = self.receipts.remove_dead(ref)
+        if not doubtful.parts:
+            return True
+        stored, revision = doubtful.stored, self.store.revision(ref)
         is_current = stored and stored.receipt.is_current(self.receipts.provenance(ref, revision))
         is_over = revision is None or is_current  # otherwise work is in progress
-        if is_over or (abandoned_before is not None and self._is_abandoned(ref, abandoned_before)):
-            self.receipts.withdraw(ref, stored, doubtful)
+        if not is_over and (abandoned_before is None or not self._is_abandoned(ref, abandoned_before)):
+            return False
+        # Without a receipt to write again, a worker could still write the first one.
+        stored = stored or self.receipts.write(ref, self._lost_work(ref, revision), replaces=None)
+        self.receipts.withdraw(ref, stored, doubtful.parts)
+        return True
 
     def _classify(self, source: Source, stored: StoredReceipt | None, deadline: Deadline) -> Receipt:
         """Return the receipt of a source; if the source is a table, write the classified table first."""

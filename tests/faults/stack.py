@@ -428,8 +428,6 @@ class Stack:
             if not changed.startswith((receipt, uploads.tables_prefix(key))) or receipt not in objects:
                 continue
             content = json.loads(objects[receipt].body)
-            if is_excused(content, is_live=key in self.s3.buckets[BUCKET].objects):
-                continue
             for part in content.get("parts", []):
                 found = objects.get(part["key"])
                 if found is None or found.etag != part["etag"]:
@@ -438,15 +436,6 @@ class Stack:
 
     def _sleep(self, seconds: float) -> None:
         self.clock.now += seconds
-
-
-def is_excused(receipt: Mapping[str, Any], *, is_live: bool) -> bool:
-    """Return whether parts of a receipt may be missing: a limitation of ADR 14.
-
-    The source was deleted before its first receipt, while one worker classified it and another one looked for
-    leftovers.
-    """
-    return not is_live and "replaces" not in receipt
 
 
 def _keys_named(messages: Iterable[StoredMessage]) -> set[str]:

@@ -15,11 +15,21 @@ from tests.faults.checks import check
 from tests.faults.choices import shorten
 from tests.faults.s3 import S3
 from tests.faults.sqs import Sqs
-from tests.faults.stack import DAY_SECONDS, MANY, Stack, inline_pools
+from tests.faults.stack import (
+    DAY_SECONDS,
+    MANY,
+    SEGMENTS,
+    UPLOADS,
+    VISIBILITY_SECONDS,
+    Delivery,
+    Stack,
+    inline_pools,
+)
 from tests.faults.uploads import BUCKET
 from tests.faults.workers import Fault
 
 ROOT = Path(__file__).parents[2]
+KEY = "incoming/a"
 SEQUENCES = 40
 
 
@@ -157,6 +167,93 @@ def test_a_sweep_removes_what_is_left_of_a_message_that_is_lost(runner: Runner, 
             check(stack, stack.deployed, is_swept=True)
             assert not leftovers(stack), stack.log
     assert found
+
+
+@pytest.mark.parametrize(
+    "what", [Interference.DELETED_AND_SWEPT, Interference.DELETED_FIRST], ids=lambda what: str(what.name)
+)
+def test_a_receipt_of_a_file_that_is_deleted_names_no_part_that_a_sweep_has_removed(
+    runner: Runner, what: Interference
+) -> None:
+    """The stack notices a receipt without its parts after each request."""
+    script, disturbance = SCRIPTS.index(Script(("small csv",))), DISTURBANCES.index(what)
+
+    for request in range(10):
+        attack = runner.make(f"scripts:{script}:{disturbance}:{request}")
+        assert broken_promise(attack) is None, attack.stack.log
+
+
+@pytest.mark.parametrize("then", ["stays", "is deleted again"])
+def test_a_file_that_comes_back_during_a_sweep_keeps_no_part_of_its_table(runner: Runner, then: str) -> None:
+    """Its worker died. When the message comes again, there is no file, and then there is one."""
+    for requests in range(1, 8):
+        with inline_pools():
+            stack = runner.new_stack()
+            stack.upload(KEY, "small csv", 0)
+            stack.deliver(UPLOADS)
+            stack.running[0].worker.go_on([*[Fault.NONE] * 4, Fault.KILL_BEFORE])  # it has written the part
+            stack.collect()
+            assert leftovers(stack)
+            stack.delete(KEY)
+            stack.wait(VISIBILITY_SECONDS + 1.0)
+            stack.deliver(UPLOADS)
+            stack.running[0].worker.go_on([Fault.NONE] * requests)
+            stack.upload(KEY, "small csv", 1)
+            if then == "is deleted again":
+                stack.running[0].worker.go_on([Fault.NONE] * 2)
+                stack.delete(KEY)
+            stack.settle(finish(stack))
+
+        check(stack, stack.deployed)
+        assert not leftovers(stack), stack.log
+
+
+def test_a_slow_worker_of_an_old_table_leaves_nothing(runner: Runner) -> None:
+    """It writes a part while the last worker of another table is about to write the receipt."""
+    for before in (6, 7, 8):  # one of the next requests writes the part
+        for requests in range(10, 18):  # the last of them writes the receipt
+            with inline_pools():
+                stack = runner.new_stack()
+                stack.upload(KEY, "large csv", 0)
+                stack.deliver(UPLOADS)
+                stack.running[0].worker.go_on(MANY)
+                stack.collect()
+                stack.deliver(SEGMENTS, 1)
+                slow = stack.running[0]
+                slow.worker.go_on([Fault.NONE] * before)
+                stack.deliver_again()
+                finish_others(stack, slow)
+                stack.upload(KEY, "review", 1)
+                finish_others(stack, slow)
+                stack.upload(KEY, "large csv", 2)
+                stack.deliver(UPLOADS)
+                finish_running(stack, slow)
+                segments = len(stack.sqs.queues[SEGMENTS].messages)
+                for _ in range(segments - 1):
+                    stack.deliver(SEGMENTS, 1)
+                    finish_running(stack, slow)
+                stack.deliver(SEGMENTS, 1)
+                stack.running[-1].worker.go_on([Fault.NONE] * requests)
+                slow.worker.go_on(MANY)
+                stack.settle(finish(stack))
+
+            check(stack, stack.deployed)
+
+
+def finish_running(stack: Stack, slow: Delivery) -> None:
+    """Let all workers but one go on to their ends."""
+    for delivery in stack.running:
+        if delivery is not slow:
+            delivery.worker.go_on(MANY)
+    stack.collect()
+
+
+def finish_others(stack: Stack, slow: Delivery) -> None:
+    """Deliver everything but the message of a worker that is not done."""
+    while stack.has_visible():
+        stack.deliver(SEGMENTS, 1)
+        stack.deliver(UPLOADS)
+        finish_running(stack, slow)
 
 
 def finish(stack: Stack) -> Callable[[], None]:

@@ -3,6 +3,7 @@
 import json
 import logging
 from contextlib import suppress
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -15,10 +16,12 @@ from tests.handlers.test_on_batch_operation import at_operation, receipt, reques
 
 from handlers import common, on_batch_operation
 from reviewbox.errors import EventError
+from reviewbox.leftovers import LeftoverFinder
+from reviewbox.objects import ObjectRef
 from reviewbox.results.keys import part_key, receipt_key
+from reviewbox.results.receipt import Provenance
 
 TABLE = b"id,review\n1,great film\n2,awful film\n"
-TABLE_ID = "0123456789abcdef" * 2
 SOURCE = "incoming/a.csv"
 LONG = f"incoming/{'long/' * 200}.csv"
 
@@ -36,8 +39,9 @@ def upload(s3: S3Client, key: str = SOURCE, body: bytes = TABLE) -> None:
     on_batch_operation.handler(request(key), Context())
 
 
-def leave(s3: S3Client, key: str = SOURCE, table_id: str = TABLE_ID) -> str:
-    """Put a part where a worker may have left it, and return its key."""
+def leave(s3: S3Client, key: str = SOURCE, bucket: str = BUCKET) -> str:
+    """Put a part where a worker of a source in a bucket may have left it, and return its key."""
+    table_id = Provenance(ObjectRef(bucket, key), None, "", "", calibrated=False).table_id("an old receipt")
     part = part_key("results/", key, table_id, 0, "csv")
     s3.put_object(Bucket=BUCKET, Key=part, Body=b"id,review\n")
     return part
@@ -120,14 +124,18 @@ def test_a_source_whose_worker_died_before_the_first_receipt_has_an_error(s3: S3
     assert receipt(s3, SOURCE)["counts"]["total"] == 2
 
 
-def test_nothing_is_left_of_a_source_that_was_deleted_after_its_worker_died(s3: S3Client) -> None:
+def test_no_part_is_left_of_a_source_that_was_deleted_after_its_worker_died(s3: S3Client) -> None:
+    """Its worker may only have been slow. It can no longer write the first receipt."""
     s3.put_object(Bucket=BUCKET, Key=SOURCE, Body=TABLE)
     die_before_the_receipt()
     s3.delete_object(Bucket=BUCKET, Key=SOURCE)
 
     sweep()
 
-    assert not results(s3)
+    assert results(s3) == {"results/incoming/a.csv.json"}
+    error = receipt(s3, SOURCE)["error"]
+    assert error["code"] == "not_processed"
+    assert "was deleted" in error["message"]
 
 
 def test_a_source_that_was_replaced_and_whose_work_was_lost_has_an_error(s3: S3Client) -> None:
@@ -192,6 +200,69 @@ def test_parts_of_other_deployments_are_left_alone(
     assert part in results(s3)
 
 
+def test_parts_without_a_receipt_are_left_alone_if_they_may_be_of_a_source_in_another_bucket(
+    s3: S3Client,
+) -> None:
+    """Whose receipt comes first is not known yet."""
+    part = leave(s3, bucket="another")
+
+    assert sweep()["sources"] == 0
+    assert part in results(s3)
+
+
+@pytest.mark.parametrize("number", range(3))
+def test_a_receipt_that_cannot_be_read_stops_no_sweep(
+    s3: S3Client, caplog: pytest.LogCaptureFixture, number: int
+) -> None:
+    """Somebody encrypted it with a key of their own, for example."""
+    keys = [f"incoming/{name}.csv" for name in "abc"]
+    parts = {key: leave(s3, key) for key in keys}
+    denied = receipt_key("results/", keys[number])
+    s3.put_object(Bucket=BUCKET, Key=denied, Body=b"secret")
+    storage: Any = common.pipeline().store
+    deny(storage, denied)
+    three_at_a_time(storage, pages_of=1)
+
+    swept = sweep()
+
+    assert swept == {"tables": 3, "sources": 2, "is_complete": True}
+    assert results(s3) == {parts[keys[number]], denied}
+    (record,) = [record for record in caplog.records if record.message == "sweep.skipped"]
+    assert record.key == denied  # type: ignore[attr-defined]
+
+
+def deny(storage: Any, key: str) -> None:
+    """Let S3 deny access to one object."""
+
+    def refuse(params: dict[str, Any], **_: Any) -> None:
+        if params["Key"] == key:
+            raise ClientError({"Error": {"Code": "AccessDenied"}}, "GetObject")
+
+    storage.client.meta.events.register("provide-client-params.s3.GetObject", refuse)
+
+
+@pytest.mark.parametrize("other", [{"bucket": "other"}, {"results_prefix": "results/other/"}])
+def test_each_deployment_goes_on_from_its_own_place(
+    s3: S3Client, monkeypatch: pytest.MonkeyPatch, other: dict[str, str]
+) -> None:
+    """Two deployments share a results bucket. The sweep of one does not end for that of the other."""
+    monkeypatch.setenv("REVIEWBOX_RESULTS_BUCKET", BUCKET)
+    monkeypatch.setenv("REVIEWBOX_OBJECTS_AT_ONCE", "1")
+    for number in range(8):
+        leave(s3, f"incoming/{number:02}.csv")
+    three_at_a_time(common.pipeline().store)
+    stopped = sweep(context=TickingContext(20_000))
+    assert not stopped["is_complete"]
+
+    neighbor = replace(common.pipeline().settings, results_prefix=other.get("results_prefix", "results/"))
+    pipeline = replace(common.pipeline(), settings=neighbor)
+    pipeline.sweep(other.get("bucket", BUCKET), datetime.now(UTC).timestamp(), lambda: 900.0)
+    rest = sweep()
+
+    assert stopped["tables"] + rest["tables"] == 8
+    assert rest["is_complete"]
+
+
 def test_objects_that_are_no_parts_are_left_alone(s3: S3Client) -> None:
     upload(s3)
     keys = {f"results/{SOURCE}.classified/{name}" for name in ("notes.csv", "x/part-00000.csv")}
@@ -226,11 +297,11 @@ def test_the_next_run_goes_on_where_time_ran_out(s3: S3Client, monkeypatch: pyte
     assert runs[-1] == {"tables": 0, "sources": 0, "is_complete": True}
 
 
-def three_at_a_time(storage: Any) -> None:
-    """Let S3 return pages of three keys."""
+def three_at_a_time(storage: Any, pages_of: int = 3) -> None:
+    """Let S3 return pages of three keys, or of fewer."""
 
     def shorten(params: dict[str, Any], **_: Any) -> None:
-        params.setdefault("MaxKeys", 3)
+        params.setdefault("MaxKeys", pages_of)
 
     storage.client.meta.events.register("provide-client-params.s3.ListObjectsV2", shorten)
 
@@ -239,7 +310,8 @@ def three_at_a_time(storage: Any) -> None:
 def test_a_strange_place_to_go_on_from_does_not_stop_sweeps(s3: S3Client, place: bytes) -> None:
     """Others may be able to write it. S3 may refuse it."""
     part = leave(s3)
-    s3.put_object(Bucket=BUCKET, Key="work/sweep", Body=place)
+    key = LeftoverFinder(common.pipeline().store, common.pipeline().settings, BUCKET, 0.0).place.key
+    s3.put_object(Bucket=BUCKET, Key=key, Body=place)
 
     with suppress(ClientError):
         sweep()

@@ -38,11 +38,7 @@ class Progress(StrEnum):
     SENT = "sent"  # every segment is in the queue
     PARTIAL = "partial"  # a segment is done; others are not
     COMPLETE = "complete"  # the receipt is written
-    FOUND = "found"  # the receipt had been written before, by a worker that may have left an older table
     STALE = "stale"  # the plan is missing, is for another revision, model or settings, or cannot be completed
-
-
-_FINISHED = (Progress.COMPLETE, Progress.FOUND)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +47,6 @@ class _Parts:
 
     done: Mapping[int, Part]  # by index: those that exist and whose counts are recorded
     lost: frozenset[int]  # those whose counts are recorded and that do not exist as they were written
-    present: Mapping[ObjectRef, str]  # the ETags of all objects of the source's tables, also outdated ones
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +115,7 @@ class SegmentCoordinator:
         is_done = self._is_done(plan, work, ref.index) or self._classify(plan, work, ref.index, deadline)
         progress = self._finish(plan, work, str(ref))
         # A table that has just become stale may still be complete, and then its receipt is written.
-        return progress if is_done or progress in _FINISHED else Progress.STALE
+        return progress if is_done or progress is Progress.COMPLETE else Progress.STALE
 
     def _is_done(self, plan: Plan, work: Workspace, index: int) -> bool:
         """Return whether a segment's part exists and its counts are recorded."""
@@ -143,11 +138,9 @@ class SegmentCoordinator:
             return write_once(self.store, part, classified.body, plan.output.content_type)
 
         etag = retry_on_conflict(write, part)
+        # If a newer result has been recorded since, this part has to be removed. Whoever finds a segment
+        # stale sees to that.
         if not self._is_current(plan):
-            # A newer result may have been recorded since, and then no other worker would remove this part.
-            # Before its counts are recorded, none takes it for finished either.
-            if self.store.revision(work.keys.result(index, etag)) is None:
-                self.store.remove(part, etag)
             return False
         work.write_counts(index, etag, classified.counts)
         return True
@@ -156,7 +149,7 @@ class SegmentCoordinator:
         progress = Progress.STALE
         for segment in plan.segments:
             progress = self.classify(segment, deadline)
-        if progress not in _FINISHED:
+        if progress is not Progress.COMPLETE:
             raise ConflictError(plan.source)
         return progress
 
@@ -177,18 +170,20 @@ class SegmentCoordinator:
         if not self._is_for(plan, revision or plan.revision, stored):
             return Progress.STALE
         recorded = [parts.done[index] for index in sorted(parts.done)]
-        if stored and stored.receipt.is_current(plan.provenance) and stored.receipt.parts == recorded:
-            return Progress.FOUND
-        counts = {} if parts.lost else work.read_all_counts(parts.done)
-        if len(counts) < len(plan):
-            if revision is None:  # nobody can classify the lost segments again
-                return Progress.STALE
-            lost = frozenset(range(len(plan))) - (counts or parts.done).keys()
-            if self.queue:
-                Dispatch(self.queue, work, plan).send_lost(lost, sender)
-            return Progress.PARTIAL
-        receipt = Receipt.for_table(sum(counts.values(), Counts()), recorded, plan.provenance, plan.notes)
-        self.receipts.commit(plan.source, receipt, stored, parts.present)
+        if not (stored and stored.receipt.is_current(plan.provenance) and stored.receipt.parts == recorded):
+            counts = {} if parts.lost else work.read_all_counts(parts.done)
+            if len(counts) < len(plan):
+                if revision is None:  # nobody can classify the lost segments again
+                    return Progress.STALE
+                lost = frozenset(range(len(plan))) - (counts or parts.done).keys()
+                if self.queue:
+                    Dispatch(self.queue, work, plan).send_lost(lost, sender)
+                return Progress.PARTIAL
+            receipt = Receipt.for_table(sum(counts.values(), Counts()), recorded, plan.provenance, plan.notes)
+            self.receipts.commit(plan.source, receipt, stored, {})
+        # Not what was listed before the write: the worker of a stale segment may have written a part until
+        # then, and relies on this one. If the answer to the write was lost, the next attempt finds the receipt.
+        self.receipts.remove_dead(plan.source)
         return Progress.COMPLETE
 
     def _send_missing(self, dispatch: Dispatch, stale: SegmentRef | None, *, is_new: bool) -> Progress:
@@ -204,7 +199,7 @@ class SegmentCoordinator:
             finished = self._finish(plan, work, sender)
             if finished is Progress.STALE:
                 raise ConflictError(plan.source)
-            return finished if finished in _FINISHED else Progress.SENT
+            return finished if finished is Progress.COMPLETE else Progress.SENT
         record = Sent(sender, parts.lost)
         try:
             dispatch.send(missing, record, sent)
@@ -222,7 +217,7 @@ class SegmentCoordinator:
             etag = present.get(part)
             if etag and work.keys.result(index, etag) in results:
                 done[index] = Part(part.bucket, part.key, etag)
-        return _Parts(done, frozenset(results.values()) - done.keys(), present)
+        return _Parts(done, frozenset(results.values()) - done.keys())
 
     def _is_current(self, plan: Plan) -> bool:
         """Return whether a plan is for the current revision, model and settings."""

@@ -25,8 +25,10 @@ _FORMAT = 4
 # Raised whenever plans of large tables change their format, or a reader splits tables in other places.
 _PLAN_FORMAT = 3
 
-# A table's id starts with hexadecimal digits that depend on the replaced receipt only.
-_ID_START, _ID_END = 8, 24
+# A table's id is 32 hexadecimal digits. The first ones depend on the replaced receipt only, the next ones on
+# the source only.
+_ID_START = _ID_OWNER = 8
+_ID_END = 16
 _REPLACES = "replaces"
 
 # Shares are given in this many parts of one.
@@ -79,7 +81,8 @@ class Provenance:
         used again after another result was recorded in between (ADR 14).
         """
         identity = {**self.to_dict(), "plan_format": _PLAN_FORMAT, "replaces": replaces}
-        return _table_id_start(replaces) + _digest(json.dumps(identity, sort_keys=True))[:_ID_END]
+        digest = _digest(json.dumps(identity, sort_keys=True))
+        return f"{_table_id_start(replaces)}{_table_id_owner(self.source)}{digest[:_ID_END]}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -255,6 +258,14 @@ def may_replace(table_id: str, etag: str | None) -> bool:
     return table_id.startswith(_table_id_start(etag))
 
 
+def is_made_from(table_id: str, source: ObjectRef) -> bool:
+    """Return whether the table with this id is that of a source.
+
+    Sources with the same key in different buckets may have the same place for their tables.
+    """
+    return table_id[_ID_START:].startswith(_table_id_owner(source))
+
+
 def verdict_fields(verdict: Verdict, needs_review_below: float) -> dict[str, Any]:
     """Return a verdict as results show it; a table's rows get the first four fields only."""
     scores = _rounded_shares(verdict.scores)
@@ -286,6 +297,10 @@ def problem_fields(problem: Problem) -> dict[str, Any]:
 
 def _table_id_start(replaces: str | None) -> str:
     return _digest(json.dumps(replaces))[:_ID_START]
+
+
+def _table_id_owner(source: ObjectRef) -> str:
+    return _digest(json.dumps(asdict(source)))[:_ID_OWNER]
 
 
 def _digest(text: str) -> str:

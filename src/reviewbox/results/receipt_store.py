@@ -12,6 +12,7 @@ from reviewbox.results.receipt import (
     RECEIPT_CONTENT_TYPE,
     Provenance,
     Receipt,
+    is_made_from,
     may_replace,
 )
 from reviewbox.settings import Settings
@@ -27,6 +28,19 @@ class StoredReceipt:
 
     receipt: Receipt
     etag: str
+
+
+@dataclass(frozen=True, slots=True)
+class Doubtful:
+    """Parts that the receipt of their source does not name, and that may still be recorded.
+
+    Attributes:
+        stored: the receipt; None if there is none.
+        parts: their ETags.
+    """
+
+    stored: StoredReceipt | None
+    parts: Mapping[ObjectRef, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,16 +82,17 @@ class ReceiptStore:
             receipt = Receipt({})
         return StoredReceipt(receipt, stored.revision.etag)
 
-    def write(self, ref: ObjectRef, receipt: Receipt, replaces: StoredReceipt | None) -> None:
+    def write(self, ref: ObjectRef, receipt: Receipt, replaces: StoredReceipt | None) -> StoredReceipt:
         """Write the receipt of a source in place of the one that was read before.
 
         Raises:
             ConflictError: another worker has written a receipt since.
         """
-        body = receipt.replacing(_base(replaces)).encode()
+        receipt = receipt.replacing(_base(replaces))
         etag = replaces.etag if replaces else None
-        self.store.write(self.receipt_ref(ref), body, RECEIPT_CONTENT_TYPE, replaces=etag)
+        etag = self.store.write(self.receipt_ref(ref), receipt.encode(), RECEIPT_CONTENT_TYPE, replaces=etag)
         self.on_write(receipt)
+        return StoredReceipt(receipt, etag)
 
     def commit(
         self,
@@ -111,18 +126,29 @@ class ReceiptStore:
                 {part.ref: present[part.ref] for part in replaces.receipt.parts if part.ref in present}
             )
 
-    def may_be_recorded(self, ref: ObjectRef, table: ObjectRef, stored: StoredReceipt | None) -> bool:
-        """Return whether a part that no receipt names may still get one.
+    def remove_dead(self, ref: ObjectRef) -> Doubtful:
+        """Remove the parts of a source's tables that no receipt names and none can name any more.
 
-        It may if it was made to replace the receipt that is `stored`. That must have been read after the part
-        was found.
+        Returns those that may still be recorded, because they were made to replace the present receipt. If
+        there is none, another source whose tables have the same place may record its own.
         """
-        table_id = keys.table_id_of(table.key, self.settings.results_prefix, ref.key)
-        return table_id is not None and may_replace(table_id, _base(stored))
+        # The order matters: a part that was made for a receipt that has been replaced can never be recorded.
+        present = self.list_tables(ref)
+        stored = self.read(ref) if present else None
+        unrecorded = unnamed(stored.receipt if stored else None, present)
+        ids = {table: self._table_id_of(ref, table) for table in unrecorded}
+        doubtful = {
+            table: etag
+            for table, etag in unrecorded.items()
+            if is_made_from(ids[table], ref) and may_replace(ids[table], _base(stored))
+        }
+        dead = unrecorded.keys() - doubtful.keys()
+        if stored is None:
+            dead = {table for table in dead if is_made_from(ids[table], ref)}
+        self.remove({table: unrecorded[table] for table in dead})
+        return Doubtful(stored, doubtful)
 
-    def withdraw(
-        self, ref: ObjectRef, stored: StoredReceipt | None, objects: Mapping[ObjectRef, str]
-    ) -> None:
+    def withdraw(self, ref: ObjectRef, stored: StoredReceipt, objects: Mapping[ObjectRef, str]) -> None:
         """Delete parts that could still be recorded.
 
         First, the receipt is written again. It then has another ETag, so that they can no longer be recorded.
@@ -130,9 +156,8 @@ class ReceiptStore:
         Raises:
             ConflictError: another worker has written a receipt since. Nothing was removed.
         """
-        if stored:
-            body = stored.receipt.replacing(stored.etag).encode()
-            self.store.write(self.receipt_ref(ref), body, RECEIPT_CONTENT_TYPE, replaces=stored.etag)
+        body = stored.receipt.replacing(stored.etag).encode()
+        self.store.write(self.receipt_ref(ref), body, RECEIPT_CONTENT_TYPE, replaces=stored.etag)
         self.remove(objects)
 
     def table_id(self, provenance: Provenance, stored: StoredReceipt | None) -> str:
@@ -182,6 +207,10 @@ class ReceiptStore:
     def remove(self, objects: Mapping[ObjectRef, str]) -> None:
         """Delete the objects that still have the ETag given for them."""
         remove_all(self.store, objects)
+
+    def _table_id_of(self, ref: ObjectRef, table: ObjectRef) -> str:
+        """Return the id of the table of a part; "" if the part is of an older version."""
+        return keys.table_id_of(table.key, self.settings.results_prefix, ref.key) or ""
 
     def _listed_tables(self, ref: ObjectRef) -> Iterator[Listed]:
         bucket = self.bucket(ref)
