@@ -22,7 +22,7 @@ from reviewbox.deadline import Deadline
 from reviewbox.documents import Document
 from reviewbox.documents.compression import detect_compression, exceeds
 from reviewbox.documents.detection import SNIFF_BYTES, is_called_text, line_format
-from reviewbox.documents.formats.parquet.table import footer_of
+from reviewbox.documents.formats.parquet.table import row_count_of
 from reviewbox.documents.segments import LineFormat
 from reviewbox.documents.unsupported import is_parquet
 from reviewbox.errors import (
@@ -343,7 +343,7 @@ class ObjectProcessor:
             return is_parquet(head)
         opened = self.store.open(source) if source.body is None else nullcontext(BytesIO(source.body))
         with opened as file, faults_as_source_errors():
-            return footer_of(file, self.settings.read_options).rows > self.settings.read_options.max_rows
+            return row_count_of(file, self.settings.read_options) > self.settings.read_options.max_rows
 
     def _read_head(self, source: Source) -> bytes:
         with self.store.stream(source.ref, source.revision, 0, SNIFF_BYTES) as stream:

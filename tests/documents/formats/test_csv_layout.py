@@ -84,6 +84,39 @@ def test_a_row_that_sums_up_the_others_is_carried_through() -> None:
     assert written_rows(read)[-1] == "Total,3.0,,,,,,,\n"
 
 
+@pytest.mark.parametrize(
+    "summary",
+    [
+        "Average,3.0,,",
+        "Mean,3.0,,",
+        "Moyenne générale,,,3",
+        ",Durchschnitt,,3",
+        "Grand total,,,2",
+        ",Total,,2",
+        ",,Total:,2",
+        "Итого,2,,2",
+    ],
+)
+def test_a_word_before_nothing_but_numbers_is_not_a_review(summary: str) -> None:
+    """A report ends with it. It comes back as it was."""
+    rows = row("1", "5", GOOD, "x7") + row("2", "1", BAD, "x8")
+
+    read = document("a.csv", f"id,stars,comment,code\n{rows}{summary}\n")
+
+    assert texts(read) == REVIEWS
+    assert written_rows(read)[-1].startswith(summary)
+    assert read.notes["footer_lines"] == 1
+
+
+@pytest.mark.parametrize("review", ["Average", "Mean", "Total waste of money", "Summe: viel zu teuer"])
+def test_a_review_may_start_like_the_sum_of_a_report(review: str) -> None:
+    rows = row("1", "5", GOOD) + row("2", "1", BAD)
+
+    assert (
+        texts(document("a.csv", f"id,stars,comment\n{rows}3,2,{review}\n,2,{review}\n"))[2:] == [review] * 2
+    )
+
+
 def test_a_header_of_questions_without_ids_below_is_recognized() -> None:
     headers = "StartDate,Progress,Q1,Q2\nStart Date,Progress in percent,How many pumps?,Why?\n"
     rows = row("2026-01-02 10:00:00", "100", "9", GOOD) + row("2026-01-02 11:00:00", "90", "2", BAD)
