@@ -28,7 +28,7 @@ NAME_WEIGHTS: Mapping[str, float] = {
         "bewertungstext rezension rezensionen kommentar kommentare meinung anmerkung avis commentaire "
         "commentaires critique temoignage remarque resena resenas opiniones comentario comentarios "
         "valoracion recensione recensioni commento commenti opinione parere avaliacao avaliacoes "
-        "comentario opiniao beoordeling recensie recensies opmerking opmerkingen recenzja recenzje "
+        "comentario comente opiniao beoordeling recensie recensies opmerking opmerkingen recenzja recenzje "
         "recenzji opinia opinii opinie komentarz komentarze recenze hodnoceni komentar recenzia "
         "hodnotenie omdome recension anmeldelse anmeldelser arvostelu palaute ulasan komentar tanggapan "
         "yorum yorumlar yorumu yorumunuz degerlendirme degerlendirmeniz gorusunuz gorus отзыв отзывы "
@@ -43,7 +43,9 @@ NAME_WEIGHTS: Mapping[str, float] = {
         "text body content message verbatimtext freetext openended openend texto texte testo tekst texten "
         "inhalt contenu contenido contenuto mensaje nachricht messaggio teks isi metin icerik текст "
         "сообщение 本文 内容 內容 문장 내용 post tweet caption answer answers antwort reponse respuesta "
-        "risposta odpowiedz jawaban cevap ответ statement",
+        "risposta odpowiedz jawaban cevap ответ statement sentence sentences phrase phrases utterance "
+        "utterances satz satze frase frases zdanie zdania cumle cumleler kalimat предложение предложения "
+        "句子",
     ),
     # an answer in a survey, or a reply to a review
     **_words(-1.0, "response"),

@@ -124,6 +124,38 @@ def test_a_header_of_questions_without_ids_below_is_recognized() -> None:
     assert texts(document("a.csv", headers + rows)) == REVIEWS
 
 
+MANY = [f"{review} after {week} weeks" for week in range(2, 14) for review in REVIEWS]
+
+
+@pytest.mark.parametrize(
+    ("header", "cells"),
+    [
+        ("mood;yazi", [("happy", text) for text in MANY[::2]] + [("angry", text) for text in MANY[1::2]]),
+        ("yazi;mood", [(text, "angry") for text in MANY]),
+        ("Desk Case Text Body;Desk Case Why", [(text, f"It is case {text[-8:]}") for text in MANY]),
+        ("Yazi;;", [(text, "", "") for text in MANY]),
+        ("Improve;;", [(text, "", "") for text in [*MANY, "Nothing"]]),
+        ("Yazi", [(text,) for text in MANY]),
+    ],
+    ids=["categories", "one category", "same start", "empty columns", "short answers", "one column"],
+)
+def test_words_that_no_row_below_resembles_are_a_header(header: str, cells: list[tuple[str, ...]]) -> None:
+    """The names are of no language that is known."""
+    rows = [";".join(row) for row in cells]
+
+    read = document("a.csv", "\n".join([header, *rows, ""]))
+
+    assert read.notes["header"] is True
+    assert len(read.rows) == len(rows)
+
+
+@pytest.mark.parametrize("first", ["Awesome", "Kaputt"])
+def test_a_review_of_one_word_above_others_is_not_a_header(first: str) -> None:
+    read = document("a.csv", "\n".join([first, *MANY, "Broken", ""]))
+
+    assert texts(read)[0] == first
+
+
 @pytest.mark.parametrize("header", ["Please tell us about your pump", "What do you think of your pump?"])
 def test_one_column_may_have_a_question_as_its_name(header: str) -> None:
     assert texts(document("a.csv", f'{header}\n"{GOOD}"\n"{BAD}"\n')) == REVIEWS
