@@ -182,7 +182,7 @@ class SegmentCoordinator:
             receipt = Receipt.for_table(sum(counts.values(), Counts()), recorded, plan.provenance, plan.notes)
             self.receipts.commit(plan.source, receipt, stored, {})
         # Not what was listed before the write: the worker of a stale segment may have written a part until
-        # then, and relies on this one. If the answer to the write was lost, the next attempt finds the receipt.
+        # then, and relies on this one. If the answer to the write was lost, the next attempt comes here, too.
         self.receipts.remove_dead(plan.source)
         return Progress.COMPLETE
 
