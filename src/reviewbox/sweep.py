@@ -52,9 +52,8 @@ class SourceSweeper:
 
     def _is_abandoned(self, ref: ObjectRef, before: float) -> bool:
         """Return whether neither a source nor its tables have changed since a time."""
-        listed = next(self.store.pages(ref.bucket, ref.key))[
-            :1
-        ]  # of all keys that start with the same text, it comes first
+        # The key itself comes before all longer keys that start with it.
+        listed = next(self.store.pages(ref.bucket, ref.key))[:1]
         times = [item.modified for item in listed if item.key == ref.key]
         return max([*times, *self.receipts.table_times(ref)], default=before) < before
 
