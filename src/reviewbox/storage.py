@@ -20,6 +20,7 @@ from reviewbox.errors import ArchivedError, ConflictError, ReviewboxError
 from reviewbox.objects import Listed, ObjectRef, Revision, Source
 
 if TYPE_CHECKING:
+    from _typeshed import WriteableBuffer
     from mypy_boto3_s3 import S3Client
     from mypy_boto3_s3.type_defs import ObjectTypeDef
 
@@ -280,6 +281,13 @@ class _ObjectFile(RawIOBase):
             content += self._block(index)[start : start + end - self._position - len(content)]
         self._position += len(content)
         return bytes(content)
+
+    def readinto(self, buffer: "WriteableBuffer") -> int:
+        """Fill the buffer with the next bytes, and return how many there are, for a `BufferedReader`."""
+        view = memoryview(buffer)
+        content = self.read(len(view))
+        view[: len(content)] = content
+        return len(content)
 
     def _read_block(self, index: int) -> bytes:
         start = index * _BLOCK_BYTES

@@ -3,7 +3,7 @@
 import os
 from bisect import insort
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from hashlib import sha256
@@ -134,11 +134,27 @@ class Inventory:
             ref = ObjectRef(prefix.bucket, item.key)
             with self._failures_at(str(ref)), errors_at(str(ref)):
                 source = storage.read(ref, self.settings.max_object_bytes)
-                if source and source.body is None:
-                    with storage.stream(ref, source.revision, 0, self.settings.max_object_bytes) as stream:
-                        source = replace(source, body=stream.read())
-                read += self._count_reviews(source) if source else Workload()
+                read += self._count_object(storage, source) if source else Workload()
         self.workload += cost.extrapolate(read, judged, readable) + refused
+
+    def _count_object(self, storage: S3Storage, source: Source) -> Workload:
+        """Return the workload of an object, of which no more is read than of a file.
+
+        Raises:
+            SourceError: the service cannot read it.
+        """
+
+        def beginning(size: int) -> bytes:
+            if source.body is not None:
+                return source.body
+            with storage.stream(source.ref, source.revision, 0, size) as stream:
+                return stream.read()
+
+        if is_parquet(beginning(SNIFF_BYTES)):
+            opened = storage.open(source) if source.body is None else nullcontext(BytesIO(source.body))
+            with opened as file:
+                return self._count_parquet(file, source.size)
+        return self._count_reviews(replace(source, body=beginning(self.settings.max_object_bytes)))
 
     def _count_reviews(self, source: Source) -> Workload:
         """Return the workload of a source, whose body may be only the beginning of a large table.
