@@ -35,7 +35,7 @@ _CPUS = os.cpu_count() or 1
 _STACK = "reviewbox"  # the name in samconfig.toml
 
 FilesArgument = Annotated[
-    list[Path], typer.Argument(metavar="FILE...", help="Read these files of reviews.", exists=True)
+    list[Path], typer.Argument(metavar="FILE", help="Read these files of reviews.", exists=True)
 ]
 ModelOption = Annotated[
     Path | None,
@@ -128,7 +128,7 @@ def classify(  # noqa: PLR0913, PLR0917 - a command's options are its arguments
     paths: Annotated[
         list[str],
         typer.Argument(
-            metavar="PATH...",
+            metavar="PATH",
             help="Read files, folders, s3://bucket/key, s3://bucket/prefix/ (with the slash) or - (stdin).",
         ),
     ],
@@ -327,7 +327,7 @@ def catalog(
 @_command
 def estimate(
     paths: Annotated[
-        list[str], typer.Argument(metavar="PATH...", help="Read files, folders, or s3://bucket/prefix.")
+        list[str], typer.Argument(metavar="PATH", help="Read files, folders, or s3://bucket/prefix.")
     ],
     rate: Annotated[
         float | None,

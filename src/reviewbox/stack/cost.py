@@ -9,6 +9,7 @@ from reviewbox.documents import ReadOptions
 from reviewbox.documents.compression import stem
 from reviewbox.documents.detection import FORMATS
 from reviewbox.stack import prices
+from reviewbox.wording import number_of
 
 if TYPE_CHECKING:
     from reviewbox.stack.discovery import Stack
@@ -219,7 +220,7 @@ def estimate(
     ]
     if as_job:
         job = prices.BATCH_OPERATIONS_JOB + objects * prices.BATCH_OPERATIONS_OBJECT
-        items.append(Item("S3 Batch Operations", f"1 job, {objects:,} objects", job))
+        items.append(Item("S3 Batch Operations", f"1 job, {number_of(objects, 'object')}", job))
         # S3 lists the whole bucket for the job; only the objects under the prefix have been counted.
         listing = objects * prices.BATCH_OPERATIONS_LISTED
         items.append(Item("S3 Batch Operations, listing", f"{objects:,} or more", listing))
