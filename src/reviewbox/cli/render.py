@@ -115,8 +115,9 @@ def for_command_line(message: str) -> str:
 def label_and_row_counts(counts: Mapping[str, Any]) -> tuple[str, str]:
     """Return two texts for the counts of a table's receipt: the reviews per label, and the rows."""
     labels = ", ".join(f"{count} {label}" for label, count in counts["labels"].items())
-    needs = "needs" if counts["needs_review"] == 1 else "need"
-    rows = f"{number_of(counts['total'], 'row')}, {counts['needs_review']} {needs} review, {counts['failed']} failed"
+    uncertain = counts["needs_review"]
+    needs = f"{uncertain} need{'s' if uncertain == 1 else ''} review"
+    rows = f"{number_of(counts['total'], 'row')}, {needs}, {counts['failed']} failed"
     if counts["failed"]:
         rows += ": " + ", ".join(f"{code} {count}" for code, count in counts["errors"].items())
     return labels, rows

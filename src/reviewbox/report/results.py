@@ -66,7 +66,7 @@ class Result:
     Attributes:
         source: the file that holds the review.
         group: what the file is counted under: the file itself, or the folder of single reviews.
-        line: the number of its line in the file, as `reviewbox results` has it; 0 for a file that is one review.
+        line: its line in the file, counted as `reviewbox results` does; 0 for a file that is one review.
         label: the verdict; "" if there is none.
         score: the probability of the label.
         needs_review: whether a person should look at it.
