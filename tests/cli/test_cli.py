@@ -413,3 +413,49 @@ def test_a_verdict_is_shown_with_its_strongest_sentence() -> None:
     cells = verdict_cells(fields, "Bad. Good.")
 
     assert [cell.plain for cell in cells] == ["positive", "0.7000 ?", "Good."]
+
+
+def test_a_verdict_on_one_sentence_is_shown_with_that_sentence() -> None:
+    """Result files name no evidence for it, but a list of bare numbers tells a person nothing."""
+    fields = {"sentiment": "negative", "score": 0.9, "needs_review": False, "evidence": []}
+
+    assert verdict_cells(fields, "The lid\n leaks.")[2].plain == "The lid leaks."
+
+
+def test_the_table_explains_its_question_marks(tmp_path: Path, tiny_model: Path) -> None:
+    (tmp_path / "a.txt").write_text("great film", encoding="utf-8")
+    (tmp_path / "b.txt").write_text("the", encoding="utf-8")
+    classify = ("classify", "--model", tiny_model, "--format", "table")
+
+    assert "?" not in run(*classify, tmp_path / "a.txt")
+    output = run(*classify, tmp_path / "b.txt")
+
+    assert " ? " in output
+    assert "? needs a person: the score is below 0.7" in output
+
+
+def test_a_table_names_options_as_the_command_line_does(tmp_path: Path, tiny_model: Path) -> None:
+    """The service calls its settings by other names, which a user of the command line has never seen."""
+    (tmp_path / "a.csv").write_text("a,b\n1,2\n3,4\n", encoding="utf-8")
+    classify = ("classify", tmp_path, "--model", tiny_model)
+
+    output = " ".join(run(*classify, "--format", "table", status=1).split())
+
+    assert "--text-field" in output
+    assert "TextField" not in output
+    assert "TextField" in run(*classify, status=1)
+
+
+def test_a_folder_without_files_is_reported_and_does_not_stop_the_others(
+    tmp_path: Path, tiny_model: Path
+) -> None:
+    """Without a word, a wrong path would look like success."""
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "a.txt").write_text("great film", encoding="utf-8")
+
+    arguments = ["classify", str(tmp_path / "empty"), str(tmp_path / "a.txt"), "--model", str(tiny_model)]
+    result = CliRunner().invoke(app, arguments)
+
+    assert result.exit_code == 2
+    assert result.stderr == f"reviewbox: {tmp_path / 'empty'}: there are no files in this folder\n"
+    assert [output["sentiment"] for output in lines(result.stdout)] == ["positive"]

@@ -64,7 +64,7 @@ def classify(  # noqa: PLR0913, PLR0917 - a command's options are its arguments
     paths: Annotated[
         list[str],
         typer.Argument(
-            metavar="PATH...",
+            metavar="PATH",
             help="Read files, folders, s3://bucket/key, s3://bucket/prefix/ (with the slash) or - (stdin).",
         ),
     ],
@@ -263,7 +263,7 @@ def catalog(
 @command
 def estimate(
     paths: Annotated[
-        list[str], typer.Argument(metavar="PATH...", help="Read files, folders, or s3://bucket/prefix.")
+        list[str], typer.Argument(metavar="PATH", help="Read files, folders, or s3://bucket/prefix.")
     ],
     rate: Annotated[
         float | None,

@@ -17,6 +17,7 @@ from reviewbox.cli.output import Format, Row, complete_file, format_of, write_ro
 from reviewbox.cli.progress import progress_bar
 from reviewbox.cli.render import (
     cell,
+    for_command_line,
     new_terminal,
     print_line,
     print_plain,
@@ -136,7 +137,10 @@ def _inputs(paths: Sequence[str]) -> Iterator[_Input]:
         elif path == "-":
             yield _Input(path, _read_stdin)
         elif Path(path).is_dir():
-            for file in files_below(Path(path)):
+            files = files_below(Path(path))
+            if not files:
+                yield _Input(printable(path), partial(_refuse_empty_folder, path))
+            for file in files:
                 yield _file_input(str(file))
         elif Path(path).exists():
             yield _file_input(path)
@@ -283,6 +287,10 @@ def _open_object(storage: S3Storage, source: Source) -> Iterator[IO[bytes]]:
         yield file
 
 
+def _refuse_empty_folder(path: str, _max_bytes: int) -> Source:
+    raise ReviewboxError(f"{path}: there are no files in this folder")
+
+
 def _read_file(path: str, max_bytes: int) -> Source:
     try:
         return read_file(Path(path), ObjectRef("", path), max_bytes)
@@ -328,9 +336,16 @@ def _print_fields(inputs: Iterable[_Input]) -> None:
 
 def _print_table(reviews: Iterable[Classified], settings: Settings) -> None:
     table = verdict_table("file", "line")
+    has_uncertain = False
     try:
         for review in reviews:
-            cells = verdict_cells(_fields(review.outcome, settings), review.text)
-            table.add_row(cell(review.file), str(review.line), *cells)
+            fields = _fields(review.outcome, settings)
+            if "error_code" in fields:
+                fields["error_message"] = for_command_line(fields["error_message"])
+            has_uncertain |= fields.get("needs_review") is True
+            table.add_row(cell(review.file), str(review.line), *verdict_cells(fields, review.text))
     finally:  # print the reviews that were classified even if an error or Ctrl-C ends the loop
         new_terminal().print(table)
+        if has_uncertain:
+            low = f"the score is below {settings.needs_review_below:g}, or the language is not the model's"
+            print_line(new_terminal(), f"? needs a person: {low}.")

@@ -23,7 +23,7 @@ models = typer.Typer(no_args_is_help=True, rich_markup_mode="markdown")
 app.add_typer(models, name="model", help="Inspect model folders.")
 
 FilesArgument = Annotated[
-    list[Path], typer.Argument(metavar="FILE...", help="Read these files of reviews.", exists=True)
+    list[Path], typer.Argument(metavar="FILE", help="Read these files of reviews.", exists=True)
 ]
 ModelOption = Annotated[
     Path | None,

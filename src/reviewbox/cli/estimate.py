@@ -279,7 +279,8 @@ def _print(report: Mapping[str, Any], terminal: Terminal) -> None:
     table = render.new_table(show_footer=True)
     table.add_column("", "total")
     table.add_column("", justify="right")
-    for key, header in (("queue", "dropped"), ("job", "as a job"), ("comprehend", "Amazon Comprehend")):
+    ways = {"queue": "as uploads", "job": "as a batch job", "comprehend": "Amazon Comprehend"}
+    for key, header in ways.items():
         table.add_column(header, render.rounded_dollars(report[key]["dollars"]), justify="right")
     bills = [{item["name"]: item for item in report[key]["items"]} for key in ("queue", "job")]
     for name, item in (bills[0] | bills[1]).items():

@@ -127,6 +127,9 @@ def run_watch(  # noqa: PLR0913 - a command's options are its arguments
     if once:
         watcher.scan()
         watcher.scan()  # a file is classified when a second scan finds it unchanged
+        if not files_below(watcher.folder, lambda _path, _error: None):
+            print_plain(f"There are no files in {watcher.folder}.")
+            return
         print_plain(f"Results are in {watcher.results}.")
         return
     with nullcontext("") if console_port is None else serve_watcher(watcher, console_port) as address:

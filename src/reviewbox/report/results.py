@@ -6,11 +6,19 @@ from dataclasses import dataclass, field
 from itertools import chain, islice
 from typing import Any
 
+from reviewbox.documents.document import Cells
 from reviewbox.documents.review_field import MISSING
-from reviewbox.errors import ErrorCode, SourceError
 from reviewbox.model.verdicts import Evidence
 from reviewbox.results.receipt import Receipt
-from reviewbox.results.rows import ROWS_TO_SAMPLE, own_names, parse_score, probability, text_columns
+from reviewbox.results.rows import (
+    ROWS_TO_SAMPLE,
+    Lines,
+    check_classified,
+    own_names,
+    parse_score,
+    probability,
+    text_columns,
+)
 
 _PLACE = re.compile(r"(?:line|row) ([\d,]+): ")
 
@@ -58,7 +66,7 @@ class Result:
     Attributes:
         source: the file that holds the review.
         group: what the file is counted under: the file itself, or the folder of single reviews.
-        row: the number of its row in the table, from 1; 0 for a file that is one review.
+        line: its line in the file, counted as `reviewbox results` does; 0 for a file that is one review.
         label: the verdict; "" if there is none.
         score: the probability of the label.
         needs_review: whether a person should look at it.
@@ -72,7 +80,7 @@ class Result:
 
     source: str
     group: str
-    row: int = 0
+    line: int = 0
     label: str = ""
     score: float = 0.0
     needs_review: bool = False
@@ -113,33 +121,30 @@ def _evidence(entries: Sequence[Mapping[str, Any]]) -> Iterator[Evidence]:
         yield Evidence(int(entry["start"]), int(entry["end"]), str(entry["label"]), float(entry["support"]))
 
 
-def results_of_table(
-    rows: Iterable[Mapping[str, str]], source: str, text_field: str, first: int = 1
-) -> Iterator[Result]:
+def results_of_table(rows: Iterable[Cells], source: str, text_field: str, lines: Lines) -> Iterator[Result]:
     """Yield the result of each row of a classified table, or of one of its parts.
 
     Args:
-        rows: the cells of each row.
+        rows: the rows.
         source: the file that was classified.
         text_field: the column of the review, as the receipt names it; "" to infer it.
-        first: the number of the first row.
+        lines: tells the line of each row in that file.
 
     Raises:
         SourceError: a row cannot be read, or the table has no verdicts.
     """
     rows = iter(rows)
     sample = list(islice(rows, ROWS_TO_SAMPLE))
-    if sample and not {"sentiment", "score"} <= own_names(tuple(sample[0])).keys():
-        message = "the table has no column `sentiment`, so it is not a result of Reviewbox; classify it first"
-        raise SourceError(ErrorCode.UNSUPPORTED_FORMAT, message)
-    columns = text_columns(sample, text_field)
-    for number, cells in enumerate(chain(sample, rows), first):
-        if result := _result_of_row(cells, source, number, columns):
+    if sample:
+        check_classified(sample[0].values)
+    columns = text_columns([row.values for row in sample], text_field)
+    for row in chain(sample, rows):
+        if result := _result_of_row(row.values, source, lines.number(row), columns):
             yield result
 
 
 def _result_of_row(
-    cells: Mapping[str, str], source: str, number: int, text_columns: Sequence[str]
+    cells: Mapping[str, str], source: str, line: int, text_columns: Sequence[str]
 ) -> Result | None:
     """Return the result of a row; None for a row that is not a review, such as a footer."""
     names = own_names(tuple(cells))
@@ -151,8 +156,8 @@ def _result_of_row(
     if code and code not in MISSING:
         message = own("error_message")
         place = _PLACE.match(message)
-        line = int(place[1].replace(",", "")) if place else number
-        return Result(source, source, number, failure=Failure(source, line, code, message))
+        exact = int(place[1].replace(",", "")) if place else line  # blank lines count
+        return Result(source, source, line, failure=Failure(source, exact, code, message))
     label = own("sentiment")
     if not label or label in MISSING:
         return None
@@ -161,7 +166,7 @@ def _result_of_row(
     return Result(
         source,
         source,
-        number,
+        line,
         label,
         parse_score(own("score")),
         own("needs_review").casefold() == "true",

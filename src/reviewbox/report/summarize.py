@@ -138,7 +138,7 @@ class _Summarizer:
         return [
             Review(
                 source=result.source,
-                row=result.row,
+                line=result.line,
                 facts=self._facts(result),
                 other_language=result.other_language,
                 segments=_segments(result, sentences.get(index, ())),

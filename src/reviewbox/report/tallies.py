@@ -40,7 +40,7 @@ class Tallies:
         self.views: dict[str, Top[Result]] = {}
         self.by_rating: dict[str, dict[str, Top[Result]]] = {}  # by column, then by label and value
         self._chosen = {*options.by, options.rating, options.date} - {""}
-        self._rating = options.rating
+        self._rating, self._date = options.rating, options.date
 
     def add(self, result: Result) -> None:
         """Count one result."""
@@ -66,10 +66,15 @@ class Tallies:
         self._offer_views(result)
 
     def check_chosen_columns(self) -> None:
-        """Raise ReviewboxError if a column that somebody asked for does not exist."""
+        """Raise ReviewboxError if a column that somebody asked for does not exist, or does not hold that."""
         if missing := sorted(self._chosen - self.columns.keys()):
             known = ", ".join(map(repr, self.columns)) or "none"
             raise ReviewboxError(f"no result has the column {missing[0]!r}; the columns are {known}")
+        rating, date = (self.columns.get(name) for name in (self._rating, self._date))
+        if rating and not rating.has_ratings():
+            raise ReviewboxError(f"the values of {rating.name!r} are not ratings, such as 4 or 4/5")
+        if date and not date.has_dates():
+            raise ReviewboxError(f"the values of {date.name!r} are not dates, such as 2025-01-31")
 
     def _add_failure(self, failure: Failure) -> None:
         self.failure_counts[failure.code] += 1

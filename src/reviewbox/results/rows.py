@@ -1,6 +1,6 @@
 """The rows of classified tables: which columns are ours, which hold the review, and where a row was. Pure."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -13,7 +13,7 @@ from reviewbox.documents.cells import read_cells
 from reviewbox.documents.document import Cells
 from reviewbox.documents.formats.json_paths import list_of, parse_path, split_names
 from reviewbox.documents.review_field import MISSING, FieldSample, select_review_field
-from reviewbox.errors import AbsenceCode, SourceError
+from reviewbox.errors import AbsenceCode, ErrorCode, SourceError
 from reviewbox.results.receipt import Receipt
 from reviewbox.settings import Settings
 
@@ -145,6 +145,13 @@ def classified_row(values: Mapping[str, str]) -> ClassifiedRow:
     own = {name: "" if values[column] in MISSING else values[column] for name, column in names.items()}
     added = set(names.values())
     return ClassifiedRow(own, {name: value for name, value in values.items() if name not in added})
+
+
+def check_classified(columns: Iterable[str]) -> None:
+    """Raise SourceError if a table with these columns was not classified."""
+    if not {"sentiment", "score"} <= own_names(tuple(columns)).keys():
+        message = "the table has no column `sentiment`, so it is not a result of Reviewbox; classify it first"
+        raise SourceError(ErrorCode.UNSUPPORTED_FORMAT, message)
 
 
 @lru_cache(maxsize=1000)

@@ -9,6 +9,7 @@ from reviewbox.documents import ReadOptions
 from reviewbox.documents.compression import stem
 from reviewbox.documents.detection import FORMATS
 from reviewbox.stack import prices
+from reviewbox.wording import number_of
 
 if TYPE_CHECKING:
     from reviewbox.stack.discovery import Stack
@@ -220,7 +221,7 @@ def _bill(workload: Workload, gb_seconds: float, invocations: int, *, as_job: bo
     yield _item("S3, reading", objects * _READS_PER_OBJECT + more, prices.S3_READ)
     if as_job:
         job = prices.BATCH_OPERATIONS_JOB + objects * prices.BATCH_OPERATIONS_OBJECT
-        yield Item("S3 Batch Operations", f"1 job, {objects:,} objects", job)
+        yield Item("S3 Batch Operations", f"1 job, {number_of(objects, 'object')}", job)
         # S3 lists the whole bucket for the job; only the objects under the prefix have been counted.
         listing = objects * prices.BATCH_OPERATIONS_LISTED
         yield Item("S3 Batch Operations, listing", f"{objects:,} or more", listing)

@@ -9,7 +9,7 @@ from reviewbox.documents.document import Cells
 from reviewbox.errors import ReviewboxError
 from reviewbox.results.keys import is_table, source_of_table
 from reviewbox.results.receipt import Receipt
-from reviewbox.results.rows import OWN_FIELDS, Lines, classified_row
+from reviewbox.results.rows import OWN_FIELDS, Lines, check_classified, classified_row
 from reviewbox.settings import Settings
 from reviewbox.stack.listing import is_receipt
 from reviewbox.stack.stored_results import Place, StoredResults
@@ -69,8 +69,16 @@ class ResultRows:
                 "no results here: neither receipts of this version nor classified tables; `reviewbox watch "
                 "FOLDER` makes them from files of reviews, and `reviewbox backfill` updates those of a bucket"
             )
+        has_results, reason = False, ""
         for key in tables:
-            yield from self._of_part(key, source_of_table(key), Lines())
+            for row in self._of_part(key, source_of_table(key), Lines()):
+                if row["source_line"] is None:
+                    reason = reason or f"{key}: {row['error_message']}"
+                else:
+                    has_results = True
+                yield row
+        if reason and not has_results:
+            raise ReviewboxError(reason)
 
     @property
     def _stored(self) -> StoredResults:
@@ -98,7 +106,9 @@ class ResultRows:
         self, key: str | None, source: str, lines: Lines, name: str = ""
     ) -> Iterator[dict[str, Any]]:
         def read(rows: Iterator[Cells]) -> Iterator[dict[str, Any]]:
-            for cells in rows:
+            for position, cells in enumerate(rows):
+                if not position:
+                    check_classified(cells.values)
                 line = lines.number(cells)
                 if row := _row(cells.values, source, line):
                     yield row

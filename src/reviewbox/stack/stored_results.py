@@ -5,7 +5,7 @@ Receipts lead to tables. Tables are looked for by their names only if there is n
 
 import hashlib
 import os
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
@@ -24,7 +24,7 @@ from reviewbox.objects import ObjectRef, Source
 from reviewbox.report.results import Failure, Result, result_of_receipt, results_of_table
 from reviewbox.results.keys import is_table, is_table_key, source_of_table
 from reviewbox.results.receipt import MAX_RECEIPT_BYTES, Part, Receipt
-from reviewbox.results.rows import read_table, table_options
+from reviewbox.results.rows import Lines, read_table, table_options
 from reviewbox.settings import Settings
 from reviewbox.stack import aws
 from reviewbox.stack.listing import is_receipt, is_uri, list_objects, parse_uri
@@ -272,31 +272,28 @@ class StoredResults:
                 result = _failed(source, AbsenceCode.BROKEN_RECEIPT, message)
             yield result
             return
-        row = 1
         notes = receipt.content.get("notes")
         text_field = str(notes.get("text_field") or "") if isinstance(notes, dict) else ""
+        lines = Lines.of(receipt)
         for part in receipt.parts:
             part_key = self.place.part_key(key, receipt, part)
-            for result in self._of_table(part_key, part.key, source, text_field, row):
-                row = max(row, result.row + 1)
-                yield result
+            yield from self._of_table(part_key, part.key, source, text_field, lines)
 
     def _of_unnamed_tables(self) -> Iterator[Result]:
-        rows: Counter[str] = Counter()
+        lines: defaultdict[str, Lines] = defaultdict(Lines)
         for key in self.place.list_keys():
             if is_table(key):
                 source = source_of_table(key)
-                for result in self._of_table(key, key, source, "", rows[source] + 1):
-                    rows[source] = max(rows[source], result.row)
-                    yield result
+                yield from self._of_table(key, key, source, "", lines[source])
 
     def _of_table(
-        self, key: str | None, name: str, source: str, text_field: str, first: int
+        self, key: str | None, name: str, source: str, text_field: str, lines: Lines
     ) -> Iterator[Result]:
         def read(rows: Iterator[Cells]) -> Iterator[Result]:
-            return results_of_table((row.values for row in rows), source, text_field, first)
+            return results_of_table(rows, source, text_field, lines)
 
-        return self.read_table(key, name, read, partial(_failed, source))
+        yield from self.read_table(key, name, read, partial(_failed, source))
+        lines.end_part()
 
     def read_table(
         self,
