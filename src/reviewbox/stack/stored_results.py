@@ -6,7 +6,7 @@ Receipts lead to tables. Tables are looked for by their names only if there is n
 import hashlib
 import os
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -289,29 +289,12 @@ class StoredResults:
     def _of_table(
         self, key: str | None, name: str, source: str, text_field: str, lines: Lines
     ) -> Iterator[Result]:
-        def read(rows: Iterator[Cells]) -> Iterator[Result]:
-            return results_of_table(rows, source, text_field, lines)
+        def read(table: Iterator[Cells]) -> Iterator[Result]:
+            return results_of_table(table, source, text_field, lines)
 
-        yield from self.read_table(key, name, read, partial(_failed, source))
-        lines.end_part()
-
-    def read_table(
-        self,
-        key: str | None,
-        name: str,
-        read: Callable[[Iterator[Cells]], Iterator[T]],
-        failed: Callable[[str, str], T],
-    ) -> Iterator[T]:
-        """Yield what `read` makes of the rows of a classified table; see `reviewbox.results.rows.read_table`.
-
-        Args:
-            key: where the table is stored; None if it is not there.
-            name: what messages call it.
-            read: may raise SourceError.
-            failed: gets the code and the message of an error.
-        """
         stored = self.place.open(key) if key else None
-        yield from read_table(stored, name, table_options(self.settings), read, failed)
+        yield from read_table(stored, name, table_options(self.settings), read, partial(_failed, source))
+        lines.end_part()
 
 
 def _failed(source: str, code: str, message: str) -> Result:
