@@ -117,7 +117,7 @@ class Pipeline:
             remaining_seconds: returns how much of the invocation's time is left.
         """
         finder = LeftoverFinder(self.store, self.settings, bucket, now - ABANDONED_SECONDS)
-        return Sweeper(finder, self._objects).run(Deadline(remaining_seconds))
+        return Sweeper(finder, self._objects.sweeper).run(Deadline(remaining_seconds))
 
     def requeue(self, messages: Iterable[str]) -> bool:
         """Send messages to the queue whose messages get an invocation each; return whether that worked."""
@@ -177,7 +177,7 @@ class Pipeline:
                 raise NotStartedError(f"{ref} needs an invocation of its own")
             progress = self._large_tables.classify(ref, context.deadline)
             if progress is Progress.COMPLETE and context.redelivered:
-                self._objects.sweep(source)
+                self._objects.sweeper.sweep(source)
             if progress is not Progress.STALE:
                 return SEGMENT_OUTCOMES[progress]
             # The table, the model or the settings have changed since: the table needs another plan.
