@@ -38,7 +38,7 @@ from reviewbox.large_tables.coordinator import Progress, SegmentCoordinator
 from reviewbox.model.classifier import Classifier
 from reviewbox.objects import ObjectRef, Revision, SegmentRef, Source
 from reviewbox.results.receipt import Part, Receipt
-from reviewbox.results.receipt_store import ReceiptStore, StoredReceipt, unnamed
+from reviewbox.results.receipt_store import ReceiptStore, StoredReceipt
 from reviewbox.retry import retry_on_conflict
 from reviewbox.settings import Settings
 from reviewbox.storage import ObjectStore, describe, write_once

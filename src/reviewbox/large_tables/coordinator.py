@@ -166,8 +166,8 @@ class SegmentCoordinator:
             return write_once(self.store, part, classified.body, plan.output.content_type)
 
         result = keys.result(index, retry_on_conflict(write, part))
-        # If a newer result has been recorded since, this part has to be removed. Whoever finds a segment stale
-        # sees to that.
+        # If a newer result has been recorded since, this part has to be removed. Whoever finds a segment
+        # stale sees to that.
         if not self._is_current(plan):
             return False
         retry_on_conflict(
@@ -259,8 +259,8 @@ class SegmentCoordinator:
                 return Progress.PARTIAL
             receipt = Receipt.for_table(sum(counts.values(), Counts()), recorded, plan.provenance, plan.notes)
             self.receipts.commit(plan.source, receipt, stored, {})
-        # Not what was listed before the write: the worker of a stale segment may have written a part until then,
-        # and relies on this one. If the answer to the write was lost, the receipt is found on the next attempt.
+        # This lists again, because the worker of a stale segment may have written a part before the receipt,
+        # and leaves it to this one. If the answer to the write was lost, the next attempt comes here.
         self.receipts.remove_dead(plan.source)
         return Progress.COMPLETE
 

@@ -90,9 +90,7 @@ class ReceiptStore:
         """
         receipt = receipt.replacing(_base(replaces))
         etag = replaces.etag if replaces else None
-        etag = self.store.write(
-            self.receipt_ref(ref), receipt.encode(), RECEIPT_CONTENT_TYPE, replaces=etag
-        )
+        etag = self.store.write(self.receipt_ref(ref), receipt.encode(), RECEIPT_CONTENT_TYPE, replaces=etag)
         self.on_write(receipt)
         return StoredReceipt(receipt, etag)
 
