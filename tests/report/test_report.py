@@ -307,7 +307,7 @@ def test_answers_about_other_languages_come_with_a_warning() -> None:
 
 
 def test_a_column_that_is_called_by_a_star_is_a_rating() -> None:
-    results = [review("positive", **{"★": str(1 + number % 5)}) for number in range(20)]
+    results = [replace(review(), cells={"★": str(1 + number % 5)}) for number in range(20)]
 
     assert dimension(report(results), "★").kind is Kind.RATING
 
