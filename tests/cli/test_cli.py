@@ -431,7 +431,7 @@ def test_the_table_explains_its_question_marks(tmp_path: Path, tiny_model: Path)
     output = run(*classify, tmp_path / "b.txt")
 
     assert " ? " in output
-    assert "? needs a person: the score is below 0.7" in output
+    assert "?: needs review, because the score is below 0.7" in output
 
 
 def test_a_table_names_options_as_the_command_line_does(tmp_path: Path, tiny_model: Path) -> None:

@@ -347,5 +347,5 @@ def _print_table(reviews: Iterable[Classified], settings: Settings) -> None:
     finally:  # print the reviews that were classified even if an error or Ctrl-C ends the loop
         new_terminal().print(table)
         if has_uncertain:
-            low = f"the score is below {settings.needs_review_below:g}, or the language is not the model's"
-            print_line(new_terminal(), f"? needs a person: {low}.")
+            reason = f"the score is below {settings.needs_review_below:g}, or the language is not the model's"
+            print_line(new_terminal(), f"?: needs review, because {reason}")
