@@ -149,3 +149,31 @@ OPINION_WORDS = frozenset(
         "tyvarr"
     ).split()
 )
+
+# Words of laws, contracts and policies. A review has few of them, and more words of opinion.
+LEGAL_WORDS = frozenset(
+    (
+        "shall must hereby herein hereof hereunder hereinafter thereof therein thereto whereas pursuant "
+        "notwithstanding license licence licensed licensor licensee licenses licences copyright copyrights "
+        "sublicense redistribute redistribution trademark trademarks patent patents liability liable "
+        "warranty warranties warrant indemnify indemnity disclaimer agreement agreements contract "
+        "contractual contractor terms provision provisions party parties applicable obligation obligations "
+        "statutory jurisdiction governing law laws legal lawful regulation regulations consent disclose "
+        "disclosure confidential confidentiality policy policies compliance comply personal data processing "
+        "controller processor cookies section clause article paragraph subsection permitted prohibited "
+        "thereby accordance respective limitation haftung haftet gewahrleistung vertrag vertrage "
+        "vertraglich vertragspartner gemass absatz abs datenschutz personenbezogene personenbezogenen "
+        "verarbeitung verantwortliche verantwortlicher einwilligung lizenz urheberrecht bestimmungen "
+        "geltung gesetz gesetzlichen rechtsgrundlage responsabilite conformement utilisateur utilisateurs "
+        "donnees personnelles reglement contrat presentes dispositions traitement consentement mentions "
+        "legales responsabilidad conformidad usuario usuarios datos personales licencia contrato clausula "
+        "clausulas disposiciones tratamiento consentimiento ley responsabilita dati personali contratto "
+        "licenza clausola disposizioni trattamento consenso legge lei dados pessoais licenca tratamento "
+        "consentimento responsabilidade eligible eligibility reserve reserves entitled required requires "
+        "requirements approval approved responsible refundable exempt purpose scope privacy technologies "
+        "necessary guests applies apply charged valid permission permissions resident purchase conditions "
+        "condition rights right notice employees employee written geschaftsbedingungen bedingungen "
+        "haftungsausschluss widerrufsrecht ausdrucklich verbindliche eigentum pflichten droit droits delai "
+        "vendeur derecho derechos diritto direitos"
+    ).split()
+)

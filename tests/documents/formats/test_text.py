@@ -48,6 +48,85 @@ def test_a_list_with_some_blank_lines_is_refused() -> None:
     assert "a list of 50 reviews" in refusal("reviews.txt", "\n".join(lines)).message
 
 
+def test_a_list_with_a_banner_and_titles_is_refused() -> None:
+    reviews = [f"works well\nI bought lamp {n} .\nIt is bright .\nIt was cheap .\n" for n in range(20)]
+
+    assert "a list of 82 reviews" in refusal("lamps.txt", "*****\n* Lamps\n" + "\n".join(reviews)).message
+
+
+def test_a_list_below_titles_that_are_made_from_the_reviews_is_refused() -> None:
+    reviews = ["Great service. They called back within the hour.", "Never again, and I mean it."]
+    reviews += ["The best lamp that we have had in the shop so far."]
+    blocks = [f"{' '.join(review.split()[:4])}…\n{review}\n\n\n" for review in reviews]
+
+    assert "a list of 3 reviews" in refusal("reviews.txt", "".join(blocks)).message
+
+
+@pytest.mark.parametrize(
+    "record",
+    [
+        "Name: Ann\nStars: 5\nReview: it is bright and warm\n\n",
+        "lamp/id: 12\nreview/text: it is bright and warm\n\n",
+        "Lamp - basics: Name: Sol; Maker: Lux Ltd; Colour: red, blue\n",
+        "Ann: is it bright?\nShop: yes, very\n",
+    ],
+)
+def test_records_are_refused(record: str) -> None:
+    assert "a list of 3 records" in refusal("lamps.txt", record * 3).message
+
+
+RULES = """Guests must present a valid document. Smoking is prohibited in all rooms, and a fee applies.
+Guests are liable for any damage to the property. The operator is not responsible for valuables,
+to the extent permitted by law. Personal data is processed in accordance with the privacy policy
+and disclosed to third parties with consent only. These terms and conditions are governed by the
+law of the place of jurisdiction."""
+HAFTUNG = """Diese Bedingungen gelten für alle Verträge mit dem Vermieter. Die Haftung für leichte
+Fahrlässigkeit ist ausgeschlossen, sofern keine wesentlichen Pflichten verletzt werden.
+Personenbezogene Daten werden nur mit Einwilligung verarbeitet. Verantwortlich für die
+Verarbeitung ist der Vermieter. Im Übrigen gilt das Gesetz, und die gesetzlichen Bestimmungen
+zum Datenschutz und zur Gewährleistung bleiben unberührt, gemäß Absatz 2."""
+
+
+ANGRY = """They say that their policy is their policy, and that the terms apply. I said that the law
+applies, too, and that they are liable under the contract. I got my money back in the end. Well done!"""
+
+
+@pytest.mark.parametrize("text", [RULES, HAFTUNG])
+@pytest.mark.parametrize("name", ["rules.txt", "rules", "rules.html"])
+def test_a_legal_text_or_policy_is_refused(name: str, text: str) -> None:
+    problem = refusal(name, f"<html><p>{text}</p></html>" if name.endswith("html") else text)
+
+    assert problem.code is ErrorCode.UNSUPPORTED_FORMAT
+    assert "a legal text or a policy" in problem.message
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "User-agent: *\nDisallow: /cart/\n\nSitemap: https://shop.example/sitemap.xml\n",
+        "# keep out\nUser-agent: *\nDisallow:\n",
+        "[server]\nhost=db.example\nport=5432\nuser=reviews\n",
+        "home: /srv/app\nlog: /var/log/app.log\nlevel: debug\n",
+    ],
+)
+def test_settings_of_programs_are_refused(text: str) -> None:
+    assert "settings of a program" in refusal("robots.txt", text).message
+
+
+@pytest.mark.parametrize(
+    "review",
+    [
+        "Taste: great\nSmell: awful\nPackaging: okay\n",
+        "Day 1: late bus.\nDay 2: late bus.\nDay 3: no bus at all.\n",
+        "The contract was clear, and the party we had was great. " * 5,
+        ANGRY,
+        "Bad.\nBad service.\nBad service.\nBad service and a bad room.\n",
+    ],
+)
+def test_a_review_may_look_a_little_like_a_list_or_a_contract(review: str) -> None:
+    assert [row.text for row in document("review.txt", review).rows] == [review]
+
+
 def test_a_review_keeps_its_markup() -> None:
     """Evidence refers to offsets in the original."""
     (row,) = document("a.txt", " Slow.<br /><br />Superb &amp; kind ").rows
