@@ -1,7 +1,8 @@
 """Text files. A file is one review."""
 
 import re
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Sequence
 from functools import partial
 
 from reviewbox.documents.document import Document, ReadOptions, Row, Value
@@ -17,6 +18,15 @@ _CLOSING = " \t\"'”’)]"
 _LISTED_LINES = 40
 _LISTED_SHARE = 0.8
 _MAX_BLANK_SHARE = 0.2
+# Nor does it have so many lines of very different lengths, unless a program wrapped them: most are then
+# about as long as the longest one.
+_WRAPPED_LENGTH = 0.7
+_WRAPPED_SHARE = 0.5
+_MAX_WRAPPED_LINE = 200
+# Nor does it have the same label before so many of its lines, which say half of it.
+_LABELED_LINES = 5
+_LABELED_SHARE = 0.5
+_LABEL = re.compile(r"[^\W\d_][\w ]{1,40}(?=:(?:\s|$))")
 # Nor does it have so many lines with a date.
 _DATED_LINES = 5
 _DATE = re.compile(r"\b(?:\d{4}[-/.]\d{1,2}[-/.]\d{1,2}|\d{1,2}[-/.]\d{1,2}[-/.]\d{4})\b")
@@ -63,18 +73,39 @@ def blank(text: str) -> str:
 
 def _check_single(text: str, _review: str) -> None:
     all_lines = text.strip().splitlines()
-    lines = list(filter(str.strip, all_lines))
-    sentences = sum(line.rstrip(_CLOSING).endswith(_SENTENCE_ENDS) for line in lines)
+    lines = [line.strip() for line in all_lines if line.strip()]
     is_dense = len(lines) >= (1 - _MAX_BLANK_SHARE) * len(all_lines)
-    is_list = len(lines) >= _LISTED_LINES and is_dense and sentences >= _LISTED_SHARE * len(lines)
-    dated = sum(bool(_DATE.search(line)) for line in lines)
-    is_log = len(lines) >= _DATED_LINES and dated >= _LISTED_SHARE * len(lines)
-    if is_list or is_log:
+    if (is_dense and _are_listed(lines)) or _are_dated(lines) or _are_labeled(lines):
         raise SourceError(
             ErrorCode.UNSUPPORTED_FORMAT,
             f"the file looks like a list of {len(lines)} reviews, but a text file is read as one review; "
             "upload it as CSV with a header row or as JSON Lines, or, if it is one review, as Markdown (.md)",
         )
+
+
+def _are_listed(lines: Sequence[str]) -> bool:
+    """Return whether there are many lines that are sentences, or that no program has wrapped."""
+    sentences = sum(line.rstrip(_CLOSING).endswith(_SENTENCE_ENDS) for line in lines)
+    return len(lines) >= _LISTED_LINES and (
+        sentences >= _LISTED_SHARE * len(lines) or not _are_wrapped([len(line) for line in lines])
+    )
+
+
+def _are_wrapped(lengths: Sequence[int]) -> bool:
+    full = sum(length >= _WRAPPED_LENGTH * max(lengths) for length in lengths)
+    return max(lengths) <= _MAX_WRAPPED_LINE and full >= _WRAPPED_SHARE * len(lengths)
+
+
+def _are_dated(lines: Sequence[str]) -> bool:
+    dated = sum(bool(_DATE.search(line)) for line in lines)
+    return len(lines) >= _DATED_LINES and dated >= _LISTED_SHARE * len(lines)
+
+
+def _are_labeled(lines: Sequence[str]) -> bool:
+    """Return whether the same labels are repeated, as in the fields of records."""
+    labels = Counter(match[0] for line in lines if (match := _LABEL.match(line)))
+    repeated = sum(count for count in labels.values() if count >= _LABELED_LINES)
+    return repeated >= _LABELED_SHARE * len(lines) > 0
 
 
 FORMAT = Format(
