@@ -96,6 +96,32 @@ NAME_WEIGHTS: Mapping[str, float] = {
     ),
 }
 
+# Names of the two parts of a review that praise and blame in fields of their own.
+PRAISE_WORDS = frozenset(
+    map(
+        plain_word,
+        (
+            "positive positives pro pros like liked likes advantage advantages good best strength strengths "
+            "upside positiv positif positifs positivo positivos positiva positivas vorteil vorteile avantage "
+            "avantages ventaja ventajas vantagem vantagens vantaggio vantaggi pregio pregi gefallen plus "
+            "плюсы достоинства преимущества zalety plusy artilar artilari kelebihan "
+            "优点 優點 满意 良い点 長所 満足 장점"
+        ).split(),
+    )
+)
+BLAME_WORDS = frozenset(
+    map(
+        plain_word,
+        (
+            "negative negatives con cons dislike disliked dislikes disadvantage disadvantages bad worst "
+            "weakness weaknesses downside negativ negatif negatifs negativo negativos negativa negativas "
+            "nachteil nachteile inconvenient inconvenients desventaja desventajas desvantagem desvantagens "
+            "svantaggio svantaggi difetto difetti minus минусы недостатки wady minusy eksiler eksileri "
+            "kekurangan 缺点 缺點 不满 悪い点 短所 不満 단점"
+        ).split(),
+    )
+)
+
 # Words that connect others in the languages that reviews are exported in. Prose contains many of them; names,
 # titles and categories contain few.
 FUNCTION_WORDS = frozenset(

@@ -1,4 +1,5 @@
 import codecs
+import json
 
 import pytest
 from hypothesis import given, settings
@@ -25,9 +26,45 @@ def test_a_list_with_a_review_per_line_is_refused_with_a_remedy() -> None:
     assert "a list of 60 reviews" in problem.message
 
 
+def test_a_list_of_reviews_without_full_stops_is_refused() -> None:
+    endings = [
+        "fine",
+        "loud, but we were out all day anyway and so did not mind",
+        "a bit cold",
+        "too small for the price",
+    ]
+
+    lines = "".join(f"Room {number} was {endings[number % 4]}\n" for number in range(50))
+
+    assert "a list of 50 reviews" in refusal("reviews.txt", lines).message
+
+
+def test_records_of_labeled_lines_are_refused() -> None:
+    records = [f"Guest: Ann {number}\nText: It was fine.\nLength: 12" for number in range(6)]
+
+    assert refusal("reviews.txt", "\n\n".join(records)).code is ErrorCode.UNSUPPORTED_FORMAT
+
+
+@pytest.mark.parametrize(
+    "data", ['{"guest": "Ann", "review": "It was fine"}', '{\n "review": "It was fine"\n}\n']
+)
+def test_json_that_is_called_text_is_read_as_json(data: str) -> None:
+    read = document("review.txt", data)
+
+    assert [row.text for row in read.rows] == ["It was fine"]
+    assert read.notes["detected_as"] == "JSON"
+
+
+def test_counts_in_json_that_is_called_text_are_not_a_review() -> None:
+    counts = {"pros": {"Good service by the desk": 7, "Clean rooms": 3}}
+
+    assert refusal("summary.txt", json.dumps(counts)).code is ErrorCode.NO_TEXT_FIELD
+
+
 @pytest.mark.parametrize(
     "text",
     [
+        "Food: good\nRooms: small\nPrice: high\nPlace: fine\nStaff: kind\nPool: closed\n",  # one of each
         "The stay was lovely, and the view\nfrom the roof is worth the climb.\n" * 30,  # wrapped
         "The stay was lovely.\n\n" * 60,  # paragraphs
     ],

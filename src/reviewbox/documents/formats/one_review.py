@@ -2,6 +2,7 @@
 
 import re
 from collections import Counter
+from collections.abc import Sequence
 from itertools import pairwise
 
 from reviewbox.documents.review_field import kind_of
@@ -17,6 +18,10 @@ _CLOSING = " \t\"'”’)]"
 _LISTED_LINES = 40
 _LISTED_SHARE = 0.7
 _MAX_BLANK_SHARE = 0.2
+# Nor are its lines of very different lengths. If a program wrapped them, most are about as long as the longest.
+_WRAPPED_LENGTH = 0.7
+_WRAPPED_SHARE = 0.5
+_MAX_WRAPPED_LINE = 200
 # Nor does it have so many lines with a date.
 _DATED_LINES = 5
 _DATED_SHARE = 0.8
@@ -75,12 +80,19 @@ def _listed_reviews(text: str) -> int:
     sentences = sum(line.rstrip(_CLOSING).endswith(_SENTENCE_ENDS) for line in lines)
     is_dense = len(lines) >= (1 - _MAX_BLANK_SHARE) * len(all_lines)
     dated = sum(bool(_DATE.search(line)) for line in lines)
-    if len(lines) >= _LISTED_LINES and is_dense and sentences >= _LISTED_SHARE * len(lines):
+    are_listed = sentences >= _LISTED_SHARE * len(lines) or not _are_wrapped(lines)
+    if len(lines) >= _LISTED_LINES and is_dense and are_listed:
         return len(lines)
     if len(lines) >= _DATED_LINES and dated >= _DATED_SHARE * len(lines):
         return len(lines)
     titles = sum(_is_title_of(*pair) for pair in pairwise(lines))
     return titles if titles >= _MADE_TITLES else 0
+
+
+def _are_wrapped(lines: Sequence[str]) -> bool:
+    longest = max(map(len, lines), default=0)
+    full = sum(len(line) >= _WRAPPED_LENGTH * longest for line in lines)
+    return longest <= _MAX_WRAPPED_LINE and full >= _WRAPPED_SHARE * len(lines)
 
 
 def _is_title_of(line: str, below: str) -> bool:
