@@ -547,7 +547,7 @@ def test_an_object_may_map_ids_to_lists_of_reviews() -> None:
 )
 def test_no_list_of_reviews_of_the_same_kind_is_left_out(names: Sequence[str]) -> None:
     """Those of some keys are empty."""
-    filled = names if len(names) == 2 else names[:2] + names[-1:]
+    filled = names if len(names) == 2 else [*names[:2], names[-1]]
     reviews = {name: [{"by": "Bob", "comment": f"I like this one, {name}"}] for name in filled}
 
     read = document("reviews.json", json.dumps({name: reviews.get(name, []) for name in names}))

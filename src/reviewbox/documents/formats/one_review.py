@@ -18,7 +18,7 @@ _CLOSING = " \t\"'”’)]"
 _LISTED_LINES = 40
 _LISTED_SHARE = 0.7
 _MAX_BLANK_SHARE = 0.2
-# Nor are its lines of very different lengths. If a program wrapped them, most are about as long as the longest.
+# Nor do its lines differ much in length: if a program wrapped them, most are about as long as the longest.
 _WRAPPED_LENGTH = 0.7
 _WRAPPED_SHARE = 0.5
 _MAX_WRAPPED_LINE = 200
