@@ -77,6 +77,9 @@ _ROWS_FOR_CHOICE = 20
 _CHOICE_SHARE = 0.15
 _MAX_CHOICE_WORDS = 12  # on average; longer ones are texts that were generated or exported twice
 _QUESTION_SHARE = 0.8
+# In a table of at least so many columns, records with fewer values on average are lines of a form.
+_FIELDS_OF_A_FORM = 4
+_VALUES_OF_A_FORM = 2
 # A name of at most this score says that the field is something else, whatever its values look like.
 _EXCLUDING_NAME_SCORE = -2.0
 _MAX_LISTED = 3
@@ -416,6 +419,22 @@ class FieldSample:
                 found.append(Candidate(path, score, from_name, values.description, is_plausible, is_poll))
         return sorted(found, key=lambda candidate: -candidate.score)
 
+    def mixed_candidates(self) -> list[Candidate]:
+        """Return the fields whose name says that they contain texts, but few of whose values are texts."""
+        return [
+            Candidate(path, values.score + score, score, "texts beside other values", is_plausible=False)
+            for path, values in self._fields.items()
+            if values.texts and not values.is_text and (score := name_score(values.name)) >= _TEXT_NAME_SCORE
+        ]
+
+    def is_form(self, path: str) -> bool:
+        """Return whether a column without a name is that of a form, in which few lines have a second value."""
+        if name_words(self._fields[path].name):
+            return False
+        records = max(values.seen for values in self._fields.values())
+        filled = sum(values.present for values in self._fields.values())
+        return len(self._fields) >= _FIELDS_OF_A_FORM and filled < _VALUES_OF_A_FORM * records
+
     def subset(self, paths: Collection[str]) -> "FieldSample":
         """Return the sample of some of the fields."""
         subset = FieldSample()
@@ -480,10 +499,17 @@ def select_review_field(sample: FieldSample, options: ReadOptions) -> ReviewFiel
     candidates = sample.candidates()
     eligible = eligible_candidates(sample)
     if not eligible or not eligible[0].is_plausible:
+        listed = sorted([*candidates, *sample.mixed_candidates()], key=lambda candidate: -candidate.score)
         raise SourceError(
-            ErrorCode.NO_TEXT_FIELD, f"no field looks like reviews; {suggestion(candidates, sample.paths)}"
+            ErrorCode.NO_TEXT_FIELD, f"no field looks like reviews; {suggestion(listed, sample.paths)}"
         )
     best, *others = eligible
+    if sample.is_form(best.path):
+        raise SourceError(
+            ErrorCode.NO_TEXT_FIELD,
+            "the table looks like a form, because hardly any row has more than one value; "
+            + suggestion(candidates, sample.paths),
+        )
     close = [c for c in others if not _is_clearly_better(best, c) and not sample.is_copy(c.path, best.path)]
     close += sample.long_titles(candidates, best)
     if close:
