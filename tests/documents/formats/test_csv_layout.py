@@ -214,9 +214,7 @@ def test_further_header_rows_of_survey_tools_are_carried_through(
 
 def test_a_second_table_with_another_header_does_not_hide_the_first_header() -> None:
     """The columns of both have the same names but one."""
-    first = (
-        "Lists of films\nDate,Name,Link,Description\n2026-01-02,Rain,https://a.example/1,Films that I love\n"
-    )
+    first = "Lists of films\nDate,Name,Link,Description\n2026-01-02,Rain,https://a.example/1,What I love\n"
     second = (
         "\nPlace,Name,Link,Description\n1,The Pump,https://a.example/2,\n2,The Leak,https://a.example/3,\n"
     )
@@ -571,11 +569,9 @@ def test_a_first_review_of_one_word_is_not_taken_for_a_header(first: str) -> Non
 
 
 def test_a_label_of_the_cells_below_it_is_a_header() -> None:
-    read = document(
-        "a.csv", "Upsides\nUpsides: quiet pump\nUpsides: clear water\nUpsides: they called back\n"
-    )
+    read = document("a.csv", "Upsides\nUpsides: quiet pump\nUpsides: clear water\nUpsides: kind\n")
 
-    assert texts(read) == ["Upsides: quiet pump", "Upsides: clear water", "Upsides: they called back"]
+    assert texts(read) == ["Upsides: quiet pump", "Upsides: clear water", "Upsides: kind"]
 
 
 @pytest.mark.parametrize("header", ["comment", "review_2", "q7", "openText", "sentence", "Feedback", "Pros"])
