@@ -104,6 +104,23 @@ _RESPONDERS = frozenset(
     "owner company business client host hotel property manager management staff shop store our your agent support "
     "team brand".split()
 )
+# So is an answer of one of these.
+_ANSWERS = frozenset(
+    map(
+        plain_word,
+        "antwort réponse respuesta risposta resposta antwoord reactie odpowiedź odpověď cevap cevabı jawaban "
+        "tanggapan ответ ответы відповідь".split(),
+    )
+)
+_MERCHANTS = frozenset(
+    map(
+        plain_word,
+        "inhaber inhabers eigentümer eigentümers verkäufer verkäufers händler händlers betreiber unternehmen "
+        "unternehmens vendeur propriétaire hôte vendedor propietario tienda venditore proprietario lojista empresa "
+        "verkoper eigenaar bedrijf sprzedawca sprzedawcy właściciel właściciela sklepu firmy prodejce obchodu "
+        "satıcı satıcının mağaza penjual toko продавца магазина владельца компании отеля hotel support".split(),
+    )
+)
 _TITLE_WORDS = frozenset("title headline heading summary titel titre titulo titolo judul baslik".split())
 _PREPOSITIONS = frozenset("of for de du des del della di da do dos das der des von van od".split())
 _WORDS_OF_A_QUESTION = 5
@@ -621,7 +638,9 @@ def name_score(name: str) -> float:
     context = [word for part in parts[:-1] for word in name_words(part)]
     # A reply is a reply, whatever else its name says.
     all_words = {*context, *words}
-    if all_words & _REPLY_WORDS or (all_words & {"response", "responses"} and all_words & _RESPONDERS):
+    is_response = all_words & {"response", "responses"} and all_words & _RESPONDERS
+    is_answer = all_words & _ANSWERS and all_words & _MERCHANTS
+    if all_words & _REPLY_WORDS or is_response or is_answer:
         return _REPLY_SCORE
     if {"accepted", "answer"} <= all_words:  # schema.org's answer to a frequent question
         return _REPLY_SCORE

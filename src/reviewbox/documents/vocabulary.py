@@ -42,8 +42,8 @@ NAME_WEIGHTS: Mapping[str, float] = {
         1.5,
         "text body content message verbatimtext freetext openended openend texto texte testo tekst texten "
         "inhalt contenu contenido contenuto mensaje nachricht messaggio teks isi metin icerik текст "
-        "сообщение 本文 内容 內容 문장 내용 post tweet caption answer answers antwort reponse respuesta "
-        "risposta odpowiedz jawaban cevap ответ statement",
+        "сообщение treść 本文 内容 內容 문장 내용 post tweet caption answer answers antwort reponse "
+        "respuesta risposta odpowiedz jawaban cevap ответ statement",
     ),
     # an answer in a survey, or a reply to a review
     **_words(-1.0, "response"),
