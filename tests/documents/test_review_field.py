@@ -113,6 +113,24 @@ def test_titles_and_replies_are_not_reviews() -> None:
     refusal({name: OTHER_COLUMNS[name] for name in ("product_title", "reply_text", "stars")})
 
 
+@pytest.mark.parametrize(
+    "name",
+    [
+        "Odpowiedź sprzedawcy",
+        "Antwort des Inhabers",
+        "Réponse du propriétaire",
+        "Respuesta de la tienda",
+        "Ответ продавца",
+        "Satıcı cevabı",
+        "Jawaban penjual",
+    ],
+)
+def test_the_answer_of_the_merchant_is_not_a_review(name: str) -> None:
+    """In two columns of equal prose, the name decides."""
+    assert select({name: REVIEWS, "Antwort": REVIEWS[::-1]}).name == "Antwort"
+    refusal({name: REVIEWS, "stars": ["5"] * len(REVIEWS)})
+
+
 @pytest.mark.parametrize("name", ["review", "feedback", "text"])
 def test_longer_notes_beside_the_reviews_are_not_chosen(name: str) -> None:
     columns = {

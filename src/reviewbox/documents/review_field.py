@@ -84,6 +84,9 @@ _ROWS_FOR_CHOICE = 20
 _CHOICE_SHARE = 0.15
 _MAX_CHOICE_WORDS = 12  # on average; longer ones are texts that were generated or exported twice
 _QUESTION_SHARE = 0.8
+# In a table of at least so many columns, records with fewer values on average are lines of a form.
+_FIELDS_OF_A_FORM = 4
+_VALUES_OF_A_FORM = 2
 # A name of at most this score says that the field is something else, whatever its values look like.
 _EXCLUDING_NAME_SCORE = -2.0
 _MAX_LISTED = 3
@@ -113,6 +116,23 @@ _PUBLISHED_WORDS = frozenset("article articles faq faqs macro macros".split())
 _RESPONDERS = frozenset(
     "owner company business client host hotel property manager management staff shop store our your agent support "
     "team brand".split()
+)
+# So is an answer of one of these.
+_ANSWERS = frozenset(
+    map(
+        plain_word,
+        "antwort réponse respuesta risposta resposta antwoord reactie odpowiedź odpověď cevap cevabı jawaban "
+        "tanggapan ответ ответы відповідь".split(),
+    )
+)
+_MERCHANTS = frozenset(
+    map(
+        plain_word,
+        "inhaber inhabers eigentümer eigentümers verkäufer verkäufers händler händlers betreiber unternehmen "
+        "unternehmens vendeur propriétaire hôte vendedor propietario tienda venditore proprietario lojista empresa "
+        "verkoper eigenaar bedrijf sprzedawca sprzedawcy właściciel właściciela sklepu firmy prodejce obchodu "
+        "satıcı satıcının mağaza penjual toko продавца магазина владельца компании отеля hotel support".split(),
+    )
 )
 _TITLE_WORDS = frozenset("title headline heading summary titel titre titulo titolo judul baslik".split())
 _PREPOSITIONS = frozenset("of for de du des del della di da do dos das der des von van od".split())
@@ -430,6 +450,22 @@ class FieldSample:
                 found.append(Candidate(path, score, from_name, values.description, is_plausible, is_poll))
         return sorted(found, key=lambda candidate: -candidate.score)
 
+    def mixed_candidates(self) -> list[Candidate]:
+        """Return the fields whose name says that they contain texts, but few of whose values are texts."""
+        return [
+            Candidate(path, values.score + score, score, "texts beside other values", is_plausible=False)
+            for path, values in self._fields.items()
+            if values.texts and not values.is_text and (score := name_score(values.name)) >= _TEXT_NAME_SCORE
+        ]
+
+    def is_form(self, path: str) -> bool:
+        """Return whether a column without a name is that of a form, in which few lines have a second value."""
+        if name_words(self._fields[path].name):
+            return False
+        records = max(values.seen for values in self._fields.values())
+        filled = sum(values.present for values in self._fields.values())
+        return len(self._fields) >= _FIELDS_OF_A_FORM and filled < _VALUES_OF_A_FORM * records
+
     def subset(self, paths: Collection[str]) -> "FieldSample":
         """Return the sample of some of the fields."""
         subset = FieldSample()
@@ -494,10 +530,17 @@ def select_review_field(sample: FieldSample, options: ReadOptions) -> ReviewFiel
     candidates = sample.candidates()
     eligible = eligible_candidates(sample)
     if not eligible or not eligible[0].is_plausible:
+        listed = sorted([*candidates, *sample.mixed_candidates()], key=lambda candidate: -candidate.score)
         raise SourceError(
-            ErrorCode.NO_TEXT_FIELD, f"no field looks like reviews; {suggestion(candidates, sample.paths)}"
+            ErrorCode.NO_TEXT_FIELD, f"no field looks like reviews; {suggestion(listed, sample.paths)}"
         )
     best, *others = eligible
+    if sample.is_form(best.path):
+        raise SourceError(
+            ErrorCode.NO_TEXT_FIELD,
+            "the table looks like a form, because hardly any row has more than one value; "
+            + suggestion(candidates, sample.paths),
+        )
     close = [c for c in others if not _is_clearly_better(best, c) and not sample.is_copy(c.path, best.path)]
     close += sample.long_titles(candidates, best)
     if close:
@@ -612,7 +655,9 @@ def name_score(name: str) -> float:
     context = [word for part in parts[:-1] for word in name_words(part)]
     # A reply is a reply, whatever else its name says.
     all_words = {*context, *words}
-    if all_words & _REPLY_WORDS or (all_words & {"response", "responses"} and all_words & _RESPONDERS):
+    is_response = all_words & {"response", "responses"} and all_words & _RESPONDERS
+    is_answer = all_words & _ANSWERS and all_words & _MERCHANTS
+    if all_words & _REPLY_WORDS or is_response or is_answer:
         return _REPLY_SCORE
     if {"accepted", "answer"} <= all_words:  # schema.org's answer to a frequent question
         return _REPLY_SCORE

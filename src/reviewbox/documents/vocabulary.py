@@ -42,7 +42,7 @@ NAME_WEIGHTS: Mapping[str, float] = {
         1.5,
         "text body content message verbatimtext freetext openended openend texto texte testo tekst texten "
         "inhalt contenu contenido contenuto mensaje nachricht messaggio teks isi metin icerik текст "
-        "сообщение 本文 内容 內容 문장 내용 post tweet caption answer answers antwort reponse respuesta "
+        "сообщение treść 本文 内容 內容 문장 내용 post tweet caption answer answers antwort reponse respuesta "
         "risposta odpowiedz jawaban cevap ответ statement sentence sentences phrase phrases utterance "
         "utterances satz satze frase frases zdanie zdania cumle cumleler kalimat предложение предложения "
         "句子",

@@ -244,6 +244,37 @@ def test_further_header_rows_of_survey_tools_are_carried_through(
     loaded(written(read))
 
 
+def test_a_second_table_with_another_header_does_not_hide_the_first_header() -> None:
+    """The columns of both have the same names but one."""
+    first = "Lists of films\nDate,Name,Link,Description\n2026-01-02,Rain,https://a.example/1,What I love\n"
+    second = (
+        "\nPlace,Name,Link,Description\n1,The Pump,https://a.example/2,\n2,The Leak,https://a.example/3,\n"
+    )
+
+    problem = refusal("a.csv", first + second)
+
+    assert problem.code is ErrorCode.NO_TEXT_FIELD
+    assert "'Description'" in problem.message
+
+
+def test_a_form_is_refused() -> None:
+    """It has questions in its first column, and few answers, which are in any column."""
+    questions = ["Was the room good for you?,,5,", "I liked the food very much:,,,4", "Were you happy?,,,"]
+    questions += ["The chairs were comfortable:,5,,", "I was very tired:,,,", "What would be better,,,"]
+
+    problem = refusal("a.csv", "Course in May,,,\n" + "\n".join(questions * 3) + "\n")
+
+    assert problem.code is ErrorCode.NO_TEXT_FIELD
+    assert "a form" in problem.message
+
+
+def test_numbers_and_texts_in_one_column_are_refused_and_the_column_is_named() -> None:
+    """Some survey tools write one answer per row, whatever the question is."""
+    rows = row("1", "score", "9") + row("2", "score", "3") + row("3", "comment", GOOD)
+
+    assert "'answer' (texts beside other values)" in refusal("a.csv", f"id,kind,answer\n{rows}").message
+
+
 def test_a_repeated_header_is_carried_through() -> None:
     export = "id,comment\n" + row("1", GOOD) + row("2", BAD)
 
@@ -569,7 +600,13 @@ def test_a_first_review_of_one_word_is_not_taken_for_a_header(first: str) -> Non
     assert not any(str(note) in first.split(",") for note in read.notes.values() if note != "5")
 
 
-@pytest.mark.parametrize("header", ["comment", "review_2", "q7", "openText", "sentence", "Feedback"])
+def test_a_label_of_the_cells_below_it_is_a_header() -> None:
+    read = document("a.csv", "Upsides\nUpsides: quiet pump\nUpsides: clear water\nUpsides: kind\n")
+
+    assert texts(read) == ["Upsides: quiet pump", "Upsides: clear water", "Upsides: kind"]
+
+
+@pytest.mark.parametrize("header", ["comment", "review_2", "q7", "openText", "sentence", "Feedback", "Pros"])
 def test_a_name_above_one_column_of_texts_is_a_header(header: str) -> None:
     read = document("a.csv", f"{header}\nthis is a longer review of a film\nand this is another one, too\n")
 

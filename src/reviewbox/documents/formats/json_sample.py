@@ -34,8 +34,9 @@ _HOLDERS = frozenset(
 _TYPES = frozenset("M L".split())
 # Values under such keys describe a failure.
 _FAILURE = re.compile(r"(?:.*[_.-])?(?:errors?|exceptions?|faults?|warnings?)", re.IGNORECASE)
-# Records with several of these keys are messages of programs.
+# Records with several of these keys are messages of programs, or elements of a page.
 _LOG_KEYS = frozenset(
+    "tagname nodename classname classlist textcontent innertext innerhtml outerhtml "
     "level severity loglevel logger loggername traceid spanid thread threadname pid hostname stacktrace "
     "eventid eventname eventsource requestid".split()
 )
@@ -244,7 +245,7 @@ def _is_id(key: str) -> bool:
 
 
 def is_log_record(names: Collection[str]) -> bool:
-    """Return whether the names of a record's fields are those of a program's message."""
+    """Return whether the names of a record's fields are those of a program's message or a page's element."""
     known = {name.lower().replace("_", "").replace("@", "") for name in names if len(name) < _MAX_NAME_LENGTH}
     return len(known & _LOG_KEYS) >= _MIN_LOG_KEYS
 

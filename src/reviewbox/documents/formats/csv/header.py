@@ -65,7 +65,9 @@ _PROGRAM_WORD = re.compile(r"\w*(?:\d|_|[a-z][A-Z])\w*")
 # What else a column of texts is called, apart from the names that suggest reviews.
 _NAMES_OF_TEXTS = frozenset(
     "sentence sentences phrase phrases utterance utterances quote quotes note notes document documents "
-    "transcript transcripts string data said says".split()
+    "transcript transcripts string data said says pros cons pluses minuses advantages disadvantages vorteile "
+    "nachteile avantages inconvénients ventajas desventajas vantaggi svantaggi kelebihan kekurangan "
+    "достоинства недостатки плюсы минусы".split()
 )
 _MAX_NOTE_CELLS = 2
 
@@ -236,8 +238,14 @@ def _rows_below(records: Sequence[Record], header: Record, width: int) -> list[l
     return [
         [cell[:_MAX_CELL_LENGTH].strip() for cell in record.cells]
         for record in records[:count]
-        if len(record.cells) == width and not record.problem and record.cells != header.cells
+        if len(record.cells) == width and not record.problem and not _repeats(record, header)
     ]
+
+
+def _repeats(record: Record, header: Record) -> bool:
+    """Return whether a record is the header again, or that of a second table with many of its columns."""
+    same = sum(bool(cell) and cell == name for cell, name in zip(record.cells, header.cells, strict=False))
+    return 2 * same > len(header.cells)
 
 
 def _titles(headers: Sequence[Record], width: int) -> list[str]:
@@ -322,6 +330,9 @@ def could_be_names(cells: Sequence[str]) -> bool:
 def _is_header_of_one_column(name: str, cells: Sequence[str]) -> bool:
     filled = [cell for cell in cells if cell and cell not in MISSING]
     words = len(name.split())
+    labelled = sum(cell.startswith(f"{name}:") for cell in filled)
+    if name and labelled >= _MIN_KIND_SHARE * len(filled) > 0:
+        return True
     if name in filled or (_SENTENCE_END.search(name) and not _QUESTION.search(name)):
         return False
     if _QUESTION.search(name):
