@@ -130,7 +130,7 @@ class ReceiptStore:
         """Remove the parts of a source's tables that no receipt names and none can name any more.
 
         Returns those that may still be recorded, because they were made to replace the present receipt. If
-        there is none, another source whose tables have the same place may record its own.
+        there is no valid one, another source whose tables have the same place may record its own.
         """
         # The order matters: a part that was made for a receipt that has been replaced can never be recorded.
         present = self.list_tables(ref)
@@ -143,7 +143,7 @@ class ReceiptStore:
             if is_made_from(ids[table], ref) and may_replace(ids[table], _base(stored))
         }
         dead = unrecorded.keys() - doubtful.keys()
-        if stored is None:
+        if stored is None or not stored.receipt.content:
             dead = {table for table in dead if is_made_from(ids[table], ref)}
         self.remove({table: unrecorded[table] for table in dead})
         return Doubtful(stored, doubtful)
