@@ -57,7 +57,7 @@ def _requeue_redelivered(messages: Sequence[Message], worker: Pipeline) -> Seque
 
 
 def _process(messages: Sequence[Message], worker: Pipeline, context: LambdaContext) -> Outcomes:
-    # Should memory have been exhausted, those that were delivered before come last.
+    # Those that were delivered before come last, because they may have exhausted the memory.
     refs = [ref for m in sorted(messages, key=lambda m: m.receive_count) for ref in m.targets]
     redelivered = any(message.is_redelivered and message.targets for message in messages)
     # A message that arrives alone gets the whole invocation for its objects, regardless of their size.
@@ -95,7 +95,7 @@ def _record_failure(message: Message, outcomes: Outcomes, worker: Pipeline) -> N
     """Log what could not be parsed, and leave error receipts if the message will not be delivered again."""
     for error in message.errors:
         logger.error("message.unknown", extra={"message_id": message.message_id, "reason": str(error)})
-    if not worker.is_last_attempt(message.receive_count):
+    if message.receive_count < worker.settings.max_receives:
         return
     for ref, failure in _failures(message, outcomes).items():
         try:

@@ -31,7 +31,7 @@ class Requests:
     calls: Counter[tuple[str, str]] = field(default_factory=Counter)
 
     def under(self, folder: str, *operations: str) -> int:
-        """Return how many calls of some kinds there were of keys that start so."""
+        """Return how many calls of some kinds there were for keys below a folder."""
         return sum(
             n for (name, key), n in self.calls.items() if key.startswith(folder) and name in operations
         )

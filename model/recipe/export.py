@@ -18,7 +18,7 @@ from reviewbox.model.classifier import Classifier
 
 ATTENTION_HEADS = 12  # of MiniLM-L6-H384
 CALIBRATION = "calibration.json"
-UNCALIBRATED = {"scale": 1.0}
+UNCALIBRATED = {"difference_scale": 1.0, "sum_scale": 1.0, "sum_offset": 0.0}
 LANGUAGES = ["en"]
 HEADS = 3  # of a `TokenClassifier`: praise, blame and language
 
@@ -103,13 +103,17 @@ def label_head(weight: np.ndarray, bias: np.ndarray, calibration: Mapping[str, f
     """Return the head of a graph, shape (5, H) and (5,), from that of a `TokenClassifier`, (3, H) and (3,).
 
     If a text praises and blames independently of each other, the softmax of (blame, 0, praise + blame,
-    praise) gives exactly the probabilities of the four combinations. `calibration` scales both logits.
+    praise) gives exactly the probabilities of the four combinations. `calibration` says how to change the
+    difference and the sum of both logits (see `calibrate.py`).
     """
-    praise, blame, language = weight
-    to_labels = np.array([[0, 1], [0, 0], [1, 1], [1, 0]]) * calibration["scale"]
+    same, other = (calibration["sum_scale"] + sign * calibration["difference_scale"] for sign in (1, -1))
+    calibrated = np.array([[same, other], [other, same]]) / 2
+    offsets = np.full(2, calibration["sum_offset"] / 2)
+    to_labels = np.array([[0, 1], [0, 0], [1, 1], [1, 0]])
+    questions, language = weight[:2], weight[2]
     return {
-        "head.weight": np.vstack([to_labels @ np.stack([praise, blame]), language]).astype(np.float32),
-        "head.bias": np.append(to_labels @ bias[:2], bias[2]).astype(np.float32),
+        "head.weight": np.vstack([to_labels @ calibrated @ questions, language]).astype(np.float32),
+        "head.bias": np.append(to_labels @ (calibrated @ bias[:2] + offsets), bias[2]).astype(np.float32),
     }
 
 

@@ -32,9 +32,10 @@ def prepare(data: Path, encoder: Path, work: Path, config: dict[str, Any]) -> No
     Besides the labeled splits of `read_reviews`, these are "passages" (of labeled and unlabeled reviews),
     "contrast" (edited training reviews), "contrast_validation" (edited validation reviews), "pairs" (our
     minimal pairs), "ours" and "ours_validation" (our own reviews), "short" (our own texts with four answers),
-    "short_validation" and "four_validation" (the same, by other writers), "mixtures" (of short reviews),
-    "behavior" (templates and edited film reviews), "foreign" and "foreign_validation" (other languages),
-    "abstain" (texts without an opinion) and "pretrain" (every text that training may see).
+    "four_calibration" (texts of the same kind), "short_validation" and "four_validation" (the same, by other
+    writers), "mixtures" (of short reviews), "behavior" (templates and edited film reviews), "foreign" and
+    "foreign_validation" (other languages), "abstain" (texts without an opinion) and "pretrain" (every text
+    that training may see).
     """
     work.mkdir(parents=True, exist_ok=True)
     settings, seed = config["data"], config["seed"]
@@ -55,12 +56,12 @@ def prepare(data: Path, encoder: Path, work: Path, config: dict[str, Any]) -> No
         HERE / "contrast.jsonl", reviews[reviews.split.isin(["train", "unused"])]
     )
     frames["pairs"] = read_own_texts(HERE / "pairs.jsonl")
-    for name in ("short_validation", "four_validation"):
-        frames[name] = read_answers(HERE / f"{name}.jsonl")
-    validation = pd.concat([frames["short_validation"], frames["four_validation"]])
+    held_out = ("four_calibration", "short_validation", "four_validation")
+    frames |= {name: read_answers(HERE / f"{name}.jsonl") for name in held_out}
+    held_out_texts = pd.concat([frames[name] for name in held_out]).text
     short = read_answers(HERE / "short.jsonl")
     # Not by digest: many texts differ only in emoji, which a digest ignores.
-    frames["short"] = short[~short.text.str.lower().isin(validation.text.str.lower())]
+    frames["short"] = short[~short.text.str.lower().isin(held_out_texts.str.lower())]
     frames["behavior"] = read_behavior(data, settings["behavior_cap"])
     clear = pd.concat([frames["train"], frames["short"]])
     frames["mixtures"] = mix_reviews(clear, settings["mixtures"], seed)

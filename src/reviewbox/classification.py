@@ -4,15 +4,14 @@ import csv
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from io import BytesIO
 
 from reviewbox.documents import BinaryTable, Document, Row, read_document
 from reviewbox.errors import ErrorCode, Problem, ReviewboxError, SourceError
 from reviewbox.model.classifier import Classifier
 from reviewbox.model.verdicts import Verdict
 from reviewbox.objects import Source
+from reviewbox.results.added_fields import AddedFields
 from reviewbox.results.receipt import Counts
-from reviewbox.results.table_writer import AddedFields, TableWriter
 from reviewbox.settings import Settings
 
 # A chunk of rows fills one pool of the classifier. The second limit is for rows that are large only in their
@@ -117,23 +116,17 @@ def classify_table(
 
     A binary table is written after all its rows are classified, which may raise SourceError, too.
     """
-    if document.table is None:
+    table = document.table
+    if table is None:
         raise ValueError("the document is a single review")
-    if isinstance(document.table, BinaryTable):
-        added = AddedFields(document.table, settings.needs_review_below)
-        binary = document.table.open_writer(added.names)
-        for row, outcome in classify_rows(document, classifier, before_run):
-            binary.write(row, added.values(row, outcome))
-        return RenderedTable(document.table.compress(binary.finish()), added.counts)
-    writer = TableWriter(document.table, settings.needs_review_below)
-    content = BytesIO()
-    content.write(_encode(writer.header))
+    added = AddedFields(table, settings.needs_review_below)
+    writer = table.open_writer(added.names)
     for row, outcome in classify_rows(document, classifier, before_run):
         try:
-            content.write(_encode(writer.render(row, outcome)))
+            writer.write(row, added.values(row, outcome))
         except _FAULTS as error:
             raise internal_error(error) from error
-    return RenderedTable(document.table.compress(content.getvalue()), writer.counts)
+    return RenderedTable(table.compress(writer.finish()), added.counts)
 
 
 def guarded(rows: Iterable[Row]) -> Iterator[Row]:
@@ -155,8 +148,3 @@ def _chunks(rows: Iterable[Row]) -> Iterator[list[Row]]:
             chunk, text, raw = [], 0, 0
     if chunk:
         yield chunk
-
-
-def _encode(text: str) -> bytes:
-    # Lone surrogates cannot be encoded as UTF-8. They stay legible.
-    return text.encode("utf-8", "backslashreplace")

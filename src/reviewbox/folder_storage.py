@@ -70,10 +70,6 @@ class FolderStorage:
             if key.startswith(prefix) and key > after
         ]
 
-    def etags(self, bucket: str, prefix: str) -> dict[str, str]:
-        """Return the ETags of the files whose key starts with `prefix`, by key."""
-        return {item.key: item.etag for page in self.pages(bucket, prefix) for item in page}
-
     def revision(self, ref: ObjectRef) -> Revision | None:
         """Return a file's current revision, or None if the file does not exist."""
         source = self.read(ref, 0)

@@ -90,7 +90,7 @@ class Pipeline:
         with ThreadPoolExecutor(1 if exclusive else self.settings.objects_at_once) as pool:
             futures = {pool.submit(self._finish, ref, context): ref for ref in refs}
             finished = (_outcome_of(future, futures[future]) for future in as_completed(futures))
-            for item in self._announce(finished):
+            for item in _announce(finished, self.event_bus) if self.event_bus else finished:
                 yield item.ref, item.outcome
 
     def process(
@@ -117,7 +117,7 @@ class Pipeline:
             remaining_seconds: returns how much of the invocation's time is left.
         """
         finder = LeftoverFinder(self.store, self.settings, bucket, now - ABANDONED_SECONDS)
-        return Sweeper(finder, self._objects).run(Deadline(remaining_seconds))
+        return Sweeper(finder, self._objects.sweeper).run(Deadline(remaining_seconds))
 
     def requeue(self, messages: Iterable[str]) -> bool:
         """Send messages to the queue whose messages get an invocation each; return whether that worked."""
@@ -129,10 +129,6 @@ class Pipeline:
             logger.warning("message.not_sent", extra={"reason": describe(error)})
             return False
         return True
-
-    def is_last_attempt(self, receive_count: int) -> bool:
-        """Return whether a message that was received so often will not be delivered again."""
-        return receive_count >= self.settings.max_receives
 
     def record_failure(self, ref: ObjectRef | SegmentRef, error: Exception) -> None:
         """Write an error receipt for an object, or for the table of a segment, that failed for good."""
@@ -158,23 +154,6 @@ class Pipeline:
         detail = completion_detail(receipt, self._receipts.receipt_ref(source)) if receipt else None
         return _Finished(ref, outcome, json.dumps(detail) if detail else "")
 
-    def _announce(self, finished: Iterable[_Finished]) -> Iterator[_Finished]:
-        """Send the events of finished objects, and yield the objects; those whose event failed, as failed."""
-        if self.event_bus is None:
-            yield from finished
-            return
-        for batch in in_batches(finished, lambda item: len(item.event)):
-            announced = [item for item in batch if item.event]
-            yield from (item for item in batch if not item.event)
-            try:
-                rejected = self.event_bus.send([item.event for item in announced]) if announced else {}
-            except Exception as error:  # noqa: BLE001 - the objects then count as failed and are redelivered
-                yield from (replace(item, outcome=error) for item in announced)
-                continue
-            for position, item in enumerate(announced):
-                code = rejected.get(position)
-                yield replace(item, outcome=EventBusError(item.ref, code)) if code else item
-
     def _process(self, ref: ObjectRef | SegmentRef, context: BatchContext) -> Outcome:
         source = ref.source if isinstance(ref, SegmentRef) else ref
         if not self._is_source(source):
@@ -198,7 +177,7 @@ class Pipeline:
                 raise NotStartedError(f"{ref} needs an invocation of its own")
             progress = self._large_tables.classify(ref, context.deadline)
             if progress is Progress.COMPLETE and context.redelivered:
-                self._objects.sweep(source)
+                self._objects.sweeper.sweep(source)
             if progress is not Progress.STALE:
                 return SEGMENT_OUTCOMES[progress]
             # The table, the model or the settings have changed since: the table needs another plan.
@@ -237,3 +216,18 @@ def _outcome_of(future: Future[_Finished], ref: ObjectRef | SegmentRef) -> _Fini
         return future.result()
     except BaseException as error:  # noqa: BLE001 - as above
         return _Finished(ref, contain(error))
+
+
+def _announce(finished: Iterable[_Finished], event_bus: EventBus) -> Iterator[_Finished]:
+    """Send the events of finished objects, and yield the objects; those whose event failed, as failed."""
+    for batch in in_batches(finished, lambda item: len(item.event)):
+        announced = [item for item in batch if item.event]
+        yield from (item for item in batch if not item.event)
+        try:
+            rejected = event_bus.send([item.event for item in announced]) if announced else {}
+        except Exception as error:  # noqa: BLE001 - the objects then count as failed and are redelivered
+            yield from (replace(item, outcome=error) for item in announced)
+            continue
+        for position, item in enumerate(announced):
+            code = rejected.get(position)
+            yield replace(item, outcome=EventBusError(item.ref, code)) if code else item

@@ -22,8 +22,8 @@ _COUNTS: "list[QueueAttributeNameType]" = [
     "ApproximateNumberOfMessagesDelayed",
 ]
 _CONFIG = Config(retries={"mode": "standard", "total_max_attempts": 5})
-# For requests that are not worth waiting for.
-_HASTY_CONFIG = Config(retries={"total_max_attempts": 1}, connect_timeout=1, read_timeout=2)
+# For requests that are to fail rather than wait.
+_FAIL_FAST_CONFIG = Config(retries={"total_max_attempts": 1}, connect_timeout=1, read_timeout=2)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +62,7 @@ class Queue:
         """Return the queue that an event comes from. Its requests fail rather than wait."""
         account, name = arn.split(":")[-2:]
         with DEFAULT_SESSION:
-            client: SQSClient = boto3.client("sqs", config=_HASTY_CONFIG)
+            client: SQSClient = boto3.client("sqs", config=_FAIL_FAST_CONFIG)
         return cls(f"{client.meta.endpoint_url}/{account}/{name}", client)
 
     @cached_property

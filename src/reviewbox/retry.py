@@ -1,4 +1,4 @@
-"""Repeats work after a lost race against another worker, and after errors that pass."""
+"""Repeats work after a lost race against another worker, and after transient errors."""
 
 import logging
 import random

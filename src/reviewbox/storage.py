@@ -2,12 +2,11 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager, closing, contextmanager
+from contextlib import AbstractContextManager, closing
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
-from functools import lru_cache
-from io import SEEK_CUR, SEEK_END, SEEK_SET, BufferedReader, RawIOBase
-from typing import IO, TYPE_CHECKING, Any, Protocol, Self, cast
+from io import BufferedReader
+from typing import IO, TYPE_CHECKING, Any, Protocol, Self
 
 import boto3
 import botocore.session
@@ -17,6 +16,7 @@ from botocore.exceptions import ConnectionError as NoConnectionError
 from botocore.utils import parse_timestamp
 
 from reviewbox.errors import ArchivedError, ConflictError, ReviewboxError
+from reviewbox.object_file import open_object
 from reviewbox.objects import Listed, ObjectRef, Revision, Source
 
 if TYPE_CHECKING:
@@ -42,8 +42,6 @@ _CONFIG = Config(
 )
 _PARALLEL_DELETES = 10
 _READ_AHEAD = 1024 * 1024  # bytes
-# The cache of a file with random access: 32 MiB in all, enough for a hundred columns.
-_BLOCK_BYTES, _KEPT_BLOCKS = 256 * 1024, 128
 
 
 class ObjectStore(Protocol):
@@ -65,9 +63,6 @@ class ObjectStore(Protocol):
 
     def pages(self, bucket: str, prefix: str, after: str = "") -> Iterator[Sequence[Listed]]:
         """List the objects whose keys start with `prefix` and come after `after`."""
-
-    def etags(self, bucket: str, prefix: str) -> Mapping[str, str]:
-        """Return the ETag of every object whose key starts with `prefix`."""
 
     def write(self, ref: ObjectRef, body: bytes, content_type: str, *, replaces: str | None) -> str:
         """Write an object if it has the expected ETag, and return its new ETag."""
@@ -144,15 +139,13 @@ class S3Storage:
             raise ConflictError(ref)
         return BufferedReader(body, _READ_AHEAD)
 
-    @contextmanager
-    def open(self, source: Source) -> Iterator[IO[bytes]]:
+    def open(self, source: Source) -> AbstractContextManager[IO[bytes]]:
         """Open an object as a file with random access.
 
         Raises:
             ConflictError: the object has another revision now, or is gone.
         """
-        with _ObjectFile(self, source) as file:
-            yield cast("IO[bytes]", file)
+        return open_object(self, source)
 
     def pages(self, bucket: str, prefix: str, after: str = "") -> Iterator[list[Listed]]:
         """Yield the objects whose keys start with `prefix` and come after `after`, by key, in pages."""
@@ -163,10 +156,6 @@ class S3Storage:
                 Listed(item["Key"], item["ETag"], item["LastModified"].timestamp())
                 for item in page.get("Contents", [])
             ]
-
-    def etags(self, bucket: str, prefix: str) -> dict[str, str]:
-        """Return the ETag of every object whose key starts with `prefix`."""
-        return {item.key: item.etag for page in self.pages(bucket, prefix) for item in page}
 
     def revision(self, ref: ObjectRef) -> Revision | None:
         """Return an object's current revision, or None if the object does not exist."""
@@ -241,57 +230,6 @@ class S3Storage:
         return next((item for item in response.get("Contents", []) if item["Key"] == ref.key), None)
 
 
-class _ObjectFile(RawIOBase):
-    """An object as a file. Blocks are kept for a while: a reader of Parquet goes from column to column.
-
-    A library that reads the file may raise an error of its own for a request that failed. So the error of
-    the request is raised again when the context ends.
-    """
-
-    def __init__(self, storage: S3Storage, source: Source) -> None:
-        self._storage = storage
-        self._source = source
-        self._size = source.size
-        self._position = 0
-        self._failure: Exception | None = None
-        self._block = lru_cache(_KEPT_BLOCKS)(self._read_block)
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-        if self._failure:
-            raise self._failure
-
-    def readable(self) -> bool:
-        return True
-
-    def seekable(self) -> bool:
-        return True
-
-    def seek(self, offset: int, whence: int = SEEK_SET) -> int:
-        self._position = offset + {SEEK_SET: 0, SEEK_CUR: self._position, SEEK_END: self._size}[whence]
-        return self._position
-
-    def read(self, size: int = -1) -> bytes:
-        """Return the next `size` bytes, or all until the end."""
-        end = self._size if size < 0 else min(self._size, self._position + size)
-        content = bytearray()
-        while self._position + len(content) < end:
-            index, start = divmod(self._position + len(content), _BLOCK_BYTES)
-            content += self._block(index)[start : start + end - self._position - len(content)]
-        self._position += len(content)
-        return bytes(content)
-
-    def _read_block(self, index: int) -> bytes:
-        start = index * _BLOCK_BYTES
-        end = min(self._size, start + _BLOCK_BYTES)
-        try:
-            with self._storage.stream(self._source.ref, self._source.revision, start, end) as stream:
-                return stream.read()
-        except Exception as error:
-            self._failure = error
-            raise
-
-
 def write_once(store: ObjectStore, ref: ObjectRef, body: bytes, content_type: str) -> str:
     """Write an object whose content is the same whoever writes it, and return its ETag.
 
@@ -309,6 +247,11 @@ def write_once(store: ObjectStore, ref: ObjectRef, body: bytes, content_type: st
             return existing.revision.etag
         etag = existing.revision.etag if existing else None
         return store.write(ref, body, content_type, replaces=etag)
+
+
+def list_etags(store: ObjectStore, bucket: str, prefix: str) -> dict[str, str]:
+    """Return the ETag of every object whose key starts with `prefix`."""
+    return {item.key: item.etag for page in store.pages(bucket, prefix) for item in page}
 
 
 def remove_all(store: ObjectStore, objects: Mapping[ObjectRef, str]) -> None:

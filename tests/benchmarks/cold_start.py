@@ -27,7 +27,7 @@ from tests.benchmarks.figures import ROOT
 from tests.benchmarks.texts import generate_review
 
 from reviewbox.local.cloud import BUCKET, Cloud, start_cloud
-from reviewbox.model.classifier import processor
+from reviewbox.model.self_check import processor
 from reviewbox.stack import prices
 
 # Variants, named after the difference between their environment and the template's.

@@ -9,7 +9,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from reviewbox.model.classifier import processor
+from reviewbox.model.self_check import processor
 
 ROOT = Path(__file__).parents[2]
 MODEL = ROOT / "model"

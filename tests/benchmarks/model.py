@@ -31,7 +31,7 @@ from tests.benchmarks.figures import MODEL
 from tests.benchmarks.texts import WORDS
 
 from reviewbox.model.bundle import Bundle
-from reviewbox.model.classifier import processor
+from reviewbox.model.self_check import processor
 from reviewbox.model.windows import Windows
 
 THIS, FLOAT, INTEGER = "this model", "DistilBERT fp32", "DistilBERT int8"

@@ -9,8 +9,10 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from mypy_boto3_s3 import S3Client
 from tests import faulty_codec
 from tests.cold_start import function_process
+from tests.conftest import BUCKET
 from tests.tiny import write_model
 from typer.testing import CliRunner
 
@@ -120,6 +122,25 @@ def test_classify_streams_parquet_files_that_are_larger_than_the_limit(
 
     assert run("classify", tmp_path, "--model", tiny_model) == unlimited
     assert [line["line"] for line in lines(unlimited)] == list(range(1, 3001))
+
+
+@pytest.mark.parametrize("name", ["a.csv", "a.csv.gz", "a.parquet"])
+def test_classify_streams_objects_that_are_larger_than_the_limit(
+    tmp_path: Path, tiny_model: Path, monkeypatch: pytest.MonkeyPatch, s3: S3Client, name: str
+) -> None:
+    if name.endswith(".parquet"):
+        pq.write_table(pa.table({"review": [f"great film {n}" for n in range(800)]}), tmp_path / name)
+    else:
+        (tmp_path / name).write_bytes(gzip.compress(TABLE, mtime=0) if name.endswith(".gz") else TABLE)
+    s3.put_object(Bucket=BUCKET, Key=name, Body=(tmp_path / name).read_bytes())
+    status = 0 if name.endswith(".parquet") else 1
+    local = lines(run("classify", tmp_path, "--model", tiny_model, status=status))
+    monkeypatch.setenv("REVIEWBOX_MAX_OBJECT_BYTES", "500")
+
+    stored = lines(run("classify", f"s3://{BUCKET}/{name}", "--model", tiny_model, status=status))
+
+    assert [line | {"file": ""} for line in stored] == [line | {"file": ""} for line in local]
+    assert len(local) > 70
 
 
 def test_an_invalid_setting_is_reported_on_one_line(
@@ -392,3 +413,49 @@ def test_a_verdict_is_shown_with_its_strongest_sentence() -> None:
     cells = verdict_cells(fields, "Bad. Good.")
 
     assert [cell.plain for cell in cells] == ["positive", "0.7000 ?", "Good."]
+
+
+def test_a_verdict_on_one_sentence_is_shown_with_that_sentence() -> None:
+    """Result files name no evidence for it, but a list of bare numbers tells a person nothing."""
+    fields = {"sentiment": "negative", "score": 0.9, "needs_review": False, "evidence": []}
+
+    assert verdict_cells(fields, "The lid\n leaks.")[2].plain == "The lid leaks."
+
+
+def test_the_table_explains_its_question_marks(tmp_path: Path, tiny_model: Path) -> None:
+    (tmp_path / "a.txt").write_text("great film", encoding="utf-8")
+    (tmp_path / "b.txt").write_text("the", encoding="utf-8")
+    classify = ("classify", "--model", tiny_model, "--format", "table")
+
+    assert "?" not in run(*classify, tmp_path / "a.txt")
+    output = run(*classify, tmp_path / "b.txt")
+
+    assert " ? " in output
+    assert "?: needs review, because the score is below 0.7" in output
+
+
+def test_a_table_names_options_as_the_command_line_does(tmp_path: Path, tiny_model: Path) -> None:
+    """The service calls its settings by other names, which a user of the command line has never seen."""
+    (tmp_path / "a.csv").write_text("a,b\n1,2\n3,4\n", encoding="utf-8")
+    classify = ("classify", tmp_path, "--model", tiny_model)
+
+    output = " ".join(run(*classify, "--format", "table", status=1).split())
+
+    assert "--text-field" in output
+    assert "TextField" not in output
+    assert "TextField" in run(*classify, status=1)
+
+
+def test_a_folder_without_files_is_reported_and_does_not_stop_the_others(
+    tmp_path: Path, tiny_model: Path
+) -> None:
+    """Without a word, a wrong path would look like success."""
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "a.txt").write_text("great film", encoding="utf-8")
+
+    arguments = ["classify", str(tmp_path / "empty"), str(tmp_path / "a.txt"), "--model", str(tiny_model)]
+    result = CliRunner().invoke(app, arguments)
+
+    assert result.exit_code == 2
+    assert result.stderr == f"reviewbox: {tmp_path / 'empty'}: there are no files in this folder\n"
+    assert [output["sentiment"] for output in lines(result.stdout)] == ["positive"]

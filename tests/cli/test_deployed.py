@@ -23,13 +23,13 @@ from reviewbox.cli import app
 from reviewbox.cli.backfill import Backfill
 from reviewbox.cli.redrive import redrive
 from reviewbox.errors import ErrorCode, Problem
+from reviewbox.events import upload_message
 from reviewbox.local.cloud import BUCKET, Cloud, start_cloud
 from reviewbox.local.function import Handler, deliver, deliveries
 from reviewbox.objects import ObjectRef
 from reviewbox.queue import Queue
 from reviewbox.results.receipt import Provenance, Receipt
 from reviewbox.stack.aws import connect
-from reviewbox.stack.backfill import upload_messages
 from reviewbox.stack.discovery import Stack, find_stack
 from reviewbox.stack.listing import ListedObject, list_objects
 from reviewbox.stack.redrive import move_messages
@@ -103,7 +103,7 @@ def put(cloud: Cloud, *keys: str, body: bytes = b"great film") -> None:
 def upload(cloud: Cloud, key: str, body: bytes = b"great film") -> None:
     """Put an object, and send the message that S3 would send."""
     put(cloud, key, body=body)
-    (message,) = upload_messages(BUCKET, [ListedObject(key, len(body), datetime.now(UTC))])
+    message = upload_message(ObjectRef(BUCKET, key))
     cloud.sqs().send_message(QueueUrl=cloud.queue_url, MessageBody=message)
 
 

@@ -26,7 +26,8 @@ from reviewbox.local.cloud import _expand, start_cloud
 from reviewbox.model.classifier import Classifier
 from reviewbox.results.keys import part_key
 from reviewbox.stack.aws import connect
-from reviewbox.stack.doctor import Finding, State, examine_installation, examine_stack
+from reviewbox.stack.doctor import examine_installation, examine_stack
+from reviewbox.stack.finding import Finding, State
 
 ROOT = Path(__file__).parents[2]
 REVIEWS = "reviews"

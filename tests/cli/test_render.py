@@ -128,3 +128,9 @@ def test_commands_print_only_through_functions_that_escape(path: Path) -> None:
     ]
 
     assert raw == [] or path.name == "render.py" or raw == ["print(f'reviewbox {__version__}')"]
+
+
+def test_one_row_is_not_one_rows() -> None:
+    counts = {"labels": {"mixed": 1}, "total": 1, "needs_review": 1, "failed": 0, "errors": {}}
+
+    assert receipt_line({"counts": counts}).plain == "1 mixed (1 row, 1 needs review, 0 failed)"

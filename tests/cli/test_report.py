@@ -88,3 +88,12 @@ def test_a_page_that_cannot_be_written_is_reported(results: Path, tmp_path: Path
     output = run(results, "-o", tmp_path / "file" / "page.html", "--sentences", "0", status=2)
 
     assert f"reviewbox: {tmp_path / 'file'}" in output.replace("\n", "")
+
+
+@pytest.mark.parametrize(("option", "kind"), [("--rating", "ratings"), ("--date", "dates")])
+def test_a_column_that_cannot_be_what_it_was_named_as_is_refused(
+    option: str, kind: str, results: Path, tmp_path: Path
+) -> None:
+    output = run(results, "-o", tmp_path / "page.html", "--sentences", 0, option, "shop", status=2)
+
+    assert f"the values of 'shop' are not {kind}" in output

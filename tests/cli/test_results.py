@@ -217,3 +217,12 @@ def test_what_cannot_be_done_is_said_on_one_line(
     assert (result.exit_code, result.stderr.count("\n")) == (2, 1)
     assert message in result.stderr
     assert not list(tmp_path.iterdir())
+
+
+def test_a_table_that_was_not_classified_is_refused(results: Path) -> None:
+    source = results.with_name("inbox") / "b.csv"
+
+    refused = run(source)
+
+    assert refused.exit_code == 2
+    assert "b.csv: the table has no column `sentiment`" in refused.stderr

@@ -461,3 +461,9 @@ def test_watching_stops_at_ctrl_c(tmp_path: Path, tiny_model: Path) -> None:
     assert lines[3] == "classified  t.jsonl  1 negative, 1 positive (2 rows, 0 need review, 0 failed)\n"
     assert rest == "Stopped.\n"
     assert process.returncode == 0
+
+
+def test_a_folder_without_files_is_not_silently_done(tmp_path: Path, tiny_model: Path) -> None:
+    result = CliRunner().invoke(app, ["watch", str(tmp_path), "--once", "--model", str(tiny_model)])
+
+    assert result.stdout == f"There are no files in {tmp_path}.\n"

@@ -9,12 +9,12 @@ import shutil
 import sqlite3
 import subprocess
 import sys
-import threading
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,9 +23,11 @@ from tests.tiny import write_model
 
 from reviewbox.cli.watch import watch_folder
 from reviewbox.local.cloud import listen, serve
+from reviewbox.local.function import repeated
 from reviewbox.model.classifier import Classifier
 from reviewbox.objects import ObjectRef
 from reviewbox.pipeline import Pipeline
+from reviewbox.queue import Queue
 from reviewbox.settings import Settings
 from reviewbox.storage import S3Storage
 
@@ -88,7 +90,9 @@ def sandbox(folder: Path) -> Iterator[Sandbox]:
         write_files(folder)
         with _environment(environment):
             _create_stack()
-            with _drained_queue():
+            sqs = boto3.client("sqs")
+            uploads = Queue(sqs.get_queue_url(QueueName="uploads")["QueueUrl"], sqs)
+            with repeated(partial(_drain, uploads), seconds=0.5):
                 yield Sandbox(folder, environment)
 
 
@@ -222,24 +226,9 @@ def _create_stack() -> None:
     boto3.client("sns").create_topic(Name="reviews")
 
 
-@contextmanager
-def _drained_queue() -> Iterator[None]:
-    """Delete what is sent to the queue for uploads, as a function that processes it would."""
-    sqs, stopping = boto3.client("sqs"), threading.Event()
-    url = sqs.get_queue_url(QueueName="uploads")["QueueUrl"]
-
-    def drain() -> None:
-        while not stopping.wait(0.5):
-            for message in sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10).get("Messages", []):
-                sqs.delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
-
-    thread = threading.Thread(target=drain, daemon=True)
-    thread.start()
-    try:
-        yield
-    finally:
-        stopping.set()
-        thread.join()
+def _drain(queue: Queue) -> int:
+    """Delete what was sent to a queue, as a function that processes it would."""
+    return queue.delete(queue.receive(hidden_seconds=30))
 
 
 def blocks(page: Path) -> list[tuple[str, str]]:

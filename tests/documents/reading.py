@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from reviewbox.documents import BinaryTable, Document, ReadOptions, Row, Table, Value, read_document
 from reviewbox.errors import ErrorCode, Problem, SourceError
 from reviewbox.model.verdicts import Verdict
-from reviewbox.results.table_writer import TableWriter
+from reviewbox.results.added_fields import AddedFields
 
 OPTIONS = ReadOptions(fallback_encoding="windows-1252")
 VERDICT = Verdict("positive", 0.87654, {"negative": 0.12346, "positive": 0.87654}, 7, 1, 0.98)
@@ -61,14 +61,19 @@ def problems(read: ReadDocument) -> list[tuple[int, ErrorCode]]:
 def written_rows(read: ReadDocument, outcome: Verdict | Problem = VERDICT) -> list[str]:
     """Return the rows as they are written back, each with its own problem or else `outcome`."""
     assert read.table is not None
-    writer = TableWriter(read.table, 0.8)
-    return [writer.render(row, None if row.is_passthrough else row.problem or outcome) for row in read.rows]
+    added = AddedFields(read.table, 0.8)
+    outcomes = [None if row.is_passthrough else row.problem or outcome for row in read.rows]
+    return [
+        read.table.render_row(row, added.values(row, given))
+        for row, given in zip(read.rows, outcomes, strict=True)
+    ]
 
 
 def written(read: ReadDocument) -> str:
     """Return the table as it is written back, each row with its own problem or else `VERDICT`."""
     assert read.table is not None
-    return TableWriter(read.table, 0.8).header + "".join(written_rows(read))
+    header = read.table.render_header(AddedFields(read.table, 0.8).names)
+    return header + "".join(written_rows(read))
 
 
 def refusal(name: str, data: bytes | str, options: ReadOptions = OPTIONS, content_type: str = "") -> Problem:

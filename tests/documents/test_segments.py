@@ -14,7 +14,7 @@ from tests.documents.reading import OPTIONS, ReadDocument, attempt, document, re
 from reviewbox.documents import ReadOptions, Row
 from reviewbox.documents.compression import COMPRESSIONS
 from reviewbox.documents.detection import LINE_FORMATS, line_format, read_stream
-from reviewbox.documents.segments import SegmentedTable, open_content, split
+from reviewbox.documents.segments import Content, SegmentedTable, split
 from reviewbox.errors import ErrorCode, Problem, SourceError
 
 # Cells and objects that could mislead a reader.
@@ -68,7 +68,7 @@ def split_table(
     options: ReadOptions,
     on_segment: Callable[[int, bytes], None] | None = None,
 ) -> SegmentedTable:
-    return split(open_content(stored(data), options), LINE_FORMATS[name], options, on_segment)
+    return split(Content(stored(data), options), LINE_FORMATS[name], options, on_segment)
 
 
 def in_segments(name: str, data: bytes, segment_bytes: int) -> tuple[SegmentedTable, list[Row]]:

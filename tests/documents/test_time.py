@@ -15,7 +15,7 @@ from tests.documents.work import longest_without_check
 from reviewbox.documents import BinaryTable, ReadOptions, read_document
 from reviewbox.documents.compression import COMPRESSIONS
 from reviewbox.documents.detection import SNIFF_BYTES, line_format
-from reviewbox.documents.segments import open_content, split
+from reviewbox.documents.segments import Content, split
 from reviewbox.errors import OutOfTimeError, SourceError
 
 GZIP, ZSTD = COMPRESSIONS
@@ -118,7 +118,7 @@ def test_splitting_a_table_checks_the_time(compress: Callable[[bytes], bytes]) -
         options = ReadOptions(segment_bytes=10**9, check_time=check_time)
         found = line_format("a.csv", "", stored.peek())
         assert found is not None
-        split(open_content(stored, options), found, options)
+        split(Content(stored, options), found, options)
 
     assert longest_without_check(split_table) <= MOST_LINES
 

@@ -23,7 +23,7 @@ from reviewbox.documents.compression import COMPRESSIONS, Compression, Decompres
 from reviewbox.documents.detection import SNIFF_BYTES, line_format
 from reviewbox.documents.formats.parquet.footer import read_footer
 from reviewbox.documents.review_field import FieldSample, select_review_field
-from reviewbox.documents.segments import open_content, split
+from reviewbox.documents.segments import Content, split
 from reviewbox.documents.unsupported import zip_members
 from reviewbox.errors import SourceError
 
@@ -51,7 +51,7 @@ def read_segments(name: str, data: str) -> None:
     found = line_format(name, "", stored.peek())
     assert found is not None
     segments: list[bytes] = []
-    table = split(open_content(stored, options), found, options, lambda _, segment: segments.append(segment))
+    table = split(Content(stored, options), found, options, lambda _, segment: segments.append(segment))
     for index, segment in enumerate(segments):
         list(table.rows(index, segment, options))
 

@@ -11,15 +11,15 @@ from zipfile import ZipFile
 
 import openpyxl
 
-from reviewbox.documents import BinaryTable, Document, ReadOptions, Row, Value, read_document
+from reviewbox.documents import BinaryTable, Document, ReadOptions, Row, Table, Value, read_document
 from reviewbox.documents.compression import COMPRESSIONS, detect_compression
 from reviewbox.documents.detection import SNIFF_BYTES, line_format, read_stream
 from reviewbox.documents.encoding import is_encoding
 from reviewbox.documents.formats.parquet.segments import SegmentedParquet, split_parquet
-from reviewbox.documents.segments import SegmentedTable, open_content, split
+from reviewbox.documents.segments import Content, SegmentedTable, split
 from reviewbox.errors import Problem, SourceError
 from reviewbox.model.verdicts import Verdict
-from reviewbox.results.table_writer import AddedFields, TableWriter
+from reviewbox.results.added_fields import AddedFields
 
 # Small limits, so that a fuzzer's small files reach them.
 LIMITS = ReadOptions(
@@ -107,11 +107,17 @@ def _read_whole(file: DroppedFile) -> Reading:
     if document.table is None:
         assert len(rows) == 1
         return Reading(rows, dict(document.notes()))
-    writer = TableWriter(document.table, 0.8)
-    body = writer.header + "".join(writer.render(row, _outcome_of(row)) for row in rows)
-    document.table.compress(body.encode("utf-8", "backslashreplace"))
-    assert writer.counts.to_dict()["total"] == sum(not row.is_passthrough for row in rows)
-    return Reading(rows, dict(document.notes()), writer.header)
+    added = AddedFields(document.table, 0.8)
+    writer = document.table.open_writer(added.names)
+    for row in rows:
+        writer.write(row, added.values(row, _outcome_of(row)))
+    document.table.compress(writer.finish())
+    assert added.counts.to_dict()["total"] == sum(not row.is_passthrough for row in rows)
+    return Reading(rows, dict(document.notes()), _header(document.table))
+
+
+def _header(table: Table) -> str:
+    return table.render_header(AddedFields(table, 0.8).names)
 
 
 def _write_back(document: Document, table: BinaryTable) -> Reading:
@@ -141,7 +147,7 @@ def _read_stream(file: DroppedFile) -> Reading | None:
     assert document.table is not None
     if isinstance(document.table, BinaryTable):
         return Reading(rows, dict(document.notes()))
-    return Reading(rows, dict(document.notes()), TableWriter(document.table, 0.8).header)
+    return Reading(rows, dict(document.notes()), _header(document.table))
 
 
 def _read_segments(file: DroppedFile) -> Reading | None:
@@ -151,7 +157,7 @@ def _read_segments(file: DroppedFile) -> Reading | None:
     found = line_format(file.name, "", stored.peek(SNIFF_BYTES))
     if found is None:
         return None
-    content = open_content(stored, file.options)
+    content = Content(stored, file.options)
     segments: dict[int, bytes] = {}
     table = SegmentedTable.from_dict(
         json.loads(json.dumps(split(content, found, file.options, segments.__setitem__).to_dict()))
@@ -160,7 +166,7 @@ def _read_segments(file: DroppedFile) -> Reading | None:
     notes = dict(table.notes)
     if content.compression:
         notes = {"compression": content.compression.name, **notes}
-    return Reading(rows, notes, TableWriter(table.schema.table, 0.8).header)
+    return Reading(rows, notes, _header(table.schema.table))
 
 
 def _read_parquet_segments(file: DroppedFile) -> Reading:

@@ -60,10 +60,6 @@ class MemoryStore:
             }
         yield [Listed(key, _revision(body).etag, 0.0) for key, body in sorted(found.items())]
 
-    def etags(self, bucket: str, prefix: str) -> dict[str, str]:
-        """Return the ETag of every object whose key starts with `prefix`."""
-        return {item.key: item.etag for page in self.pages(bucket, prefix) for item in page}
-
     def write(self, ref: ObjectRef, body: bytes, content_type: str, *, replaces: str | None) -> str:  # noqa: ARG002
         """Write an object if its ETag is `replaces`, or if it does not exist and `replaces` is None."""
         assert len(ref.key.encode()) <= 1024, "S3 refuses such a key"

@@ -21,8 +21,8 @@ from reviewbox.objects import ObjectRef, SegmentRef
 from reviewbox.pipeline import Pipeline
 from reviewbox.process_object import Outcome
 from reviewbox.queue import Queue
+from reviewbox.results.added_fields import AddedFields
 from reviewbox.results.receipt import Receipt
-from reviewbox.results.table_writer import TableWriter
 from reviewbox.settings import Settings
 
 BUCKET = "reviewbox"
@@ -324,7 +324,8 @@ def _header(ref: ObjectRef, body: bytes) -> bytes:
     table = read_document(ref.key, "", body, WHOLE.read_options).table
     if not isinstance(table, Table):
         return b""
-    return TableWriter(table, WHOLE.needs_review_below).header.encode("utf-8", "backslashreplace")
+    header = table.render_header(AddedFields(table, WHOLE.needs_review_below).names)
+    return header.encode("utf-8", "backslashreplace")
 
 
 def _is_json(content: bytes) -> bool:

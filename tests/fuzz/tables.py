@@ -12,10 +12,10 @@ import pyarrow.parquet
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from reviewbox.documents import BinaryTable, ReadOptions, read_document
+from reviewbox.documents import ReadOptions, read_document
 from reviewbox.documents.compression import COMPRESSIONS, decompress
 from reviewbox.model.verdicts import Verdict
-from reviewbox.results.table_writer import AddedFields, TableWriter
+from reviewbox.results.added_fields import AddedFields
 
 FIELDS = ["id", "shop", "review"]
 _VERDICT = Verdict("positive", 0.9, {"negative": 0.1, "positive": 0.9}, 7, 1, 0.98)
@@ -120,15 +120,11 @@ def check_table(rows: Rows, extension: str, compressed: Any) -> None:
     found = list(document.rows)
     assert str(document.notes()["text_field"]).endswith("review")
     assert [row.text.splitlines() for row in found] == [row["review"].splitlines() for row in rows]
-    if isinstance(table, BinaryTable):
-        added = AddedFields(table, 0.7)
-        writer = table.open_writer(added.names)
-        for row in found:
-            writer.write(row, added.values(row, _VERDICT))
-        body = writer.finish()
-    else:
-        lines = TableWriter(table, 0.7)
-        body = (lines.header + "".join(lines.render(row, _VERDICT) for row in found)).encode()
+    added = AddedFields(table, 0.7)
+    writer = table.open_writer(added.names)
+    for row in found:
+        writer.write(row, added.values(row, _VERDICT))
+    body = writer.finish()
     assert table.extension.endswith(suffix)
     body = decompress(table.compress(body), 10**9).data
     results = read(body)

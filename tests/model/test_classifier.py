@@ -15,7 +15,8 @@ from tests.tiny import WORDS, tokenizer, write_model
 from tokenizers.pre_tokenizers import Metaspace
 
 from reviewbox.errors import ErrorCode, ModelError, Problem, ReviewboxError
-from reviewbox.model.classifier import Classifier, processor
+from reviewbox.model.classifier import Classifier
+from reviewbox.model.self_check import processor
 from reviewbox.model.verdicts import Verdict
 
 TOLERANCE = 1e-6

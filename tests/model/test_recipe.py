@@ -358,7 +358,9 @@ def test_distil_starts_from_an_exported_model(sandbox: Path, outputs: dict[str, 
     """The configuration sets its learning rates to zero, so the weights do not change."""
     work, model = tmp_path / "work", sandbox / "model" / "model.onnx"
     shutil.copytree(sandbox / "work", work, ignore=shutil.ignore_patterns("distil.*", "calibration.json"))
-    (work / "calibration.json").write_text('{"scale": 1.0}', encoding="utf-8")
+    (work / "calibration.json").write_text(
+        '{"difference_scale": 1.0, "sum_scale": 1.0, "sum_offset": 0.0}', encoding="utf-8"
+    )
     run(sandbox, "distil", "--work", work, "--from", model)
     run(sandbox, "export", "--work", work, "--output", tmp_path)
 

@@ -3,6 +3,7 @@ import hashlib
 import re
 import tracemalloc
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -19,9 +20,9 @@ HOSTILE = (
 
 
 def review(
-    label: str = "positive", text: str = "Fine.", row: int = 1, score: float = 0.9, **cells: str
+    label: str = "positive", text: str = "Fine.", line: int = 1, score: float = 0.9, **cells: str
 ) -> Result:
-    return Result("a.csv", "a.csv", row, label, score, score < 0.7, text=text, cells=cells)
+    return Result("a.csv", "a.csv", line, label, score, score < 0.7, text=text, cells=cells)
 
 
 def one_sentence_each(texts: Sequence[str]) -> Iterator[Sequence[Sentence]]:
@@ -247,10 +248,10 @@ def test_reviews_to_read_first_are_the_uncertain_the_mixed_and_the_strongest() -
 
 def test_phrases_come_from_sentences_that_agree_with_the_verdict() -> None:
     results = [
-        review("negative", "The handle is bad. The lid is blue.", row=1),
-        review("negative", "A bad handle again.", row=2),
-        review("positive", "A fine kettle. The handle is bad.", row=3),
-        review("positive", "My kettle is fine.", row=4),
+        review("negative", "The handle is bad. The lid is blue.", line=1),
+        review("negative", "A bad handle again.", line=2),
+        review("positive", "A fine kettle. The handle is bad.", line=3),
+        review("positive", "My kettle is fine.", line=4),
     ]
 
     summary = report(results, readers=Readers(score_sentences=one_sentence_each))
@@ -260,7 +261,7 @@ def test_phrases_come_from_sentences_that_agree_with_the_verdict() -> None:
 
 
 def test_a_phrase_leads_to_its_sentences() -> None:
-    results = [review("negative", f"Hello. The handle is bad{'!' * n}.", row=n) for n in range(3)]
+    results = [review("negative", f"Hello. The handle is bad{'!' * n}.", line=n) for n in range(3)]
 
     summary = report(results, readers=Readers(score_sentences=one_sentence_each))
 
@@ -296,6 +297,19 @@ def test_texts_are_read_for_the_reviews_on_the_page_only() -> None:
 
     assert len(asked) == 5
     assert {r.segments[0].text for r in summary.reviews} == {f"text of {name}" for name in asked}
+
+
+def test_answers_about_other_languages_come_with_a_warning() -> None:
+    results = [review(), replace(review("neutral"), other_language=True)]
+
+    assert "1 of 2 reviews is in a language that the model does not know" in render(report(results))
+    assert "in a language" not in render(report(results[:1]))
+
+
+def test_a_column_that_is_called_by_a_star_is_a_rating() -> None:
+    results = [replace(review(), cells={"★": str(1 + number % 5)}) for number in range(20)]
+
+    assert dimension(report(results), "★").kind is Kind.RATING
 
 
 def test_failures_are_listed_with_line_reason_and_remedy() -> None:
@@ -375,14 +389,14 @@ def test_a_redacted_page_keeps_phrases_of_many_reviews() -> None:
 
 def test_the_same_results_give_the_same_page() -> None:
     def page() -> str:
-        results = (review(text=f"Text {n}.", row=n, store="ab"[n % 2]) for n in range(500))
+        results = (review(text=f"Text {n}.", line=n, store="ab"[n % 2]) for n in range(500))
         return render(report(results, ReportOptions(sampled_rows=100, sampled_texts=10)))
 
     assert page() == page()
 
 
 def test_a_sample_is_stated_on_the_page() -> None:
-    results = (review(text=f"Text {n}.", row=n) for n in range(500))
+    results = (review(text=f"Text {n}.", line=n) for n in range(500))
 
     summary = report(results, ReportOptions(sampled_rows=100, sampled_texts=10))
 
@@ -399,7 +413,7 @@ def test_memory_does_not_grow_with_the_number_of_results() -> None:
         results = (
             review(
                 text=f"Text {n}. " * 20,
-                row=n,
+                line=n,
                 id=f"order {n}",
                 date=f"2025-01-{n % 28 + 1}",
                 store="ab"[n % 2],

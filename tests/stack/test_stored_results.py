@@ -22,6 +22,7 @@ from reviewbox.objects import ObjectRef
 from reviewbox.pipeline import Pipeline
 from reviewbox.report import Readers, Result, report
 from reviewbox.settings import Settings
+from reviewbox.stack.result_rows import ResultRows
 from reviewbox.stack.stored_results import StoredResults, find_place
 from reviewbox.storage import S3Storage
 
@@ -98,11 +99,13 @@ def test_a_table_in_any_format_is_read_with_its_columns(
 
     found = results_at(watched_results(folder, classifier))
 
+    has_header = name.endswith((".csv", ".tsv", ".csv.gz", ".xlsx"))
+    first, second = (2, 3) if has_header else (1, 2)
     assert [
-        (r.source, r.row, r.label, r.text, dict(r.cells) | {"reviewbox_pointer": ""}) for r in found[:2]
+        (r.source, r.line, r.label, r.text, dict(r.cells) | {"reviewbox_pointer": ""}) for r in found[:2]
     ] == [
-        (name, 1, "positive", "Good film.", {"store": "Oslo", "stars": "5", "reviewbox_pointer": ""}),
-        (name, 2, "negative", "Awful film.", {"store": "Rome", "stars": "1", "reviewbox_pointer": ""}),
+        (name, first, "positive", "Good film.", {"store": "Oslo", "stars": "5", "reviewbox_pointer": ""}),
+        (name, second, "negative", "Awful film.", {"store": "Rome", "stars": "1", "reviewbox_pointer": ""}),
     ]
     assert found[0].score > 0.7
     (failed,) = [r.failure for r in found[2:] if r.failure]
@@ -116,8 +119,19 @@ def test_a_table_in_parts_is_one_table(tmp_path: Path, classifier: Classifier) -
 
     found = results_at(results)
 
-    assert [r.row for r in found] == list(range(1, 41))
+    assert [r.line for r in found] == list(range(2, 42))
     assert {r.source for r in found} == {"a.csv"}
+
+
+def test_a_report_counts_lines_as_the_other_commands_do(tmp_path: Path, classifier: Classifier) -> None:
+    """A person who opens the file at that line finds the review, even below one of several lines."""
+    table = 'store,review\nOslo,"good\n\nfilm"\nRome,bad film\nRome,\n'
+    place = find_place(str(watched_results(write(tmp_path / "inbox", **{"a.csv": table}), classifier)))
+
+    found = list(StoredResults(place))
+
+    assert [r.line for r in found] == [row["source_line"] for row in ResultRows(place)] == [2, 5, 6]
+    assert [r.failure.line for r in found if r.failure] == [6]
 
 
 def test_single_reviews_lead_to_their_texts(tmp_path: Path, classifier: Classifier) -> None:

@@ -24,7 +24,7 @@ from reviewbox.results.receipt_store import StoredReceipt
 from reviewbox.results.rows import Lines, table_options
 from reviewbox.retry import retry_on_conflict
 from reviewbox.settings import Settings
-from reviewbox.storage import ObjectStore, remove_all, write_once
+from reviewbox.storage import ObjectStore, list_etags, remove_all, write_once
 
 _JSON = "application/json"
 
@@ -74,7 +74,8 @@ class Catalog:
     def copied_besides(self, receipts: Iterable[str]) -> Iterator[str]:
         """Yield the keys of all receipts that have a pointer, except for some."""
         known = {keys.pointer_key(self.place.key, receipt) for receipt in receipts}
-        for key in self.store.etags(self.place.bucket, keys.pointers_prefix(self.place.key)).keys() - known:
+        copied = list_etags(self.store, self.place.bucket, keys.pointers_prefix(self.place.key))
+        for key in copied.keys() - known:
             stored = self._read_pointer(ObjectRef(self.place.bucket, key))
             if stored and stored.pointer:
                 yield stored.pointer.result
@@ -172,16 +173,16 @@ class Catalog:
         return {
             ObjectRef(self.place.bucket, key): etag
             for date in pointer.dates
-            for key, etag in self.store.etags(
-                self.place.bucket, keys.files_prefix(self.place.key, date, pointer.result)
+            for key, etag in list_etags(
+                self.store, self.place.bucket, keys.files_prefix(self.place.key, date, pointer.result)
             ).items()
         }
 
     def _remove(self, place: ObjectRef, etag: str | None, files: Mapping[ObjectRef, str]) -> None:
         """Remove files of older copies, if the pointer is still the one with this ETag.
 
-        Whoever has declared another copy since may be writing it. And if that worker has already removed what
-        it found, it has not found all that was written here.
+        Another worker may be writing a copy that it has declared since. It may have removed other copies
+        before, and may have missed files that were written here.
 
         Raises:
             ConflictError: there is another pointer. Nothing was removed.

@@ -27,7 +27,7 @@ COLUMNS = {field.name: _TYPES.get(field.name, "string") for field in fields(Cata
 
 
 def encode_rows(rows: Iterable[CatalogRow], check_time: Callable[[], None]) -> bytes:
-    """Return a Parquet file with some rows; `check_time` is called again and again meanwhile.
+    """Return a Parquet file with some rows; `check_time` is called before each batch.
 
     All are in memory, compactly. If the library read them, it would replace the errors that reading raises.
     """

@@ -1,31 +1,35 @@
 """The command line. A command imports its own module only when it is called, so that help is fast."""
 
 import os
-from collections.abc import Callable
 from dataclasses import replace
-from functools import partial, wraps
-from inspect import cleandoc
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, ParamSpec
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from reviewbox.cli.output import INTERRUPTED, ExportFormat, Format
+from reviewbox.cli.command import (
+    ConsolePortOption,
+    FilesArgument,
+    FormatOption,
+    JsonOption,
+    ModelOption,
+    PortOption,
+    StackOption,
+    TemplateOption,
+    TextFieldOption,
+    ThreadsOption,
+    YesOption,
+    app,
+    command,
+    models,
+)
+from reviewbox.cli.output import ExportFormat, Format
 from reviewbox.errors import ReviewboxError
 
 if TYPE_CHECKING:
     from reviewbox.settings import Settings
 
-P = ParamSpec("P")
-
-app = typer.Typer(
-    no_args_is_help=True,
-    pretty_exceptions_enable=False,
-    rich_markup_mode="markdown",  # wraps the help texts to the width of the terminal
-)
-
-_models = typer.Typer(no_args_is_help=True, rich_markup_mode="markdown")
-app.add_typer(_models, name="model", help="Inspect model folders.")
 
 # A clone has the handlers and the template at its top level. A wheel has neither, so it uses those of the
 # current folder.
@@ -34,75 +38,7 @@ _TEMPLATE = (_CLONE if (_CLONE / "template.yaml").is_file() else Path()) / "temp
 _CPUS = os.cpu_count() or 1
 _STACK = "reviewbox"  # the name in samconfig.toml
 
-FilesArgument = Annotated[
-    list[Path], typer.Argument(metavar="FILE...", help="Read these files of reviews.", exists=True)
-]
-ModelOption = Annotated[
-    Path | None,
-    typer.Option("--model", help="Use the model in this folder. [default: the model of Reviewbox]"),
-]
-ThreadsOption = Annotated[int, typer.Option("--threads", min=1, help="Use this many threads.")]
-PortOption = Annotated[int, typer.Option("--port", help="Listen on this port; 0 for any free port.")]
-ConsolePortOption = Annotated[
-    int, typer.Option("--console-port", help="Serve the console on this port; 0 for any free port.")
-]
-TextFieldOption = Annotated[
-    str, typer.Option("--text-field", help="Read the review from this field of a table.")
-]
-StackOption = Annotated[str, typer.Option("--stack", help="Use the deployed stack of this name.")]
-YesOption = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask for confirmation.")]
-FormatOption = Annotated[Format | None, typer.Option("--format", help="Print the result in this format.")]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object, as --format json does.")]
-TemplateOption = Annotated[
-    Path, typer.Option("--template", help="Run this SAM template.", show_default="that of the clone")
-]
-
-# The optional dependencies, by the module that is imported, and the extra that installs each.
-_EXTRAS = {"moto": "local", "pyarrow": "parquet", "samtranslator": "local"}
-
-
-def _command(
-    function: Callable[P, None], group: typer.Typer = app, name: str | None = None
-) -> Callable[P, None]:
-    """Add a command that prints our own errors and those of AWS on one line, and exits with status 2.
-
-    Other errors are bugs, and keep their traceback. The lines below "Examples:" in the function's docstring
-    are shown at the end of its help.
-    """
-    text, _, examples = cleandoc(function.__doc__ or "").partition("\n\nExamples:\n")
-    lines = "\n\n".join(f"- `{line.strip()}`" for line in examples.splitlines())
-
-    @group.command(name, help=text, epilog=f"Examples:\n\n{lines}" if lines else None)
-    @wraps(function)
-    def run(*args: P.args, **kwargs: P.kwargs) -> None:
-        try:
-            function(*args, **kwargs)
-        except KeyboardInterrupt:
-            from reviewbox.cli.render import print_plain
-
-            print_plain("reviewbox: interrupted", to_stderr=True)
-            raise typer.Exit(INTERRUPTED) from None
-        except ReviewboxError as error:
-            line: str | None = str(error)
-        except ModuleNotFoundError as error:
-            extra = _EXTRAS.get((error.name or "").partition(".")[0])
-            if extra is None:
-                raise
-            line = f"{error.name} is not installed; run: pip install 'reviewbox[{extra}]'"
-        except Exception as error:
-            from reviewbox.stack.aws import explain
-
-            line = explain(error)
-            if line is None:
-                raise
-        else:
-            return
-        from reviewbox.cli.render import print_plain
-
-        print_plain(f"reviewbox: {line}", to_stderr=True)
-        raise typer.Exit(2)
-
-    return run
+__all__ = ["app"]
 
 
 def _print_version(requested: bool) -> None:
@@ -123,12 +59,12 @@ def main(
     """Classify the sentiment of reviews: files, S3 objects, or whatever arrives in a bucket."""
 
 
-@_command
+@command
 def classify(  # noqa: PLR0913, PLR0917 - a command's options are its arguments
     paths: Annotated[
         list[str],
         typer.Argument(
-            metavar="PATH...",
+            metavar="PATH",
             help="Read files, folders, s3://bucket/key, s3://bucket/prefix/ (with the slash) or - (stdin).",
         ),
     ],
@@ -158,7 +94,7 @@ def classify(  # noqa: PLR0913, PLR0917 - a command's options are its arguments
     raise typer.Exit(classify_paths(paths, model, threads, _settings(text_field), format_, output))
 
 
-@_command
+@command
 def watch(  # noqa: PLR0913, PLR0917 - a command's options are its arguments
     folder: Annotated[
         Path, typer.Argument(metavar="FOLDER", help="Watch this folder.", exists=True, file_okay=False)
@@ -208,7 +144,7 @@ def watch(  # noqa: PLR0913, PLR0917 - a command's options are its arguments
     )
 
 
-@_command
+@command
 def report(  # noqa: PLR0913, PLR0917 - a command's options are its arguments
     path: Annotated[
         str,
@@ -266,7 +202,7 @@ def report(  # noqa: PLR0913, PLR0917 - a command's options are its arguments
     run_report(path, output, options, sources, model, _settings(""))
 
 
-@_command
+@command
 def results(
     path: Annotated[
         str,
@@ -297,7 +233,7 @@ def results(
     show_results(path, _settings(""), format_, output)
 
 
-@_command
+@command
 def catalog(
     path: Annotated[
         str, typer.Argument(metavar="PATH", help="Read a folder of results, or s3://bucket/results/.")
@@ -324,10 +260,10 @@ def catalog(
         raise typer.Exit(1)
 
 
-@_command
+@command
 def estimate(
     paths: Annotated[
-        list[str], typer.Argument(metavar="PATH...", help="Read files, folders, or s3://bucket/prefix.")
+        list[str], typer.Argument(metavar="PATH", help="Read files, folders, or s3://bucket/prefix.")
     ],
     rate: Annotated[
         float | None,
@@ -355,7 +291,7 @@ def estimate(
     show_estimate(paths, _settings(text_field), rate, _report_format(format_, as_json))
 
 
-@_command
+@command
 def backfill(
     uri: Annotated[str, typer.Argument(metavar="URI", help="Classify the objects under s3://bucket/prefix.")],
     stack: StackOption = _STACK,
@@ -380,7 +316,7 @@ def backfill(
     raise typer.Exit(int(not run_backfill(uri, stack, agreed=yes, dry_run=dry_run)))
 
 
-@_command
+@command
 def status(
     stack: StackOption = _STACK,
     newest: Annotated[int, typer.Option(min=0, help="Read this many results, the newest first.")] = 1000,
@@ -401,7 +337,7 @@ def status(
     show_status(stack, newest, _report_format(format_, as_json))
 
 
-@_command
+@command
 def redrive(stack: StackOption = _STACK, yes: YesOption = False) -> None:
     """Retry the dead letters.
 
@@ -417,7 +353,7 @@ def redrive(stack: StackOption = _STACK, yes: YesOption = False) -> None:
     raise typer.Exit(int(not run_redrive(stack, agreed=yes)))
 
 
-@_command
+@command
 def doctor(
     stack: StackOption = _STACK,
     model: ModelOption = None,
@@ -439,7 +375,7 @@ def doctor(
     raise typer.Exit(int(not run_doctor(stack, model, _report_format(format_, as_json))))
 
 
-@_command
+@command
 def evaluate(
     files: FilesArgument,
     model: ModelOption = None,
@@ -462,7 +398,7 @@ def evaluate(
     evaluate_files(files, model, threads, _report_format(format_, as_json))
 
 
-@_command
+@command
 def compare(  # noqa: PLR0913, PLR0917 - a command's options are its arguments
     model_a: Annotated[
         Path,
@@ -502,7 +438,7 @@ def compare(  # noqa: PLR0913, PLR0917 - a command's options are its arguments
     print_comparison(comparison, flips, _report_format(format_, as_json), show_text=show_text)
 
 
-@partial(_command, group=_models, name="check")
+@partial(command, group=models, name="check")
 def model_check(
     folder: Annotated[
         Path,
@@ -526,7 +462,7 @@ def model_check(
     raise typer.Exit(int(not check_model(folder, _report_format(format_, as_json))))
 
 
-@_command
+@command
 def local(
     port: PortOption = 5000, console_port: ConsolePortOption = 0, template: TemplateOption = _TEMPLATE
 ) -> None:
@@ -544,10 +480,13 @@ def local(
     run_local(port, console_port, template)
 
 
-@_command
+@command
 def demo(
     reviews: Annotated[
-        Path, typer.Argument(help="Upload the files of this folder.", exists=True, file_okay=False)
+        Path,
+        typer.Argument(
+            metavar="FOLDER", help="Upload the files of this folder.", exists=True, file_okay=False
+        ),
     ],
     port: PortOption = 0,
     template: TemplateOption = _TEMPLATE,

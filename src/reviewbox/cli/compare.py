@@ -92,11 +92,7 @@ def compare_models(model_a: Path, model_b: Path, files: Sequence[Path], threads:
         ReviewboxError: a file or model cannot be read, the models' labels differ, or no review has a
             verdict from both models.
     """
-    classifiers = [Classifier.load(model, threads=threads) for model in (model_a, model_b)]
-    if len({frozenset(_label_names(classifier).values()) for classifier in classifiers}) > 1:
-        classifiers = [classifier.two_sided() for classifier in classifiers]
-    run_a, run_b = (ModelRun(classifier, _label_names(classifier)) for classifier in classifiers)
-    _check_labels(run_a, run_b)
+    run_a, run_b = _load([model_a, model_b], threads)
     reviews = [review for file in files for review in read_reviews(file)]
     _classify_alternately([review.text for review in reviews], [run_a, run_b])
     rows = zip(reviews, run_a.predictions, run_b.predictions, strict=True)
@@ -122,16 +118,7 @@ def compare_models(model_a: Path, model_b: Path, files: Sequence[Path], threads:
             {"a": before, "b": after, "reviews": counts[before, after]}
             for before, after in permutations(run_a.names.values(), 2)
         ],
-        "flips": [
-            {
-                "file": printable(flip.review.file),
-                "row": flip.review.row,
-                "a": asdict(flip.a),
-                "b": asdict(flip.b),
-                "text": printable(flip.review.text),
-            }
-            for flip in flips
-        ],
+        "flips": list(map(_flip, flips)),
     }
 
 
@@ -156,8 +143,11 @@ def print_comparison(comparison: dict[str, Any], max_flips: int, format_: Format
         milliseconds = [f"{model[f'cpu_ms_{key}']:.1f}" for model in (a, b)]
         rows.append([f"CPU ms per {name}", *milliseconds, f"{comparison[f'cpu_ratio_{key}']:.2f}"])
     _print_table(["", "A", "B", "B / A"], rows)
-    directions = comparison["directions"]
-    _print_table(["A says", "B says", "reviews"], [[d["a"], d["b"], f"{d['reviews']:,}"] for d in directions])
+    directions = [[d["a"], d["b"], f"{d['reviews']:,}"] for d in comparison["directions"] if d["reviews"]]
+    if directions:
+        _print_table(["A says", "B says", "reviews"], directions)
+    else:
+        print_plain("No verdict changes.")
     if flips:
         headers = ["file", "row", "A says", "score", "B says", "score", *["review"] * show_text]
         _print_table(headers, [_cells(flip)[: len(headers)] for flip in flips])
@@ -177,13 +167,19 @@ def _label_names(classifier: Classifier) -> Mapping[str, str]:
     return {label: LABELS[name] for label, name in labels.items()}
 
 
-def _check_labels(a: ModelRun, b: ModelRun) -> None:
-    bundles = [run.classifier.bundle for run in (a, b)]
-    if set(a.names.values()) != set(b.names.values()):
+def _load(models: Sequence[Path], threads: int) -> list[ModelRun]:
+    """Load two models. They must have the same labels, and one of these must be positive."""
+    classifiers = [Classifier.load(model, threads=threads) for model in models]
+    if len({frozenset(_label_names(classifier).values()) for classifier in classifiers}) > 1:
+        classifiers = [classifier.two_sided() for classifier in classifiers]
+    runs = [ModelRun(classifier, _label_names(classifier)) for classifier in classifiers]
+    bundles = [classifier.bundle for classifier in classifiers]
+    if len({frozenset(run.names.values()) for run in runs}) > 1:
         labels = (f"{bundle.folder} has {', '.join(bundle.labels)}" for bundle in bundles)
         raise ReviewboxError(f"the models' labels differ: {', '.join(labels)}")
-    if POSITIVE not in a.names.values():
+    if POSITIVE not in runs[0].names.values():
         raise ReviewboxError(f"none of the models' labels {', '.join(bundles[0].labels)} is positive")
+    return runs
 
 
 def _classify_alternately(texts: Sequence[str], runs: list[ModelRun]) -> None:
@@ -195,6 +191,17 @@ def _classify_alternately(texts: Sequence[str], runs: list[ModelRun]) -> None:
         for run in runs:
             run.classify(texts[start : start + _REVIEWS_PER_TURN])
         runs.reverse()  # so that neither model always runs with the caches that the other has filled
+
+
+def _flip(pair: Pair) -> dict[str, Any]:
+    review = pair.review
+    return {
+        "file": printable(review.file),
+        "row": review.row,
+        "a": asdict(pair.a),
+        "b": asdict(pair.b),
+        "text": printable(review.text),
+    }
 
 
 def _without_text(flip: Mapping[str, Any]) -> dict[str, Any]:

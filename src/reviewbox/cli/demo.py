@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from rich.table import Table
 from rich.text import Text
 
 from reviewbox.cli import render
@@ -39,40 +40,29 @@ def run_demo(reviews: Path, port: int, template: Path, report: Path, *, stay: bo
     files = files_below(reviews)
     if not files:
         raise ReviewboxError(f"{reviews}: no files to upload")
-    terminal = render.new_terminal()
-    table = render.verdict_table("file")
-    table.add_column("result", overflow="fold")
-    has_receipts = False
-    title = f"Reviews of {reviews.resolve().name}"
+    terminal, title = render.new_terminal(), f"Reviews of {reviews.resolve().name}"
     with start_service_and_console(template, port, 0, lambda cloud: cloud_report(cloud, title)) as (
         cloud,
         address,
     ):
         until = "Ctrl-C" if stay else "the demo ends"
         render.print_line(terminal, f"Watch them pass, until {until}: {address}")
-        storage = S3Storage(cloud.s3())
-        settings = Settings.from_environ(cloud.environment)
+        storage, settings = S3Storage(cloud.s3()), Settings.from_environ(cloud.environment)
         keys = {file: settings.source_prefix + file.relative_to(reviews).as_posix() for file in files}
         for file, key in keys.items():
             storage.client.put_object(Bucket=BUCKET, Key=key, Body=file.read_bytes())
         render.print_line(terminal, f"Uploaded {len(files)} files to s3://{BUCKET}/{settings.source_prefix}")
 
-        for file, key in track(keys.items(), "Waiting for results", len(keys)):
-            result = receipt_key(settings.results_prefix, key)
-            receipt = _wait_for_receipt(ObjectRef(BUCKET, result), storage, cloud)
-            has_receipts = has_receipts or "source" in receipt
-            if "counts" in receipt:
-                parts = [part["key"] for part in receipt["parts"]]
-                result = parts[0] if len(parts) == 1 else f"{parts[0].rpartition('/')[0]}/"
-            table.add_row(
-                render.cell(str(file.relative_to(reviews))),
-                *_cells(receipt, file, settings),
-                render.cell(f"s3://{BUCKET}/{result}"),
-            )
-        model = Path(settings.model_dir) if settings.model_dir else None
-        place = S3Place(storage, ObjectRef(BUCKET, settings.results_prefix))
-        summary = make_report(place, ReportOptions(title=title), model, settings) if has_receipts else None
-        terminal.print(table)
+        receipts = {
+            file: _wait_for_receipt(receipt_key(settings.results_prefix, key), storage, cloud)
+            for file, key in track(keys.items(), "Waiting for results", len(keys))
+        }
+        summary = None
+        if any("source" in receipt for receipt in receipts.values()):
+            place = S3Place(storage, ObjectRef(BUCKET, settings.results_prefix))
+            model = Path(settings.model_dir) if settings.model_dir else None
+            summary = make_report(place, ReportOptions(title=title), model, settings)
+        terminal.print(_table(receipts, keys, reviews, settings))
         render.print_line(terminal, "?: needs review")
         if summary:
             render.print_line(terminal, "The report, to open in a browser:")
@@ -84,11 +74,11 @@ def run_demo(reviews: Path, port: int, template: Path, report: Path, *, stay: bo
     render.print_line(terminal, "This cloud has stopped; `--stay` or `reviewbox local` keeps one running.")
 
 
-def _wait_for_receipt(ref: ObjectRef, storage: S3Storage, cloud: Cloud) -> Mapping[str, Any]:
+def _wait_for_receipt(key: str, storage: S3Storage, cloud: Cloud) -> Mapping[str, Any]:
     while True:
         # The order matters: once the cloud is idle, all receipts have been written.
         idle = cloud.is_idle()
-        receipt = storage.read(ref, MAX_RECEIPT_BYTES)
+        receipt = storage.read(ObjectRef(BUCKET, key), MAX_RECEIPT_BYTES)
         if receipt is not None:
             content: Mapping[str, Any] = json.loads(receipt.body or b"{}")
             return content
@@ -97,6 +87,22 @@ def _wait_for_receipt(ref: ObjectRef, storage: S3Storage, cloud: Cloud) -> Mappi
                 "error": {"code": AbsenceCode.NO_RESULT, "message": "the function failed; see its log above"}
             }
         time.sleep(_SECONDS_BETWEEN_POLLS)
+
+
+def _table(
+    receipts: Mapping[Path, Mapping[str, Any]], keys: Mapping[Path, str], folder: Path, settings: Settings
+) -> Table:
+    """Return a table of files with their verdicts, and where the results are."""
+    table = render.verdict_table("file")
+    table.add_column("result", overflow="fold")
+    for file, receipt in receipts.items():
+        result = receipt_key(settings.results_prefix, keys[file])
+        if "counts" in receipt:
+            parts = [part["key"] for part in receipt["parts"]]
+            result = parts[0] if len(parts) == 1 else f"{parts[0].rpartition('/')[0]}/"
+        name, place = str(file.relative_to(folder)), f"s3://{BUCKET}/{result}"
+        table.add_row(render.cell(name), *_cells(receipt, file, settings), render.cell(place))
+    return table
 
 
 def _cells(receipt: Mapping[str, Any], file: Path, settings: Settings) -> tuple[Text, Text, Text]:

@@ -9,7 +9,9 @@ from reviewbox.cli.output import Format, print_report
 from reviewbox.cli.progress import track
 from reviewbox.cli.render import cell, new_table, new_terminal
 from reviewbox.stack.aws import connect
-from reviewbox.stack.doctor import Connect, Finding, State, examine_installation, examine_stack
+from reviewbox.stack.deployment import Connect
+from reviewbox.stack.doctor import examine_installation, examine_stack
+from reviewbox.stack.finding import Finding, State
 
 _STYLES = {State.OK: "green", State.WARNING: "yellow", State.FAILED: "red", State.SKIPPED: "dim"}
 

@@ -24,7 +24,7 @@ from reviewbox.documents import Document, read_document
 from reviewbox.documents.compression import detect_compression
 from reviewbox.documents.detection import SNIFF_BYTES, line_format
 from reviewbox.documents.formats.parquet.table import footer_of, stream
-from reviewbox.documents.segments import open_content
+from reviewbox.documents.segments import Content
 from reviewbox.documents.unsupported import is_parquet
 from reviewbox.errors import ErrorCode, ReviewboxError, SourceError
 from reviewbox.objects import ObjectRef, Revision, Source
@@ -95,16 +95,12 @@ class Inventory:
         """Add a file, or the files below a folder."""
         files = files_below(path, self._add_failure) if path.is_dir() else [path]
         for file in track(files, "Reading", len(files)):
-            with self._failures_at(render.printable(str(file))):
-                with file.open("rb") as opened:
-                    size = os.fstat(opened.fileno()).st_size
-                    beginning = opened.read(self.settings.max_object_bytes)
-                    self.workload += Workload(objects=1, size=size)
-                    if is_parquet(beginning):
-                        self.workload += self._count_parquet(opened, size)
-                        continue
-                source = Source(ObjectRef("", str(file)), Revision("", ""), size, "", beginning)
-                self.workload += self._count_reviews(source)
+            with self._failures_at(file), file.open("rb") as opened:
+                size = os.fstat(opened.fileno()).st_size
+                body = _beginning(opened, self.settings.max_object_bytes)
+                self.workload += Workload(objects=1, size=size)
+                source = Source(ObjectRef("", str(file)), Revision("", ""), size, "", body)
+                self.workload += self._count(source, opened)
 
     def add_objects(self, storage: S3Storage, uri: str) -> None:
         """Add the objects under a prefix, extrapolated from a sample of them.
@@ -118,7 +114,7 @@ class Inventory:
             for item in track(list_objects(storage.client, prefix), "Listing"):
                 judged = cost.judge(item, options)
                 if judged.too_large or judged.archived:
-                    refused += judged.without_text()
+                    refused += judged.listed()
                     continue
                 readable += judged
                 # A digest of the key decides which objects are read.
@@ -132,52 +128,49 @@ class Inventory:
         read = Workload(objects=judged.objects, size=judged.size)
         for item in track(sample, "Reading", len(sample)):
             ref = ObjectRef(prefix.bucket, item.key)
-            with self._failures_at(str(ref)), errors_at(str(ref)):
+            with self._failures_at(ref), errors_at(str(ref)):
                 source = storage.read(ref, self.settings.max_object_bytes)
                 if source and source.body is None:
                     with storage.stream(ref, source.revision, 0, self.settings.max_object_bytes) as stream:
-                        source = replace(source, body=stream.read())
-                read += self._count_reviews(source) if source else Workload()
+                        source = replace(source, body=_beginning(stream, self.settings.max_object_bytes))
+                if source:
+                    with storage.open(source) as opened:
+                        read += self._count(source, opened)
         self.workload += cost.extrapolate(read, judged, readable) + refused
 
-    def _count_reviews(self, source: Source) -> Workload:
+    def _count(self, source: Source, stored: IO[bytes]) -> Workload:
         """Return the workload of a source, whose body may be only the beginning of a large table.
 
         Raises:
             SourceError: the service cannot read it.
         """
-        options, body = self.settings.read_options, source.body or b""
-        size, share = 0.0, 1.0
-        if line_format(source.ref.key, source.content_type, body[:SNIFF_BYTES]):
-            stored = BytesIO(body)
-            raw: Any = stored  # which is all that BufferedReader needs
-            buffered = BufferedReader(raw)  # closes `stored` when it is deleted
-            data = open_content(buffered, options).stream.read(options.max_bytes + 1)
-            size = len(data) * source.size / stored.tell()
-            lines = b"".join(islice(BytesIO(data), options.max_rows))
-            if not len(lines) == size <= options.max_bytes:
-                lines = lines[: lines.rfind(b"\n") + 1]
-                share = size / max(len(lines), 1)
-            document = read_document(source.ref.key, source.content_type, lines, options)
-        else:
-            is_whole = len(body) == source.size
+        options, name, body = self.settings.read_options, source.ref.key, source.body or b""
+        is_whole = len(body) == source.size
+        if is_parquet(body):
+            return self._count_parquet(BytesIO(body) if is_whole else stored, source.size)
+        if not line_format(name, source.content_type, body[:SNIFF_BYTES]):
             document = read_source(source if is_whole else replace(source, body=None), self.settings)
+            return self._count_rows(document, 1.0, 0, is_compressed=False)
+        packed: Any = BytesIO(body)  # which is all that BufferedReader needs
+        buffered = BufferedReader(packed)  # closes `packed` when it is deleted
+        data = Content(buffered, options).stream.read(options.max_bytes + 1)
+        size, share = len(data) * source.size / packed.tell(), 1.0
+        lines = b"".join(islice(BytesIO(data), options.max_rows))
+        if not len(lines) == size <= options.max_bytes:
+            lines = lines[: lines.rfind(b"\n") + 1]
+            share = size / max(len(lines), 1)
+        document = read_document(name, source.content_type, lines, options)
         is_compressed = detect_compression(body) is not None
         return self._count_rows(document, share, round(size), is_compressed=is_compressed)
 
     def _count_parquet(self, file: IO[bytes], size: int) -> Workload:
-        """Return the workload of a Parquet file, of which only the first rows are read if there are many.
-
-        Raises:
-            SourceError: the service cannot read it.
-        """
+        """Return the workload of a Parquet file, of which only the first rows are read if there are many."""
         options = self.settings.read_options
-        footer = footer_of(file, options)
-        is_split = size > options.max_bytes or footer.rows > options.max_rows
-        document = stream(file, options)
+        footer, document = footer_of(file, options), stream(file, options)
         document = replace(document, rows=islice(document.rows, _SAMPLE_ROWS))
-        share = max(1.0, footer.rows / _SAMPLE_ROWS)
+        is_split = size > options.max_bytes or footer.rows > options.max_rows
         split_bytes = footer.uncompressed_bytes if is_split else 0
+        share = max(1.0, footer.rows / _SAMPLE_ROWS)
         return self._count_rows(document, share, split_bytes, is_compressed=False)
 
     def _count_rows(self, document: Document, share: float, size: int, *, is_compressed: bool) -> Workload:
@@ -202,21 +195,28 @@ class Inventory:
         )
 
     @contextmanager
-    def _failures_at(self, name: str) -> Iterator[None]:
+    def _failures_at(self, place: Path | ObjectRef) -> Iterator[None]:
         """Record why an input could not be read, instead of raising it."""
         try:
             yield
-        except SourceError as error:
-            self.workload += Workload(too_large=int(error.problem.code is ErrorCode.TOO_LARGE))
-            self.unreadable.append(FailureReason(name, error.problem.code, error.problem.message))
-        except ReviewboxError as error:
-            self.unreadable.append(FailureReason(name, "", str(error).removeprefix(f"{name}: ")))
-        except OSError as error:
-            self.unreadable.append(FailureReason(name, "", error.strerror or type(error).__name__))
+        except (ReviewboxError, OSError) as error:
+            self._add_failure(place, error)
 
-    def _add_failure(self, path: Path, error: OSError) -> None:
-        with self._failures_at(render.printable(str(path))):
-            raise error
+    def _add_failure(self, place: Path | ObjectRef, error: ReviewboxError | OSError) -> None:
+        name, code = render.printable(str(place)), ""
+        message = str(error).removeprefix(f"{name}: ")
+        if isinstance(error, OSError):
+            message = error.strerror or type(error).__name__
+        if isinstance(error, SourceError):
+            code = error.problem.code
+            self.workload += Workload(too_large=int(code is ErrorCode.TOO_LARGE))
+        self.unreadable.append(FailureReason(name, code, message))
+
+
+def _beginning(file: IO[bytes], size: int) -> bytes:
+    """Return up to `size` bytes; only the first of a Parquet file, which is not read from the start."""
+    head = file.read(min(size, SNIFF_BYTES))
+    return head if is_parquet(head) else head + file.read(size - len(head))
 
 
 def _report(paths: Sequence[str], inventory: Inventory, rate: float | None) -> dict[str, Any]:
@@ -279,7 +279,8 @@ def _print(report: Mapping[str, Any], terminal: Terminal) -> None:
     table = render.new_table(show_footer=True)
     table.add_column("", "total")
     table.add_column("", justify="right")
-    for key, header in (("queue", "dropped"), ("job", "as a job"), ("comprehend", "Amazon Comprehend")):
+    ways = {"queue": "as uploads", "job": "as a batch job", "comprehend": "Amazon Comprehend"}
+    for key, header in ways.items():
         table.add_column(header, render.rounded_dollars(report[key]["dollars"]), justify="right")
     bills = [{item["name"]: item for item in report[key]["items"]} for key in ("queue", "job")]
     for name, item in (bills[0] | bills[1]).items():

@@ -1,8 +1,9 @@
 """`reviewbox evaluate`: a model's accuracy, calibration and processor time on labeled reviews."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -13,7 +14,7 @@ from reviewbox.cli.progress import track
 from reviewbox.cli.render import print_plain
 from reviewbox.errors import Problem, ReviewboxError
 from reviewbox.model.classifier import Classifier
-from reviewbox.model.verdicts import NEGATIVE, POSITIVE
+from reviewbox.model.verdicts import NEGATIVE, POSITIVE, Verdict
 
 _CALIBRATION_BINS = 15
 
@@ -26,31 +27,38 @@ def evaluate_files(files: Sequence[Path], model: Path | None, threads: int, form
     Raises:
         ReviewboxError: a file cannot be read, a label is missing or unknown, or the model has other labels.
     """
-    texts: list[str] = []
-    labels: list[str] = []
-    for review in (review for file in files for review in read_reviews(file)):
-        if review.label is None:
-            raise ReviewboxError(f"{review.file}, row {review.row}: no `label`; add {LABELS_HINT}")
-        texts.append(review.text)
-        labels.append(review.label)
-    if not texts:
+    reviews = [review for file in files for review in read_reviews(file)]
+    if not reviews:
         raise ReviewboxError("the files hold no labeled reviews")
+    unlabeled = next((review for review in reviews if review.label is None), None)
+    if unlabeled:
+        raise ReviewboxError(f"{unlabeled.file}, row {unlabeled.row}: no `label`; add {LABELS_HINT}")
+    labels = [str(review.label) for review in reviews]
     classifier = Classifier.load(model, threads=threads, two_labels=set(labels) <= {NEGATIVE, POSITIVE})
     unknown = [label for label in classifier.answers.labels if label.lower() not in LABELS]
     if unknown:
         raise ReviewboxError(f"the model's labels {unknown} are none of {', '.join(sorted(LABELS))}")
 
     started = time.process_time()
-    each = classifier.classify_each(texts, explain=False)
-    outcomes = list(track(each, "Evaluating", len(texts)))
-    cpu_seconds = time.process_time() - started
+    each = classifier.classify_each([review.text for review in reviews], explain=False)
+    outcomes = list(track(each, "Evaluating", len(reviews)))
+    metrics = _metrics(outcomes, labels, time.process_time() - started)
+    if format_ is Format.TABLE:
+        _print(metrics)
+    else:
+        print_report(metrics, [flat(metrics)], format_)
+
+
+def _metrics(
+    outcomes: Sequence[Verdict | Problem], labels: Sequence[str], cpu_seconds: float
+) -> dict[str, Any]:
     expected = np.array(labels)
     # A review without a verdict counts as wrong.
     predicted = np.array(["" if isinstance(o, Problem) else LABELS[o.label.lower()] for o in outcomes])
     scores = np.array([0.0 if isinstance(o, Problem) else o.score for o in outcomes])
     correct = predicted == expected
     recalls = {str(label): float(correct[expected == label].mean()) for label in np.unique(expected)}
-    metrics = {
+    return {
         "n": len(labels),
         "accuracy": float(correct.mean()),
         "balanced_accuracy": float(np.mean(list(recalls.values()))),
@@ -58,13 +66,13 @@ def evaluate_files(files: Sequence[Path], model: Path | None, threads: int, form
         "ece": calibration_error(scores[predicted != ""], correct[predicted != ""]),
         "cpu_ms_per_review": 1000 * cpu_seconds / len(labels),
     }
-    if format_ is not Format.TABLE:
-        print_report(metrics, [flat(metrics)], format_)
-        return
+
+
+def _print(metrics: Mapping[str, Any]) -> None:
     print_plain(f"{metrics['n']:,} reviews")
     print_plain(f"accuracy           {metrics['accuracy']:.2%}")
     print_plain(f"balanced accuracy  {metrics['balanced_accuracy']:.2%}")
-    for label, recall in recalls.items():
+    for label, recall in metrics["recall"].items():
         print_plain(f"  of {label:<14}  {recall:.2%}")
     print_plain(f"calibration error  {metrics['ece']:.4f}")
     print_plain(f"CPU per review     {metrics['cpu_ms_per_review']:.1f} ms")

@@ -19,6 +19,7 @@ LABELS = {
     "mixed": MIXED, "neutral": NEUTRAL,
 }  # fmt: skip
 
+_COLUMNS_HINT = "a CSV file needs commas, and a column `text` with the reviews"
 LABELS_HINT = "0/1, neg/pos, or negative, neutral, mixed and positive"
 
 
@@ -50,7 +51,8 @@ def read_reviews(path: Path) -> Iterator[Review]:
         for number, row in enumerate(reader(path), 1):
             text, place = row.get("text"), f"{path}, row {number}"
             if not isinstance(text, str):
-                raise ReviewboxError(f"{place}: no `text`; the columns are {', '.join(map(str, row))}")
+                columns = ", ".join(repr(name) for name in row if name is not None)
+                raise ReviewboxError(f"{place}: no `text`; {_COLUMNS_HINT}; the columns are {columns}")
             yield Review(str(path), number, text, _parse_label(row.get("label"), place))
     except (TypeError, ValueError, LookupError, OSError, csv.Error) as error:  # includes pyarrow's errors
         raise ReviewboxError(f"{path}, after row {number}: {error}") from None

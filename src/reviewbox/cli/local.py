@@ -2,7 +2,7 @@
 
 import logging
 import os
-import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
@@ -38,6 +38,8 @@ Or drop a review from another terminal:
 Press Ctrl-C to stop. Everything in this cloud is deleted then.
 """
 
+_SECONDS_TO_NOTICE_CTRL_C = 0.5
+
 
 def run_local(port: int, console_port: int, template: Path) -> None:
     """Run the service in a local cloud with a console, and print its log events."""
@@ -66,7 +68,9 @@ def until_ctrl_c(terminal: Terminal) -> Iterator[None]:
     """Wait for Ctrl-C at the end of the context, and say so. It may come during the context, too."""
     try:
         yield
-        threading.Event().wait()
+        while True:
+            # A signal does not end this if the system gives it to another thread, or just before it starts.
+            time.sleep(_SECONDS_TO_NOTICE_CTRL_C)
     except KeyboardInterrupt:
         terminal.print("Stopped.")
 

@@ -18,9 +18,10 @@ from reviewbox.cli.output import Format
 from reviewbox.cli.progress import track
 from reviewbox.errors import ReviewboxError
 from reviewbox.model.bundle import BUNDLE, CONFIG, Bundle
-from reviewbox.model.classifier import Classifier, processor
+from reviewbox.model.classifier import Classifier
+from reviewbox.model.self_check import processor
 from reviewbox.model.verdicts import Verdict
-from reviewbox.stack.doctor import Finding, State
+from reviewbox.stack.finding import Finding, State
 
 # Lambda's limits, and what the artifact takes of them without a model (docs/adr/0001-zip-package.md).
 _LAMBDA_MEGABYTES = 250

@@ -16,7 +16,16 @@ from rich.console import Console as Terminal
 from rich.table import Table
 from rich.text import Text
 
+from reviewbox.wording import number_of
+
 _MAX_QUOTE_CHARACTERS = 100
+
+# What messages call a setting of the service, and how it is set on the command line.
+_LOCAL_SETTINGS = {
+    "TextField": "--text-field",
+    "FallbackEncoding": "REVIEWBOX_FALLBACK_ENCODING",
+    "MaxObjectBytes": "REVIEWBOX_MAX_OBJECT_BYTES",
+}
 _PIPE_WIDTH = 200
 
 # All but the tab and the newline, and the characters that reorder the text around them.
@@ -86,7 +95,7 @@ def verdict_cells(fields: Mapping[str, Any], text: str) -> tuple[Text, Text, Tex
     score = Text(f"{fields['score']:.4f}")
     if fields["needs_review"]:
         score.append(" ?", "yellow")
-    quote = ""
+    quote = " ".join(text.split())  # of a single sentence
     if fields["evidence"]:
         strongest = fields["evidence"][0]
         quote = " ".join(text[strongest["start"] : strongest["end"]].split())
@@ -96,10 +105,19 @@ def verdict_cells(fields: Mapping[str, Any], text: str) -> tuple[Text, Text, Tex
     return cell(fields["sentiment"], style), score, Text(quote)
 
 
+def for_command_line(message: str) -> str:
+    """Return an error message with the names that settings have on the command line."""
+    for name, local_name in _LOCAL_SETTINGS.items():
+        message = message.replace(name, local_name)
+    return message
+
+
 def label_and_row_counts(counts: Mapping[str, Any]) -> tuple[str, str]:
     """Return two texts for the counts of a table's receipt: the reviews per label, and the rows."""
     labels = ", ".join(f"{count} {label}" for label, count in counts["labels"].items())
-    rows = f"{counts['total']} rows, {counts['needs_review']} need review, {counts['failed']} failed"
+    uncertain = counts["needs_review"]
+    needs = f"{uncertain} need{'s' if uncertain == 1 else ''} review"
+    rows = f"{number_of(counts['total'], 'row')}, {needs}, {counts['failed']} failed"
     if counts["failed"]:
         rows += ": " + ", ".join(f"{code} {count}" for code, count in counts["errors"].items())
     return labels, rows
@@ -108,7 +126,8 @@ def label_and_row_counts(counts: Mapping[str, Any]) -> tuple[str, str]:
 def receipt_line(receipt: Mapping[str, Any]) -> Text:
     """Return the content of a receipt in one line."""
     if "error" in receipt:
-        return cell(f"{receipt['error']['code']} {receipt['error']['message']}".strip(), "red")
+        message = for_command_line(receipt["error"]["message"])
+        return cell(f"{receipt['error']['code']} {message}".strip(), "red")
     if "counts" in receipt:
         labels, rows = label_and_row_counts(receipt["counts"])
         return cell(f"{labels} ({rows})" if labels else rows)

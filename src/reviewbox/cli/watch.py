@@ -28,10 +28,6 @@ from reviewbox.storage import describe
 Report = Callable[[str, str, Mapping[str, Any]], None]
 
 
-def _ignore(_key: str, _outcome: str, _receipt: Mapping[str, Any]) -> None:
-    """Do nothing."""
-
-
 # The subfolder of the results for unfinished large tables. It is hidden because it may hold reviews.
 _WORK = ".reviewbox"
 
@@ -55,7 +51,7 @@ class FolderWatcher:
     pipeline: Pipeline
     report: Report  # called for each file that was classified or refused, or that failed
     # Called before with "classifying", and after with any outcome, for instance that a result is current.
-    progress: Report = _ignore
+    progress: Report = lambda *_: None
     _last_scan: dict[Path, list[int]] = field(default_factory=dict)
     _processed: dict[Path, list[int]] = field(default_factory=dict)
     _unreadable: dict[Path, OSError] = field(default_factory=dict)
@@ -121,8 +117,8 @@ def run_watch(  # noqa: PLR0913 - a command's options are its arguments
 ) -> None:
     """Classify the files of a folder, now and every few seconds as they arrive, until Ctrl-C.
 
-    With `once`, only the files that are there are classified. With a port, a console runs there meanwhile (0
-    for any free port).
+    With `once`, only the files that are there are classified. With a port, a console runs on it while the
+    folder is watched; 0 is any free port.
 
     Raises:
         ReviewboxError: see `watch_folder` and `FolderWatcher.scan`.
@@ -131,6 +127,9 @@ def run_watch(  # noqa: PLR0913 - a command's options are its arguments
     if once:
         watcher.scan()
         watcher.scan()  # a file is classified when a second scan finds it unchanged
+        if not files_below(watcher.folder, lambda _path, _error: None):
+            print_plain(f"There are no files in {watcher.folder}.")
+            return
         print_plain(f"Results are in {watcher.results}.")
         return
     with nullcontext("") if console_port is None else serve_watcher(watcher, console_port) as address:

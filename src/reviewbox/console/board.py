@@ -3,7 +3,7 @@
 import threading
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any
 
 # The page shows this many files, and counts the others.
@@ -28,10 +28,6 @@ class File:
     seconds: float = 0.0
     receipt: Mapping[str, Any] | None = None
 
-    def to_dict(self) -> dict[str, Any]:
-        """Return the file as JSON."""
-        return asdict(self)
-
 
 @dataclass(frozen=True, slots=True)
 class Changes:
@@ -50,26 +46,22 @@ class Changes:
 
 @dataclass(slots=True)
 class Board:
-    """The files on their way through the stages, and the newest results."""
+    """The files on their way through the stages, and the newest results.
+
+    Attributes:
+        stages: their names; the last one is the result.
+        version: the number of changes so far.
+        results: the number of results so far; if it is the same as before, all results are.
+    """
 
     stages: Sequence[str]
+    version: int = 0
+    results: int = 0
     _files: dict[str, File] = field(default_factory=dict)  # the last change comes last
     _versions: dict[str, int] = field(default_factory=dict)
     _arrivals: dict[str, float] = field(default_factory=dict)
-    _version: int = 0
-    _results: int = 0  # the results so far, for anything made from them
     _forgotten: int = 0  # finished files that are no longer listed
     _changed: threading.Condition = field(default_factory=threading.Condition)
-
-    @property
-    def results(self) -> int:
-        """The number of results so far; if it is the same as before, all results are."""
-        return self._results
-
-    @property
-    def version(self) -> int:
-        """The number of changes so far."""
-        return self._version
 
     def arrive(self, name: str, stage: int, since: int) -> None:
         """Put a file into a stage, unless it has been moved since a version."""
@@ -89,7 +81,7 @@ class Board:
     def finish(self, name: str, receipt: Mapping[str, Any]) -> None:
         """Move a file to the last stage, with the content of its receipt."""
         with self._changed:
-            self._results += 1
+            self.results += 1
             self._set(name, len(self.stages) - 1, receipt=_shown(receipt))
 
     def changes(self, since: int, timeout: float) -> Changes:
@@ -98,21 +90,21 @@ class Board:
         After `timeout` seconds without any, nothing has changed.
         """
         with self._changed:
-            self._changed.wait_for(lambda: self._version > since, timeout)
+            self._changed.wait_for(lambda: self.version > since, timeout)
             files = [file for name, file in self._files.items() if self._versions[name] > since]
             counts = [0] * len(self.stages)
             for file in self._files.values():
                 counts[file.stage] += 1
             counts[-1] += self._forgotten
-            return Changes(self._version, files, counts)
+            return Changes(self.version, files, counts)
 
     def _set(self, name: str, stage: int, note: str = "", receipt: Mapping[str, Any] | None = None) -> None:
         now = time.monotonic()
         arrived = self._arrivals.setdefault(name, now)
         self._files.pop(name, None)
         self._files[name] = File(name, stage, note, round(now - arrived, 2), receipt)
-        self._version += 1
-        self._versions[name] = self._version
+        self.version += 1
+        self._versions[name] = self.version
         if len(self._files) > _MAX_FILES:
             self._forget_oldest()
         self._changed.notify_all()

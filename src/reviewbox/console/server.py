@@ -13,7 +13,8 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
+from email.message import Message
 from html import escape
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -140,7 +141,7 @@ class _Request(BaseHTTPRequestHandler):
         if not self._is_to_us():
             return
         if path == "/":
-            self._send(HTTPStatus.OK, "text/html", self._page())
+            self._send(HTTPStatus.OK, "text/html", _page(self.server.console))
         elif path in _PARTS:
             kind, part = _PARTS[path]
             self._send(HTTPStatus.OK, kind, part.read_text(encoding="utf-8"))
@@ -170,7 +171,7 @@ class _Request(BaseHTTPRequestHandler):
             self._take(name, replace="replace" in query)
 
     def _take(self, name: str, *, replace: bool) -> None:
-        length = self._content_length()
+        length = _content_length(self.headers)
         if length is None:
             self._refuse(HTTPStatus.LENGTH_REQUIRED, "the request does not say how long the file is")
             return
@@ -205,24 +206,8 @@ class _Request(BaseHTTPRequestHandler):
         self.send_response(HTTPStatus.OK)
         self.send_header("Content-Type", "text/event-stream")
         self._end_headers()
-        board = self.server.console.board
-        version, queues, is_first = 0, self._count_queues(), True
-        counted = time.monotonic()
-        while not self.server.closing.wait(_SECONDS_BETWEEN_EVENTS):
-            changes = board.changes(version, 0 if is_first else _SECONDS_BETWEEN_COUNTS)
-            before = queues
-            if time.monotonic() - counted >= _SECONDS_BETWEEN_COUNTS:
-                queues, counted = self._count_queues(), time.monotonic()
-            if is_first or changes.version > version or queues != before:
-                event = _event(changes, queues, is_first=is_first)
-                self.wfile.write(f"data: {json.dumps(event)}\n\n".encode())
-            else:
-                self.wfile.write(b":\n\n")  # fails if the browser has left
-            version, is_first = changes.version, False
-
-    def _count_queues(self) -> Mapping[str, int] | None:
-        count = self.server.console.count_queues
-        return count() if count else None
+        for event in _events(self.server.console, self.server.closing):
+            self.wfile.write(event)
 
     def _send_report(self) -> None:
         try:
@@ -235,15 +220,6 @@ class _Request(BaseHTTPRequestHandler):
         else:
             # The page forbids everything else itself.
             self._send(HTTPStatus.OK, "text/html", page, policy="frame-ancestors 'none'")
-
-    def _page(self) -> str:
-        console = self.server.console
-        return Template((_PAGE / "console.html").read_text(encoding="utf-8")).substitute(
-            title=escape(console.title),
-            place=escape(console.place),
-            stages=escape(json.dumps(list(console.board.stages))),
-            max_bytes=MAX_UPLOAD_BYTES,
-        )
 
     def _is_to_us(self) -> bool:
         """Return whether the request names this server as its host; refuse it otherwise."""
@@ -270,11 +246,6 @@ class _Request(BaseHTTPRequestHandler):
             self._refuse(HTTPStatus.FORBIDDEN, "the request comes from another site")
         return is_same
 
-    def _content_length(self) -> int | None:
-        lengths = self.headers.get_all("Content-Length", [])
-        is_known = len(lengths) == 1 and lengths[0].isascii() and lengths[0].isdigit()
-        return int(lengths[0]) if is_known and "Transfer-Encoding" not in self.headers else None
-
     def _refuse(self, status: HTTPStatus, message: str) -> None:
         """Answer with a message, and close the connection."""
         self.close_connection = True
@@ -282,7 +253,9 @@ class _Request(BaseHTTPRequestHandler):
         # A browser that is still sending would not see the answer if the connection broke.
         self.connection.settimeout(_SECONDS_TO_DRAIN)
         with suppress(OSError):
-            self.rfile.read(0 if self._is_read else min(self._content_length() or 0, _MAX_DRAINED_BYTES))
+            self.rfile.read(
+                0 if self._is_read else min(_content_length(self.headers) or 0, _MAX_DRAINED_BYTES)
+            )
 
     def _send_json(self, status: HTTPStatus, content: Mapping[str, Any]) -> None:
         self._send(status, "application/json", json.dumps(content))
@@ -309,10 +282,47 @@ class _Request(BaseHTTPRequestHandler):
         """Log nothing: the page shows what happens, and names of files stay private."""
 
 
+def _content_length(headers: Message) -> int | None:
+    """Return how long the body of a request is; None if that is not known."""
+    lengths = headers.get_all("Content-Length", [])
+    is_known = len(lengths) == 1 and lengths[0].isascii() and lengths[0].isdigit()
+    return int(lengths[0]) if is_known and "Transfer-Encoding" not in headers else None
+
+
+def _page(console: Console) -> str:
+    return Template((_PAGE / "console.html").read_text(encoding="utf-8")).substitute(
+        title=escape(console.title),
+        place=escape(console.place),
+        stages=escape(json.dumps(list(console.board.stages))),
+        max_bytes=MAX_UPLOAD_BYTES,
+    )
+
+
+def _events(console: Console, closing: threading.Event) -> Iterator[bytes]:
+    """Yield the board's changes as server-sent events; or comments, which fail if the browser has left."""
+    version, is_first = 0, True
+    queues, counted = _count_queues(console), time.monotonic()
+    while not closing.wait(_SECONDS_BETWEEN_EVENTS):
+        changes = console.board.changes(version, 0 if is_first else _SECONDS_BETWEEN_COUNTS)
+        before = queues
+        if time.monotonic() - counted >= _SECONDS_BETWEEN_COUNTS:
+            queues, counted = _count_queues(console), time.monotonic()
+        if is_first or changes.version > version or queues != before:
+            event = _event(changes, queues, is_first=is_first)
+            yield f"data: {json.dumps(event)}\n\n".encode()
+        else:
+            yield b":\n\n"
+        version, is_first = changes.version, False
+
+
+def _count_queues(console: Console) -> Mapping[str, int] | None:
+    return console.count_queues() if console.count_queues else None
+
+
 def _event(changes: Changes, queues: Mapping[str, int] | None, *, is_first: bool) -> dict[str, Any]:
     return {
         "isFirst": is_first,
-        "files": [file.to_dict() for file in changes.files],
+        "files": [asdict(file) for file in changes.files],
         "counts": list(changes.counts),
         "queues": dict(queues) if queues is not None else None,
     }

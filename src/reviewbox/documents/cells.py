@@ -12,7 +12,7 @@ from reviewbox.documents.formats import jsonl
 from reviewbox.documents.formats.csv import table as csv_table
 from reviewbox.documents.formats.parquet import table as parquet
 from reviewbox.documents.formats.xlsx import table as xlsx
-from reviewbox.documents.line_tables import ContentLines, open_content
+from reviewbox.documents.line_tables import Content, ContentLines
 from reviewbox.documents.lines import Line, stream_lines
 from reviewbox.documents.unsupported import is_excel_workbook, is_parquet
 from reviewbox.errors import ErrorCode, SourceError
@@ -47,7 +47,7 @@ def read_cells(
         detected = line_format(name, "", head)
         if detected is None:
             raise SourceError(ErrorCode.UNSUPPORTED_FORMAT, "the file is not a table in UTF-8")
-        lines = stream_lines(ContentLines(open_content(stored, options), options), options)
+        lines = stream_lines(ContentLines(Content(stored, options), options), options)
         if detected.name == jsonl.LINE_FORMAT.name:
             records = _json_records(lines)
         else:

@@ -31,7 +31,7 @@ def check_rows(
         doubtful_after: the line of a quote that a truncated source leaves open. The lines after it may
             belong to the review in which that quote opens. None to find it.
         are_lines: whether the rows are lines of text, and not rows of a binary table.
-        check_time: called again and again; if it raises, reading stops.
+        check_time: called repeatedly; if it raises, reading stops.
     """
     rows = paced(rows, check_time, lambda row: len(row.text))
     for row in map(partial(_check_characters, are_lines=are_lines), rows):

@@ -251,7 +251,7 @@ def exceeds(data: bytes, size: int) -> bool:
 
 
 def decompress(data: bytes, max_bytes: int, check_time: Callable[[], None] = lambda: None) -> Decompressed:
-    """Return `data`, decompressed if it is compressed. `check_time` is called again and again.
+    """Return `data`, decompressed if it is compressed. `check_time` is called repeatedly.
 
     Raises:
         SourceError: there is more than `max_bytes`, or the data is damaged.

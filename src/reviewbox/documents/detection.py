@@ -23,7 +23,7 @@ from reviewbox.documents.formats import html, json, jsonl, markdown, text
 from reviewbox.documents.formats.csv import table as csv_table
 from reviewbox.documents.formats.parquet import table as parquet
 from reviewbox.documents.formats.xlsx import table as xlsx
-from reviewbox.documents.line_tables import LineFormat, at_end, open_content, read_content
+from reviewbox.documents.line_tables import Content, LineFormat, at_end, read_content
 from reviewbox.documents.lines import at_line
 from reviewbox.documents.unsupported import describe_code, describe_unsupported, is_parquet
 from reviewbox.errors import ErrorCode, Problem, SourceError
@@ -48,8 +48,8 @@ LINE_FORMATS = {
 
 _Table = TypeVar("_Table", bound=Table | BinaryTable)
 
-# Formats of tables that may have a name of text, or none. Each line is a record.
-_DELIMITED = (csv_table.TSV, csv_table.CSV)
+# Formats of data that may have a name of text, or none.
+_DATA = (csv_table.TSV, csv_table.CSV, json.JSON)
 _DELIMITER = re.compile(r'[\t|;,]|" "')
 
 # The size of the start of a file from which its format can be detected.
@@ -107,8 +107,8 @@ def read_stream(
     Args:
         name: the key or file name of the source.
         content_type: as for `read_document`.
-        stored: the bytes of the source, with a buffer of at least `SNIFF_BYTES`. Of a Parquet file, any
-            position can be read.
+        stored: the bytes of the source, with a buffer of at least `SNIFF_BYTES`. If it is a Parquet
+            file, any position can be read.
         options: how to read them.
 
     Raises:
@@ -122,7 +122,7 @@ def read_stream(
     detected = line_format(name, content_type, head)
     if detected is None:
         return None
-    content = open_content(stored, options)
+    content = Content(stored, options)
     return _compressed(read_content(content, detected, options), content.compression)
 
 
@@ -147,11 +147,8 @@ def line_format(name: str, content_type: str, head: bytes) -> LineFormat | None:
 
 def is_called_text(name: str) -> bool:
     """Return whether the name of a source says that it is a text, and so probably one review."""
-    return (
-        stem(name)
-        .lower()
-        .endswith((*text.FORMAT.extensions, *markdown.FORMAT.extensions, *html.FORMAT.extensions))
-    )
+    texts = text.FORMAT.extensions | markdown.FORMAT.extensions | html.FORMAT.extensions
+    return stem(name).lower().endswith(tuple(texts))
 
 
 def with_compression(table: _Table, compression: Compression) -> _Table:
@@ -226,11 +223,11 @@ def _detect_format(name: str, content_type: str, content: bytes) -> Format:
     if format_ not in (None, text.FORMAT):
         return format_
     head = decode_start(content, SNIFF_BYTES)
-    if format_ and not _may_be_table(head):
+    if format_ and not _may_be_table(head) and not json.JSON.looks_like(head):
         return format_
     sniffed = _sniff(head)
-    # Of a file that is called text, only a delimited table is not one review.
-    if sniffed in _DELIMITED:
+    # Of a file that is called text, only a delimited table and JSON are not one review.
+    if sniffed in _DATA:
         return _noted(sniffed)
     if sniffed is text.FORMAT and (message := describe_code(extension)):
         raise SourceError(ErrorCode.UNSUPPORTED_FORMAT, message)

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from io import BytesIO
 from typing import Any, Protocol
 
 from reviewbox.errors import Problem
@@ -25,7 +26,7 @@ class ReadOptions:
         segment_bytes: the size at which a segment of a table is full.
         max_rows: the most rows of a table that is read as a whole, so that they fit in memory.
         max_line_length: the longest line of a table, or value of a JSON array, that is classified.
-        check_time: called again and again while a document is read; if it raises, reading stops.
+        check_time: called repeatedly while a document is read; if it raises, reading stops.
     """
 
     text_field: str = ""
@@ -85,6 +86,29 @@ class Table:
     compress: Callable[[bytes], bytes] = bytes
     has_notes: bool = False
 
+    def open_writer(self, added: Sequence[str]) -> "RowWriter":
+        """Return a writer for all rows in order, given the names of the added fields."""
+        return _LineWriter(self, added)
+
+
+class _LineWriter:
+    """Writes a table of lines back."""
+
+    def __init__(self, table: Table, added: Sequence[str]) -> None:
+        self._table = table
+        self._content = BytesIO()
+        self._append(table.render_header(added))
+
+    def write(self, row: Row, added: Mapping[str, Value]) -> None:
+        self._append(self._table.render_row(row, added))
+
+    def finish(self) -> bytes:
+        return self._content.getvalue()
+
+    def _append(self, text: str) -> None:
+        # Lone surrogates cannot be encoded as UTF-8. They stay legible.
+        self._content.write(text.encode("utf-8", "backslashreplace"))
+
 
 @dataclass(frozen=True, slots=True)
 class Cells:
@@ -102,7 +126,7 @@ class Cells:
 
 
 class RowWriter(Protocol):
-    """Writes a binary table back."""
+    """Writes a table back."""
 
     def write(self, row: Row, added: Mapping[str, Value]) -> None:
         """Take the next row and the named values to add to it."""

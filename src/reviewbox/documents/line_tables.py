@@ -54,7 +54,7 @@ class LineFormat:
 
 
 class Content:
-    """The decompressed content of a stored table.
+    """The content of a stored table, decompressed as it is read.
 
     Attributes:
         stream: the content.
@@ -76,11 +76,6 @@ class Content:
     def problem(self) -> Problem | None:
         """Why content is missing or left over at the end; known after the stream was read to its end."""
         return self._decompressed.problem if self._decompressed else None
-
-
-def open_content(stored: BufferedReader, options: ReadOptions) -> Content:
-    """Return the content of a stored table, decompressed as it is read."""
-    return Content(stored, options)
 
 
 class ContentLines:

@@ -20,13 +20,12 @@ from reviewbox.documents.line_tables import (
     Schema,
     infer_schema,
     is_blank,
-    open_content,
 )
 from reviewbox.documents.lines import decode_lines, stream_lines
 from reviewbox.documents.pacing import paced
 from reviewbox.errors import ErrorCode, Problem
 
-__all__ = ["Content", "LineFormat", "Schema", "Segment", "SegmentedTable", "open_content", "split"]
+__all__ = ["Content", "LineFormat", "Schema", "Segment", "SegmentedTable", "split"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,29 +124,21 @@ def split(
     buffer = LineBuffer(encoded)
     lines = stream_lines(buffer, options)
     schema = infer_schema(lines, line_format, content, options)
-    segments: list[Segment] = []
     open_quote_line: int | None = None
-    start = line = 0  # of the segment that is not full yet
 
-    def end_segment(end: int) -> None:
-        data = buffer.take(end)
+    def rows() -> Iterator[Row]:
+        nonlocal open_quote_line
+        for row in paced(schema.rows(lines), options.check_time, lambda row: len(row.raw)):
+            if row.open_at_end and open_quote_line is None:
+                open_quote_line = row.line
+            yield row
+
+    segments: list[Segment] = []
+    for segment in _segments(rows(), buffer, options.segment_bytes):
+        data = buffer.take(segment.end)
         if on_segment:
             on_segment(len(segments), data)
-        segments.append(Segment(start, end, line))
-
-    for row in paced(schema.rows(lines), options.check_time, lambda row: len(row.raw)):
-        if row.open_at_end and open_quote_line is None:
-            open_quote_line = row.line
-        offset = buffer.offset_of(row.line)
-        is_first = line == 0
-        if is_first:
-            buffer.take(offset)  # the header
-        elif offset - start >= options.segment_bytes:
-            end_segment(offset)
-        else:
-            continue
-        start, line = offset, row.line
-    end_segment(buffer.end)
+        segments.append(segment)
     return SegmentedTable(
         line_format.name,
         schema,
@@ -157,6 +148,22 @@ def split(
         encoded.end_row(schema.table),
         open_quote_line,
     )
+
+
+def _segments(rows: Iterable[Row], buffer: "LineBuffer", size: int) -> Iterator[Segment]:
+    """Yield each segment once it has `size` bytes and the next row starts, and the last one at the end."""
+    start = line = 0  # of the segment that is not full yet
+    for row in rows:
+        offset = buffer.offset_of(row.line)
+        is_first = line == 0
+        if is_first:
+            buffer.take(offset)  # the header
+        elif offset - start >= size:
+            yield Segment(start, offset, line)
+        else:
+            continue
+        start, line = offset, row.line
+    yield Segment(start, buffer.end, line)
 
 
 class LineBuffer:

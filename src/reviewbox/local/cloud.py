@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import boto3
+from botocore.config import Config
 
 from reviewbox.errors import ReviewboxError
 from reviewbox.queue import Queue
@@ -32,6 +33,9 @@ _FUNCTION = "OnUpload"
 _EVENT_SOURCE_MAPPING = "OnUploadUploads"  # SAM joins the function's name and the event's
 _REGION = "us-east-1"
 _CREDENTIAL = "local"  # moto accepts any
+# The server is this process, so a late answer is not a lost one. On a busy machine, creating the stack may
+# take more than botocore's minute, and a second request for it would fail because the bucket exists.
+_CONFIG = Config(read_timeout=3600)
 # Clients may name a bucket before the host.
 _OWN_HOST = re.compile(r"(?:127\.0\.0\.1|(?:[^:]+\.)?localhost):\d+", re.IGNORECASE)
 
@@ -166,13 +170,13 @@ def _speed_up_moto() -> None:
     """Replace three functions of moto that are slow and are called for each request or message."""
     backends: Any = import_module("moto.backends")
     sqs: Any = import_module("moto.sqs.models")
-    # Lists moto's package folder for each request, and holds a lock meanwhile.
+    # It lists moto's package folder for each request, and holds a lock while it does.
     modules = list(backends.list_of_moto_modules())
     backends.list_of_moto_modules = lambda: modules
-    # Is called for each message of a queue whenever a message is sent or received, and is much slower than
+    # It is called for each message of a queue whenever a message is sent or received, and is much slower than
     # the system clock.
     sqs.unix_time_millis = lambda: time.time() * 1000
-    # Counts all messages of the queue for each message that is received. No message gets older than the
+    # It counts all messages of the queue for each message that is received. No message gets older than the
     # retention period of days while a local cloud runs.
     sqs.SQSBackend.is_message_valid_based_on_retention_period = lambda *_: True
 
@@ -191,6 +195,7 @@ def _client(service: Any, endpoint: str) -> Any:
         region_name=_REGION,
         aws_access_key_id=_CREDENTIAL,
         aws_secret_access_key=_CREDENTIAL,
+        config=_CONFIG,
     )
 
 
@@ -215,35 +220,10 @@ def _create_resources(template: dict[str, Any], private: str, endpoint: str) -> 
     # function's resolved properties from outputs of the stack. The other functions get no events here.
     function = template["Resources"][_FUNCTION]["Properties"]
     variables = function["Environment"]["Variables"]
-    properties = {
-        "Handler": function["Handler"],
-        "Timeout": function["Timeout"],
-        "BatchSize": template["Resources"][_EVENT_SOURCE_MAPPING]["Properties"]["BatchSize"],
-        **{_output_name(name): value for name, value in variables.items()},
-    }
-    # Roles, log groups and alarms have no effect here.
-    resources = {
-        name: resource
-        for name, resource in template["Resources"].items()
-        if resource["Type"].startswith(("AWS::S3::", "AWS::SQS::"))
-    }
-    # Keep the template's own outputs, except those that refer to a resource that is not created.
-    absent = template["Resources"].keys() - resources.keys()
-    outputs = {
-        name: output for name, output in template["Outputs"].items() if not _refers(output["Value"], absent)
-    }
-    # In moto an output's value is a reference or a string.
-    for name, value in properties.items():
-        outputs[name] = {"Value": value if isinstance(value, dict) else str(value)}
-    cloudformation = _client("cloudformation", private)
-    cloudformation.create_stack(
-        StackName="reviewbox",
-        TemplateBody=json.dumps({**template, "Resources": resources, "Outputs": outputs}),
-        Parameters=[{"ParameterKey": "BucketName", "ParameterValue": BUCKET}],
-        Capabilities=["CAPABILITY_IAM"],
-    )
-    (stack,) = cloudformation.describe_stacks(StackName="reviewbox")["Stacks"]
-    resolved = {output["OutputKey"]: str(output["OutputValue"]) for output in stack["Outputs"]}
+    mapping = template["Resources"][_EVENT_SOURCE_MAPPING]["Properties"]
+    properties = {_output_name(name): value for name, value in variables.items()}
+    properties |= {name: function[name] for name in ("Handler", "Timeout")}
+    resolved = _create_stack(template, {**properties, "BatchSize": mapping["BatchSize"]}, private)
     environment = {name: resolved[_output_name(name)] for name in variables}
     _set_notification(resolved["QueueUrl"], environment["REVIEWBOX_SOURCE_PREFIX"], private)
     return Cloud(
@@ -262,6 +242,33 @@ def _create_resources(template: dict[str, Any], private: str, endpoint: str) -> 
         batch_size=int(resolved["BatchSize"]),
         timeout_seconds=int(resolved["Timeout"]),
     )
+
+
+def _create_stack(template: dict[str, Any], properties: Mapping[str, Any], endpoint: str) -> dict[str, str]:
+    """Create the stack of a template. Return its outputs, and the resolved values of some properties."""
+    # Roles, log groups and alarms have no effect here.
+    resources = {
+        name: resource
+        for name, resource in template["Resources"].items()
+        if resource["Type"].startswith(("AWS::S3::", "AWS::SQS::"))
+    }
+    # Keep the template's own outputs, except those that refer to a resource that is not created.
+    absent = template["Resources"].keys() - resources.keys()
+    outputs = {
+        name: output for name, output in template["Outputs"].items() if not _refers(output["Value"], absent)
+    }
+    # In moto an output's value is a reference or a string.
+    for name, value in properties.items():
+        outputs[name] = {"Value": value if isinstance(value, dict) else str(value)}
+    cloudformation = _client("cloudformation", endpoint)
+    cloudformation.create_stack(
+        StackName="reviewbox",
+        TemplateBody=json.dumps({**template, "Resources": resources, "Outputs": outputs}),
+        Parameters=[{"ParameterKey": "BucketName", "ParameterValue": BUCKET}],
+        Capabilities=["CAPABILITY_IAM"],
+    )
+    (stack,) = cloudformation.describe_stacks(StackName="reviewbox")["Stacks"]
+    return {output["OutputKey"]: str(output["OutputValue"]) for output in stack["Outputs"]}
 
 
 def _refers(value: Any, names: Collection[str]) -> bool:

@@ -7,7 +7,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -75,21 +75,26 @@ def load_handler(cloud: Cloud, code: Path) -> Handler:
     return handler
 
 
-@contextmanager
-def deliveries(cloud: Cloud, handler: Handler) -> Iterator[None]:
+def deliveries(cloud: Cloud, handler: Handler) -> AbstractContextManager[None]:
     """Deliver the queues' messages to the handler in a thread while the context lasts."""
+    return repeated(lambda: deliver(cloud, handler), _SECONDS_BETWEEN_POLLS)
+
+
+@contextmanager
+def repeated(work: Callable[[], int], seconds: float) -> Iterator[None]:
+    """Call `work` in a thread while the context lasts; wait whenever it returns 0 or raises an error."""
     stopping = threading.Event()
 
-    def deliver_until_stopped() -> None:
-        delivered = 0
-        while not stopping.wait(0 if delivered else _SECONDS_BETWEEN_POLLS):
+    def work_until_stopped() -> None:
+        done = 0
+        while not stopping.wait(0 if done else seconds):
             try:
-                delivered = deliver(cloud, handler)
+                done = work()
             except Exception:
                 logger.exception("delivery.failed")
-                delivered = 0
+                done = 0
 
-    thread = threading.Thread(target=deliver_until_stopped, daemon=True)
+    thread = threading.Thread(target=work_until_stopped, daemon=True)
     thread.start()
     try:
         yield

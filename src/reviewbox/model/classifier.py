@@ -1,20 +1,17 @@
 """Texts -> verdicts: the stages of the model, composed."""
 
-import platform
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 from typing import Self
 
-import numpy as np
-
 from reviewbox.errors import ErrorCode, ModelError, Problem, ReviewboxError
 from reviewbox.model.batching import Batcher
-from reviewbox.model.bundle import BUNDLE, MIN_WINDOW_TOKENS, Bundle, shipped_model_dir
+from reviewbox.model.bundle import MIN_WINDOW_TOKENS, Bundle, shipped_model_dir
 from reviewbox.model.inference import OnnxBackend
 from reviewbox.model.plain_text import plain_text
+from reviewbox.model.self_check import check_model
 from reviewbox.model.verdicts import (
     Answers,
     PooledLogits,
@@ -32,12 +29,6 @@ _CHARACTERS_PER_CHUNK = 50_000
 
 # This many take minutes on one processor, and belong to many reviews rather than one.
 _MAX_CHARACTERS = 1_000_000
-
-# The scores of the shipped model agree to the last digits on all processors that were tried.
-_GOLDEN_TOLERANCE = 1e-3
-
-# Texts of different lengths, so that one of them is padded.
-_PROBE = ("Good.", "The film was good, and the music was not bad either.")
 
 NO_TOKENS = Problem(ErrorCode.EMPTY_REVIEW, "the review has no words to classify")
 TOO_LONG = Problem(
@@ -92,63 +83,16 @@ class Classifier:
                 f"{bundle.model} returns {backend.label_count} logits, but `id2label` in config.json names "
                 f"{len(bundle.labels)} labels; export both from the same model"
             )
-        answers = Answers(
-            bundle.labels,
-            tuple(range(len(bundle.labels))),
-            bundle.temperature,
-            len(bundle.labels) if backend.tells_language else None,
-        )
+        columns = tuple(range(len(bundle.labels)))
+        language_column = len(columns) if backend.tells_language else None
+        answers = Answers(bundle.labels, columns, bundle.temperature, language_column)
         classifier = cls(bundle, windows, Batcher(backend, pad_token_id=bundle.pad_token_id), answers)
-        try:
-            # The probe would add to a cold start what the golden reviews show, too.
-            (classifier._check_golden if bundle.golden else classifier._check_probe)()
-        except ReviewboxError:
-            raise
-        except BaseException as error:
-            # onnxruntime's errors share no public base, and a panic in Rust is not an Exception.
-            if not isinstance(error, Exception) and type(error).__name__ != "PanicException":
-                raise
-            raise ModelError(
-                f"{bundle.model} cannot run on tokens of {bundle.tokenizer}: {error}; export both from the "
-                "same model"
-            ) from None
+        check_model(classifier)
         return classifier.two_sided() if two_labels else classifier
 
     def two_sided(self) -> Self:
         """Return this classifier with only the labels positive and negative, if it has both."""
         return replace(self, answers=self.answers.two_sided())
-
-    def _check_probe(self) -> None:
-        """Raise ModelError if the logits of two short texts cannot be used."""
-        windows = [window for group in self.windows.split(_PROBE) for window in group]
-        count = len(self.bundle.labels)
-        for logits in self.batcher.run(windows):
-            if logits.shape != (count + (self.answers.language_column is not None),):
-                raise ModelError(
-                    f"{self.bundle.model} returns logits of shape {logits.shape} for a window, but "
-                    f"`id2label` in config.json names {count} labels; export a text classifier"
-                )
-            if not np.isfinite(logits).all():
-                raise ModelError(
-                    f"{self.bundle.model} returns NaN or infinity for {_PROBE[0]!r}; export it in another "
-                    "precision (float16 overflows on some processors) or quantize it again"
-                )
-
-    def _check_golden(self) -> None:
-        """Raise ModelError if a golden review gets another verdict than on the machine of its author."""
-        golden = self.bundle.golden
-        verdicts = self.classify_each([review.text for review in golden], explain=False)
-        for number, (expected, verdict) in enumerate(zip(golden, verdicts, strict=True)):
-            if isinstance(verdict, Verdict):
-                label, score = verdict.label, verdict.score
-            else:
-                label, score = verdict.code, 0.0
-            if label != expected.label or not abs(score - expected.score) <= _GOLDEN_TOLERANCE:
-                raise ModelError(
-                    f"{self.bundle.model} returns a wrong result on this processor ({processor()}): golden "
-                    f"review {number} of {BUNDLE} is {label} {score:.4f}, expected {expected.label} "
-                    f"{expected.score:.4f}; use another machine, or export and calibrate the model here"
-                )
 
     def classify(self, texts: Sequence[str]) -> list[Verdict]:
         """Return the verdict on each text, with its evidence.
@@ -226,15 +170,6 @@ class Classifier:
             pool_logits(group, list(islice(logits, len(group))), self.answers) if group else None
             for group in windows_by_text
         ]
-
-
-def processor() -> str:
-    """Return the name of the processor model, as shown to users."""
-    with suppress(OSError):
-        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    return platform.processor() or platform.machine()
 
 
 def _can_be_classified(text: str) -> bool:

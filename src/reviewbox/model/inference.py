@@ -63,28 +63,8 @@ class OnnxBackend:
             session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
         except Exception as error:  # noqa: BLE001 - onnxruntime's errors share no public base
             raise ModelError(f"{path} cannot be loaded by onnxruntime: {error}") from None
-        backend = cls(session, pad_token_id)
-        if unknown := sorted(set(backend._types) - set(_INPUTS)):
-            raise ModelError(
-                f"{path} has unsupported inputs: {', '.join(unknown)}; a text classifier takes only "
-                f"{', '.join(_INPUTS)}"
-            )
-        for graph_input in session.get_inputs():
-            if graph_input.type not in _TYPES or len(graph_input.shape or ()) not in (0, _DIMENSIONS):
-                raise ModelError(
-                    f"the input `{graph_input.name}` of {path} is {graph_input.type} of shape "
-                    f"{graph_input.shape}, but must be int64 or int32 of shape [batch, tokens]; export the "
-                    "model with `--task text-classification`"
-                )
-        if "input_ids" not in backend._types:
-            raise ModelError(f"{path} has no input `input_ids`; export a model that takes tokens")
-        outputs = [output.name for output in session.get_outputs()]
-        if _OUTPUT not in outputs:
-            raise ModelError(
-                f"{path} has no output `{_OUTPUT}`, only {', '.join(outputs)}; "
-                "export the model with `--task text-classification`"
-            )
-        return backend
+        _check_graph(path, session)
+        return cls(session, pad_token_id)
 
     @property
     def label_count(self) -> int | None:
@@ -127,3 +107,28 @@ class OnnxBackend:
 
 def _fixed(dimensions: Iterable[int | str | None]) -> int | None:
     return next((dimension for dimension in dimensions if isinstance(dimension, int) and dimension > 0), None)
+
+
+def _check_graph(path: Path, session: "InferenceSession") -> None:
+    """Raise ModelError if a graph is not a text classifier."""
+    inputs = {graph_input.name: graph_input for graph_input in session.get_inputs()}
+    if unknown := sorted(set(inputs) - set(_INPUTS)):
+        raise ModelError(
+            f"{path} has unsupported inputs: {', '.join(unknown)}; a text classifier takes only "
+            f"{', '.join(_INPUTS)}"
+        )
+    for name, graph_input in inputs.items():
+        if graph_input.type not in _TYPES or len(graph_input.shape or ()) not in (0, _DIMENSIONS):
+            raise ModelError(
+                f"the input `{name}` of {path} is {graph_input.type} of shape {graph_input.shape}, but must "
+                "be int64 or int32 of shape [batch, tokens]; export the model with "
+                "`--task text-classification`"
+            )
+    if "input_ids" not in inputs:
+        raise ModelError(f"{path} has no input `input_ids`; export a model that takes tokens")
+    outputs = [output.name for output in session.get_outputs()]
+    if _OUTPUT not in outputs:
+        raise ModelError(
+            f"{path} has no output `{_OUTPUT}`, only {', '.join(outputs)}; "
+            "export the model with `--task text-classification`"
+        )

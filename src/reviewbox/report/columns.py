@@ -1,5 +1,6 @@
 """Counts the verdicts by the values of a column, and finds out what kind of column it is."""
 
+import re
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -34,6 +35,7 @@ _RATING_WORDS = frozenset(
     "rating ratings stars star score scores grade overall bewertung sterne note notes punkte puntuacion "
     "valutazione voto nota estrellas etoiles".split()
 )
+_STAR = re.compile("[★☆⭐🌟]")
 _ID_WORDS = frozenset("id ids uuid guid key hash url link index nr number row sku asin email phone".split())
 _RATING_SCALES = (5.0, 10.0, 100.0)
 _MAX_RATINGS = 101
@@ -144,18 +146,17 @@ class ColumnTally:
                     del self.dates[day_first]
 
     def as_dates(self) -> Scale | None:
-        """Return the column as a course of time; None if it does not hold dates."""
+        """Return the column as a time series; None if it does not hold dates."""
         # If both orders fit, the month comes first: those who write the day first use dots or ISO 8601.
         day_first = min(self.dates, key=lambda order: (self.dates[order].misses, order), default=None)
         if day_first is None:
             return None
         dates = self.dates[day_first]
-        dated = sum(counts.total() for counts in dates.days.values())
-        if dated < self.filled * _MIN_DATE_SHARE:
+        if not self._has_dates(dates):
             return None
         name_of = dates.unit()
         periods = _merged(dates.days, name_of)
-        if len(periods) < 2:  # noqa: PLR2004 - no course of time
+        if len(periods) < 2:  # noqa: PLR2004 - no time series
             return None
         other = self.dates.get(not day_first)
         is_ambiguous = other and other.misses == dates.misses and other.days.keys() != dates.days.keys()
@@ -167,6 +168,20 @@ class ColumnTally:
 
         return Scale(self.name, Kind.DATE, {key: periods[key] for key in sorted(periods)}, value_of, note)
 
+    def has_dates(self) -> bool:
+        """Return whether nearly all of its values can be dates."""
+        return any(map(self._has_dates, self.dates.values()))
+
+    def _has_dates(self, dates: _Dates) -> bool:
+        dated = sum(counts.total() for counts in dates.days.values())
+        return dated >= self.filled * _MIN_DATE_SHARE
+
+    def has_ratings(self) -> bool:
+        """Return whether nearly all of its values can be ratings."""
+        values = (self.values or {}).items()
+        rated = sum(counts.total() for value, counts in values if parse_rating(value) is not None)
+        return rated >= self.filled * _MIN_RATING_SHARE
+
     def as_ratings(self) -> Scale | None:
         """Return the column as a rating; None if it does not hold ratings."""
         ratings: dict[float, Counter[str]] = {}
@@ -174,10 +189,9 @@ class ColumnTally:
             rating = parse_rating(value)
             if rating is not None:
                 ratings.setdefault(rating, Counter()).update(counts)
-        rated = sum(counts.total() for counts in ratings.values())
         if not 1 < len(ratings) <= _MAX_RATINGS or max(ratings) > max(_RATING_SCALES):
             return None
-        if rated < self.filled * _MIN_RATING_SHARE:
+        if not self.has_ratings():
             return None
 
         def value_of(cell: str) -> str:
@@ -241,7 +255,7 @@ def category(name: str, kind: Kind, values: Tally) -> Scale:
 @lru_cache(maxsize=1000)
 def has_rating_name(name: str) -> bool:
     """Return whether a column is called like a rating."""
-    return bool(_RATING_WORDS.intersection(name_words(name.rpartition(".")[2])))
+    return bool(_STAR.search(name) or _RATING_WORDS.intersection(name_words(name.rpartition(".")[2])))
 
 
 @lru_cache(maxsize=1000)

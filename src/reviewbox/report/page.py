@@ -31,6 +31,8 @@ def render(summary: Summary) -> str:
         policy=escape(_policy(scripts)),
         style=_read("report.css"),
         overview=escape(_overview(summary)),
+        caveat=_caveat(summary),
+        hidden_without_reviews="" if summary.total else " hidden",
         shares=_share_rows(summary),
         licenses=_read(_LICENSES),
         data=_data(summary),
@@ -59,6 +61,17 @@ def _overview(summary: Summary) -> str:
     if summary.failed:
         parts.append(f"{summary.failed:,} failed")
     return " · ".join(parts)
+
+
+def _caveat(summary: Summary) -> str:
+    """Return a paragraph that says how many answers are about reviews in other languages, if any."""
+    if not summary.other_language:
+        return ""
+    are = "is" if summary.other_language == 1 else "are"
+    return (
+        f'<p class="notice">{summary.other_language:,} of {number_of(summary.total, "review")} {are} in a '
+        "language that the model does not know. Do not rely on the answers about them.</p>\n"
+    )
 
 
 def _share_rows(summary: Summary) -> str:
@@ -130,7 +143,7 @@ def _rows(rows: Sequence[SampledRow], dimensions: int) -> dict[str, list[Any]]:
 def _review(review: Review, labels: Mapping[str, int]) -> dict[str, Any]:
     return {
         "source": review.source,
-        "row": review.row,
+        "line": review.line,
         "label": review.facts.label,
         "score": review.facts.score,
         "needsReview": review.facts.needs_review,

@@ -1,16 +1,14 @@
 """What a report is made from: one value per review, whatever kind of result it comes from."""
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from itertools import chain, islice
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
-from reviewbox.documents.review_field import MISSING
-from reviewbox.errors import ErrorCode, SourceError
+from reviewbox.documents.document import Cells
 from reviewbox.model.verdicts import Evidence
 from reviewbox.results.receipt import Receipt
-from reviewbox.results.rows import ROWS_TO_SAMPLE, own_names, parse_score, probability, text_columns
+from reviewbox.results.rows import Lines, probability, rows_with_reviews
 
 _PLACE = re.compile(r"(?:line|row) ([\d,]+): ")
 
@@ -58,7 +56,7 @@ class Result:
     Attributes:
         source: the file that holds the review.
         group: what the file is counted under: the file itself, or the folder of single reviews.
-        row: the number of its row in the table, from 1; 0 for a file that is one review.
+        line: its line in the file, counted as `reviewbox results` does; 0 for a file that is one review.
         label: the verdict; "" if there is none.
         score: the probability of the label.
         needs_review: whether a person should look at it.
@@ -72,7 +70,7 @@ class Result:
 
     source: str
     group: str
-    row: int = 0
+    line: int = 0
     label: str = ""
     score: float = 0.0
     needs_review: bool = False
@@ -113,59 +111,33 @@ def _evidence(entries: Sequence[Mapping[str, Any]]) -> Iterator[Evidence]:
         yield Evidence(int(entry["start"]), int(entry["end"]), str(entry["label"]), float(entry["support"]))
 
 
-def results_of_table(
-    rows: Iterable[Mapping[str, str]], source: str, text_field: str, first: int = 1
-) -> Iterator[Result]:
+def results_of_table(table: Iterator[Cells], source: str, text_field: str, lines: Lines) -> Iterator[Result]:
     """Yield the result of each row of a classified table, or of one of its parts.
 
     Args:
-        rows: the cells of each row.
+        table: the rows.
         source: the file that was classified.
         text_field: the column of the review, as the receipt names it; "" to infer it.
-        first: the number of the first row.
+        lines: tells the line of each row in that file.
 
     Raises:
         SourceError: a row cannot be read, or the table has no verdicts.
     """
-    rows = iter(rows)
-    sample = list(islice(rows, ROWS_TO_SAMPLE))
-    if sample and not {"sentiment", "score"} <= own_names(tuple(sample[0])).keys():
-        message = "the table has no column `sentiment`, so it is not a result of Reviewbox; classify it first"
-        raise SourceError(ErrorCode.UNSUPPORTED_FORMAT, message)
-    columns = text_columns(sample, text_field)
-    for number, cells in enumerate(chain(sample, rows), first):
-        if result := _result_of_row(cells, source, number, columns):
-            yield result
-
-
-def _result_of_row(
-    cells: Mapping[str, str], source: str, number: int, text_columns: Sequence[str]
-) -> Result | None:
-    """Return the result of a row; None for a row that is not a review, such as a footer."""
-    names = own_names(tuple(cells))
-
-    def own(name: str) -> str:
-        return cells[names[name]] if name in names else ""
-
-    code = own("error_code")
-    if code and code not in MISSING:
-        message = own("error_message")
-        place = _PLACE.match(message)
-        line = int(place[1].replace(",", "")) if place else number
-        return Result(source, source, number, failure=Failure(source, line, code, message))
-    label = own("sentiment")
-    if not label or label in MISSING:
-        return None
-    others = set(names.values()).union(text_columns)
-    texts = [cells.get(column, "") for column in text_columns]
-    return Result(
-        source,
-        source,
-        number,
-        label,
-        parse_score(own("score")),
-        own("needs_review").casefold() == "true",
-        own("other_language").casefold() == "true",
-        "\n\n".join(text for text in texts if text.strip() and text not in MISSING),
-        {name: value for name, value in cells.items() if name not in others},
-    )
+    for row in rows_with_reviews(table, text_field, lines):
+        outcome = row.outcome
+        result = Result(source, source, row.line)
+        if code := outcome["error_code"]:
+            message = outcome["error_message"] or ""
+            place = _PLACE.match(message)
+            exact = int(place[1].replace(",", "")) if place else row.line  # blank lines count
+            yield replace(result, failure=Failure(source, exact, code, message))
+        else:
+            yield replace(
+                result,
+                label=outcome["sentiment"],
+                score=outcome["score"] or 0.0,
+                needs_review=bool(outcome["needs_review"]),
+                other_language=bool(outcome["other_language"]),
+                text=row.review,
+                cells=row.cells,
+            )

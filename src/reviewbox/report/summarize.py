@@ -1,34 +1,19 @@
 """Results -> summary, in one pass and in bounded memory."""
 
-import heapq
-import random
-from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from itertools import chain, zip_longest
-from typing import Generic, TypeVar
 
 from reviewbox.documents.review_field import MISSING
-from reviewbox.errors import ReviewboxError
 from reviewbox.model.verdicts import MIXED, NEGATIVE, NEUTRAL, POSITIVE
 from reviewbox.report import phrases
-from reviewbox.report.columns import (
-    MAX_VALUE_LENGTH,
-    ColumnTally,
-    Scale,
-    Tally,
-    category,
-    count,
-    has_date_name,
-    has_rating_name,
-    is_high,
-    is_low,
-)
+from reviewbox.report.columns import Scale, category, has_date_name, has_rating_name, is_high, is_low
+from reviewbox.report.options import Readers, ReportOptions
 from reviewbox.report.remedies import REMEDIES
-from reviewbox.report.results import Failure, Result, Sentence
+from reviewbox.report.results import Result, Sentence
+from reviewbox.report.sampling import Top
 from reviewbox.report.summary import (
     EMPTY,
-    OTHER,
     Dimension,
     Failures,
     Kind,
@@ -38,68 +23,26 @@ from reviewbox.report.summary import (
     Segment,
     Summary,
 )
+from reviewbox.report.tallies import (
+    MAX_PER_VIEW,
+    MAX_TEXT,
+    STRONGEST_BLAME,
+    STRONGEST_PRAISE,
+    UNCERTAIN,
+    Tallies,
+    cut_text,
+)
 from reviewbox.report.values import parse_rating
 
 _LABEL_ORDER = (NEGATIVE, MIXED, NEUTRAL, POSITIVE)
-_MAX_GROUPS = 10_000  # files and folders that are counted one by one
-_MAX_COLUMNS = 60
 _MAX_DIMENSIONS = 8  # that are found without being asked for
-_MAX_LISTED_FAILURES = 100  # of each code
-_MAX_PER_VIEW = 40  # reviews of each kind to read first
-_MAX_RATING_VALUES = 120
-_MAX_PER_RATING = 10  # reviews of each label and rating value that are kept
-_MAX_TEXT = 4000  # characters of a review on the page
 _MIN_REDACTED_MENTIONS = 5  # a phrase of fewer reviews may be somebody's words
-_SEED = 0  # the same results give the same page
-
-UNCERTAIN, STRONGEST_BLAME, STRONGEST_PRAISE, DISAGREES = "uncertain", "blame", "praise", "disagrees"
-_VIEW_OF = {POSITIVE: STRONGEST_PRAISE, NEGATIVE: STRONGEST_BLAME, MIXED: MIXED}
-
-T = TypeVar("T")
-
-
-@dataclass(frozen=True, slots=True)
-class ReportOptions:
-    """What to report.
-
-    Attributes:
-        title: the heading of the page.
-        by: columns to compare by, beside those that are found.
-        rating: the column with the rating; "" to find it.
-        date: the column with the date; "" to find it.
-        is_redacted: whether to leave out the texts of reviews.
-        sampled_rows: how many reviews, without their texts, counts under a filter are made from.
-        sampled_texts: how many reviews, with their texts, are chosen at random.
-        scored_sentences: how many sentences are classified one by one, at most.
-    """
-
-    title: str = "Reviews"
-    by: Sequence[str] = ()
-    rating: str = ""
-    date: str = ""
-    is_redacted: bool = False
-    sampled_rows: int = 100_000
-    sampled_texts: int = 1000
-    scored_sentences: int = 5000
-
-
-@dataclass(frozen=True, slots=True)
-class Readers:
-    """What a report needs from outside.
-
-    Attributes:
-        read_texts: returns the text of each result whose `text` is None; "" if nobody has it.
-        score_sentences: returns the sentences of each text with what they say by themselves.
-        sentences_by: returns what classifies the sentences, in words; "" if nothing does.
-    """
-
-    read_texts: Callable[[Sequence[Result]], Iterable[str]] = lambda results: [""] * len(results)
-    score_sentences: Callable[[Sequence[str]], Iterable[Sequence[Sentence]]] = lambda texts: [()] * len(texts)
-    sentences_by: Callable[[], str] = str
+_DISAGREES = "disagrees"
+_OPTIONS, _READERS = ReportOptions(), Readers()
 
 
 def report(
-    results: Iterable[Result], options: ReportOptions = ReportOptions(), readers: Readers = Readers()
+    results: Iterable[Result], options: ReportOptions = _OPTIONS, readers: Readers = _READERS
 ) -> Summary:
     """Return the summary of any number of results.
 
@@ -108,156 +51,23 @@ def report(
     Raises:
         ReviewboxError: the options name a column that no result has.
     """
-    tallies = _Tallies(options)
+    tallies = Tallies(options)
     for result in results:
         tallies.add(result)
     tallies.check_chosen_columns()
     return _Summarizer(tallies, options, readers).summary()
 
 
-class _Reservoir(Generic[T]):
-    """A uniform random sample of items that are offered one by one (Vitter 1985, algorithm R)."""
-
-    def __init__(self, size: int) -> None:
-        self.items: list[T] = []
-        self.offered = 0
-        self._size = size
-        self._random = random.Random(_SEED)  # noqa: S311 - a sample, not a secret
-
-    def offer(self, make: Callable[[], T]) -> None:
-        """Take an item into the sample, or not; `make` is called only if it is taken."""
-        self.offered += 1
-        if len(self.items) < self._size:
-            self.items.append(make())
-        elif (place := self._random.randrange(self.offered)) < self._size:
-            self.items[place] = make()
-
-
-class _Top(Generic[T]):
-    """The items with the highest keys."""
-
-    def __init__(self, size: int) -> None:
-        self._size = size
-        self._heap: list[_Ranked[T]] = []
-        self._offered = 0
-
-    def offer(self, key: float, item: T) -> None:
-        self._offered += 1
-        if len(self._heap) < self._size:
-            heapq.heappush(self._heap, _Ranked(key, -self._offered, item))
-        elif key > self._heap[0].key:
-            heapq.heapreplace(self._heap, _Ranked(key, -self._offered, item))
-
-    def ranked(self) -> "list[_Ranked[T]]":
-        """Return the items with their keys, the highest first."""
-        return sorted(self._heap, reverse=True)
-
-
-@dataclass(frozen=True, slots=True, order=True)
-class _Ranked(Generic[T]):
-    key: float
-    order: int  # of two items with the same key, the first one offered wins
-    item: T = field(compare=False)
-
-
-class _Tallies:
-    """What is counted and kept while the results pass by."""
-
-    def __init__(self, options: ReportOptions) -> None:
-        self.labels: Counter[str] = Counter()
-        self.needs_review = self.other_language = self.without_text = self.sources = 0
-        self._last_source: str | None = None
-        self.groups: Tally = {}
-        self.columns: dict[str, ColumnTally] = {}
-        self.failures: dict[str, list[Failure]] = {}
-        self.failure_counts: Counter[str] = Counter()
-        self.rows: _Reservoir[Result] = _Reservoir(options.sampled_rows)
-        self.texts: _Reservoir[Result] = _Reservoir(options.sampled_texts)
-        self.views: dict[str, _Top[Result]] = {}
-        self.by_rating: dict[str, dict[str, _Top[Result]]] = {}  # by column, then by label and value
-        self._chosen = {*options.by, options.rating, options.date} - {""}
-        self._rating = options.rating
-
-    def add(self, result: Result) -> None:
-        """Count one result."""
-        if result.source != self._last_source:  # the results of a file follow each other
-            self._last_source = result.source
-            self.sources += 1
-        if result.failure:
-            self._add_failure(result.failure)
-            return
-        self.labels[result.label] += 1
-        self.needs_review += result.needs_review
-        self.other_language += result.other_language
-        self.without_text += result.text == ""
-        group = result.group if result.group in self.groups or len(self.groups) < _MAX_GROUPS else OTHER
-        count(self.groups, group, result.label)
-        for name, value in result.cells.items():
-            if value and value not in MISSING:
-                self._add_cell(name, value, result.label)
-        if len(result.text or "") > _MAX_TEXT:
-            result = replace(result, text=_cut(result.text))
-        self.rows.offer(lambda: self._without_text(result))
-        self.texts.offer(lambda: result)
-        self._offer_views(result)
-
-    def check_chosen_columns(self) -> None:
-        """Raise ReviewboxError if a column that somebody asked for does not exist."""
-        if missing := sorted(self._chosen - self.columns.keys()):
-            known = ", ".join(map(repr, self.columns)) or "none"
-            raise ReviewboxError(f"no result has the column {missing[0]!r}; the columns are {known}")
-
-    def _add_failure(self, failure: Failure) -> None:
-        self.failure_counts[failure.code] += 1
-        listed = self.failures.setdefault(failure.code, [])
-        if len(listed) < _MAX_LISTED_FAILURES:
-            listed.append(failure)
-
-    def _add_cell(self, name: str, value: str, label: str) -> None:
-        tally = self.columns.get(name)
-        if tally is None:
-            if len(self.columns) >= _MAX_COLUMNS and name not in self._chosen:
-                return
-            tally = self.columns[name] = ColumnTally(name, name in self._chosen)
-        if tally.is_alive:
-            tally.add(value, label)
-
-    def _without_text(self, result: Result) -> Result:
-        """Return a result with only what a count under a filter needs."""
-        cells = {
-            name: value[:MAX_VALUE_LENGTH]
-            for name, value in result.cells.items()
-            if name in self.columns and self.columns[name].is_alive
-        }
-        return replace(result, text="", cells=cells, evidence=())
-
-    def _offer_views(self, result: Result) -> None:
-        if result.needs_review:
-            self._view(UNCERTAIN).offer(-result.score, result)
-        if view := _VIEW_OF.get(result.label):
-            self._view(view).offer(result.score, result)
-        if result.label in (POSITIVE, NEGATIVE):
-            for name, value in result.cells.items():
-                if value and (name == self._rating or has_rating_name(name)):
-                    kept = self.by_rating.setdefault(name, {})
-                    key = f"{result.label} {value[:MAX_VALUE_LENGTH]}"
-                    if key in kept or len(kept) < _MAX_RATING_VALUES:
-                        kept.setdefault(key, _Top(_MAX_PER_RATING)).offer(result.score, result)
-
-    def _view(self, name: str) -> _Top[Result]:
-        return self.views.setdefault(name, _Top(_MAX_PER_VIEW))
-
-
 class _Summarizer:
     """Makes the summary after all results have passed by."""
 
-    def __init__(self, tallies: _Tallies, options: ReportOptions, readers: Readers) -> None:
+    def __init__(self, tallies: Tallies, options: ReportOptions, readers: Readers) -> None:
         self._tallies = tallies
         self._options = options
         self._readers = readers
         known = [label for label in _LABEL_ORDER if label in tallies.labels]
         self._labels = known + sorted(tallies.labels.keys() - set(known))
-        self._scales = self._choose_scales()
+        self._scales = _choose_scales(tallies, options)
         self._codes = [{value: index for index, value in enumerate(scale.tally)} for scale in self._scales]
 
     def summary(self) -> Summary:
@@ -303,29 +113,6 @@ class _Summarizer:
             notes.append("The results do not contain the texts of the reviews.")
         return notes
 
-    def _choose_scales(self) -> list[Scale]:
-        tallies, options = self._tallies, self._options
-        columns = tallies.columns.values()
-        name = "file" if "file" not in tallies.columns else "source file"
-        groups = [category(name, Kind.FILE, tallies.groups)] if len(tallies.groups) > 1 else []
-        ratings = [
-            c for c in columns if c.name == options.rating or (not options.rating and has_rating_name(c.name))
-        ]
-        rating = next((scale for c in ratings if (scale := c.as_ratings())), None)
-        dated = [c for c in columns if c.name == options.date or not options.date]
-        dated.sort(key=lambda c: (not has_date_name(c.name), -c.filled))
-        date = next((scale for c in dated if (scale := c.as_dates())), None)
-        used = {scale.name for scale in (rating, date) if scale}
-        rest = [c for c in columns if c.name not in used]
-        rest.sort(key=lambda c: (not c.is_chosen, -c.strength()))
-        found = [scale for c in rest if (scale := c.as_category(tallies.labels))]
-        chosen = sum(c.is_chosen for c in rest)
-        return [
-            *groups,
-            *found[: max(_MAX_DIMENSIONS, chosen)],
-            *(scale for scale in (rating, date) if scale),
-        ]
-
     def _dimension(self, scale: Scale) -> Dimension:
         counts = [[tally[label] for label in self._labels] for tally in scale.tally.values()]
         return Dimension(scale.name, scale.kind, list(scale.tally), counts, scale.note)
@@ -351,11 +138,11 @@ class _Summarizer:
         return [
             Review(
                 source=result.source,
-                row=result.row,
+                line=result.line,
                 facts=self._facts(result),
                 other_language=result.other_language,
                 segments=_segments(result, sentences.get(index, ())),
-                is_cut=len(result.text or "") > _MAX_TEXT,
+                is_cut=len(result.text or "") > MAX_TEXT,
                 is_sampled=identity in sampled,
                 is_scored=index in sentences,
                 views=[view for view, listed in views.items() if any(id(r) == identity for r in listed)],
@@ -370,7 +157,7 @@ class _Summarizer:
             if (top := self._tallies.views.get(name))
         }
         if disagreeing := self._disagreeing():
-            views[DISAGREES] = disagreeing
+            views[_DISAGREES] = disagreeing
         return views
 
     def _disagreeing(self) -> list[Result]:
@@ -379,7 +166,7 @@ class _Summarizer:
         if scale is None:
             return []
         highest = max(map(float, scale.tally))
-        top: _Top[Result] = _Top(_MAX_PER_VIEW)
+        top: Top[Result] = Top(MAX_PER_VIEW)
         for key, kept in self._tallies.by_rating.get(scale.name, {}).items():
             label, _, value = key.partition(" ")
             rating = parse_rating(value)
@@ -393,13 +180,14 @@ class _Summarizer:
         unread = [result for result in results if result.text is None]
         texts = iter(self._readers.read_texts(unread)) if unread else iter(())
         return [
-            replace(result, text=_cut(next(texts))) if result.text is None else result for result in results
+            replace(result, text=cut_text(next(texts))) if result.text is None else result
+            for result in results
         ]
 
     def _sentences(self, results: Sequence[Result]) -> Mapping[int, Sequence[Sentence]]:
         """Return the sentences of as many reviews as the options allow, by the index of the review."""
         with_text = [index for index, result in enumerate(results) if result.text]
-        texts = [(results[index].text or "")[:_MAX_TEXT] for index in with_text]
+        texts = [(results[index].text or "")[:MAX_TEXT] for index in with_text]
         found: dict[int, Sequence[Sentence]] = {}
         left = self._options.scored_sentences
         if not left:
@@ -412,14 +200,33 @@ class _Summarizer:
         return found
 
 
-def _cut(text: str | None) -> str | None:
-    # One character more than the page shows says that something is missing.
-    return text[: _MAX_TEXT + 1] if text else text
+def _choose_scales(tallies: Tallies, options: ReportOptions) -> list[Scale]:
+    """Return the columns to compare by, those that say most first, then the rating and the date."""
+    columns = tallies.columns.values()
+    name = "file" if "file" not in tallies.columns else "source file"
+    groups = [category(name, Kind.FILE, tallies.groups)] if len(tallies.groups) > 1 else []
+    ratings = [
+        c for c in columns if c.name == options.rating or (not options.rating and has_rating_name(c.name))
+    ]
+    rating = next((scale for c in ratings if (scale := c.as_ratings())), None)
+    dated = [c for c in columns if c.name == options.date or not options.date]
+    dated.sort(key=lambda c: (not has_date_name(c.name), -c.filled))
+    date = next((scale for c in dated if (scale := c.as_dates())), None)
+    used = {scale.name for scale in (rating, date) if scale}
+    rest = [c for c in columns if c.name not in used]
+    rest.sort(key=lambda c: (not c.is_chosen, -c.strength()))
+    found = [scale for c in rest if (scale := c.as_category(tallies.labels))]
+    chosen = sum(c.is_chosen for c in rest)
+    return [
+        *groups,
+        *found[: max(_MAX_DIMENSIONS, chosen)],
+        *(scale for scale in (rating, date) if scale),
+    ]
 
 
 def _segments(result: Result, sentences: Sequence[Sentence]) -> list[Segment]:
     """Return the text of a review in parts: its sentences, and what stands between them."""
-    text = (result.text or "")[:_MAX_TEXT]
+    text = (result.text or "")[:MAX_TEXT]
     if not sentences:
         sentences = [
             Sentence(e.start, e.end, e.label, is_evidence=True)

@@ -77,7 +77,7 @@ class Review:
 
     Attributes:
         source: its file.
-        row: its row in the file, from 1; 0 if it is the whole file.
+        line: its line in the file, from 1; 0 if it is the whole file.
         facts: the row without its text.
         other_language: whether it is in a language that the model does not know.
         segments: its text; empty if it is left out or not available.
@@ -88,7 +88,7 @@ class Review:
     """
 
     source: str
-    row: int
+    line: int
     facts: SampledRow
     other_language: bool
     segments: Sequence[Segment]

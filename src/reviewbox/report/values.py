@@ -4,6 +4,8 @@ import re
 from dataclasses import dataclass
 from functools import lru_cache
 
+import numpy as np
+
 _MONTHS = {
     name: number for number, name in enumerate("jan feb mar apr may jun jul aug sep oct nov dec".split(), 1)
 }
@@ -68,15 +70,8 @@ def _day(year: str, month: str, day: str | None) -> Day | None:
 
 
 def _day_of_epoch(seconds: int) -> Day:
-    """Return the day of a Unix time, in UTC (Howard Hinnant's `civil_from_days`)."""
-    days = seconds // _SECONDS_PER_DAY + 719_468
-    era, day_of_era = divmod(days, 146_097)
-    year_of_era = (day_of_era - day_of_era // 1460 + day_of_era // 36_524 - day_of_era // 146_096) // 365
-    day_of_year = day_of_era - (365 * year_of_era + year_of_era // 4 - year_of_era // 100)
-    shifted_month = (5 * day_of_year + 2) // 153
-    day = day_of_year - (153 * shifted_month + 2) // 5 + 1
-    month = shifted_month + 3 if shifted_month < 10 else shifted_month - 9  # noqa: PLR2004 - the year starts in March
-    return Day(era * 400 + year_of_era + (month <= 2), month, day)  # noqa: PLR2004 - February
+    """Return the day of a Unix time, in UTC."""
+    return Day(*map(int, str(np.datetime64(seconds // _SECONDS_PER_DAY, "D")).split("-")))
 
 
 @lru_cache(maxsize=10_000)

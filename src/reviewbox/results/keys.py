@@ -28,8 +28,16 @@ def receipt_key(results_prefix: str, source_key: str) -> str:
 
 def may_be_receipt_of(key: str, source_key: str) -> bool:
     """Return whether a source can have the receipt with this key, whatever the prefix of its results is."""
-    # The prefix may be empty.
-    return f"/{key}".endswith((f"/{source_key}.json", f"/{_digest(source_key)}.json"))
+    prefix = results_prefix_of(key, source_key)
+    return prefix is not None and prefix[-1:] in ("", "/")
+
+
+def results_prefix_of(key: str, source_key: str) -> str | None:
+    """Return what precedes the source in the key of its receipt; None if it cannot have this key."""
+    for name in (f"{source_key}.json", f"{_digest(source_key)}.json"):
+        if key.endswith(name):
+            return key.removesuffix(name)
+    return None
 
 
 def part_key(results_prefix: str, source_key: str, table_id: str, number: int, extension: str) -> str:
@@ -62,7 +70,7 @@ def is_table_key(key: str, results_prefix: str, source_key: str) -> bool:
 
 def table_prefixes(results_prefix: str, source_key: str) -> set[str]:
     """Return prefixes that together cover all keys of a source's classified tables; usually one."""
-    # Only for a very long source key do some of them contain its digest instead.
+    # If the source key is very long, some of them contain its digest instead.
     return {
         _result_key(results_prefix, source_key, _TABLE),
         parts_prefix(results_prefix, source_key).removesuffix("/"),
@@ -81,7 +89,7 @@ def source_of_table(key: str) -> str:
 
 
 def receipt_key_of_part(key: str) -> str | None:
-    """Return the key of the receipt of the table that has a part with this key; None if it is no part.
+    """Return the key of the receipt of the table that has a part with this key; None if no part can have it.
 
     The parts of a source with a very long key may contain its digest although its receipt does not. Then the
     key that is returned does not belong to a receipt.

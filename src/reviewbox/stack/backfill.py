@@ -47,21 +47,15 @@ def needs_job(stack: Stack, counted: Workload, *, in_aws: bool) -> bool:
     return is_too_large and in_aws and stack.batch_operations is not None
 
 
-def upload_messages(bucket: str, objects: Iterable[ListedObject]) -> Iterator[str]:
-    """Yield a message for each object.
+def send_uploads(queue: Queue, bucket: str, objects: Iterable[ListedObject]) -> Iterator[int]:
+    """Send a message for each object; yield the number of messages sent so far after each batch.
 
     A message could name many objects, but a message is the unit of retrying: ten objects in one message
     would share its five attempts, all would be redelivered if one failed, and together they could exceed
     the timeout of an invocation. One message for each object costs $1.20 for a million objects.
     """
-    for item in objects:
-        yield upload_message(ObjectRef(bucket, item.key))
-
-
-def send_uploads(queue: Queue, bucket: str, objects: Iterable[ListedObject]) -> Iterator[int]:
-    """Send a message for each object; yield the number of messages sent so far after each batch."""
     sent = 0
-    bodies = upload_messages(bucket, objects)
+    bodies = (upload_message(ObjectRef(bucket, item.key)) for item in objects)
     while batch := list(islice(bodies, MAX_BATCH)):
         queue.send(batch)
         sent += len(batch)

@@ -1,7 +1,7 @@
 """The cost and duration of a workload on AWS: pure arithmetic."""
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING
 
@@ -9,6 +9,7 @@ from reviewbox.documents import ReadOptions
 from reviewbox.documents.compression import stem
 from reviewbox.documents.detection import FORMATS
 from reviewbox.stack import prices
+from reviewbox.wording import number_of
 
 if TYPE_CHECKING:
     from reviewbox.stack.discovery import Stack
@@ -30,7 +31,7 @@ _ARCHIVE_CLASSES = ("GLACIER", "DEEP_ARCHIVE")
 # Requests to S3, at most: GET and HEAD are reads, PUT and LIST are writes. A table takes one more of each.
 # tests/stack/test_cost.py compares the sums with the requests that are made.
 _READS_PER_OBJECT, _WRITES_PER_OBJECT = 4, 1
-_READS_PER_SEGMENT = _WRITES_PER_SEGMENT = 9
+_REQUESTS_PER_SEGMENT = 9  # reads, and as many writes
 _SPLIT_REQUESTS_PER_SEGMENT = 2 / 10  # one for the state of ten segments, one for ten messages
 _SQS_REQUESTS_PER_MESSAGE = 3  # send, receive, delete
 
@@ -60,14 +61,14 @@ class Workload:
     def __add__(self, other: "Workload") -> "Workload":
         values = {}
         for name in _NAMES:
-            mine, its = getattr(self, name), getattr(other, name)
-            values[name] = max(mine, its) if name.startswith("largest") else mine + its
+            pair = getattr(self, name), getattr(other, name)
+            values[name] = max(pair) if name.startswith("largest") else sum(pair)
         return Workload(**values)
 
-    def without_text(self) -> "Workload":
-        """Return what is known of objects that are not read."""
-        listed = self.objects, self.size, self.tables, self.compressed, self.too_large, self.archived
-        return Workload(*listed)
+    def listed(self) -> "Workload":
+        """Return what a listing says about the objects."""
+        names = ("objects", "size", "tables", "compressed", "too_large", "archived")
+        return Workload(**{name: getattr(self, name) for name in names})
 
 
 _NAMES = tuple(field.name for field in fields(Workload))
@@ -197,7 +198,7 @@ def estimate(
     waits = invocations + (objects - invocations) / OBJECTS_AT_ONCE
     splitting = workload.split_bytes / (prices.SPLIT_BYTES_PER_CPU_SECOND * min(1, vcpus))
     splitting += (segments * _SPLIT_REQUESTS_PER_SEGMENT + workload.stored_segments) * wait
-    segment_waits = segments * (_READS_PER_SEGMENT + _WRITES_PER_SEGMENT) * wait
+    segment_waits = segments * 2 * _REQUESTS_PER_SEGMENT * wait
     seconds = workload.work * seconds_per_byte + waits * prices.WAIT_SECONDS_PER_OBJECT
     seconds += splitting + segment_waits
 
@@ -206,26 +207,26 @@ def estimate(
     longest_rest = workload.largest * seconds_per_byte + prices.WAIT_SECONDS_PER_OBJECT
     duration = longest_split + max((seconds - longest_split) / function.max_concurrency, longest_rest)
     in_segments = workload.split_bytes * seconds_per_byte + segment_waits
+    items = _bill(workload, seconds * function.memory_megabytes / 1024, invocations, as_job=as_job)
+    return Estimate(tuple(items), duration, longest_split, in_segments / function.max_concurrency)
 
-    gb_seconds = seconds * function.memory_megabytes / 1024
-    writes = objects * _WRITES_PER_OBJECT + workload.tables + segments * _WRITES_PER_SEGMENT
-    reads = objects * _READS_PER_OBJECT + workload.tables + segments * _READS_PER_SEGMENT
+
+def _bill(workload: Workload, gb_seconds: float, invocations: int, *, as_job: bool) -> Iterator[Item]:
+    objects, segments = workload.objects, workload.segments
+    more = workload.tables + segments * _REQUESTS_PER_SEGMENT
     messages = segments if as_job else segments + objects
-    items = [
-        Item("Lambda, computing", f"{gb_seconds:,.0f} GB-s", gb_seconds * prices.LAMBDA_GB_SECOND),
-        _item("Lambda, requests", invocations + segments, prices.LAMBDA_REQUEST),
-        _item("S3, writing results", writes, prices.S3_WRITE),
-        _item("S3, reading", reads, prices.S3_READ),
-    ]
+    yield Item("Lambda, computing", f"{gb_seconds:,.0f} GB-s", gb_seconds * prices.LAMBDA_GB_SECOND)
+    yield _item("Lambda, requests", invocations + segments, prices.LAMBDA_REQUEST)
+    yield _item("S3, writing results", objects * _WRITES_PER_OBJECT + more, prices.S3_WRITE)
+    yield _item("S3, reading", objects * _READS_PER_OBJECT + more, prices.S3_READ)
     if as_job:
         job = prices.BATCH_OPERATIONS_JOB + objects * prices.BATCH_OPERATIONS_OBJECT
-        items.append(Item("S3 Batch Operations", f"1 job, {objects:,} objects", job))
+        yield Item("S3 Batch Operations", f"1 job, {number_of(objects, 'object')}", job)
         # S3 lists the whole bucket for the job; only the objects under the prefix have been counted.
         listing = objects * prices.BATCH_OPERATIONS_LISTED
-        items.append(Item("S3 Batch Operations, listing", f"{objects:,} or more", listing))
+        yield Item("S3 Batch Operations, listing", f"{objects:,} or more", listing)
     if messages:
-        items.append(_item("SQS, requests", messages * _SQS_REQUESTS_PER_MESSAGE, prices.SQS_REQUEST))
-    return Estimate(tuple(items), duration, longest_split, in_segments / function.max_concurrency)
+        yield _item("SQS, requests", messages * _SQS_REQUESTS_PER_MESSAGE, prices.SQS_REQUEST)
 
 
 def _item(name: str, count: int, price: float) -> Item:

@@ -17,7 +17,7 @@ from reviewbox.results.keys import receipt_key, receipt_key_of_part
 from reviewbox.results.receipt import MAX_RECEIPT_BYTES, Receipt
 from reviewbox.stack.aws import MAX_CONNECTIONS
 from reviewbox.stack.discovery import Stack
-from reviewbox.stack.listing import is_receipt, list_objects
+from reviewbox.stack.listing import ListedObject, is_receipt, list_objects
 from reviewbox.storage import S3Storage
 
 if TYPE_CHECKING:
@@ -68,6 +68,21 @@ class Status:
     dead_letters: tuple[FailureReason, ...]  # of the first 100 dead letters
 
 
+@dataclass(frozen=True, slots=True)
+class _Results:
+    """What a listing says about results.
+
+    Attributes:
+        receipts: how many there are.
+        newest: the keys of the newest of them.
+        parts: the number of parts of each table without a receipt, by the key of the receipt.
+    """
+
+    receipts: int
+    newest: Sequence[str]
+    parts: Counter[str]
+
+
 def collect_status(stack: Stack, s3: "S3Client", sqs: "SQSClient", newest: int, track: Tracker) -> Status:
     """Return the status of a stack, with the contents of at most `newest` receipts.
 
@@ -82,20 +97,9 @@ def collect_status(stack: Stack, s3: "S3Client", sqs: "SQSClient", newest: int, 
     for item in track(list_objects(s3, source), "Listing objects"):
         objects += 1
         size += item.size
-    receipts = 0
-    newest_receipts: list[tuple[datetime, str]] = []  # a heap: the oldest receipt comes first
-    parts: Counter[str] = Counter()  # of each large table without a receipt
-    for item in track(list_objects(s3, results), "Listing results"):
-        if is_receipt(item.key):
-            receipts += 1
-            del parts[item.key]  # S3 lists the parts of a table before its receipt
-            heapq.heappush(newest_receipts, (item.last_modified, item.key))
-            if len(newest_receipts) > newest:
-                heapq.heappop(newest_receipts)
-        elif receipt := receipt_key_of_part(item.key):
-            parts[receipt] += 1
+    listed = _list_results(track(list_objects(s3, results), "Listing results"), newest)
     storage = S3Storage(s3)
-    refs = [ObjectRef(results.bucket, key) for _, key in newest_receipts]
+    refs = [ObjectRef(results.bucket, key) for key in listed.newest]
     contents = list(track(_read_receipts(storage, refs), "Reading results", len(refs)))
     failures = [_failure(content) for content in contents if "error" in content]
     done = [content for content in contents if content and "error" not in content]
@@ -112,9 +116,9 @@ def collect_status(stack: Stack, s3: "S3Client", sqs: "SQSClient", newest: int, 
         dead_lettered=dead_lettered,
         objects=objects,
         bytes=size,
-        receipts=receipts,
-        tables_in_work=len(parts),
-        parts_in_work=parts.total(),
+        receipts=listed.receipts,
+        tables_in_work=len(listed.parts),
+        parts_in_work=listed.parts.total(),
         receipts_read=len(refs),
         done=len(done),
         failed=len(failures),
@@ -123,6 +127,22 @@ def collect_status(stack: Stack, s3: "S3Client", sqs: "SQSClient", newest: int, 
         failures=tuple(sorted(failures, key=attrgetter("object"))),
         dead_letters=tuple(_dead_letter_reasons(dead_letters, stack, storage)),
     )
+
+
+def _list_results(listed: Iterable[ListedObject], newest: int) -> _Results:
+    receipts = 0
+    heap: list[tuple[datetime, str]] = []  # the oldest of the newest receipts comes first
+    parts: Counter[str] = Counter()
+    for item in listed:
+        if is_receipt(item.key):
+            receipts += 1
+            del parts[item.key]  # S3 lists the parts of a table before its receipt
+            heapq.heappush(heap, (item.last_modified, item.key))
+            if len(heap) > newest:
+                heapq.heappop(heap)
+        elif receipt := receipt_key_of_part(item.key):
+            parts[receipt] += 1
+    return _Results(receipts, [key for _, key in heap], parts)
 
 
 def _read_receipts(storage: S3Storage, receipts: Iterable[ObjectRef]) -> Iterator[Mapping[str, Any]]:

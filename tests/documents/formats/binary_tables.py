@@ -7,8 +7,8 @@ from tests.documents.reading import OPTIONS, VERDICT
 
 from reviewbox.documents import BinaryTable, ReadOptions, Row, Value, read_document
 from reviewbox.errors import Problem, SourceError
+from reviewbox.results.added_fields import AddedFields
 from reviewbox.results.receipt import Counts
-from reviewbox.results.table_writer import AddedFields
 
 
 @dataclass(frozen=True)

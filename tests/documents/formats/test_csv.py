@@ -149,6 +149,26 @@ def test_spark_escapes_quotes_with_a_backslash() -> None:
     )
 
 
+@pytest.mark.parametrize("quote", ['\\"', "'"])
+@pytest.mark.parametrize("line_end", ["\n", "\r\n"])
+def test_mysql_writes_a_backslash_before_a_line_break_in_quotes(quote: str, line_end: str) -> None:
+    """So does its CSV. The backslash is not part of the review, and comes back as it was."""
+    lines = ['1,\\N,"Warm rooms,\\', 'and a kind host"', f'2,"","It was {quote}fine{quote}"', ""]
+
+    read = document("a.csv", line_end.join(lines))
+
+    quoted = quote.removeprefix("\\")
+    assert texts(read) == [f"Warm rooms,{line_end}and a kind host", f"It was {quoted}fine{quoted}"]
+    assert line_end.join(lines[:2]) in written(read)
+
+
+def test_a_backslash_at_the_end_of_a_line_in_csv_may_be_part_of_a_review() -> None:
+    assert texts(document("a.csv", "id,review\n1,It was clean /\\\n2,It was loud\n")) == [
+        "It was clean /\\",
+        "It was loud",
+    ]
+
+
 def test_a_backslash_is_an_ordinary_character_if_quotes_are_doubled() -> None:
     read = document("a.csv", 'id,review\n1,"see c:\\"\n2,"he ""said"""\n')
 

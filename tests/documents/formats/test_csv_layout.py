@@ -84,11 +84,76 @@ def test_a_row_that_sums_up_the_others_is_carried_through() -> None:
     assert written_rows(read)[-1] == "Total,3.0,,,,,,,\n"
 
 
+@pytest.mark.parametrize(
+    "summary",
+    [
+        "Average,3.0,,",
+        "Mean,3.0,,",
+        "Moyenne générale,,,3",
+        ",Durchschnitt,,3",
+        "Grand total,,,2",
+        ",Total,,2",
+        ",,Total:,2",
+        "Итого,2,,2",
+    ],
+)
+def test_a_word_before_nothing_but_numbers_is_not_a_review(summary: str) -> None:
+    """A report ends with it. It comes back as it was."""
+    rows = row("1", "5", GOOD, "x7") + row("2", "1", BAD, "x8")
+
+    read = document("a.csv", f"id,stars,comment,code\n{rows}{summary}\n")
+
+    assert texts(read) == REVIEWS
+    assert written_rows(read)[-1].startswith(summary)
+    assert read.notes["footer_lines"] == 1
+
+
+@pytest.mark.parametrize("review", ["Average", "Mean", "Total waste of money", "Summe: viel zu teuer"])
+def test_a_review_may_start_like_the_sum_of_a_report(review: str) -> None:
+    rows = row("1", "5", GOOD) + row("2", "1", BAD)
+
+    assert (
+        texts(document("a.csv", f"id,stars,comment\n{rows}3,2,{review}\n,2,{review}\n"))[2:] == [review] * 2
+    )
+
+
 def test_a_header_of_questions_without_ids_below_is_recognized() -> None:
     headers = "StartDate,Progress,Q1,Q2\nStart Date,Progress in percent,How many pumps?,Why?\n"
     rows = row("2026-01-02 10:00:00", "100", "9", GOOD) + row("2026-01-02 11:00:00", "90", "2", BAD)
 
     assert texts(document("a.csv", headers + rows)) == REVIEWS
+
+
+MANY = [f"{review} after {week} weeks" for week in range(2, 14) for review in REVIEWS]
+
+
+@pytest.mark.parametrize(
+    ("header", "cells"),
+    [
+        ("mood;yazi", [("happy", text) for text in MANY[::2]] + [("angry", text) for text in MANY[1::2]]),
+        ("yazi;mood", [(text, "angry") for text in MANY]),
+        ("Desk Case Text Body;Desk Case Why", [(text, f"It is case {text[-8:]}") for text in MANY]),
+        ("Yazi;;", [(text, "", "") for text in MANY]),
+        ("Improve;;", [(text, "", "") for text in [*MANY, "Nothing"]]),
+        ("Yazi", [(text,) for text in MANY]),
+    ],
+    ids=["categories", "one category", "same start", "empty columns", "short answers", "one column"],
+)
+def test_words_that_no_row_below_resembles_are_a_header(header: str, cells: list[tuple[str, ...]]) -> None:
+    """The names are of no language that is known."""
+    rows = [";".join(row) for row in cells]
+
+    read = document("a.csv", "\n".join([header, *rows, ""]))
+
+    assert read.notes["header"] is True
+    assert len(read.rows) == len(rows)
+
+
+@pytest.mark.parametrize("first", ["Awesome", "Kaputt"])
+def test_a_review_of_one_word_above_others_is_not_a_header(first: str) -> None:
+    read = document("a.csv", "\n".join([first, *MANY, "Broken", ""]))
+
+    assert texts(read)[0] == first
 
 
 @pytest.mark.parametrize("header", ["Please tell us about your pump", "What do you think of your pump?"])

@@ -275,6 +275,25 @@ def test_repeated_headers_and_notes_below_the_table_are_not_reviews() -> None:
     assert [row.line for row in result.rows] == [2, 3, 5, 6]
 
 
+@pytest.mark.parametrize("label", ["Average", "Total:", "Moyenne"])
+def test_a_row_that_sums_up_the_others_is_not_a_review(label: str) -> None:
+    """Neither is the note below it."""
+    rows: list[list[Any]] = [
+        ["Guests of the week"],
+        [],
+        ["No.", "Covers", "Comments", "Score"],
+        *([number, 2, review, 4] for number, review in enumerate(REVIEWS, 1)),
+        [],
+        [label, None, None, 4.0],
+        ["Note: the cards were typed in by hand"],
+    ]
+
+    result = write_back("a.xlsx", workbook(rows))
+
+    assert result.texts == REVIEWS
+    assert [cell[0] for cell in cells(result.body)[-2:]] == [label, rows[-1][0]]
+
+
 def test_the_title_is_judged_where_the_review_is_empty() -> None:
     rows: list[list[Any]] = [
         ["Review title", "Review"],

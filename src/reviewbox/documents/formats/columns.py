@@ -1,18 +1,37 @@
 """What tables with columns share: delimited tables, Excel workbooks and Parquet files."""
 
+import re
 from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 from reviewbox.documents.document import Row
 from reviewbox.documents.lines import at_row
-from reviewbox.documents.review_field import MISSING, TITLE_NOTE, ReviewField
+from reviewbox.documents.review_field import MISSING, TITLE_NOTE, ReviewField, kind_of
 from reviewbox.errors import ErrorCode, Problem, SourceError
 
 # The number of rows that decide which column holds the review.
 MAX_SAMPLE_ROWS = 1000
 
 _T = TypeVar("_T")
+
+# What a report calls a row that sums up the rows above it, in the languages that people export in.
+_SUMMARY = re.compile(
+    r"(?:total|totals|grand.total|sub.?totals?|averages?|avg|mean|median|sum|count|min|minimum|max|"
+    r"maximum|std|stdev|standard.deviation|gesamt(?:ergebnis|summe)?|summe|durchschnitt|mittelwert|schnitt|moyenne|"
+    r"m[ée]diane|somme|promedio|m[ée]dia|suma|soma|totale|somma|totaal|gemiddelde|średnia|razem|"
+    r"итого|всего|среднее|toplam|ortalama|jumlah|rata-rata|合計|平均|总计|合计|總計|합계|평균)(?!\w)",
+    re.IGNORECASE,
+)
+# No review consists of one of these words, unlike of "Average".
+_TOTALS = "total totals subtotal sum gesamt summe totale totaal итого toplam 合計 总计 합계".split()
+TOTALS = frozenset(
+    cased + colon
+    for word in ("grand total", *_TOTALS)
+    for cased in (word, word.capitalize(), word.title(), word.upper())
+    for colon in ("", ":")
+)
+_VALUES_OF_SUMMARIES = frozenset({"number", "date", "flag"})
 
 
 def column_keys(names: Sequence[str]) -> list[str]:
@@ -50,6 +69,27 @@ def read_row(number: int, field: ReviewField, value_of: Callable[[str], Any]) ->
     found = "no value" if value is None else value if isinstance(value, str) else type(value).__name__
     problem = Problem(ErrorCode.MISSING_FIELD, f"the review field holds {found}, not a review")
     return Row(number, problem=at_row(number, problem))
+
+
+def is_summary(cells: Sequence[Any], text_columns: Sequence[int]) -> bool:
+    """Return whether a row sums up the rows above it: a word such as "Total" before nothing but numbers.
+
+    Args:
+        cells: the cells of the row.
+        text_columns: the indexes of the columns that hold the review.
+    """
+    filled = [cell for cell in cells if not _is_blank(cell)]
+    if not (filled and isinstance(filled[0], str) and _SUMMARY.match(label := filled[0].strip())):
+        return False
+    if any(
+        isinstance(cell, str) and kind_of(cell.strip()) not in _VALUES_OF_SUMMARIES for cell in filled[1:]
+    ):
+        return False
+    return label in TOTALS or all(_is_blank(cells[column]) for column in text_columns)
+
+
+def _is_blank(cell: Any) -> bool:
+    return cell is None or (isinstance(cell, str) and not cell.strip())
 
 
 def call_library(description: str, function: Callable[..., _T], *arguments: Any) -> _T:

@@ -5,6 +5,8 @@
   const NONE = -1;
   const PAGE_SIZE = 10;
   const PHRASES_SHOWN = 12;
+  const LONGEST_GAP = 12; // periods without reviews that have a place on the axis of time
+  const BREAK = "before ";
   const SCROLL = { class: "scroll", tabindex: "0", role: "group", "aria-label": "Table" }; // arrow keys scroll it
   const KNOWN = ["negative", "mixed", "neutral", "positive"];
   const VIEWS = {
@@ -161,7 +163,7 @@
 
   function stateText(counts) {
     const found = sum(counts.labels);
-    if (counts.kind === "all") return `All ${many(data.total, "review")}.`;
+    if (counts.kind === "all") return data.total > 1 ? `All ${many(data.total, "review")}.` : data.total ? "1 review." : "No review has an answer.";
     if (counts.kind === "texts") {
       return `${many(found, "review")} of the ${number(counts.sample)} whose texts are on this page.`;
     }
@@ -222,6 +224,25 @@
     );
   }
 
+  /** Names for the axis of a chart. Of long names that would look the same, it shows where they differ. */
+  function shortNames(names, longest) {
+    const half = longest / 2;
+    const middleCut = names.map((name) => (name.length > longest ? `${name.slice(0, half - 1)}…${name.slice(-half)}` : name));
+    return names.map((name, index) => {
+      const short = middleCut[index];
+      if (middleCut.indexOf(short) === middleCut.lastIndexOf(short)) return short;
+      const same = Math.max(...names.map((other) => (other === name ? 0 : commonLength(name, other))));
+      const start = Math.max(same - half, name.lastIndexOf(" ", same) + 1);
+      const rest = name.slice(start);
+      return `${start ? "…" : ""}${rest.length > longest - 2 ? `${rest.slice(0, longest - 3)}…` : rest}`;
+    });
+  }
+  function commonLength(one, other) {
+    let length = 0;
+    while (length < one.length && one[length] === other[length]) length++;
+    return length;
+  }
+
   function dimensionRows(counts, index) {
     const dimension = data.dimensions[index];
     return dimension.values
@@ -264,12 +285,14 @@
         return { value: row.value, name, label, share, x1: start - share, x2: start, total: row.total };
       });
     });
-    const left = Math.min(190, 20 + 7 * Math.max(...shown.map((row) => Math.min(24, row.value.length))));
+    const isNarrow = chart.clientWidth < 480;
+    const names = shortNames(shown.map((row) => row.value), isNarrow ? 14 : 24);
+    const left = Math.min(190, 20 + 7 * Math.max(...names.map((name) => name.length)));
     place(chart, `Share of each answer by ${dimension.name}`, {
       height: 40 + 34 * shown.length,
       marginLeft: left, marginRight: 62, marginTop: 8,
-      x: { percent: true, label: null, grid: false, domain: [0, 100], ticks: chart.clientWidth < 480 ? 2 : 5, tickFormat: (d) => `${d} %` },
-      y: { label: null, domain: shown.map((row) => row.value), tickSize: 0, tickFormat: (d) => (d.length > 24 ? `${d.slice(0, 11)}…${d.slice(-12)}` : d) },
+      x: { percent: true, label: null, grid: false, domain: [0, 100], ticks: isNarrow ? 2 : 5, tickFormat: (d) => `${d} %` },
+      y: { label: null, domain: shown.map((row) => row.value), tickSize: 0, tickFormat: (_, index) => names[index] },
       color: labelColors(),
       marks: [
         Plot.barX(parts, { x1: "x1", x2: "x2", y: "value", fill: "name", insetTop: 3, insetBottom: 3, insetRight: 1, title: (d) => `${d.value}: ${percent(d.share)} ${d.name}` }),
@@ -300,6 +323,28 @@
         )));
   }
 
+  /** The period after a day, month or year. */
+  function next(period) {
+    const unit = [d3.utcYear, d3.utcMonth, d3.utcDay][period.split("-").length - 1];
+    return unit.offset(new Date(period), 1).toISOString().slice(0, period.length);
+  }
+
+  /** The periods from the first to the last, also those without reviews. A break stands for many of these. */
+  function course(periods) {
+    const all = [];
+    for (const period of periods) {
+      const missing = [];
+      for (let at = all.at(-1); at && missing.length <= LONGEST_GAP; ) {
+        at = next(at);
+        if (at >= period) break;
+        missing.push(at);
+      }
+      all.push(...(missing.length > LONGEST_GAP ? [`${BREAK}${period}`] : missing), period);
+    }
+    return all;
+  }
+  const isBreak = (period) => period.startsWith(BREAK);
+
   function drawTime(counts) {
     const section = $("time");
     const index = data.dimensions.findIndex((dimension) => dimension.kind === "date");
@@ -308,21 +353,28 @@
     const dimension = data.dimensions[index];
     const rows = dimensionRows(counts, index);
     const chart = h("div", { class: "chart" }), volume = h("div", { class: "chart" });
+    const periods = course(rows.map((row) => row.value));
+    const breaks = periods.filter(isBreak);
+    const breakHint = breaks.length ? " A dotted line stands for a long time without reviews." : "";
     rebuild(section, [
       h("h2", { id: "time-title" }, "How has it changed?"),
       rows.length ? null : nothing(),
       chart, volume,
-      h("p", { class: "hint" }, `By ${dimension.name}. The bands are 95 % intervals: they are wide where there are few reviews. ${dimension.note}`),
+      h("p", { class: "hint" }, `By ${dimension.name}. The bands are 95 % intervals: they are wide where there are few reviews.${breakHint} ${dimension.note}`),
       rows.length > 0 && shareTable(dimension.name, rows, counts, (row) => () => setFilter(index, row.code), index),
     ]);
     if (!rows.length) return;
-    const lines = data.labels.map((name, label) => ({ name, label })).filter(({ name }) => name === "negative" || name === "positive" || !KNOWN.includes(name));
+    const answers = data.labels.map((name, label) => ({ name, label }));
+    const sides = answers.filter(({ name }) => name === "negative" || name === "positive" || !KNOWN.includes(name));
+    const lines = sides.length ? sides : answers;
     const points = lines.flatMap(({ name, label }) =>
       rows.map((row) => ({ period: row.value, name, label, share: row.counts[label] / row.total, ...wilson(row.counts[label], row.total), total: row.total })),
     );
-    const every = Math.ceil(rows.length / Math.max(2, Math.floor(section.clientWidth / 95)));
-    const ticks = rows.filter((_, position) => position % every === 0).map((row) => row.value);
-    const x = { type: "point", domain: rows.map((row) => row.value), label: null, ticks, tickSize: 4 };
+    // A point without numbers interrupts a line.
+    const lined = d3.sort([...points, ...lines.flatMap(({ name }) => breaks.map((period) => ({ period, name, share: NaN, low: NaN, high: NaN })))], (point) => periods.indexOf(point.period));
+    const every = Math.ceil(periods.length / Math.max(2, Math.floor(section.clientWidth / 95)));
+    const ticks = periods.filter((period, position) => position % every === 0 && !isBreak(period));
+    const x = { type: "point", domain: periods, label: null, ticks, tickSize: 4 };
     const last = rows.at(-1)?.value;
     const top = Math.min(1, Math.max(0.1, ...points.map((point) => point.share)) * 1.12);
     const layout = { marginLeft: 48, marginRight: 76 };
@@ -331,8 +383,9 @@
       y: { label: null, grid: true, domain: [0, top], tickFormat: (d) => `${Math.round(100 * d)} %`, ticks: 5 },
       color: labelColors(), symbol: { domain: lines.map((l) => l.name), range: ["diamond", "circle"] },
       marks: [
-        Plot.areaY(points, { x: "period", y1: "low", y2: (d) => Math.min(d.high, top), fill: "name", z: "name", fillOpacity: 0.16 }),
-        lines.map(({ name }) => Plot.lineY(points.filter((p) => p.name === name), { x: "period", y: "share", stroke: "name", strokeWidth: 2.2, strokeDasharray: name === "negative" ? "6 3" : null })),
+        Plot.ruleX(breaks, { stroke: "var(--soft)", strokeDasharray: "2 4" }),
+        Plot.areaY(lined, { x: "period", y1: "low", y2: (d) => Math.min(d.high, top), fill: "name", z: "name", fillOpacity: 0.16 }),
+        lines.map(({ name }) => Plot.lineY(lined.filter((p) => p.name === name), { x: "period", y: "share", stroke: "name", strokeWidth: 2.2, strokeDasharray: name === "negative" ? "6 3" : null })),
         rows.length <= 40 ? Plot.dot(points, { x: "period", y: "share", fill: "name", symbol: "name", r: 3.2, title: (d) => `${d.period}: ${percent(d.share)} ${d.name} of ${number(d.total)}` }) : null,
         Plot.text(points.filter((point) => point.period === last), { x: "period", y: "share", text: "name", textAnchor: "start", dx: 10, fill: "var(--ink)", fontWeight: 600 }),
       ],
@@ -341,7 +394,7 @@
       height: 90, ...layout, x, marginTop: 6,
       y: { label: null, ticks: 2, tickFormat: (d) => (Number.isInteger(d) ? d3.format("~s")(d) : ""), grid: true },
       marks: [
-        Plot.ruleX(rows, { x: "value", y1: 0, y2: (row) => row.total * counts.scale, stroke: "var(--soft)", strokeWidth: Math.max(1.5, Math.min(14, (0.5 * section.clientWidth) / rows.length)), title: (row) => `${row.value}: ${number(row.total * counts.scale)}` }),
+        Plot.ruleX(rows, { x: "value", y1: 0, y2: (row) => row.total * counts.scale, stroke: "var(--soft)", strokeWidth: Math.max(1.5, Math.min(14, (0.5 * section.clientWidth) / periods.length)), title: (row) => `${row.value}: ${number(row.total * counts.scale)}` }),
         Plot.ruleY([0], { stroke: "var(--line)" }),
       ],
     });
@@ -380,7 +433,7 @@
     const sentences = data.reviews.flatMap((review, index) => passing[index] ? review.segments.filter((segment) => said(segment) === side && [side, "mixed"].includes(data.labels[review.label])) : []);
     const texts = new Set(sentences.sort((a, b) => b[2] - a[2]).map(([text]) => text));
     if (!texts.size) return h("p", { class: "hint" }, "Nothing is said often enough here.");
-    return [h("p", { class: "hint" }, "The clearest sentences:"), h("ul", { class: "examples" }, [...texts].slice(0, 5).map((text) => h("li", {}, text)))];
+    return [h("p", { class: "hint" }, "The clearest sentences:"), h("ul", { class: "examples" }, [...texts].slice(0, 5).map((text) => h("li", { dir: "auto" }, text)))];
   }
 
   function phraseItem(phrase, most) {
@@ -389,7 +442,7 @@
     const examples = h("ul", { class: "examples" });
     const fill = () => {
       examples.replaceChildren(
-        ...phrase.mentions.slice(0, 4).map(([review, segment]) => h("li", {}, marked(data.reviews[review].segments[segment][0], phrase.text))),
+        ...phrase.mentions.slice(0, 4).map(([review, segment]) => h("li", { dir: "auto" }, marked(data.reviews[review].segments[segment][0], phrase.text))),
       );
     };
     return h("li", {},
@@ -451,7 +504,7 @@
       h("h2", { id: "reviews-title" }, "Which reviews to read first?"),
       h("div", { class: "group", role: "group", "aria-label": "Lists of reviews" },
         availableViews().map((view) => h("button", { type: "button", "aria-pressed": String(view === state.view), onclick: () => change({ view, review: NONE }) }, VIEWS[view]))),
-      h("p", { class: "hint" }, `${hints[state.view]} ${found.length ? `${many(found.length, "review")}.` : ""}`),
+      h("p", { class: "hint" }, `${hints[state.view]} ${found.length ? `${many(found.length, "review")} on this page.` : ""}`),
       found.length ? reviewList(shown) : nothing(),
       found.length > shown.length && h("button", { type: "button", onclick: () => { state.shown = shown.length + PAGE_SIZE; drawReviews(); } }, `Show ${Math.min(PAGE_SIZE, found.length - shown.length)} more`),
     ]);
@@ -461,7 +514,7 @@
 
   function reviewItem(review, index) {
     const text = review.segments.map((segment) => segment[0]).join("");
-    const where = `${review.source.split("/").at(-1)}${review.row ? `, row ${number(review.row)}` : ""}`;
+    const where = `${review.otherLanguage ? "other language · " : ""}${review.source.split("/").at(-1)}${review.line ? `, line ${number(review.line)}` : ""}`;
     const full = h("div", { class: "full" });
     const isOpen = index === state.review;
     const fill = () => full.childElementCount || full.append(...fullReview(review));
@@ -475,7 +528,7 @@
       h("details", { open: isOpen, ontoggle: toggle },
         h("summary", {},
           h("span", { class: "verdict" }, swatch(review.label), h("span", {}, data.labels[review.label]), h("small", {}, review.score.toFixed(2))),
-          h("span", { class: "excerpt", lang: "" }, text.trim().slice(0, 220) || (data.isRedacted ? "text left out" : "text not available")),
+          h("span", { class: "excerpt", lang: "", dir: "auto" }, text.trim().slice(0, 220) || (data.isRedacted ? "text left out" : "text not available")),
           h("span", { class: "where" }, where)),
         full));
   }
@@ -491,7 +544,7 @@
     };
     const facts = [
       ["file", review.source],
-      review.row ? ["row", number(review.row)] : null,
+      review.line ? ["line", number(review.line)] : null,
       ["answer", `${data.labels[review.label]}, ${percent(review.score)} sure`],
       review.needsReview ? ["look", "needs a person"] : null,
       review.otherLanguage ? ["language", "other than the model's"] : null,
@@ -501,7 +554,7 @@
     const isScored = review.segments.some((segment) => said(segment));
     const key = [["positive", "says for"], ["negative", "says against"], ["mixed", "says both"]].filter(([name]) => known.has(name));
     return [
-      review.segments.length ? h("div", { class: "text", lang: "" }, review.segments.map(says), review.isCut && " … (the rest is not on this page)") : null,
+      review.segments.length ? h("div", { class: "text", lang: "", dir: "auto" }, review.segments.map(says), review.isCut && " … (the rest is not on this page)") : null,
       key.length ? h("p", { class: "legend" }, key.map(([name, text]) => h("span", {}, h("span", { class: `says says-${name}`, style: "--strength:18%" }, text))), review.segments.some((s) => s[3]) && h("span", { class: "is-evidence" }, "named as evidence")) : null,
       review.segments.length > 0 && !isScored ? h("p", { class: "hint" }, "The sentences of this review were not classified one by one; the option --sentences sets how many are.") : null,
       h("dl", { class: "facts" }, facts.filter(Boolean).map(([name, value]) => h("div", {}, h("dt", {}, name), h("dd", {}, value)))),
@@ -551,7 +604,7 @@
       (!words || `${source} ${message}`.toLowerCase().includes(words)) && (!group || source === group || source.startsWith(group));
     rebuild(section, [
       h("h2", { id: "failures-title" }, "What failed?"),
-      h("p", {}, `${many(data.failed, "row or file")} without an answer. They are not part of the shares above.`.replace("row or files", "rows or files")),
+      h("p", {}, `${many(data.failed, "row or file")} without an answer. ${data.total ? "They are not part of the shares above." : ""}`.replace("row or files", "rows or files")),
       ...data.failures.map((group) =>
         h("details", { class: "table", "data-keep": `failure-${group.code}`, open: data.failed <= 10 },
           h("summary", {}, `${group.code}: ${number(group.count)}`),
@@ -567,7 +620,7 @@
   function drawAbout() {
     const sampled = data.reviews.filter((review) => review.isSampled).length;
     const notes = [
-      `The page holds counts of all ${many(data.total, "review")}, ${sampled < data.total ? `the texts of ${number(sampled)} of them chosen at random` : "all of their texts"}, and the reviews to read first. Texts longer than 4,000 characters are cut.`,
+      data.total > 0 && `The page holds counts of all reviews, ${sampled < data.total ? `the texts of ${number(sampled)} of them chosen at random` : "all of their texts"}, and the reviews to read first. Texts longer than 4,000 characters are cut.`,
       ...data.notes,
       data.isRedacted ? "The texts of reviews are left out." : "",
       "A search looks into the texts on this page, and into the names of files.",
@@ -605,7 +658,7 @@
     const look = h("button", { type: "button", id: "look", onclick: () => change({ needsReview: !state.needsReview }) }, "needs a look");
     const selects = data.dimensions.map((dimension, index) => {
       const select = h("select", { "aria-label": `Filter by ${dimension.name}`, "data-dimension": index, onchange: () => setFilterTo(index, Number(select.value)) },
-        h("option", { value: NONE }, `${dimension.name}: all`), dimension.values.map((value, code) => h("option", { value: code }, value.length > 40 ? `${value.slice(0, 40)}…` : value)));
+        h("option", { value: NONE }, `${dimension.name}: all`), dimension.values.map((value, code) => h("option", { value: code }, value)));
       return select;
     });
     const clear = h("button", { type: "button", id: "clear", onclick: () => { search.value = ""; change({ search: "", labels: [], needsReview: false, filters: {} }); search.focus(); } }, "Clear");
@@ -614,7 +667,8 @@
     const adapt = () => { more.open = wide.matches; };
     wide.addEventListener("change", adapt);
     adapt();
-    form.append(h("div", { class: "first" }, search, clear), more);
+    form.append(h("div", { class: "first" }, search, clear));
+    if (data.total) form.append(more);
     form.addEventListener("submit", (event) => event.preventDefault());
     form.hidden = false;
   }
@@ -631,7 +685,7 @@
     const search = form.querySelector("input");
     if (document.activeElement !== search) search.value = state.search;
     for (const button of form.querySelectorAll("[data-label]")) button.setAttribute("aria-pressed", String(state.labels.includes(Number(button.dataset.label))));
-    $("look").setAttribute("aria-pressed", String(state.needsReview));
+    $("look")?.setAttribute("aria-pressed", String(state.needsReview));
     for (const select of form.querySelectorAll("select")) select.value = state.filters[select.dataset.dimension] ?? NONE;
     $("clear").disabled = !isFiltered();
   }
@@ -640,7 +694,7 @@
     const counts = count();
     showFilters();
     $("state").textContent = stateText(counts);
-    drawShares(counts);
+    if (data.total) drawShares(counts);
     drawDifferences(counts);
     drawTime(counts);
     drawPhrases();

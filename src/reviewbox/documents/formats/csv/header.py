@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from reviewbox.documents.formats.csv.records import Record
 from reviewbox.documents.review_field import MISSING, kind_of, name_score, name_words, word_weight
+from reviewbox.documents.vocabulary import OPINION_WORDS, plain_word
 
 _MAX_TITLES = 20  # lines that programs write above a table
 _MAX_ROWS = 100  # that are compared with a possible header row
@@ -22,12 +23,19 @@ _MAX_CELL_LENGTH = 500  # characters that are looked at
 _MIN_KIND_SHARE = 0.7
 # A column is prose if its cells have this many words on average.
 _MIN_PROSE_WORDS = 4
+# A column is categories if it has so many cells, and no value is there only once.
+_MIN_CATEGORIZED = 10
+# One word above so many texts is a name if none of them is one word, too.
+_MIN_TEXTS_BELOW_WORD = 20
 _MAX_NAME_WORDS = 4
 _REVIEW_NAME_SCORE = 1.5
+_QUESTION_WORD_SCORE = 1.0  # of a word that stands for an open question, such as "improve"
 
 # What a cell above a column says about whether it is a name. The sum over all columns decides.
 _UNLIKE_COLUMN = 1.5  # words above numbers, dates, links or ids
 _WORD_ABOVE_FLAGS = 0.75  # flags are words, too
+_WORD_ABOVE_CATEGORIES = 1.0  # a word that is none of a few words that are repeated below
+_SAME_START = 1.5  # all names start with the same word, such as that of the program
 _LIKE_COLUMN = -1.5  # of the same kind as the cells below
 _KNOWN_NAME = 0.75
 _NUMBER_ABOVE_TEXT = 0.75  # data frames number their columns
@@ -149,9 +157,12 @@ def _is_note(record: Record) -> bool:
 
 def _first_full(records: Sequence[Record], width: int) -> list[int]:
     """Return the index of the first record that is not a title, and that of the first record."""
+    used = len(
+        {column for record in records[:_MAX_ROWS] for column, cell in enumerate(record.cells) if cell.strip()}
+    )
     for index, record in enumerate(records[: _MAX_TITLES + 1]):
         filled = sum(1 for cell in record.cells if cell.strip())
-        is_sparse = width > 2 and filled <= 2 and 2 * filled <= width  # noqa: PLR2004 - a name and a value
+        is_sparse = used > 2 and filled <= 2 and 2 * filled <= used  # noqa: PLR2004 - a name and a value
         if (len(record.cells) == width or _has_row_names(records, index, width)) and not is_sparse:
             return [index, 0] if len(records[0].cells) == width else [index]
     return []
@@ -262,6 +273,12 @@ class _Column:
         words = sum(len(cell.split()) for cell in filled)
         return cls(filled, kind, is_prose=words >= _MIN_PROSE_WORDS * len(filled))
 
+    @property
+    def is_categories(self) -> bool:
+        """Whether the cells are a few words, each of which is repeated."""
+        is_repeated = len(self.cells) >= _MIN_CATEGORIZED and min(Counter(self.cells).values()) > 1
+        return is_repeated and self.kind == "text" and not self.is_prose
+
 
 def _is_header(names: Sequence[str], rows: Sequence[Sequence[str]]) -> bool:
     if len(names) == 1:
@@ -269,7 +286,20 @@ def _is_header(names: Sequence[str], rows: Sequence[Sequence[str]]) -> bool:
     if not rows:
         return could_be_names(names)
     columns = [_Column.of([row[index] for row in rows]) for index in range(len(names))]
-    return sum(_name_evidence(name, column, names) for name, column in zip(names, columns, strict=True)) > 0
+    evidence = _SAME_START if _have_same_start(names, rows) else 0.0
+    evidence += sum(_name_evidence(name, column, names) for name, column in zip(names, columns, strict=True))
+    return evidence > 0
+
+
+def _have_same_start(names: Sequence[str], rows: Sequence[Sequence[str]]) -> bool:
+    """Return whether all names start with the same word, which no cell below starts with."""
+    starts = {name.split()[0] for name in names if name}
+    is_prefix = len(starts) == 1 and all(len(name.split()) > 1 for name in names if name)
+    return (
+        is_prefix
+        and len(names) > 1
+        and not any(cell.split()[:1] == [*starts] for row in rows for cell in row)
+    )
 
 
 def _is_second_header(cells: Sequence[str], rows: Sequence[Sequence[str]]) -> bool:
@@ -301,15 +331,21 @@ def _is_header_of_one_column(name: str, cells: Sequence[str]) -> bool:
         return is_known and sum(len(cell.split()) for cell in filled) >= 2 * words * len(filled) > 0
     longer = sum(1 for cell in filled if len(cell) > 3 * len(name) or len(cell.split()) >= _MIN_PROSE_WORDS)
     is_name = name_score(name) >= _REVIEW_NAME_SCORE or name.isdigit()
-    return is_name or (longer >= len(filled) / 2 and _is_name_of_texts(name))
+    return is_name or (longer >= len(filled) / 2 and _is_name_of_texts(name, filled))
 
 
-def _is_name_of_texts(word: str) -> bool:
+def _is_name_of_texts(word: str, texts: Sequence[str]) -> bool:
     """Return whether a word above texts is more likely the name of a column than a review of one word.
 
-    A lost review is worse than a header that is classified. So an unknown word is a review.
+    A lost review is worse than a header that is classified. So an unknown word is a review, unless there are
+    many texts and none of them is one word. A word of opinion is always one.
     """
-    return bool(_PROGRAM_WORD.fullmatch(word)) or word.casefold() in _NAMES_OF_TEXTS
+    if _PROGRAM_WORD.fullmatch(word) or word.casefold() in _NAMES_OF_TEXTS:
+        return True
+    if plain_word(word) in OPINION_WORDS or not word.isalpha():
+        return False
+    is_alone = len(texts) >= _MIN_TEXTS_BELOW_WORD and all(len(text.split()) > 1 for text in texts)
+    return is_alone or name_score(word) >= _QUESTION_WORD_SCORE
 
 
 def _name_evidence(name: str, column: _Column, names: Sequence[str]) -> float:
@@ -333,6 +369,8 @@ def _name_evidence(name: str, column: _Column, names: Sequence[str]) -> float:
         unlike = _WORD_ABOVE_FLAGS if column.kind == "flag" else _UNLIKE_COLUMN
         return unlike if kind == "text" else _LIKE_COLUMN if kind == column.kind else 0.0
     evidence = _KNOWN_NAME if is_known else 0.0
+    if column.is_categories:
+        evidence += _WORD_ABOVE_CATEGORIES
     if column.is_prose:
         evidence += _evidence_above_prose(name, column, is_known=is_known)
     return evidence
@@ -344,7 +382,7 @@ def _evidence_above_prose(name: str, column: _Column, *, is_known: bool) -> floa
         return _QUESTION_ABOVE_ANSWERS if questions < len(column.cells) / 2 else _PROSE_ABOVE_PROSE
     if len(name.split()) >= _MAX_NAME_WORDS or _SENTENCE_END.search(name):
         return _PROSE_ABOVE_PROSE
-    return _WORD_ABOVE_PROSE if is_known or _is_name_of_texts(name) else 0.0
+    return _WORD_ABOVE_PROSE if is_known or _is_name_of_texts(name, column.cells) else 0.0
 
 
 def _is_numbered(name: str, names: Sequence[str], column: _Column) -> bool:

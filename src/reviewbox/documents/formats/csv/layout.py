@@ -63,6 +63,7 @@ _HEAD_LENGTH = 10_000  # characters
 _TEXT_ESCAPE = re.compile(r"(?:^|\t)\\N(?:\t|$)|\\[bfnrtv\\]", re.MULTILINE)
 # A backslash that MySQL writes before a tab or line break, or the last character of a cell.
 _LAST_BACKSLASH = re.compile(r"\\[\t\n]")
+_ESCAPED_BREAK = re.compile(r'(?:^|[,;|\t])"(?:[^"\\]++|\\[^\r\n])*+\\\r?\n', re.MULTILINE)
 _QUOTED_LINE = re.compile(r'^"', re.MULTILINE)
 _LEADING_QUOTE = re.compile(r'(?:^|\t)"', re.MULTILINE)
 
@@ -253,9 +254,11 @@ def _possible_dialects(text: str, delimiters: Sequence[str]) -> list[Dialect]:
 
 def _possible_quotes(text: str, delimiter: str) -> list[str]:
     """Return the quoting styles that a text may use, the most likely first."""
-    escaped = [ESCAPED] if '\\"' in text else []
+    # MySQL writes a backslash before a line break in quotes, too.
+    is_mysql = bool(_ESCAPED_BREAK.search(text))
+    escaped = [ESCAPED] if is_mysql or '\\"' in text else []
     if delimiter != "\t":
-        return [DOUBLED, *escaped]
+        return [*escaped, DOUBLED] if is_mysql else [DOUBLED, *escaped]
     has_quotes = bool(_LEADING_QUOTE.search(text))
     if _TEXT_ESCAPE.search(text):
         return [DOUBLED, *escaped, TEXT] if has_quotes else [TEXT, DOUBLED]

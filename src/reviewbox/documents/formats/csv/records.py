@@ -119,11 +119,11 @@ def _text_record(first: Line, unread: _Unread, dialect: Dialect) -> Record:
 
 
 def _parsed_text(line: Line) -> str:
-    """Return a line in which a backslash does not escape the line end, so that only quotes join lines."""
+    """Return a line without the backslash that MySQL writes before a line break. Only quotes join lines."""
     if not _has_escaped_end(line.text):
         return line.text
     content = line.text.rstrip("\r\n")
-    return f"{content}\\{line.text[len(content) :]}"
+    return content[:-1] + line.text[len(content) :]
 
 
 def _has_escaped_end(line: str) -> bool:

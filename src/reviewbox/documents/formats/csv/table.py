@@ -3,7 +3,6 @@
 A record is written back with the characters it was read with. The new fields are added at its end.
 """
 
-import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -14,7 +13,7 @@ from typing import Any
 
 from reviewbox.documents.document import Cells, ReadOptions, Row, Table, Value
 from reviewbox.documents.format import Format
-from reviewbox.documents.formats.columns import column_keys
+from reviewbox.documents.formats.columns import TOTALS, column_keys, is_summary
 from reviewbox.documents.formats.csv.columns import Columns
 from reviewbox.documents.formats.csv.dialect import TEXT, Dialect
 from reviewbox.documents.formats.csv.layout import Layout, infer_layout, plain_delimiter
@@ -36,10 +35,6 @@ _DELIMITER_NAMES = {
     "^": "caret",
     " ": "space",
 }
-# What a report calls a row that sums up the rows above it.
-_TOTAL = re.compile(
-    r"(?:(?:grand|sub) ?)?totals?\b|average\b|gesamt|summe\b|moyenne\b|promedio\b", re.IGNORECASE
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +100,7 @@ class DelimitedSchema:
         is_simple = len(self.text_columns) == 1 and self.layout.dialect.quotes != TEXT
         is_simple = is_simple and not self.layout.more_headers
         column, footer_line = self.text_columns[0], self.layout.footer_line or maxsize
-        unusual = {*MISSING, self.layout.names[column]}
+        unusual = {*MISSING, *TOTALS, self.layout.names[column]}
         record = None
         for record in _records(lines, self.layout):
             text = record.cells[column]
@@ -124,9 +119,8 @@ class DelimitedSchema:
 
     def _special_kind(self, record: Record) -> str:
         kind = _special_kind(record, self.layout)
-        is_empty = not any(record.cells[column].strip() for column in self.text_columns)
-        is_total = is_empty and not record.problem and _TOTAL.match(record.cells[0].strip())
-        return "footer_lines" if is_total and not kind else kind
+        is_total = not kind and not record.problem and is_summary(record.cells, self.text_columns)
+        return "footer_lines" if is_total else kind
 
     def _row(self, record: Record) -> Row:
         cells = [self.layout.dialect.unescape(record.cells[column]) for column in self.text_columns]

@@ -7,7 +7,7 @@ apache/parquet-format, and the protocol is described in apache/thrift, doc/specs
 from collections.abc import Callable
 from dataclasses import dataclass
 from io import SEEK_END
-from typing import IO, Any
+from typing import IO, Any, TypeVar
 
 from reviewbox.documents.pacing import Pace
 from reviewbox.errors import ErrorCode, SourceError
@@ -30,6 +30,8 @@ _INTEGERS = (4, 5, 6)
 # The codecs in the order of parquet.thrift: uncompressed, Snappy, gzip, LZO, Brotli, LZ4, zstd, LZ4 raw.
 # arro3 uses these names, some with a level. It cannot write LZO, and readers disagree on what LZ4 is.
 _CODECS = ("uncompressed", "snappy", "gzip(6)", "snappy", "brotli(4)", "lz4_raw", "zstd(3)", "lz4_raw")
+
+_T = TypeVar("_T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +57,21 @@ def read_footer(data: bytes, check_time: Callable[[], None] = lambda: None) -> F
     Raises:
         SourceError: the file is incomplete, damaged or encrypted.
     """
+    return _read_metadata(data, check_time, _footer)
+
+
+def read_row_count(data: bytes, check_time: Callable[[], None] = lambda: None) -> int:
+    """Return the number of rows of a Parquet file. The rest of the footer, which may be long, is not parsed.
+
+    Raises:
+        SourceError: the file is incomplete, damaged or encrypted.
+    """
+    return _read_metadata(data, check_time, lambda metadata: int(metadata[_NUM_ROWS]), last=_NUM_ROWS)
+
+
+def _read_metadata(
+    data: bytes, check_time: Callable[[], None], convert: Callable[[dict[int, Any]], _T], last: int = -1
+) -> _T:
     if data[-4:] == _ENCRYPTED_MAGIC:
         raise SourceError(
             ErrorCode.UNSUPPORTED_FORMAT, "the Parquet file is encrypted; upload it without encryption"
@@ -66,7 +83,7 @@ def read_footer(data: bytes, check_time: Callable[[], None] = lambda: None) -> F
             ErrorCode.CORRUPT_FILE, "the Parquet file has no valid end or start; upload it again"
         )
     try:
-        return _footer(_Reader(data[end - size : end], Pace(check_time)).struct())
+        return convert(_Reader(data[end - size : end], Pace(check_time)).struct(last=last))
     except (IndexError, KeyError, TypeError, AttributeError, ValueError) as error:
         message = "the footer of the Parquet file is damaged; upload it again"
         raise SourceError(ErrorCode.CORRUPT_FILE, message) from error
@@ -112,11 +129,11 @@ class _Reader:
         self._pace = pace
         self._position = 0
 
-    def struct(self, depth: int = 0) -> dict[int, Any]:
-        """Return the fields of a struct by their number."""
+    def struct(self, depth: int = 0, last: int = -1) -> dict[int, Any]:
+        """Return the fields of a struct by their number, up to the field `last` if there is one."""
         fields: dict[int, Any] = {}
         number = 0
-        while header := self._byte():
+        while number != last and (header := self._byte()):
             delta, kind = divmod(header, 16)
             number = number + delta if delta else self._integer()
             fields[number] = kind == _TRUE if kind in (_TRUE, _FALSE) else self._value(kind, depth)

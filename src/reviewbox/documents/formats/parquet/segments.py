@@ -64,7 +64,8 @@ class SegmentedParquet:
 
     def document(self, index: int, data: bytes, options: ReadOptions) -> Document:
         """Return the segment with this index, whose bytes are `data`, as a document of its own."""
-        document = read_with(data, self.field, options, self.first_rows[index])
+        footer = read_footer(data, options.check_time)
+        document = read_with(data, footer, self.field, options, self.first_rows[index])
         return Document(check_rows(document.rows, are_lines=False), dict, document.table)
 
     def __len__(self) -> int:

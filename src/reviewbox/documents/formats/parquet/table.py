@@ -14,7 +14,7 @@ from typing import IO, TYPE_CHECKING, Any, NoReturn
 from reviewbox.documents.document import BinaryTable, Cells, Document, ReadOptions, Row, Value
 from reviewbox.documents.format import Format
 from reviewbox.documents.formats.columns import MAX_SAMPLE_ROWS, call_library, column_keys, read_row
-from reviewbox.documents.formats.parquet.footer import Footer, read_footer, read_tail
+from reviewbox.documents.formats.parquet.footer import Footer, read_footer, read_row_count, read_tail
 from reviewbox.documents.line_tables import check_row_count
 from reviewbox.documents.review_field import FieldSample, ReviewField, select_review_field
 from reviewbox.documents.unsupported import is_parquet
@@ -51,11 +51,14 @@ def read(data: bytes, options: ReadOptions) -> Document:
     check_row_count(footer.rows, options.max_rows)
     check_ratio(footer, len(data), options)
     schema, batches = open_batches(data, options)
-    return read_with(data, select_field(schema, list(islice(batches, SAMPLED_BATCHES)), options), options)
+    field = select_field(schema, list(islice(batches, SAMPLED_BATCHES)), options)
+    return read_with(data, footer, field, options)
 
 
-def read_with(data: bytes, field: ReviewField, options: ReadOptions, first_row: int = 1) -> Document:
-    """Read a file whose review field is known; its rows are numbered from `first_row`.
+def read_with(
+    data: bytes, footer: Footer, field: ReviewField, options: ReadOptions, first_row: int = 1
+) -> Document:
+    """Read a file whose footer and review field are known; its rows are numbered from `first_row`.
 
     Raises:
         SourceError: the file is damaged.
@@ -65,7 +68,7 @@ def read_with(data: bytes, field: ReviewField, options: ReadOptions, first_row: 
         EXTENSION,
         CONTENT_TYPE,
         frozenset(schema.names),
-        partial(_Writer, data, read_footer(data, options.check_time), options),
+        partial(_Writer, data, footer, options),
         has_notes=bool(field.title),
     )
     rows = _rows(open_batches(data, options)[1], _text_paths(schema), field, first_row)
@@ -96,6 +99,15 @@ def footer_of(file: IO[bytes], options: ReadOptions) -> Footer:
         SourceError: the file is damaged.
     """
     return read_footer(read_tail(file, options.max_bytes), options.check_time)
+
+
+def row_count_of(file: IO[bytes], options: ReadOptions) -> int:
+    """Return the number of rows of a file, of which only the end is read.
+
+    Raises:
+        SourceError: the file is damaged.
+    """
+    return read_row_count(read_tail(file, options.max_bytes), options.check_time)
 
 
 def read_cells(data: bytes, options: ReadOptions) -> Iterator[Cells]:

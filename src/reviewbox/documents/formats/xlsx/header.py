@@ -43,9 +43,9 @@ def find_header(rows: Sequence[Cells]) -> Header | None:
     return Header(records[found.index].line - 1, last.line, found.names, found.titles)
 
 
-def find_end(rows: Sequence[Cells]) -> int:
+def find_end(rows: Sequence[Cells], header: Header | None) -> int:
     """Return the index after the last row above the notes that a report writes below a table."""
-    first = max(0, len(rows) - _MAX_END_ROWS)
+    first = max(header.first if header else 0, len(rows) - _MAX_END_ROWS)
     line = csv_header.footer_line(_records(rows[first:], first + 1), len(rows[0]))
     return line - 1 if line else len(rows)
 

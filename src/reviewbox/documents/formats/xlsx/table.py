@@ -14,7 +14,13 @@ from typing import Any
 from reviewbox.documents.document import BinaryTable, Document, ReadOptions, Row, Value
 from reviewbox.documents.document import Cells as TableCells
 from reviewbox.documents.format import Format
-from reviewbox.documents.formats.columns import MAX_SAMPLE_ROWS, call_library, column_keys, read_row
+from reviewbox.documents.formats.columns import (
+    MAX_SAMPLE_ROWS,
+    call_library,
+    column_keys,
+    is_summary,
+    read_row,
+)
 from reviewbox.documents.formats.xlsx.archive import Archive
 from reviewbox.documents.formats.xlsx.header import Cells, Header, find_end, find_header, is_blank
 from reviewbox.documents.formats.xlsx.sheet_xml import MAX_COLUMNS, add_cells, measure, sheet_members
@@ -192,7 +198,7 @@ def _read_sheets(archive: Archive, options: ReadOptions) -> list[_Sheet]:
         if not rows:
             continue
         header = find_header(rows[:MAX_SAMPLE_ROWS])
-        sheet = _Sheet(name, members[name], rows, header, find_end(rows), extent.columns)
+        sheet = _Sheet(name, members[name], rows, header, find_end(rows, header), extent.columns)
         has_header = has_header or header is not None
         if any(True for _ in sheet.records):
             sheets.append(sheet)
@@ -276,7 +282,10 @@ def _path_of(name: str, columns: Sequence[_Column]) -> str | None:
 
 
 def _rows(choice: _Choice) -> Iterator[Row]:
+    text_columns = [choice.columns[path] for path in choice.field.paths]
     for number, cells in choice.sheet.records:
+        if is_summary(cells, text_columns):
+            continue
 
         def value_of(path: str, cells: Cells = cells) -> Any:
             return cells[choice.columns[path]]

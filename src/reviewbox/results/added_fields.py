@@ -1,4 +1,4 @@
-"""Renders classified rows as they are written back, and counts them. Pure."""
+"""The fields that are added to the rows of a table, and the counts of the results. Pure."""
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
@@ -50,28 +50,6 @@ class AddedFields:
     def counts(self) -> Counts:
         """The counts of the results so far."""
         return Counts(dict(self._labels), self._needs_review, dict(self._errors), self._other_language)
-
-
-class TableWriter:
-    """Renders the rows of a table together with their results, and counts the results."""
-
-    def __init__(self, table: Table, needs_review_below: float) -> None:
-        self._table = table
-        self._added = AddedFields(table, needs_review_below)
-
-    @property
-    def header(self) -> str:
-        """The text before the first row; may be empty."""
-        return self._table.render_header(self._added.names)
-
-    def render(self, row: Row, outcome: Verdict | Problem | None) -> str:
-        """Return one row with its result, as it is written back."""
-        return self._table.render_row(row, self._added.values(row, outcome))
-
-    @property
-    def counts(self) -> Counts:
-        """The counts of the rows rendered so far."""
-        return self._added.counts
 
 
 def _unused_names(fields: Iterable[str], used: frozenset[str]) -> Iterator[tuple[str, str]]:

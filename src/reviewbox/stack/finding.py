@@ -1,0 +1,48 @@
+"""What a check found, and how to fix what is wrong."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class State(StrEnum):
+    """How a check ended."""
+
+    OK = "ok"
+    WARNING = "warning"
+    FAILED = "failed"
+    SKIPPED = "skipped"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What a check found.
+
+    Attributes:
+        check: what was checked.
+        state: how it ended.
+        detail: what was found, or why it was skipped.
+        remedy: what to do; "" if nothing is wrong.
+    """
+
+    check: str
+    state: State
+    detail: str
+    remedy: str = ""
+
+
+def conclude(
+    check: str, problems: Mapping[str, str], healthy: str, state: State = State.FAILED
+) -> Iterator[Finding]:
+    """Yield a finding for each problem or, if there is none, one that the check is OK.
+
+    Args:
+        check: what was checked.
+        problems: what to do, by what is wrong.
+        healthy: what was found if nothing is wrong.
+        state: how serious a problem is.
+    """
+    for detail, remedy in problems.items():
+        yield Finding(check, state, detail, remedy)
+    if not problems:
+        yield Finding(check, State.OK, healthy)
