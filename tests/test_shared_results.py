@@ -98,8 +98,9 @@ def test_nothing_is_left_of_the_deployment_that_loses_a_race(
 
 @pytest.mark.parametrize("what", ["redelivery", "sweep"])
 @pytest.mark.parametrize("rows", [3, 40])
+@pytest.mark.parametrize("damaged", [None, b"{"])
 def test_a_deleted_file_of_one_deployment_does_not_harm_that_of_the_other(
-    store: S3, pipeline: Pipeline, rows: int, what: str
+    store: S3, pipeline: Pipeline, rows: int, what: str, damaged: bytes | None
 ) -> None:
     """The hotel looks for what is left of its deleted file before each request of the shop's worker."""
 
@@ -111,6 +112,8 @@ def test_a_deleted_file_of_one_deployment_does_not_harm_that_of_the_other(
 
     for number in itertools.count(1):
         store.buckets[RESULTS].objects.clear()
+        if damaged:
+            Client(store).put_object(Bucket=RESULTS, Key=f"results/{KEY}.json", Body=damaged)
         Client(store).put_object(Bucket=SHOP.bucket, Key=KEY, Body=table(rows))
         gate = BeforeRequest(number, look_for_leftovers)
 

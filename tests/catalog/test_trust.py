@@ -92,6 +92,10 @@ def test_values_of_a_receipt_may_be_anything(service: Service) -> None:
         b"[" * 100_000,
         b'{"format": 1, "result": "x", "receipt": 1, "date": "", "dates": [], "replaces": null}',
         b'{"format": 1, "result": "x", "receipt": null, "date": "", "dates": ["../../x"], "replaces": null}',
+        json.dumps(
+            {"format": 1, "result": f"results/{TABLE}.json", "receipt": None, "replaces": None}
+            | {"date": "", "dates": ["2026-11-01"] * 20}
+        ).encode(),
         b'{"format": 0, "result": "x", "receipt": null, "date": "", "dates": [], "replaces": null}',
     ],
 )

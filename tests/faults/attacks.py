@@ -22,6 +22,7 @@ from tests.faults.stack import (
 from tests.faults.uploads import BUCKET, KINDS, VARIANTS, Deployment, receipt_key, tables_prefix
 from tests.faults.workers import Fault
 
+_LONG_KEY = f"{'long/' * 200}.csv"  # its parts get shorter keys
 # A name says what a file probably is; its content decides.
 _KEYS = (
     "a.csv",
@@ -32,7 +33,7 @@ _KEYS = (
     "f.jsonl",
     "g.parquet",
     "a.csv.classified/part-00000.csv",  # as if it were a part of the first
-    f"{'long/' * 200}.csv",  # its parts get shorter keys
+    _LONG_KEY,
 )
 # What events may name beside uploads: it is not there, or is not to be classified.
 _OTHER_KEYS = ("incoming/absent.csv", "incoming/.DS_Store", "results/incoming/a.csv.json", "elsewhere/a.csv")
@@ -148,7 +149,6 @@ class RandomAttack:
         prefixes = {key: (receipt_key(key), tables_prefix(key)) for key in stack.history}
         live = tuple(start for key in prefixes if key in sources for start in prefixes[key])
         gone = tuple(start for key in prefixes if key not in sources for start in prefixes[key])
-        receipts = {receipt_key(key) for key in prefixes}
         keys = sorted(
             key
             for key in stack.s3.buckets[stack.results].objects
@@ -156,8 +156,8 @@ class RandomAttack:
         )
         if keys:
             key = choices.one_of(keys)
-            # Whoever deletes a receipt must delete the parts that it names, too.
-            bodies = _DAMAGED if key in receipts else (None, *_DAMAGED)
+            # Without the receipt, a sweep cannot find parts that have a digest in place of the source's key.
+            bodies = _DAMAGED if key == receipt_key(f"incoming/{_LONG_KEY}") else (None, *_DAMAGED)
             stack.damage(key, choices.one_of(bodies))
 
     def _step(self) -> None:

@@ -78,6 +78,7 @@ def _is_valid(content: Any) -> bool:
         and isinstance(content.get("result"), str)
         and all(isinstance(content.get(name, 0), str | None) for name in ("receipt", "replaces"))
         and isinstance(content.get("dates"), list)
+        and len(content["dates"]) <= _MAX_DATES
         and all(isinstance(date, str) and _DATE.fullmatch(date) for date in content["dates"])
         and content.get("date") in ("", *content["dates"])
     )

@@ -170,7 +170,8 @@ class SegmentCoordinator:
         if not self._is_for(plan, revision or plan.revision, stored):
             return Progress.STALE
         recorded = [parts.done[index] for index in sorted(parts.done)]
-        if not (stored and stored.receipt.is_current(plan.provenance) and stored.receipt.parts == recorded):
+        receipt = stored.receipt if stored else None
+        if not (receipt and receipt.is_current(plan.provenance) and receipt.parts == recorded):
             counts = {} if parts.lost else work.read_all_counts(parts.done)
             if len(counts) < len(plan):
                 if revision is None:  # nobody can classify the lost segments again
@@ -183,7 +184,7 @@ class SegmentCoordinator:
             self.receipts.commit(plan.source, receipt, stored, {})
         # This lists again, because the worker of a stale segment may have written a part before the receipt,
         # and leaves it to this one. If the answer to the write was lost, the next attempt comes here.
-        self.receipts.remove_dead(plan.source)
+        self.receipts.remove_dead(plan.source, receipt)
         return Progress.COMPLETE
 
     def _send_missing(self, dispatch: Dispatch, stale: SegmentRef | None, *, is_new: bool) -> Progress:

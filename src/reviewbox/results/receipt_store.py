@@ -126,14 +126,16 @@ class ReceiptStore:
                 {part.ref: present[part.ref] for part in replaces.receipt.parts if part.ref in present}
             )
 
-    def remove_dead(self, ref: ObjectRef) -> Doubtful:
+    def remove_dead(self, ref: ObjectRef, recorded: Receipt | None = None) -> Doubtful:
         """Remove the parts of a source's tables that no receipt names and none can name any more.
 
         Returns those that may still be recorded, because they were made to replace the present receipt. If
-        there is none, another source whose tables have the same place may record its own.
+        there is no valid one, another source whose tables have the same place may record its own.
+
+        `recorded` is what a receipt says that has been there lately. Only other parts are looked at.
         """
         # The order matters: a part that was made for a receipt that has been replaced can never be recorded.
-        present = self.list_tables(ref)
+        present = unnamed(recorded, self.list_tables(ref))
         stored = self.read(ref) if present else None
         unrecorded = unnamed(stored.receipt if stored else None, present)
         ids = {table: self._table_id_of(ref, table) for table in unrecorded}
@@ -143,7 +145,7 @@ class ReceiptStore:
             if is_made_from(ids[table], ref) and may_replace(ids[table], _base(stored))
         }
         dead = unrecorded.keys() - doubtful.keys()
-        if stored is None:
+        if stored is None or not stored.receipt.content:
             dead = {table for table in dead if is_made_from(ids[table], ref)}
         self.remove({table: unrecorded[table] for table in dead})
         return Doubtful(stored, doubtful)
