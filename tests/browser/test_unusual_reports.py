@@ -1,6 +1,8 @@
 """What a person sees of results that are few, failed, in other languages, or spread over long times."""
 
+import re
 from collections.abc import Callable, Iterable
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -73,6 +75,22 @@ def test_a_course_of_neither_praise_nor_blame_is_not_an_empty_chart(opened: Open
     page = opened(review("neutral", date=f"2024-0{month}-01") for month in (1, 2, 3) for _ in range(2))
 
     expect(page.locator("#time .chart svg").first).to_contain_text("neutral")
+
+
+def test_a_share_of_a_rating_comes_with_its_number_of_reviews(opened: Open) -> None:
+    """100 % of one review says less than 100 % of many."""
+    page = opened([review("negative", stars="1"), *(review(stars="5") for _ in range(7))])
+
+    expect(page.locator("#ratings svg")).to_contain_text("(7)")
+
+
+def test_the_ticks_of_many_ratings_do_not_overlap(opened: Open) -> None:
+    page = opened(review(rating=str(number)) for number in range(101))
+
+    ticks = page.locator("#ratings svg g").filter(has_text=re.compile("^0")).last.locator("text")
+    places = sorted((dict(tick.bounding_box() or {}) for tick in ticks.all()), key=lambda place: place["x"])
+    assert len(places) > 5
+    assert all(left["x"] + left["width"] < right["x"] for left, right in pairwise(places))
 
 
 def test_text_that_is_written_from_right_to_left_is_read_so(opened: Open) -> None:

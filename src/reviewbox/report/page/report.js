@@ -569,11 +569,12 @@
     const dimension = data.dimensions[index];
     const rows = dimensionRows(counts, index);
     const chart = h("div", { class: "chart" });
+    const isFew = rows.length <= 12; // so that there is space for numbers
     const found = listed("disagrees");
     rebuild(section, [
       h("h2", { id: "ratings-title" }, "Where do text and rating disagree?"),
       chart,
-      h("p", { class: "hint" }, `Each column is a value of ${dimension.name}; the numbers are its shares in percent. Bad ratings are the lowest two fifths of the scale, good ones the highest two.`),
+      h("p", { class: "hint" }, `Each column is a value of ${dimension.name}, ${isFew ? "with its number of reviews in parentheses. The cells have its shares in percent" : "the darker a cell, the larger the share"}. Bad ratings are the lowest two fifths of the scale, good ones the highest two.`),
       found.length ? h("h3", {}, "The text says the opposite of the rating") : h("p", {}, "No review on this page says the opposite of its rating."),
       found.length ? reviewList(found.slice(0, 5)) : null,
       found.length > 5 && h("button", { type: "button", onclick: () => { change({ view: "disagrees" }); $("reviews").scrollIntoView(); } }, `Show all ${found.length}`),
@@ -581,14 +582,20 @@
     ]);
     if (!rows.length) return;
     const cells = rows.flatMap((row) => data.labels.map((name, label) => ({ value: row.value, name, label, share: row.counts[label] / row.total, count: row.counts[label] })));
+    const totals = new Map(rows.map((row) => [row.value, number(row.total * counts.scale)]));
+    const every = Math.ceil(dimension.values.length / Math.max(2, Math.floor((chart.clientWidth - 78) / 44)));
     place(chart, `Share of each answer by ${dimension.name}`, {
-      height: 34 + 40 * data.labels.length, marginLeft: 78,
-      x: { label: null, domain: dimension.values, tickSize: 0 },
+      height: 52 + 40 * data.labels.length, marginLeft: 78, marginBottom: 44,
+      x: {
+        label: null, domain: dimension.values, tickSize: 0,
+        ticks: dimension.values.filter((_, position) => position % every === 0),
+        tickFormat: (value) => (isFew ? `${value}\n(${totals.get(value) ?? 0})` : value),
+      },
       y: { label: null, domain: [...data.labels].reverse(), tickSize: 0 },
       color: labelColors(),
       marks: [
         Plot.cell(cells, { x: "value", y: "name", fill: "name", fillOpacity: (d) => 0.08 + 0.55 * d.share, inset: 1.5, rx: 4, title: (d) => `${dimension.name} ${d.value}: ${percent(d.share)} ${d.name}, ${number(d.count * counts.scale)}` }),
-        rows.length <= 12 ? Plot.text(cells, { x: "value", y: "name", text: (d) => `${Math.round(100 * d.share)}`, fill: "var(--ink)", fontWeight: (d) => (d.share > 0.3 ? 700 : 400), pointerEvents: "none" }) : null,
+        isFew ? Plot.text(cells, { x: "value", y: "name", text: (d) => `${Math.round(100 * d.share)}`, fill: "var(--ink)", fontWeight: (d) => (d.share > 0.3 ? 700 : 400), pointerEvents: "none" }) : null,
       ],
     });
   }
