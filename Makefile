@@ -21,10 +21,10 @@ $(VENV)/.installed: requirements/dev.txt pyproject.toml
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps $(PACKAGE)
 	@touch $@
 
-REVIEWS ?= src/reviewbox/local/reviews
+SAMPLES := src/reviewbox/local/reviews
 
 demo: $(VENV)/.installed ## Upload reviews to a local cloud, print the verdicts and write build/report.html (REVIEWS=folder for your own, STAY=1 to keep the cloud running)
-	@$(BIN)/reviewbox demo "$(REVIEWS)" $(if $(STAY),--stay)
+	@$(BIN)/reviewbox demo "$(or $(REVIEWS),$(SAMPLES))" $(if $(STAY),--stay)
 
 PORT ?= 5000
 

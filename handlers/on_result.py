@@ -9,7 +9,7 @@ from typing import Any
 from handlers.common import LambdaContext, delay_redelivery, log_failure
 from reviewbox.catalog import BucketResults, Catalog, CopyOutcome
 from reviewbox.deadline import Deadline
-from reviewbox.errors import EventError
+from reviewbox.errors import EventError, contain
 from reviewbox.events import Message, parse
 from reviewbox.objects import ObjectRef
 from reviewbox.settings import Settings
@@ -61,8 +61,8 @@ def _update(ref: ObjectRef, deadline: Deadline) -> bool:
     try:
         deadline.check_start(ref)
         outcome = _catalog(ref.bucket).update(ref.key, deadline) if _is_receipt(ref) else CopyOutcome.IGNORED
-    except Exception as error:  # noqa: BLE001 - one result's failure must not affect another
-        log_failure("object.failed", ref, error, logger)
+    except BaseException as error:  # noqa: BLE001 - one result's failure must not affect another
+        log_failure("object.failed", ref, contain(error), logger)
         return False
     logger.info("object.%s", outcome, extra={"bucket": ref.bucket, "key": ref.key})
     return True

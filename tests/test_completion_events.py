@@ -156,6 +156,19 @@ def test_a_worker_that_dies_before_the_event_is_made_up_for_by_the_next_delivery
     assert [detail["source"]["key"] for detail in subscriber.details()] == [REVIEW.key]
 
 
+def test_a_result_is_announced_even_if_its_worker_dies_and_its_source_is_deleted(
+    pipeline: Pipeline, subscriber: Subscriber, s3: S3Client
+) -> None:
+    s3.put_object(Bucket=BUCKET, Key=REVIEW.key, Body=b"great film")
+    process(replace(pipeline, event_bus=None), REVIEW)
+    s3.delete_object(Bucket=BUCKET, Key=REVIEW.key)
+
+    outcomes = process(pipeline, REVIEW, TABLE)  # the table was never there
+
+    assert outcomes[REVIEW] is outcomes[TABLE] is Outcome.GONE
+    assert [detail["source"]["key"] for detail in subscriber.details()] == [REVIEW.key]
+
+
 def test_objects_whose_events_cannot_be_sent_fail_and_the_next_delivery_sends_them(
     pipeline: Pipeline, subscriber: Subscriber, s3: S3Client
 ) -> None:

@@ -156,3 +156,17 @@ class ForeignResultError(ReviewboxError):
             f"replace it; set another ResultsPrefix or ResultsBucketName, or delete the results of {owner}"
         )
         self.owner = owner
+
+
+def contain(error: BaseException) -> Exception:
+    """Return an error to be handled as that of one object, or raise it if it ends the whole process.
+
+    A panic of a library in Rust is not an Exception, and its class cannot be imported. Its message could
+    quote a review.
+    """
+    if isinstance(error, Exception):
+        return error
+    if type(error).__name__ != "PanicException":
+        raise error
+    fault = NativeFaultError(f"a library failed with {type(error).__name__}")
+    return fault.with_traceback(error.__traceback__)

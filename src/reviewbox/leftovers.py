@@ -17,11 +17,11 @@ from functools import partial
 from reviewbox.deadline import Deadline
 from reviewbox.errors import ConflictError, OutOfTimeError
 from reviewbox.objects import Listed, ObjectRef
-from reviewbox.process_object import ObjectProcessor
 from reviewbox.results import keys
 from reviewbox.results.receipt import MAX_RECEIPT_BYTES, Receipt, is_made_from
 from reviewbox.settings import Settings
 from reviewbox.storage import ObjectStore, describe
+from reviewbox.sweep import SourceSweeper
 
 logger = logging.getLogger(__name__)
 
@@ -131,17 +131,17 @@ class Sweeper:
     """Removes what a `LeftoverFinder` finds. It keeps its place under `work/`."""
 
     finder: LeftoverFinder
-    objects: ObjectProcessor
+    sources: SourceSweeper
 
     def run(self, deadline: Deadline) -> Swept:
         """Go on from where the last run stopped, until time runs out or the last result is reached."""
-        store, place = self.objects.store, self.finder.place
+        store, place = self.finder.store, self.finder.place
         stored = store.read(place, _MAX_KEY_BYTES)
         start = after = (stored.body or b"").decode("utf-8", "ignore") if stored else ""
         tables = sources = 0
         is_complete = False
         try:
-            with ThreadPoolExecutor(self.objects.settings.objects_at_once) as pool:
+            with ThreadPoolExecutor(self.finder.settings.objects_at_once) as pool:
                 for page in self.finder.pages(after):
                     if not page:
                         continue
@@ -170,7 +170,7 @@ class Sweeper:
         try:
             source = self.finder.source_with_leftovers(receipt_key, parts)
             if source:
-                self.objects.sweep(source, self.finder.before)
+                self.sources.sweep(source, self.finder.before)
         except Exception as error:  # noqa: BLE001 - the next run tries again, and this one goes on
             logger.warning(
                 "sweep.skipped",

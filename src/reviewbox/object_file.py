@@ -9,6 +9,8 @@ from typing import IO, TYPE_CHECKING, cast
 from reviewbox.objects import Source
 
 if TYPE_CHECKING:
+    from _typeshed import WriteableBuffer
+
     from reviewbox.storage import ObjectStore
 
 # The cache: 32 MiB in all, enough for a hundred columns.
@@ -65,6 +67,13 @@ class _ObjectFile(RawIOBase):
             content += self._block(index)[start : start + end - self._position - len(content)]
         self._position += len(content)
         return bytes(content)
+
+    def readinto(self, buffer: "WriteableBuffer") -> int:
+        """Fill the buffer with the next bytes, and return how many there are, for a `BufferedReader`."""
+        view = memoryview(buffer)
+        content = self.read(len(view))
+        view[: len(content)] = content
+        return len(content)
 
     def _read_block(self, index: int) -> bytes:
         start = index * _BLOCK_BYTES

@@ -7,7 +7,7 @@ from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, replace
 
 from reviewbox.deadline import Deadline
-from reviewbox.errors import ConflictError, EventBusError, NativeFaultError, NotStartedError
+from reviewbox.errors import ConflictError, EventBusError, NotStartedError, contain
 from reviewbox.event_bus import EventBus
 from reviewbox.fast_path import prepare_new_review
 from reviewbox.large_tables.coordinator import Progress, SegmentCoordinator
@@ -29,8 +29,8 @@ logger = logging.getLogger(__name__)
 
 
 # After these, there may be a new result that nobody has been told of: a worker that wrote the receipt may
-# have died before it sent the event, and then the next delivery finds the result current.
-_COMPLETED = (Outcome.CLASSIFIED, Outcome.REFUSED, Outcome.CURRENT)
+# have died before it sent the event. Then the next delivery finds the result current, or the source gone.
+_COMPLETED = (Outcome.CLASSIFIED, Outcome.REFUSED, Outcome.CURRENT, Outcome.GONE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +117,7 @@ class Pipeline:
             remaining_seconds: returns how much of the invocation's time is left.
         """
         finder = LeftoverFinder(self.store, self.settings, bucket, now - ABANDONED_SECONDS)
-        return Sweeper(finder, self._objects).run(Deadline(remaining_seconds))
+        return Sweeper(finder, self._objects.sweeper).run(Deadline(remaining_seconds))
 
     def requeue(self, messages: Iterable[str]) -> bool:
         """Send messages to the queue whose messages get an invocation each; return whether that worked."""
@@ -177,7 +177,7 @@ class Pipeline:
                 raise NotStartedError(f"{ref} needs an invocation of its own")
             progress = self._large_tables.classify(ref, context.deadline)
             if progress is Progress.COMPLETE and context.redelivered:
-                self._objects.sweep(source)
+                self._objects.sweeper.sweep(source)
             if progress is not Progress.STALE:
                 return SEGMENT_OUTCOMES[progress]
             # The table, the model or the settings have changed since: the table needs another plan.
@@ -214,15 +214,8 @@ def _outcome_of(future: Future[_Finished], ref: ObjectRef | SegmentRef) -> _Fini
     """Return the outcome of an object, or its error: one object's failure must not affect another."""
     try:
         return future.result()
-    except Exception as error:  # noqa: BLE001 - as above
-        return _Finished(ref, error)
-    except BaseException as error:
-        # A panic of a library in Rust is not an Exception, and its class cannot be imported. Its message
-        # could quote a review.
-        if type(error).__name__ != "PanicException":
-            raise
-        fault = NativeFaultError(f"a library failed with {type(error).__name__}")
-        return _Finished(ref, fault.with_traceback(error.__traceback__))
+    except BaseException as error:  # noqa: BLE001 - as above
+        return _Finished(ref, contain(error))
 
 
 def _announce(finished: Iterable[_Finished], event_bus: EventBus) -> Iterator[_Finished]:

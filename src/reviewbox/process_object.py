@@ -19,7 +19,7 @@ from typing import Any
 
 from reviewbox.classification import classify_rows, classify_table, faults_as_source_errors, read_source
 from reviewbox.deadline import Deadline
-from reviewbox.documents import Document
+from reviewbox.documents import Document, ReadOptions
 from reviewbox.documents.compression import detect_compression, exceeds
 from reviewbox.documents.detection import SNIFF_BYTES, is_called_text, line_format
 from reviewbox.documents.formats.parquet.table import row_count_of
@@ -42,6 +42,7 @@ from reviewbox.results.receipt_store import ReceiptStore, StoredReceipt
 from reviewbox.retry import retry_on_conflict
 from reviewbox.settings import Settings
 from reviewbox.storage import ObjectStore, describe, write_once
+from reviewbox.sweep import SourceSweeper
 
 logger = logging.getLogger(__name__)
 
@@ -125,23 +126,17 @@ class ObjectProcessor:
             outcome = self._attempt(ref, context, pending)
             is_gone = outcome is Outcome.GONE
             if outcome in _FINISHED and (races or context.redelivered or context.stale or is_gone):
-                is_over = self.sweep(ref)
+                is_over = self.sweeper.sweep(ref)
                 if is_gone and not is_over:  # the source has come back
                     raise ConflictError(ref)
             return outcome
 
         return retry_on_conflict(attempt, ref, on_conflict=races.append)
 
-    def sweep(self, ref: ObjectRef, abandoned_before: float | None = None) -> bool:
-        """Remove what workers left that died, or that were overtaken, before they could record it.
-
-        What may still be recorded stays while work is in progress; returns False then. Work is given up if
-        nothing has changed since `abandoned_before`, in seconds since 1970. The source then gets an error,
-        unless its receipt is for its current revision.
-        """
-        if abandoned_before is not None:
-            retry_on_conflict(lambda: self._record_abandoned_work(ref, abandoned_before), ref)
-        return retry_on_conflict(lambda: self._attempt_sweep(ref, abandoned_before), ref)
+    @property
+    def sweeper(self) -> SourceSweeper:
+        """Removes what is left over of a source."""
+        return SourceSweeper(self.store, self.receipts)
 
     def max_read_bytes(self, context: BatchContext) -> int:
         """Return the size of the largest object that is read before its format is known."""
@@ -247,7 +242,7 @@ class ObjectProcessor:
     ) -> Outcome:
         try:
             head = source.body if source.body is not None else self._read_head(source)
-            table_format = self._format_of_large_table(source, head)
+            table_format = _format_of_large_table(source, head, self.settings.read_options)
             if table_format or self._is_large_parquet(source, head):
                 progress = self.large_tables.start(
                     source, stored, table_format, context.deadline, context.stale
@@ -267,48 +262,6 @@ class ObjectProcessor:
         receipt = Receipt.for_error(problem, provenance, final=False)
         self.receipts.commit(ref, receipt, stored, self.receipts.list_tables(ref))
         return Outcome.REFUSED
-
-    def _record_abandoned_work(self, ref: ObjectRef, abandoned_before: float) -> None:
-        """Record that the work on a source has ended without a result."""
-        stored = self.receipts.read(ref)
-        revision = self.store.revision(ref)
-        has_receipt = stored and stored.receipt.is_of_revision(self.receipts.provenance(ref, revision))
-        if revision is None or has_receipt or not self._is_abandoned(ref, abandoned_before):
-            return
-        receipt = self._lost_work(ref, revision)
-        self.receipts.commit(ref, receipt, stored, self.receipts.list_tables(ref))
-
-    def _lost_work(self, ref: ObjectRef, revision: Revision | None) -> Receipt:
-        """Return the receipt of a source whose work has ended without a result."""
-        if revision is None:
-            message = f"{ref} was deleted before its result was written"
-        else:
-            message = (
-                f"the work on {ref} ended without a result, and its messages are gone; "
-                "upload it again, or run `reviewbox backfill`"
-            )
-        provenance = self.receipts.provenance(ref, revision)
-        return Receipt.for_error(Problem(ErrorCode.NOT_PROCESSED, message), provenance, final=False)
-
-    def _is_abandoned(self, ref: ObjectRef, before: float) -> bool:
-        """Return whether neither a source nor its tables have changed since a time."""
-        listed = next(self.store.pages(ref.bucket, ref.key))[:1]  # of all keys that start so, it comes first
-        times = [item.modified for item in listed if item.key == ref.key]
-        return max([*times, *self.receipts.table_times(ref)], default=before) < before
-
-    def _attempt_sweep(self, ref: ObjectRef, abandoned_before: float | None) -> bool:
-        doubtful = self.receipts.remove_dead(ref)
-        if not doubtful.parts:
-            return True
-        stored, revision = doubtful.stored, self.store.revision(ref)
-        is_current = stored and stored.receipt.is_current(self.receipts.provenance(ref, revision))
-        is_over = revision is None or is_current  # otherwise work is in progress
-        if not is_over and (abandoned_before is None or not self._is_abandoned(ref, abandoned_before)):
-            return False
-        # Without a receipt to write again, a worker could still write the first one.
-        stored = stored or self.receipts.write(ref, self._lost_work(ref, revision), replaces=None)
-        self.receipts.withdraw(ref, stored, doubtful.parts)
-        return True
 
     def _classify(self, source: Source, stored: StoredReceipt | None, deadline: Deadline) -> Receipt:
         """Return the receipt of a source; if the source is a table, write the classified table first."""
@@ -330,13 +283,6 @@ class ObjectProcessor:
         part = Part(target.bucket, target.key, etag)
         return Receipt.for_table(classified.counts, [part], provenance, document.notes())
 
-    def _format_of_large_table(self, source: Source, head: bytes) -> LineFormat | None:
-        """Return the source's format if it is a table of lines that is larger than a segment."""
-        if source.body is not None and not exceeds(source.body, self.settings.read_options.segment_bytes):
-            return None
-        with faults_as_source_errors():
-            return line_format(source.ref.key, source.content_type, head)
-
     def _is_large_parquet(self, source: Source, head: bytes) -> bool:
         """Return whether a source is a Parquet file with too many bytes or rows to be read as a whole."""
         if not is_parquet(head) or source.size > self.settings.max_object_bytes:
@@ -348,6 +294,14 @@ class ObjectProcessor:
     def _read_head(self, source: Source) -> bytes:
         with self.store.stream(source.ref, source.revision, 0, SNIFF_BYTES) as stream:
             return stream.read()
+
+
+def _format_of_large_table(source: Source, head: bytes, options: ReadOptions) -> LineFormat | None:
+    """Return the format of a source if it is a table of lines that is larger than a segment."""
+    if source.body is not None and not exceeds(source.body, options.segment_bytes):
+        return None
+    with faults_as_source_errors():
+        return line_format(source.ref.key, source.content_type, head)
 
 
 def _describe_fault(ref: ObjectRef, error: SourceError) -> dict[str, Any]:

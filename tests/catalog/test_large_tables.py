@@ -12,7 +12,10 @@ from tests.faults.clients import Client
 
 from reviewbox.errors import OutOfTimeError
 from reviewbox.model.classifier import Classifier
+from reviewbox.objects import ObjectRef
+from reviewbox.pipeline import Pipeline
 from reviewbox.settings import Settings
+from reviewbox.storage import S3Storage
 
 TABLE = "incoming/large.csv"
 ROWS = [f'{number},"good\nfilm number {number}"' for number in range(12)]
@@ -87,3 +90,24 @@ def test_a_missing_part_is_a_row_with_an_error(service: Service) -> None:
     assert service.query("SELECT error_code, error_message FROM results WHERE source_line IS NULL") == [
         ("missing_table", f"the table {last} is missing; classify the file again")
     ]
+
+
+@pytest.mark.parametrize("lost", [0, 2, -1])
+def test_a_part_that_was_missing_is_copied_once_it_is_back(service: Service, lost: int) -> None:
+    """The receipt stays the same, because the part that is made again is."""
+    prefix = f"results/{TABLE}.classified/"
+    listed = service.s3.list_objects_v2(Bucket=BUCKET, Prefix=prefix)["Contents"]
+    service.s3.delete_object(Bucket=BUCKET, Key=listed[lost]["Key"])
+    service.copy(TABLE)
+    assert ("missing_table",) in service.query("SELECT error_code FROM results")
+    before = service.files()
+    service.copy(TABLE)
+    assert service.files() == before
+
+    Pipeline(S3Storage(service.s3), service.classifier, service.settings).process(
+        ObjectRef(BUCKET, TABLE), lambda: 900.0
+    )
+    service.copy(TABLE)
+
+    assert lines(service) == LINES
+    assert service.query("SELECT DISTINCT error_code FROM results") == [(None,)]

@@ -3,6 +3,7 @@
 import json
 from typing import Any
 
+import boto3
 import pytest
 from tests.catalog.service import PREFIX, Service
 from tests.conftest import BUCKET
@@ -12,6 +13,7 @@ from tests.faults.s3 import S3, Bucket
 from reviewbox.catalog import CopyOutcome
 from reviewbox.catalog.keys import pointer_key
 from reviewbox.model.classifier import Classifier
+from reviewbox.settings import Settings
 
 TABLE, OTHER = "incoming/a.csv", "incoming/b.csv"
 
@@ -113,3 +115,43 @@ def test_a_pointer_leads_to_no_files_of_other_results(service: Service) -> None:
 
     found = service.query("SELECT source_key FROM results ORDER BY source_key")
     assert found == [(TABLE,), (OTHER,)]
+
+
+def test_a_pointer_that_declares_this_result_and_names_another_removes_nothing(service: Service) -> None:
+    """The pointer is forged so that it is the current one."""
+    service.copy(OTHER)
+    etag = service.s3.head_object(Bucket=BUCKET, Key=f"results/{TABLE}.json")["ETag"]
+    theirs = service.s3.get_object(Bucket=BUCKET, Key=pointer_key(PREFIX, f"results/{OTHER}.json"))
+    forged = json.loads(theirs["Body"].read()) | {"receipt": etag}
+    put(service, pointer_key(PREFIX, f"results/{TABLE}.json"), forged)
+
+    service.copy(TABLE)
+
+    found = service.query("SELECT source_key FROM results ORDER BY source_key")
+    assert found == [(TABLE,), (OTHER,)]
+
+
+def test_a_pointer_of_another_version_still_tells_where_old_copies_are(service: Service) -> None:
+    """A version with other columns has made a copy on another day, which is replaced."""
+    service.copy(TABLE, "2026-11-01")
+    key = pointer_key(PREFIX, f"results/{TABLE}.json")
+    older = json.loads(service.s3.get_object(Bucket=BUCKET, Key=key)["Body"].read()) | {"format": 0}
+    put(service, key, older)
+
+    assert service.copy(TABLE, "2026-11-02") is CopyOutcome.COPIED
+
+    assert service.query("SELECT uploaded, review FROM results") == [("2026-11-02", "good film")]
+
+
+def test_two_deployments_with_other_settings_share_one_copy(service: Service) -> None:
+    """They write their results to one place, and each copies all results."""
+    rival = Service(service.s3, service.classifier, Settings(max_object_bytes=1))
+    for number in range(12):
+        service.upload(TABLE, f"id,comment\n{number},good film\n".encode())
+        with service.before_request(
+            number, lambda: Service(boto3.client("s3"), rival.classifier).copy(TABLE)
+        ):
+            rival.copy(TABLE)
+        rival.copy(TABLE)
+
+        assert len(service.files()) == 1

@@ -9,8 +9,10 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from mypy_boto3_s3 import S3Client
 from tests import faulty_codec
 from tests.cold_start import function_process
+from tests.conftest import BUCKET
 from tests.tiny import write_model
 from typer.testing import CliRunner
 
@@ -120,6 +122,25 @@ def test_classify_streams_parquet_files_that_are_larger_than_the_limit(
 
     assert run("classify", tmp_path, "--model", tiny_model) == unlimited
     assert [line["line"] for line in lines(unlimited)] == list(range(1, 3001))
+
+
+@pytest.mark.parametrize("name", ["a.csv", "a.csv.gz", "a.parquet"])
+def test_classify_streams_objects_that_are_larger_than_the_limit(
+    tmp_path: Path, tiny_model: Path, monkeypatch: pytest.MonkeyPatch, s3: S3Client, name: str
+) -> None:
+    if name.endswith(".parquet"):
+        pq.write_table(pa.table({"review": [f"great film {n}" for n in range(800)]}), tmp_path / name)
+    else:
+        (tmp_path / name).write_bytes(gzip.compress(TABLE, mtime=0) if name.endswith(".gz") else TABLE)
+    s3.put_object(Bucket=BUCKET, Key=name, Body=(tmp_path / name).read_bytes())
+    status = 0 if name.endswith(".parquet") else 1
+    local = lines(run("classify", tmp_path, "--model", tiny_model, status=status))
+    monkeypatch.setenv("REVIEWBOX_MAX_OBJECT_BYTES", "500")
+
+    stored = lines(run("classify", f"s3://{BUCKET}/{name}", "--model", tiny_model, status=status))
+
+    assert [line | {"file": ""} for line in stored] == [line | {"file": ""} for line in local]
+    assert len(local) > 70
 
 
 def test_an_invalid_setting_is_reported_on_one_line(
@@ -410,7 +431,7 @@ def test_the_table_explains_its_question_marks(tmp_path: Path, tiny_model: Path)
     output = run(*classify, tmp_path / "b.txt")
 
     assert " ? " in output
-    assert "? needs a person: the score is below 0.7" in output
+    assert "?: needs review, because the score is below 0.7" in output
 
 
 def test_a_table_names_options_as_the_command_line_does(tmp_path: Path, tiny_model: Path) -> None:

@@ -63,6 +63,13 @@ def test_a_model_agrees_with_itself(models: tuple[Path, Path], reviews: Path) ->
     assert [direction["reviews"] for direction in comparison["directions"]] == [0, 0]
 
 
+def test_without_flips_there_is_no_table_of_zeros(models: tuple[Path, Path], reviews: Path) -> None:
+    output = run(models[0], models[0], reviews)
+
+    assert "No verdict changes." in output
+    assert "A says" not in output
+
+
 def test_flips_are_counted_in_each_direction(models: tuple[Path, Path], tmp_path: Path) -> None:
     rows = [{"text": text} for text in ("not", "not", "good the the", "great", "bad")]
 

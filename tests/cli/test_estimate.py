@@ -130,15 +130,22 @@ def test_a_larger_table_is_extrapolated_from_its_beginning(
     assert "tables read only in part: 1; the rest is assumed to be similar" in run(path).stdout
 
 
-def test_a_large_parquet_file_is_split(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("place", ["file", "object"])
+def test_a_large_parquet_file_is_split(
+    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: str
+) -> None:
+    path: object = tmp_path
     reviews = [f"the room was very good, {number:04}" for number in range(3000)]
     pq.write_table(
         pa.table({"review": reviews}), tmp_path / "a.parquet", compression="none", use_dictionary=False
     )
+    if place == "object":
+        path = f"s3://{BUCKET}/"
+        put(request.getfixturevalue("s3"), {"a.parquet": (tmp_path / "a.parquet").read_bytes()})
     monkeypatch.setenv("REVIEWBOX_MAX_OBJECT_BYTES", "50000")
     monkeypatch.setenv("REVIEWBOX_SEGMENT_BYTES", "10000")
 
-    report = estimate(tmp_path)
+    report = estimate(path)
 
     assert (report["too_large"], report["unreadable"], report["beginnings"]) == (0, [], 0)
     assert (report["reviews"], report["characters"]) == (3000, 3000 * len(reviews[0]))

@@ -146,6 +146,16 @@ def test_a_translation_is_chosen_only_without_the_original() -> None:
     assert select({"Translated_Review": REVIEWS, "Review": REVIEWS[::-1]}).name == "Review"
 
 
+@pytest.mark.parametrize("name", ["clean_review", "cleaned_reviews", "review_processed", "tokens"])
+def test_a_form_made_for_programs_is_chosen_only_without_the_original(name: str) -> None:
+    """Its words differ, so that it is not recognized as a copy of the original."""
+    cleaned = [f"short form of it {number}" for number, _ in enumerate(REVIEWS)]
+
+    assert select({name: cleaned, "review": REVIEWS}).name == "review"
+    if name != "tokens":
+        assert select({name: REVIEWS}).name == name
+
+
 def test_two_equally_good_fields_are_refused_with_a_remedy() -> None:
     message = refusal(
         {
@@ -180,7 +190,18 @@ def test_no_worse_field_is_chosen_instead_of_prose_that_judges_nothing() -> None
     assert "'plot'" in message
 
 
-@pytest.mark.parametrize("names", ["Positive_Review,Negative_Review", "Food comments,Service comments"])
+@pytest.mark.parametrize(
+    "names",
+    [
+        "Positive_Review,Negative_Review",
+        "Food comments,Service comments",
+        "positive,negative",
+        "Vorteile,Nachteile",
+        "достоинства,недостатки",
+        "優點,缺點",
+        "What do you like best?,And what do you dislike?",
+    ],
+)
 def test_two_parts_of_a_review_are_refused_even_if_one_has_better_prose(names: str) -> None:
     praise = ["nice lobby", "good food", "friendly people", "great views here", "clean rooms"]
     blame = [

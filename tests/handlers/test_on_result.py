@@ -122,6 +122,29 @@ def test_a_failure_returns_its_message_only(service: Service, caplog: pytest.Log
     assert "zanzibar" not in caplog.text
 
 
+class PanicException(BaseException):
+    """A panic of a library in Rust."""
+
+
+def test_a_panic_of_a_library_fails_its_result_only(
+    service: Service, caplog: pytest.LogCaptureFixture
+) -> None:
+    service.upload(KEY, b"good film")
+    service.upload("incoming/b.txt", b"bad film")
+
+    def panic(params: dict[str, Any], **_: Any) -> None:
+        if params["Key"] == RECEIPT:
+            raise PanicException("zanzibar")
+
+    on_result.storage().client.meta.events.register("provide-client-params.s3.GetObject", panic)
+
+    response = on_result.handler(sqs(event(), event(key="results/incoming/b.txt.json")), Context())
+
+    assert response == failures(1)
+    assert sentiments(service) == [("incoming/b.txt", "negative")]
+    assert "zanzibar" not in caplog.text
+
+
 def test_nothing_is_started_without_time(service: Service) -> None:
     service.upload(KEY, b"good film")
 

@@ -93,7 +93,7 @@ def test_a_table_that_is_replaced_before_its_first_receipt_leaves_nothing(
 
 
 @pytest.mark.parametrize("has_old_result", [False, True])
-def test_a_source_that_is_deleted_during_the_work_leaves_only_its_old_result(
+def test_a_source_that_is_deleted_during_the_work_leaves_only_its_old_result_or_an_error(
     pipeline: Pipeline, s3: Client, *, has_old_result: bool
 ) -> None:
     if has_old_result:
@@ -108,9 +108,19 @@ def test_a_source_that_is_deleted_during_the_work_leaves_only_its_old_result(
     for segment in others:
         pipeline.process(segment, plenty)
 
-    assert keys(s3, "results/") == before
     if has_old_result:
+        assert keys(s3, "results/") == before
         assert_consistent(s3)
+    else:
+        assert_says_that_it_was_deleted(s3)
+
+
+def assert_says_that_it_was_deleted(s3: Client) -> None:
+    """Assert that nothing but an error is left of the table."""
+    assert keys(s3, "results/") == [f"results/{TABLE.key}.json"]
+    error = receipt_of(s3)["error"]
+    assert error["code"] == "not_processed"
+    assert "was deleted" in error["message"]
 
 
 def delete_before_the_receipt(pipeline: Pipeline, store: S3, s3: Client) -> SegmentRef:
@@ -153,7 +163,7 @@ def test_a_table_that_is_deleted_and_has_lost_a_part_is_withdrawn(
 
     assert pipeline.process(last, plenty, redelivered=True) is Outcome.GONE
     assert list(segments_sent(pipeline)) == []
-    assert keys(s3, "results/") == []
+    assert_says_that_it_was_deleted(s3)
 
 
 @pytest.mark.parametrize("replacement", [b"", ONE_REVIEW, b'[{"text":"bad"}]'])

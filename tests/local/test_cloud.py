@@ -68,6 +68,13 @@ def test_uploaded_files_get_their_results(cloud: Cloud, handler: Handler) -> Non
     )["Attributes"] == {"ApproximateNumberOfMessages": "0"}
 
 
+def test_a_busy_machine_has_time_to_answer(cloud: Cloud) -> None:
+    """A request that is sent again because its answer is late creates what exists, or a second message."""
+    configs: list[Any] = [client.meta.config for client in (cloud.s3(), cloud.sqs())]
+
+    assert all(config.read_timeout >= 600 for config in configs)
+
+
 @pytest.mark.parametrize(
     "header",
     [

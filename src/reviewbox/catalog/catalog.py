@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from functools import partial
+from operator import attrgetter
 
 from reviewbox.catalog import keys
 from reviewbox.catalog.parquet import CONTENT_TYPE, encode_rows
@@ -88,14 +89,15 @@ class Catalog:
         if before is None and stored is None:
             return CopyOutcome.IGNORED
         pointer, etag = before.pointer if before else None, before.etag if before else None
-        is_declared = pointer is not None and pointer.receipt == (stored.etag if stored else None)
+        is_declared = pointer is not None and pointer.declares(stored.etag if stored else None)
         if pointer is None or not is_declared:
             pointer = self._new_pointer(key, stored, pointer, etag)
             etag = self.store.write(place, pointer.encode(), _JSON, replaces=etag)
         # The first copy has nothing beside it.
         present = self._files(pointer) if before else {}
-        has_written = self._write_missing(pointer, stored, present, deadline)
-        leftovers = {ref: tag for ref, tag in present.items() if not _belongs(ref.key, pointer)}
+        copy = self._write_missing(pointer, stored, present, deadline)
+        has_written = not copy <= present.keys()
+        leftovers = {ref: tag for ref, tag in present.items() if ref not in copy}
         if leftovers or has_written:
             self._remove(place, etag, leftovers)
         if has_written:
@@ -114,24 +116,44 @@ class Catalog:
         stored: StoredReceipt | None,
         present: Mapping[ObjectRef, str],
         deadline: Deadline,
-    ) -> bool:
-        """Write the files of a copy that are not there; return whether there were any."""
+    ) -> set[ObjectRef]:
+        """Write the files of a copy that are not there, and return all files of the copy.
+
+        A file without rows says that its part was missing. It is written again, in case the part is back. So
+        are those of the parts after it, because their lines may be others.
+        """
         if stored is None:
-            return False
+            return set()
+        copy: set[ObjectRef] = set()
         receipt, lines = stored.receipt, Lines.of(stored.receipt)
-        done = {copied.index: copied for ref in present if (copied := _belongs(ref.key, pointer))}
         parts: list[Part | None] = [*receipt.parts] or [None]
+        found = sorted(filter(None, (_belongs(ref.key, pointer) for ref in present)), key=attrgetter("lines"))
+        done = {file.index: file for file in found}
         for index, part in enumerate(parts):
-            if index in done:
-                lines = replace(lines, before=done[index].lines or None)
-                continue
-            deadline.check(ObjectRef(self.place.bucket, pointer.result))
-            rows = self._rows(pointer.result, receipt, part, lines, deadline)
-            body = encode_rows(rows, partial(deadline.check, ObjectRef(self.place.bucket, pointer.result)))
-            copied = keys.CopiedPart(pointer.copy, index, lines.before or 0)
-            file = keys.file_key(self.place.key, pointer.date, pointer.result, copied)
-            write_once(self.store, ObjectRef(self.place.bucket, file), body, CONTENT_TYPE)
-        return len(done) < len(parts)
+            file = done.get(index)
+            if file and (part is None or file.lines > (lines.before or 0)):
+                lines = replace(lines, before=file.lines or None)
+            else:
+                rows = self._rows(pointer.result, receipt, part, lines, deadline)
+                file = self._write(pointer, index, rows, lines, deadline)
+                done = {}
+            copy.add(self._file_ref(pointer, file))
+        return copy
+
+    def _write(
+        self, pointer: Pointer, index: int, rows: Iterable[CatalogRow], lines: Lines, deadline: Deadline
+    ) -> keys.CopiedPart:
+        """Write the file of a part with these rows, which advance `lines` to its end."""
+        result = ObjectRef(self.place.bucket, pointer.result)
+        deadline.check(result)
+        body = encode_rows(rows, partial(deadline.check, result))
+        file = keys.CopiedPart(pointer.copy, index, lines.before or 0)
+        write_once(self.store, self._file_ref(pointer, file), body, CONTENT_TYPE)
+        return file
+
+    def _file_ref(self, pointer: Pointer, file: keys.CopiedPart) -> ObjectRef:
+        key = keys.file_key(self.place.key, pointer.date, pointer.result, file)
+        return ObjectRef(self.place.bucket, key)
 
     def _rows(
         self, key: str, receipt: Receipt, part: Part | None, lines: Lines, deadline: Deadline
@@ -172,7 +194,12 @@ class Catalog:
 
     def _read_pointer(self, place: ObjectRef) -> _Declared | None:
         stored = self.store.read(place, MAX_RECEIPT_BYTES)
-        return _Declared(Pointer.decode(stored.body or b""), stored.revision.etag) if stored else None
+        if stored is None:
+            return None
+        pointer = Pointer.decode(stored.body or b"")
+        # Others may be able to write it. It must not lead to the files of another result.
+        is_own = pointer is not None and self._pointer_place(pointer.result) == place
+        return _Declared(pointer if is_own else None, stored.revision.etag)
 
     def _pointer_place(self, key: str) -> ObjectRef:
         return ObjectRef(self.place.bucket, keys.pointer_key(self.place.key, key))

@@ -27,6 +27,7 @@ class Pointer:
         date: when the source was uploaded, as YYYY-MM-DD; the copy is below it. "" if there is no receipt.
         dates: all dates below which files of the result may be, in the order in which they were added.
         replaces: the ETag of the pointer before; None for the first. Because of it, no pointer occurs twice.
+        format: the version of the columns.
     """
 
     result: str
@@ -34,10 +35,11 @@ class Pointer:
     date: str
     dates: tuple[str, ...]
     replaces: str | None
+    format: int = _FORMAT
 
     @classmethod
     def decode(cls, body: bytes) -> Self | None:
-        """Return the pointer that `body` encodes; None if it is not a valid pointer of this version."""
+        """Return the pointer that `body` encodes; None if it is not a valid pointer."""
         try:
             content = json.loads(body)
         except (ValueError, RecursionError):
@@ -49,12 +51,16 @@ class Pointer:
 
     def encode(self) -> bytes:
         """Return the pointer as it is stored."""
-        return json.dumps({"format": _FORMAT, **asdict(self)}, sort_keys=True).encode()
+        return json.dumps(asdict(self), sort_keys=True).encode()
 
     @property
     def copy(self) -> str:
         """The id of the copy that it declares."""
         return hashlib.sha256(self.encode()).hexdigest()[:_ID_LENGTH]
+
+    def declares(self, receipt: str | None) -> bool:
+        """Return whether it declares a copy, of this version, of the receipt with this ETag."""
+        return self.format == _FORMAT and self.receipt == receipt
 
     @classmethod
     def declare(
@@ -68,7 +74,7 @@ class Pointer:
 def _is_valid(content: Any) -> bool:
     return (
         isinstance(content, Mapping)
-        and content.get("format") == _FORMAT
+        and isinstance(content.get("format"), int)
         and isinstance(content.get("result"), str)
         and all(isinstance(content.get(name, 0), str | None) for name in ("receipt", "replaces"))
         and isinstance(content.get("dates"), list)

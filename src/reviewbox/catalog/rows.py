@@ -4,20 +4,12 @@ import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from io import BufferedReader
-from itertools import chain, islice
 from typing import Any, Self
 
 from reviewbox.documents import ReadOptions
 from reviewbox.documents.document import Cells
-from reviewbox.documents.review_field import MISSING
 from reviewbox.results.receipt import Receipt
-from reviewbox.results.rows import (
-    ROWS_TO_SAMPLE,
-    Lines,
-    classified_row,
-    read_table,
-    text_columns,
-)
+from reviewbox.results.rows import Lines, read_table, rows_with_reviews
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,29 +90,20 @@ def rows_of_part(
     """Yield the rows of one part of a classified table. If it cannot be read, the last row is an error."""
     row = CatalogRow.begin(receipt)
     text_field = _text(_member(receipt, "notes", "text_field")) or ""
-    yield from read_table(
-        stored, name, options, lambda table: _rows(table, row, text_field, lines), row.failed
-    )
+
+    def read(table: Iterator[Cells]) -> Iterator[CatalogRow]:
+        for found in rows_with_reviews(table, text_field, lines):
+            yield replace(
+                row,
+                source_line=found.line,
+                review=found.review or None,
+                **found.outcome,
+                note=found.own.get("note") or None,
+                fields=found.cells,
+            )
+
+    yield from read_table(stored, name, options, read, row.failed)
     lines.end_part()
-
-
-def _rows(table: Iterator[Cells], common: CatalogRow, text_field: str, lines: Lines) -> Iterator[CatalogRow]:
-    sample = list(islice(table, ROWS_TO_SAMPLE))
-    texts = text_columns([cells.values for cells in sample], text_field)
-    for cells in chain(sample, table):
-        line = lines.number(cells)
-        row = classified_row(cells.values)
-        if not row.is_review:
-            continue
-        found = [text for name in texts if (text := row.cells.get(name, "")).strip() and text not in MISSING]
-        yield replace(
-            common,
-            source_line=line,
-            review="\n\n".join(found) or None,
-            **row.outcome,
-            note=row.own.get("note") or None,
-            fields={name: value for name, value in row.cells.items() if name not in texts},
-        )
 
 
 def _member(receipt: Receipt, name: str, member: str) -> Any:

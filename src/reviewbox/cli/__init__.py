@@ -483,7 +483,10 @@ def local(
 @command
 def demo(
     reviews: Annotated[
-        Path, typer.Argument(help="Upload the files of this folder.", exists=True, file_okay=False)
+        Path,
+        typer.Argument(
+            metavar="FOLDER", help="Upload the files of this folder.", exists=True, file_okay=False
+        ),
     ],
     port: PortOption = 0,
     template: TemplateOption = _TEMPLATE,

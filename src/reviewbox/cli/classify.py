@@ -5,12 +5,12 @@ import stat
 import sys
 import traceback
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import ExitStack, suppress
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
-from io import BufferedReader
+from io import BufferedReader, BytesIO
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from reviewbox.classification import classify_rows, internal_error, read_source
 from reviewbox.cli.output import Format, Row, complete_file, format_of, write_rows
@@ -123,7 +123,7 @@ class _Input:
 
     name: str  # as it is printed
     read: Callable[[int], Source]  # the body is None if it is larger than the given number of bytes
-    path: Path | None = None  # of a file
+    open: Callable[[Source], AbstractContextManager[IO[bytes]]] | None = None  # None for stdin
     kilobytes: float = 1.0  # as it is stored; a guess if it is not a file
     text_field: str = ""  # of a table, once it is read
 
@@ -133,7 +133,7 @@ def _inputs(paths: Sequence[str]) -> Iterator[_Input]:
     for path in paths:
         if storage and is_uri(path):
             for ref in _objects(storage, path):
-                yield _Input(str(ref), partial(_read_object, storage, ref))
+                yield _Input(str(ref), partial(_read_object, storage, ref), partial(_open_object, storage))
         elif path == "-":
             yield _Input(path, _read_stdin)
         elif Path(path).is_dir():
@@ -141,11 +141,15 @@ def _inputs(paths: Sequence[str]) -> Iterator[_Input]:
             if not files:
                 yield _Input(printable(path), partial(_refuse_empty_folder, path))
             for file in files:
-                yield _Input(printable(str(file)), partial(_read_file, str(file)), file, _kilobytes(file))
+                yield _file_input(str(file))
         elif Path(path).exists():
-            yield _Input(printable(path), partial(_read_file, path), Path(path), _kilobytes(Path(path)))
+            yield _file_input(path)
         else:
             raise ReviewboxError(f"{path}: no such file or folder")
+
+
+def _file_input(path: str) -> _Input:
+    return _Input(printable(path), partial(_read_file, path), _open_file, _kilobytes(Path(path)))
 
 
 def _kilobytes(path: Path) -> float:
@@ -261,14 +265,26 @@ def _read(item: _Input, settings: Settings, open_files: ExitStack) -> Document:
         SourceError: the source cannot be parsed.
     """
     source = item.read(settings.max_object_bytes)
-    limit = settings.max_object_bytes
-    if item.path and (source.body is None or exceeds(source.body, limit) or is_parquet(source.body)):
-        stored: BufferedReader = BufferedReader(item.path.open("rb", buffering=0), SNIFF_BYTES)
-        open_files.enter_context(stored)
-        document = read_stream(source.ref.key, source.content_type, stored, settings.read_options)
-        if document:
-            return document
-    return read_source(source, settings)
+    body = source.body
+    if body is None and item.open:
+        file: Any = open_files.enter_context(item.open(source))
+    elif body is not None and (exceeds(body, settings.max_object_bytes) or is_parquet(body)):
+        file = BytesIO(body)
+    else:
+        return read_source(source, settings)
+    stored = open_files.enter_context(BufferedReader(file, SNIFF_BYTES))
+    document = read_stream(source.ref.key, source.content_type, stored, settings.read_options)
+    return document or read_source(source, settings)
+
+
+def _open_file(source: Source) -> IO[bytes]:
+    return Path(source.ref.key).open("rb", buffering=0)
+
+
+@contextmanager
+def _open_object(storage: S3Storage, source: Source) -> Iterator[IO[bytes]]:
+    with aws.errors_at(str(source.ref)), storage.open(source) as file:
+        yield file
 
 
 def _refuse_empty_folder(path: str, _max_bytes: int) -> Source:
@@ -331,5 +347,5 @@ def _print_table(reviews: Iterable[Classified], settings: Settings) -> None:
     finally:  # print the reviews that were classified even if an error or Ctrl-C ends the loop
         new_terminal().print(table)
         if has_uncertain:
-            low = f"the score is below {settings.needs_review_below:g}, or the language is not the model's"
-            print_line(new_terminal(), f"? needs a person: {low}.")
+            reason = f"the score is below {settings.needs_review_below:g}, or the language is not the model's"
+            print_line(new_terminal(), f"?: needs review, because {reason}")

@@ -143,8 +143,11 @@ def print_comparison(comparison: dict[str, Any], max_flips: int, format_: Format
         milliseconds = [f"{model[f'cpu_ms_{key}']:.1f}" for model in (a, b)]
         rows.append([f"CPU ms per {name}", *milliseconds, f"{comparison[f'cpu_ratio_{key}']:.2f}"])
     _print_table(["", "A", "B", "B / A"], rows)
-    directions = comparison["directions"]
-    _print_table(["A says", "B says", "reviews"], [[d["a"], d["b"], f"{d['reviews']:,}"] for d in directions])
+    directions = [[d["a"], d["b"], f"{d['reviews']:,}"] for d in comparison["directions"] if d["reviews"]]
+    if directions:
+        _print_table(["A says", "B says", "reviews"], directions)
+    else:
+        print_plain("No verdict changes.")
     if flips:
         headers = ["file", "row", "A says", "score", "B says", "score", *["review"] * show_text]
         _print_table(headers, [_cells(flip)[: len(headers)] for flip in flips])

@@ -97,7 +97,7 @@ class Inventory:
         for file in track(files, "Reading", len(files)):
             with self._failures_at(file), file.open("rb") as opened:
                 size = os.fstat(opened.fileno()).st_size
-                body = opened.read(self.settings.max_object_bytes)
+                body = _beginning(opened, self.settings.max_object_bytes)
                 self.workload += Workload(objects=1, size=size)
                 source = Source(ObjectRef("", str(file)), Revision("", ""), size, "", body)
                 self.workload += self._count(source, opened)
@@ -132,7 +132,7 @@ class Inventory:
                 source = storage.read(ref, self.settings.max_object_bytes)
                 if source and source.body is None:
                     with storage.stream(ref, source.revision, 0, self.settings.max_object_bytes) as stream:
-                        source = replace(source, body=stream.read())
+                        source = replace(source, body=_beginning(stream, self.settings.max_object_bytes))
                 if source:
                     with storage.open(source) as opened:
                         read += self._count(source, opened)
@@ -211,6 +211,12 @@ class Inventory:
             code = error.problem.code
             self.workload += Workload(too_large=int(code is ErrorCode.TOO_LARGE))
         self.unreadable.append(FailureReason(name, code, message))
+
+
+def _beginning(file: IO[bytes], size: int) -> bytes:
+    """Return up to `size` bytes; only the first of a Parquet file, which is not read from the start."""
+    head = file.read(min(size, SNIFF_BYTES))
+    return head if is_parquet(head) else head + file.read(size - len(head))
 
 
 def _report(paths: Sequence[str], inventory: Inventory, rate: float | None) -> dict[str, Any]:

@@ -48,8 +48,8 @@ LINE_FORMATS = {
 
 _Table = TypeVar("_Table", bound=Table | BinaryTable)
 
-# Formats of tables that may have a name of text, or none. Each line is a record.
-_DELIMITED = (csv_table.TSV, csv_table.CSV)
+# Formats of data that may have a name of text, or none.
+_DATA = (csv_table.TSV, csv_table.CSV, json.JSON)
 _DELIMITER = re.compile(r'[\t|;,]|" "')
 
 # The size of the start of a file from which its format can be detected.
@@ -223,11 +223,11 @@ def _detect_format(name: str, content_type: str, content: bytes) -> Format:
     if format_ not in (None, text.FORMAT):
         return format_
     head = decode_start(content, SNIFF_BYTES)
-    if format_ and not _may_be_table(head):
+    if format_ and not _may_be_table(head) and not json.JSON.looks_like(head):
         return format_
     sniffed = _sniff(head)
-    # A file that is called text is one review, unless it is a delimited table.
-    if sniffed in _DELIMITED:
+    # Of a file that is called text, only a delimited table and JSON are not one review.
+    if sniffed in _DATA:
         return _noted(sniffed)
     if sniffed is text.FORMAT and (message := describe_code(extension)):
         raise SourceError(ErrorCode.UNSUPPORTED_FORMAT, message)

@@ -16,7 +16,14 @@ from html import unescape
 from math import log2
 
 from reviewbox.documents.document import ReadOptions, Value
-from reviewbox.documents.vocabulary import FUNCTION_WORDS, NAME_WEIGHTS, OPINION_WORDS, plain_word
+from reviewbox.documents.vocabulary import (
+    BLAME_WORDS,
+    FUNCTION_WORDS,
+    NAME_WEIGHTS,
+    OPINION_WORDS,
+    PRAISE_WORDS,
+    plain_word,
+)
 from reviewbox.errors import ErrorCode, SourceError
 
 # Databases and data frames write these where there is no value. No review consists of them.
@@ -95,6 +102,12 @@ _REPLY_SCORE = -4.0
 # A translation is classified only if the export does not have the original.
 _TRANSLATION_WORDS = frozenset("translated translation".split())
 _TRANSLATION_SCORE = -2.0
+# So is a form of the text that was made for a program.
+_DERIVED_WORDS = frozenset(
+    "clean cleaned processed preprocessed normalized normalised tokenized lemmatized lemmatised lemmas stemmed "
+    "tokens stopwords preprocessing cleaning".split()
+)
+_DERIVED_SCORE = -1.5
 _PUBLISHED_WORDS = frozenset("article articles faq faqs macro macros".split())
 # With one of these words, a response is what the merchant wrote.
 _RESPONDERS = frozenset(
@@ -103,6 +116,7 @@ _RESPONDERS = frozenset(
 )
 _TITLE_WORDS = frozenset("title headline heading summary titel titre titulo titolo judul baslik".split())
 _PREPOSITIONS = frozenset("of for de du des del della di da do dos das der des von van od".split())
+_OPPOSITES = ((PRAISE_WORDS, BLAME_WORDS), (BLAME_WORDS, PRAISE_WORDS))
 _WORDS_OF_A_QUESTION = 5
 _MIN_COMPOUND_PART = 4  # letters: "update" is not a date
 _MAX_COMPOUND_PART = 20
@@ -506,7 +520,10 @@ def _is_clearly_better(best: Candidate, rival: Candidate) -> bool:
 
 
 def _are_siblings(one: Candidate, other: Candidate) -> bool:
-    """Return whether both fields are called the same kind of review, such as "positive review" and "negative review"."""
+    """Return whether two fields are called parts of a review, such as "positive review" and "negative review"."""
+    words, others = (frozenset(name_words(_last_part(candidate.path))) for candidate in (one, other))
+    if any(words & these and others & those for these, those in _OPPOSITES):
+        return True
     heads = [name_words(_last_part(candidate.path))[-1:] for candidate in (one, other)]
     are_reviews = min(one.name_score, other.name_score) >= _TELLING_NAME_SCORE and bool(heads[0])
     return (
@@ -612,7 +629,8 @@ def name_score(name: str) -> float:
         score = outer
     if all_words & _TRANSLATION_WORDS:
         score += _TRANSLATION_SCORE
-    return max(_MIN_NAME_SCORE, min(_MAX_NAME_SCORE, score))
+    score = min(_MAX_NAME_SCORE, score) + (_DERIVED_SCORE if all_words & _DERIVED_WORDS else 0.0)
+    return max(_MIN_NAME_SCORE, score)
 
 
 def is_reply(name: str) -> bool:

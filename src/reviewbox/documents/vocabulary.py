@@ -96,6 +96,32 @@ NAME_WEIGHTS: Mapping[str, float] = {
     ),
 }
 
+# Names of the two parts of a review that praise and blame in fields of their own.
+PRAISE_WORDS = frozenset(
+    map(
+        plain_word,
+        (
+            "positive positives pro pros like liked likes advantage advantages good best strength strengths "
+            "upside positiv positif positifs positivo positivos positiva positivas vorteil vorteile avantage "
+            "avantages ventaja ventajas vantagem vantagens vantaggio vantaggi pregio pregi gefallen plus "
+            "плюсы достоинства преимущества zalety plusy artilar artilari kelebihan "
+            "优点 優點 满意 良い点 長所 満足 장점"
+        ).split(),
+    )
+)
+BLAME_WORDS = frozenset(
+    map(
+        plain_word,
+        (
+            "negative negatives con cons dislike disliked dislikes disadvantage disadvantages bad worst "
+            "weakness weaknesses downside negativ negatif negatifs negativo negativos negativa negativas "
+            "nachteil nachteile inconvenient inconvenients desventaja desventajas desvantagem desvantagens "
+            "svantaggio svantaggi difetto difetti minus минусы недостатки wady minusy eksiler eksileri "
+            "kekurangan 缺点 缺點 不满 悪い点 短所 不満 단점"
+        ).split(),
+    )
+)
+
 # Words that connect others in the languages that reviews are exported in. Prose contains many of them; names,
 # titles and categories contain few.
 FUNCTION_WORDS = frozenset(
@@ -147,5 +173,33 @@ OPINION_WORDS = frozenset(
         "доволен прекрасно лучшии удобно советую dobry dobra dobre polecam swietny swietna swietnie zly "
         "slaby slaba niestety dziekuje zadowolony zadowolona jakosc bra daligt tack rekommenderar nojd "
         "tyvarr"
+    ).split()
+)
+
+# Words of laws, contracts and policies. A review has few of them, and more words of opinion.
+LEGAL_WORDS = frozenset(
+    (
+        "shall must hereby herein hereof hereunder hereinafter thereof therein thereto whereas pursuant "
+        "notwithstanding license licence licensed licensor licensee licenses licences copyright copyrights "
+        "sublicense redistribute redistribution trademark trademarks patent patents liability liable "
+        "warranty warranties warrant indemnify indemnity disclaimer agreement agreements contract "
+        "contractual contractor terms provision provisions party parties applicable obligation obligations "
+        "statutory jurisdiction governing law laws legal lawful regulation regulations consent disclose "
+        "disclosure confidential confidentiality policy policies compliance comply personal data processing "
+        "controller processor cookies section clause article paragraph subsection permitted prohibited "
+        "thereby accordance respective limitation haftung haftet gewahrleistung vertrag vertrage "
+        "vertraglich vertragspartner gemass absatz abs datenschutz personenbezogene personenbezogenen "
+        "verarbeitung verantwortliche verantwortlicher einwilligung lizenz urheberrecht bestimmungen "
+        "geltung gesetz gesetzlichen rechtsgrundlage responsabilite conformement utilisateur utilisateurs "
+        "donnees personnelles reglement contrat presentes dispositions traitement consentement mentions "
+        "legales responsabilidad conformidad usuario usuarios datos personales licencia contrato clausula "
+        "clausulas disposiciones tratamiento consentimiento ley responsabilita dati personali contratto "
+        "licenza clausola disposizioni trattamento consenso legge lei dados pessoais licenca tratamento "
+        "consentimento responsabilidade eligible eligibility reserve reserves entitled required requires "
+        "requirements approval approved responsible refundable exempt purpose scope privacy technologies "
+        "necessary guests applies apply charged valid permission permissions resident purchase conditions "
+        "condition rights right notice employees employee written geschaftsbedingungen bedingungen "
+        "haftungsausschluss widerrufsrecht ausdrucklich verbindliche eigentum pflichten droit droits delai "
+        "vendeur derecho derechos diritto direitos"
     ).split()
 )

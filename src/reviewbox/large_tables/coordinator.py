@@ -181,8 +181,8 @@ class SegmentCoordinator:
                 return Progress.PARTIAL
             receipt = Receipt.for_table(sum(counts.values(), Counts()), recorded, plan.provenance, plan.notes)
             self.receipts.commit(plan.source, receipt, stored, {})
-        # Not what was listed before the write: the worker of a stale segment may have written a part until
-        # then, and relies on this one. If the answer to the write was lost, the next attempt comes here, too.
+        # This lists again, because the worker of a stale segment may have written a part before the receipt,
+        # and leaves it to this one. If the answer to the write was lost, the next attempt comes here.
         self.receipts.remove_dead(plan.source)
         return Progress.COMPLETE
 

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import boto3
+from botocore.config import Config
 
 from reviewbox.errors import ReviewboxError
 from reviewbox.queue import Queue
@@ -32,6 +33,9 @@ _FUNCTION = "OnUpload"
 _EVENT_SOURCE_MAPPING = "OnUploadUploads"  # SAM joins the function's name and the event's
 _REGION = "us-east-1"
 _CREDENTIAL = "local"  # moto accepts any
+# The server is this process, so a late answer is not a lost one. On a busy machine, creating the stack may
+# take more than botocore's minute, and a second request for it would fail because the bucket exists.
+_CONFIG = Config(read_timeout=3600)
 # Clients may name a bucket before the host.
 _OWN_HOST = re.compile(r"(?:127\.0\.0\.1|(?:[^:]+\.)?localhost):\d+", re.IGNORECASE)
 
@@ -191,6 +195,7 @@ def _client(service: Any, endpoint: str) -> Any:
         region_name=_REGION,
         aws_access_key_id=_CREDENTIAL,
         aws_secret_access_key=_CREDENTIAL,
+        config=_CONFIG,
     )
 
 

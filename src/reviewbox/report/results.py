@@ -1,24 +1,14 @@
 """What a report is made from: one value per review, whatever kind of result it comes from."""
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from itertools import chain, islice
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from reviewbox.documents.document import Cells
-from reviewbox.documents.review_field import MISSING
 from reviewbox.model.verdicts import Evidence
 from reviewbox.results.receipt import Receipt
-from reviewbox.results.rows import (
-    ROWS_TO_SAMPLE,
-    Lines,
-    check_classified,
-    own_names,
-    parse_score,
-    probability,
-    text_columns,
-)
+from reviewbox.results.rows import Lines, probability, rows_with_reviews
 
 _PLACE = re.compile(r"(?:line|row) ([\d,]+): ")
 
@@ -121,11 +111,11 @@ def _evidence(entries: Sequence[Mapping[str, Any]]) -> Iterator[Evidence]:
         yield Evidence(int(entry["start"]), int(entry["end"]), str(entry["label"]), float(entry["support"]))
 
 
-def results_of_table(rows: Iterable[Cells], source: str, text_field: str, lines: Lines) -> Iterator[Result]:
+def results_of_table(table: Iterator[Cells], source: str, text_field: str, lines: Lines) -> Iterator[Result]:
     """Yield the result of each row of a classified table, or of one of its parts.
 
     Args:
-        rows: the rows.
+        table: the rows.
         source: the file that was classified.
         text_field: the column of the review, as the receipt names it; "" to infer it.
         lines: tells the line of each row in that file.
@@ -133,44 +123,21 @@ def results_of_table(rows: Iterable[Cells], source: str, text_field: str, lines:
     Raises:
         SourceError: a row cannot be read, or the table has no verdicts.
     """
-    rows = iter(rows)
-    sample = list(islice(rows, ROWS_TO_SAMPLE))
-    if sample:
-        check_classified(sample[0].values)
-    columns = text_columns([row.values for row in sample], text_field)
-    for row in chain(sample, rows):
-        if result := _result_of_row(row.values, source, lines.number(row), columns):
-            yield result
-
-
-def _result_of_row(
-    cells: Mapping[str, str], source: str, line: int, text_columns: Sequence[str]
-) -> Result | None:
-    """Return the result of a row; None for a row that is not a review, such as a footer."""
-    names = own_names(tuple(cells))
-
-    def own(name: str) -> str:
-        return cells[names[name]] if name in names else ""
-
-    code = own("error_code")
-    if code and code not in MISSING:
-        message = own("error_message")
-        place = _PLACE.match(message)
-        exact = int(place[1].replace(",", "")) if place else line  # blank lines count
-        return Result(source, source, line, failure=Failure(source, exact, code, message))
-    label = own("sentiment")
-    if not label or label in MISSING:
-        return None
-    others = set(names.values()).union(text_columns)
-    texts = [cells.get(column, "") for column in text_columns]
-    return Result(
-        source,
-        source,
-        line,
-        label,
-        parse_score(own("score")),
-        own("needs_review").casefold() == "true",
-        own("other_language").casefold() == "true",
-        "\n\n".join(text for text in texts if text.strip() and text not in MISSING),
-        {name: value for name, value in cells.items() if name not in others},
-    )
+    for row in rows_with_reviews(table, text_field, lines):
+        outcome = row.outcome
+        result = Result(source, source, row.line)
+        if code := outcome["error_code"]:
+            message = outcome["error_message"] or ""
+            place = _PLACE.match(message)
+            exact = int(place[1].replace(",", "")) if place else row.line  # blank lines count
+            yield replace(result, failure=Failure(source, exact, code, message))
+        else:
+            yield replace(
+                result,
+                label=outcome["sentiment"],
+                score=outcome["score"] or 0.0,
+                needs_review=bool(outcome["needs_review"]),
+                other_language=bool(outcome["other_language"]),
+                text=row.review,
+                cells=row.cells,
+            )

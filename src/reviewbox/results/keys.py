@@ -28,8 +28,16 @@ def receipt_key(results_prefix: str, source_key: str) -> str:
 
 def may_be_receipt_of(key: str, source_key: str) -> bool:
     """Return whether a source can have the receipt with this key, whatever the prefix of its results is."""
-    # The prefix may be empty.
-    return f"/{key}".endswith((f"/{source_key}.json", f"/{_digest(source_key)}.json"))
+    prefix = results_prefix_of(key, source_key)
+    return prefix is not None and prefix[-1:] in ("", "/")
+
+
+def results_prefix_of(key: str, source_key: str) -> str | None:
+    """Return what precedes the source in the key of its receipt; None if it cannot have this key."""
+    for name in (f"{source_key}.json", f"{_digest(source_key)}.json"):
+        if key.endswith(name):
+            return key.removesuffix(name)
+    return None
 
 
 def part_key(results_prefix: str, source_key: str, table_id: str, number: int, extension: str) -> str:

@@ -25,8 +25,7 @@ _FORMAT = 4
 # Raised whenever plans of large tables change their format, or a reader splits tables in other places.
 _PLAN_FORMAT = 3
 
-# A table's id is 32 hexadecimal digits. The first ones depend on the replaced receipt only, the next ones on
-# the source only.
+# The first digits of a table's id depend on the replaced receipt only, and the next on the source only.
 _ID_START = _ID_OWNER = 8
 _ID_END = 16
 _REPLACES = "replaces"

@@ -5,6 +5,7 @@ from contextlib import closing
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from io import BufferedReader
+from itertools import chain, islice
 from math import isfinite
 from typing import Any, Self, TypeVar
 
@@ -28,7 +29,7 @@ OWN_FIELDS = (
     "error_message",
     "note",
 )
-ROWS_TO_SAMPLE = 1000  # that decide which column holds the review, if no receipt says it
+_ROWS_TO_SAMPLE = 1000  # that decide which column holds the review, if no receipt says it
 _PREFIX = "reviewbox_"
 _RESULT_GROWTH = 4  # how many times larger a result may be than its source
 
@@ -110,20 +111,19 @@ class Lines:
 
 @dataclass(frozen=True, slots=True)
 class ClassifiedRow:
-    """A row of a classified table.
+    """A review in a classified table, with its verdict or error.
 
     Attributes:
+        line: its first line in the source.
         own: what Reviewbox added, by the names in `OWN_FIELDS`; "" for no value.
         cells: the other cells, by column.
+        review: the text of the review, whose cells are not among `cells`; "" if it was not looked for.
     """
 
+    line: int
     own: Mapping[str, str]
     cells: Mapping[str, str]
-
-    @property
-    def is_review(self) -> bool:
-        """Whether it has a verdict or an error. A footer, for example, has neither."""
-        return bool(self.own.get("sentiment") or self.own.get("error_code"))
+    review: str = ""
 
     @property
     def outcome(self) -> dict[str, Any]:
@@ -131,27 +131,47 @@ class ClassifiedRow:
         own = self.own
         return {
             "sentiment": own.get("sentiment") or None,
-            "score": parse_score(own["score"]) if own.get("score") else None,
-            "needs_review": parse_flag(own.get("needs_review")),
-            "other_language": parse_flag(own.get("other_language")),
+            "score": _parse_score(own["score"]) if own.get("score") else None,
+            "needs_review": _parse_flag(own.get("needs_review")),
+            "other_language": _parse_flag(own.get("other_language")),
             "error_code": own.get("error_code") or None,
             "error_message": own.get("error_message") or None,
         }
 
 
-def classified_row(values: Mapping[str, str]) -> ClassifiedRow:
-    """Return the row of a classified table that has these values."""
-    names = own_names(tuple(values))
-    own = {name: "" if values[column] in MISSING else values[column] for name, column in names.items()}
-    added = set(names.values())
-    return ClassifiedRow(own, {name: value for name, value in values.items() if name not in added})
+def classified_rows(table: Iterable[Cells], lines: Lines) -> Iterator[ClassifiedRow]:
+    """Yield the reviews of a classified table. A footer, for example, is not one.
+
+    Raises:
+        SourceError: the table was not classified.
+    """
+    for position, cells in enumerate(table):
+        values, names = cells.values, own_names(tuple(cells.values))
+        if not position and not {"sentiment", "score"} <= names.keys():
+            message = (
+                "the table has no column `sentiment`, so it is not a result of Reviewbox; classify it first"
+            )
+            raise SourceError(ErrorCode.UNSUPPORTED_FORMAT, message)
+        line = lines.number(cells)
+        own = {name: "" if values[column] in MISSING else values[column] for name, column in names.items()}
+        if own.get("sentiment") or own.get("error_code"):
+            added = set(names.values())
+            others = {name: value for name, value in values.items() if name not in added}
+            yield ClassifiedRow(line, own, others)
 
 
-def check_classified(columns: Iterable[str]) -> None:
-    """Raise SourceError if a table with these columns was not classified."""
-    if not {"sentiment", "score"} <= own_names(tuple(columns)).keys():
-        message = "the table has no column `sentiment`, so it is not a result of Reviewbox; classify it first"
-        raise SourceError(ErrorCode.UNSUPPORTED_FORMAT, message)
+def rows_with_reviews(table: Iterator[Cells], text_field: str, lines: Lines) -> Iterator[ClassifiedRow]:
+    """Yield the reviews of a classified table with their texts.
+
+    `text_field` is the column of the text, as the receipt names it; "" to infer it. Raises the errors of
+    `classified_rows`.
+    """
+    sample = list(islice(table, _ROWS_TO_SAMPLE))
+    texts = _text_columns([cells.values for cells in sample], text_field)
+    for row in classified_rows(chain(sample, table), lines):
+        found = [text for name in texts if (text := row.cells.get(name, "")).strip() and text not in MISSING]
+        cells = {name: value for name, value in row.cells.items() if name not in texts}
+        yield replace(row, cells=cells, review="\n\n".join(found))
 
 
 @lru_cache(maxsize=1000)
@@ -171,7 +191,7 @@ def own_names(columns: tuple[str, ...]) -> Mapping[str, str]:
     return names
 
 
-def text_columns(sample: Sequence[Mapping[str, str]], text_field: str) -> list[str]:
+def _text_columns(sample: Sequence[Mapping[str, str]], text_field: str) -> list[str]:
     """Return the columns that hold the review; none if that cannot be told."""
     columns = {name: None for cells in sample for name in cells}
     if text_field:
@@ -197,7 +217,7 @@ def text_columns(sample: Sequence[Mapping[str, str]], text_field: str) -> list[s
         return []
 
 
-def parse_score(text: str) -> float:
+def _parse_score(text: str) -> float:
     """Return the score in a cell, from 0 to 1; 0 if somebody has put something else there."""
     try:
         return probability(float(text.replace(",", ".")))  # a spreadsheet may use a comma
@@ -205,7 +225,7 @@ def parse_score(text: str) -> float:
         return 0.0
 
 
-def parse_flag(text: str | None) -> bool | None:
+def _parse_flag(text: str | None) -> bool | None:
     """Return the boolean in a cell; None if the cell is empty."""
     return text.casefold() == "true" if text else None
 

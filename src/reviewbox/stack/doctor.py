@@ -12,9 +12,9 @@ from reviewbox.errors import ReviewboxError
 from reviewbox.model.classifier import Classifier
 from reviewbox.model.self_check import processor
 from reviewbox.stack.aws import explain, has_credentials
-from reviewbox.stack.checks import CHECKS
 from reviewbox.stack.deployment import Connect, Deployment
 from reviewbox.stack.finding import Finding, State
+from reviewbox.stack.resource_checks import CHECKS
 
 _MIN_PYTHON = (3, 11)
 

@@ -1,6 +1,6 @@
 """All rows of many results as one table."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -9,7 +9,14 @@ from reviewbox.documents.document import Cells
 from reviewbox.errors import ReviewboxError
 from reviewbox.results.keys import is_table, source_of_table
 from reviewbox.results.receipt import Receipt
-from reviewbox.results.rows import OWN_FIELDS, Lines, check_classified, classified_row
+from reviewbox.results.rows import (
+    OWN_FIELDS,
+    ClassifiedRow,
+    Lines,
+    classified_rows,
+    read_table,
+    table_options,
+)
 from reviewbox.settings import Settings
 from reviewbox.stack.listing import is_receipt
 from reviewbox.stack.stored_results import Place, StoredResults
@@ -105,27 +112,19 @@ class ResultRows:
     def _of_part(
         self, key: str | None, source: str, lines: Lines, name: str = ""
     ) -> Iterator[dict[str, Any]]:
-        def read(rows: Iterator[Cells]) -> Iterator[dict[str, Any]]:
-            for position, cells in enumerate(rows):
-                if not position:
-                    check_classified(cells.values)
-                line = lines.number(cells)
-                if row := _row(cells.values, source, line):
-                    yield row
+        def read(table: Iterator[Cells]) -> Iterator[dict[str, Any]]:
+            return (_row(row, source) for row in classified_rows(table, lines))
 
-        yield from self._stored.read_table(key, name or key or "", read, partial(_failed, source))
+        stored, options = self.place.open(key) if key else None, table_options(self.settings)
+        yield from read_table(stored, name or key or "", options, read, partial(_failed, source))
         lines.end_part()
 
 
-def _row(values: Mapping[str, str], source: str, line: int) -> dict[str, Any] | None:
-    """Return a row of a classified table; None for a row that is not a review, such as a footer."""
-    row = classified_row(values)
-    if not row.is_review:
-        return None
+def _row(row: ClassifiedRow, source: str) -> dict[str, Any]:
     others = {f"{_ORIGINAL}{name}" if name in _OURS else name: value for name, value in row.cells.items()}
     return {
         "source_key": source,
-        "source_line": line,
+        "source_line": row.line,
         **row.outcome,
         **({"note": row.own["note"] or None} if "note" in row.own else {}),
         **others,

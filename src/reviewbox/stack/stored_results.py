@@ -6,7 +6,7 @@ Receipts lead to tables. Tables are looked for by their names only if there is n
 import hashlib
 import os
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -22,7 +22,7 @@ from reviewbox.errors import AbsenceCode, ReviewboxError, SourceError
 from reviewbox.folder_storage import read_file
 from reviewbox.objects import ObjectRef, Source
 from reviewbox.report.results import Failure, Result, result_of_receipt, results_of_table
-from reviewbox.results.keys import is_table, is_table_key, source_of_table
+from reviewbox.results.keys import is_table, is_table_key, results_prefix_of, source_of_table
 from reviewbox.results.receipt import MAX_RECEIPT_BYTES, Part, Receipt
 from reviewbox.results.rows import Lines, read_table, table_options
 from reviewbox.settings import Settings
@@ -92,22 +92,13 @@ class FolderPlace:
 
     def part_key(self, receipt_key: str, receipt: Receipt, part: Part) -> str | None:  # noqa: ARG002 - as documented
         """Return where a part of a table is: the folder may hold only some levels of the bucket's keys."""
-        names = PurePosixPath(part.key).parts
-        if ".." in names or part.key.startswith("/"):
-            return None
-        for folder in PurePosixPath(receipt_key).parents:
-            for start in range(len(names)):
-                candidate = folder.joinpath(*names[start:])
-                if (self.root / candidate).is_file():
-                    return candidate.as_posix()
-        return None
+        folders = [self.root / folder for folder in PurePosixPath(receipt_key).parents]
+        path = _find_file(folders, part.key)
+        return path.relative_to(self.root).as_posix() if path else None
 
     def source(self, receipt_key: str, receipt: Receipt, max_bytes: int) -> Source | None:
         """Return the source, if its content is still the same."""
         ref = receipt.content["source"]
-        names = PurePosixPath(ref["key"]).parts
-        if ".." in names or ref["key"].startswith("/"):
-            return None
         # `reviewbox watch inbox` writes into `inbox-results`.
         receipt_path = (self.root / receipt_key).resolve()
         beside = [
@@ -115,13 +106,11 @@ class FolderPlace:
             for folder in receipt_path.parents
             if folder.name == f"{ref['bucket']}-results"
         ]
-        for folder in [self.sources] if self.sources else beside:
-            for start in range(len(names)):
-                path = folder.joinpath(*names[start:])
-                if path.is_file():
-                    source = read_file(path, ObjectRef(ref["bucket"], ref["key"]), max_bytes)
-                    return source if source.body and _is_same(source.body, ref.get("etag", "")) else None
-        return None
+        path = _find_file([self.sources] if self.sources else beside, ref["key"])
+        if path is None:
+            return None
+        source = read_file(path, ObjectRef(ref["bucket"], ref["key"]), max_bytes)
+        return source if source.body and _is_same(source.body, ref.get("etag", "")) else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,14 +147,14 @@ class S3Place:
     def part_key(self, receipt_key: str, receipt: Receipt, part: Part) -> str | None:
         """Return the key of a part, unless the receipt names an object that is not its own."""
         source = receipt.content["source"]["key"]
-        prefix = _results_prefix(receipt_key, source)
+        prefix = results_prefix_of(receipt_key, source)
         is_own = prefix is not None and is_table_key(part.key, prefix, source)
         return part.key if is_own and part.bucket == self.prefix.bucket else None
 
     def source(self, receipt_key: str, receipt: Receipt, max_bytes: int) -> Source | None:
         """Return the source, if it is still the revision that was classified."""
         ref = receipt.content["source"]
-        if _results_prefix(receipt_key, ref["key"]) is None:
+        if results_prefix_of(receipt_key, ref["key"]) is None:
             return None
         source = self.storage.read(ObjectRef(ref["bucket"], ref["key"]), max_bytes)
         return source if source and source.revision.etag == ref.get("etag") else None
@@ -289,42 +278,25 @@ class StoredResults:
     def _of_table(
         self, key: str | None, name: str, source: str, text_field: str, lines: Lines
     ) -> Iterator[Result]:
-        def read(rows: Iterator[Cells]) -> Iterator[Result]:
-            return results_of_table(rows, source, text_field, lines)
+        def read(table: Iterator[Cells]) -> Iterator[Result]:
+            return results_of_table(table, source, text_field, lines)
 
-        yield from self.read_table(key, name, read, partial(_failed, source))
-        lines.end_part()
-
-    def read_table(
-        self,
-        key: str | None,
-        name: str,
-        read: Callable[[Iterator[Cells]], Iterator[T]],
-        failed: Callable[[str, str], T],
-    ) -> Iterator[T]:
-        """Yield what `read` makes of the rows of a classified table; see `reviewbox.results.rows.read_table`.
-
-        Args:
-            key: where the table is stored; None if it is not there.
-            name: what messages call it.
-            read: may raise SourceError.
-            failed: gets the code and the message of an error.
-        """
         stored = self.place.open(key) if key else None
-        yield from read_table(stored, name, table_options(self.settings), read, failed)
+        yield from read_table(stored, name, table_options(self.settings), read, partial(_failed, source))
+        lines.end_part()
 
 
 def _failed(source: str, code: str, message: str) -> Result:
     return Result(source, source, failure=Failure(source, 0, code, message))
 
 
-def _results_prefix(receipt_key: str, source_key: str) -> str | None:
-    """Return the prefix of the results to which a receipt belongs; None if its source is another one."""
-    digest = hashlib.sha256(source_key.encode()).hexdigest()  # stands for a very long key
-    for name in (f"{source_key}.json", f"{digest}.json"):
-        if receipt_key.endswith(name):
-            return receipt_key.removesuffix(name)
-    return None
+def _find_file(folders: Iterable[Path], key: str) -> Path | None:
+    """Return the first file that a key names below one of the folders, which may hold only the key's end."""
+    names = PurePosixPath(key).parts
+    if ".." in names or key.startswith("/"):
+        return None
+    paths = (folder.joinpath(*names[start:]) for folder in folders for start in range(len(names)))
+    return next(filter(Path.is_file, paths), None)
 
 
 def _is_same(body: bytes, etag: str) -> bool:

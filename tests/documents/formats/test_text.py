@@ -1,4 +1,5 @@
 import codecs
+import json
 
 import pytest
 from hypothesis import given, settings
@@ -25,9 +26,45 @@ def test_a_list_with_a_review_per_line_is_refused_with_a_remedy() -> None:
     assert "a list of 60 reviews" in problem.message
 
 
+def test_a_list_of_reviews_without_full_stops_is_refused() -> None:
+    endings = [
+        "fine",
+        "loud, but we were out all day anyway and so did not mind",
+        "a bit cold",
+        "too small for the price",
+    ]
+
+    lines = "".join(f"Room {number} was {endings[number % 4]}\n" for number in range(50))
+
+    assert "a list of 50 reviews" in refusal("reviews.txt", lines).message
+
+
+def test_records_of_labeled_lines_are_refused() -> None:
+    records = [f"Guest: Ann {number}\nText: It was fine.\nLength: 12" for number in range(6)]
+
+    assert refusal("reviews.txt", "\n\n".join(records)).code is ErrorCode.UNSUPPORTED_FORMAT
+
+
+@pytest.mark.parametrize(
+    "data", ['{"guest": "Ann", "review": "It was fine"}', '{\n "review": "It was fine"\n}\n']
+)
+def test_json_that_is_called_text_is_read_as_json(data: str) -> None:
+    read = document("review.txt", data)
+
+    assert [row.text for row in read.rows] == ["It was fine"]
+    assert read.notes["detected_as"] == "JSON"
+
+
+def test_counts_in_json_that_is_called_text_are_not_a_review() -> None:
+    counts = {"pros": {"Good service by the desk": 7, "Clean rooms": 3}}
+
+    assert refusal("summary.txt", json.dumps(counts)).code is ErrorCode.NO_TEXT_FIELD
+
+
 @pytest.mark.parametrize(
     "text",
     [
+        "Food: good\nRooms: small\nPrice: high\nPlace: fine\nStaff: kind\nPool: closed\n",  # one of each
         "The stay was lovely, and the view\nfrom the roof is worth the climb.\n" * 30,  # wrapped
         "The stay was lovely.\n\n" * 60,  # paragraphs
     ],
@@ -46,6 +83,85 @@ def test_a_list_with_some_blank_lines_is_refused() -> None:
     lines = [f"Review {number} says that it is fine." + "\n" * (number % 10 == 0) for number in range(50)]
 
     assert "a list of 50 reviews" in refusal("reviews.txt", "\n".join(lines)).message
+
+
+def test_a_list_with_a_banner_and_titles_is_refused() -> None:
+    reviews = [f"works well\nI bought lamp {n} .\nIt is bright .\nIt was cheap .\n" for n in range(20)]
+
+    assert "a list of 82 reviews" in refusal("lamps.txt", "*****\n* Lamps\n" + "\n".join(reviews)).message
+
+
+def test_a_list_below_titles_that_are_made_from_the_reviews_is_refused() -> None:
+    reviews = ["Great service. They called back within the hour.", "Never again, and I mean it."]
+    reviews += ["The best lamp that we have had in the shop so far."]
+    blocks = [f"{' '.join(review.split()[:4])}…\n{review}\n\n\n" for review in reviews]
+
+    assert "a list of 3 reviews" in refusal("reviews.txt", "".join(blocks)).message
+
+
+@pytest.mark.parametrize(
+    "record",
+    [
+        "Name: Ann\nStars: 5\nReview: it is bright and warm\n\n",
+        "lamp/id: 12\nreview/text: it is bright and warm\n\n",
+        "Lamp - basics: Name: Sol; Maker: Lux Ltd; Colour: red, blue\n",
+        "Ann: is it bright?\nShop: yes, very\n",
+    ],
+)
+def test_records_are_refused(record: str) -> None:
+    assert "a list of 3 records" in refusal("lamps.txt", record * 3).message
+
+
+RULES = """Guests must present a valid document. Smoking is prohibited in all rooms, and a fee applies.
+Guests are liable for any damage to the property. The operator is not responsible for valuables,
+to the extent permitted by law. Personal data is processed in accordance with the privacy policy
+and disclosed to third parties with consent only. These terms and conditions are governed by the
+law of the place of jurisdiction."""
+HAFTUNG = """Diese Bedingungen gelten für alle Verträge mit dem Vermieter. Die Haftung für leichte
+Fahrlässigkeit ist ausgeschlossen, sofern keine wesentlichen Pflichten verletzt werden.
+Personenbezogene Daten werden nur mit Einwilligung verarbeitet. Verantwortlich für die
+Verarbeitung ist der Vermieter. Im Übrigen gilt das Gesetz, und die gesetzlichen Bestimmungen
+zum Datenschutz und zur Gewährleistung bleiben unberührt, gemäß Absatz 2."""
+
+
+ANGRY = """They say that their policy is their policy, and that the terms apply. I said that the law
+applies, too, and that they are liable under the contract. I got my money back in the end. Well done!"""
+
+
+@pytest.mark.parametrize("text", [RULES, HAFTUNG])
+@pytest.mark.parametrize("name", ["rules.txt", "rules", "rules.html"])
+def test_a_legal_text_or_policy_is_refused(name: str, text: str) -> None:
+    problem = refusal(name, f"<html><p>{text}</p></html>" if name.endswith("html") else text)
+
+    assert problem.code is ErrorCode.UNSUPPORTED_FORMAT
+    assert "a legal text or a policy" in problem.message
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "User-agent: *\nDisallow: /cart/\n\nSitemap: https://shop.example/sitemap.xml\n",
+        "# keep out\nUser-agent: *\nDisallow:\n",
+        "[server]\nhost=db.example\nport=5432\nuser=reviews\n",
+        "home: /srv/app\nlog: /var/log/app.log\nlevel: debug\n",
+    ],
+)
+def test_settings_of_programs_are_refused(text: str) -> None:
+    assert "settings of a program" in refusal("robots.txt", text).message
+
+
+@pytest.mark.parametrize(
+    "review",
+    [
+        "Taste: great\nSmell: awful\nPackaging: okay\n",
+        "Day 1: late bus.\nDay 2: late bus.\nDay 3: no bus at all.\n",
+        "The contract was clear, and the party we had was great. " * 5,
+        ANGRY,
+        "Bad.\nBad service.\nBad service.\nBad service and a bad room.\n",
+    ],
+)
+def test_a_review_may_look_a_little_like_a_list_or_a_contract(review: str) -> None:
+    assert [row.text for row in document("review.txt", review).rows] == [review]
 
 
 def test_a_review_keeps_its_markup() -> None:

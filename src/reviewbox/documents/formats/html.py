@@ -11,6 +11,7 @@ from reviewbox.documents.document import Document, ReadOptions
 from reviewbox.documents.encoding import bom_encoding, decode_start, is_encoding
 from reviewbox.documents.format import Format
 from reviewbox.documents.formats import text
+from reviewbox.documents.formats.one_review import refuse_legal_text
 from reviewbox.errors import ErrorCode, SourceError
 
 # Markup that is not closed extends to the end of the page, as in browsers. Each character is scanned once,
@@ -54,6 +55,7 @@ def _check(page: str, cleaned: str) -> None:
             ErrorCode.UNSUPPORTED_FORMAT,
             f"the page is a table of {rows} rows, but a page is read as one review; export the table as CSV",
         )
+    refuse_legal_text(cleaned)
 
 
 def _table_rows(page: str, cleaned: str) -> int:

@@ -69,6 +69,7 @@ _MIN_RECORD_SHARE = 0.5
 _MIN_MAP_SIZE = 2
 _MIN_NAMED_MAP_SIZE = 3
 _MIN_SHARED_NAMES = 2
+_MAX_ID_SCORE = 0.5  # of the name of a user, for example
 
 
 @dataclass(slots=True)
@@ -206,18 +207,21 @@ def is_rows(value: Any, width: int | None = None) -> bool:
 
 def is_map(value: Mapping[str, Any]) -> bool:
     """Return whether an object maps ids to records of the same kind, or to lists of them."""
-    firsts = [child[0] if isinstance(child, list) and child else child for child in value.values()]
+    children = [child for child in value.values() if child not in ([], {}, None)]
+    firsts = [child[0] if isinstance(child, list) else child for child in children]
     records = [first for first in firsts if isinstance(first, dict) and first]
-    if len(records) < max(_MIN_MAP_SIZE, _MIN_RECORD_SHARE * len(value)):
+    if len(records) < max(_MIN_MAP_SIZE, _MIN_RECORD_SHARE * len(children)):
         return False
     counts = Counter(name for record in records for name in record)
     shared = sum(count > len(records) / 2 for count in counts.values())
     if sum(map(_is_id, value)) > len(value) / 2:
         return shared > 0
+    # An object has several parts, but rarely several lists of the same kind.
+    are_lists = all(isinstance(child, list) for child in children)
     return (
-        len(records) >= _MIN_NAMED_MAP_SIZE
+        len(records) >= (_MIN_MAP_SIZE if are_lists else _MIN_NAMED_MAP_SIZE)
         and shared >= max(_MIN_SHARED_NAMES, len(counts) / 2)
-        and all(name_score(key) == 0 for key in value)
+        and all(abs(name_score(key)) <= _MAX_ID_SCORE for key in value)
     )
 
 

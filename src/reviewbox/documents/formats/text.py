@@ -7,19 +7,10 @@ from functools import partial
 from reviewbox.documents.document import Document, ReadOptions, Row, Value
 from reviewbox.documents.encoding import Decoded, decode
 from reviewbox.documents.format import Format
+from reviewbox.documents.formats.one_review import refuse_other_texts
 from reviewbox.documents.pacing import Pace
-from reviewbox.errors import ErrorCode, SourceError
 
 _NOT_A_LINE_BREAK = re.compile(r"[^\n]")
-_SENTENCE_ENDS = (".", "!", "?", "…")
-_CLOSING = " \t\"'”’)]"
-# A review rarely has so many lines with few blank ones between them, each of them a sentence.
-_LISTED_LINES = 40
-_LISTED_SHARE = 0.8
-_MAX_BLANK_SHARE = 0.2
-# Nor does it have so many lines with a date.
-_DATED_LINES = 5
-_DATE = re.compile(r"\b(?:\d{4}[-/.]\d{1,2}[-/.]\d{1,2}|\d{1,2}[-/.]\d{1,2}[-/.]\d{4})\b")
 
 
 def read(
@@ -61,22 +52,9 @@ def blank(text: str) -> str:
     return _NOT_A_LINE_BREAK.sub(" ", text)
 
 
-def _check_single(text: str, _review: str) -> None:
-    all_lines = text.strip().splitlines()
-    lines = list(filter(str.strip, all_lines))
-    sentences = sum(line.rstrip(_CLOSING).endswith(_SENTENCE_ENDS) for line in lines)
-    is_dense = len(lines) >= (1 - _MAX_BLANK_SHARE) * len(all_lines)
-    is_list = len(lines) >= _LISTED_LINES and is_dense and sentences >= _LISTED_SHARE * len(lines)
-    dated = sum(bool(_DATE.search(line)) for line in lines)
-    is_log = len(lines) >= _DATED_LINES and dated >= _LISTED_SHARE * len(lines)
-    if is_list or is_log:
-        raise SourceError(
-            ErrorCode.UNSUPPORTED_FORMAT,
-            f"the file looks like a list of {len(lines)} reviews, but a text file is read as one review; "
-            "upload it as CSV with a header row or as JSON Lines, or, if it is one review, as Markdown (.md)",
-        )
-
-
 FORMAT = Format(
-    "text", frozenset({".txt", ".text"}), frozenset({"text/plain"}), partial(read, check=_check_single)
+    "text",
+    frozenset({".txt", ".text"}),
+    frozenset({"text/plain"}),
+    partial(read, check=lambda text, _: refuse_other_texts(text)),
 )

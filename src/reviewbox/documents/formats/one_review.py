@@ -1,0 +1,122 @@
+"""Refuses texts that are not one review: lists of reviews, records, legal documents and settings."""
+
+import re
+from collections import Counter
+from collections.abc import Sequence
+from itertools import pairwise
+
+from reviewbox.documents.review_field import kind_of
+from reviewbox.documents.vocabulary import LEGAL_WORDS, OPINION_WORDS, plain_word
+from reviewbox.errors import ErrorCode, SourceError
+
+_MAX_LENGTH = 20_000  # characters that are looked at for words
+_WORD = re.compile(r"[^\W\d_]+(?:['’][^\W\d_]+)?")
+
+_SENTENCE_ENDS = (".", "!", "?", "…")
+_CLOSING = " \t\"'”’)]"
+# A review rarely has so many lines with few blank ones between them, most of them sentences.
+_LISTED_LINES = 40
+_LISTED_SHARE = 0.7
+_MAX_BLANK_SHARE = 0.2
+# Nor do its lines differ much in length: if a program wrapped them, most are about as long as the longest.
+_WRAPPED_LENGTH = 0.7
+_WRAPPED_SHARE = 0.5
+_MAX_WRAPPED_LINE = 200
+# Nor does it have so many lines with a date.
+_DATED_LINES = 5
+_DATED_SHARE = 0.8
+_DATE = re.compile(r"\b(?:\d{4}[-/.]\d{1,2}[-/.]\d{1,2}|\d{1,2}[-/.]\d{1,2}[-/.]\d{4})\b")
+# Nor so many lines that are the beginning of the next one, as titles are that a website makes from reviews.
+_MADE_TITLES = 3
+_MIN_TITLE_WORDS = 2
+
+# Records repeat several labels. A review has each only once.
+_LABEL = re.compile(r"(?:^|[;|])[ \t]*+(?:[-*•][ \t]*+)?([^\W\d_][^:;|.!?\n]{0,40}):(?=\s)", re.MULTILINE)
+_LABELS, _LABEL_REPEATS = 2, 3
+
+# One of 48,000 reviews of many domains is legal by these numbers. It is about terms of service.
+_LEGAL_WORDS, _LEGAL_SHARE, _LEGAL_KINDS = 40, 0.04, 6
+_LEGAL_PER_OPINION = 2
+
+_ROBOTS = re.compile(r"(?:\s|#[^\n]*\n)*+(?:user-agent|sitemap):[^\n]*(?:\n|\Z)", re.IGNORECASE)
+_SETTING = re.compile(r"\s*(?:[#;\[].*|(?P<name>[\w.-]+)\s*(?P<sign>[:=])\s*(?P<value>\S*)\s*)")
+_SETTINGS = 3
+_LIST_REMEDY = ", but a text file is read as one review; upload it as CSV with a header row or as JSON Lines"
+
+
+def refuse_other_texts(text: str) -> None:
+    """Raise SourceError if a text is plainly not one review."""
+    if reviews := _listed_reviews(text):
+        raise _not_one_review(f"a list of {reviews} reviews{_LIST_REMEDY}")
+    if records := _repeated_labels(text):
+        raise _not_one_review(f"a list of {records} records{_LIST_REMEDY}")
+    refuse_legal_text(text)
+    if _is_settings(text):
+        raise _not_one_review("settings of a program; upload reviews only")
+
+
+def refuse_legal_text(text: str) -> None:
+    """Raise SourceError if a text is a law, a contract or a policy."""
+    words = [plain_word(word) for word in _WORD.findall(text[:_MAX_LENGTH])]
+    legal = [word for word in words if word in LEGAL_WORDS]
+    opinions = sum(word in OPINION_WORDS for word in words)
+    if (
+        len(words) >= _LEGAL_WORDS
+        and len(legal) >= max(_LEGAL_SHARE * len(words), _LEGAL_PER_OPINION * opinions)
+        and len(set(legal)) >= _LEGAL_KINDS
+    ):
+        raise _not_one_review("a legal text or a policy; upload reviews only")
+
+
+def _not_one_review(what: str) -> SourceError:
+    message = f"the file looks like {what}, or, if it is one review, upload it as Markdown (.md)"
+    return SourceError(ErrorCode.UNSUPPORTED_FORMAT, message)
+
+
+def _listed_reviews(text: str) -> int:
+    """Return the number of reviews that a text lists, one per line or below titles; 0 if it is not a list."""
+    all_lines = text.strip().splitlines()
+    lines = [line.strip() for line in all_lines if line.strip()]
+    sentences = sum(line.rstrip(_CLOSING).endswith(_SENTENCE_ENDS) for line in lines)
+    is_dense = len(lines) >= (1 - _MAX_BLANK_SHARE) * len(all_lines)
+    dated = sum(bool(_DATE.search(line)) for line in lines)
+    are_listed = sentences >= _LISTED_SHARE * len(lines) or not _are_wrapped(lines)
+    if len(lines) >= _LISTED_LINES and is_dense and are_listed:
+        return len(lines)
+    if len(lines) >= _DATED_LINES and dated >= _DATED_SHARE * len(lines):
+        return len(lines)
+    titles = sum(_is_title_of(*pair) for pair in pairwise(lines))
+    return titles if titles >= _MADE_TITLES else 0
+
+
+def _are_wrapped(lines: Sequence[str]) -> bool:
+    longest = max(map(len, lines), default=0)
+    full = sum(len(line) >= _WRAPPED_LENGTH * longest for line in lines)
+    return longest <= _MAX_WRAPPED_LINE and full >= _WRAPPED_SHARE * len(lines)
+
+
+def _is_title_of(line: str, below: str) -> bool:
+    start = line.rstrip(".… ")
+    return len(start.split()) >= _MIN_TITLE_WORDS and below.startswith(start) and below != line
+
+
+def _repeated_labels(text: str) -> int:
+    """Return how often the labels of records recur; 0 if the text has no records."""
+    counts = Counter(label.strip().casefold() for label in _LABEL.findall(text))
+    repeated = [count for count in counts.values() if count >= _LABEL_REPEATS]
+    return max(repeated) if len(repeated) >= _LABELS else 0
+
+
+def _is_settings(text: str) -> bool:
+    """Return whether all lines are names with values that are not words, such as paths."""
+    if _ROBOTS.match(text):
+        return True
+    matches = [_SETTING.fullmatch(line) for line in text.splitlines() if line.strip()]
+    settings = [match for match in matches if match and match["name"]]
+    return (
+        len(settings) >= _SETTINGS
+        and all(matches)
+        and any(
+            match["sign"] == "=" or kind_of(match["value"]) in ("link", "identifier") for match in settings
+        )
+    )
