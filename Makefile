@@ -32,9 +32,10 @@ local: $(VENV)/.installed ## Run a local cloud with its console until Ctrl-C (PO
 	@$(BIN)/reviewbox local --port $(PORT)
 
 # More than eight workers would spend most of their time starting up. The tests of a file share what is expensive,
-# such as a local cloud, so one worker runs them.
+# such as a local cloud, so one worker runs them. The files keep their order: pytest-xdist would start those of few
+# tests last, which are slow, and the other workers would wait for the last one.
 # Tests and package are compiled once, even if the environment tells Python not to keep the result.
-PYTEST := PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest --numprocesses=auto --maxprocesses=8 --dist=loadfile
+PYTEST := PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest --numprocesses=auto --maxprocesses=8 --dist=loadfile --no-loadscope-reorder
 
 test: $(VENV)/.installed ## Run the tests
 	$(PYTEST)

@@ -1,9 +1,11 @@
+import gc
 import os
 from collections.abc import Iterator
 from pathlib import Path
 
 import boto3
 import botocore.session
+import hypothesis
 import pytest
 import yaml
 from moto import mock_aws
@@ -14,6 +16,19 @@ from reviewbox.model.classifier import Classifier
 from reviewbox.storage import S3Storage
 
 BUCKET = "reviewbox"
+
+# A busy machine makes no difference to the result of a test.
+hypothesis.settings.register_profile("reviewbox", deadline=None)
+hypothesis.settings.load_profile("reviewbox")
+
+# Garbage collection took a quarter of the time in which pytest collects the tests. What that leaves is in use
+# until the end, so it is never looked at again.
+gc.disable()
+
+
+def pytest_collection_finish() -> None:
+    gc.freeze()
+    gc.enable()
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -1,16 +1,18 @@
 """A bucket with the service and its catalog, and what a query of the catalog finds."""
 
+import itertools
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import cache
 from io import BufferedReader
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
 import duckdb
-from mypy_boto3_s3 import S3Client
 from tests.conftest import BUCKET
+from tests.faults.clients import Client
 
 from reviewbox.catalog import BucketResults, Catalog, CopyOutcome, Results
 from reviewbox.deadline import Deadline
@@ -46,24 +48,34 @@ class UploadedOn:
 class Service:
     """A bucket whose results and copies are brought up to date on request, as events do it."""
 
-    s3: S3Client
+    s3: Client
     classifier: Classifier
     settings: Settings = field(default_factory=Settings)
 
+    def other_worker(self) -> "Service":
+        """Return the same bucket for somebody whose requests are not disturbed."""
+        return replace(self, s3=Client(self.s3.service))
+
     def upload(self, key: str, body: bytes) -> None:
-        """Upload a file, and classify it."""
+        """Upload a file a second later, and classify it."""
+        self.s3.service.clock.now += 1
         self.s3.put_object(Bucket=BUCKET, Key=key, Body=body)
-        pipeline = Pipeline(S3Storage(self.s3), self.classifier, self.settings)
+        pipeline = Pipeline(self._storage, self.classifier, self.settings)
         pipeline.process(ObjectRef(BUCKET, key), lambda: 900.0)
 
     def copy(self, key: str, date: str = "", remaining: Callable[[], float] = lambda: 900.0) -> CopyOutcome:
         """Bring the copy of a file's result up to date; `date` is when it was uploaded, if not today."""
-        storage = S3Storage(self.s3)
+        storage = self._storage
         results: Results = BucketResults(storage, BUCKET, self.settings)
         if date:
             results = UploadedOn(results, date)
         catalog = Catalog(results, storage, ObjectRef(BUCKET, PREFIX), self.settings)
         return catalog.update(f"results/{key}.json", Deadline(remaining))
+
+    @property
+    def _storage(self) -> S3Storage:
+        client: Any = self.s3
+        return S3Storage(client)
 
     def files(self) -> list[str]:
         """Return the keys of the catalog's Parquet files."""
@@ -76,13 +88,15 @@ class Service:
 
     def table(self, sql: str) -> tuple[list[str], list[tuple[Any, ...]]]:
         """Return the columns and the rows that DuckDB finds with a query of the table `results`."""
-        with TemporaryDirectory() as folder, duckdb.connect() as database:
+        database = _database()
+        with TemporaryDirectory() as folder:
             for key in self.files():
                 path = Path(folder, key)
                 path.parent.mkdir(parents=True, exist_ok=True)
                 path.write_bytes(self.s3.get_object(Bucket=BUCKET, Key=key)["Body"].read())
             database.execute(
-                f"CREATE VIEW results AS SELECT * FROM read_parquet('{folder}/{PREFIX}*/*.parquet', "  # noqa: S608 - our own
+                "CREATE OR REPLACE VIEW results AS "  # noqa: S608 - our own
+                f"SELECT * FROM read_parquet('{folder}/{PREFIX}*/*.parquet', "
                 "hive_partitioning = true, hive_types = {'uploaded': VARCHAR})"
             )
             found = database.execute(sql)
@@ -91,14 +105,22 @@ class Service:
     @contextmanager
     def before_request(self, number: int, action: Callable[[], object]) -> Iterator[None]:
         """Do something before the request to S3 with this number, from 0, while the context lasts."""
-        count = iter(range(1_000_000))
+        count = itertools.count()
 
-        def hook(**_: Any) -> None:
+        def gate(_operation: str, _params: Any, perform: Callable[[], Any]) -> Any:
             if next(count) == number:
                 action()
+            return perform()
 
-        self.s3.meta.events.register_first("before-call.s3", hook)
+        before = self.s3
+        self.s3 = before.behind(gate)
         try:
             yield
         finally:
-            self.s3.meta.events.unregister("before-call.s3", hook)
+            self.s3 = before
+
+
+@cache
+def _database() -> duckdb.DuckDBPyConnection:
+    # Opening one takes ten times as long as a query.
+    return duckdb.connect()

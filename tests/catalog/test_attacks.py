@@ -5,12 +5,11 @@ from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from functools import partial
 
-import boto3
 import pytest
-from mypy_boto3_s3 import S3Client
 from tests.catalog.service import Service
 from tests.catalog.test_catalog import WorkerDiedError, die
 from tests.conftest import BUCKET
+from tests.faults.clients import Client
 
 from reviewbox.model.classifier import Classifier
 
@@ -38,7 +37,7 @@ class World:
     def change(self, key: str) -> None:
         """Upload a file again, on the same day or on a later one, or delete its result."""
         self.day += self.random.choice((0, 0, 1))
-        other = Service(boto3.client("s3"), self.service.classifier, self.service.settings)
+        other = self.service.other_worker()
         if self.random.random() < 0.2:
             other.s3.delete_object(Bucket=BUCKET, Key=f"results/{key}.json")
             self.expected.pop(key, None)
@@ -49,7 +48,7 @@ class World:
 
     def deliver(self, key: str, *, in_peace: bool = False) -> None:
         """Let a worker copy a result; it may die, or be overtaken by changes and by other workers."""
-        worker = Service(boto3.client("s3"), self.service.classifier, self.service.settings)
+        worker = self.service.other_worker()
         with ExitStack() as faults:
             faults.enter_context(suppress(WorkerDiedError))
             if not in_peace:
@@ -61,7 +60,7 @@ class World:
 
 
 @pytest.mark.parametrize("seed", range(12))
-def test_at_rest_there_is_one_copy_of_each_result(s3: S3Client, classifier: Classifier, seed: int) -> None:
+def test_at_rest_there_is_one_copy_of_each_result(s3: Client, classifier: Classifier, seed: int) -> None:
     world = World(Service(s3, classifier), random.Random(seed))  # noqa: S311 - no secret
     for _ in range(STEPS):
         world.step()

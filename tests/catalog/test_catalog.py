@@ -4,11 +4,11 @@ import json
 from contextlib import suppress
 from dataclasses import dataclass
 
-import boto3
 import pytest
-from mypy_boto3_s3 import S3Client
 from tests.catalog.service import Service
 from tests.conftest import BUCKET
+from tests.faults.clients import Client
+from tests.faults.s3 import S3
 
 from reviewbox.catalog import CopyOutcome
 from reviewbox.model.classifier import Classifier
@@ -26,7 +26,7 @@ class WorkerDiedError(Exception):
 
 
 @pytest.fixture
-def service(s3: S3Client, classifier: Classifier) -> Service:
+def service(s3: Client, classifier: Classifier) -> Service:
     return Service(s3, classifier)
 
 
@@ -39,8 +39,9 @@ class Rival:
 
     def __call__(self) -> None:
         self.has_run = True
-        Service(boto3.client("s3"), self.service.classifier).upload(TABLE, NEW)
-        Service(boto3.client("s3"), self.service.classifier).copy(TABLE, "2026-11-02")
+        worker = self.service.other_worker()
+        worker.upload(TABLE, NEW)
+        worker.copy(TABLE, "2026-11-02")
 
 
 def die() -> None:
@@ -144,10 +145,11 @@ def test_the_copy_of_a_deleted_result_is_removed_and_may_come_back(service: Serv
 @pytest.mark.parametrize("is_gone", [False, True])
 def test_a_bucket_with_versions_tells_the_date_of_upload_in_its_listing(
     service: Service,
+    store: S3,
     is_gone: bool,  # noqa: FBT001 - a parameter of the test
 ) -> None:
     """The receipt records the version instead. If the source is gone, the date is that of the result."""
-    service.s3.put_bucket_versioning(Bucket=BUCKET, VersioningConfiguration={"Status": "Enabled"})
+    store.buckets[BUCKET].is_versioned = True
     service.upload(TABLE, NEW)
     written = service.s3.head_object(Bucket=BUCKET, Key=TABLE)["LastModified"].date().isoformat()
     if is_gone:
@@ -159,7 +161,7 @@ def test_a_bucket_with_versions_tells_the_date_of_upload_in_its_listing(
 
 
 def test_a_result_whose_source_is_in_no_bucket_has_the_date_of_the_result(
-    s3: S3Client, classifier: Classifier
+    s3: Client, classifier: Classifier
 ) -> None:
     """Results of `reviewbox watch`, or of a bucket that has been deleted, can be copied into a bucket."""
     service = Service(s3, classifier, Settings(results_bucket=BUCKET))

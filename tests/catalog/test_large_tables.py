@@ -5,10 +5,10 @@ from functools import partial
 from itertools import chain, repeat
 
 import pytest
-from mypy_boto3_s3 import S3Client
 from tests.catalog.service import Service
 from tests.catalog.test_catalog import WorkerDiedError, die
 from tests.conftest import BUCKET
+from tests.faults.clients import Client
 
 from reviewbox.errors import OutOfTimeError
 from reviewbox.model.classifier import Classifier
@@ -24,7 +24,7 @@ LINES = [(2 + 2 * number, str(number)) for number in range(12)]
 
 
 @pytest.fixture
-def service(s3: S3Client, classifier: Classifier) -> Service:
+def service(s3: Client, classifier: Classifier) -> Service:
     service = Service(s3, classifier, Settings(segment_bytes=60))
     service.upload(TABLE, CONTENT)
     return service

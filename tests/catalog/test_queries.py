@@ -4,8 +4,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from mypy_boto3_s3 import S3Client
 from tests.catalog.service import Service
+from tests.faults.clients import Client
 from tests.test_template import RESOURCES
 
 from reviewbox.catalog.parquet import COLUMNS
@@ -23,7 +23,7 @@ LAMPS = b"comment,product\nbad film,lamp\ngood film,lamp\nawful film,kettle\nawf
 
 
 @pytest.fixture
-def service(s3: S3Client, classifier: Classifier) -> Service:
+def service(s3: Client, classifier: Classifier) -> Service:
     service = Service(s3, classifier)
     for key, body, date in (
         ("lamps.csv", LAMPS, TODAY),

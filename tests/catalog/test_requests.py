@@ -2,11 +2,13 @@
 
 import re
 from collections import Counter
+from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
-from mypy_boto3_s3 import S3Client
 from tests.catalog.service import Service
+from tests.faults.clients import Client
 from tests.test_template import ROOT
 
 from reviewbox.model.classifier import Classifier
@@ -28,16 +30,15 @@ def requests(service: Service) -> str:
     """Copy the result, and return the numbers of requests as a row of the table."""
     counts: Counter[str] = Counter()
 
-    def count(model: Any, **_: Any) -> None:
-        counts[KINDS[model.name]] += 1
+    def count(operation: str, _params: Any, perform: Callable[[], Any]) -> Any:
+        counts[KINDS[operation]] += 1
+        return perform()
 
-    service.s3.meta.events.register("before-call.s3", count)
-    service.copy(KEY)
-    service.s3.meta.events.unregister("before-call.s3", count)
+    replace(service, s3=service.s3.behind(count)).copy(KEY)
     return " | ".join(str(counts[kind]) for kind in ("read", "PUT", "LIST", "DELETE"))
 
 
-def test_the_table_in_the_decision_is_right(s3: S3Client, classifier: Classifier) -> None:
+def test_the_table_in_the_decision_is_right(s3: Client, classifier: Classifier) -> None:
     small = Service(s3, classifier)
     small.upload(KEY, b"")
     table = {"a review, or an error, for the first time": requests(small)}
@@ -55,7 +56,7 @@ def test_the_table_in_the_decision_is_right(s3: S3Client, classifier: Classifier
 
 
 @pytest.mark.parametrize("dates", [3])
-def test_each_date_of_a_result_costs_a_listing(s3: S3Client, classifier: Classifier, dates: int) -> None:
+def test_each_date_of_a_result_costs_a_listing(s3: Client, classifier: Classifier, dates: int) -> None:
     service = Service(s3, classifier)
     for day in range(1, dates + 1):
         service.upload(KEY, f"id,comment\n{day},good film\n".encode())

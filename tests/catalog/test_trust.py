@@ -5,9 +5,10 @@ from typing import Any
 
 import boto3
 import pytest
-from mypy_boto3_s3 import S3Client
 from tests.catalog.service import PREFIX, Service
 from tests.conftest import BUCKET
+from tests.faults.clients import Client
+from tests.faults.s3 import S3, Bucket
 
 from reviewbox.catalog import CopyOutcome
 from reviewbox.catalog.keys import pointer_key
@@ -18,7 +19,7 @@ TABLE, OTHER = "incoming/a.csv", "incoming/b.csv"
 
 
 @pytest.fixture
-def service(s3: S3Client, classifier: Classifier) -> Service:
+def service(s3: Client, classifier: Classifier) -> Service:
     service = Service(s3, classifier)
     service.upload(TABLE, b"id,comment\n1,good film\n")
     service.upload(OTHER, b"id,comment\n2,awful zanzibar\n")
@@ -34,14 +35,14 @@ def put(service: Service, key: str, content: Any) -> None:
 
 
 @pytest.mark.parametrize("foreign", ["part of another source", "source itself", "another bucket"])
-def test_a_part_that_cannot_be_the_sources_own_is_not_read(service: Service, foreign: str) -> None:
+def test_a_part_that_cannot_be_the_sources_own_is_not_read(service: Service, store: S3, foreign: str) -> None:
     content = receipt(service, TABLE)
     (part,) = receipt(service, OTHER)["parts"]
     match foreign:
         case "source itself":
             part = {**part, "key": OTHER, "etag": receipt(service, OTHER)["source"]["etag"]}
         case "another bucket":
-            service.s3.create_bucket(Bucket="elsewhere")
+            store.buckets["elsewhere"] = Bucket()
             own = content["parts"][0]
             etag = service.s3.put_object(
                 Bucket="elsewhere", Key=own["key"], Body=b"comment,sentiment,score\nzanzibar,negative,1\n"

@@ -3,7 +3,6 @@
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Any
 
 
@@ -15,7 +14,7 @@ def lines_executed(call: Callable[[], object]) -> int:
     """
     with _counted_lines() as lines:
         call()
-    return lines.number
+    return lines()
 
 
 def longest_without_check(call: Callable[[Callable[[], None]], object]) -> int:
@@ -24,7 +23,8 @@ def longest_without_check(call: Callable[[Callable[[], None]], object]) -> int:
 
     def check() -> None:
         nonlocal last, longest
-        longest, last = max(longest, lines.number - last), lines.number
+        number = lines()
+        longest, last = max(longest, number - last), number
 
     with _counted_lines() as lines:
         call(check)
@@ -32,23 +32,21 @@ def longest_without_check(call: Callable[[Callable[[], None]], object]) -> int:
     return longest
 
 
-@dataclass(slots=True)
-class _Lines:
-    number: int = 0
-
-
 @contextmanager
-def _counted_lines() -> Iterator[_Lines]:
-    """Count the lines that are executed while the context lasts."""
-    lines = _Lines()
+def _counted_lines() -> Iterator[Callable[[], int]]:
+    """Count the lines that are executed while the context lasts; yield a function that returns the number."""
+    number = 0
 
     def trace(_frame: Any, event: str, _arg: Any) -> Any:
-        lines.number += event == "line"
+        # Most of the time of these tests is spent here, and a variable is faster than an attribute.
+        nonlocal number
+        if event == "line":
+            number += 1
         return trace
 
     previous = sys.gettrace()
     sys.settrace(trace)
     try:
-        yield lines
+        yield lambda: number
     finally:
         sys.settrace(previous)

@@ -40,16 +40,25 @@ class Client:
     """A client with the methods of botocore's; each request passes the gate."""
 
     def __init__(self, service: Service, gate: Gate = lambda _operation, _params, perform: perform()) -> None:
-        self._service = service
+        self.service = service
         self._gate = gate
 
     def __getattr__(self, name: str) -> Callable[..., Any]:
         operation = "".join(word.capitalize() for word in name.split("_"))
 
         def request(**params: Any) -> Any:
-            return self._gate(operation, params, lambda: self._service.perform(operation, params))
+            return self._gate(operation, params, lambda: self.service.perform(operation, params))
 
         return request
+
+    def behind(self, gate: Gate) -> "Client":
+        """Return a client whose requests pass this gate first, and then those of this client."""
+        return Client(
+            self.service,
+            lambda operation, params, perform: gate(
+                operation, params, lambda: self._gate(operation, params, perform)
+            ),
+        )
 
     def get_paginator(self, operation: str) -> "Paginator":
         return Paginator(getattr(self, operation))

@@ -110,8 +110,10 @@ def test_a_planted_fault_is_found(
         else:
             stack.sqs = state(stack.clock, queues=stack.sqs.queues)
         found.add(str(broken_promise(attack)).partition(":")[0])
+        if promise in found:
+            return
 
-    assert promise in found
+    pytest.fail(f"found only {found}")
 
 
 def test_a_lost_answer_leaves_nothing_of_an_older_table(runner: Runner) -> None:
@@ -166,6 +168,8 @@ def test_a_sweep_removes_what_is_left_of_a_message_that_is_lost(runner: Runner, 
 
             check(stack, stack.deployed, is_swept=True)
             assert not leftovers(stack), stack.log
+            if not any(line.endswith(Fault.KILL_AFTER) for line in stack.log):
+                break  # no worker makes more requests
     assert found
 
 

@@ -468,7 +468,9 @@ def test_an_added_name_that_the_table_has_is_prefixed() -> None:
 
 
 CELLS = st.text(
-    st.sampled_from("ab 1é\"'\\,;\t|\n\r😀.") | st.characters(exclude_categories=["Cs"]), max_size=12
+    st.sampled_from("ab 1é\"'\\,;\t|\n\r😀.")
+    | st.characters(exclude_categories=["Cs"], exclude_characters="".join(map(chr, range(32)))),
+    max_size=12,
 )
 
 
@@ -488,7 +490,6 @@ CELLS = st.text(
 def test_tables_written_by_python_are_returned_unchanged(
     rows: list[list[str]], delimiter: str, quoting: int, end: str, encoding: str
 ) -> None:
-    assume(not any(ord(c) < 32 and c not in "\t\n\r" for row in rows for cell in row for c in cell))
     text = StringIO(newline="")
     # Python before 3.13 does not quote a lone "\r", which readers take as a line end.
     table = [[f"{number}", *(cell.replace("\r", " ") for cell in row)] for number, row in enumerate(rows)]
