@@ -307,3 +307,17 @@ def test_the_title_of_a_review_is_known() -> None:
 )
 def test_the_head_of_a_name_decides(better: str, worse: str) -> None:
     assert name_score(better) > name_score(worse)
+
+
+def test_a_list_of_words_without_a_name_is_not_reviews() -> None:
+    """Such as a list of spellings in a language that is not known."""
+    words = ["yang", "habis", "tolong", "maksimal", "beli", "jual", "gimana", "karena"]
+
+    refusal({"1": words, "2": list(map(str, range(8)))})
+
+
+@pytest.mark.parametrize("name", ["Complaints", "queja", "ประเด็นที่ร้องเรียน"])
+def test_complaints_are_reviews(name: str) -> None:
+    complaints = ["Noise from next door", "Parking", "Wait for repairs", "Damp walls", "Rain in the hall"]
+
+    assert select({"flat": ["1a", "2b", "3c", "4d", "5e"], name: complaints}).name == name
