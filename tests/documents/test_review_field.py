@@ -321,3 +321,17 @@ def test_complaints_are_reviews(name: str) -> None:
     complaints = ["Noise from next door", "Parking", "Wait for repairs", "Damp walls", "Rain in the hall"]
 
     assert select({"flat": ["1a", "2b", "3c", "4d", "5e"], name: complaints}).name == name
+
+
+def test_answers_of_two_words_to_a_question_of_fact_are_not_reviews() -> None:
+    """They have too few words to tell their language, but the question has enough."""
+    subjects = [
+        "Computer Science",
+        "Statistics",
+        "Electrical Engineering",
+        "Physics",
+        "Business",
+        "Geography",
+    ]
+
+    refusal({"What is the academic background that you have?": subjects, "years": list("123456")})

@@ -290,7 +290,10 @@ class _Values:
         if self.opinions >= least * self.texts:
             return True
         # In other languages there is no telling, and only the name is left. Without a name, one word is too few.
-        is_known_language = self.function_words >= _KNOWN_LANGUAGE_SHARE * self.words
+        # Answers may be single words, but they are in the language of the question.
+        is_known_language = self.function_words >= _KNOWN_LANGUAGE_SHARE * self.words or (
+            _is_question_in_known_language(self.name)
+        )
         is_list_of_words = self.words < _MIN_NAMELESS_WORDS * self.texts
         return not is_known_language and (says_text or (is_nameless and not is_list_of_words))
 
@@ -470,6 +473,12 @@ class FieldSample:
             and self._fields[candidate.path].is_varied
         )
         return next(titles, "")
+
+
+def _is_question_in_known_language(name: str) -> bool:
+    words = name_words(name)
+    known = sum(word in FUNCTION_WORDS for word in words)
+    return len(words) >= _WORDS_OF_A_QUESTION and known >= _KNOWN_LANGUAGE_SHARE * len(words)
 
 
 def _is_published(values: _Values) -> bool:
