@@ -16,6 +16,8 @@ from reviewbox.model.verdicts import Verdict
 from reviewbox.results.table_writer import TableWriter
 
 JSON_LINES = b'{"text": "good"}\n{"text": "bad"}\n'
+PROSE = b"A good film.\nI would see it again.\n"
+PAGE = b"<html><body>A good film</body></html>"
 OPTIONS = ReadOptions()
 
 
@@ -35,7 +37,7 @@ def test_the_extension_names_the_format(name: str) -> None:
 
 @pytest.mark.parametrize("name", ["a.txt", "a.text", "A.TXT", "incoming/a.jsonl/b.txt", "a.jsonl.txt"])
 def test_a_text_file_is_one_review(name: str) -> None:
-    assert not is_table(name)
+    assert texts(document(name, PROSE, OPTIONS)) == [PROSE.decode()]
 
 
 @pytest.mark.parametrize(
@@ -54,7 +56,7 @@ def test_the_content_type_names_the_format_if_the_extension_is_unknown(name: str
 
 def test_the_extension_takes_precedence_over_the_content_type() -> None:
     """Upload tools guess content types, but people choose names."""
-    assert not is_table("a.txt", "application/x-ndjson")
+    assert texts(document("a.txt", PROSE, OPTIONS, "application/x-ndjson")) == [PROSE.decode()]
     assert is_table("a.jsonl", "text/plain")
 
 
@@ -114,11 +116,14 @@ def test_a_text_file_that_is_plainly_a_table_is_one(kind: str, name: str, conten
         assert (detected.name, detected.notes) == (format_name, {"detected_as": format_name})
 
 
-def test_json_lines_that_are_called_text_are_not_taken_for_a_delimited_table() -> None:
+@pytest.mark.parametrize("name", ["a.txt", "a"])
+def test_json_lines_that_are_called_text_are_not_taken_for_a_delimited_table(name: str) -> None:
     data = b'{"id": 1, "review": "A good film", "stars": 5}\n{"id": 2, "review": "A bad film", "stars": 1}\n'
 
-    assert document("a.txt", data, OPTIONS).table is None
-    assert texts(document("a", data, OPTIONS)) == ["A good film", "A bad film"]
+    read = document(name, data, OPTIONS)
+
+    assert texts(read) == ["A good film", "A bad film"]
+    assert (read.notes.get("detected_as"), read.table and read.table.extension) == ("JSON", "jsonl")
 
 
 def test_a_table_with_its_own_name_has_no_note() -> None:
@@ -149,8 +154,8 @@ def test_prose_is_not_a_table(name: str, text: str) -> None:
 
 @pytest.mark.parametrize("content_type", ["text/plain", "text/plain; charset=utf-8"])
 def test_the_content_type_takes_precedence_over_the_first_bytes(content_type: str) -> None:
-    assert not is_table("reviews", content_type)
-    assert not is_table("reviews.export", content_type)
+    assert texts(document("reviews", PAGE, OPTIONS, content_type)) == [PAGE.decode()]
+    assert texts(document("reviews.export", PAGE, OPTIONS, content_type)) == [PAGE.decode()]
 
 
 @pytest.mark.parametrize(
