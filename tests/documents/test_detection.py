@@ -119,7 +119,10 @@ def test_a_text_file_that_is_plainly_a_table_is_one(kind: str, name: str, conten
 def test_json_lines_that_are_called_text_are_not_taken_for_a_delimited_table(name: str) -> None:
     data = b'{"id": 1, "review": "A good film", "stars": 5}\n{"id": 2, "review": "A bad film", "stars": 1}\n'
 
-    assert texts(document(name, data, OPTIONS)) == ["A good film", "A bad film"]
+    read = document(name, data, OPTIONS)
+
+    assert texts(read) == ["A good film", "A bad film"]
+    assert (read.notes.get("detected_as"), read.table and read.table.extension) == ("JSON", "jsonl")
 
 
 def test_a_table_with_its_own_name_has_no_note() -> None:

@@ -325,3 +325,31 @@ def test_the_title_of_a_review_is_known() -> None:
 )
 def test_the_head_of_a_name_decides(better: str, worse: str) -> None:
     assert name_score(better) > name_score(worse)
+
+
+def test_a_list_of_words_without_a_name_is_not_reviews() -> None:
+    """Such as a list of spellings in a language that is not known."""
+    words = ["yang", "habis", "tolong", "maksimal", "beli", "jual", "gimana", "karena"]
+
+    refusal({"1": words, "2": list(map(str, range(8)))})
+
+
+@pytest.mark.parametrize("name", ["Complaints", "queja", "ประเด็นที่ร้องเรียน"])
+def test_complaints_are_reviews(name: str) -> None:
+    complaints = ["Noise from next door", "Parking", "Wait for repairs", "Damp walls", "Rain in the hall"]
+
+    assert select({"flat": ["1a", "2b", "3c", "4d", "5e"], name: complaints}).name == name
+
+
+def test_answers_of_two_words_to_a_question_of_fact_are_not_reviews() -> None:
+    """They have too few words to tell their language, but the question has enough."""
+    subjects = [
+        "Computer Science",
+        "Statistics",
+        "Electrical Engineering",
+        "Physics",
+        "Business",
+        "Geography",
+    ]
+
+    refusal({"What is the academic background that you have?": subjects, "years": list("123456")})

@@ -78,6 +78,7 @@ _MIN_OPINIONS = 0.2
 _OPINIONS_PER_WORD = 0.012
 _TEXT_NAME_SCORE = 1.0
 _ROWS_FOR_OPINIONS = 5
+_MIN_NAMELESS_WORDS = 1.5  # on average
 _KNOWN_LANGUAGE_SHARE = 0.2  # of function words among all words
 # In at least so many rows, so few distinct texts are the options of a question.
 _ROWS_FOR_CHOICE = 20
@@ -308,9 +309,13 @@ class _Values:
         least = max(_MIN_OPINIONS, chance) / (2 if says_text else 1)
         if self.opinions >= least * self.texts:
             return True
-        # In other languages there is no telling, and only the name is left.
-        is_known_language = self.function_words >= _KNOWN_LANGUAGE_SHARE * self.words
-        return not is_known_language and (says_text or is_nameless)
+        # In other languages there is no telling, and only the name is left. Without a name, one word is too few.
+        # Answers may be single words, but they are in the language of the question.
+        is_known_language = self.function_words >= _KNOWN_LANGUAGE_SHARE * self.words or (
+            _is_question_in_known_language(self.name)
+        )
+        is_list_of_words = self.words < _MIN_NAMELESS_WORDS * self.texts
+        return not is_known_language and (says_text or (is_nameless and not is_list_of_words))
 
     @property
     def score(self) -> float:
@@ -504,6 +509,12 @@ class FieldSample:
             and self._fields[candidate.path].is_varied
         )
         return next(titles, "")
+
+
+def _is_question_in_known_language(name: str) -> bool:
+    words = name_words(name)
+    known = sum(word in FUNCTION_WORDS for word in words)
+    return len(words) >= _WORDS_OF_A_QUESTION and known >= _KNOWN_LANGUAGE_SHARE * len(words)
 
 
 def _is_published(values: _Values) -> bool:

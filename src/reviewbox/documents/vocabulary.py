@@ -37,13 +37,21 @@ NAME_WEIGHTS: Mapping[str, float] = {
         "クチコミ 感想 コメント 评论 評論 评价 評價 點評 点评 리뷰 후기 댓글 의견 รีวิว ความคิดเห็น تعليق "
         "مراجعة تقييم نظر ביקורת תגובה समीक्षा टिप्पणी đanhgia nhanxet",
     ),
+    # a complaint
+    **_words(
+        2.5,
+        "complaint complaints grievance grievances beschwerde beschwerden plainte plaintes reclamation "
+        "reclamations queja quejas reclamo reclamos reclamacao reclamacoes reclami keluhan sikayet "
+        "sikayetler жалоба жалобы skarga skargi reklamacja reklamacje 投诉 投訴 クレーム 苦情 불만 شكوى "
+        "ร้องเรียน",
+    ),
     # the text of something
     **_words(
         1.5,
         "text body content message verbatimtext freetext openended openend texto texte testo tekst texten "
         "inhalt contenu contenido contenuto mensaje nachricht messaggio teks isi metin icerik текст "
-        "сообщение treść 本文 内容 內容 문장 내용 post tweet caption answer answers antwort reponse respuesta "
-        "risposta odpowiedz jawaban cevap ответ statement sentence sentences phrase phrases utterance "
+        "сообщение treść 本文 内容 內容 문장 내용 post tweet caption answer answers antwort reponse "
+        "respuesta risposta odpowiedz jawaban cevap ответ statement sentence sentences phrase phrases utterance "
         "utterances satz satze frase frases zdanie zdania cumle cumleler kalimat предложение предложения "
         "句子",
     ),
@@ -54,9 +62,9 @@ NAME_WEIGHTS: Mapping[str, float] = {
         1.0,
         "what why how tell describe explain said say says think thought thoughts experience experiences "
         "like liked dislike dislikes likes hated disliked improve improved improvement improvements "
-        "suggestion suggestions suggest better wrong pros cons advantages disadvantages complaint "
-        "complaints praise additional anything was reason reasons warum wie gefallen verbessern pourquoi "
-        "quoi qu que porque cosa perche apa neden",
+        "suggestion suggestions suggest better wrong pros cons advantages disadvantages praise "
+        "additional anything was reason reasons warum wie gefallen verbessern pourquoi quoi qu que porque "
+        "cosa perche apa neden",
     ),
     **_words(
         0.5, "customer customers user users guest guests client clients patient reviewer open other your you"

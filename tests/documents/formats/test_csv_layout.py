@@ -136,8 +136,17 @@ MANY = [f"{review} after {week} weeks" for week in range(2, 14) for review in RE
         ("Yazi;;", [(text, "", "") for text in MANY]),
         ("Improve;;", [(text, "", "") for text in [*MANY, "Nothing"]]),
         ("Yazi", [(text,) for text in MANY]),
+        (";Yazi;Yer", [(str(3 * n), text, f"house {n}") for n, text in enumerate([*MANY, "Fine"])]),
     ],
-    ids=["categories", "one category", "same start", "empty columns", "short answers", "one column"],
+    ids=[
+        "categories",
+        "one category",
+        "same start",
+        "empty columns",
+        "short answers",
+        "one column",
+        "row numbers",
+    ],
 )
 def test_words_that_no_row_below_resembles_are_a_header(header: str, cells: list[tuple[str, ...]]) -> None:
     """The names are of no language that is known."""

@@ -3,7 +3,7 @@
 import json
 import random
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import partial
 from io import BufferedReader, BytesIO
 from typing import Any
@@ -546,7 +546,7 @@ def test_an_object_may_map_ids_to_lists_of_reviews() -> None:
     [("ann", "user2"), ("1", "7", "12", "14", "20", "21", "22"), ("kettles", "pumps", "lamps")],
     ids=["two people", "most are empty", "kinds"],
 )
-def test_no_list_of_reviews_of_the_same_kind_is_left_out(names: Sequence[str]) -> None:
+def test_no_list_of_reviews_of_the_same_kind_is_left_out(names: tuple[str, ...]) -> None:
     """Those of some keys are empty."""
     filled = names if len(names) == 2 else [*names[:2], names[-1]]
     reviews = {name: [{"by": "Bob", "comment": f"I like this one, {name}"}] for name in filled}

@@ -27,6 +27,7 @@ _MIN_PROSE_WORDS = 4
 _MIN_CATEGORIZED = 10
 # One word above so many texts is a name if none of them is one word, too.
 _MIN_TEXTS_BELOW_WORD = 20
+_MIN_INDEXED = 3  # rows
 _MAX_NAME_WORDS = 4
 _REVIEW_NAME_SCORE = 1.5
 _QUESTION_WORD_SCORE = 1.0  # of a word that stands for an open question, such as "improve"
@@ -35,6 +36,7 @@ _QUESTION_WORD_SCORE = 1.0  # of a word that stands for an open question, such a
 _UNLIKE_COLUMN = 1.5  # words above numbers, dates, links or ids
 _WORD_ABOVE_FLAGS = 0.75  # flags are words, too
 _WORD_ABOVE_CATEGORIES = 1.0  # a word that is none of a few words that are repeated below
+_NOTHING_ABOVE_ROW_NUMBERS = 1.5  # data frames number their rows
 _SAME_START = 1.5  # all names start with the same word, such as that of the program
 _LIKE_COLUMN = -1.5  # of the same kind as the cells below
 _KNOWN_NAME = 0.75
@@ -295,8 +297,15 @@ def _is_header(names: Sequence[str], rows: Sequence[Sequence[str]]) -> bool:
         return could_be_names(names)
     columns = [_Column.of([row[index] for row in rows]) for index in range(len(names))]
     evidence = _SAME_START if _have_same_start(names, rows) else 0.0
+    evidence += _NOTHING_ABOVE_ROW_NUMBERS if _is_unnamed_index(names[0], [row[0] for row in rows]) else 0.0
     evidence += sum(_name_evidence(name, column, names) for name, column in zip(names, columns, strict=True))
     return evidence > 0
+
+
+def _is_unnamed_index(name: str, cells: Sequence[str]) -> bool:
+    """Return whether a column numbers the rows, and has no name."""
+    is_index = all(cell.isdigit() for cell in cells) and len(set(cells)) == len(cells)
+    return not name and is_index and len(cells) >= _MIN_INDEXED
 
 
 def _have_same_start(names: Sequence[str], rows: Sequence[Sequence[str]]) -> bool:
