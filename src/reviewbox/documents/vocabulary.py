@@ -51,9 +51,9 @@ NAME_WEIGHTS: Mapping[str, float] = {
         "text body content message verbatimtext freetext openended openend texto texte testo tekst texten "
         "inhalt contenu contenido contenuto mensaje nachricht messaggio teks isi metin icerik текст "
         "сообщение treść 本文 内容 內容 문장 내용 post tweet caption answer answers antwort reponse "
-        "respuesta risposta odpowiedz jawaban cevap ответ statement sentence sentences phrase phrases utterance "
-        "utterances satz satze frase frases zdanie zdania cumle cumleler kalimat предложение предложения "
-        "句子",
+        "respuesta risposta odpowiedz jawaban cevap ответ statement sentence sentences phrase "
+        "phrases utterance utterances satz satze frase frases zdanie zdania cumle cumleler "
+        "kalimat предложение предложения 句子",
     ),
     # an answer in a survey, or a reply to a review
     **_words(-1.0, "response"),
