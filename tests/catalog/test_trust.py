@@ -3,7 +3,6 @@
 import json
 from typing import Any
 
-import boto3
 import pytest
 from tests.catalog.service import PREFIX, Service
 from tests.conftest import BUCKET
@@ -152,9 +151,7 @@ def test_two_deployments_with_other_settings_share_one_copy(service: Service) ->
     rival = Service(service.s3, service.classifier, Settings(max_object_bytes=1))
     for number in range(12):
         service.upload(TABLE, f"id,comment\n{number},good film\n".encode())
-        with service.before_request(
-            number, lambda: Service(boto3.client("s3"), rival.classifier).copy(TABLE)
-        ):
+        with rival.before_request(number, lambda: service.copy(TABLE)):
             rival.copy(TABLE)
         rival.copy(TABLE)
 
