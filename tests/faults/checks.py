@@ -23,10 +23,11 @@ from tests.faults.uploads import BUCKET, Deployment
 def check(stack: Stack, deployments: Sequence[Deployment], *, is_swept: bool = False) -> None:
     """Fail unless every live object has the result of its newest revision, and nothing else is left.
 
-    The result is one of these deployments. A deleted object keeps its result, if it had one, and the result
-    stays complete, whichever deployment it is from. An object that a dead letter names may be in any state.
-    If its messages are gone, it may have an earlier result, an error or none. Until a sweep, it may then have
-    other parts, and so may the object of a task of S3 Batch Operations that failed or whose worker died.
+    The result is one of these deployments. A deleted object keeps its result, if it had one, or has an error.
+    The result stays complete, whichever deployment it is from. An object that a dead letter names may be in
+    any state. If its messages are gone, it may have an earlier result, an error or none. Until a sweep, it
+    may then have other parts, and so may the object of a task of S3 Batch Operations that failed or whose
+    worker died.
 
     Raises:
         BrokenPromiseError: that is not so.
