@@ -48,34 +48,28 @@ class UploadedOn:
 class Service:
     """A bucket whose results and copies are brought up to date on request, as events do it."""
 
-    s3: Any  # a client of the model of S3, or of moto
+    s3: Any  # a client of moto or of the model of S3
     classifier: Classifier
     settings: Settings = field(default_factory=Settings)
 
     def other_worker(self) -> "Service":
-        """Return the same bucket for somebody whose requests are not disturbed."""
+        """Return the same bucket of the model for somebody whose requests are not disturbed."""
         return replace(self, s3=Client(self.s3.service))
 
     def upload(self, key: str, body: bytes) -> None:
-        """Upload a file a second later, and classify it."""
-        if isinstance(self.s3, Client):
-            self.s3.service.clock.now += 1
+        """Upload a file, and classify it."""
         self.s3.put_object(Bucket=BUCKET, Key=key, Body=body)
-        pipeline = Pipeline(self._storage, self.classifier, self.settings)
+        pipeline = Pipeline(S3Storage(self.s3), self.classifier, self.settings)
         pipeline.process(ObjectRef(BUCKET, key), lambda: 900.0)
 
     def copy(self, key: str, date: str = "", remaining: Callable[[], float] = lambda: 900.0) -> CopyOutcome:
         """Bring the copy of a file's result up to date; `date` is when it was uploaded, if not today."""
-        storage = self._storage
+        storage = S3Storage(self.s3)
         results: Results = BucketResults(storage, BUCKET, self.settings)
         if date:
             results = UploadedOn(results, date)
         catalog = Catalog(results, storage, ObjectRef(BUCKET, PREFIX), self.settings)
         return catalog.update(f"results/{key}.json", Deadline(remaining))
-
-    @property
-    def _storage(self) -> S3Storage:
-        return S3Storage(self.s3)
 
     def files(self) -> list[str]:
         """Return the keys of the catalog's Parquet files."""
