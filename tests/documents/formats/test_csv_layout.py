@@ -620,3 +620,11 @@ def test_a_name_above_one_column_of_texts_is_a_header(header: str) -> None:
     read = document("a.csv", f"{header}\nthis is a longer review of a film\nand this is another one, too\n")
 
     assert read.notes["text_field"] == header
+
+
+@pytest.mark.parametrize("surplus", [1, 5, 50])
+def test_cells_beyond_the_header_do_not_hide_it(surplus: int) -> None:
+    data = "id,review\n" + "x," * (2 + surplus) + "\n" + "1,good\n" * 3
+
+    assert "good" in texts(document("reviews.csv", data))
+    assert "review" not in texts(document("reviews.csv", data))

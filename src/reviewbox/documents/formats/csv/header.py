@@ -162,7 +162,12 @@ def _is_note(record: Record) -> bool:
 def _first_full(records: Sequence[Record], width: int) -> list[int]:
     """Return the index of the first record that is not a title, and that of the first record."""
     used = len(
-        {column for record in records[:_MAX_ROWS] for column, cell in enumerate(record.cells) if cell.strip()}
+        {
+            column
+            for record in records[:_MAX_ROWS]
+            for column, cell in enumerate(record.cells[:width])
+            if cell.strip()
+        }
     )
     for index, record in enumerate(records[: _MAX_TITLES + 1]):
         filled = sum(1 for cell in record.cells if cell.strip())
