@@ -71,9 +71,9 @@ _MIN_NAMED_SCORE = 1.0
 # values decide only if they differ much.
 _SIBLING_MARGIN = 4.0
 _SHEET_MARGIN = 3.0
-# Texts sound like reviews if this share of them contains a word of opinion, or as many as words of opinion would be in
-# if they were this frequent. Half of that is enough under names that say that the field contains texts, such as "text"
-# and "answer".
+# Texts sound like reviews if this share of them contains a word of opinion, or if words of opinion are this frequent
+# among all words. Half of that is enough under names that say that the field contains texts, such as "text" and
+# "answer".
 _MIN_OPINIONS = 0.2
 _OPINIONS_PER_WORD = 0.012
 _TEXT_NAME_SCORE = 1.0
@@ -293,7 +293,7 @@ class _Values:
 
     @property
     def is_choice(self) -> bool:
-        """Whether the texts are few answers that are chosen again and again, such as those to a poll."""
+        """Whether the texts are few answers that are chosen repeatedly, such as those to a poll."""
         is_repeated = self.texts >= _ROWS_FOR_CHOICE and len(self.distinct) <= _CHOICE_SHARE * self.texts
         return is_repeated and self.words <= _MAX_CHOICE_WORDS * self.texts
 

@@ -57,7 +57,7 @@ _MIXED_RECORDS = tuple(
         "question value",
     )
 )
-# BigQuery writes the cells of a row so.
+# This is how BigQuery writes the cells of a row.
 _CELL = ("f", Each.ELEMENT, "v")
 _CLEAR_NAME_SCORE = 3.0  # of a review by any name
 _RESPONSES = re.compile(r"responses?(?![a-z])", re.IGNORECASE)
@@ -102,7 +102,7 @@ class JsonSample:
 
         Args:
             is_table: whether each value that is added is a record itself.
-            check_time: called again and again; if it raises, the sample is not taken.
+            check_time: called repeatedly; if it raises, the sample is not taken.
         """
         self._pace = Pace(check_time)
         self.listed, self.own = FieldSample(), FieldSample()

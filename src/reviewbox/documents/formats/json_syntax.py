@@ -110,7 +110,7 @@ def skip_gap(text: str, position: int, allowed_commas: int = 0) -> Gap:
 
 
 def repair(text: str, position: int = 0, check_time: Callable[[], None] = lambda: None) -> Repaired:
-    """Return the value that starts at `position` as JSON. `check_time` is called again and again.
+    """Return the value that starts at `position` as JSON. `check_time` is called repeatedly.
 
     Raises:
         RepairError: there is no value that can be read.

@@ -171,7 +171,7 @@ def infer(lines: Lines, options: ReadOptions, *, preferred_delimiter: str) -> De
         notes["header_rows"] = 1 + len(layout.more_headers)
     if layout.dialect.is_wrapped:
         notes["quoted_lines"] = True
-    # Without a byte-order mark, Excel does not recognize UTF-8. A table that was UTF-8 without one stays so.
+    # Without a byte-order mark, Excel does not recognize UTF-8. A table that was UTF-8 without one gets none.
     needs_bom = lines.bom is not None or any(line.in_fallback for line in sample.lines)
     return DelimitedSchema(
         layout,

@@ -52,7 +52,7 @@ class Footer:
 
 
 def read_footer(data: bytes, check_time: Callable[[], None] = lambda: None) -> Footer:
-    """Return the footer of a Parquet file. `check_time` is called again and again.
+    """Return the footer of a Parquet file. `check_time` is called repeatedly.
 
     Raises:
         SourceError: the file is incomplete, damaged or encrypted.

@@ -65,7 +65,7 @@ def sheet_members(members: Mapping[str, bytes]) -> dict[str, str]:
 def measure(xml: bytes, check_time: Callable[[], None] = lambda: None) -> Extent:
     """Return the extent of a sheet. Cells that have only a format do not count.
 
-    `check_time` is called again and again.
+    `check_time` is called repeatedly.
 
     Raises:
         SourceError: the XML is damaged.
@@ -96,7 +96,7 @@ def add_cells(
         column: the number of the first column to fill, after all columns with values.
         rows: the values to write by the number of their row. No cell is written for None.
         header_row: the row whose new cells get the format of the cell before them; 0 for none.
-        check_time: called again and again.
+        check_time: called repeatedly.
     """
     return _Editor(xml, column, rows, header_row).edited(check_time)
 
