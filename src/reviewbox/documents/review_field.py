@@ -71,9 +71,9 @@ _MIN_NAMED_SCORE = 1.0
 # values decide only if they differ much.
 _SIBLING_MARGIN = 4.0
 _SHEET_MARGIN = 3.0
-# Texts sound like reviews if this share of them contains a word of opinion, or if words of opinion are this frequent
-# among all words. Half of that is enough under names that say that the field contains texts, such as "text" and
-# "answer".
+# Texts sound like reviews if this share of them contains a word of opinion. Longer texts need a larger share: that
+# which would contain one if words of opinion were this frequent. Half of the share is enough under names that say that
+# the field contains texts, such as "text" and "answer".
 _MIN_OPINIONS = 0.2
 _OPINIONS_PER_WORD = 0.012
 _TEXT_NAME_SCORE = 1.0
