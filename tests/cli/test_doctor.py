@@ -24,7 +24,9 @@ from reviewbox.cli.doctor import run_doctor
 from reviewbox.cli.output import Format
 from reviewbox.local.cloud import _expand, start_cloud
 from reviewbox.model.classifier import Classifier
+from reviewbox.objects import ObjectRef
 from reviewbox.results.keys import part_key
+from reviewbox.results.receipt import Provenance
 from reviewbox.stack.aws import connect
 from reviewbox.stack.doctor import examine_installation, examine_stack
 from reviewbox.stack.finding import Finding, State
@@ -340,7 +342,9 @@ def test_what_is_broken_is_found_with_its_remedy(
 
 @pytest.mark.usefixtures("deployed")
 def test_parts_that_the_daily_sweep_should_have_removed_are_found(s3: S3Client) -> None:
-    part = part_key("results/", "incoming/a.csv", "0" * 32, 0, "csv")
+    source = ObjectRef(REVIEWS, "incoming/a.csv")
+    table_id = Provenance(source, None, "", "", calibrated=False).table_id(None)
+    part = part_key("results/", source.key, table_id, 0, "csv")
     s3.put_object(Bucket=REVIEWS, Key=part, Body=b"id,review")
 
     def after(days: int) -> Finding:
