@@ -353,3 +353,51 @@ def test_answers_of_two_words_to_a_question_of_fact_are_not_reviews() -> None:
     ]
 
     refusal({"What is the academic background that you have?": subjects, "years": list("123456")})
+
+
+@pytest.mark.parametrize("cleaned", ["clean_review", "clean_feedback"])
+def test_the_text_is_read_instead_of_the_one_that_was_cleaned_from_it(cleaned: str) -> None:
+    """Cleaning takes away upper case, punctuation and apostrophes, and leaves the words."""
+    reviews = [
+        "Doesn't open on my phone!!",
+        "It's GREAT, isn't it?",
+        "Won't buy again...",
+        "I like it 😀, so far",
+    ]
+    plain = ["doesnt open on my phone", "its great isnt it", "wont buy again", "i like it so far"]
+
+    assert select({"content": reviews, "score": ["1", "5", "1", "4"], cleaned: plain}).name == "content"
+
+
+def test_a_comment_with_the_answers_of_other_questions_is_a_scale() -> None:
+    answers = ["always", "often", "sometimes", "never", "often"] * 8
+    refusal({"STUDY_GROUP": answers[::-1], "COMMENT": answers})
+
+
+def test_repeated_comments_are_reviews_if_no_other_field_has_the_same_answers() -> None:
+    answers = ["very good", "friendly people", "too slow", "never again", "too slow"] * 8
+    assert select({"id": [str(number) for number in range(40)], "COMMENT": answers}).name == "COMMENT"
+
+
+def test_a_description_beside_the_name_of_a_reviewer_is_a_review() -> None:
+    columns = {"title": TITLES, "description": REVIEWS, "reviewer_name": OTHER_COLUMNS["reviewer_name"]}
+    assert select(columns).name == "description"
+
+
+@pytest.mark.parametrize("name", ["seller_name", "city"])
+def test_a_description_without_a_reviewer_is_not_a_review(name: str) -> None:
+    refusal({"title": TITLES, "description": REVIEWS, name: OTHER_COLUMNS["city"]})
+
+
+def test_the_description_of_a_product_is_not_a_review_because_the_product_has_reviewers() -> None:
+    refusal({"[].description": REVIEWS, "[].reviews[].reviewer_name": OTHER_COLUMNS["reviewer_name"]})
+
+
+@pytest.mark.parametrize("name", ["content", "0"])
+def test_the_lines_of_an_order_are_not_reviews(name: str) -> None:
+    lines = ["1x Soup of the day - 4.50€", "2 x Fish and chips (large) 19,80 €", "1x Tea with milk - £2.10"]
+    refusal({name: lines, "customer": ["Ann", "Bob", "Cy"]})
+
+
+def test_what_the_author_of_a_json_file_says_about_it_is_not_a_review() -> None:
+    refusal({"_comment": ["This file was generated from the menu. Do not edit it, because it is replaced."]})

@@ -138,6 +138,8 @@ _MERCHANTS = frozenset(
 _TITLE_WORDS = frozenset("title headline heading summary titel titre titulo titolo judul baslik".split())
 _PREPOSITIONS = frozenset("of for de du des del della di da do dos das der des von van od".split())
 _OPPOSITES = ((PRAISE_WORDS, BLAME_WORDS), (BLAME_WORDS, PRAISE_WORDS))
+# JSON has no comments, so authors of files write them under these names.
+_FILE_COMMENTS = frozenset(("_comment", "_comments", "$comment", "__comment", "__comment__"))
 _WORDS_OF_A_QUESTION = 5
 _MIN_COMPOUND_PART = 4  # letters: "update" is not a date
 _MAX_COMPOUND_PART = 20
@@ -191,6 +193,8 @@ _MARKUP = re.compile(
 )
 _TAG_OR_ENTITY = re.compile(r"<[^<>]*>|&#?\w{1,10};")
 _WORDS_TO_COMPARE = 20
+# A quantity, a product and a price.
+_ORDER_LINE = re.compile(r"\d{1,4}\s?[x×]\s.{1,200}\d(?:[.,]\d{2})?\s?[$€£¥₹₩₽]?\)?", re.IGNORECASE)
 _PATH = re.compile(r"(?:[A-Za-z]:)?[\\/]?(?:[\w.-]+[\\/])+[\w.-]*")
 _REPEATED_SYMBOL = re.compile(r"[★☆⭐*]{1,10}")
 
@@ -224,6 +228,8 @@ def kind_of(value: str) -> str:  # noqa: PLR0911 - one kind per line
         return "flag"
     if _STRUCTURE.fullmatch(value):
         return "structure"
+    if _ORDER_LINE.fullmatch(value):
+        return "order line"
     if not any(character.isalpha() for character in value):
         return "text" if any(unicodedata.category(c) == "So" for c in value) else "number"
     return "identifier" if _is_identifier(value) else "text"
@@ -249,7 +255,7 @@ class _Values:
     replies: int = 0
     kinds: Counter[str] = field(default_factory=Counter)
     distinct: set[int] = field(default_factory=set)
-    plain: set[int] = field(default_factory=set)  # the number and the words of each text, without markup
+    plain: set[int] = field(default_factory=set)  # the number and the letters of each text, without markup
 
     def add(self, value: str) -> None:
         if self.seen == _MAX_VALUES:
@@ -279,8 +285,10 @@ class _Values:
             self.multi_word += 1
             self.titles += all(word[0].isupper() for word in words if plain_word(word) not in FUNCTION_WORDS)
         self.distinct.add(hash(value))
+        # Cleaning a text removes punctuation, apostrophes and upper case.
         plain = _WORD.findall(_TAG_OR_ENTITY.sub(" ", unescape(value)))[:_WORDS_TO_COMPARE]
-        self.plain.add(hash((self.texts, *plain)))
+        letters = "".join(filter(str.isalpha, "".join(plain).casefold()))
+        self.plain.add(hash((self.texts, letters)))
 
     @property
     def is_text(self) -> bool:
@@ -450,10 +458,34 @@ class FieldSample:
             if values.is_text:
                 if is_published and from_name < _MAX_NAME_SCORE:
                     from_name = max(_MIN_NAME_SCORE, from_name + _WEIGHT_PUBLISHED)
+                if self._describes_a_review(values.name):
+                    from_name = _TEXT_NAME_SCORE
                 is_plausible = values.sounds_like_reviews(from_name)
-                score, is_poll = values.score + from_name, _is_poll(values, from_name)
+                score = values.score + from_name
+                is_poll = _is_poll(values, from_name) or self._is_scale(path)
                 found.append(Candidate(path, score, from_name, values.description, is_plausible, is_poll))
         return sorted(found, key=lambda candidate: -candidate.score)
+
+    def _describes_a_review(self, name: str) -> bool:
+        """Return whether a description is beside the name of a reviewer, and nothing else is called a text."""
+        last = _last_part(name)
+        if name_words(last) != ["description"]:
+            return False
+        texts = [values.name for values in self._fields.values() if values.is_text]
+        beside = (text for text in texts if text == name.removesuffix(last) + _last_part(text))
+        has_reviewer = any("".join(name_words(_last_part(text))).startswith("reviewer") for text in beside)
+        return has_reviewer and all(name_score(text) < _TEXT_NAME_SCORE for text in texts)
+
+    def _is_scale(self, path: str) -> bool:
+        """Return whether a field has the same few answers as another one, such as "always" and "never"."""
+        values = self._fields[path]
+        return values.is_choice and any(
+            other.is_choice
+            and len(values.distinct & other.distinct) >= _MIN_COPIED_SHARE * len(values.distinct)
+            and not self.is_copy(path, name)
+            for name, other in self._fields.items()
+            if name != path
+        )
 
     def mixed_candidates(self) -> list[Candidate]:
         """Return the fields whose name says that they contain texts, but few of whose values are texts."""
@@ -545,7 +577,8 @@ def select_review_field(sample: FieldSample, options: ReadOptions) -> ReviewFiel
         raise SourceError(
             ErrorCode.NO_TEXT_FIELD, f"no field looks like reviews; {suggestion(listed, sample.paths)}"
         )
-    best, *others = eligible
+    best = _original(sample, eligible)
+    others = [candidate for candidate in eligible if candidate is not best]
     if sample.is_form(best.path):
         raise SourceError(
             ErrorCode.NO_TEXT_FIELD,
@@ -561,6 +594,19 @@ def select_review_field(sample: FieldSample, options: ReadOptions) -> ReviewFiel
         )
     runner_up = next((c for c in candidates if c.path != best.path), None)
     return ReviewField((best.path,), "score", best.score, runner_up, sample.title_of([best.path]))
+
+
+def _original(sample: FieldSample, eligible: Sequence[Candidate]) -> Candidate:
+    """Return the best candidate, or the text it was cleaned from."""
+    best = eligible[0]
+    if not _is_derived(best):
+        return best
+    originals = (c for c in eligible if not _is_derived(c) and sample.is_copy(c.path, best.path))
+    return next(originals, best)
+
+
+def _is_derived(candidate: Candidate) -> bool:
+    return not _DERIVED_WORDS.isdisjoint(name_words(_last_part(candidate.path)))
 
 
 def _is_clearly_better(best: Candidate, rival: Candidate) -> bool:
@@ -664,6 +710,8 @@ def name_score(name: str) -> float:
     parts = [part for part in _PATH_SEPARATOR.split(name) if part] if " " not in name.strip() else [name]
     words = name_words(parts[-1]) if parts else []
     context = [word for part in parts[:-1] for word in name_words(part)]
+    if parts and parts[-1] in _FILE_COMMENTS:
+        return _MIN_NAME_SCORE
     # A reply is a reply, whatever else its name says.
     all_words = {*context, *words}
     is_response = all_words & {"response", "responses"} and all_words & _RESPONDERS
