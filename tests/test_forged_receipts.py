@@ -1,14 +1,12 @@
 """Receipts that name parts as nobody can ask for them: botocore refuses some before it sends anything."""
 
-import json
-
 import pytest
 from mypy_boto3_s3 import S3Client
-from tests.conftest import BUCKET
 from tests.large_tables.test_recovery import FORGED_PARTS
 from tests.large_tables.work import (
     TABLE,
     assert_consistent,
+    forge_receipt,
     plenty,
     put,
     receipt_of,
@@ -34,11 +32,7 @@ def test_botocore_may_refuse_to_ask_for_a_strange_part(
     """The receipt is made again, as `tests/large_tables/test_recovery.py` shows for larger tables."""
     put(s3, rows(2))
     pipeline.process(TABLE, plenty)
-    forged = receipt_of(s3)
-    forged["parts"] = [part]
-    if not is_current:
-        forged["model"]["sha256"] = "x"
-    s3.put_object(Bucket=BUCKET, Key=f"results/{TABLE.key}.json", Body=json.dumps(forged).encode())
+    forge_receipt(s3, part, is_current=is_current)
 
     pipeline.process(TABLE, plenty)
 
