@@ -34,7 +34,7 @@ _MIN_TITLE_WORDS = 2
 _LABEL = re.compile(r"(?:^|[;|])[ \t]*+(?:[-*•][ \t]*+)?([^\W\d_][^:;|.!?\n]{0,40}):(?=\s)", re.MULTILINE)
 _LABELS, _LABEL_REPEATS = 2, 3
 
-# One of 48,000 reviews of many domains is legal by these numbers. It is about terms of service.
+# All three are high, because reviews of banks, insurers and landlords use such words, too.
 _LEGAL_WORDS, _LEGAL_SHARE, _LEGAL_KINDS = 40, 0.04, 6
 _LEGAL_PER_OPINION = 2
 
