@@ -57,19 +57,12 @@ _BUNDLE_FIELDS = {
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """What a run of the sample texts took.
+    """What a run of the sample texts took."""
 
-    Attributes:
-        cpu_ms_per_review: processor time for a sample text, in milliseconds.
-        cpu_ms_per_1000_tokens: processor time for 1,000 tokens, in milliseconds.
-        largest_change: the largest difference between two scores of the same text.
-        peak_megabytes: the memory of a process that loaded the model and classified the texts.
-    """
-
-    cpu_ms_per_review: float
-    cpu_ms_per_1000_tokens: float
-    largest_change: float
-    peak_megabytes: float
+    cpu_ms_per_review: float  # processor time for a sample text, in milliseconds
+    cpu_ms_per_1000_tokens: float  # processor time for 1,000 tokens, in milliseconds
+    largest_change: float  # the largest difference between two scores of the same text
+    peak_megabytes: float  # the memory of a process that loaded the model and classified the texts
 
 
 def check_model(folder: Path, format_: Format) -> bool:

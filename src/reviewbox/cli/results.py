@@ -107,15 +107,10 @@ def _arrow_table(rows: Sequence[Row], schema: "pa.Schema") -> "pa.Table":
 
 @dataclass(frozen=True, slots=True)
 class _Spool:
-    """Rows in a temporary file, because their columns are known only after the last one.
+    """Rows in a temporary file, because their columns are known only after the last one."""
 
-    Attributes:
-        file: the rows as JSON Lines.
-        columns: the columns of all rows, ours first.
-    """
-
-    file: TextIO
-    columns: Sequence[str]
+    file: TextIO  # the rows as JSON Lines
+    columns: Sequence[str]  # the columns of all rows, ours first
 
     def __iter__(self) -> Iterator[dict[str, Any]]:
         self.file.seek(0)

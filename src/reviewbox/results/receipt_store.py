@@ -32,15 +32,10 @@ class StoredReceipt:
 
 @dataclass(frozen=True, slots=True)
 class Doubtful:
-    """Parts that the receipt of their source does not name, and that may still be recorded.
+    """Parts that the receipt of their source does not name, and that may still be recorded."""
 
-    Attributes:
-        stored: the receipt; None if there is none.
-        parts: their ETags.
-    """
-
-    stored: StoredReceipt | None
-    parts: Mapping[ObjectRef, str]
+    stored: StoredReceipt | None  # the receipt; None if there is none
+    parts: Mapping[ObjectRef, str]  # their ETags
 
 
 @dataclass(frozen=True, slots=True)

@@ -70,17 +70,11 @@ class Status:
 
 @dataclass(frozen=True, slots=True)
 class _Results:
-    """What a listing says about results.
+    """What a listing says about results."""
 
-    Attributes:
-        receipts: how many there are.
-        newest: the keys of the newest of them.
-        parts: the number of parts of each table without a receipt, by the key of the receipt.
-    """
-
-    receipts: int
-    newest: Sequence[str]
-    parts: Counter[str]
+    receipts: int  # how many there are
+    newest: Sequence[str]  # the keys of the newest of them
+    parts: Counter[str]  # the number of parts of each table without a receipt, by the key of the receipt
 
 
 def collect_status(stack: Stack, s3: "S3Client", sqs: "SQSClient", newest: int, track: Tracker) -> Status:

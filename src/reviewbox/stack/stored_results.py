@@ -115,15 +115,10 @@ class FolderPlace:
 
 @dataclass(frozen=True, slots=True)
 class S3Place:
-    """Results in S3.
+    """Results in S3."""
 
-    Attributes:
-        storage: reads objects.
-        prefix: the bucket, and the key of one object or a prefix of keys.
-    """
-
-    storage: S3Storage
-    prefix: ObjectRef
+    storage: S3Storage  # reads objects
+    prefix: ObjectRef  # the bucket, and the key of one object or a prefix of keys
 
     def list_keys(self) -> Iterator[str]:
         """Yield the keys of the object, or of all objects under the prefix."""
