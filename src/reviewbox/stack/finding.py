@@ -24,6 +24,11 @@ class Finding:
     remedy: str = ""  # what to do; "" if nothing is wrong
 
 
+def judge(check: str, detail: str, remedy: str, state: State = State.WARNING) -> Finding:
+    """Return a finding in this state, or that the check is OK if there is nothing to do."""
+    return Finding(check, state if remedy else State.OK, detail, remedy)
+
+
 def conclude(
     check: str, problems: Mapping[str, str], healthy: str, state: State = State.FAILED
 ) -> Iterator[Finding]:
