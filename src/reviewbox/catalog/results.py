@@ -32,17 +32,11 @@ class Results(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class BucketResults:
-    """The results in a bucket.
+    """The results in a bucket."""
 
-    Attributes:
-        storage: reads objects.
-        bucket: the bucket.
-        settings: those of the service that writes the results.
-    """
-
-    storage: S3Storage
-    bucket: str
-    settings: Settings
+    storage: S3Storage  # reads objects
+    bucket: str  # the bucket
+    settings: Settings  # those of the service that writes the results
 
     def receipt(self, key: str) -> StoredReceipt | None:
         """Return the receipt with a key."""
