@@ -14,7 +14,8 @@ from reviewbox.events import parse
 from reviewbox.objects import ObjectRef
 from reviewbox.queue import Queue, ReceivedMessage
 from reviewbox.results.keys import receipt_key, receipt_key_of_part
-from reviewbox.results.receipt import MAX_RECEIPT_BYTES, Receipt
+from reviewbox.results.receipt import Receipt
+from reviewbox.results.receipt_store import read_receipt
 from reviewbox.stack.aws import MAX_CONNECTIONS
 from reviewbox.stack.discovery import Stack
 from reviewbox.stack.listing import ListedObject, is_receipt, list_objects
@@ -143,8 +144,8 @@ def _read_receipts(storage: S3Storage, receipts: Iterable[ObjectRef]) -> Iterato
     """Yield the content of each receipt; it is empty if the receipt is absent or of another version."""
 
     def read(ref: ObjectRef) -> Mapping[str, Any]:
-        source = storage.read(ref, MAX_RECEIPT_BYTES)
-        return Receipt.decode(source.body or b"").content if source else {}
+        stored = read_receipt(storage, ref)
+        return stored.receipt.content if stored else {}
 
     with ThreadPoolExecutor(MAX_CONNECTIONS) as threads:
         yield from threads.map(read, receipts)
