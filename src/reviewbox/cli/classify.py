@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from reviewbox.classification import classify_rows, internal_error, read_source
-from reviewbox.cli.output import Format, Row, complete_file, format_of, write_rows
+from reviewbox.cli.output import Format, Row, format_of, open_output, write_rows
 from reviewbox.cli.progress import progress_bar
 from reviewbox.cli.render import (
     cell,
@@ -84,37 +84,16 @@ def classify_paths(  # noqa: PLR0913, PLR0917 - a command's options are its argu
     if output and format_ is Format.TABLE:
         raise ReviewboxError("a table is for the terminal; for a file, choose --format json, jsonl or csv")
     inputs = list(_inputs(paths))
-    unreadable: list[_Input] = []
-    classifier = Classifier.load(model, threads=threads, two_labels=settings.two_labels)
+    run = _Run(Classifier.load(model, threads=threads, two_labels=settings.two_labels), settings)
     # Rows that are printed on the terminal show the progress themselves.
-    hides_progress = is_terminal and format_ is not Format.TABLE
-    classified = _classify(inputs, classifier, settings, unreadable.append, hides_progress=hides_progress)
-    reviews = _Reviews(classified)
+    reviews = run.classify(inputs, hides_progress=is_terminal and format_ is not Format.TABLE)
     if format_ is Format.TABLE:
         _print_table(reviews, settings)
         _print_fields(inputs)
-    elif output:
-        with (
-            complete_file(output) as path,
-            path.open("w", encoding="utf-8", errors="backslashreplace", newline="") as file,
-        ):
-            write_rows(_rows(reviews, settings), file, format_, _COLUMNS)
     else:
-        write_rows(_rows(reviews, settings), sys.stdout, format_, _COLUMNS)
-    return 2 if unreadable else int(reviews.failed > 0)
-
-
-class _Reviews:
-    """Iterates over classified reviews, and counts those without a verdict."""
-
-    def __init__(self, reviews: Iterable[Classified]) -> None:
-        self.failed = 0
-        self._reviews = reviews
-
-    def __iter__(self) -> Iterator[Classified]:
-        for review in self._reviews:
-            self.failed += isinstance(review.outcome, Problem)
-            yield review
+        with open_output(output) as file:
+            write_rows(_rows(reviews, settings), file, format_, _COLUMNS)
+    return 2 if run.has_unreadable else int(run.failed > 0)
 
 
 @dataclass(slots=True)
@@ -205,50 +184,50 @@ def files_below(folder: Path, on_error: Callable[[Path, OSError], None] | None =
     return sorted(found)
 
 
-def _classify(
-    inputs: Sequence[_Input],
-    classifier: Classifier,
-    settings: Settings,
-    on_unreadable: Callable[[_Input], None],
-    *,
-    hides_progress: bool,
-) -> Iterator[Classified]:
-    total = sum(item.kilobytes for item in inputs)
-    with progress_bar("Classifying (kB)", total, disable=hides_progress) as update:
-        done = 0.0
-        for item in inputs:
-            # How far the work on a compressed file is cannot be seen from its rows.
-            scale = 0 if stem(item.name) != item.name else 1 / 1000
-            for review in _classify_input(item, classifier, settings, on_unreadable):
-                update(advance=scale * review.size)
-                yield review
-            done += item.kilobytes
-            update(completed=done)
+@dataclass(slots=True)
+class _Run:
+    """Classifies inputs, and remembers how that went."""
 
+    classifier: Classifier
+    settings: Settings
+    failed: int = 0  # reviews without a verdict
+    has_unreadable: bool = False  # whether an input could not be read
 
-def _classify_input(
-    item: _Input, classifier: Classifier, settings: Settings, on_unreadable: Callable[[_Input], None]
-) -> Iterator[Classified]:
-    try:
-        with ExitStack() as open_files:
-            document = _read(item, settings, open_files)
-            for row, outcome in classify_rows(document, classifier):
-                if outcome is not None:
-                    yield Classified(item.name, row.line, row.text, outcome, len(row.raw))
-            if document.table:
-                item.text_field = str(document.notes().get("text_field") or "")
-    except SourceError as error:
-        if error.problem.code is ErrorCode.INTERNAL_ERROR:
-            _print_fault(item, error.__cause__ or error)
-        yield Classified(item.name, 1, "", error.problem)
-    except ModuleNotFoundError:
-        raise  # the caller names the extra to install
-    except ReviewboxError as error:
-        print_plain(f"reviewbox: {error}", to_stderr=True)
-        on_unreadable(item)
-    except Exception as error:  # noqa: BLE001 - a fault at one file must not stop the others
-        _print_fault(item, error)
-        yield Classified(item.name, 1, "", internal_error(error).problem)
+    def classify(self, inputs: Sequence[_Input], *, hides_progress: bool) -> Iterator[Classified]:
+        total = sum(item.kilobytes for item in inputs)
+        with progress_bar("Classifying (kB)", total, disable=hides_progress) as update:
+            done = 0.0
+            for item in inputs:
+                # How far the work on a compressed file is cannot be seen from its rows.
+                scale = 0 if stem(item.name) != item.name else 1 / 1000
+                for review in self._classify_input(item):
+                    update(advance=scale * review.size)
+                    self.failed += isinstance(review.outcome, Problem)
+                    yield review
+                done += item.kilobytes
+                update(completed=done)
+
+    def _classify_input(self, item: _Input) -> Iterator[Classified]:
+        try:
+            with ExitStack() as open_files:
+                document = _read(item, self.settings, open_files)
+                for row, outcome in classify_rows(document, self.classifier):
+                    if outcome is not None:
+                        yield Classified(item.name, row.line, row.text, outcome, len(row.raw))
+                if document.table:
+                    item.text_field = str(document.notes().get("text_field") or "")
+        except SourceError as error:
+            if error.problem.code is ErrorCode.INTERNAL_ERROR:
+                _print_fault(item, error.__cause__ or error)
+            yield Classified(item.name, 1, "", error.problem)
+        except ModuleNotFoundError:
+            raise  # the caller names the extra to install
+        except ReviewboxError as error:
+            print_plain(f"reviewbox: {error}", to_stderr=True)
+            self.has_unreadable = True
+        except Exception as error:  # noqa: BLE001 - a fault at one file must not stop the others
+            _print_fault(item, error)
+            yield Classified(item.name, 1, "", internal_error(error).problem)
 
 
 def _print_fault(item: _Input, fault: BaseException) -> None:
