@@ -14,8 +14,8 @@ _VARIABLE_PREFIX = "REVIEWBOX_"
 
 _AFFECTS_RESULTS = {"affects_results": True}
 
-# The value of `needs_review_below` for 2 and for 4 labels with which 97 % of the validation reviews that the bundled
-# model leaves unmarked are right, as the model card says.
+# The values of `needs_review_below` for 2 and for 4 labels. With them, 97 % of the validation reviews that the
+# bundled model leaves unmarked are right, as the model card says.
 NEEDS_REVIEW_BELOW = {2: 0.92, 4: 0.7}
 
 
@@ -30,8 +30,8 @@ class Settings:
         text_field: the field of a table that contains the review; "" to detect it.
         fallback_encoding: the encoding of bytes that are not UTF-8; "" to refuse them.
         labels: 2 to answer only positive or negative; 4 for all answers of the model.
-        needs_review_below: reviews with a lower score are marked for a person to check; 0 to 1. The default of
-            the variable depends on `labels`.
+        needs_review_below: reviews with a lower score are marked for a person to check; 0 to 1. The default
+            of the variable depends on `labels`.
         max_object_bytes: the largest object, decompressed, that is read as a whole; larger ones get an error.
             Tables of lines and Parquet files may be larger.
         segment_bytes: tables of lines that are larger are classified in segments of about this size.
