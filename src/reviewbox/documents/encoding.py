@@ -31,17 +31,11 @@ _MAX_ALIEN_SHARE = 0.5
 
 @dataclass(frozen=True, slots=True)
 class Decoded:
-    """Decoded text.
+    """Decoded text."""
 
-    Attributes:
-        text: the text without a byte-order mark.
-        encoding: Python's name of the encoding.
-        in_fallback: whether the encoding is the fallback.
-    """
-
-    text: str
-    encoding: str
-    in_fallback: bool = False
+    text: str  # the text without a byte-order mark
+    encoding: str  # Python's name of the encoding
+    in_fallback: bool = False  # whether the encoding is the fallback
 
 
 def bom_encoding(data: bytes) -> str | None:
