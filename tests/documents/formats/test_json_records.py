@@ -554,3 +554,15 @@ def test_no_list_of_reviews_of_the_same_kind_is_left_out(names: tuple[str, ...])
     read = document("reviews.json", json.dumps({name: reviews.get(name, []) for name in names}))
 
     assert texts(read) == [review["comment"] for name in filled for review in reviews[name]]
+
+
+def test_products_may_have_their_reviews_by_id_and_some_only_one() -> None:
+    """Firebase keeps lists so."""
+    reviews = {f"-N{n}x": {"stars": 4, "said": review} for n, review in enumerate(REVIEWS)}
+    first, *others = ({key: value} for key, value in reviews.items())
+    by_product = {"B07X1": first, "B08Y2": {key: value for other in others for key, value in other.items()}}
+    lines = [{"sku": sku, "reviews": of_product} for sku, of_product in by_product.items()]
+
+    assert texts(document("reviews.json", json.dumps(by_product))) == REVIEWS
+    assert texts(document("reviews.json", json.dumps(lines))) == REVIEWS
+    assert texts(document("reviews.jsonl", "\n".join(map(json.dumps, lines)))) == REVIEWS

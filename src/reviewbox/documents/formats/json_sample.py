@@ -135,7 +135,9 @@ class JsonSample:
         )
 
     def _add_object(self, value: dict[str, Any], path: Path, *, is_excluded: bool) -> None:
-        if is_map(value):
+        is_nested = bool(path) and (self._is_table or any(isinstance(step, Each) for step in path))
+        # Beside a product with several reviews by id, another one may have a single review.
+        if is_map(value, 1 if is_nested else _MIN_MAP_SIZE):
             for child in islice(value.values(), _MAX_ELEMENTS):
                 self.add(child, (*path, Each.VALUE), is_excluded=is_excluded)
             return
@@ -206,12 +208,12 @@ def is_rows(value: Any, width: int | None = None) -> bool:
     )
 
 
-def is_map(value: Mapping[str, Any]) -> bool:
-    """Return whether an object maps ids to records of the same kind, or to lists of them."""
+def is_map(value: Mapping[str, Any], min_size: int = _MIN_MAP_SIZE) -> bool:
+    """Return whether an object maps ids to records of the same kind, to lists of them or to maps of them."""
     children = [child for child in value.values() if child not in ([], {}, None)]
-    firsts = [child[0] if isinstance(child, list) else child for child in children]
+    firsts = map(_first_record, children)
     records = [first for first in firsts if isinstance(first, dict) and first]
-    if len(records) < max(_MIN_MAP_SIZE, _MIN_RECORD_SHARE * len(children)):
+    if len(records) < max(min_size, _MIN_RECORD_SHARE * len(children)):
         return False
     counts = Counter(name for record in records for name in record)
     shared = sum(count > len(records) / 2 for count in counts.values())
@@ -224,6 +226,16 @@ def is_map(value: Mapping[str, Any]) -> bool:
         and shared >= max(_MIN_SHARED_NAMES, len(counts) / 2)
         and all(abs(name_score(key)) <= _MAX_ID_SCORE for key in value)
     )
+
+
+def _first_record(value: Any) -> Any:
+    """Return the first record of a list or of an object that maps ids to records; any other value itself."""
+    if isinstance(value, list):
+        return value[0]
+    is_map_of_records = isinstance(value, dict) and all(
+        _is_id(key) and isinstance(child, dict) for key, child in value.items()
+    )
+    return next(iter(value.values()), None) if is_map_of_records else value
 
 
 def is_columns(value: Any) -> bool:
