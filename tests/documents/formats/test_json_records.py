@@ -566,3 +566,12 @@ def test_products_may_have_their_reviews_by_id_and_some_only_one() -> None:
     assert texts(document("reviews.json", json.dumps(by_product))) == REVIEWS
     assert texts(document("reviews.json", json.dumps(lines))) == REVIEWS
     assert texts(document("reviews.jsonl", "\n".join(map(json.dumps, lines)))) == REVIEWS
+
+
+def test_the_text_is_read_and_not_its_copy_in_which_a_search_marks_words() -> None:
+    hits = [
+        {"content": review, "_highlightResult": {"content": {"value": review.replace("was", "<em>was</em>")}}}
+        for review in REVIEWS
+    ]
+
+    assert document("hits.json", json.dumps({"hits": hits})).notes["text_field"] == "hits[].content"
