@@ -102,6 +102,15 @@ WRAPPED: dict[str, tuple[str, Any]] = {
         "documents[].fields.comment.stringValue",
         {"documents": [{"fields": {"comment": {"stringValue": review}}} for review in REVIEWS]},
     ),
+    "changes in DynamoDB": (
+        "Records[].dynamodb.NewImage.said.S",
+        {
+            "Records": [
+                {"eventID": f"{n}a", "eventName": "INSERT", "dynamodb": {"NewImage": {"said": {"S": review}}}}
+                for n, review in enumerate(REVIEWS)
+            ]
+        },
+    ),
     "texts": ("reviews[]", {"place": "Ferry House", "reviews": REVIEWS}),
     "arrays inside an array": (
         "[].reviews[].comment",
@@ -575,3 +584,11 @@ def test_the_text_is_read_and_not_its_copy_in_which_a_search_marks_words() -> No
     ]
 
     assert document("hits.json", json.dumps({"hits": hits})).notes["text_field"] == "hits[].content"
+
+
+def test_a_language_is_not_the_name_of_a_text() -> None:
+    """Contentful keeps the texts of each language so."""
+    statements = ["They mended the roof within a day.", "The bill doubled once the work had started."]
+    items = [{"fields": {"statement": {"en-GB": statement}}} for statement in statements]
+
+    assert texts(document("entries.json", json.dumps({"items": items}))) == statements

@@ -31,6 +31,8 @@ _HOLDERS = frozenset(
     "S N M L SS $t #text _text __text __cdata @value value label rendered text raw plain original "
     "stringValue".split()
 )
+# So are languages with their country.
+_LOCALE = re.compile(r"[a-z]{2}[-_][A-Z]{2}")
 _TYPES = frozenset("M L".split())
 # Values under such keys describe a failure.
 _FAILURE = re.compile(r"(?:.*[_.-])?(?:errors?|exceptions?|faults?|warnings?)", re.IGNORECASE)
@@ -41,6 +43,7 @@ _LOG_KEYS = frozenset(
     "eventid eventname eventsource requestid".split()
 )
 _MIN_LOG_KEYS = 2
+_CHANGED_ROW = "dynamodb"  # events with this key are rows of a table
 # In records with all of these keys, the texts are not all reviews: the answer beside a question may be the
 # company's, a name beside a value may be any field, and a chat has two sides.
 _MIXED_RECORDS = tuple(
@@ -259,7 +262,7 @@ def _is_id(key: str) -> bool:
 def is_log_record(names: Collection[str]) -> bool:
     """Return whether the names of a record's fields are those of a program's message or a page's element."""
     known = {name.lower().replace("_", "").replace("@", "") for name in names if len(name) < _MAX_NAME_LENGTH}
-    return len(known & _LOG_KEYS) >= _MIN_LOG_KEYS
+    return len(known & _LOG_KEYS) >= _MIN_LOG_KEYS and _CHANGED_ROW not in known
 
 
 def scoring_name(path: Path, *, is_table: bool) -> str:
@@ -268,7 +271,7 @@ def scoring_name(path: Path, *, is_table: bool) -> str:
     outer = [step for step in path[:length] if isinstance(step, str)]
     inner = [step for step in path[length:] if isinstance(step, str)]
     inner = [key for key in inner[:-1] if key not in _WRAPPERS and key not in _TYPES] + inner[-1:]
-    while len(inner) > 1 and inner[-1] in _HOLDERS:
+    while len(inner) > 1 and (inner[-1] in _HOLDERS or _LOCALE.fullmatch(inner[-1])):
         inner.pop()
     if inner and " " in inner[-1]:
         return inner[-1]
