@@ -359,6 +359,20 @@ def test_spaces_before_quotes_are_kept_in_the_result() -> None:
     assert written(read).splitlines()[1].startswith(f'1, "{BAD}",positive,')
 
 
+def test_records_without_quotes_may_be_quoted_as_a_whole() -> None:
+    read = document("a.csv", f'"nr;shop;said"\n"1;Bonn;{GOOD}"\n"2;Kiel;{BAD}"\n')
+
+    assert texts(read) == REVIEWS
+    assert loaded(written(read), ";")[0] == ["nr;shop;said", *NAMES]
+
+
+def test_quoted_prose_with_numbers_after_commas_is_one_column() -> None:
+    reviews = ["Worth it, 5 stars", "Too loud, 2 stars", "We left early, 1 star", "Fine, 4 stars"]
+    quoted = "".join(f'"{review}"\n' for review in reviews)
+
+    assert texts(document("a.csv", f'"review"\n{quoted}')) == reviews
+
+
 def test_records_may_be_quoted_as_a_whole() -> None:
     """Excel writes this if a table was pasted into one column."""
     data = f'"id,comment"\n"1,""{BAD}"""\n"2,""He said """"go"""", then left us alone"""\n'

@@ -65,6 +65,7 @@ _TEXT_ESCAPE = re.compile(r"(?:^|\t)\\N(?:\t|$)|\\[bfnrtv\\]", re.MULTILINE)
 _LAST_BACKSLASH = re.compile(r"\\[\t\n]")
 _ESCAPED_BREAK = re.compile(r'(?:^|[,;|\t])"(?:[^"\\]++|\\[^\r\n])*+\\\r?\n', re.MULTILINE)
 _QUOTED_LINE = re.compile(r'^"', re.MULTILINE)
+_WRAPPED_LINE = re.compile(r'^"[^"\r\n]++"\r?$', re.MULTILINE)
 _LEADING_QUOTE = re.compile(r'(?:^|\t)"', re.MULTILINE)
 
 
@@ -244,7 +245,7 @@ def _possible_dialects(text: str, delimiters: Sequence[str]) -> list[Dialect]:
         dialects += [Dialect(delimiter, quotes) for quotes in _possible_quotes(text, delimiter)]
         if f'{delimiter} "' in text:
             dialects.append(Dialect(delimiter, skips_space=True))
-        if '""' in text and _QUOTED_LINE.search(text):
+        if ('""' in text and _QUOTED_LINE.search(text)) or _WRAPPED_LINE.search(text):
             dialects.append(Dialect(delimiter, is_wrapped=True))
     if text.lstrip("\r\n").startswith('"') and '" "' in text.partition("\n")[0]:
         # R separates fields with spaces.
@@ -319,7 +320,8 @@ class _Candidate:
         if start > _MAX_TITLES or is_last or not (share > _MIN_REGULAR_SHARE or names_review):
             return candidate
         evidence = _evidence(dialect, regular, width)
-        if dialect.is_wrapped and max(evidence) <= _TEXT_COLUMN and not names_review:
+        is_spaced = all(cell.startswith(" ") for record in regular for cell in record.cells[1:])
+        if dialect.is_wrapped and (is_spaced or max(evidence) <= _TEXT_COLUMN) and not names_review:
             return candidate  # one column of quoted prose
         candidate = replace(candidate, width=width, regular_share=share)
         score = candidate.fit * sum(evidence) / (width + 1) + _REVIEW_NAME_BONUS * names_review
