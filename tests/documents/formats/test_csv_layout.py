@@ -67,6 +67,28 @@ def test_the_first_row_of_a_table_without_a_header_is_a_review(data: str) -> Non
     assert loaded(written(read))[0] == ["1", "2", "3", *NAMES]
 
 
+@pytest.mark.parametrize(
+    ("header", "cells"),
+    [("Nr,1,2,3,4", ["4", "yes", "5"]), ("2024,2025,2026,Voice", ["3.9", "4.1", "4.4"])],
+    ids=["questions", "years"],
+)
+def test_numbers_that_count_up_are_names(header: str, cells: list[str]) -> None:
+    """Some programs number the questions, or have a column for each year."""
+    if header.startswith("Nr"):
+        rows = row("1", *cells, GOOD) + row("2", "2", "no", "1", BAD)
+    else:
+        rows = row(*cells, GOOD) + row("4.0", "3.2", "2.8", BAD)
+
+    assert texts(document("a.csv", f"{header}\n{rows}")) == REVIEWS
+
+
+@pytest.mark.parametrize("first", ["1,2,3", "2024,12,7", "2025,1999,350"])
+def test_numbers_above_numbers_are_a_row(first: str) -> None:
+    rows = f'{first},"{GOOD}"\n4,2,5,"{BAD}"\n3,350,17,"{BAD}"\n'
+
+    assert len(texts(document("a.csv", rows))) == 3
+
+
 def test_a_name_in_the_setting_tells_where_the_header_is() -> None:
     data = f"what,where\n{GOOD},A street in the middle of the town\n{BAD.replace(',', '')},The other end\n"
 
