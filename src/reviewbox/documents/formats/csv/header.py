@@ -422,7 +422,7 @@ def _is_numbered(name: str, names: Sequence[str], column: _Column) -> bool:
 
 def _count_up(names: Sequence[str]) -> bool:
     """Return whether the numbers among names count up. A few numbers beside words may do so by chance."""
-    numbers = [int(name[:6]) for name in names if name.isdigit()]
+    numbers = [int(name[:6]) for name in names if name.isdecimal()]
     is_certain = len(numbers) >= _MIN_COUNTED or len(numbers) == len([*filter(None, names)])
     return is_certain and all(other - number == 1 for number, other in pairwise(numbers))
 
