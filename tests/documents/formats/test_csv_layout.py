@@ -381,6 +381,15 @@ def test_spaces_before_quotes_are_kept_in_the_result() -> None:
     assert written(read).splitlines()[1].startswith(f'1, "{BAD}",positive,')
 
 
+@pytest.mark.parametrize("name", ["000000_0", "part.txt", "part.csv"])
+def test_hive_separates_cells_with_a_control_character(name: str) -> None:
+    read = document(name, f"7\x01web\x01{GOOD}\x015\n8\x01\\N\x01{BAD}\x01\\N\n")
+
+    assert texts(read) == REVIEWS
+    assert read.notes["delimiter"] == "control-a"
+    assert loaded(written(read), "\x01")[2][:4] == ["8", "\\N", BAD, "\\N"]
+
+
 def test_records_without_quotes_may_be_quoted_as_a_whole() -> None:
     read = document("a.csv", f'"nr;shop;said"\n"1;Bonn;{GOOD}"\n"2;Kiel;{BAD}"\n')
 

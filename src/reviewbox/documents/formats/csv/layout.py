@@ -27,7 +27,8 @@ from reviewbox.documents.lines import Line
 from reviewbox.documents.review_field import kind_of
 from reviewbox.errors import ErrorCode, SourceError
 
-_DELIMITERS = (",", ";", "\t", "|", "~", "^")
+_HIVE = "\x01"  # no text contains it
+_DELIMITERS = (",", ";", "\t", "|", "~", "^", _HIVE)
 
 # The first line in which Excel declares the delimiter, in any country.
 _SEP_LINE = re.compile(r"sep=(.)\s*", re.IGNORECASE)
@@ -173,7 +174,8 @@ def plain_delimiter(head: str) -> str | None:
         texts.pop()
     candidates = _candidates([Line(number, text) for number, text in enumerate(texts, 1)], _DELIMITERS)
     best = max(candidates, key=lambda candidate: candidate.score)
-    is_plain = best.width > 1 and best.score >= _PLAIN_TABLE and len(best.records) >= _PLAIN_TABLE_RECORDS
+    is_sure = best.score >= _PLAIN_TABLE or best.dialect.delimiter == _HIVE
+    is_plain = best.width > 1 and is_sure and len(best.records) >= _PLAIN_TABLE_RECORDS
     if is_plain and best.regular_share == 1:
         return best.dialect.delimiter
     return "\t" if any(map(_is_plainly_tabbed, candidates)) else None
