@@ -25,9 +25,11 @@ _MIN_KIND_SHARE = 0.7
 _MIN_PROSE_WORDS = 4
 # A column is categories if it has so many cells, and no value is there only once.
 _MIN_CATEGORIZED = 10
-# One word above so many texts is a name if none of them is one word, too.
+# One word above so many texts is a name if hardly any of them is one word, too.
 _MIN_TEXTS_BELOW_WORD = 20
+_MAX_SHARE_OF_WORDS = 0.035
 _MIN_INDEXED = 3  # rows
+_MIN_SCALE = 3  # points, such as 1 to 5
 _MAX_NAME_WORDS = 4
 _REVIEW_NAME_SCORE = 1.5
 _QUESTION_WORD_SCORE = 1.0  # of a word that stands for an open question, such as "improve"
@@ -363,13 +365,14 @@ def _is_name_of_texts(word: str, texts: Sequence[str]) -> bool:
     """Return whether a word above texts is more likely the name of a column than a review of one word.
 
     A lost review is worse than a header that is classified. So an unknown word is a review, unless there are
-    many texts and none of them is one word. A word of opinion is always one.
+    many texts and hardly any of them is one word. A word of opinion is always one.
     """
     if _PROGRAM_WORD.fullmatch(word) or word.casefold() in _NAMES_OF_TEXTS:
         return True
     if plain_word(word) in OPINION_WORDS or not word.isalpha():
         return False
-    is_alone = len(texts) >= _MIN_TEXTS_BELOW_WORD and all(len(text.split()) > 1 for text in texts)
+    words = sum(len(text.split()) == 1 for text in texts)
+    is_alone = len(texts) >= _MIN_TEXTS_BELOW_WORD and words <= _MAX_SHARE_OF_WORDS * len(texts)
     return is_alone or name_score(word) >= _QUESTION_WORD_SCORE
 
 
@@ -411,13 +414,16 @@ def _evidence_above_prose(name: str, column: _Column, *, is_known: bool) -> floa
 
 
 def _is_numbered(name: str, names: Sequence[str], column: _Column) -> bool:
-    """Return whether a number is a name: a year, or the number of a column in a data frame."""
+    """Return whether a number is a name: a year, a point of a scale, or the number of a column."""
     if not name.isdigit():
         return False
     if column.kind == "text":
         return True
-    filled = [other for other in names if other]
-    if filled[0].isdigit() and filled == [str(int(filled[0][:6]) + index) for index in range(len(filled))]:
+    numbers = [other for other in names if other.isdigit()]
+    is_scale = numbers[0] in ("0", "1") and len(numbers) >= _MIN_SCALE
+    if (is_scale or len(numbers) == len([*filter(None, names)])) and numbers == [
+        str(int(numbers[0][:6]) + index) for index in range(len(numbers))
+    ]:
         return True
     is_year = len(name) == 4 and name[:2] in ("19", "20")  # noqa: PLR2004
     return is_year and not any(len(cell) == len(name) for cell in column.cells)
