@@ -401,3 +401,43 @@ def test_the_lines_of_an_order_are_not_reviews(name: str) -> None:
 
 def test_what_the_author_of_a_json_file_says_about_it_is_not_a_review() -> None:
     refusal({"_comment": ["This file was generated from the menu. Do not edit it, because it is replaced."]})
+
+
+@pytest.mark.parametrize("name", ["message", "text"])
+def test_texts_that_a_program_filled_in_are_not_reviews(name: str) -> None:
+    people = ["Ann Lee", "Bob Ray", "Cy Fox", "Di Hay"]
+    actions = ["approved", "created", "printed", "paid"]
+    notices = [
+        f"The user {person} {action} invoice 47{number} of the customer Hill Farm."
+        for number, (person, action) in enumerate(zip(people, actions, strict=True))
+    ]
+
+    refusal({name: notices, "id": list("1234")})
+
+
+def test_reviews_that_share_the_names_of_what_they_review_are_not_a_programs() -> None:
+    reviews = [
+        "The Hill Farm kettle is loud",
+        "Our Hill Farm kettle leaks",
+        "I love my Hill Farm kettle so much",
+    ]
+    assert select({"text": reviews, "id": list("123")}).name == "text"
+
+
+def test_the_same_word_in_each_row_is_not_a_review() -> None:
+    refusal({"content": ["testing"] * 4, "id": list("1234")})
+
+
+@pytest.mark.parametrize("separator", [";", ", "])
+def test_several_options_of_a_question_are_not_reviews(separator: str) -> None:
+    options = ["fast delivery", "low prices", "many brands", "my friends shop there"]
+    answers = [separator.join(options[first:last]) for first in range(4) for last in range(first + 1, 5)] * 3
+
+    refusal({"What do you like about shopping online?": answers})
+
+
+def test_questions_with_the_number_of_answers_are_not_reviews() -> None:
+    questions = [
+        f"How would you rate the quality of part {part} of your kettle? (n = 39)" for part in "ABCDEF"
+    ]
+    refusal({"How would you improve the tea that you drink at work? (n = 39)": questions})

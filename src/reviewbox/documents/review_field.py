@@ -49,6 +49,10 @@ _WEIGHT_REPETITION = -3.0  # times how far the share of distinct values is below
 _USUAL_DISTINCT_SHARE = 0.5
 _ROWS_FOR_REPETITION = 8  # in fewer rows, repetition means nothing
 _ROWS_FOR_VARIETY = 3
+# Texts are filled-in forms if so many of their words, at least so many of them, are in nearly all of the texts.
+_BOILERPLATE_SHARE = 0.4
+_BOILERPLATE_WORDS = 4
+_NEARLY_ALL = 0.9
 _WEIGHT_OTHER_KINDS = -4.0  # times the share of values that are not text
 _WEIGHT_MARKUP = -2.0  # times the share of values that are HTML fragments
 _WEIGHT_EMPTY = -2.0  # times the share of records of a table in which the field is empty: replies are rare
@@ -150,6 +154,8 @@ _WORD = re.compile(r"[^\W\d_]+(?:['’][^\W\d_]+)?")
 _UNSPACED = re.compile(r"[\u0e00-\u0e7f\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff]")
 _UNSPACED_WORD = re.compile("|".join(sorted(filter(_UNSPACED.match, NAME_WEIGHTS), key=len, reverse=True)))
 _SENTENCE = re.compile(r"[.!?…。！？](?:\s|$)|,\s")
+_OPTION_SEPARATOR = re.compile(r"\s*[,;|┋]\s*")
+_QUESTION_END = re.compile(r"[?？](?:\s*\([^()]*\))?$")
 _PATH_SEPARATOR = re.compile(r"[.\[\]/*]+")
 # Signs that belong to the letter before them in Indian and Thai scripts are no letters themselves.
 _NAME_WORD = re.compile(r"(?:[^\W\d_]|[\u0900-\u0dff\u0e31-\u0e4e])+")
@@ -253,8 +259,16 @@ class _Values:
     multi_word: int = 0
     markup: int = 0
     replies: int = 0
+    content_words: int = 0
+    first_words: Counter[str] = field(
+        default_factory=Counter
+    )  # how many texts have the words of the first one
     kinds: Counter[str] = field(default_factory=Counter)
     distinct: set[int] = field(default_factory=set)
+    parts: int = 0
+    distinct_parts: set[int] = field(
+        default_factory=set
+    )  # of texts between commas, as several options are written
     plain: set[int] = field(default_factory=set)  # the number and the letters of each text, without markup
 
     def add(self, value: str) -> None:
@@ -276,15 +290,21 @@ class _Values:
         self.words_squared += count * count
         plain_words = [plain_word(word) for word in words]
         self.function_words += sum(word in FUNCTION_WORDS for word in plain_words)
+        content = set(plain_words) - FUNCTION_WORDS
+        self.content_words += len(content)
+        self.first_words.update(content.intersection(self.first_words) if self.texts > 1 else content)
         self.opinions += not OPINION_WORDS.isdisjoint(plain_words)
         self.sentences += bool(_SENTENCE.search(value))
-        self.questions += value.endswith("?")
+        self.questions += bool(_QUESTION_END.search(value))
         self.replies += bool(_REPLY.search(value))
         self.markup += bool(_MARKUP.search(value))
         if len(words) > 1:
             self.multi_word += 1
             self.titles += all(word[0].isupper() for word in words if plain_word(word) not in FUNCTION_WORDS)
         self.distinct.add(hash(value))
+        parts = _OPTION_SEPARATOR.split(value)
+        self.parts += len(parts)
+        self.distinct_parts.update(map(hash, parts))
         # Cleaning a text removes punctuation, apostrophes and upper case.
         plain = _WORD.findall(_TAG_OR_ENTITY.sub(" ", unescape(value)))[:_WORDS_TO_COMPARE]
         letters = "".join(filter(str.isalpha, "".join(plain).casefold()))
@@ -300,15 +320,29 @@ class _Values:
         return self.texts < _ROWS_FOR_VARIETY or len(self.distinct) > 1
 
     @property
+    def is_boilerplate(self) -> bool:
+        """Whether a program wrote the texts: most of their words are in all of them, as in notifications."""
+        fixed = sum(count >= _NEARLY_ALL * self.texts for count in self.first_words.values())
+        return (
+            self.texts >= _ROWS_FOR_VARIETY
+            and fixed >= _BOILERPLATE_WORDS
+            and fixed * self.texts >= _BOILERPLATE_SHARE * self.content_words
+        )
+
+    @property
     def is_choice(self) -> bool:
-        """Whether the texts are few answers that are chosen repeatedly, such as those to a poll."""
-        is_repeated = self.texts >= _ROWS_FOR_CHOICE and len(self.distinct) <= _CHOICE_SHARE * self.texts
+        """Whether the texts are one or more of few answers, such as those to a poll."""
+        is_repeated = (
+            self.texts >= _ROWS_FOR_CHOICE and len(self.distinct_parts) <= _CHOICE_SHARE * self.parts
+        )
         return is_repeated and self.words <= _MAX_CHOICE_WORDS * self.texts
 
     def sounds_like_reviews(self, name_score: float) -> bool:
         """Return whether enough texts tell an experience or judge something. The less the name says, the more it takes."""
         if name_score >= _TELLING_NAME_SCORE:
             return True
+        if self.is_boilerplate or not self.is_varied:
+            return False
         says_text = name_score >= _TEXT_NAME_SCORE
         is_nameless = not name_words(self.name)
         if (says_text or is_nameless) and self.texts < _ROWS_FOR_OPINIONS:
