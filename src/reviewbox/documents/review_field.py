@@ -77,7 +77,7 @@ _SIBLING_MARGIN = 4.0
 _SHEET_MARGIN = 3.0
 # Texts sound like reviews if this share of them contains a word of opinion. Longer texts need a larger share: that
 # which would contain one if words of opinion were this frequent. Half of the share is enough under names that say that
-# the field contains texts, such as "text" and "answer".
+# the field contains texts, such as "text" and "answer". Names that say something else need twice the share.
 _MIN_OPINIONS = 0.2
 _OPINIONS_PER_WORD = 0.012
 _TEXT_NAME_SCORE = 1.0
@@ -139,8 +139,18 @@ _MERCHANTS = frozenset(
         "satıcı satıcının mağaza penjual toko продавца магазина владельца компании отеля hotel support".split(),
     )
 )
+# What these write about a review is a comment on it.
+_COMMENTATORS = frozenset("agency admin administrator moderator editor analyst".split())
+_NOTES = frozenset("comment comments note notes".split())
 _TITLE_WORDS = frozenset("title headline heading summary titel titre titulo titolo judul baslik".split())
 _PREPOSITIONS = frozenset("of for de du des del della di da do dos das der des von van od".split())
+_DESCRIPTIONS = frozenset(
+    map(
+        plain_word,
+        "description descriptions desc beschreibung beschrijving descripcion descrizione descricao deskripsi "
+        "açıklama описание 説明 描述 설명".split(),
+    )
+)
 _OPPOSITES = ((PRAISE_WORDS, BLAME_WORDS), (BLAME_WORDS, PRAISE_WORDS))
 # JSON has no comments, so authors of files write them under these names.
 _FILE_COMMENTS = frozenset(("_comment", "_comments", "$comment", "__comment", "__comment__"))
@@ -348,7 +358,7 @@ class _Values:
         if (says_text or is_nameless) and self.texts < _ROWS_FOR_OPINIONS:
             return True
         chance = 1 - (1 - _OPINIONS_PER_WORD) ** (self.words / self.texts)
-        least = max(_MIN_OPINIONS, chance) / (2 if says_text else 1)
+        least = max(_MIN_OPINIONS, chance) * (0.5 if says_text else 1 if name_score >= 0 else 2)
         if self.opinions >= least * self.texts:
             return True
         # In other languages there is no telling, and only the name is left. Without a name, one word is too few.
@@ -743,6 +753,8 @@ def name_score(name: str) -> float:
     """
     parts = [part for part in _PATH_SEPARATOR.split(name) if part] if " " not in name.strip() else [name]
     words = name_words(parts[-1]) if parts else []
+    if any(word_weight(word) >= _TELLING_NAME_SCORE for part in parts[-2:] for word in name_words(part)):
+        words = [word for word in words if word not in _DESCRIPTIONS]  # which is the review itself
     context = [word for part in parts[:-1] for word in name_words(part)]
     if parts and parts[-1] in _FILE_COMMENTS:
         return _MIN_NAME_SCORE
@@ -750,7 +762,8 @@ def name_score(name: str) -> float:
     all_words = {*context, *words}
     is_response = all_words & {"response", "responses"} and all_words & _RESPONDERS
     is_answer = all_words & _ANSWERS and all_words & _MERCHANTS
-    if all_words & _REPLY_WORDS or is_response or is_answer:
+    is_note = all_words & _NOTES and all_words & _COMMENTATORS
+    if all_words & _REPLY_WORDS or is_response or is_answer or is_note:
         return _REPLY_SCORE
     if {"accepted", "answer"} <= all_words:  # schema.org's answer to a frequent question
         return _REPLY_SCORE
