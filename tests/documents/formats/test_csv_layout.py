@@ -89,6 +89,13 @@ def test_numbers_above_numbers_are_a_row(first: str) -> None:
     assert len(texts(document("a.csv", rows))) == 3
 
 
+def test_the_points_of_a_scale_are_names() -> None:
+    read = document("a.csv", f"Year,Answer,1,2,3\n2025,{GOOD},3,0,2\n2026,{BAD.replace(',', '')},1,1,4\n")
+
+    assert read.notes["text_field"] == "Answer"
+    assert len(read.rows) == 2
+
+
 def test_a_name_in_the_setting_tells_where_the_header_is() -> None:
     data = f"what,where\n{GOOD},A street in the middle of the town\n{BAD.replace(',', '')},The other end\n"
 
@@ -185,6 +192,15 @@ def test_a_review_of_one_word_above_others_is_not_a_header(first: str) -> None:
     read = document("a.csv", "\n".join([first, *MANY, "Broken", ""]))
 
     assert texts(read)[0] == first
+
+
+def test_a_word_above_many_texts_is_a_header_although_a_few_are_one_word() -> None:
+    many = [f'"{text}, it was {number} weeks old"' for number, text in enumerate(MANY * 2)]
+
+    read = document("a.csv", "\n".join(['"kommentti"', *many, '"Broken"', ""]))
+
+    assert read.notes["text_field"] == "kommentti"
+    assert len(read.rows) == len(many) + 1
 
 
 @pytest.mark.parametrize("header", ["Please tell us about your pump", "What do you think of your pump?"])

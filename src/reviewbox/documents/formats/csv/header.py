@@ -26,8 +26,9 @@ _MIN_KIND_SHARE = 0.7
 _MIN_PROSE_WORDS = 4
 # A column is categories if it has so many cells, and no value is there only once.
 _MIN_CATEGORIZED = 10
-# One word above so many texts is a name if none of them is one word, too.
+# One word above so many texts is a name if hardly any of them is one word, too.
 _MIN_TEXTS_BELOW_WORD = 20
+_MAX_SHARE_OF_WORDS = 0.035
 _MIN_INDEXED = 3  # rows
 _MIN_COUNTED = 3  # names
 _MAX_NAME_WORDS = 4
@@ -365,13 +366,14 @@ def _is_name_of_texts(word: str, texts: Sequence[str]) -> bool:
     """Return whether a word above texts is more likely the name of a column than a review of one word.
 
     A lost review is worse than a header that is classified. So an unknown word is a review, unless there are
-    many texts and none of them is one word. A word of opinion is always one.
+    many texts and hardly any of them is one word. A word of opinion is always one.
     """
     if _PROGRAM_WORD.fullmatch(word) or word.casefold() in _NAMES_OF_TEXTS:
         return True
     if plain_word(word) in OPINION_WORDS or not word.isalpha():
         return False
-    is_alone = len(texts) >= _MIN_TEXTS_BELOW_WORD and all(len(text.split()) > 1 for text in texts)
+    words = sum(len(text.split()) == 1 for text in texts)
+    is_alone = len(texts) >= _MIN_TEXTS_BELOW_WORD and words <= _MAX_SHARE_OF_WORDS * len(texts)
     return is_alone or name_score(word) >= _QUESTION_WORD_SCORE
 
 
