@@ -16,8 +16,8 @@ _BYTE_ORDER_MARKS = (
     (codecs.BOM_UTF16_BE, "utf-16-be"),
 )
 
-# Control characters that do not occur in text. A few stray ones are tolerated.
-_CONTROL_CHARACTERS = dict.fromkeys(set(range(32)) - set(map(ord, "\t\n\v\f\r\x1a\x1b")))
+# Control characters that do not occur in text. Some stray ones are tolerated. Hive separates cells with \x01.
+_CONTROL_CHARACTERS = dict.fromkeys(set(range(32)) - set(map(ord, "\x01\t\n\v\f\r\x1a\x1b")))
 _MAX_CONTROL_SHARE = 1 / 32
 
 # Words with letters of Western encodings that are not ASCII. Hardly any consists of such letters only, but

@@ -39,6 +39,13 @@ def test_a_list_of_reviews_without_full_stops_is_refused() -> None:
     assert "a list of 50 reviews" in refusal("reviews.txt", lines).message
 
 
+def test_a_list_that_python_wrote_is_refused() -> None:
+    problem = refusal("reviews.txt", str(["Ann Lee\n", "4 May 2026\n", "Works, but it's loud\n", "Bob\n"]))
+
+    assert problem.code is ErrorCode.UNSUPPORTED_FORMAT
+    assert "4 texts" in problem.message
+
+
 def test_records_of_labeled_lines_are_refused() -> None:
     records = [f"Guest: Ann {number}\nText: It was fine.\nLength: 12" for number in range(6)]
 

@@ -30,6 +30,8 @@ _DATE = re.compile(r"\b(?:\d{4}[-/.]\d{1,2}[-/.]\d{1,2}|\d{1,2}[-/.]\d{1,2}[-/.]
 _MADE_TITLES = 3
 _MIN_TITLE_WORDS = 2
 
+_BETWEEN_STRINGS = re.compile(r"['\"],\s{1,9}['\"]")
+
 # Records repeat several labels. A review has each only once.
 _LABEL = re.compile(r"(?:^|[;|])[ \t]*+(?:[-*•][ \t]*+)?([^\W\d_][^:;|.!?\n]{0,40}):(?=\s)", re.MULTILINE)
 _LABELS, _LABEL_REPEATS = 2, 3
@@ -46,6 +48,8 @@ _LIST_REMEDY = ", but a text file is read as one review; upload it as CSV with a
 
 def refuse_other_texts(text: str) -> None:
     """Raise SourceError if a text is plainly not one review."""
+    if strings := _listed_strings(text):
+        raise _not_one_review(f"a list of {strings} texts that a program wrote{_LIST_REMEDY}")
     if reviews := _listed_reviews(text):
         raise _not_one_review(f"a list of {reviews} reviews{_LIST_REMEDY}")
     if records := _repeated_labels(text):
@@ -71,6 +75,13 @@ def refuse_legal_text(text: str) -> None:
 def _not_one_review(what: str) -> SourceError:
     message = f"the file looks like {what}, or, if it is one review, upload it as Markdown (.md)"
     return SourceError(ErrorCode.UNSUPPORTED_FORMAT, message)
+
+
+def _listed_strings(text: str) -> int:
+    """Return the number of texts in a list as Python writes it; 0 if the text is not one."""
+    text = text.strip()
+    is_list = text.startswith(("['", '["')) and text.endswith(("']", '"]'))
+    return len(_BETWEEN_STRINGS.findall(text)) + 1 if is_list else 0
 
 
 def _listed_reviews(text: str) -> int:
