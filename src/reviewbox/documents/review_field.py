@@ -485,6 +485,7 @@ class FieldSample:
         if isinstance(value, str):
             values.add(value)
         elif value is not None and values.seen < _MAX_VALUES:
+            values.seen += 1
             values.present += 1
             values.kinds["flag" if isinstance(value, bool) else "number"] += 1
 
