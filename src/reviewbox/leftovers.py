@@ -36,31 +36,21 @@ _TEXT = "text/plain"
 
 @dataclass(frozen=True, slots=True)
 class Swept:
-    """What one look at the results found.
+    """What one look at the results found."""
 
-    Attributes:
-        tables: the tables that were compared with their receipts.
-        sources: those whose leftover parts were removed.
-        is_complete: whether the last result was reached. If not, the next invocation goes on.
-    """
-
-    tables: int
-    sources: int
-    is_complete: bool
+    tables: int  # the tables that were compared with their receipts
+    sources: int  # those whose leftover parts were removed
+    is_complete: bool  # whether the last result was reached. If not, the next invocation goes on.
 
 
 @dataclass(frozen=True, slots=True)
 class LeftoverFinder:
-    """Finds the sources of one bucket that have old parts which no receipt names.
-
-    Attributes:
-        before: what has changed since this time is not looked at; in seconds since 1970.
-    """
+    """Finds the sources of one bucket that have old parts which no receipt names."""
 
     store: ObjectStore
     settings: Settings
     bucket: str
-    before: float
+    before: float  # what has changed since this time is not looked at; in seconds since 1970
 
     @property
     def results(self) -> ObjectRef:

@@ -403,6 +403,29 @@ def test_what_the_author_of_a_json_file_says_about_it_is_not_a_review() -> None:
     refusal({"_comment": ["This file was generated from the menu. Do not edit it, because it is replaced."]})
 
 
+@pytest.mark.parametrize("states", [["received", "pending", "sent"], ["Neu", "erledigt", "offen"]])
+def test_the_state_of_a_feedback_is_not_a_review(states: Sequence[str]) -> None:
+    refusal({"feedback": states, "channel": ["sms", "web", "app"]})
+
+
+def test_a_sentence_that_every_row_repeats_is_not_a_review() -> None:
+    """Such as what respondents agree to before they answer."""
+    consent = ["I agree that you keep my answers, so that you can improve what you offer to me."] * 3
+    columns = {"Do you agree to this?": consent, "In your own words: how was it?": REVIEWS[:3]}
+
+    assert select(columns).name == "In your own words: how was it?"
+    refusal({"Do you agree to this?": consent})
+
+
+def test_frequent_questions_of_a_course_do_not_hide_its_reviews() -> None:
+    columns = {
+        "[].faq[].q": ["Where do I park?", "Is there food?", "Who may come?"],
+        "[].faq[].a": ["Behind the house.", "There is a kitchen.", "All who like to."],
+        "[].feedback[].fb": REVIEWS[:3],
+    }
+    assert select(columns).name == "[].feedback[].fb"
+
+
 @pytest.mark.parametrize("name", ["message", "text"])
 def test_texts_that_a_program_filled_in_are_not_reviews(name: str) -> None:
     people = ["Ann Lee", "Bob Ray", "Cy Fox", "Di Hay"]

@@ -50,7 +50,7 @@ _Table = TypeVar("_Table", bound=Table | BinaryTable)
 
 # Formats of data that may have a name of text, or none.
 _DATA = (csv_table.TSV, csv_table.CSV, json.JSON)
-_DELIMITER = re.compile(r'[\t|;,]|" "')
+_DELIMITER = re.compile(r'[\t|;,\x01]|" "')
 
 # The size of the start of a file from which its format can be detected.
 SNIFF_BYTES = 64 * 1024

@@ -49,6 +49,7 @@ _WEIGHT_REPETITION = -3.0  # times how far the share of distinct values is below
 _USUAL_DISTINCT_SHARE = 0.5
 _ROWS_FOR_REPETITION = 8  # in fewer rows, repetition means nothing
 _ROWS_FOR_VARIETY = 3
+_MIN_TEMPLATE_WORDS = 5
 # Texts are filled-in forms if so many of their words, at least so many of them, are in nearly all of the texts.
 _BOILERPLATE_SHARE = 0.4
 _BOILERPLATE_WORDS = 4
@@ -206,11 +207,14 @@ _DATE = re.compile(
 )
 _FLAG = frozenset(
     "true false yes no y n t f ja nein oui non si sim nao evet hayir да нет on off ok null none verified "
-    "unverified positive negative neutral success failed error active inactive approved pending published".split()
+    "unverified positive negative neutral success failed error active inactive approved pending published "
+    "rejected accepted received sent delivered submitted archived deleted draft open new done solved closed "
+    "resolved unresolved completed confirmed cancelled paid shipped unread offen neu erledigt geschlossen "
+    "eingegangen abierto cerrado pendiente enviado ouvert fermé envoyé aperto chiuso inviato".split()
 )
 _STRUCTURE = re.compile(r"\s*(?:\{.*[}:]|\[.*[\]{,])\s*", re.DOTALL)
 _MARKUP = re.compile(
-    r"</?(?:div|p|ul|ol|li|table|tr|td|span|h[1-6]|section|article|img|html|body)\b", re.IGNORECASE
+    r"</?(?:div|p|ul|ol|li|table|tr|td|span|h[1-6]|section|article|img|html|body|em|mark)\b", re.IGNORECASE
 )
 _TAG_OR_ENTITY = re.compile(r"<[^<>]*>|&#?\w{1,10};")
 _WORDS_TO_COMPARE = 20
@@ -335,6 +339,11 @@ class _Values:
         return self.texts < _ROWS_FOR_VARIETY or len(self.distinct) > 1
 
     @property
+    def is_template(self) -> bool:
+        """Whether all rows repeat a sentence, such as what respondents agree to."""
+        return not self.is_varied and self.words >= _MIN_TEMPLATE_WORDS * self.texts
+
+    @property
     def is_boilerplate(self) -> bool:
         """Whether a program wrote the texts: most of their words are in all of them, as in notifications."""
         fixed = sum(count >= _NEARLY_ALL * self.texts for count in self.first_words.values())
@@ -389,7 +398,9 @@ class _Values:
         score += _WEIGHT_REPLIES * self.replies / self.texts
         score += _WEIGHT_EMPTY * max(0.0, 1 - self.present / max(1, self.seen))
         score += _WEIGHT_OTHER_KINDS * (1 - self.texts / self.present)
-        if self.texts >= _ROWS_FOR_REPETITION:
+        if self.is_template:
+            score += _WEIGHT_REPETITION
+        elif self.texts >= _ROWS_FOR_REPETITION:
             missing_share = max(0.0, _USUAL_DISTINCT_SHARE - len(self.distinct) / self.texts)
             score += _WEIGHT_REPETITION * missing_share / _USUAL_DISTINCT_SHARE
         return score
@@ -502,11 +513,11 @@ class FieldSample:
     def candidates(self) -> list[Candidate]:
         """Return the fields that may contain the review, the best first."""
         found = []
-        is_published = any(map(_is_published, self._fields.values()))
+        published = {_list(path) for path, values in self._fields.items() if _is_published(values)}
         for path, values in self._fields.items():
             from_name = name_score(values.name)
             if values.is_text:
-                if is_published and from_name < _MAX_NAME_SCORE:
+                if _list(path) in published and from_name < _MAX_NAME_SCORE:
                     from_name = max(_MIN_NAME_SCORE, from_name + _WEIGHT_PUBLISHED)
                 if self._describes_a_review(values.name):
                     from_name = _TEXT_NAME_SCORE
@@ -687,6 +698,11 @@ def _are_siblings(one: Candidate, other: Candidate) -> bool:
 
 def _last_part(path: str) -> str:
     return _PATH_SEPARATOR.split(path)[-1]
+
+
+def _list(path: str) -> str:
+    """Return the list in the path of a field of nested records."""
+    return path.rpartition("[]")[0]
 
 
 def _sheet(path: str) -> str:

@@ -32,15 +32,10 @@ class StoredReceipt:
 
 @dataclass(frozen=True, slots=True)
 class Doubtful:
-    """Parts that the receipt of their source does not name, and that may still be recorded.
+    """Parts that the receipt of their source does not name, and that may still be recorded."""
 
-    Attributes:
-        stored: the receipt; None if there is none.
-        parts: their ETags.
-    """
-
-    stored: StoredReceipt | None
-    parts: Mapping[ObjectRef, str]
+    stored: StoredReceipt | None  # the receipt; None if there is none
+    parts: Mapping[ObjectRef, str]  # their ETags
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,15 +67,13 @@ class ReceiptStore:
             ForeignResultError: the receipt is that of another source, which has the same key in another
                 bucket, or whose deployment has another results prefix.
         """
-        stored = self.store.read(self.receipt_ref(ref), MAX_RECEIPT_BYTES)
-        if stored is None:
-            return None
-        receipt = Receipt.decode(stored.body or b"")
-        if receipt.source and receipt.source != ref:
-            if keys.may_be_receipt_of(self.receipt_ref(ref).key, receipt.source.key):
-                raise ForeignResultError(ref, self.receipt_ref(ref), receipt.source)
-            receipt = Receipt({})
-        return StoredReceipt(receipt, stored.revision.etag)
+        stored = read_receipt(self.store, self.receipt_ref(ref))
+        owner = stored.receipt.source if stored else None
+        if stored is None or owner in (None, ref):
+            return stored
+        if keys.may_be_receipt_of(self.receipt_ref(ref).key, owner.key):
+            raise ForeignResultError(ref, self.receipt_ref(ref), owner)
+        return StoredReceipt(Receipt({}), stored.etag)
 
     def write(self, ref: ObjectRef, receipt: Receipt, replaces: StoredReceipt | None) -> StoredReceipt:
         """Write the receipt of a source in place of the one that was read before.
@@ -227,6 +220,12 @@ class ReceiptStore:
     def receipt_ref(self, ref: ObjectRef) -> ObjectRef:
         """Return the bucket and key of the receipt of a source."""
         return ObjectRef(self.bucket(ref), keys.receipt_key(self.settings.results_prefix, ref.key))
+
+
+def read_receipt(store: ObjectStore, place: ObjectRef) -> StoredReceipt | None:
+    """Return the receipt at a place, without content if it is not a valid one; None if nothing is there."""
+    stored = store.read(place, MAX_RECEIPT_BYTES)
+    return StoredReceipt(Receipt.decode(stored.body or b""), stored.revision.etag) if stored else None
 
 
 def unnamed(receipt: Receipt | None, present: Mapping[ObjectRef, str]) -> dict[ObjectRef, str]:

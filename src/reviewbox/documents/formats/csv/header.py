@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
+from itertools import pairwise
 
 from reviewbox.documents.formats.csv.records import Record
 from reviewbox.documents.review_field import MISSING, kind_of, name_score, name_words, word_weight
@@ -29,7 +30,7 @@ _MIN_CATEGORIZED = 10
 _MIN_TEXTS_BELOW_WORD = 20
 _MAX_SHARE_OF_WORDS = 0.035
 _MIN_INDEXED = 3  # rows
-_MIN_SCALE = 3  # points, such as 1 to 5
+_MIN_COUNTED = 3  # names
 _MAX_NAME_WORDS = 4
 _REVIEW_NAME_SCORE = 1.5
 _QUESTION_WORD_SCORE = 1.0  # of a word that stands for an open question, such as "improve"
@@ -390,7 +391,8 @@ def _name_evidence(name: str, column: _Column, names: Sequence[str]) -> float:
     if not column.cells:
         return _LIKE_COLUMN if kind in ("date", "link") else _KNOWN_NAME if is_known else 0.0
     if kind == "number" and _is_numbered(name, names, column):
-        return _NUMBER_ABOVE_TEXT if column.kind == "text" else 0.0
+        is_year = _is_year_above_others(name, column) and _count_up(names)
+        return _NUMBER_ABOVE_TEXT if is_year or column.kind == "text" else 0.0
     if name in column.cells or kind in ("date", "link"):
         return _LIKE_COLUMN
     if column.kind not in ("text", "mixed"):
@@ -414,17 +416,20 @@ def _evidence_above_prose(name: str, column: _Column, *, is_known: bool) -> floa
 
 
 def _is_numbered(name: str, names: Sequence[str], column: _Column) -> bool:
-    """Return whether a number is a name: a year, a point of a scale, or the number of a column."""
+    """Return whether a number is a name: a year, or the number of a question or of a data frame's column."""
     if not name.isdigit():
         return False
-    if column.kind == "text":
-        return True
-    numbers = [other for other in names if other.isdigit()]
-    is_scale = numbers[0] in ("0", "1") and len(numbers) >= _MIN_SCALE
-    if (is_scale or len(numbers) == len([*filter(None, names)])) and numbers == [
-        str(int(numbers[0][:6]) + index) for index in range(len(numbers))
-    ]:
-        return True
+    return column.kind == "text" or _count_up(names) or _is_year_above_others(name, column)
+
+
+def _count_up(names: Sequence[str]) -> bool:
+    """Return whether the numbers among names count up. A few numbers beside words may do so by chance."""
+    numbers = [int(name[:6]) for name in names if name.isdecimal()]
+    is_certain = len(numbers) >= _MIN_COUNTED or len(numbers) == len([*filter(None, names)])
+    return is_certain and all(other - number == 1 for number, other in pairwise(numbers))
+
+
+def _is_year_above_others(name: str, column: _Column) -> bool:
     is_year = len(name) == 4 and name[:2] in ("19", "20")  # noqa: PLR2004
     return is_year and not any(len(cell) == len(name) for cell in column.cells)
 
