@@ -502,3 +502,21 @@ def test_the_description_of_a_review_is_a_review(name: str) -> None:
 
 def test_the_description_of_the_product_of_a_review_is_not_a_review() -> None:
     refusal({"reviews[].product.description": REVIEWS})
+
+
+@pytest.mark.parametrize("beside", ["rating", "author_role", "company"])
+def test_a_quote_of_a_customer_is_a_review(beside: str) -> None:
+    quotes = ["The new boiler uses a third less fuel.", "They were on site within a day."]
+    assert (
+        select({"quote": quotes, beside: ["Chief engineer", "Buyer"], "author": ["Ann", "Bob"]}).name
+        == "quote"
+    )
+
+
+def test_the_quote_of_a_poet_is_not_a_review() -> None:
+    refusal(
+        {
+            "quote": ["Two roads diverged in a yellow wood.", "All the world is a stage."],
+            "author": ["F", "D"],
+        }
+    )
