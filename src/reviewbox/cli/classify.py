@@ -17,7 +17,6 @@ from reviewbox.cli.output import Format, Row, complete_file, format_of, write_ro
 from reviewbox.cli.progress import progress_bar
 from reviewbox.cli.render import (
     cell,
-    for_command_line,
     new_terminal,
     print_line,
     print_plain,
@@ -40,6 +39,7 @@ from reviewbox.stack import aws
 from reviewbox.stack.listing import is_uri, list_objects, parse_uri
 from reviewbox.storage import S3Storage
 from reviewbox.tool_files import is_tool_file
+from reviewbox.wording import for_command_line
 
 
 @dataclass(frozen=True, slots=True)
@@ -315,7 +315,8 @@ def _read_object(storage: S3Storage, ref: ObjectRef, max_bytes: int) -> Source:
 
 def _fields(outcome: Verdict | Problem, settings: Settings) -> dict[str, Any]:
     if isinstance(outcome, Problem):
-        return problem_fields(outcome)
+        fields = problem_fields(outcome)
+        return {**fields, "error_message": for_command_line(fields["error_message"])}
     return verdict_fields(outcome, settings.needs_review_below)
 
 
@@ -340,8 +341,6 @@ def _print_table(reviews: Iterable[Classified], settings: Settings) -> None:
     try:
         for review in reviews:
             fields = _fields(review.outcome, settings)
-            if "error_code" in fields:
-                fields["error_message"] = for_command_line(fields["error_message"])
             has_uncertain |= fields.get("needs_review") is True
             table.add_row(cell(review.file), str(review.line), *verdict_cells(fields, review.text))
     finally:  # print the reviews that were classified even if an error or Ctrl-C ends the loop

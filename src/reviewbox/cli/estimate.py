@@ -35,7 +35,7 @@ from reviewbox.stack.cost import Workload
 from reviewbox.stack.listing import ListedObject, is_uri, list_objects, parse_uri
 from reviewbox.stack.status import FailureReason
 from reviewbox.storage import S3Storage
-from reviewbox.wording import number_of
+from reviewbox.wording import for_command_line, number_of
 
 _SAMPLE_SIZE = 20  # objects under a prefix that are read
 _SAMPLE_ROWS = 100_000  # of a Parquet file that are read
@@ -210,7 +210,7 @@ class Inventory:
         if isinstance(error, SourceError):
             code = error.problem.code
             self.workload += Workload(too_large=int(code is ErrorCode.TOO_LARGE))
-        self.unreadable.append(FailureReason(name, code, message))
+        self.unreadable.append(FailureReason(name, code, for_command_line(message)))
 
 
 def _beginning(file: IO[bytes], size: int) -> bytes:

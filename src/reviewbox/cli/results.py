@@ -10,7 +10,7 @@ from pathlib import Path
 from tempfile import TemporaryFile
 from typing import TYPE_CHECKING, Any, TextIO
 
-from reviewbox.cli.output import ExportFormat, Format, Row, complete_file, format_of, write_rows
+from reviewbox.cli.output import ExportFormat, Format, Row, complete_file, export_format_of, write_rows
 from reviewbox.cli.progress import progress_bar
 from reviewbox.cli.render import cell, new_table, new_terminal, print_line, print_plain
 from reviewbox.errors import ReviewboxError
@@ -39,7 +39,7 @@ def show_results(path: str, settings: Settings, format_: ExportFormat | None, ou
     if format_ is None:
         format_ = _default_format(output)
     if output is None and format_ is ExportFormat.PARQUET:
-        raise ReviewboxError("Parquet is not for the terminal: name a file with --output")
+        raise ReviewboxError("Parquet is written to a file only; name it with --output")
     if output and format_ is ExportFormat.TABLE:
         raise ReviewboxError("a table is for the terminal; for a file, choose another --format")
     with errors_at(path):
@@ -59,7 +59,7 @@ def show_results(path: str, settings: Settings, format_: ExportFormat | None, ou
 def _default_format(output: Path | None) -> ExportFormat:
     if output is None:
         return ExportFormat.TABLE if sys.stdout.isatty() else ExportFormat.CSV
-    return ExportFormat.PARQUET if output.suffix.lower() == ".parquet" else ExportFormat(format_of(output))
+    return export_format_of(output)
 
 
 def _tracked(rows: ResultRows) -> Iterator[Row]:
