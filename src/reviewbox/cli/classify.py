@@ -315,8 +315,7 @@ def _read_object(storage: S3Storage, ref: ObjectRef, max_bytes: int) -> Source:
 
 def _fields(outcome: Verdict | Problem, settings: Settings) -> dict[str, Any]:
     if isinstance(outcome, Problem):
-        fields = problem_fields(outcome)
-        return {**fields, "error_message": for_command_line(fields["error_message"])}
+        return problem_fields(outcome)
     return verdict_fields(outcome, settings.needs_review_below)
 
 
@@ -341,6 +340,8 @@ def _print_table(reviews: Iterable[Classified], settings: Settings) -> None:
     try:
         for review in reviews:
             fields = _fields(review.outcome, settings)
+            if "error_code" in fields:
+                fields["error_message"] = for_command_line(fields["error_message"])
             has_uncertain |= fields.get("needs_review") is True
             table.add_row(cell(review.file), str(review.line), *verdict_cells(fields, review.text))
     finally:  # print the reviews that were classified even if an error or Ctrl-C ends the loop

@@ -77,7 +77,10 @@ def show_estimate(paths: Sequence[str], settings: Settings, rate: float | None, 
     terminal = render.new_terminal()
     _print(report, terminal)
     if inventory.unreadable:
-        print_reasons("could not be read", inventory.unreadable, terminal)
+        reasons = [
+            replace(reason, message=for_command_line(reason.message)) for reason in inventory.unreadable
+        ]
+        print_reasons("could not be read", reasons, terminal)
 
 
 @dataclass(slots=True)
@@ -210,7 +213,7 @@ class Inventory:
         if isinstance(error, SourceError):
             code = error.problem.code
             self.workload += Workload(too_large=int(code is ErrorCode.TOO_LARGE))
-        self.unreadable.append(FailureReason(name, code, for_command_line(message)))
+        self.unreadable.append(FailureReason(name, code, message))
 
 
 def _beginning(file: IO[bytes], size: int) -> bytes:

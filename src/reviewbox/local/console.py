@@ -53,20 +53,21 @@ def start_service_and_console(
             board=board,
             inbox=Inbox(S3Storage(cloud.s3()), BUCKET, settings.source_prefix),
             report=lambda: report(cloud),
-            count_queues=partial(_count_queues, cloud),
+            count_queues=partial(count_queues, cloud),
         )
         with start_console(console, console_port) as address:
             yield cloud, address
 
 
-def _count_queues(cloud: Cloud) -> dict[str, int]:
-    """Return what SQS says, segments included."""
+def count_queues(cloud: Cloud) -> dict[str, int]:
+    """Return what SQS says."""
     uploads, segments, dead = (
         Queue(url, cloud.sqs()).count()
         for url in (cloud.queue_url, cloud.segments_queue_url, cloud.dead_letter_queue_url)
     )
     return {
-        "waiting": uploads.queued + uploads.delayed + segments.queued + segments.delayed,
+        "waiting": uploads.queued + uploads.delayed,
+        **({"segments waiting": waiting} if (waiting := segments.queued + segments.delayed) else {}),
         "in flight": uploads.in_flight + segments.in_flight,
         "dead letters": dead.total,
     }
