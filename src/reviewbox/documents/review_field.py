@@ -532,7 +532,9 @@ class FieldSample:
     def _describes_a_review(self, name: str) -> bool:
         """Return whether a description or a quote is beside its reviewer, and nothing else is called a text."""
         last = _last_part(name)
-        signs = _SIGNS_OF_A_REVIEW.get(" ".join(name_words(last)), ())
+        signs = _SIGNS_OF_A_REVIEW.get(" ".join(name_words(last)))
+        if not signs:
+            return False
         fields = self._fields.values()
         beside = (f.name for f in fields if f.name == name.removesuffix(last) + _last_part(f.name))
         has_reviewer = any(
