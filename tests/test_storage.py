@@ -124,6 +124,12 @@ def test_retries_are_the_standard_ones_of_botocore(s3: S3Client) -> None:
     assert retries["mode"] == "standard"
 
 
+def test_a_dead_connection_is_noticed_well_before_the_shortest_timeout(s3: S3Client) -> None:
+    config = S3Storage.connect().client.meta.config
+
+    assert config.connect_timeout + config.read_timeout < 60 / 2  # type: ignore[attr-defined]
+
+
 def answer(code: str, status: int) -> ClientError:
     return ClientError(
         {"Error": {"Code": code}, "ResponseMetadata": {"HTTPStatusCode": status}},  # type: ignore[typeddict-item]

@@ -36,6 +36,9 @@ _SERVER_ERROR = 500
 
 _CONFIG = Config(
     retries={"mode": "standard", "total_max_attempts": 5},
+    # The default is a minute each. A connection that has died is noticed by its silence only.
+    connect_timeout=5,
+    read_timeout=20,
     max_pool_connections=100,  # at least the number of objects that are processed at once
     # By default, botocore assembles this string again for every request.
     user_agent=f"reviewbox Botocore/{botocore.__version__}",

@@ -1,5 +1,6 @@
 """`reviewbox catalog`: all results as Parquet, in a folder or in S3."""
 
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -114,3 +115,11 @@ def test_places_that_cannot_work_are_refused(
 
     assert printed.exit_code == 2
     assert message in printed.stderr
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="needs a folder that not even root can write to")
+def test_the_reason_of_a_failure_is_named(results: Path) -> None:
+    result = run(results, "--output", "/proc/catalog")
+
+    assert result.exit_code == 1
+    assert "2 results failed: No such file or directory" in result.stderr

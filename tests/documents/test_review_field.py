@@ -189,6 +189,14 @@ def test_two_equally_good_fields_are_refused_with_a_remedy() -> None:
     assert "texts of about" in message
 
 
+def test_the_message_says_that_answers_repeat() -> None:
+    """Otherwise a person wonders why texts of many words are refused."""
+    message = refusal({"remark": REVIEWS[:2] * 20, "store": ["Leeds", "York"] * 20})
+
+    assert "'remark' (the same few texts of about " in message
+    assert "'store' (the same few texts of about 1 word)" in message
+
+
 PLOTS = (
     "A retired surveyor walks the border of two villages and draws a map that neither of them accepts.",
     "Two sisters inherit a ferry, one of them sells it, and the other keeps sailing at night.",
@@ -502,3 +510,21 @@ def test_the_description_of_a_review_is_a_review(name: str) -> None:
 
 def test_the_description_of_the_product_of_a_review_is_not_a_review() -> None:
     refusal({"reviews[].product.description": REVIEWS})
+
+
+@pytest.mark.parametrize("beside", ["rating", "author_role", "company"])
+def test_a_quote_of_a_customer_is_a_review(beside: str) -> None:
+    quotes = ["The new boiler uses a third less fuel.", "They were on site within a day."]
+    assert (
+        select({"quote": quotes, beside: ["Chief engineer", "Buyer"], "author": ["Ann", "Bob"]}).name
+        == "quote"
+    )
+
+
+def test_the_quote_of_a_poet_is_not_a_review() -> None:
+    refusal(
+        {
+            "quote": ["Two roads diverged in a yellow wood.", "All the world is a stage."],
+            "author": ["F", "D"],
+        }
+    )

@@ -66,7 +66,7 @@ class Runner:
 
     def __init__(self, folder: Path) -> None:
         self._deployments = deployments(folder)
-        self._policy = Policy()
+        self._policy = Policy.of_uploads()
 
     def new_stack(self) -> Stack:
         """Return a stack to which nothing has happened."""

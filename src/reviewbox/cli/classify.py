@@ -17,7 +17,6 @@ from reviewbox.cli.output import Format, Row, format_of, open_output, write_rows
 from reviewbox.cli.progress import progress_bar
 from reviewbox.cli.render import (
     cell,
-    for_command_line,
     new_terminal,
     print_line,
     print_plain,
@@ -40,6 +39,7 @@ from reviewbox.stack import aws
 from reviewbox.stack.listing import is_uri, list_objects, parse_uri
 from reviewbox.storage import S3Storage
 from reviewbox.tool_files import is_tool_file
+from reviewbox.wording import for_command_line
 
 
 @dataclass(frozen=True, slots=True)

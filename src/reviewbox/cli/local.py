@@ -3,7 +3,7 @@
 import logging
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
@@ -41,13 +41,13 @@ Press Ctrl-C to stop. Everything in this cloud is deleted then.
 _SECONDS_TO_NOTICE_CTRL_C = 0.5
 
 
-def run_local(port: int, console_port: int, template: Path) -> None:
+def run_local(port: int, console_port: int, template: Path, variables: Mapping[str, str]) -> None:
     """Run the service in a local cloud with a console, and print its log events."""
     terminal = Terminal()
     handler = EventHandler(console=terminal, show_path=False)
     logging.basicConfig(level=logging.WARNING, format="%(message)s", handlers=[handler])
     with (
-        start_service_and_console(template, port, console_port, cloud_report) as (cloud, address),
+        start_service_and_console(template, port, console_port, cloud_report, variables) as (cloud, address),
         until_ctrl_c(terminal),
     ):
         terminal.print(

@@ -15,7 +15,7 @@ from reviewbox.cli.output import (
     Format,
     Row,
     complete_file,
-    format_of,
+    export_format_of,
     open_output,
     write_rows,
 )
@@ -47,7 +47,7 @@ def show_results(path: str, settings: Settings, format_: ExportFormat | None, ou
     if format_ is None:
         format_ = _default_format(output)
     if output is None and format_ is ExportFormat.PARQUET:
-        raise ReviewboxError("Parquet is not for the terminal: name a file with --output")
+        raise ReviewboxError("Parquet is written to a file only; name it with --output")
     if output and format_ is ExportFormat.TABLE:
         raise ReviewboxError("a table is for the terminal; for a file, choose another --format")
     with errors_at(path):
@@ -68,7 +68,7 @@ def show_results(path: str, settings: Settings, format_: ExportFormat | None, ou
 def _default_format(output: Path | None) -> ExportFormat:
     if output is None:
         return ExportFormat.TABLE if sys.stdout.isatty() else ExportFormat.CSV
-    return ExportFormat.PARQUET if output.suffix.lower() == ".parquet" else ExportFormat(format_of(output))
+    return export_format_of(output)
 
 
 def _tracked(results: StoredResults) -> Iterator[Row]:

@@ -25,6 +25,7 @@ from reviewbox.documents.vocabulary import (
     plain_word,
 )
 from reviewbox.errors import ErrorCode, SourceError
+from reviewbox.wording import number_of
 
 # Databases and data frames write these where there is no value. No review consists of them.
 MISSING = frozenset({"NaN", "nan", "NULL", "null", "None", "NA", "N/A", "n/a", "<NA>", "\\N", "-", "--", "."})
@@ -145,6 +146,11 @@ _COMMENTATORS = frozenset("agency admin administrator moderator editor analyst".
 _NOTES = frozenset("comment comments note notes".split())
 _TITLE_WORDS = frozenset("title headline heading summary titel titre titulo titolo judul baslik".split())
 _PREPOSITIONS = frozenset("of for de du des del della di da do dos das der des von van od".split())
+# Texts with these names are reviews beside fields whose names have a word that starts so.
+_SIGNS_OF_A_REVIEW = {
+    "description": ("reviewer",),
+    "quote": ("reviewer", "client", "customer", "rating", "star", "role", "position", "company"),
+}
 _DESCRIPTIONS = frozenset(
     map(
         plain_word,
@@ -406,9 +412,10 @@ class _Values:
         if not self.present:
             return "empty"
         (kind, _), *_ = self.kinds.most_common(1)
-        return (
-            f"texts of about {max(1, round(self.words / self.texts))} words" if kind == "text" else f"{kind}s"
-        )
+        if kind != "text":
+            return f"{kind}s"
+        texts = "the same few texts" if self.is_choice else "texts"
+        return f"{texts} of about {number_of(max(1, round(self.words / self.texts)), 'word')}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -496,6 +503,7 @@ class FieldSample:
         if isinstance(value, str):
             values.add(value)
         elif value is not None and values.seen < _MAX_VALUES:
+            values.seen += 1
             values.present += 1
             values.kinds["flag" if isinstance(value, bool) else "number"] += 1
 
@@ -522,14 +530,17 @@ class FieldSample:
         return sorted(found, key=lambda candidate: -candidate.score)
 
     def _describes_a_review(self, name: str) -> bool:
-        """Return whether a description is beside the name of a reviewer, and nothing else is called a text."""
+        """Return whether a description or a quote is beside its reviewer, and nothing else is called a text."""
         last = _last_part(name)
-        if name_words(last) != ["description"]:
+        signs = _SIGNS_OF_A_REVIEW.get(" ".join(name_words(last)))
+        if not signs:
             return False
-        texts = [values.name for values in self._fields.values() if values.is_text]
-        beside = (text for text in texts if text == name.removesuffix(last) + _last_part(text))
-        has_reviewer = any("".join(name_words(_last_part(text))).startswith("reviewer") for text in beside)
-        return has_reviewer and all(name_score(text) < _TEXT_NAME_SCORE for text in texts)
+        fields = self._fields.values()
+        beside = (f.name for f in fields if f.name == name.removesuffix(last) + _last_part(f.name))
+        has_reviewer = any(
+            word.startswith(signs) for other in beside for word in name_words(_last_part(other))
+        )
+        return has_reviewer and all(name_score(f.name) < _TEXT_NAME_SCORE for f in fields if f.is_text)
 
     def _is_scale(self, path: str) -> bool:
         """Return whether a field has the same few answers as another one, such as "always" and "never"."""
