@@ -520,3 +520,22 @@ def test_the_quote_of_a_poet_is_not_a_review() -> None:
             "author": ["F", "D"],
         }
     )
+
+
+def test_two_open_questions_are_refused_unless_they_differ_much() -> None:
+    longer = [f"As far as I remember: {text} That is all I can say." for text in REVIEWS]
+    message = refusal(
+        {
+            "What question do you wish that we had asked you?": longer,
+            "Why do you use our kettle at your work?": REVIEWS,
+        }
+    )
+
+    assert "What question" in message
+    assert "Why do you" in message
+
+
+@pytest.mark.parametrize(("question", "answer"), [("pergunta", "resposta"), ("frage", "antwort")])
+def test_answers_to_frequent_questions_are_not_reviews_in_other_languages(question: str, answer: str) -> None:
+    questions = [f"How can I change part {part} of my order?" for part in "ABCDEFGH"]
+    refusal({question: questions, answer: [f"You will find it below your name: {text}" for text in REVIEWS]})
