@@ -459,11 +459,10 @@ def test_several_options_of_a_question_are_not_reviews(separator: str) -> None:
     refusal({"What do you like about shopping online?": answers})
 
 
-def test_questions_with_the_number_of_answers_are_not_reviews() -> None:
-    questions = [
-        f"How would you rate the quality of part {part} of your kettle? (n = 39)" for part in "ABCDEF"
-    ]
-    refusal({"How would you improve the tea that you drink at work? (n = 39)": questions})
+@pytest.mark.parametrize("note", ["(n = 39)", "[Second part]"])
+def test_questions_with_a_note_behind_them_are_not_reviews(note: str) -> None:
+    questions = [f"How would you rate the quality of part {part} of your kettle? {note}" for part in "ABCDEF"]
+    refusal({f"How would you improve the tea that you drink at work? {note}": questions})
 
 
 @pytest.mark.parametrize("name", ["Type of complaint", "Тип жалобы", "categoria del reclamo"])
