@@ -379,8 +379,9 @@ def test_repeated_comments_are_reviews_if_no_other_field_has_the_same_answers() 
     assert select({"id": [str(number) for number in range(40)], "COMMENT": answers}).name == "COMMENT"
 
 
-def test_a_description_beside_the_name_of_a_reviewer_is_a_review() -> None:
-    columns = {"title": TITLES, "description": REVIEWS, "reviewer_name": OTHER_COLUMNS["reviewer_name"]}
+@pytest.mark.parametrize("beside", ["reviewer_name", "complaint_id"])
+def test_a_description_beside_a_reviewer_or_a_complaint_is_a_review(beside: str) -> None:
+    columns = {"title": TITLES, "description": REVIEWS, beside: OTHER_COLUMNS["reviewer_name"]}
     assert select(columns).name == "description"
 
 

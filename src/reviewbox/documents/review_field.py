@@ -153,7 +153,7 @@ _TITLE_WORDS = frozenset("title headline heading summary titel titre titulo tito
 _PREPOSITIONS = frozenset("of for de du des del della di da do dos das der des von van od".split())
 # Texts with these names are reviews beside fields whose names have a word that starts so.
 _SIGNS_OF_A_REVIEW = {
-    "description": ("reviewer",),
+    "description": ("reviewer", "complaint"),
     "quote": ("reviewer", "client", "customer", "rating", "star", "role", "position", "company"),
 }
 _DESCRIPTIONS = frozenset(
@@ -539,7 +539,7 @@ class FieldSample:
         return sorted(found, key=lambda candidate: -candidate.score)
 
     def _describes_a_review(self, name: str) -> bool:
-        """Return whether a description or a quote is beside its reviewer, and nothing else is called a text."""
+        """Return whether a description or a quote is beside a sign of a review, and nothing else is called a text."""
         last = _last_part(name)
         signs = _SIGNS_OF_A_REVIEW.get(" ".join(name_words(last)), ())
         fields = self._fields.values()
