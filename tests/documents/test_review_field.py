@@ -387,8 +387,9 @@ def test_repeated_comments_are_reviews_if_no_other_field_has_the_same_answers() 
     assert select({"id": [str(number) for number in range(40)], "COMMENT": answers}).name == "COMMENT"
 
 
-def test_a_description_beside_the_name_of_a_reviewer_is_a_review() -> None:
-    columns = {"title": TITLES, "description": REVIEWS, "reviewer_name": OTHER_COLUMNS["reviewer_name"]}
+@pytest.mark.parametrize("beside", ["reviewer_name", "complaint_id"])
+def test_a_description_beside_a_reviewer_or_a_complaint_is_a_review(beside: str) -> None:
+    columns = {"title": TITLES, "description": REVIEWS, beside: OTHER_COLUMNS["reviewer_name"]}
     assert select(columns).name == "description"
 
 
@@ -467,11 +468,10 @@ def test_several_options_of_a_question_are_not_reviews(separator: str) -> None:
     refusal({"What do you like about shopping online?": answers})
 
 
-def test_questions_with_the_number_of_answers_are_not_reviews() -> None:
-    questions = [
-        f"How would you rate the quality of part {part} of your kettle? (n = 39)" for part in "ABCDEF"
-    ]
-    refusal({"How would you improve the tea that you drink at work? (n = 39)": questions})
+@pytest.mark.parametrize("note", ["(n = 39)", "[Second part]"])
+def test_questions_with_a_note_behind_them_are_not_reviews(note: str) -> None:
+    questions = [f"How would you rate the quality of part {part} of your kettle? {note}" for part in "ABCDEF"]
+    refusal({f"How would you improve the tea that you drink at work? {note}": questions})
 
 
 @pytest.mark.parametrize("name", ["Type of complaint", "Тип жалобы", "categoria del reclamo"])
@@ -528,3 +528,22 @@ def test_the_quote_of_a_poet_is_not_a_review() -> None:
             "author": ["F", "D"],
         }
     )
+
+
+def test_two_open_questions_are_refused_unless_they_differ_much() -> None:
+    longer = [f"As far as I remember: {text} That is all I can say." for text in REVIEWS]
+    message = refusal(
+        {
+            "What question do you wish that we had asked you?": longer,
+            "Why do you use our kettle at your work?": REVIEWS,
+        }
+    )
+
+    assert "What question" in message
+    assert "Why do you" in message
+
+
+@pytest.mark.parametrize(("question", "answer"), [("pergunta", "resposta"), ("frage", "antwort")])
+def test_answers_to_frequent_questions_are_not_reviews_in_other_languages(question: str, answer: str) -> None:
+    questions = [f"How can I change part {part} of my order?" for part in "ABCDEFGH"]
+    refusal({question: questions, answer: [f"You will find it below your name: {text}" for text in REVIEWS]})

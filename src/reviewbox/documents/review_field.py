@@ -77,6 +77,8 @@ _MIN_NAMED_SCORE = 1.0
 # values decide only if they differ much.
 _SIBLING_MARGIN = 4.0
 _SHEET_MARGIN = 3.0
+# Between two questions of a survey, they decide only if they differ more than usual.
+_QUESTION_MARGIN = 2.0
 # Texts sound like reviews if this share of them contains a word of opinion. Longer texts need a larger share: that
 # which would contain one if words of opinion were this frequent. Half of the share is enough under names that say that
 # the field contains texts, such as "text" and "answer". Names that say something else need twice the share.
@@ -118,6 +120,10 @@ _DERIVED_WORDS = frozenset(
     "tokens stopwords preprocessing cleaning".split()
 )
 _DERIVED_SCORE = -1.5
+_QUESTION_NAMES = frozenset(
+    "question frage pregunta domanda pergunta vraag pytanie otazka fraga soru pertanyaan вопрос питання 问题 問題 "
+    "質問 질문".split()
+)
 _PUBLISHED_WORDS = frozenset("article articles faq faqs macro macros".split())
 # With one of these words, a response is what the merchant wrote.
 _RESPONDERS = frozenset(
@@ -148,7 +154,7 @@ _TITLE_WORDS = frozenset("title headline heading summary titel titre titulo tito
 _PREPOSITIONS = frozenset("of for de du des del della di da do dos das der des von van od".split())
 # Texts with these names are reviews beside fields whose names have a word that starts so.
 _SIGNS_OF_A_REVIEW = {
-    "description": ("reviewer",),
+    "description": ("reviewer", "complaint"),
     "quote": ("reviewer", "client", "customer", "rating", "star", "role", "position", "company"),
 }
 _DESCRIPTIONS = frozenset(
@@ -172,7 +178,7 @@ _UNSPACED = re.compile(r"[\u0e00-\u0e7f\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff]"
 _UNSPACED_WORD = re.compile("|".join(sorted(filter(_UNSPACED.match, NAME_WEIGHTS), key=len, reverse=True)))
 _SENTENCE = re.compile(r"[.!?…。！？](?:\s|$)|,\s")
 _OPTION_SEPARATOR = re.compile(r"\s*[,;|┋]\s*")
-_QUESTION_END = re.compile(r"[?？](?:\s*\([^()]*\))?$")
+_QUESTION_END = re.compile(r"[?？](?:\s*[(\[][^()\[\]]*[)\]])?$")
 _PATH_SEPARATOR = re.compile(r"[.\[\]/*]+")
 # Signs that belong to the letter before them in Indian and Thai scripts are no letters themselves.
 _NAME_WORD = re.compile(r"(?:[^\W\d_]|[\u0900-\u0dff\u0e31-\u0e4e])+")
@@ -429,6 +435,7 @@ class Candidate:
         description: what its values are, without quoting any.
         is_plausible: whether the texts sound like reviews as much as is needed under its name.
         is_poll: whether the texts are questions, or the options of a question.
+        is_question: whether its name is long enough to be a question.
     """
 
     path: str
@@ -437,6 +444,7 @@ class Candidate:
     description: str
     is_plausible: bool = True
     is_poll: bool = False
+    is_question: bool = False
 
     @property
     def values_score(self) -> float:
@@ -526,11 +534,14 @@ class FieldSample:
                 is_plausible = values.sounds_like_reviews(from_name)
                 score = values.score + from_name
                 is_poll = _is_poll(values, from_name) or self._is_scale(path)
-                found.append(Candidate(path, score, from_name, values.description, is_plausible, is_poll))
+                is_question = len(name_words(values.name)) >= _WORDS_OF_A_QUESTION
+                found.append(
+                    Candidate(path, score, from_name, values.description, is_plausible, is_poll, is_question)
+                )
         return sorted(found, key=lambda candidate: -candidate.score)
 
     def _describes_a_review(self, name: str) -> bool:
-        """Return whether a description or a quote is beside its reviewer, and nothing else is called a text."""
+        """Return whether a description or a quote is beside a sign of a review, and nothing else is called a text."""
         last = _last_part(name)
         signs = _SIGNS_OF_A_REVIEW.get(" ".join(name_words(last)))
         if not signs:
@@ -618,7 +629,8 @@ def _is_question_in_known_language(name: str) -> bool:
 def _is_published(values: _Values) -> bool:
     """Return whether a field says that the records are a company's own texts, such as questions and answers."""
     words = name_words(values.name)
-    is_faq = words == ["question"] and values.questions > _MIN_TEXT_SHARE * values.texts
+    is_question = len(words) == 1 and words[0] in _QUESTION_NAMES
+    is_faq = is_question and values.questions > _MIN_TEXT_SHARE * values.texts
     return bool(_PUBLISHED_WORDS.intersection(words)) or (
         is_faq and values.is_varied and not values.is_choice
     )
@@ -678,6 +690,8 @@ def _is_derived(candidate: Candidate) -> bool:
 def _is_clearly_better(best: Candidate, rival: Candidate) -> bool:
     better_name = max(0.0, rival.name_score - best.name_score)
     margin = _MARGIN + _WEIGHT_BETTER_NAME * better_name
+    if best.is_question and rival.is_question:
+        margin = max(margin, _QUESTION_MARGIN)
     if _are_siblings(best, rival):
         margin = _SIBLING_MARGIN
     if _sheet(best.path) != _sheet(rival.path):

@@ -92,6 +92,18 @@ def test_a_list_with_some_blank_lines_is_refused() -> None:
     assert "a list of 50 reviews" in refusal("reviews.txt", "\n".join(lines)).message
 
 
+def test_a_list_with_a_bullet_before_each_answer_is_refused() -> None:
+    answers = "\n\n\n".join(f"-- It made me think about lesson {number}" for number in range(25))
+
+    assert "25 reviews" in refusal("answers.txt", f"What did you like?\n\n{answers}\n").message
+
+
+def test_a_review_may_list_its_points() -> None:
+    points = "\n".join(f"- the {thing} is fine" for thing in ("pump", "tap", "hose", "lid", "plug"))
+
+    assert len(document("review.txt", f"I have had it for a year.\n{points}\n").rows) == 1
+
+
 def test_a_list_with_a_banner_and_titles_is_refused() -> None:
     reviews = [f"works well\nI bought lamp {n} .\nIt is bright .\nIt was cheap .\n" for n in range(20)]
 

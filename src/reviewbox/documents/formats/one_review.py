@@ -22,6 +22,9 @@ _MAX_BLANK_SHARE = 0.2
 _WRAPPED_LENGTH = 0.7
 _WRAPPED_SHARE = 0.5
 _MAX_WRAPPED_LINE = 200
+# Nor does it have so many lines with a bullet.
+_BULLETED_LINES = 20
+_BULLET = re.compile(r"(?:-{1,3}|[*•–—])\s")
 # Nor does it have so many lines with a date.
 _DATED_LINES = 5
 _DATED_SHARE = 0.8
@@ -94,6 +97,9 @@ def _listed_reviews(text: str) -> int:
     are_listed = sentences >= _LISTED_SHARE * len(lines) or not _are_wrapped(lines)
     if len(lines) >= _LISTED_LINES and is_dense and are_listed:
         return len(lines)
+    bulleted = sum(bool(_BULLET.match(line)) for line in lines)
+    if bulleted >= max(_BULLETED_LINES, _LISTED_SHARE * len(lines)):
+        return bulleted
     if len(lines) >= _DATED_LINES and dated >= _DATED_SHARE * len(lines):
         return len(lines)
     titles = sum(_is_title_of(*pair) for pair in pairwise(lines))
