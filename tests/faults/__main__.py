@@ -15,6 +15,8 @@ There are three kinds of attacks; each gets a third of the time.
 - threads: the same, but the workers are threads that run at once. The seed decides what happens, and the
   operating system in which order.
 
+In half of them, results are also announced to an event bus, or copied into a catalog.
+
 Then everything is delivered without more faults. Dead letters are delivered again, or are lost, and a sweep
 comes. `checks` says what must hold.
 A failure is printed with what happened; a sequence of calls is first made as short as possible.
@@ -68,9 +70,10 @@ class Runner:
         self._deployments = deployments(folder)
         self._policy = Policy.of_uploads()
 
-    def new_stack(self) -> Stack:
-        """Return a stack to which nothing has happened."""
-        return Stack(self._deployments[0], self._policy)
+    def new_stack(self, *, has_followers: bool = False) -> Stack:
+        """Return a new stack; with followers, it has a catalog and an event bus."""
+        copying = Policy.of_results() if has_followers else None
+        return Stack(self._deployments[0], self._policy, copying, has_followers)
 
     def names(self, kind: str, seed: int) -> Iterator[str]:
         """Yield the names of attacks of one kind."""

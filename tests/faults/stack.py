@@ -1,7 +1,7 @@
 """A deployed stack in memory: buckets, queues, deployments, and workers that run the real handlers."""
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field, fields, replace
@@ -351,7 +351,7 @@ class Stack:
         queues = (self.sqs.queues[url] for url in (UPLOADS, SEGMENTS, COPIES))
         return any(message.visible_at < self.clock.now for queue in queues for message in queue.messages)
 
-    def receipts_not_copied(self) -> Set[str]:
+    def receipts_not_copied(self) -> set[str]:
         """Return the keys of the receipts whose events are dead letters, or are gone."""
         return self.lost_copies | _keys_named(self.sqs.queues[FAILED_COPIES].messages)
 
@@ -463,11 +463,7 @@ class Stack:
                     return perform()
                 except ClientError as error:
                     status = error.response["ResponseMetadata"]["HTTPStatusCode"]
-                    if (
-                        operation in ("GetObject", "HeadObject")
-                        and status == 404
-                        and policy.hides_absence
-                    ):
+                    if operation in ("GetObject", "HeadObject") and status == 404 and policy.hides_absence:
                         code = "AccessDenied" if operation == "GetObject" else "403"
                         raise client_error(operation, code, 403) from None
                     raise

@@ -21,6 +21,7 @@ from tests.faults.stack import (
     SEGMENTS,
     UPLOADS,
     VISIBILITY_SECONDS,
+    BrokenPromiseError,
     Delivery,
     Stack,
     inline_pools,
@@ -114,6 +115,44 @@ def test_a_planted_fault_is_found(
             return
 
     pytest.fail(f"found only {found}")
+
+
+def lose_events(stack: Stack) -> None:
+    stack.events.details.clear()
+
+
+def lose_rows(stack: Stack) -> None:
+    objects = stack.s3.buckets[BUCKET].objects
+    del objects[next(key for key in objects if key.startswith("catalog/results/uploaded="))]
+
+
+def keep_rows_of_before(stack: Stack) -> None:
+    objects = stack.s3.buckets[BUCKET].objects
+    key = next(key for key in objects if key.startswith("catalog/results/uploaded="))
+    objects[key.replace("uploaded=", "uploaded=1999-")] = objects[key]
+
+
+@pytest.mark.parametrize(
+    ("damage", "promise"),
+    [
+        (lose_events, "every result is announced"),
+        (lose_rows, "the catalog has the rows of the newest results"),
+        (keep_rows_of_before, "the catalog has the rows of the newest results"),
+    ],
+)
+def test_what_is_missing_or_doubled_beside_a_result_is_found(
+    runner: Runner, damage: Callable[[Stack], None], promise: str
+) -> None:
+    stack = runner.new_stack(has_followers=True)
+    with inline_pools():
+        stack.upload(KEY, "large csv", 0)
+        stack.settle(finish(stack))
+    check(stack, stack.deployed)
+
+    damage(stack)
+
+    with pytest.raises(BrokenPromiseError, match=promise):
+        check(stack, stack.deployed)
 
 
 def test_a_lost_answer_leaves_nothing_of_an_older_table(runner: Runner) -> None:
