@@ -191,9 +191,9 @@ def test_two_equally_good_fields_are_refused_with_a_remedy() -> None:
 
 def test_the_message_says_that_answers_repeat() -> None:
     """Otherwise a person wonders why texts of many words are refused."""
-    message = refusal({"remark": REVIEWS[:2] * 20, "store": ["Leeds", "York"] * 20})
+    message = refusal({"field_5": REVIEWS[:2] * 20, "store": ["Leeds", "York"] * 20})
 
-    assert "'remark' (the same few texts of about " in message
+    assert "'field_5' (the same few texts of about " in message
     assert "'store' (the same few texts of about 1 word)" in message
 
 
