@@ -67,6 +67,8 @@ def command(
             function(*args, **kwargs)
         except KeyboardInterrupt:
             _fail("interrupted", INTERRUPTED)
+        except typer.Exit:
+            raise
         except Exception as error:
             line = _explain(error)
             if line is None:
