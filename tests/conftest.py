@@ -62,7 +62,7 @@ def _libraries_are_fast() -> Iterator[None]:
             patch.setattr(yaml, name, getattr(yaml, f"C{name}", getattr(yaml, name)))
         patch.setattr(moto.core.models, "RESPONSES_METHODS", [])
         patch.setattr(BaseBackend, "urls", _once_per_class(BaseBackend.urls))
-        errors = staticmethod(functools.cache(ErrorLookupFactory._create_error_lut))
+        errors = staticmethod(functools.cache(ErrorLookupFactory._create_error_lut))  # noqa: SLF001
         patch.setattr(ErrorLookupFactory, "_create_error_lut", errors)
         yield
 

@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -190,15 +191,10 @@ def test_a_sweep_removes_what_is_left_of_a_message_that_is_lost(runner: Runner, 
     found = 0
     for before in ("", "review", "small csv", "large csv"):
         for requests in (*range(10), *range(10, 70, 6)):
+            stack = after_deaths(runner, before, kind, requests).copy()
             with inline_pools():
-                stack = runner.new_stack()
-                if before:
-                    stack.upload("incoming/a", before, 0)
-                    stack.settle(finish(stack))
-                stack.upload("incoming/a", kind, 1)
-                stack.settle(die_after(stack, requests))
                 if then == "deleted":
-                    stack.delete("incoming/a")
+                    stack.delete(KEY)
                 stack.lose()
                 stack.wait(6 * DAY_SECONDS)
                 found += bool(leftovers(stack))
@@ -210,6 +206,27 @@ def test_a_sweep_removes_what_is_left_of_a_message_that_is_lost(runner: Runner, 
             if not any(line.endswith(Fault.KILL_AFTER) for line in stack.log):
                 break  # no worker makes more requests
     assert found
+
+
+@cache
+def after_deaths(runner: Runner, before: str, kind: str, requests: int) -> Stack:
+    """Return a stack in which every worker on an upload has died after some requests."""
+    stack = after_upload(runner, before).copy()
+    with inline_pools():
+        stack.upload(KEY, kind, 1)
+        stack.settle(die_after(stack, requests))
+    return stack
+
+
+@cache
+def after_upload(runner: Runner, kind: str) -> Stack:
+    """Return a stack with the result of an upload, or without any upload."""
+    stack = runner.new_stack()
+    with inline_pools():
+        if kind:
+            stack.upload(KEY, kind, 0)
+            stack.settle(finish(stack))
+    return stack
 
 
 @pytest.mark.parametrize(
