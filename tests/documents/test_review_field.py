@@ -408,6 +408,42 @@ def test_the_lines_of_an_order_are_not_reviews(name: str) -> None:
     refusal({name: lines, "customer": ["Ann", "Bob", "Cy"]})
 
 
+def test_a_field_that_is_called_value_may_be_a_review() -> None:
+    """Scrapers that read one thing call it so."""
+    assert select({"value": REVIEWS}).name == "value"
+    refusal({"value": TITLES})
+
+
+def test_many_texts_that_are_repeated_are_reviews_and_not_options() -> None:
+    """Some generated data sets consist of a few dozen sentences."""
+    reviews = [f"I liked the {thing}" for thing in "abcdefghijklmnopqrstuvwxyz"]
+
+    assert select({"Text": reviews * 10, "label": ["good", "bad"] * 130}).name == "Text"
+    refusal({"Text": reviews[:5] * 10})
+
+
+def test_notices_and_articles_are_not_reviews() -> None:
+    """They have a title and a category, and nobody who wrote or rated them."""
+    articles = {
+        "title": ["Консультация", "Защита", "Учёт"],
+        "category": ["Налог", "Право", "Налог"],
+        "body": [
+            "Налоги – обязательные платежи населения в бюджеты различных уровней.",
+            "Грамотная защита позволяет добиться соблюдения нарушенных прав.",
+            "Бухгалтерия фиксирует доходы и расходы компании, занимается оплатой налогов.",
+        ],
+    }
+    refusal(articles)
+    assert select({**articles, "rating": ["5", "4", "1"]}).name == "body"
+
+
+def test_the_statements_of_a_printed_form_are_not_reviews() -> None:
+    statements = [f"{number}. I like what the brand {number} does" for number in range(1, 9)]
+
+    scale = {str(column): ["①②③④"[column]] * 8 for column in range(4)}
+    assert "a form" in refusal({"8": statements, **scale})
+
+
 def test_what_the_author_of_a_json_file_says_about_it_is_not_a_review() -> None:
     refusal({"_comment": ["This file was generated from the menu. Do not edit it, because it is replaced."]})
 

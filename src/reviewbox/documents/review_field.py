@@ -8,7 +8,7 @@ classifying the wrong text is worse than classifying none. ADR 12 explains the w
 
 import re
 import unicodedata
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -59,6 +59,7 @@ _WEIGHT_OTHER_KINDS = -4.0  # times the share of values that are not text
 _WEIGHT_MARKUP = -2.0  # times the share of values that are HTML fragments
 _WEIGHT_EMPTY = -2.0  # times the share of records of a table in which the field is empty: replies are rare
 _WEIGHT_PUBLISHED = -6.0  # if another field says that the records are a company's own texts
+_WEIGHT_ARTICLE = -1.0  # if the records have a title and a category, but no author or rating
 _WEIGHT_REPLIES = -5.0  # times the share of values that thank or console a customer
 _MIN_TEXT_SHARE = 0.5  # of the values that are present
 
@@ -91,6 +92,7 @@ _KNOWN_LANGUAGE_SHARE = 0.2  # of function words among all words
 # In at least so many rows, so few distinct texts are the options of a question.
 _ROWS_FOR_CHOICE = 20
 _CHOICE_SHARE = 0.15
+_MAX_OPTIONS = 20  # of a question; more texts under a name such as "text" are repeated, but not chosen
 _MAX_CHOICE_WORDS = 12  # on average; longer ones are texts that were generated or exported twice
 _QUESTION_SHARE = 0.8
 # In a table of at least so many columns, records with fewer values on average are lines of a form.
@@ -151,6 +153,11 @@ _MERCHANTS = frozenset(
 _COMMENTATORS = frozenset("agency admin administrator moderator editor analyst".split())
 _NOTES = frozenset("comment comments note notes".split())
 _TITLE_WORDS = frozenset("title headline heading summary titel titre titulo titolo judul baslik".split())
+_CATEGORY_WORDS = frozenset("category categories tag tags section categoria kategorie rubrik".split())
+_WORDS_BESIDE_REVIEWS = frozenset(
+    "rating ratings star stars score scores nps author authors user username reviewer customer guest name email "
+    "sentiment label verified likes votes helpful recommended autor usuario".split()
+)
 _PREPOSITIONS = frozenset("of for de du des del della di da do dos das der des von van od".split())
 # Texts with these names are reviews beside fields whose names have a word that starts so.
 _SIGNS_OF_A_REVIEW = {
@@ -226,6 +233,7 @@ _MARKUP = re.compile(
 _TAG_OR_ENTITY = re.compile(r"<[^<>]*>|&#?\w{1,10};")
 _WORDS_TO_COMPARE = 20
 # A quantity, a product and a price.
+_NUMBERED = re.compile(r"\d{1,3}[.)]\s?[^\W\d]")
 _ORDER_LINE = re.compile(r"\d{1,4}\s?[x×]\s.{1,200}\d(?:[.,]\d{2})?\s?[$€£¥₹₩₽]?\)?", re.IGNORECASE)
 _PATH = re.compile(r"(?:[A-Za-z]:)?[\\/]?(?:[\w.-]+[\\/])+[\w.-]*")
 _REPEATED_SYMBOL = re.compile(r"[★☆⭐*]{1,10}")
@@ -281,6 +289,7 @@ class _Values:
     opinions: int = 0
     sentences: int = 0
     questions: int = 0
+    numbered: int = 0
     titles: int = 0
     multi_word: int = 0
     markup: int = 0
@@ -322,6 +331,7 @@ class _Values:
         self.opinions += not OPINION_WORDS.isdisjoint(plain_words)
         self.sentences += bool(_SENTENCE.search(value))
         self.questions += bool(_QUESTION_END.search(value))
+        self.numbered += bool(_NUMBERED.match(value))
         self.replies += bool(_REPLY.search(value))
         self.markup += bool(_MARKUP.search(value))
         if len(words) > 1:
@@ -523,12 +533,15 @@ class FieldSample:
     def candidates(self) -> list[Candidate]:
         """Return the fields that may contain the review, the best first."""
         found = []
+        articles = self._lists_of_articles()
         published = {_list(path) for path, values in self._fields.items() if _is_published(values)}
         for path, values in self._fields.items():
             from_name = name_score(values.name)
             if values.is_text:
                 if _list(path) in published and from_name < _MAX_NAME_SCORE:
                     from_name = max(_MIN_NAME_SCORE, from_name + _WEIGHT_PUBLISHED)
+                if _list(path) in articles and from_name < _TELLING_NAME_SCORE:
+                    from_name += _WEIGHT_ARTICLE
                 if self._describes_a_review(values.name):
                     from_name = _TEXT_NAME_SCORE
                 is_plausible = values.sounds_like_reviews(from_name)
@@ -539,6 +552,17 @@ class FieldSample:
                     Candidate(path, score, from_name, values.description, is_plausible, is_poll, is_question)
                 )
         return sorted(found, key=lambda candidate: -candidate.score)
+
+    def _lists_of_articles(self) -> set[str]:
+        """Return the lists of records with a title and a category, and nobody who wrote or rated them."""
+        words: defaultdict[str, set[str]] = defaultdict(set)
+        for path, values in self._fields.items():
+            words[_list(path)].update(name_words(_last_part(values.name)))
+        return {
+            path
+            for path, known in words.items()
+            if known & _TITLE_WORDS and known & _CATEGORY_WORDS and not known & _WORDS_BESIDE_REVIEWS
+        }
 
     def _describes_a_review(self, name: str) -> bool:
         """Return whether a description or a quote is beside a sign of a review, and nothing else is called a text."""
@@ -573,9 +597,15 @@ class FieldSample:
         ]
 
     def is_form(self, path: str) -> bool:
-        """Return whether a column without a name is that of a form, in which few lines have a second value."""
-        if name_words(self._fields[path].name):
+        """Return whether a column without a name is that of a form.
+
+        Few of its lines have a second value, or most are numbered.
+        """
+        texts = self._fields[path]
+        if name_words(texts.name):
             return False
+        if texts.numbered >= _MIN_TEXT_SHARE * texts.texts:
+            return len(self._fields) >= _FIELDS_OF_A_FORM
         records = max(values.seen for values in self._fields.values())
         filled = sum(values.present for values in self._fields.values())
         return len(self._fields) >= _FIELDS_OF_A_FORM and filled < _VALUES_OF_A_FORM * records
@@ -660,7 +690,7 @@ def select_review_field(sample: FieldSample, options: ReadOptions) -> ReviewFiel
     if sample.is_form(best.path):
         raise SourceError(
             ErrorCode.NO_TEXT_FIELD,
-            "the table looks like a form, because hardly any row has more than one value; "
+            "the table looks like a form: its lines are numbered, or hardly any row has more than one value; "
             + suggestion(candidates, sample.paths),
         )
     close = [c for c in others if not _is_clearly_better(best, c) and not sample.is_copy(c.path, best.path)]
@@ -746,7 +776,10 @@ def _is_poll(values: _Values, name_score: float) -> bool:
     """
     if values.texts >= _ROWS_FOR_OPINIONS and values.questions >= _QUESTION_SHARE * values.texts:
         return True
-    is_review = name_score >= _TELLING_NAME_SCORE and len(name_words(values.name)) < _WORDS_OF_A_QUESTION
+    is_text = name_score >= _TEXT_NAME_SCORE and len(values.distinct) > _MAX_OPTIONS
+    is_review = (is_text or name_score >= _TELLING_NAME_SCORE) and len(
+        name_words(values.name)
+    ) < _WORDS_OF_A_QUESTION
     return values.is_choice and not is_review
 
 
