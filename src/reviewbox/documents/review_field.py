@@ -9,7 +9,7 @@ classifying the wrong text is worse than classifying none. ADR 12 explains the w
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from html import unescape
@@ -152,9 +152,9 @@ _NOTES = frozenset("comment comments note notes".split())
 _TITLE_WORDS = frozenset("title headline heading summary titel titre titulo titolo judul baslik".split())
 _PREPOSITIONS = frozenset("of for de du des del della di da do dos das der des von van od".split())
 # Texts with these names are reviews beside fields whose names have a word that starts so.
-_SIGNS_OF_A_REVIEW = {
+_SIGNS_OF_A_REVIEW: Mapping[str, tuple[str, ...]] = {
     "description": ("reviewer", "complaint"),
-    "quote": ("reviewer", "client", "customer", "rating", "star", "role", "position", "company"),
+    "quote": tuple("reviewer client customer rating star role position company".split()),
 }
 _DESCRIPTIONS = frozenset(
     map(
