@@ -730,7 +730,8 @@ def eligible_candidates(sample: FieldSample) -> list[Candidate]:
 
 
 def _is_eligible(candidate: Candidate) -> bool:
-    least = _MIN_SCORE if candidate.name_score < _TELLING_NAME_SCORE else _MIN_NAMED_SCORE
+    is_telling = candidate.name_score >= _TELLING_NAME_SCORE and not candidate.is_question
+    least = _MIN_NAMED_SCORE if is_telling else _MIN_SCORE
     is_excluded = candidate.is_poll or candidate.name_score <= _EXCLUDING_NAME_SCORE
     return not is_excluded and candidate.score >= least
 
