@@ -5,7 +5,9 @@ from io import StringIO
 import pytest
 from rich.console import Console
 from tests.cli.stacks import STACK, large_tables
+from typer.testing import CliRunner
 
+from reviewbox.cli import app
 from reviewbox.cli.backfill import Backfill
 from reviewbox.objects import ObjectRef
 from reviewbox.stack.cost import Workload, estimate
@@ -49,3 +51,14 @@ def test_a_table_that_is_too_large_to_be_split_in_time_is_a_warning() -> None:
     output = printed_estimate(large_tables(1, gigabytes=20), as_job=False)
 
     assert "The largest table may not be split into segments in time" in output
+
+
+def test_a_typing_error_is_found_without_credentials(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("AWS_DEFAULT_REGION", raising=False)
+
+    result = CliRunner().invoke(app, ["backfill", "bucket/incoming/"])
+
+    assert (result.exit_code, result.stderr) == (
+        2,
+        "reviewbox: bucket/incoming/: expected s3://bucket/prefix\n",
+    )

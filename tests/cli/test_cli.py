@@ -2,6 +2,8 @@ import gzip
 import json
 import os
 import stat
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -459,3 +461,12 @@ def test_a_folder_without_files_is_reported_and_does_not_stop_the_others(
     assert result.exit_code == 2
     assert result.stderr == f"reviewbox: {tmp_path / 'empty'}: there are no files in this folder\n"
     assert [output["sentiment"] for output in lines(result.stdout)] == ["positive"]
+
+
+def test_it_runs_as_a_module() -> None:
+    """For those whose scripts are not on the path."""
+    command = [sys.executable, "-m", "reviewbox", "--help"]
+
+    help_text = subprocess.run(command, capture_output=True, text=True, check=True).stdout  # noqa: S603 - our own
+
+    assert "Usage: reviewbox [OPTIONS] COMMAND" in help_text

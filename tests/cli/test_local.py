@@ -1,4 +1,5 @@
 import http.client
+import json
 import os
 import re
 import signal
@@ -115,3 +116,20 @@ def test_the_local_cloud_runs_until_ctrl_c(tiny_model: Path) -> None:
     assert "invocation.measured" not in rest  # metrics are for CloudWatch
     assert "Stopped." in rest
     assert process.returncode == 0
+
+
+def test_the_demo_reads_the_column_that_it_is_told(tiny_model: Path, tmp_path: Path) -> None:
+    """Settings of the command line reach the function, which otherwise has those of the template."""
+    (tmp_path / "reviews").mkdir()
+    rows = [{"mine": "great film", "yours": "bad film"}, {"mine": "bad film", "yours": "great film"}]
+    (tmp_path / "reviews" / "a.jsonl").write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")
+    command = ["demo", str(tmp_path / "reviews"), "--report", str(tmp_path / "report.html")]
+    with running(tiny_model, *command) as process:
+        refused = read_until("This cloud has stopped", process)
+    with running(tiny_model, *command, "--text-field", "mine") as process:
+        classified = read_until("This cloud has stopped", process)
+
+    assert "no_text_field" in refused
+    assert "--text-field" in refused
+    assert "TextField" not in refused
+    assert "a table: 2 rows" in classified

@@ -76,6 +76,13 @@ def test_a_folder_without_results_is_refused(tmp_path: Path) -> None:
     assert not (tmp_path / "page.html").exists()
 
 
+def test_a_page_under_the_name_of_something_else_is_refused(results: Path, tmp_path: Path) -> None:
+    output = run(results, "-o", tmp_path / "report.pdf", status=2)
+
+    assert "report.pdf: the report is an HTML page; choose a name that ends in .html" in output
+    assert not (tmp_path / "report.pdf").exists()
+
+
 def test_a_column_that_no_table_has_is_refused(results: Path, tmp_path: Path) -> None:
     output = run(results, "-o", tmp_path / "page.html", "--by", "colour", "--sentences", "0", status=2)
 

@@ -204,9 +204,12 @@ def test_results_of_another_version_are_named(results: Path) -> None:
     ("arguments", "message"),
     [
         ((), "no results here"),
-        (("--format", "parquet"), "Parquet is not for the terminal"),
+        (("--format", "parquet"), "Parquet is written to a file only"),
         (("-o", "a.csv", "--format", "table"), "a table is for the terminal"),
-        (("-o", "a.html"), "a.html: add --format"),
+        (
+            ("-o", "a.html"),
+            "a.html: add --format, or a name that ends in .json, .jsonl, .ndjson, .csv, .parquet",
+        ),
     ],
 )
 def test_what_cannot_be_done_is_said_on_one_line(

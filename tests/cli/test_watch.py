@@ -467,3 +467,29 @@ def test_a_folder_without_files_is_not_silently_done(tmp_path: Path, tiny_model:
     result = CliRunner().invoke(app, ["watch", str(tmp_path), "--once", "--model", str(tiny_model)])
 
     assert result.stdout == f"There are no files in {tmp_path}.\n"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="needs a folder that not even root can write to")
+def test_results_that_cannot_be_written_are_a_failure(tmp_path: Path, tiny_model: Path) -> None:
+    """The message names the folder of the results, and a script sees that there are none."""
+    (tmp_path / "a.txt").write_bytes(b"great film")
+    command = ["watch", str(tmp_path), "--once", "--model", str(tiny_model), "--results", "/proc/results"]
+
+    result = CliRunner().invoke(app, command)
+
+    assert result.exit_code == 1
+    assert re.search(
+        r"failed +a\.txt +/proc/results cannot be written: .*; pass another --results", result.stdout
+    )
+    assert "Results are in" not in result.stdout
+
+
+def test_a_file_that_is_refused_has_a_result(tmp_path: Path, tiny_model: Path) -> None:
+    """Its receipt says why, so that a script may go on to the report."""
+    (tmp_path / "inbox").mkdir()
+    (tmp_path / "inbox" / "picture.txt").write_bytes(b"\x00\x01")
+
+    result = CliRunner().invoke(app, ["watch", str(tmp_path / "inbox"), "--once", "--model", str(tiny_model)])
+
+    assert result.exit_code == 0
+    assert "refused" in result.stdout

@@ -399,3 +399,13 @@ def test_it_stops_while_a_browser_listens(tmp_path: Path) -> None:
     connection.close()
     with pytest.raises(ConnectionRefusedError):
         http.client.HTTPConnection("127.0.0.1", urlsplit(address).port, timeout=SECONDS_TO_WAIT).connect()
+
+
+def test_a_message_names_the_option_of_the_command_that_serves_the_page(site: Site) -> None:
+    error = {"code": "no_text_field", "message": "set TextField to the field that contains the reviews"}
+    site.board.finish("a.csv", {"error": error})
+
+    (event,) = events(site, 1)
+
+    (file,) = event["files"]
+    assert file["receipt"]["error"]["message"] == "set --text-field to the field that contains the reviews"

@@ -189,6 +189,14 @@ def test_two_equally_good_fields_are_refused_with_a_remedy() -> None:
     assert "texts of about" in message
 
 
+def test_the_message_says_that_answers_repeat() -> None:
+    """Otherwise a person wonders why texts of many words are refused."""
+    message = refusal({"field_5": REVIEWS[:2] * 20, "store": ["Leeds", "York"] * 20})
+
+    assert "'field_5' (the same few texts of about " in message
+    assert "'store' (the same few texts of about 1 word)" in message
+
+
 PLOTS = (
     "A retired surveyor walks the border of two villages and draws a map that neither of them accepts.",
     "Two sisters inherit a ferry, one of them sells it, and the other keeps sailing at night.",

@@ -13,7 +13,7 @@ from tests.cold_start import function_process
 from reviewbox.cli.local import cloud_report
 from reviewbox.console import Board, File
 from reviewbox.local.cloud import BUCKET, Cloud, start_cloud
-from reviewbox.local.console import observe, start_service_and_console
+from reviewbox.local.console import count_queues, observe, start_service_and_console
 from reviewbox.local.function import deliver
 
 TEMPLATE = Path(__file__).parents[2] / "template.yaml"
@@ -119,6 +119,13 @@ def test_a_function_that_fails_is_shown_until_the_last_attempt(cloud: Cloud) -> 
     assert [file.stage for file in seen] == [1, 1, 1, 1, RESULT]
     assert seen[-1].receipt is not None
     assert seen[-1].receipt["error"]["code"] == "dead_letter"
+
+
+def test_files_that_come_in_other_ways_are_counted_while_they_wait(cloud: Cloud) -> None:
+    for number in range(3):
+        cloud.s3().put_object(Bucket=BUCKET, Key=f"incoming/{number}.txt", Body=b"great film")
+
+    assert count_queues(cloud) == {"waiting": 3, "in flight": 0, "dead letters": 0}
 
 
 def test_a_file_that_is_gone_before_its_turn_is_shown(cloud: Cloud, tiny_model: Path) -> None:

@@ -12,7 +12,7 @@ from tests.report.pages import data_of, texts_of
 import reviewbox
 from reviewbox.model.verdicts import Evidence
 from reviewbox.report import Failure, Readers, ReportOptions, Result, Sentence, Summary, render, report
-from reviewbox.report.summary import Dimension, Kind
+from reviewbox.report.summary import EMPTY, Dimension, Kind
 
 HOSTILE = (
     "Nice</script><script>alert(1)</script><!-- <img src=x onerror=alert(2)> \u2028\u2029 &amp; ${1} \ud800"
@@ -98,6 +98,14 @@ def test_rows_without_a_value_are_counted_as_empty() -> None:
     found = dimension(report(results), "store")
 
     assert dict(zip(found.values, found.counts, strict=True)) == {"Oslo": [10], "Rome": [10], "(empty)": [10]}
+
+
+def test_a_column_of_numbers_is_in_their_order() -> None:
+    """Also if it has gaps: nobody looks for a grade from 0 to 10 in the order of its frequency."""
+    grades = ["10"] * 9 + ["9,5"] * 6 + ["0"] * 5 + ["2"] * 4 + [""] * 3
+    results = [review("negative" if grade == "0" else "positive", nps=grade) for grade in grades]
+
+    assert dimension(report(results), "nps").values == ["0", "2", "9,5", "10", EMPTY]
 
 
 def test_files_are_compared_and_single_reviews_are_by_their_folder() -> None:
@@ -244,6 +252,20 @@ def test_reviews_to_read_first_are_the_uncertain_the_mixed_and_the_strongest() -
     views = {r.segments[0].text: set(r.views) for r in report(results).reviews}
 
     assert views == {"unsure": {"uncertain", "praise"}, "both": {"mixed"}, "sure": {"blame"}}
+
+
+def test_a_text_that_repeats_is_read_once() -> None:
+    """Otherwise one answer that many people give fills the lists."""
+    results = [review("positive", "OK.", line, 0.5, stars="1") for line in range(1, 50)]
+    results += [review("positive", f"Fine, number {line}.", line, 0.6, stars="5") for line in range(60, 63)]
+    results += [
+        review("positive", "", line, 0.5) for line in range(70, 73)
+    ]  # nobody knows whether they repeat
+
+    found = report(results).reviews
+
+    assert sorted(r.line for r in found if "uncertain" in r.views) == [1, 60, 61, 62, 70, 71, 72]
+    assert [r.line for r in found if "disagrees" in r.views] == [1]
 
 
 def test_phrases_come_from_sentences_that_agree_with_the_verdict() -> None:

@@ -22,7 +22,9 @@ from reviewbox.cli.command import (
     YesOption,
     app,
     command,
+    folder_argument,
     models,
+    output_option,
 )
 from reviewbox.cli.output import ExportFormat, Format
 from reviewbox.errors import ReviewboxError
@@ -37,6 +39,11 @@ _CLONE = Path(__file__).parents[3]
 _TEMPLATE = (_CLONE if (_CLONE / "template.yaml").is_file() else Path()) / "template.yaml"
 _CPUS = os.cpu_count() or 1
 _STACK = "reviewbox"  # the name in samconfig.toml
+# The settings of the service that also apply to what this machine classifies.
+_SETTINGS = tuple(
+    f"REVIEWBOX_{name}"
+    for name in ("TEXT_FIELD", "LABELS", "NEEDS_REVIEW_BELOW", "FALLBACK_ENCODING", "MAX_OBJECT_BYTES")
+)
 
 __all__ = ["app"]
 
@@ -72,10 +79,7 @@ def classify(  # noqa: PLR0913, PLR0917 - a command's options are its arguments
     threads: ThreadsOption = _CPUS,
     text_field: TextFieldOption = "",
     format_: FormatOption = None,
-    output: Annotated[
-        Path | None,
-        typer.Option("--output", "-o", help="Write to this file: .json, .jsonl or .csv.", dir_okay=False),
-    ] = None,
+    output: Annotated[Path | None, output_option("Write to this file: .json, .jsonl or .csv.")] = None,
 ) -> None:
     """Classify files, folders or S3 objects.
 
@@ -96,9 +100,7 @@ def classify(  # noqa: PLR0913, PLR0917 - a command's options are its arguments
 
 @command
 def watch(  # noqa: PLR0913, PLR0917 - a command's options are its arguments
-    folder: Annotated[
-        Path, typer.Argument(metavar="FOLDER", help="Watch this folder.", exists=True, file_okay=False)
-    ],
+    folder: Annotated[Path, folder_argument("FOLDER", "Watch this folder.")],
     results: Annotated[
         Path | None,
         typer.Option(help="Write the results to this folder. [default: FOLDER-results]", file_okay=False),
@@ -118,7 +120,8 @@ def watch(  # noqa: PLR0913, PLR0917 - a command's options are its arguments
     Results are the same as the service's, under the same names. But a table comes back in parts only if it is
     larger than REVIEWBOX_MAX_OBJECT_BYTES. A file is classified when two scans in a row find it unchanged.
     A file with a current result is not classified again. The settings are those of the service, from the same
-    environment variables (REVIEWBOX_TEXT_FIELD and so on).
+    environment variables (REVIEWBOX_TEXT_FIELD and so on). With `--once`, the exit status is 1 if a file got
+    no result.
 
     Examples:
         reviewbox watch inbox
@@ -133,15 +136,9 @@ def watch(  # noqa: PLR0913, PLR0917 - a command's options are its arguments
     classifier = Classifier.load(model, threads=threads, two_labels=settings.two_labels)
     if once and serve:
         raise ReviewboxError("--once and --serve contradict each other; pass one of them")
-    run_watch(
-        folder,
-        results,
-        interval,
-        classifier,
-        settings,
-        once=once,
-        console_port=console_port if serve else None,
-    )
+    port = console_port if serve else None
+    is_complete = run_watch(folder, results, interval, classifier, settings, once=once, console_port=port)
+    raise typer.Exit(int(not is_complete))
 
 
 @command
@@ -152,9 +149,7 @@ def report(  # noqa: PLR0913, PLR0917 - a command's options are its arguments
             metavar="PATH", help="A receipt, a classified table, a folder, or s3://bucket/prefix."
         ),
     ],
-    output: Annotated[Path, typer.Option("--output", "-o", help="The page to write.", dir_okay=False)] = Path(
-        "report.html"
-    ),
+    output: Annotated[Path, output_option("The page to write.")] = Path("report.html"),
     title: Annotated[str, typer.Option(help="The heading of the page. [default: the name of PATH]")] = "",
     by: Annotated[
         list[str] | None, typer.Option(help="Compare by this column, too; may be repeated.")
@@ -212,10 +207,7 @@ def results(
         ExportFormat | None, typer.Option("--format", help="Print or write the rows in this format.")
     ] = None,
     output: Annotated[
-        Path | None,
-        typer.Option(
-            "--output", "-o", help="Write to this file: .csv, .json, .jsonl or .parquet.", dir_okay=False
-        ),
+        Path | None, output_option("Write to this file: .csv, .json, .jsonl or .parquet.")
     ] = None,
 ) -> None:
     """Print or export the rows of many results as one table.
@@ -400,18 +392,8 @@ def evaluate(
 
 @command
 def compare(  # noqa: PLR0913, PLR0917 - a command's options are its arguments
-    model_a: Annotated[
-        Path,
-        typer.Argument(
-            metavar="MODEL_A", help="Compare the model in this folder.", exists=True, file_okay=False
-        ),
-    ],
-    model_b: Annotated[
-        Path,
-        typer.Argument(
-            metavar="MODEL_B", help="Compare it with the model in this folder.", exists=True, file_okay=False
-        ),
-    ],
+    model_a: Annotated[Path, folder_argument("MODEL_A", "Compare the model in this folder.")],
+    model_b: Annotated[Path, folder_argument("MODEL_B", "Compare it with the model in this folder.")],
     files: FilesArgument,
     flips: Annotated[int, typer.Option(min=0, help="List at most this many flipped reviews.")] = 20,
     show_text: Annotated[
@@ -440,10 +422,7 @@ def compare(  # noqa: PLR0913, PLR0917 - a command's options are its arguments
 
 @partial(command, group=models, name="check")
 def model_check(
-    folder: Annotated[
-        Path,
-        typer.Argument(metavar="DIR", help="Check the model in this folder.", exists=True, file_okay=False),
-    ],
+    folder: Annotated[Path, folder_argument("DIR", "Check the model in this folder.")],
     format_: FormatOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -464,31 +443,32 @@ def model_check(
 
 @command
 def local(
-    port: PortOption = 5000, console_port: ConsolePortOption = 0, template: TemplateOption = _TEMPLATE
+    port: PortOption = 5000,
+    console_port: ConsolePortOption = 0,
+    text_field: TextFieldOption = "",
+    template: TemplateOption = _TEMPLATE,
 ) -> None:
     """Run the whole service on this machine until Ctrl-C.
 
     Prints the address of a page that takes files, shows their progress and results, and opens the report.
-    Only this machine can reach it.
+    Only this machine can reach it. The settings are those of the template, or of the same environment
+    variables as for `classify`.
 
     Examples:
         reviewbox local
         reviewbox local --port 5001 --console-port 8080
+        reviewbox local --text-field comment
     """
     from reviewbox.cli.local import run_local
 
-    run_local(port, console_port, template)
+    run_local(port, console_port, template, _variables(text_field))
 
 
 @command
-def demo(
-    reviews: Annotated[
-        Path,
-        typer.Argument(
-            metavar="FOLDER", help="Upload the files of this folder.", exists=True, file_okay=False
-        ),
-    ],
+def demo(  # noqa: PLR0913, PLR0917 - a command's options are its arguments
+    reviews: Annotated[Path, folder_argument("FOLDER", "Upload the files of this folder.")],
     port: PortOption = 0,
+    text_field: TextFieldOption = "",
     template: TemplateOption = _TEMPLATE,
     report: Annotated[Path, typer.Option(help="The page to write about the results.", dir_okay=False)] = Path(
         "build/report.html"
@@ -504,10 +484,11 @@ def demo(
     Examples:
         reviewbox demo reviews/
         reviewbox demo reviews/ --stay
+        reviewbox demo reviews/ --text-field comment
     """
     from reviewbox.cli.demo import run_demo
 
-    run_demo(reviews, port, template, report, stay=stay)
+    run_demo(reviews, port, template, report, _variables(text_field), stay=stay)
 
 
 def _report_format(format_: Format | None, as_json: bool) -> Format:
@@ -522,3 +503,9 @@ def _settings(text_field: str) -> "Settings":
 
     settings = Settings.from_environ(os.environ)
     return replace(settings, text_field=text_field or settings.text_field)
+
+
+def _variables(text_field: str) -> dict[str, str]:
+    """Return the environment variables with settings that replace those of the template in a local cloud."""
+    given = {name: value for name in _SETTINGS if (value := os.environ.get(name)) is not None}
+    return {**given, **({"REVIEWBOX_TEXT_FIELD": text_field} if text_field else {})}

@@ -27,7 +27,7 @@ from reviewbox.stack.backfill import (
 from reviewbox.stack.cost import MAX_SPLIT_SECONDS, Estimate, Workload, count_listed, estimate
 from reviewbox.stack.discovery import Stack, find_stack
 from reviewbox.stack.jobs import report_uri, start_job, watch_job
-from reviewbox.stack.listing import ListedObject, is_receipt, list_objects
+from reviewbox.stack.listing import ListedObject, is_receipt, list_objects, parse_uri
 from reviewbox.wording import number_of
 
 if TYPE_CHECKING:
@@ -42,6 +42,7 @@ def run_backfill(uri: str, stack_name: str, *, agreed: bool, dry_run: bool) -> b
     Raises:
         ReviewboxError: the stack does not classify objects under this prefix, or there are none.
     """
+    parse_uri(uri)  # a typing error needs no credentials
     stack = find_stack(connect("cloudformation"), stack_name)
     s3: S3Client = connect("s3")
     in_aws = is_aws(s3.meta.endpoint_url)

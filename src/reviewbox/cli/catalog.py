@@ -23,7 +23,7 @@ def run_catalog(path: str, target: str, settings: Settings) -> bool:
     with errors_at(path):
         for outcome in track(Copying.between(path, target, settings), "Copying results"):
             if isinstance(outcome, Exception):
-                reasons[describe(outcome)] += 1
+                reasons[getattr(outcome, "strerror", None) or describe(outcome)] += 1
             else:
                 counts[outcome] += 1
     print_plain(

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -10,13 +11,12 @@ from rich.text import Text
 
 from reviewbox.cli import render
 from reviewbox.cli.classify import files_below
-from reviewbox.cli.local import cloud_report, until_ctrl_c
+from reviewbox.cli.local import cloud_report, start_cloud_and_console, until_ctrl_c
 from reviewbox.cli.progress import track
 from reviewbox.cli.report import make_report, write_report
 from reviewbox.documents import read_document
 from reviewbox.errors import AbsenceCode, ReviewboxError
 from reviewbox.local.cloud import BUCKET, Cloud
-from reviewbox.local.console import start_service_and_console
 from reviewbox.objects import ObjectRef
 from reviewbox.report import ReportOptions
 from reviewbox.results.keys import receipt_key
@@ -24,11 +24,20 @@ from reviewbox.results.receipt_store import read_receipt
 from reviewbox.settings import Settings
 from reviewbox.stack.stored_results import S3Place
 from reviewbox.storage import S3Storage
+from reviewbox.wording import for_command_line
 
 _SECONDS_BETWEEN_POLLS = 0.1
 
 
-def run_demo(reviews: Path, port: int, template: Path, report: Path, *, stay: bool = False) -> None:
+def run_demo(  # noqa: PLR0913 - a command's options are its arguments
+    reviews: Path,
+    port: int,
+    template: Path,
+    report: Path,
+    variables: Mapping[str, str],
+    *,
+    stay: bool = False,
+) -> None:
     """Upload the files of a folder, print a table of their results, and write the report on them.
 
     The console shows what happens meanwhile. With `stay`, it and the cloud run on until Ctrl-C.
@@ -40,10 +49,8 @@ def run_demo(reviews: Path, port: int, template: Path, report: Path, *, stay: bo
     if not files:
         raise ReviewboxError(f"{reviews}: no files to upload")
     terminal, title = render.new_terminal(), f"Reviews of {reviews.resolve().name}"
-    with start_service_and_console(template, port, 0, lambda cloud: cloud_report(cloud, title)) as (
-        cloud,
-        address,
-    ):
+    page = partial(cloud_report, title=title)
+    with start_cloud_and_console(template, port, 0, page, variables) as (cloud, address):
         until = "Ctrl-C" if stay else "the demo ends"
         render.print_line(terminal, f"Watch them pass, until {until}: {address}")
         storage, settings = S3Storage(cloud.s3()), Settings.from_environ(cloud.environment)
@@ -62,7 +69,8 @@ def run_demo(reviews: Path, port: int, template: Path, report: Path, *, stay: bo
             model = Path(settings.model_dir) if settings.model_dir else None
             summary = make_report(place, ReportOptions(title=title), model, settings)
         terminal.print(_table(receipts, keys, reviews, settings))
-        render.print_line(terminal, "?: needs review")
+        if any(receipt.get("needs_review") for receipt in receipts.values()):
+            render.print_line(terminal, "?: needs review")
         if summary:
             render.print_line(terminal, "The report, to open in a browser:")
             write_report(summary, report)
@@ -105,7 +113,8 @@ def _table(
 def _cells(receipt: Mapping[str, Any], file: Path, settings: Settings) -> tuple[Text, Text, Text]:
     if "error" in receipt:
         error = receipt["error"]
-        return render.verdict_cells({"error_code": error["code"], "error_message": error["message"]}, "")
+        message = for_command_line(error["message"])
+        return render.verdict_cells({"error_code": error["code"], "error_message": message}, "")
     if "counts" in receipt:
         labels, rows = render.label_and_row_counts(receipt["counts"])
         return render.cell(labels), Text(), render.cell(f"a table: {rows}")

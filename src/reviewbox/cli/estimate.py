@@ -33,7 +33,7 @@ from reviewbox.stack.cost import Item, Workload
 from reviewbox.stack.listing import ListedObject, is_uri, list_objects, parse_uri
 from reviewbox.stack.status import FailureReason
 from reviewbox.storage import S3Storage
-from reviewbox.wording import number_of
+from reviewbox.wording import for_command_line, number_of
 
 _SAMPLE_SIZE = 20  # objects under a prefix that are read
 _SAMPLE_ROWS = 100_000  # of a Parquet file that are read
@@ -76,7 +76,10 @@ def show_estimate(paths: Sequence[str], settings: Settings, rate: float | None, 
     terminal = render.new_terminal()
     _print(report, bills.values(), terminal)
     if inventory.unreadable:
-        print_reasons("could not be read", inventory.unreadable, terminal)
+        reasons = [
+            replace(reason, message=for_command_line(reason.message)) for reason in inventory.unreadable
+        ]
+        print_reasons("could not be read", reasons, terminal)
 
 
 @dataclass(slots=True)

@@ -10,11 +10,12 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any, TextIO, TypeVar
 
 from reviewbox.errors import ReviewboxError
 
 Row = Mapping[str, Any]
+F = TypeVar("F")
 
 INTERRUPTED = 130  # the exit status that shells use for Ctrl-C
 
@@ -38,13 +39,32 @@ class ExportFormat(StrEnum):
     PARQUET = "parquet"
 
 
+_FORMATS = {".json": Format.JSON, ".jsonl": Format.JSONL, ".ndjson": Format.JSONL, ".csv": Format.CSV}
+_EXPORT_FORMATS = {
+    **{suffix: ExportFormat(format_) for suffix, format_ in _FORMATS.items()},
+    ".parquet": ExportFormat.PARQUET,
+}
+
+
 def format_of(path: Path) -> Format:
     """Return the format that a file's name asks for.
 
     Raises:
         ReviewboxError: the name ends in none of them.
     """
-    formats = {".json": Format.JSON, ".jsonl": Format.JSONL, ".ndjson": Format.JSONL, ".csv": Format.CSV}
+    return _by_suffix(path, _FORMATS)
+
+
+def export_format_of(path: Path) -> ExportFormat:
+    """Return the format of an export that a file's name asks for.
+
+    Raises:
+        ReviewboxError: the name ends in none of them.
+    """
+    return _by_suffix(path, _EXPORT_FORMATS)
+
+
+def _by_suffix(path: Path, formats: Mapping[str, F]) -> F:
     if path.suffix.lower() not in formats:
         raise ReviewboxError(f"{path}: add --format, or a name that ends in {', '.join(formats)}")
     return formats[path.suffix.lower()]
@@ -119,6 +139,19 @@ def complete_file(path: Path) -> Iterator[Path]:
         raise ReviewboxError(f"{path}: {error.strerror}") from None
     finally:
         temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def open_output(path: Path | None) -> Iterator[TextIO]:
+    """Yield the standard output or, for a path, a new file that replaces it at the end."""
+    if path is None:
+        yield sys.stdout
+        return
+    with (
+        complete_file(path) as new,
+        new.open("w", encoding="utf-8", errors="backslashreplace", newline="") as file,
+    ):
+        yield file
 
 
 def _write_csv(rows: Iterable[Row], file: TextIO, columns: Sequence[str]) -> None:

@@ -16,16 +16,10 @@ from rich.console import Console as Terminal
 from rich.table import Table
 from rich.text import Text
 
-from reviewbox.wording import number_of
+from reviewbox.wording import for_command_line, number_of
 
 _MAX_QUOTE_CHARACTERS = 100
 
-# What messages call a setting of the service, and how it is set on the command line.
-_LOCAL_SETTINGS = {
-    "TextField": "--text-field",
-    "FallbackEncoding": "REVIEWBOX_FALLBACK_ENCODING",
-    "MaxObjectBytes": "REVIEWBOX_MAX_OBJECT_BYTES",
-}
 _PIPE_WIDTH = 200
 
 # All but the tab and the newline, and the characters that reorder the text around them.
@@ -103,13 +97,6 @@ def verdict_cells(fields: Mapping[str, Any], text: str) -> tuple[Text, Text, Tex
     if len(quote) > _MAX_QUOTE_CHARACTERS:
         quote = quote[: _MAX_QUOTE_CHARACTERS - 1] + "…"
     return cell(fields["sentiment"], style), score, Text(quote)
-
-
-def for_command_line(message: str) -> str:
-    """Return an error message with the names that settings have on the command line."""
-    for name, local_name in _LOCAL_SETTINGS.items():
-        message = message.replace(name, local_name)
-    return message
 
 
 def label_and_row_counts(counts: Mapping[str, Any]) -> tuple[str, str]:

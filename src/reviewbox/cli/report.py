@@ -19,6 +19,7 @@ from reviewbox.wording import number_of
 
 _TEXTS_AT_ONCE = 50
 _DIGEST_LENGTH = 12
+_PAGE_SUFFIXES = (".html", ".htm")
 
 
 def run_report(  # noqa: PLR0913, PLR0917 - what the command's options say
@@ -32,8 +33,11 @@ def run_report(  # noqa: PLR0913, PLR0917 - what the command's options say
     """Write the report on the results at a path or S3 URI, and print what it is about.
 
     Raises:
-        ReviewboxError: there are no results, a file cannot be read or written, or the model cannot be loaded.
+        ReviewboxError: there are no results, a file cannot be read or written, the model cannot be loaded, or
+            the page would not have the name of a page.
     """
+    if output.suffix.lower() not in _PAGE_SUFFIXES:
+        raise ReviewboxError(f"{output}: the report is an HTML page; choose a name that ends in .html")
     try:
         with aws.errors_at(path):
             summary = make_report(find_place(path, sources), options, model, settings)

@@ -10,7 +10,15 @@ from pathlib import Path
 from tempfile import TemporaryFile
 from typing import TYPE_CHECKING, Any, TextIO
 
-from reviewbox.cli.output import ExportFormat, Format, Row, complete_file, format_of, write_rows
+from reviewbox.cli.output import (
+    ExportFormat,
+    Format,
+    Row,
+    complete_file,
+    export_format_of,
+    open_output,
+    write_rows,
+)
 from reviewbox.cli.progress import progress_bar
 from reviewbox.cli.render import cell, new_table, new_terminal, print_line, print_plain
 from reviewbox.errors import ReviewboxError
@@ -39,18 +47,19 @@ def show_results(path: str, settings: Settings, format_: ExportFormat | None, ou
     if format_ is None:
         format_ = _default_format(output)
     if output is None and format_ is ExportFormat.PARQUET:
-        raise ReviewboxError("Parquet is not for the terminal: name a file with --output")
+        raise ReviewboxError("Parquet is written to a file only; name it with --output")
     if output and format_ is ExportFormat.TABLE:
         raise ReviewboxError("a table is for the terminal; for a file, choose another --format")
     with errors_at(path):
         results = StoredResults(find_place(path), settings)
         if format_ is ExportFormat.TABLE:
             _print_table(_tracked(results))
-        elif output:
+        elif output and format_ is ExportFormat.PARQUET:
             with complete_file(output) as new:
-                _write_file(_tracked(results), new, format_)
+                _write_parquet(_tracked(results), new)
         else:
-            _write(_tracked(results), sys.stdout, Format(format_))
+            with open_output(output) as file:
+                _write(_tracked(results), file, Format(format_))
     if results.skipped:
         files = number_of(results.skipped, "JSON file")
         print_plain(f"reviewbox: skipped {files}: not receipts of this version", to_stderr=True)
@@ -59,7 +68,7 @@ def show_results(path: str, settings: Settings, format_: ExportFormat | None, ou
 def _default_format(output: Path | None) -> ExportFormat:
     if output is None:
         return ExportFormat.TABLE if sys.stdout.isatty() else ExportFormat.CSV
-    return ExportFormat.PARQUET if output.suffix.lower() == ".parquet" else ExportFormat(format_of(output))
+    return export_format_of(output)
 
 
 def _tracked(results: StoredResults) -> Iterator[Row]:
@@ -67,14 +76,6 @@ def _tracked(results: StoredResults) -> Iterator[Row]:
         for row in result_rows(results):
             update(total=results.receipts, completed=results.done)
             yield row
-
-
-def _write_file(rows: Iterable[Row], path: Path, format_: ExportFormat) -> None:
-    if format_ is ExportFormat.PARQUET:
-        _write_parquet(rows, path)
-    else:
-        with path.open("w", encoding="utf-8", errors="backslashreplace", newline="") as file:
-            _write(rows, file, Format(format_))
 
 
 def _write(rows: Iterable[Row], file: TextIO, format_: Format) -> None:

@@ -44,6 +44,9 @@ class FolderWatcher:
 
     A file that fails is reported, and tried again when it changes or after a restart. A file that cannot be
     examined is reported once, until it can be.
+
+    Attributes:
+        failures: the number of times that a file got no result so far.
     """
 
     folder: Path
@@ -52,6 +55,7 @@ class FolderWatcher:
     report: Report  # called for each file that was classified or refused, or that failed
     # Called before with "classifying", and after with any outcome, for instance that a result is current.
     progress: Report = lambda *_: None
+    failures: int = 0
     _last_scan: dict[Path, list[int]] = field(default_factory=dict)
     _processed: dict[Path, list[int]] = field(default_factory=dict)
     _unreadable: dict[Path, OSError] = field(default_factory=dict)
@@ -100,9 +104,26 @@ class FolderWatcher:
         self.report(ref.key, outcome, content)
 
     def _report_failure(self, key: str, error: Exception) -> None:
-        receipt = {"error": {"code": "", "message": _reason(error)}}
+        self.failures += 1
+        receipt = {"error": {"code": "", "message": self._reason(error)}}
         self.progress(key, "failed", receipt)
         self.report(key, "failed", receipt)
+
+    def _reason(self, error: Exception) -> str:
+        if isinstance(error, UnicodeEncodeError):  # a receipt contains the name
+            return "its name is not valid UTF-8; rename the file"
+        if not isinstance(error, OSError):
+            return describe(error)
+        path = Path(error.filename or "")
+        if isinstance(error, (FileExistsError, NotADirectoryError, IsADirectoryError)):
+            # A result needs a folder where a file is, or a file where a folder is. For example, the results
+            # of c.txt and of c.txt.json/d.txt both need c.txt.json.
+            blocking = next(place for place in (path, *path.parents) if place.exists())
+            return f"{printable(str(blocking))} is in the way; rename the source file, or move the other away"
+        reason = error.strerror or describe(error)
+        if path.is_relative_to(self.results) or (error.filename and self.results.is_relative_to(path)):
+            return f"{printable(str(self.results))} cannot be written: {reason}; pass another --results"
+        return reason
 
 
 def run_watch(  # noqa: PLR0913 - a command's options are its arguments
@@ -114,11 +135,11 @@ def run_watch(  # noqa: PLR0913 - a command's options are its arguments
     *,
     once: bool = False,
     console_port: int | None = None,
-) -> None:
+) -> bool:
     """Classify the files of a folder, now and every few seconds as they arrive, until Ctrl-C.
 
     With `once`, only the files that are there are classified. With a port, a console runs on it while the
-    folder is watched; 0 is any free port.
+    folder is watched; 0 is any free port. Returns False if a file got no result with `once`.
 
     Raises:
         ReviewboxError: see `watch_folder` and `FolderWatcher.scan`.
@@ -129,9 +150,9 @@ def run_watch(  # noqa: PLR0913 - a command's options are its arguments
         watcher.scan()  # a file is classified when a second scan finds it unchanged
         if not files_below(watcher.folder, lambda _path, _error: None):
             print_plain(f"There are no files in {watcher.folder}.")
-            return
-        print_plain(f"Results are in {watcher.results}.")
-        return
+        elif watcher.results.exists():
+            print_plain(f"Results are in {watcher.results}.")
+        return not watcher.failures
     with nullcontext("") if console_port is None else serve_watcher(watcher, console_port) as address:
         try:
             print_plain(f"Watching {watcher.folder}; results go to {watcher.results}. Press Ctrl-C to stop.")
@@ -142,6 +163,7 @@ def run_watch(  # noqa: PLR0913 - a command's options are its arguments
                 time.sleep(seconds)
         except KeyboardInterrupt:
             print_plain("Stopped.")
+    return True
 
 
 @contextmanager
@@ -212,18 +234,6 @@ def watch_folder(
 def _print_outcome(key: str, outcome: str, receipt: Mapping[str, Any]) -> None:
     line = cell(f"{outcome:<10}  {key}  ").append_text(receipt_line(receipt))
     new_terminal().print(line, soft_wrap=True)
-
-
-def _reason(error: Exception) -> str:
-    if isinstance(error, UnicodeEncodeError):  # a receipt contains the name
-        return "its name is not valid UTF-8; rename the file"
-    if isinstance(error, (FileExistsError, NotADirectoryError, IsADirectoryError)):
-        # A result needs a folder where a file is, or a file where a folder is. For example, the results of
-        # c.txt and of c.txt.json/d.txt both need c.txt.json.
-        path = Path(error.filename)
-        blocking = next(place for place in (path, *path.parents) if place.exists())
-        return f"{printable(str(blocking))} is in the way; rename the source file, or move the other away"
-    return (error.strerror if isinstance(error, OSError) else None) or describe(error)
 
 
 def _file_state(path: Path) -> list[int] | None:

@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from reviewbox.wording import for_command_line
+
 # The page shows this many files, and counts the others.
 _MAX_FILES = 500
 
@@ -98,6 +100,9 @@ class Board:
 
 
 def _shown(receipt: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what the page shows of a receipt."""
+    """Return what the page shows of a receipt. A command serves it, whose options a message names."""
     names = ("sentiment", "score", "needs_review", "counts", "error")
-    return {name: receipt[name] for name in names if name in receipt}
+    shown = {name: receipt[name] for name in names if name in receipt}
+    if error := shown.get("error"):
+        shown["error"] = {**error, "message": for_command_line(str(error.get("message", "")))}
+    return shown

@@ -99,7 +99,7 @@ def start_console(console: Console, port: int) -> Iterator[str]:
     try:
         server = _Server(console, port)
     except OSError:
-        raise ReviewboxError(f"port {port} is taken; choose another for the console") from None
+        raise ReviewboxError(f"port {port} is taken; choose another with --console-port") from None
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.1}, daemon=True)
     thread.start()
     try:

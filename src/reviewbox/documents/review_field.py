@@ -25,6 +25,7 @@ from reviewbox.documents.vocabulary import (
     plain_word,
 )
 from reviewbox.errors import ErrorCode, SourceError
+from reviewbox.wording import number_of
 
 # Databases and data frames write these where there is no value. No review consists of them.
 MISSING = frozenset({"NaN", "nan", "NULL", "null", "None", "NA", "N/A", "n/a", "<NA>", "\\N", "-", "--", "."})
@@ -417,9 +418,10 @@ class _Values:
         if not self.present:
             return "empty"
         (kind, _), *_ = self.kinds.most_common(1)
-        return (
-            f"texts of about {max(1, round(self.words / self.texts))} words" if kind == "text" else f"{kind}s"
-        )
+        if kind != "text":
+            return f"{kind}s"
+        texts = "the same few texts" if self.is_choice else "texts"
+        return f"{texts} of about {number_of(max(1, round(self.words / self.texts)), 'word')}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -541,7 +543,9 @@ class FieldSample:
     def _describes_a_review(self, name: str) -> bool:
         """Return whether a description or a quote is beside a sign of a review, and nothing else is called a text."""
         last = _last_part(name)
-        signs = _SIGNS_OF_A_REVIEW.get(" ".join(name_words(last)), ())
+        signs = _SIGNS_OF_A_REVIEW.get(" ".join(name_words(last)))
+        if not signs:
+            return False
         fields = self._fields.values()
         beside = (f.name for f in fields if f.name == name.removesuffix(last) + _last_part(f.name))
         has_reviewer = any(

@@ -10,10 +10,11 @@ import urllib.request
 import warnings
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from importlib import import_module
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import boto3
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient
 
 BUCKET = "reviewbox"
+NO_VARIABLES: Mapping[str, str] = MappingProxyType({})
 
 _HOST = "127.0.0.1"
 _FUNCTION = "OnUpload"
@@ -98,11 +100,12 @@ def listen(port: int) -> socket.socket:
         raise ReviewboxError(f"port {port} is taken; choose another with --port") from None
 
 
-def provision(template: Path, listener: socket.socket) -> Cloud:
+def provision(template: Path, listener: socket.socket, variables: Mapping[str, str] = NO_VARIABLES) -> Cloud:
     """Create the resources of a template, and return the cloud that `serve(listener)` then serves.
 
     A bucket exists in moto before its notification does. Only after both exist may a client see the bucket,
     or an upload between the two would be lost. So the resources are created through a private port.
+    `variables` replace those of the function's environment in the template.
 
     Raises:
         ReviewboxError: the template does not exist.
@@ -117,7 +120,8 @@ def provision(template: Path, listener: socket.socket) -> Cloud:
     with listen(0) as private, serve(private):
         # moto keeps its state per process; an earlier cloud's resources would still be there.
         urllib.request.urlopen(f"{_endpoint(private)}/moto-api/reset", data=b"").close()  # noqa: S310 - our own server
-        return _create_resources(_expand(template), _endpoint(private), _endpoint(listener))
+        cloud = _create_resources(_expand(template), _endpoint(private), _endpoint(listener))
+        return replace(cloud, environment={**cloud.environment, **variables})
 
 
 @contextmanager

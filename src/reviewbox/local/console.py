@@ -10,7 +10,7 @@ from typing import Any
 from reviewbox.console import Board, Console, Inbox, start_console
 from reviewbox.errors import AbsenceCode
 from reviewbox.events import Message, parse
-from reviewbox.local.cloud import BUCKET, Cloud
+from reviewbox.local.cloud import BUCKET, NO_VARIABLES, Cloud
 from reviewbox.local.function import Handler, start_service
 from reviewbox.objects import ObjectRef, SegmentRef
 from reviewbox.queue import Queue
@@ -26,7 +26,11 @@ _QUEUE, _FUNCTION = 1, 2
 
 @contextmanager
 def start_service_and_console(
-    template: Path, port: int, console_port: int, report: Callable[[Cloud], str]
+    template: Path,
+    port: int,
+    console_port: int,
+    report: Callable[[Cloud], str],
+    variables: Mapping[str, str] = NO_VARIABLES,
 ) -> Iterator[tuple[Cloud, str]]:
     """Run a cloud with its function, and a console for it; yield the cloud and the console's address.
 
@@ -35,12 +39,13 @@ def start_service_and_console(
         port: of the cloud; 0 for any free port.
         console_port: of the console; 0 for any free port.
         report: returns the report on the cloud's results as HTML.
+        variables: of the function's environment, in place of the template's.
 
     Raises:
         ReviewboxError: a port is taken, the template does not exist, or the function cannot start.
     """
     board = Board(_STAGES)
-    with start_service(template, port, partial(observe, board)) as cloud:
+    with start_service(template, port, partial(observe, board), variables) as cloud:
         settings = Settings.from_environ(cloud.environment)
         console = Console(
             title="The local cloud",
@@ -48,20 +53,21 @@ def start_service_and_console(
             board=board,
             inbox=Inbox(S3Storage(cloud.s3()), BUCKET, settings.source_prefix),
             report=lambda: report(cloud),
-            count_queues=partial(_count_queues, cloud),
+            count_queues=partial(count_queues, cloud),
         )
         with start_console(console, console_port) as address:
             yield cloud, address
 
 
-def _count_queues(cloud: Cloud) -> dict[str, int]:
-    """Return what SQS says, segments included."""
+def count_queues(cloud: Cloud) -> dict[str, int]:
+    """Return what SQS says."""
     uploads, segments, dead = (
         Queue(url, cloud.sqs()).count()
         for url in (cloud.queue_url, cloud.segments_queue_url, cloud.dead_letter_queue_url)
     )
     return {
-        "waiting": uploads.queued + uploads.delayed + segments.queued + segments.delayed,
+        "waiting": uploads.queued + uploads.delayed,
+        **({"segments waiting": waiting} if (waiting := segments.queued + segments.delayed) else {}),
         "in flight": uploads.in_flight + segments.in_flight,
         "dead letters": dead.total,
     }

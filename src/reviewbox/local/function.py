@@ -11,7 +11,7 @@ from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from reviewbox.local.cloud import Cloud, listen, provision, serve
+from reviewbox.local.cloud import NO_VARIABLES, Cloud, listen, provision, serve
 from reviewbox.queue import Queue, ReceivedMessage
 from reviewbox.sending import MAX_BATCH
 
@@ -40,11 +40,14 @@ class Context:
 
 @contextmanager
 def start_service(
-    template: Path, port: int, observe: Callable[[Cloud, Handler], Handler] = lambda _, handler: handler
+    template: Path,
+    port: int,
+    observe: Callable[[Cloud, Handler], Handler] = lambda _, handler: handler,
+    variables: Mapping[str, str] = NO_VARIABLES,
 ) -> Iterator[Cloud]:
     """Run a cloud on `127.0.0.1:port` and the template's function in it, while the context lasts.
 
-    What `observe` returns is invoked in place of the handler.
+    What `observe` returns is invoked in place of the handler. `variables` replace those of the template.
 
     The cloud answers its first request after the function's cold start, and so processes each upload that it
     accepts. The function's code is in the template's folder.
@@ -53,7 +56,7 @@ def start_service(
         ReviewboxError: the port is taken, the template does not exist, or the function cannot start.
     """
     with listen(port) as listener:
-        cloud = provision(template, listener)
+        cloud = provision(template, listener, variables)
         handler = observe(cloud, load_handler(cloud, template.parent))
         with serve(listener), deliveries(cloud, handler):
             yield cloud

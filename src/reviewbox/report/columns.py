@@ -2,9 +2,10 @@
 
 import re
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
+from math import inf
 from typing import TypeVar
 
 from reviewbox.documents.review_field import name_words
@@ -237,6 +238,8 @@ def category(name: str, kind: Kind, values: Tally) -> Scale:
     if others:
         note = f"The {len(shown)} most frequent values are shown; {OTHER} stands for the rest."
         shown[OTHER] = others + shown.get(OTHER, Counter())
+    if numbers := _numbers(shown):  # such as 0 to 10, which nobody looks for in the order of their frequency
+        shown = {value: shown[value] for value in sorted(shown, key=lambda value: numbers.get(value, inf))}
 
     def value_of(cell: str) -> str:
         return cell[:MAX_VALUE_LENGTH] if cell[:MAX_VALUE_LENGTH] in shown else OTHER
@@ -268,6 +271,14 @@ def is_high(rating: float, highest: float) -> bool:
 
 def _scale_of(highest: float) -> float:
     return next(scale for scale in _RATING_SCALES if highest <= scale)
+
+
+def _numbers(values: Iterable[str]) -> dict[str, float]:
+    """Return the numbers that values are, besides our own; nothing if one of them is something else."""
+    try:
+        return {value: float(value.replace(",", ".")) for value in values if value not in (EMPTY, OTHER)}
+    except ValueError:
+        return {}
 
 
 def _merged(tally: Mapping[Day, Counter[str]], key_of: Callable[[Day], _Key]) -> dict[_Key, Counter[str]]:

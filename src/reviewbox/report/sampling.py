@@ -30,20 +30,28 @@ class Reservoir(Generic[T]):
 
 
 class Top(Generic[T]):
-    """The items with the highest keys."""
+    """The items with the highest keys. Of several with the same text, it keeps one."""
 
     def __init__(self, size: int) -> None:
         self._size = size
         self._heap: list[Ranked[T]] = []
+        self._texts: set[str] = set()  # of the items
         self._offered = 0
 
-    def offer(self, key: float, item: T) -> None:
-        """Keep an item if its key is high enough."""
+    def offer(self, key: float, item: T, text: str = "") -> None:
+        """Keep an item if its key is high enough. Items without a text all differ."""
         self._offered += 1
+        if text in self._texts:
+            return
+        ranked = Ranked(key, -self._offered, item, text)
         if len(self._heap) < self._size:
-            heapq.heappush(self._heap, Ranked(key, -self._offered, item))
+            heapq.heappush(self._heap, ranked)
         elif key > self._heap[0].key:
-            heapq.heapreplace(self._heap, Ranked(key, -self._offered, item))
+            self._texts.discard(heapq.heapreplace(self._heap, ranked).text)
+        else:
+            return
+        if text:
+            self._texts.add(text)
 
     def ranked(self) -> "list[Ranked[T]]":
         """Return the items with their keys, the highest first."""
@@ -57,3 +65,4 @@ class Ranked(Generic[T]):
     key: float
     order: int
     item: T = field(compare=False)
+    text: str = field(default="", compare=False)

@@ -173,7 +173,7 @@ class _Summarizer:
             opposite = is_low if label == POSITIVE else is_high
             if rating is not None and opposite(rating, highest):
                 for ranked in kept.ranked():
-                    top.offer(ranked.key, ranked.item)
+                    top.offer(ranked.key, ranked.item, ranked.text)
         return [ranked.item for ranked in top.ranked()]
 
     def _with_texts(self, results: Sequence[Result]) -> list[Result]:

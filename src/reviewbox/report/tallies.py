@@ -101,17 +101,18 @@ class Tallies:
         return replace(result, text="", cells=cells, evidence=())
 
     def _offer_views(self, result: Result) -> None:
+        text = result.text or ""  # who has read it once need not read it again
         if result.needs_review:
-            self._view(UNCERTAIN).offer(-result.score, result)
+            self._view(UNCERTAIN).offer(-result.score, result, text)
         if view := _VIEW_OF.get(result.label):
-            self._view(view).offer(result.score, result)
+            self._view(view).offer(result.score, result, text)
         if result.label in (POSITIVE, NEGATIVE):
             for name, value in result.cells.items():
                 if value and (name == self._rating or has_rating_name(name)):
                     kept = self.by_rating.setdefault(name, {})
                     key = f"{result.label} {value[:MAX_VALUE_LENGTH]}"
                     if key in kept or len(kept) < _MAX_RATING_VALUES:
-                        kept.setdefault(key, Top(_MAX_PER_RATING)).offer(result.score, result)
+                        kept.setdefault(key, Top(_MAX_PER_RATING)).offer(result.score, result, text)
 
     def _view(self, name: str) -> Top[Result]:
         return self.views.setdefault(name, Top(MAX_PER_VIEW))

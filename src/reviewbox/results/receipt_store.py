@@ -119,13 +119,17 @@ class ReceiptStore:
                 {part.ref: present[part.ref] for part in replaces.receipt.parts if part.ref in present}
             )
 
-    def remove_dead(self, ref: ObjectRef, recorded: Receipt | None = None) -> Doubtful:
+    def remove_dead(
+        self, ref: ObjectRef, recorded: Receipt | None = None, *, is_old: bool = False
+    ) -> Doubtful:
         """Remove the parts of a source's tables that no receipt names and none can name any more.
 
         Returns those that may still be recorded, because they were made to replace the present receipt. If
         there is no valid one, another source whose tables have the same place may record its own.
 
-        `recorded` is what a receipt says that has been there lately. Only other parts are looked at.
+        `recorded` is what a receipt says that has been there lately. Only other parts are looked at. Parts of
+        older versions do not tell their bucket. Without a receipt, they are returned only if all is so old
+        (`is_old`) that no other source will record them.
         """
         # The order matters: a part that was made for a receipt that has been replaced can never be recorded.
         present = unnamed(recorded, self.list_tables(ref))
@@ -135,7 +139,8 @@ class ReceiptStore:
         doubtful = {
             table: etag
             for table, etag in unrecorded.items()
-            if is_made_from(ids[table], ref) and may_replace(ids[table], _base(stored))
+            if (is_made_from(ids[table], ref) and may_replace(ids[table], _base(stored)))
+            or (is_old and stored is None and not ids[table])
         }
         dead = unrecorded.keys() - doubtful.keys()
         if stored is None or not stored.receipt.content:

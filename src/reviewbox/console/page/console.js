@@ -14,6 +14,7 @@ const plural = (count, noun) => `${number(count)} ${noun}${count === 1 ? "" : "s
 // knows: an upload under way, or one that was refused.
 const rows = new Map();
 let counts = STAGES.map(() => 0);
+let queued = 0; // files that wait in the queue, as far as it says so
 
 function element(tag, attributes = {}, ...children) {
   const made = document.createElement(tag);
@@ -158,6 +159,7 @@ function show({ isFirst, files, counts: counted, queues }) {
     say(done.length > 1 ? `${plural(done.length, "file")} done` : `${last.name}: ${spoken(last.receipt)}`);
   }
   counts = counted;
+  queued = queues?.waiting ?? 0;
   byId("queues").hidden = !queues;
   if (queues) {
     const said = Object.entries(queues).map(([name, count]) => `${number(count)} ${name}`.replaceAll(" ", "\u00a0"));
@@ -178,7 +180,8 @@ function say(text) {
 function drawFlow() {
   const uploading = [...rows.values()].filter(({ upload }) => upload).length;
   const shown = STAGES.map((stage, index) => {
-    const count = counts[index] + (index === 0 ? uploading : 0);
+    // Files that came in other ways are known to the queue only, until the function takes them.
+    const count = index === 1 ? Math.max(counts[1], queued) : counts[index] + (index === 0 ? uploading : 0);
     const busy = count > 0 && index < LAST;
     return element("li", { class: busy ? "busy" : "" }, element("b", {}, number(count)), stage);
   });

@@ -376,7 +376,7 @@
     const ticks = periods.filter((period, position) => position % every === 0 && !isBreak(period));
     const x = { type: "point", domain: periods, label: null, ticks, tickSize: 4 };
     const last = rows.at(-1)?.value;
-    const top = Math.min(1, Math.max(0.1, ...points.map((point) => point.share)) * 1.12);
+    const top = Math.max(0.1, ...points.map((point) => point.high));
     const layout = { marginLeft: 48, marginRight: 76 };
     place(chart, `Share of ${lines.map((line) => line.name).join(" and ")} reviews over time`, {
       height: 260, ...layout, x: { ...x, axis: null },
@@ -384,7 +384,7 @@
       color: labelColors(), symbol: { domain: lines.map((l) => l.name), range: ["diamond", "circle"] },
       marks: [
         Plot.ruleX(breaks, { stroke: "var(--soft)", strokeDasharray: "2 4" }),
-        Plot.areaY(lined, { x: "period", y1: "low", y2: (d) => Math.min(d.high, top), fill: "name", z: "name", fillOpacity: 0.16 }),
+        Plot.areaY(lined, { x: "period", y1: "low", y2: "high", fill: "name", z: "name", fillOpacity: 0.16 }),
         lines.map(({ name }) => Plot.lineY(lined.filter((p) => p.name === name), { x: "period", y: "share", stroke: "name", strokeWidth: 2.2, strokeDasharray: name === "negative" ? "6 3" : null })),
         rows.length <= 40 ? Plot.dot(points, { x: "period", y: "share", fill: "name", symbol: "name", r: 3.2, title: (d) => `${d.period}: ${percent(d.share)} ${d.name} of ${number(d.total)}` }) : null,
         Plot.text(points.filter((point) => point.period === last), { x: "period", y: "share", text: "name", textAnchor: "start", dx: 10, fill: "var(--ink)", fontWeight: 600 }),
@@ -441,9 +441,8 @@
     const bar = h("span", { class: "bar", "aria-hidden": "true" }, h("span", { style: `width:${(100 * count) / most}%;background:var(--${phrase.side})` }));
     const examples = h("ul", { class: "examples" });
     const fill = () => {
-      examples.replaceChildren(
-        ...phrase.mentions.slice(0, 4).map(([review, segment]) => h("li", { dir: "auto" }, marked(data.reviews[review].segments[segment][0], phrase.text))),
-      );
+      const texts = new Set(phrase.mentions.map(([review, segment]) => data.reviews[review].segments[segment][0].trim()));
+      examples.replaceChildren(...[...texts].slice(0, 4).map((text) => h("li", { dir: "auto" }, marked(text, phrase.text))));
     };
     return h("li", {},
       h("details", { "data-keep": `phrase-${phrase.side}-${phrase.text}`, ontoggle: data.isRedacted ? null : fill },
@@ -514,7 +513,8 @@
 
   function reviewItem(review, index) {
     const text = review.segments.map((segment) => segment[0]).join("");
-    const where = `${review.otherLanguage ? "other language · " : ""}${review.source.split("/").at(-1)}${review.line ? `, line ${number(review.line)}` : ""}`;
+    // The file comes last, because its name may be cut.
+    const where = [review.line && `line ${number(review.line)}`, review.otherLanguage && "other language", review.source.split("/").at(-1)].filter(Boolean).join(" · ");
     const full = h("div", { class: "full" });
     const isOpen = index === state.review;
     const fill = () => full.childElementCount || full.append(...fullReview(review));
@@ -612,13 +612,14 @@
     rebuild(section, [
       h("h2", { id: "failures-title" }, "What failed?"),
       h("p", {}, `${many(data.failed, "row or file")} without an answer. ${data.total ? "They are not part of the shares above." : ""}`.replace("row or files", "rows or files")),
-      ...data.failures.map((group) =>
+      ...data.failures.map((group) => ({ ...group, found: group.listed.filter(fits) })).map((group) =>
         h("details", { class: "table", "data-keep": `failure-${group.code}`, open: data.failed <= 10 },
           h("summary", {}, `${group.code}: ${number(group.count)}`),
           group.remedy && h("p", { class: "hint" }, `What to do: ${group.remedy.replaceAll("`", "")}.`),
-          h("div", SCROLL, h("table", {},
+          !group.found.length && h("p", { class: "hint" }, "None of these passes the filters."),
+          group.found.length > 0 && h("div", SCROLL, h("table", {},
             h("thead", {}, h("tr", {}, h("th", { scope: "col", class: "text" }, "file"), h("th", { scope: "col" }, "line"), h("th", { scope: "col", class: "text" }, "reason"))),
-            h("tbody", {}, group.listed.filter(fits).map(([source, line, message]) =>
+            h("tbody", {}, group.found.map(([source, line, message]) =>
               h("tr", {}, h("td", { class: "text" }, source), h("td", {}, line ? number(line) : "–"), h("td", { class: "text" }, message)))))),
           group.count > group.listed.length && h("p", { class: "hint" }, `The first ${number(group.listed.length)} are listed.`))),
     ]);
@@ -631,7 +632,7 @@
       ...data.notes,
       data.isRedacted ? "The texts of reviews are left out." : "",
       "A search looks into the texts on this page, and into the names of files.",
-      data.leftOut.length ? `Columns that are not compared, because they have too many values or say little: ${data.leftOut.join(", ")}. The option --by compares them.` : "",
+      data.leftOut.length ? `Columns that are not compared, because they have too many values or say little: ${data.leftOut.map((name) => `“${name}”`).join(", ")}. The option --by compares them.` : "",
       "The page is one file. It loads nothing, and sends nothing.",
     ];
     const section = $("about");

@@ -55,6 +55,8 @@ _UNSPACED = re.compile(r"[^\s\d][,;|\t]\S|\d[,;|\t][^\s\d]")
 # A file without a telling name is a table only if it scores at least this much.
 _PLAIN_TABLE = 0.55
 _PLAIN_TABLE_RECORDS = 2
+_LINE_BREAK = re.compile(r"[\r\n]")
+_PLAIN_DELIMITER = re.compile(rf'[\t|;,{_HIVE}]|" "')
 # Prose has no tabs. So many lines that all have the same number of them, with prose in a column, are a table.
 _TABBED_RECORDS = 4
 _WORDS_OF_PROSE = 3
@@ -169,6 +171,8 @@ def plain_delimiter(head: str) -> str | None:
     Args:
         head: the start of the text; if it is long, its last line may be incomplete.
     """
+    if not (_LINE_BREAK.search(head.strip()) and _PLAIN_DELIMITER.search(head)):
+        return None  # most reviews in text files have one line
     texts = list(islice(StringIO(head, newline=""), _MAX_RECORDS))
     if len(texts) > 1 and len(head) >= _HEAD_LENGTH and not texts[-1].endswith(("\n", "\r")):
         texts.pop()

@@ -1,0 +1,6 @@
+"""`python -m reviewbox`: the command line, also where its scripts are not on the path."""
+
+from reviewbox.cli import app
+
+if __name__ == "__main__":
+    app(prog_name="reviewbox")
