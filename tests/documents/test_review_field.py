@@ -248,6 +248,10 @@ def test_the_options_of_a_question_are_not_reviews() -> None:
     refusal({"Which card would you like to have from us?": answers * 20})
 
 
+def test_answers_of_one_word_to_a_question_that_asks_for_no_review_are_refused() -> None:
+    refusal({"How do you rate your role?": ["Cook", *["Cook", "Waiter", "Owner", "Guest", "Buyer"] * 6]})
+
+
 def test_questions_are_not_reviews() -> None:
     questions = [
         f"How happy are you with {topic} in our team?" for topic in ("pay", "tools", "food", "hours", "room")

@@ -9,7 +9,7 @@ classifying the wrong text is worse than classifying none. ADR 12 explains the w
 import re
 import unicodedata
 from collections import Counter, defaultdict
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from html import unescape
@@ -160,9 +160,9 @@ _WORDS_BESIDE_REVIEWS = frozenset(
 )
 _PREPOSITIONS = frozenset("of for de du des del della di da do dos das der des von van od".split())
 # Texts with these names are reviews beside fields whose names have a word that starts so.
-_SIGNS_OF_A_REVIEW = {
+_SIGNS_OF_A_REVIEW: Mapping[str, tuple[str, ...]] = {
     "description": ("reviewer", "complaint"),
-    "quote": ("reviewer", "client", "customer", "rating", "star", "role", "position", "company"),
+    "quote": tuple("reviewer client customer rating star role position company".split()),
 }
 _DESCRIPTIONS = frozenset(
     map(
@@ -764,7 +764,8 @@ def eligible_candidates(sample: FieldSample) -> list[Candidate]:
 
 
 def _is_eligible(candidate: Candidate) -> bool:
-    least = _MIN_SCORE if candidate.name_score < _TELLING_NAME_SCORE else _MIN_NAMED_SCORE
+    is_telling = candidate.name_score >= _TELLING_NAME_SCORE and not candidate.is_question
+    least = _MIN_NAMED_SCORE if is_telling else _MIN_SCORE
     is_excluded = candidate.is_poll or candidate.name_score <= _EXCLUDING_NAME_SCORE
     return not is_excluded and candidate.score >= least
 
