@@ -77,6 +77,7 @@ class RandomAttack:
             threads,
             results=choices.one_of([BUCKET, "verdicts"]),
             is_versioned=choices.chance(40),
+            uses_kms=choices.chance(30),
             page_size=choices.one_of([1000, 3]),
         )
         self.stack.sqs.order = choices.shuffled

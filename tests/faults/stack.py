@@ -127,6 +127,7 @@ class Stack:
     threads: bool = False
     results: str = BUCKET
     is_versioned: bool = False
+    uses_kms: bool = False
     page_size: int = 1000
     clock: Clock = field(default_factory=Clock)
     log: list[str] = field(default_factory=list)
@@ -149,7 +150,7 @@ class Stack:
 
     def __post_init__(self) -> None:
         self.deployed.append(self.deployment)
-        buckets = {name: Bucket(self.is_versioned) for name in (BUCKET, self.results)}
+        buckets = {name: Bucket(self.is_versioned, self.uses_kms) for name in (BUCKET, self.results)}
         self.s3 = S3(self.clock, self.page_size, buckets=buckets)
         dead, failed = MessageQueue(), MessageQueue()
         queues = {
