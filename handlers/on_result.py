@@ -3,6 +3,7 @@
 import logging
 import os
 from collections.abc import Mapping
+from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
@@ -31,23 +32,44 @@ def storage() -> S3Storage:
     return S3Storage.connect()
 
 
-def handler(event: Mapping[str, Any], context: LambdaContext) -> dict[str, Any]:
+@dataclass(frozen=True, slots=True)
+class Copier:
+    """Copies the results of one stack."""
+
+    storage: S3Storage
+    settings: Settings
+
+    def update(self, ref: ObjectRef, deadline: Deadline) -> CopyOutcome:
+        """Bring the copy of the result whose receipt this may be up to date."""
+        is_own_bucket = ref.bucket == (self.settings.results_bucket or ref.bucket)
+        is_receipt = ref.key.startswith(self.settings.results_prefix) and ref.key.endswith(".json")
+        if not (is_own_bucket and is_receipt):
+            return CopyOutcome.IGNORED
+        place = ObjectRef(ref.bucket, self.settings.catalog_prefix + self.settings.results_prefix)
+        results = BucketResults(self.storage, ref.bucket, self.settings)
+        return Catalog(results, self.storage, place, self.settings).update(ref.key, deadline)
+
+
+def handler(event: Mapping[str, Any], context: LambdaContext, copier: Copier | None = None) -> dict[str, Any]:
     """Bring the copy of every result that the event names up to date; report the messages to deliver again.
+
+    `copier` is what copies; by default, with this process's own connection and settings.
 
     Raises:
         EventError: the event did not come through SQS.
     """
+    copier = copier or Copier(storage(), settings())
     messages = parse(event)
     if any(message.message_id is None and (message.errors or _receipts(message)) for message in messages):
         raise EventError("results are announced through a queue, which delivers again what fails")
     deadline = Deadline(lambda: context.get_remaining_time_in_millis() / 1000)
     receipts = dict.fromkeys(ref for message in messages for ref in _receipts(message))
-    failures = {ref for ref in receipts if not _update(ref, deadline)}
+    failures = {ref for ref in receipts if not _update(ref, copier, deadline)}
     failed = [message for message in messages if message.errors or failures.intersection(_receipts(message))]
     for message in failed:
         for error in message.errors:
             logger.error("message.unknown", extra={"message_id": message.message_id, "reason": str(error)})
-    delay_redelivery(failed, settings().max_receives, context, logger)
+    delay_redelivery(failed, copier.settings.max_receives, context, logger)
     return {"batchItemFailures": [{"itemIdentifier": message.message_id} for message in failed]}
 
 
@@ -56,24 +78,13 @@ def _receipts(message: Message) -> tuple[ObjectRef, ...]:
     return (*message.refs, *message.removed)
 
 
-def _update(ref: ObjectRef, deadline: Deadline) -> bool:
+def _update(ref: ObjectRef, copier: Copier, deadline: Deadline) -> bool:
     """Bring the copy of one result up to date, and log what became of it; return whether that worked."""
     try:
         deadline.check_start(ref)
-        outcome = _catalog(ref.bucket).update(ref.key, deadline) if _is_receipt(ref) else CopyOutcome.IGNORED
+        outcome = copier.update(ref, deadline)
     except BaseException as error:  # noqa: BLE001 - one result's failure must not affect another
         log_failure("object.failed", ref, contain(error), logger)
         return False
     logger.info("object.%s", outcome, extra={"bucket": ref.bucket, "key": ref.key})
     return True
-
-
-def _is_receipt(ref: ObjectRef) -> bool:
-    """Return whether an object may be a receipt of this stack."""
-    is_own_bucket = ref.bucket == (settings().results_bucket or ref.bucket)
-    return is_own_bucket and ref.key.startswith(settings().results_prefix) and ref.key.endswith(".json")
-
-
-def _catalog(bucket: str) -> Catalog:
-    place = ObjectRef(bucket, settings().catalog_prefix + settings().results_prefix)
-    return Catalog(BucketResults(storage(), bucket, settings()), storage(), place, settings())

@@ -1,14 +1,19 @@
+import functools
 import gc
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import boto3
 import botocore.session
 import hypothesis
+import moto.core.models
 import pytest
 import yaml
 from moto import mock_aws
+from moto.core.base_backend import BaseBackend
+from moto.core.errors import ErrorLookupFactory
 from mypy_boto3_s3 import S3Client
 from tests.tiny import write_model
 
@@ -31,16 +36,34 @@ def pytest_collection_finish() -> None:
     gc.enable()
 
 
-@pytest.fixture(scope="session", autouse=True)
-def _libraries_parse_fast() -> Iterator[None]:
-    """Parsing took most of the time of tests with new sessions of botocore, or with stacks in moto.
+def _once_per_class(found: Any) -> property:
+    """Return a property that has the same value for all objects of a class."""
+    values: dict[type, Any] = {}
 
-    All sessions get the data that the first one has parsed, and moto reads templates with libyaml.
+    def value(owner: object) -> Any:
+        if type(owner) not in values:
+            values[type(owner)] = found.fget(owner)
+        return values[type(owner)]
+
+    return property(value)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _libraries_are_fast() -> Iterator[None]:
+    """Most of the time of tests with AWS was spent on what the libraries do again and again.
+
+    All sessions of botocore get the data that the first one has parsed, and templates are read with libyaml.
+    moto keeps what it finds out about a service, and prepares answers only to botocore, not to requests.
     """
     loader = botocore.session.create_loader()
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(botocore.session, "create_loader", lambda *_: loader)
-        patch.setattr(yaml, "Loader", getattr(yaml, "CLoader", yaml.Loader))
+        for name in ("Loader", "SafeLoader"):
+            patch.setattr(yaml, name, getattr(yaml, f"C{name}", getattr(yaml, name)))
+        patch.setattr(moto.core.models, "RESPONSES_METHODS", [])
+        patch.setattr(BaseBackend, "urls", _once_per_class(BaseBackend.urls))
+        errors = staticmethod(functools.cache(ErrorLookupFactory._create_error_lut))  # noqa: SLF001
+        patch.setattr(ErrorLookupFactory, "_create_error_lut", errors)
         yield
 
 
@@ -56,7 +79,7 @@ def classifier(tiny_model: Path) -> Classifier:
 
 
 @pytest.fixture(scope="session")
-def session(_libraries_parse_fast: None) -> boto3.Session:
+def session(_libraries_are_fast: None) -> boto3.Session:
     """One session for all clients of moto. Making it takes as long as making a client."""
     return boto3.Session()
 

@@ -1059,6 +1059,46 @@ def test_an_object_that_is_read_slowly_runs_out_of_time_alone(
     assert outcomes == dict.fromkeys(others, Outcome.CLASSIFIED)
 
 
+@pytest.mark.parametrize(("exclusive", "others"), [(False, Outcome.CLASSIFIED), (True, NotStartedError)])
+def test_a_request_without_an_answer_fails_its_object_alone(
+    storage: S3Storage, classifier: Classifier, hooks: Hooks, s3: Client, *, exclusive: bool, others: Any
+) -> None:
+    """The invocation answers before its end. Otherwise all messages of the batch would come back."""
+    silent, *rest = refs = [ObjectRef(BUCKET, f"incoming/{number}.txt") for number in range(4)]
+    for ref in refs:
+        put(s3, ref, b"great film")
+    is_over, are_done = threading.Event(), threading.Event()
+    receipts: list[Any] = []
+    times = iter([6.0])
+
+    def leave_without_answer(_operation: str, params: Mapping[str, Any]) -> None:
+        if params["Key"] == silent.key:
+            is_over.wait(timeout=60)
+
+    def note(receipt: Any) -> None:
+        receipts.append(receipt)
+        if len(receipts) == len(rest):
+            are_done.set()
+
+    def remaining_seconds() -> float:
+        """Return plenty of time to workers; to who waits for them, hardly any once the others are done."""
+        if threading.current_thread() is not threading.main_thread():
+            return 900.0
+        if not exclusive:
+            are_done.wait(timeout=60)
+        return next(times, 0.0)
+
+    hooks.functions.append(leave_without_answer)
+    pipeline = Pipeline(storage, classifier, Settings(objects_at_once=4), QUEUE, on_write=note)
+
+    outcomes = dict(pipeline.process_all(refs, remaining_seconds, exclusive=exclusive))
+    is_over.set()
+
+    assert type(outcomes.pop(silent)) is OutOfTimeError
+    assert len(outcomes) == len(rest)
+    assert all(others in (outcome, type(outcome)) for outcome in outcomes.values())
+
+
 @pytest.mark.parametrize(
     ("key", "body"),
     [

@@ -24,7 +24,7 @@ from reviewbox.stack.cost import (
     comprehend_dollars,
     comprehend_units,
     estimate,
-    text_work,
+    split_work,
 )
 
 ROOT = Path(__file__).parent.parent
@@ -59,7 +59,7 @@ OPTIONS = ReadOptions(segment_bytes=int(PARAMETERS["SegmentBytes"]["Default"]))
 
 def table(size: int, *, is_compressed: bool = False) -> Workload:
     """A table of this decompressed size, all of which is text."""
-    return Workload(objects=1, tables=1) + text_work(size, size, OPTIONS, is_compressed=is_compressed)
+    return Workload(objects=1, tables=1, work=size) + split_work(size, OPTIONS, is_compressed=is_compressed)
 
 
 TABLE = table(ROWS[1] * prices.MEASURED_CHARACTERS)
@@ -74,7 +74,7 @@ def workload_of(reviews: int, rows: int) -> Workload:
     objects = reviews // rows
     if rows == 1:
         work = prices.MEASURED_CHARACTERS * prices.EVIDENCE_FACTOR
-        return Workload(objects, work=objects * work, largest=work)
+        return Workload(objects, work=objects * work)
     assert rows == ROWS[1]
     return replace(
         TABLE,
@@ -111,7 +111,6 @@ PER_SECOND = tuple(rows / seconds for rows, seconds in zip(ROWS, PER_OBJECT, str
 # A full segment, which has its own invocation.
 SEGMENT = Workload(
     work=OPTIONS.segment_bytes,
-    largest=OPTIONS.segment_bytes,
     segments=1,
 )
 

@@ -43,6 +43,16 @@ def test_an_empty_environment_gives_the_defaults() -> None:
     assert Settings.from_environ({}) == Settings()
 
 
+@pytest.mark.parametrize(("labels", "value"), [("2", 0.92), ("4", 0.7), ("", 0.7)])
+def test_the_default_for_a_person_s_look_depends_on_the_number_of_labels(labels: str, value: float) -> None:
+    """The score of the better of two answers is higher than that of the best of four."""
+    environ = {"REVIEWBOX_LABELS": labels, "REVIEWBOX_NEEDS_REVIEW_BELOW": ""}
+
+    assert Settings.from_environ(environ).needs_review_below == value
+    environ["REVIEWBOX_NEEDS_REVIEW_BELOW"] = "0.8"
+    assert Settings.from_environ(environ).needs_review_below == 0.8
+
+
 def test_every_setting_has_a_variable() -> None:
     environ = {f"REVIEWBOX_{name.upper()}": str(value) for name, (value, _) in CHANGES.items()}
 

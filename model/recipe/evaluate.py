@@ -17,7 +17,7 @@ from recipe.reviews import HELD_OUT_SPLITS, IMDB, read_splits
 from reviewbox.cli.evaluate import calibration_error
 from reviewbox.model.classifier import Classifier
 from reviewbox.model.verdicts import Verdict
-from reviewbox.settings import Settings
+from reviewbox.settings import NEEDS_REVIEW_BELOW
 
 HERE = Path(__file__).parent
 LENGTHS = {"up to 16 tokens": 16, "17 to 64": 64, "65 to 128": 128, "129 to 512": 512, "more": 10**9}
@@ -76,21 +76,10 @@ def evaluate(work: Path, output: Path, config: dict[str, Any]) -> None:
     shares = pd.crosstab(four.stars.round().fillna("none"), four.verdict, normalize="index")
     print_table(shares.reindex(columns=LABELS, fill_value=0.0))
     print("\nwhat is not marked `needs_review`")
-    marked = Settings().needs_review_below
+    marked = NEEDS_REVIEW_BELOW[4]
     sets = {"reviews, two answers": labeled, "reviews, four answers": four, "short, two answers": short_two,
             "four answers": mixed}  # fmt: skip
-    print_table(
-        pd.DataFrame(
-            {
-                name: {
-                    "share": (verdicts.confidence >= marked).mean(),
-                    "correct": verdicts.correct[verdicts.confidence >= marked].mean(),
-                    "one-sided and wrong": _contradicts(verdicts)[verdicts.confidence >= marked].mean(),
-                }
-                for name, verdicts in sets.items()
-            }
-        ).T
-    )
+    print_table(pd.DataFrame({name: _unmarked_figures(name, verdicts) for name, verdicts in sets.items()}).T)
 
     foreign = add_verdicts(classifier, pd.read_parquet(work / "foreign_validation.parquet"))
     print("\nother languages: share that is marked, and share that is not marked `needs_review`")
@@ -135,6 +124,15 @@ def two_sided(verdicts: pd.DataFrame) -> pd.DataFrame:
 
 def _positive_share(scores: Mapping[str, float]) -> float:
     return scores["positive"] / (scores["positive"] + scores["negative"])
+
+
+def _unmarked_figures(name: str, verdicts: pd.DataFrame) -> dict[str, float]:
+    is_unmarked = verdicts.confidence >= NEEDS_REVIEW_BELOW[2 if "two" in name else 4]
+    return {
+        "share": is_unmarked.mean(),
+        "correct": verdicts.correct[is_unmarked].mean(),
+        "one-sided and wrong": _contradicts(verdicts)[is_unmarked].mean(),
+    }
 
 
 def _contradicts(verdicts: pd.DataFrame) -> pd.Series:

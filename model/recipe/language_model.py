@@ -18,7 +18,15 @@ from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from recipe.training import DEVICE, SPLIT_PREFIXES, balanced_accuracy, fit, make_batches, parameter_groups
+from recipe.training import (
+    DEVICE,
+    HAS_BFLOAT16,
+    SPLIT_PREFIXES,
+    balanced_accuracy,
+    fit,
+    make_batches,
+    parameter_groups,
+)
 from reviewbox.model.plain_text import plain_text
 
 PROMPT_PREFIX, PROMPT_SUFFIX = "Review: ", "\nSentiment:"
@@ -81,7 +89,7 @@ class LanguageModel(nn.Module):
         input_ids = torch.zeros(len(prompts), int(last.max()) + 1, dtype=torch.int64)
         for row, prompt in zip(input_ids, prompts, strict=True):
             row[: len(prompt.token_ids)] = torch.tensor(prompt.token_ids)
-        with torch.autocast(DEVICE.type, dtype=torch.bfloat16):
+        with torch.autocast(DEVICE.type, dtype=torch.bfloat16, enabled=HAS_BFLOAT16):
             states = self.decoder(input_ids=input_ids.to(DEVICE), use_cache=False).last_hidden_state
         final = states[torch.arange(len(prompts), device=DEVICE), last]
         return final.float() @ self.direction
@@ -138,7 +146,7 @@ def load_language_teacher(
     model = LanguageModel(source).to(DEVICE)
     model.load_state_dict(torch.load(work / "language.pt", map_location=DEVICE)["model"])
     # Buffers stay in float32: they hold positions, which bfloat16 would round.
-    for parameter in model.decoder.parameters():
+    for parameter in model.decoder.parameters() if HAS_BFLOAT16 else ():
         parameter.data = parameter.data.to(torch.bfloat16)
     max_tokens = config["language_model"]["max_tokens"]
     model_key = model.direction.detach().cpu().numpy().tobytes() + str(max_tokens).encode()

@@ -17,6 +17,7 @@ from recipe.reviews import TokenizedReviews
 from recipe.training import (
     CLS,
     DEVICE,
+    HAS_BFLOAT16,
     PAD,
     SEP,
     Example,
@@ -101,7 +102,7 @@ def masked_loss(
     batch = collate(examples)
     input_ids, positions = mask_tokens(batch.input_ids.cpu().numpy(), share, rng, model.config.vocab_size)
     masked = torch.from_numpy(positions).to(DEVICE)
-    with torch.autocast(DEVICE.type, dtype=torch.bfloat16):
+    with torch.autocast(DEVICE.type, dtype=torch.bfloat16, enabled=HAS_BFLOAT16):
         states = model.bert(
             input_ids=torch.from_numpy(input_ids).to(DEVICE), attention_mask=batch.attention_mask
         ).last_hidden_state

@@ -301,7 +301,7 @@ def fit(
         optimizer, lambda step: min((step + 1) / warmup, (len(batches) - step) / (len(batches) - warmup))
     )
     checkpoint, curve = work / f"{name}.pt", work / f"{name}.jsonl"
-    first_step, last_step = 0, settings.get("stop_after", len(batches))
+    first_step, last_step = 0, min(settings.get("stop_after", len(batches)), len(batches))
     running_loss = math.nan
     if checkpoint.exists():
         state = torch.load(checkpoint, map_location=DEVICE)

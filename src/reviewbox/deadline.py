@@ -9,6 +9,9 @@ from reviewbox.objects import ObjectRef, SegmentRef
 # Enough time to classify the reviews in progress and to write the result.
 RESERVED_SECONDS = 15.0
 
+# Enough time to say which objects are done and which are not.
+_SECONDS_FOR_ANSWER = 5.0
+
 
 @dataclass(frozen=True, slots=True)
 class Deadline:
@@ -31,6 +34,10 @@ class Deadline:
     def allows(self, seconds: float) -> bool:
         """Return whether work can still be started after a wait of so many seconds."""
         return self.remaining_seconds() - seconds >= RESERVED_SECONDS
+
+    def seconds_until_answer(self) -> float:
+        """Return how long the invocation may wait for work in progress before it has to answer."""
+        return max(0.0, self.remaining_seconds() - _SECONDS_FOR_ANSWER)
 
     def _has_passed(self) -> bool:
         return not self.allows(0)

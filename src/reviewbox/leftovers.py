@@ -36,31 +36,21 @@ _TEXT = "text/plain"
 
 @dataclass(frozen=True, slots=True)
 class Swept:
-    """What one look at the results found.
+    """What one look at the results found."""
 
-    Attributes:
-        tables: the tables that were compared with their receipts.
-        sources: those whose leftover parts were removed.
-        is_complete: whether the last result was reached. If not, the next invocation goes on.
-    """
-
-    tables: int
-    sources: int
-    is_complete: bool
+    tables: int  # the tables that were compared with their receipts
+    sources: int  # those whose leftover parts were removed
+    is_complete: bool  # whether the last result was reached. If not, the next invocation goes on.
 
 
 @dataclass(frozen=True, slots=True)
 class LeftoverFinder:
-    """Finds the sources of one bucket that have old parts which no receipt names.
-
-    Attributes:
-        before: what has changed since this time is not looked at; in seconds since 1970.
-    """
+    """Finds the sources of one bucket that have old parts which no receipt names."""
 
     store: ObjectStore
     settings: Settings
     bucket: str
-    before: float
+    before: float  # what has changed since this time is not looked at; in seconds since 1970
 
     @property
     def results(self) -> ObjectRef:
@@ -111,12 +101,15 @@ class LeftoverFinder:
             return None
         source = ObjectRef(self.bucket, source_key)
         if stored is None:  # the parts may be of a source in another bucket
-            named = {part for part in parts if not self._is_made_from(part, source)}
+            named = {part for part in parts if not self._may_be_made_from(part, source)}
         return source if parts - named else None
 
-    def _is_made_from(self, part: str, source: ObjectRef) -> bool:
+    def _may_be_made_from(self, part: str, source: ObjectRef) -> bool:
+        """Return whether a part may be of a source. One of an older version does not tell its bucket."""
         table_id = keys.table_id_of(part, self.results.key, source.key)
-        return table_id is not None and is_made_from(table_id, source)
+        if table_id is None:
+            return keys.is_table_key(part, self.results.key, source.key)
+        return is_made_from(table_id, source)
 
     def _own_key(self, receipt: Receipt, receipt_key: str) -> str | None:
         """Return the key of the source that a receipt names, if it is in the bucket and has this receipt."""

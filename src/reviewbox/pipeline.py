@@ -2,12 +2,12 @@
 
 import json
 import logging
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, replace
 
 from reviewbox.deadline import Deadline
-from reviewbox.errors import ConflictError, EventBusError, NotStartedError, contain
+from reviewbox.errors import ConflictError, EventBusError, NotStartedError, OutOfTimeError, contain
 from reviewbox.event_bus import EventBus
 from reviewbox.fast_path import prepare_new_review
 from reviewbox.large_tables.coordinator import Progress, SegmentCoordinator
@@ -81,17 +81,24 @@ class Pipeline:
 
         An object is yielded after its event has been sent. If that fails, so does the object: the next
         delivery finds its result current, and sends the event.
+
+        Objects that are not done just before the end fail with OutOfTimeError, so that the invocation can
+        answer for the others: AWS may leave a request without an answer.
         """
         refs = list(dict.fromkeys(refs))
         exclusive = exclusive or len(refs) == 1 or self.queue is None
         context = BatchContext(Deadline(remaining_seconds), exclusive=exclusive, redelivered=redelivered)
         if redelivered:
             context.has_results.set()
-        with ThreadPoolExecutor(1 if exclusive else self.settings.objects_at_once) as pool:
+        pool = ThreadPoolExecutor(1 if exclusive else self.settings.objects_at_once)
+        try:
             futures = {pool.submit(self._finish, ref, context): ref for ref in refs}
-            finished = (_outcome_of(future, futures[future]) for future in as_completed(futures))
+            finished = _as_finished(futures, context.deadline)
             for item in _announce(finished, self.event_bus) if self.event_bus else finished:
                 yield item.ref, item.outcome
+        finally:
+            # A worker that still waits for an answer is left behind. All that it can write is conditional.
+            pool.shutdown(wait=context.deadline.seconds_until_answer() > 0, cancel_futures=True)
 
     def process(
         self,
@@ -208,6 +215,24 @@ class Pipeline:
     @property
     def _objects(self) -> ObjectProcessor:
         return ObjectProcessor(self.store, self.classifier, self.settings, self._receipts, self._large_tables)
+
+
+def _as_finished(
+    futures: Mapping[Future[_Finished], ObjectRef | SegmentRef], deadline: Deadline
+) -> Iterator[_Finished]:
+    """Yield objects once they are done, and when it is time to answer, those that are not."""
+    pending = dict(futures)
+    try:
+        for future in as_completed(futures, deadline.seconds_until_answer()):
+            yield _outcome_of(future, pending.pop(future))
+    except TimeoutError:
+        yield from (_Finished(ref, _time_is_over(future, ref)) for future, ref in pending.items())
+
+
+def _time_is_over(future: Future[_Finished], ref: ObjectRef | SegmentRef) -> OutOfTimeError:
+    if future.cancel():
+        return NotStartedError(f"{ref} was not started before the invocation's time was over")
+    return OutOfTimeError(f"{ref} was not done when the invocation's time was over")
 
 
 def _outcome_of(future: Future[_Finished], ref: ObjectRef | SegmentRef) -> _Finished:

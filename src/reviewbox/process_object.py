@@ -199,8 +199,13 @@ class ObjectProcessor:
                 return
         code = ErrorCode.OUT_OF_TIME if isinstance(error, OutOfTimeError) else ErrorCode.NOT_PROCESSED
         message = f"{ref} was tried {self.settings.max_receives} times: {describe(error)}"
-        provenance = self.receipts.provenance(ref, revision)
-        receipt = Receipt.for_error(Problem(code, message), provenance, final=False)
+        self._record_attempt(ref, revision, Problem(code, message), stored)
+
+    def _record_attempt(
+        self, ref: ObjectRef, revision: Revision | None, problem: Problem, stored: StoredReceipt | None
+    ) -> None:
+        """Write a receipt that is not final: it says why a revision has no result until the next attempt."""
+        receipt = Receipt.for_error(problem, self.receipts.provenance(ref, revision), final=False)
         self.receipts.commit(ref, receipt, stored, self.receipts.list_tables(ref))
 
     def _attempt(self, ref: ObjectRef, context: BatchContext, pending: PendingReceipt | None) -> Outcome:
@@ -211,7 +216,10 @@ class ObjectProcessor:
         try:
             source = self.store.read(ref, self.max_read_bytes(context))
         except ArchivedError as error:
-            return self._record_archived(ref, error, stored)
+            # An event follows once the object is restored, and its revision stays the same.
+            problem = Problem(ErrorCode.ARCHIVED, str(error))
+            self._record_attempt(ref, self.store.revision(ref), problem, stored)
+            return Outcome.REFUSED
         if source is None:
             return Outcome.GONE
         if ref.key.endswith("/") and source.size == 0:  # the AWS console creates this to show an empty folder
@@ -254,14 +262,6 @@ class ObjectProcessor:
         # The worker of an earlier revision, a table, may have died before it wrote the first receipt.
         may_have_tables = not (pending.receipt.parts or is_called_text(source.ref.key))
         return self.commit(pending, stored, may_have_tables=may_have_tables)
-
-    def _record_archived(self, ref: ObjectRef, error: ArchivedError, stored: StoredReceipt | None) -> Outcome:
-        # Not final: an event follows once the object is restored, and its revision stays the same.
-        problem = Problem(ErrorCode.ARCHIVED, str(error))
-        provenance = self.receipts.provenance(ref, self.store.revision(ref))
-        receipt = Receipt.for_error(problem, provenance, final=False)
-        self.receipts.commit(ref, receipt, stored, self.receipts.list_tables(ref))
-        return Outcome.REFUSED
 
     def _classify(self, source: Source, stored: StoredReceipt | None, deadline: Deadline) -> Receipt:
         """Return the receipt of a source; if the source is a table, write the classified table first."""

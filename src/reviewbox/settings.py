@@ -14,6 +14,10 @@ _VARIABLE_PREFIX = "REVIEWBOX_"
 
 _AFFECTS_RESULTS = {"affects_results": True}
 
+# The values of `needs_review_below` for 2 and for 4 labels. With them, 97 % of the validation reviews that
+# the bundled model leaves unmarked are right, as the model card says.
+NEEDS_REVIEW_BELOW = {2: 0.92, 4: 0.7}
+
 
 @dataclass(frozen=True, slots=True)
 class Settings:
@@ -26,7 +30,8 @@ class Settings:
         text_field: the field of a table that contains the review; "" to detect it.
         fallback_encoding: the encoding of bytes that are not UTF-8; "" to refuse them.
         labels: 2 to answer only positive or negative; 4 for all answers of the model.
-        needs_review_below: reviews with a lower score are marked for a person to check; 0 to 1.
+        needs_review_below: reviews with a lower score are marked for a person to check; 0 to 1. The default
+            of the variable depends on `labels`.
         max_object_bytes: the largest object, decompressed, that is read as a whole; larger ones get an error.
             Tables of lines and Parquet files may be larger.
         segment_bytes: tables of lines that are larger are classified in segments of about this size.
@@ -49,7 +54,7 @@ class Settings:
     text_field: str = field(default="", metadata=_AFFECTS_RESULTS)
     fallback_encoding: str = field(default="windows-1252", metadata=_AFFECTS_RESULTS)
     labels: int = field(default=4, metadata=_AFFECTS_RESULTS)
-    needs_review_below: float = field(default=0.7, metadata=_AFFECTS_RESULTS)
+    needs_review_below: float = field(default=NEEDS_REVIEW_BELOW[4], metadata=_AFFECTS_RESULTS)
     max_object_bytes: int = field(default=16 * 1024 * 1024, metadata=_AFFECTS_RESULTS)
     segment_bytes: int = field(default=1024 * 1024, metadata=_AFFECTS_RESULTS)
     work_prefix: str = "work/"
@@ -82,6 +87,9 @@ class Settings:
             except ValueError:
                 expected = "a whole number" if kind is int else "a number"
                 errors.append(f"{variable}={environ[variable]!r} is not {expected}")
+        if "labels" in values:
+            default = NEEDS_REVIEW_BELOW.get(values["labels"], cls().needs_review_below)
+            values.setdefault("needs_review_below", default)
         settings = cls(**values)
         errors += settings._errors()
         if errors:

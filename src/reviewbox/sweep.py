@@ -58,7 +58,7 @@ class SourceSweeper:
         return max([*times, *self.receipts.table_times(ref)], default=before) < before
 
     def _attempt_sweep(self, ref: ObjectRef, abandoned_before: float | None) -> bool:
-        doubtful = self.receipts.remove_dead(ref)
+        doubtful = self.receipts.remove_dead(ref, is_old=abandoned_before is not None)
         if not doubtful.parts:
             return True
         stored, revision = doubtful.stored, self.store.revision(ref)

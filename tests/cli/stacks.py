@@ -1,6 +1,6 @@
 """A deployed stack for tests, and work for it."""
 
-from reviewbox.stack.cost import Workload, text_work
+from reviewbox.stack.cost import Workload, split_work
 from reviewbox.stack.discovery import BatchOperations, Stack
 
 STACK = Stack(
@@ -27,5 +27,5 @@ STACK = Stack(
 
 def large_tables(count: int, gigabytes: int) -> Workload:
     size = gigabytes * 10**9
-    table = Workload(objects=1, tables=1) + text_work(size, size, STACK.read_options)
+    table = Workload(objects=1, tables=1, work=size) + split_work(size, STACK.read_options)
     return sum([table] * count, Workload())

@@ -92,6 +92,7 @@ TEXT_TABLES = {
     "tabs": (b"id\treview\tstars\n1\tA good film\t5\n2\tA bad one\t1\n3\tFine, too\t4\n", "TSV"),
     "bars": (b"id|review|stars\n1|A good film|5\n2|A bad one|1\n3|Fine, too|4\n", "CSV"),
     "commas": (b'id,review,stars\r\n1,A good film,5\r\n2,"A bad, bad one",1\r\n3,Fine,4\r\n', "CSV"),
+    "a title": (b"Reviews of May\n\nid|review|stars\n1|A good film|5\n2|A bad one|1\n3|Fine, too|4\n", "CSV"),
     "UTF-16": ("id\treview\n1\tA good film\n2\tA bad one\n".encode("utf-16"), "TSV"),
 }
 

@@ -387,8 +387,9 @@ def test_repeated_comments_are_reviews_if_no_other_field_has_the_same_answers() 
     assert select({"id": [str(number) for number in range(40)], "COMMENT": answers}).name == "COMMENT"
 
 
-def test_a_description_beside_the_name_of_a_reviewer_is_a_review() -> None:
-    columns = {"title": TITLES, "description": REVIEWS, "reviewer_name": OTHER_COLUMNS["reviewer_name"]}
+@pytest.mark.parametrize("beside", ["reviewer_name", "complaint_id"])
+def test_a_description_beside_a_reviewer_or_a_complaint_is_a_review(beside: str) -> None:
+    columns = {"title": TITLES, "description": REVIEWS, beside: OTHER_COLUMNS["reviewer_name"]}
     assert select(columns).name == "description"
 
 
@@ -409,3 +410,140 @@ def test_the_lines_of_an_order_are_not_reviews(name: str) -> None:
 
 def test_what_the_author_of_a_json_file_says_about_it_is_not_a_review() -> None:
     refusal({"_comment": ["This file was generated from the menu. Do not edit it, because it is replaced."]})
+
+
+@pytest.mark.parametrize("states", [["received", "pending", "sent"], ["Neu", "erledigt", "offen"]])
+def test_the_state_of_a_feedback_is_not_a_review(states: Sequence[str]) -> None:
+    refusal({"feedback": states, "channel": ["sms", "web", "app"]})
+
+
+def test_a_sentence_that_every_row_repeats_is_not_a_review() -> None:
+    """Such as what respondents agree to before they answer."""
+    consent = ["I agree that you keep my answers, so that you can improve what you offer to me."] * 3
+    columns = {"Do you agree to this?": consent, "In your own words: how was it?": REVIEWS[:3]}
+
+    assert select(columns).name == "In your own words: how was it?"
+    refusal({"Do you agree to this?": consent})
+
+
+def test_frequent_questions_of_a_course_do_not_hide_its_reviews() -> None:
+    columns = {
+        "[].faq[].q": ["Where do I park?", "Is there food?", "Who may come?"],
+        "[].faq[].a": ["Behind the house.", "There is a kitchen.", "All who like to."],
+        "[].feedback[].fb": REVIEWS[:3],
+    }
+    assert select(columns).name == "[].feedback[].fb"
+
+
+@pytest.mark.parametrize("name", ["message", "text"])
+def test_texts_that_a_program_filled_in_are_not_reviews(name: str) -> None:
+    people = ["Ann Lee", "Bob Ray", "Cy Fox", "Di Hay"]
+    actions = ["approved", "created", "printed", "paid"]
+    notices = [
+        f"The user {person} {action} invoice 47{number} of the customer Hill Farm."
+        for number, (person, action) in enumerate(zip(people, actions, strict=True))
+    ]
+
+    refusal({name: notices, "id": list("1234")})
+
+
+def test_reviews_that_share_the_names_of_what_they_review_are_not_a_programs() -> None:
+    reviews = [
+        "The Hill Farm kettle is loud",
+        "Our Hill Farm kettle leaks",
+        "I love my Hill Farm kettle so much",
+    ]
+    assert select({"text": reviews, "id": list("123")}).name == "text"
+
+
+def test_the_same_word_in_each_row_is_not_a_review() -> None:
+    refusal({"content": ["testing"] * 4, "id": list("1234")})
+
+
+@pytest.mark.parametrize("separator", [";", ", "])
+def test_several_options_of_a_question_are_not_reviews(separator: str) -> None:
+    options = ["fast delivery", "low prices", "many brands", "my friends shop there"]
+    answers = [separator.join(options[first:last]) for first in range(4) for last in range(first + 1, 5)] * 3
+
+    refusal({"What do you like about shopping online?": answers})
+
+
+@pytest.mark.parametrize("note", ["(n = 39)", "[Second part]"])
+def test_questions_with_a_note_behind_them_are_not_reviews(note: str) -> None:
+    questions = [f"How would you rate the quality of part {part} of your kettle? {note}" for part in "ABCDEF"]
+    refusal({f"How would you improve the tea that you drink at work? {note}": questions})
+
+
+@pytest.mark.parametrize("name", ["Type of complaint", "Тип жалобы", "categoria del reclamo"])
+def test_kinds_of_complaints_are_not_complaints(name: str) -> None:
+    refusal({name: ["rude staff", "too crowded", "broken machine", "other"] * 10, "id": list("12345678") * 5})
+
+
+@pytest.mark.parametrize("name", ["agencyComment", "admin_comments", "Editor note"])
+def test_what_others_note_about_a_review_is_not_a_review(name: str) -> None:
+    assert select({name: [f"We think that {text}" for text in REVIEWS], "text": REVIEWS}).name == "text"
+    refusal({name: REVIEWS})
+
+
+def test_names_that_say_something_else_need_more_texts_that_judge() -> None:
+    advice = [
+        "Think of a place that makes the day lighter for you.",
+        "Take a walk and look at the trees.",
+        "Drink a glass of water before you sleep.",
+        "Call a friend whom you have not seen for a while.",
+        "Write down what happened today, and why.",
+        "It is fine to be tired after such a week.",
+        "I am here if you want to talk.",
+        "Breathe slowly, and count to ten.",
+    ]
+
+    refusal({"response": advice, "mood": ["low", "angry"] * 4})
+
+
+@pytest.mark.parametrize(
+    "name", ["Feedback description", "Description of complaint", "testimonials[].description"]
+)
+def test_the_description_of_a_review_is_a_review(name: str) -> None:
+    people = {"cars[].description": TITLES, "Person giving feedback": OTHER_COLUMNS["reviewer_name"]}
+    assert select({**people, name: REVIEWS}).name == name
+
+
+def test_the_description_of_the_product_of_a_review_is_not_a_review() -> None:
+    refusal({"reviews[].product.description": REVIEWS})
+
+
+@pytest.mark.parametrize("beside", ["rating", "author_role", "company"])
+def test_a_quote_of_a_customer_is_a_review(beside: str) -> None:
+    quotes = ["The new boiler uses a third less fuel.", "They were on site within a day."]
+    assert (
+        select({"quote": quotes, beside: ["Chief engineer", "Buyer"], "author": ["Ann", "Bob"]}).name
+        == "quote"
+    )
+
+
+def test_the_quote_of_a_poet_is_not_a_review() -> None:
+    refusal(
+        {
+            "quote": ["Two roads diverged in a yellow wood.", "All the world is a stage."],
+            "author": ["F", "D"],
+        }
+    )
+
+
+def test_two_open_questions_are_refused_unless_they_differ_much() -> None:
+    longer = [f"As far as I remember: {text} That is all I can say." for text in REVIEWS]
+    message = refusal(
+        {
+            "What question do you wish that we had asked you?": longer,
+            "Why do you use our kettle at your work?": REVIEWS,
+        }
+    )
+
+    assert "What question" in message
+    assert "Why do you" in message
+
+
+@pytest.mark.parametrize(("question", "answer"), [("pergunta", "resposta"), ("frage", "antwort")])
+def test_answers_to_frequent_questions_are_not_reviews_in_other_languages(question: str, answer: str) -> None:
+    questions = [f"How can I change part {part} of my order?" for part in "ABCDEFGH"]
+    refusal({question: questions, answer: [f"You will find it below your name: {text}" for text in REVIEWS]})

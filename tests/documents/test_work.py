@@ -95,7 +95,7 @@ FILES: Mapping[str, Callable[[int], bytes | str]] = {
     "sheets.xlsx": lambda n: workbook(*[SHEET] * (n // 8)),
     "rows.parquet": lambda n: parquet(column([GOOD] * n * 4)),
     "missing values.parquet": lambda n: parquet(column([None] * n * 4 + [GOOD])),
-    "row groups.parquet": lambda n: parquet(column([GOOD] * n), row_group_size=1),
+    "row groups.parquet": lambda n: parquet(column([GOOD] * (n // 2)), row_group_size=1),
     "columns.parquet": lambda n: parquet(wide(n)),
     "nested columns.parquet": lambda n: parquet(pa.table({"a": wide(n).to_struct_array()})),
     "columns.csv": lambda n: f"{','.join(f'c{k}' for k in range(n))}\n{',1' * n}\n",

@@ -9,8 +9,10 @@ from tests.faults.checks import check, check_work
 from tests.faults.choices import Choices
 from tests.faults.policy import Policy
 from tests.faults.stack import (
+    COPIES,
     DAY_SECONDS,
     DEAD_LETTERS,
+    FAILED_COPIES,
     MANY,
     MAX_BATCH,
     SEGMENTS,
@@ -37,7 +39,15 @@ _KEYS = (
 )
 # What events may name beside uploads: it is not there, or is not to be classified.
 _OTHER_KEYS = ("incoming/absent.csv", "incoming/.DS_Store", "results/incoming/a.csv.json", "elsewhere/a.csv")
-_OPERATIONS = ("GetObject", "HeadObject", "PutObject", "DeleteObject", "ListObjectsV2", "SendMessageBatch")
+_OPERATIONS = (
+    "GetObject",
+    "HeadObject",
+    "PutObject",
+    "DeleteObject",
+    "ListObjectsV2",
+    "SendMessageBatch",
+    "PutEvents",
+)
 _FAULTS = tuple(fault for fault in Fault if fault)
 _MAX_WORKERS = 4
 _MIN_ACTIONS, _MORE_ACTIONS = 10, 60
@@ -62,6 +72,8 @@ class RandomAttack:
         self.stack = Stack(
             choices.one_of(deployments),
             policy,
+            Policy.of_results() if choices.chance(50) else None,
+            choices.chance(50),
             threads,
             results=choices.one_of([BUCKET, "verdicts"]),
             is_versioned=choices.chance(40),
@@ -112,6 +124,7 @@ class RandomAttack:
             actions += [
                 (6, lambda: stack.deliver(UPLOADS, 1 + choices.below(MAX_BATCH))),
                 (6, lambda: stack.deliver(SEGMENTS, 1)),
+                (6, lambda: stack.deliver(COPIES, 1)),
                 (1, lambda: stack.perform_task(choices.one_of(known))),
                 (1, lambda: stack.invoke_directly(*choices.shuffled(known))),
             ]
@@ -201,6 +214,10 @@ def _rest(stack: Stack, step: Callable[[], None], *, is_lost: bool = False) -> N
         _check_unless_damaged(stack)
     if stack.keys_of_dead_letters():
         raise BrokenPromiseError("a redrive succeeds", "there are dead letters again")
+    if stack.sqs.queues[FAILED_COPIES].messages:
+        stack.redrive_copies()
+        stack.settle(step)
+        _check_unless_damaged(stack)
     check_work(stack)
     _sweep(stack, step)
     _check_unless_damaged(stack, is_swept=True)
@@ -252,6 +269,7 @@ class Script:
     Attributes:
         kinds: what is uploaded.
         has_company: whether another object is uploaded with the last one, so that both come in one batch.
+            Then, results are also announced and copied into the catalog.
     """
 
     kinds: tuple[str, ...]
@@ -283,7 +301,8 @@ class ScriptedAttack:
         deployments: Sequence[Deployment],
         policy: Policy,
     ) -> None:
-        self.stack = Stack(deployments[0], policy)
+        copying = Policy.of_results() if script.has_company else None
+        self.stack = Stack(deployments[0], policy, copying, script.has_company)
         self._script = script
         self._disturbance = disturbance
         self._deployments = deployments
@@ -345,6 +364,7 @@ class ScriptedAttack:
         while stack.has_visible() or len(stack.running) > 1:
             stack.deliver(SEGMENTS, 1)
             stack.deliver(UPLOADS)
+            stack.deliver(COPIES, 1)
             for delivery in stack.running:
                 if delivery is not disturbed:
                     delivery.worker.go_on(MANY)

@@ -4,11 +4,12 @@ How much work that took is bounded. Let there be
 
     D  deliveries of events and tasks, redeliveries included     F  faults and lost races
     S  deliveries of segments                                    V  deployments
-    n  segments of the largest table
+    C  deliveries of events about receipts                       n  segments of the largest table
 
 Then the workers have sent at most (1 + n) * (D + F + V) messages, and have made at most
-16 * S + (16 + 3 * n) * (D + F + V) requests to S3. The pages of a listing count as one request. A sweep makes
-at most 4 requests, and 30 + n for each object.
+17 * S + (17 + 3 * n) * (D + F + V) requests to S3. The pages of a listing count as one request. A sweep makes
+at most 4 requests, and 30 + n for each object. Those that copy results into the catalog have made at most
+(8 + 4 * n) * (C + F).
 """
 
 import json
@@ -16,6 +17,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from tests.faults import uploads
+from tests.faults.followers import check_announcements, check_catalog
 from tests.faults.stack import BrokenPromiseError, Stack, Uploaded
 from tests.faults.uploads import BUCKET, Deployment
 
@@ -47,9 +49,13 @@ def check(stack: Stack, deployments: Sequence[Deployment], *, is_swept: bool = F
     )
     if left:
         raise BrokenPromiseError("nothing else is left under results/", ", ".join(left))
-    strange = sorted(key for key in objects if not key.startswith(("results/", "work/", "incoming/")))
+    strange = sorted(
+        key for key in objects if not key.startswith(("results/", "work/", "incoming/", "catalog/"))
+    )
     if strange:
         raise BrokenPromiseError("nothing is written elsewhere", ", ".join(strange))
+    check_announcements(stack)
+    check_catalog(stack)
 
 
 def _results(stack: Stack, key: str, deployments: Sequence[Deployment]) -> Iterator[str]:
@@ -99,7 +105,12 @@ def check_work(stack: Stack) -> None:
     occasions = totals.deliveries + totals.faults + totals.lost_races + len(stack.deployed)
     for name, number, limit in (
         ("messages", totals.messages, (1 + segments) * occasions),
-        ("requests", totals.requests, 16 * totals.segment_deliveries + (16 + 3 * segments) * occasions),
+        ("requests", totals.requests, 17 * totals.segment_deliveries + (17 + 3 * segments) * occasions),
+        (
+            "requests for copies",
+            totals.copy_requests,
+            (8 + 4 * segments) * (totals.copy_deliveries + totals.faults + totals.lost_races),
+        ),
         (
             "requests of sweeps",
             totals.sweep_requests,

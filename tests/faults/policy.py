@@ -1,6 +1,8 @@
 """What template.yaml allows the functions to do in S3."""
 
 import re
+from collections.abc import Iterable
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -18,17 +20,27 @@ _VALUES = {"SourcePrefix": "incoming/", "ResultsPrefix": "results/"}
 
 
 class Policy:
-    """The statements of `ObjectsPolicy`, with the default prefixes; every bucket counts as the right one.
+    """The statements of a policy, with the default prefixes; every bucket counts as the right one.
 
     Attributes:
         hides_absence: whether S3 answers 403 for a missing object, as it does to a role that may not list the
             whole bucket.
     """
 
-    def __init__(self) -> None:
+    @classmethod
+    def of_uploads(cls) -> "Policy":
+        """Return the policy of the functions that classify."""
+        return cls(_properties("ObjectsPolicy")["PolicyDocument"]["Statement"])
+
+    @classmethod
+    @cache
+    def of_results(cls) -> "Policy":
+        """Return the policy of the function that copies results into the catalog."""
+        (policy,) = _properties("OnResultRole")["Policies"]
+        return cls(policy["PolicyDocument"]["Statement"])
+
+    def __init__(self, statements: Iterable[Any]) -> None:
         self.hides_absence = False
-        template = yaml_parse(_TEMPLATE.read_text(encoding="utf-8"))
-        statements = template["Resources"]["ObjectsPolicy"]["Properties"]["PolicyDocument"]["Statement"]
         self._allowed: dict[str, list[re.Pattern[str]]] = {}
         for statement in statements:
             for action in _listed(statement.get("Action", [])):
@@ -45,6 +57,10 @@ class Policy:
         """Return whether the function may make this request."""
         place = params["Prefix"] if operation == "ListObjectsV2" else params["Key"]
         return any(pattern.fullmatch(place) for pattern in self._allowed.get(_ACTIONS[operation], []))
+
+
+def _properties(resource: str) -> Any:
+    return yaml_parse(_TEMPLATE.read_text(encoding="utf-8"))["Resources"][resource]["Properties"]
 
 
 def _listed(value: Any) -> list[Any]:

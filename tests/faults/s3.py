@@ -6,6 +6,7 @@ compares the model to moto.
 
 import hashlib
 import io
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -38,9 +39,13 @@ class Bucket:
 
 @dataclass(slots=True)
 class S3(Service):
-    """The state of S3, which all clients share."""
+    """The state of S3, which all clients share.
+
+    `on_change` is called with the bucket and the key of each object that is written or deleted.
+    """
 
     page_size: int = _PAGE_SIZE
+    on_change: Callable[[str, str], object] = lambda _bucket, _key: None
     buckets: dict[str, Bucket] = field(default_factory=dict)
     _versions: int = 0
 
@@ -95,13 +100,15 @@ class S3(Service):
         version = f"v{self._versions}" if bucket.is_versioned else None
         is_archived = StorageClass == "GLACIER"
         bucket.objects[Key] = StoredObject(Body, etag, ContentType, self.clock.now, version, is_archived)
+        self.on_change(Bucket, Key)
         return {"ETag": etag} | ({"VersionId": version} if version else {})
 
     def delete_object(self, Bucket: str, Key: str, IfMatch: str | None = None) -> Any:
         """Delete an object."""
         bucket = self._bucket("DeleteObject", Bucket)
         self._check_replaced("DeleteObject", bucket.objects.get(Key), IfMatch)
-        bucket.objects.pop(Key, None)
+        if bucket.objects.pop(Key, None):
+            self.on_change(Bucket, Key)
         return {}
 
     def list_objects_v2(

@@ -4,28 +4,35 @@ import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
+from copy import deepcopy
 from dataclasses import dataclass, field, fields, replace
+from functools import cache
 from typing import Any
 from unittest.mock import patch
 
 from botocore.exceptions import BotoCoreError, ClientError
 from handlers.on_upload import UploadError
 from tests.faults import uploads
-from tests.faults.clients import Client, Clock, client_error
+from tests.faults.clients import Client, Clock, Gate, client_error
+from tests.faults.events import Events
 from tests.faults.policy import Policy
 from tests.faults.s3 import S3, Bucket, time_of
 from tests.faults.sqs import MessageQueue, Sqs, StoredMessage
 from tests.faults.uploads import BUCKET, Deployment
 from tests.faults.workers import Fault, Worker
 
-from handlers import on_batch_operation, on_upload
-from reviewbox.events import parse
+from handlers import on_batch_operation, on_result, on_upload
+from reviewbox.event_bus import EventBus
+from reviewbox.events import parse, upload_message
+from reviewbox.objects import ObjectRef
 from reviewbox.pipeline import Pipeline
 from reviewbox.queue import Queue
+from reviewbox.settings import Settings
 from reviewbox.stack.redrive import move_messages
 from reviewbox.storage import S3Storage
 
 UPLOADS, SEGMENTS, DEAD_LETTERS = "https://sqs/uploads", "https://sqs/segments", "https://sqs/dead-letters"
+COPIES, FAILED_COPIES = "https://sqs/copies", "https://sqs/failed-copies"
 MAX_BATCH = 10
 MAX_RECEIVES = 5
 VISIBILITY_SECONDS = 360.0  # six times the timeout, as in template.yaml
@@ -33,9 +40,10 @@ DAY_SECONDS = 86_400.0
 
 _TIMEOUT_SECONDS = 60.0
 _WORK_DAYS = 5  # as the lifecycle rule of template.yaml says
-_RETENTION_DAYS = {UPLOADS: 4, SEGMENTS: 4, DEAD_LETTERS: 14}  # as template.yaml says
+# As template.yaml says.
+_RETENTION_DAYS = {UPLOADS: 4, SEGMENTS: 4, DEAD_LETTERS: 14, COPIES: 4, FAILED_COPIES: 14}
 _MAX_ROUNDS = 1000
-MANY = [Fault.NONE] * 10_000
+MANY = [Fault.NONE] * 1000  # more requests than a worker makes
 
 
 class BrokenPromiseError(Exception):
@@ -83,7 +91,9 @@ class Totals:
     uploads: int = 0
     deliveries: int = 0  # of events and tasks
     segment_deliveries: int = 0
-    requests: int = 0  # of workers to S3
+    copy_deliveries: int = 0  # of events about receipts
+    requests: int = 0  # of workers to S3, except for these
+    copy_requests: int = 0
     messages: int = 0  # sent by workers
     sweeps: int = 0
     sweep_requests: int = 0
@@ -103,6 +113,8 @@ class Stack:
     Attributes:
         deployment: what workers start with.
         policy: what workers may do.
+        copying: what workers may do that copy results into the catalog; None if there is no catalog.
+        announces: whether results are announced to an event bus.
         threads: whether workers run freely.
         results: the bucket for results.
         log: what happened so far, for the person who reads about a failure.
@@ -110,6 +122,8 @@ class Stack:
 
     deployment: Deployment
     policy: Policy
+    copying: Policy | None = None
+    announces: bool = False
     threads: bool = False
     results: str = BUCKET
     is_versioned: bool = False
@@ -121,11 +135,13 @@ class Stack:
     deployed: list[Deployment] = field(default_factory=list)
     failed_tasks: set[str] = field(default_factory=set)  # the keys of tasks that failed or whose worker died
     lost: set[str] = field(default_factory=set)  # the keys of sources whose messages are gone
+    lost_copies: set[str] = field(default_factory=set)  # the keys of receipts whose events are gone
     running: list[Delivery] = field(default_factory=list)
     loses_deletion: Callable[[], bool] = lambda: False  # whether done messages are delivered again
     choose_fault: Callable[[], Callable[[], Fault]] = lambda: lambda: Fault.NONE  # of each thread
     s3: S3 = field(init=False)
     sqs: Sqs = field(init=False)
+    events: Events = field(init=False)
     outage: str = ""  # the operation that AWS refuses at the moment
     is_damaged: bool = False  # whether somebody else has changed results
     _workers: int = 0
@@ -134,10 +150,26 @@ class Stack:
     def __post_init__(self) -> None:
         self.deployed.append(self.deployment)
         buckets = {name: Bucket(self.is_versioned) for name in (BUCKET, self.results)}
-        self.s3 = S3(self.clock, self.page_size, buckets)
-        dead = MessageQueue()
-        uploads, segments = (MessageQueue(VISIBILITY_SECONDS, MAX_RECEIVES, dead) for _ in range(2))
-        self.sqs = Sqs(self.clock, queues={UPLOADS: uploads, SEGMENTS: segments, DEAD_LETTERS: dead})
+        self.s3 = S3(self.clock, self.page_size, buckets=buckets)
+        dead, failed = MessageQueue(), MessageQueue()
+        queues = {
+            url: MessageQueue(VISIBILITY_SECONDS, MAX_RECEIVES, letters)
+            for url, letters in ((UPLOADS, dead), (SEGMENTS, dead), (COPIES, failed))
+        }
+        self.sqs = Sqs(self.clock, queues={**queues, DEAD_LETTERS: dead, FAILED_COPIES: failed})
+        self.events = Events(self.clock)
+        if self.copying:
+            self.s3.on_change = self._announce_receipt
+
+    def copy(self) -> "Stack":
+        """Return a stack to which the same has happened. No worker may be running."""
+        assert not self.running
+        # What never changes needs no copy, and a lock cannot have one.
+        shared: list[Any] = [self.policy, self.copying, *self.deployed]
+        shared += [service.lock for service in (self.s3, self.sqs, self.events)]
+        shared += [each for bucket in self.s3.buckets.values() for each in bucket.objects.values()]
+        shared += [each for revisions in self.history.values() for each in revisions]
+        return deepcopy(self, {id(each): each for each in shared})
 
     # What users and operators do
 
@@ -194,13 +226,21 @@ class Stack:
             expired = self.sqs.expire(queue, days * DAY_SECONDS)
             if expired:
                 self.note(f"{len(expired)} messages expire")
-                self.lost |= _keys_named(expired)
+                lost = self.lost_copies if queue in (COPIES, FAILED_COPIES) else self.lost
+                lost |= _keys_named(expired)
 
     def redrive(self) -> None:
         """Move the dead letters back to the queue for uploads."""
         self.note(f"redrive {len(self.sqs.queues[DEAD_LETTERS].messages)} dead letters")
         client: Any = Client(self.sqs)
         for _ in move_messages(Queue(DEAD_LETTERS, client), Queue(UPLOADS, client)):
+            pass
+
+    def redrive_copies(self) -> None:
+        """Move the dead letters of the catalog back to its queue."""
+        self.note(f"redrive {len(self.sqs.queues[FAILED_COPIES].messages)} events of receipts")
+        client: Any = Client(self.sqs)
+        for _ in move_messages(Queue(FAILED_COPIES, client), Queue(COPIES, client)):
             pass
 
     def lose(self) -> None:
@@ -244,7 +284,8 @@ class Stack:
             f"{m['MessageId']} (receive {m['Attributes']['ApproximateReceiveCount']})" for m in messages
         )
         what = f"{queue.rpartition('/')[2]}: {', '.join(received)}"
-        self._invoke(on_upload.handler, {"Records": records}, what, queue=queue, messages=messages)
+        handler = on_result.handler if queue == COPIES else on_upload.handler
+        self._invoke(handler, {"Records": records}, what, queue=queue, messages=messages)
 
     def perform_task(self, key: str) -> None:
         """Invoke a worker for S3 Batch Operations."""
@@ -260,7 +301,7 @@ class Stack:
     def deliver_again(self) -> None:
         """Let SQS deliver messages again that workers are working on. It promises "at least once"."""
         self.note("SQS delivers messages again")
-        for queue in (UPLOADS, SEGMENTS):
+        for queue in (UPLOADS, SEGMENTS, COPIES):
             for message in self.sqs.queues[queue].messages:
                 message.visible_at = self.clock.now - 1.0
 
@@ -275,6 +316,8 @@ class Stack:
             worker = delivery.worker
             if delivery.is_sweep:
                 self.totals.sweep_requests += worker.s3_requests
+            elif delivery.queue == COPIES:
+                self.totals.copy_requests += worker.s3_requests
             else:
                 self.totals.requests += worker.s3_requests
             self.totals.messages += worker.messages_sent
@@ -306,19 +349,24 @@ class Stack:
             if self.running:
                 step()
                 continue
-            waiting = [m for name in (UPLOADS, SEGMENTS) for m in self.sqs.queues[name].messages]
+            waiting = [m for name in (UPLOADS, SEGMENTS, COPIES) for m in self.sqs.queues[name].messages]
             if not waiting:
                 return
             if not self.has_visible():
                 self.clock.now = min(message.visible_at for message in waiting) + 1.0
             self.deliver(SEGMENTS, 1)
             self.deliver(UPLOADS)
+            self.deliver(COPIES, 1)
         raise BrokenPromiseError("work ends", f"not within {_MAX_ROUNDS} rounds")
 
     def has_visible(self) -> bool:
         """Return whether a message can be delivered now."""
-        queues = (self.sqs.queues[UPLOADS], self.sqs.queues[SEGMENTS])
+        queues = (self.sqs.queues[url] for url in (UPLOADS, SEGMENTS, COPIES))
         return any(message.visible_at < self.clock.now for queue in queues for message in queue.messages)
+
+    def receipts_not_copied(self) -> set[str]:
+        """Return the keys of the receipts whose events are dead letters, or are gone."""
+        return self.lost_copies | _keys_named(self.sqs.queues[FAILED_COPIES].messages)
 
     def keys_of_dead_letters(self) -> set[str]:
         """Return the keys of the sources that dead letters name, also by a segment."""
@@ -336,9 +384,15 @@ class Stack:
         """Log what happens."""
         self.log.append(text)
 
-    def _send(self, body: str) -> None:
+    def _send(self, body: str, queue: str = UPLOADS) -> None:
         entries = [{"Id": "0", "MessageBody": body}]
-        self.sqs.perform("SendMessageBatch", {"QueueUrl": UPLOADS, "Entries": entries})
+        self.sqs.perform("SendMessageBatch", {"QueueUrl": queue, "Entries": entries})
+
+    def _announce_receipt(self, bucket: str, key: str) -> None:
+        """Send an event to the queue of the catalog, as a rule does for each receipt that changes."""
+        if key.startswith("results/") and key.endswith(".json"):
+            self.lost_copies.discard(key)
+            self._send(upload_message(ObjectRef(bucket, key)), COPIES)
 
     def _invoke(
         self,
@@ -353,29 +407,31 @@ class Stack:
         segments = sum("reviewboxSegment" in message["Body"] for message in messages)
         self.totals.segment_deliveries += segments
         objects = sum(message["Body"].count("eventName") for message in messages)
-        self.totals.deliveries += objects + bool(task) + len(direct)
+        if queue == COPIES:
+            self.totals.copy_deliveries += objects
+        else:
+            self.totals.deliveries += objects + bool(task) + len(direct)
         self._workers += 1
         worker = Worker(f"worker {self._workers}", self.clock, _TIMEOUT_SECONDS, self.note)
         if self.threads:
             worker.choose_fault = self.choose_fault()
         self.note(f"{worker.name} starts with {self.deployment.name} and {what}")
-        s3: Any = Client(self.s3, self._watched(worker))
-        sqs: Any = Client(self.sqs, worker.gate)
-        settings = replace(
-            self.deployment.settings,
-            results_bucket="" if self.results == BUCKET else self.results,
-            queue_url=SEGMENTS,
-            max_receives=MAX_RECEIVES,
-        )
+        policy = self.copying if queue == COPIES and self.copying else self.policy
+        s3: Any = Client(self.s3, self._watched(worker, policy))
+        sqs: Any = Client(self.sqs, self._refused(worker))
+        events: Any = Client(self.events, self._refused(worker))
+        settings = _settings(self.deployment, "" if self.results == BUCKET else self.results)
         pipeline = Pipeline(
             S3Storage(s3),
             self.deployment.classifier,
             settings,
             Queue(SEGMENTS, sqs, self._sleep),
+            EventBus("default", events, self._sleep) if self.announces else None,
             wait=self._sleep,
         )
+        uses = on_result.Copier(S3Storage(s3), settings) if queue == COPIES else pipeline
         self.running.append(Delivery(worker, task, queue, messages, direct))
-        worker.start(lambda: handler(event, worker.context, pipeline))
+        worker.start(lambda: handler(event, worker.context, uses))
 
     def _acknowledge(self, delivery: Delivery) -> None:
         failed = {item["itemIdentifier"] for item in delivery.worker.response["batchItemFailures"]}
@@ -387,33 +443,40 @@ class Stack:
         elif entries:
             self.sqs.perform("DeleteMessageBatch", {"QueueUrl": delivery.queue, "Entries": entries})
 
-    def _watched(self, worker: Worker) -> Callable[..., Any]:
-        """Return the gate of a worker's S3 client."""
+    def _refused(self, worker: Worker) -> Gate:
+        """Return a gate for a worker's requests during an outage."""
 
         def gate(operation: str, params: dict[str, Any], perform: Callable[[], Any]) -> Any:
-            if not self.policy.allows(operation, params):
-                self._broken = BrokenPromiseError("the policy allows every request", f"{operation} {params}")
-
             def answer() -> Any:
                 if operation == self.outage:
                     raise client_error(operation, "AccessDenied", 403)
+                return perform()
+
+            worker.faults += operation == self.outage
+            return worker.gate(operation, params, answer)
+
+        return gate
+
+    def _watched(self, worker: Worker, policy: Policy) -> Gate:
+        """Return the gate of a worker's S3 client."""
+        refused = self._refused(worker)
+
+        def gate(operation: str, params: dict[str, Any], perform: Callable[[], Any]) -> Any:
+            if not policy.allows(operation, params):
+                self._broken = BrokenPromiseError("the policy allows every request", f"{operation} {params}")
+
+            def answer() -> Any:
                 try:
                     return perform()
                 except ClientError as error:
                     status = error.response["ResponseMetadata"]["HTTPStatusCode"]
-                    if (
-                        operation in ("GetObject", "HeadObject")
-                        and status == 404
-                        and self.policy.hides_absence
-                    ):
+                    if operation in ("GetObject", "HeadObject") and status == 404 and policy.hides_absence:
                         code = "AccessDenied" if operation == "GetObject" else "403"
                         raise client_error(operation, code, 403) from None
                     raise
 
-            if operation == self.outage:
-                worker.faults += 1
             try:
-                return worker.gate(operation, params, answer)
+                return refused(operation, params, answer)
             finally:
                 if operation in ("PutObject", "DeleteObject") and not (self.threads or self.is_damaged):
                     self._look_at(params["Key"])
@@ -436,6 +499,17 @@ class Stack:
 
     def _sleep(self, seconds: float) -> None:
         self.clock.now += seconds
+
+
+@cache
+def _settings(deployment: Deployment, results_bucket: str) -> Settings:
+    return replace(
+        deployment.settings,
+        results_bucket=results_bucket,
+        queue_url=SEGMENTS,
+        max_receives=MAX_RECEIVES,
+        catalog_prefix="catalog/",
+    )
 
 
 def _keys_named(messages: Iterable[StoredMessage]) -> set[str]:

@@ -32,7 +32,7 @@ class Fault(StrEnum):
     LOST = "the request is performed, but there is no answer"
     RETRIED = "the answer is lost, and botocore sends the request again"
     TRUNCATED = "half of the body is missing"
-    REJECTED = "SQS rejects some messages"
+    REJECTED = "SQS rejects some messages, or EventBridge some events"
     SLOW = "the request takes long"
 
 
@@ -122,10 +122,11 @@ class Worker:
             fault = Fault.KILL_BEFORE
         if operation == "SendMessageBatch":
             self.messages_sent += len(params["Entries"])
-        elif "ContinuationToken" not in params:
+        elif operation != "PutEvents" and "ContinuationToken" not in params:
             self.s3_requests += 1
         self.faults += bool(fault)
-        request = f"{operation} {params.get('Key') or params.get('Prefix') or 'to the queue'}"
+        place = params.get("Key") or params.get("Prefix") or "of a batch"
+        request = f"{operation} {place}"
         self._note(f"{self.name}: {request}{f': {fault}' if fault else ''}")
         try:
             return self._perform(fault, operation, params, perform)
@@ -155,8 +156,8 @@ class Worker:
                 perform()
         if fault is Fault.SLOW:
             self._clock.now += _SLOW_SECONDS
-        if fault is Fault.REJECTED and operation == "SendMessageBatch":
-            return _reject_some(params["Entries"], perform)
+        if fault is Fault.REJECTED and operation in _REJECT_SOME:
+            return _REJECT_SOME[operation](params["Entries"], perform)
         answer = perform()
         if fault is Fault.TRUNCATED and operation == "GetObject":
             length = answer["ContentLength"]
@@ -177,3 +178,15 @@ def _reject_some(entries: list[Any], perform: Callable[[], Any]) -> Any:
     del entries[::2]
     answer = perform() if entries else {"Successful": []}
     return {**answer, "Failed": [{"Id": entry["Id"], "Code": "InternalError"} for entry in rejected]}
+
+
+def _reject_some_events(entries: list[Any], perform: Callable[[], Any]) -> Any:
+    rejected = range(0, len(entries), 2)
+    entries[:] = entries[1::2]
+    accepted = iter(perform()["Entries"] if entries else [])
+    count = len(rejected) + len(entries)
+    results = [{"ErrorCode": "InternalFailure"} if n in rejected else next(accepted) for n in range(count)]
+    return {"FailedEntryCount": len(rejected), "Entries": results}
+
+
+_REJECT_SOME = {"SendMessageBatch": _reject_some, "PutEvents": _reject_some_events}

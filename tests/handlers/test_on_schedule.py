@@ -138,6 +138,35 @@ def test_no_part_is_left_of_a_source_that_was_deleted_after_its_worker_died(s3: 
     assert "was deleted" in error["message"]
 
 
+@pytest.mark.parametrize("name", [".csv", ".jsonl.gz", "/part-00012.csv"])
+@pytest.mark.parametrize("source", ["without a receipt", "with a receipt", "deleted"])
+def test_a_part_of_an_older_version_is_removed(s3: S3Client, source: str, name: str) -> None:
+    """Its key has no id. Its worker died before the receipt, or long after another one wrote it."""
+    if source == "with a receipt":
+        upload(s3)
+    elif source == "without a receipt":
+        s3.put_object(Bucket=BUCKET, Key=SOURCE, Body=TABLE)
+    before = results(s3)
+    s3.put_object(Bucket=BUCKET, Key=f"results/{SOURCE}.classified{name}", Body=b"id,review,sentiment\n")
+
+    assert sweep()["sources"] == 1
+    assert results(s3) == before | {"results/incoming/a.csv.json"}
+    assert ("error" in receipt(s3, SOURCE)) == (source != "with a receipt")
+    assert sweep()["sources"] == 0
+
+
+def test_the_table_of_an_older_version_stays_with_its_receipt(s3: S3Client) -> None:
+    """Its receipt is not valid any more. It is the result all the same, until the next event."""
+    s3.put_object(Bucket=BUCKET, Key=SOURCE, Body=TABLE)
+    for key in (f"{SOURCE}.classified.csv", f"{SOURCE}.json"):
+        s3.put_object(Bucket=BUCKET, Key=f"results/{key}", Body=b'{"format": 3}')
+    before = results(s3)
+
+    sweep()
+
+    assert results(s3) == before
+
+
 def test_a_source_that_was_replaced_and_whose_work_was_lost_has_an_error(s3: S3Client) -> None:
     """The old result would say nothing about the newest upload."""
     upload(s3)

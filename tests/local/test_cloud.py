@@ -1,5 +1,6 @@
 """The local cloud: uploads with boto3, and their results."""
 
+import gc
 import http.client
 import json
 import socket
@@ -66,6 +67,26 @@ def test_uploaded_files_get_their_results(cloud: Cloud, handler: Handler) -> Non
     assert cloud.sqs().get_queue_attributes(
         QueueUrl=cloud.queue_url, AttributeNames=["ApproximateNumberOfMessages"]
     )["Attributes"] == {"ApproximateNumberOfMessages": "0"}
+
+
+def test_what_was_deleted_takes_no_memory(cloud: Cloud) -> None:
+    """A cloud that runs for days may have seen more uploads than its machine can hold."""
+    s3, name = cloud.s3(), f"{uuid4()}.txt"
+
+    s3.put_object(Bucket=BUCKET, Key=f"incoming/{name}", Body=b"great film")
+    assert count_in_memory(name) == 2  # the object and the message about it
+    deliver(cloud, lambda *_: {"batchItemFailures": []})
+    s3.delete_object(Bucket=BUCKET, Key=f"incoming/{name}")
+
+    assert count_in_memory(name) == 0
+
+
+def count_in_memory(name: str) -> int:
+    """Return the number of moto's objects with this name and of its messages about them."""
+    gc.collect()
+    kinds = ("FakeKey", "Message")
+    things = [thing for thing in gc.get_objects() if type(thing).__name__ in kinds]
+    return sum(name in str(thing.__dict__) for thing in things)
 
 
 def test_a_busy_machine_has_time_to_answer(cloud: Cloud) -> None:

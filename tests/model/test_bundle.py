@@ -5,6 +5,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +17,8 @@ from tests.tiny import write_model
 
 from reviewbox.errors import ModelError
 from reviewbox.model import bundle as bundle_module
-from reviewbox.model.bundle import Bundle
+from reviewbox.model.bundle import Bundle, external_data_names
 from reviewbox.model.classifier import Classifier
-from reviewbox.model.external_data import external_data_names
 
 FILES = ("config.json", "model.onnx", "tokenizer.json")
 
@@ -351,7 +351,7 @@ def with_external_data(folder: Path, location: str = "model.onnx_data") -> Path:
     return folder
 
 
-@pytest.mark.parametrize("location", ["model.onnx_data", "model.onnx.data", "weights.bin"])
+@pytest.mark.parametrize("location", ["model.onnx_data", "model.onnx.data", "weights.bin", "w" * 200])
 def test_weights_in_other_files_are_part_of_the_digest(location: str, folder: Path) -> None:
     inline = Bundle.read(folder).digest
     before = Bundle.read(with_external_data(folder, location)).digest
@@ -413,7 +413,8 @@ def test_a_damaged_graph_has_no_surprises(
     graph[position % len(graph)] = byte
     for content in (data, bytes(graph), bytes(graph[: position % len(graph) + 1])):
         (tmp_path / "model.onnx").write_bytes(content)
-        assert external_data_names(tmp_path / "model.onnx") == []
+        with suppress(ModelError):  # the bytes may happen to name a file outside of the folder
+            external_data_names(tmp_path / "model.onnx")
 
 
 JSON_VALUES = st.recursive(

@@ -112,7 +112,10 @@ def test_a_receipt_or_a_table_of_another_source_is_not_a_table_of_this_one() -> 
     ("key", "receipt"),
     [
         (f"results/incoming/a.csv.gz.classified/{ID}/part-00012.csv.gz", "results/incoming/a.csv.gz.json"),
-        ("results/incoming/a.csv.classified/part-00012.csv", None),
+        # of an older version
+        ("results/incoming/a.csv.classified/part-00012.csv", "results/incoming/a.csv.json"),
+        ("results/incoming/a.csv.classified.csv.gz", "results/incoming/a.csv.json"),
+        ("results/incoming/a.csv.classified/notes.csv", None),
         ("results/incoming/a.csv.classified/other.txt.json", None),
         ("results/incoming/part-00012.csv.json", None),
     ],

@@ -25,7 +25,7 @@ from reviewbox.stack.cost import (
     count_listed,
     estimate,
     judge,
-    text_work,
+    split_work,
 )
 from reviewbox.stack.listing import ListedObject
 
@@ -39,7 +39,7 @@ def listed(key: str, size: int, storage_class: str = "STANDARD") -> ListedObject
 
 def large_table(size: int, *, is_compressed: bool = False, options: ReadOptions = MEGABYTE) -> Workload:
     """A table with this decompressed size, all of which is text."""
-    return Workload(objects=1, tables=1) + text_work(size, size, options, is_compressed=is_compressed)
+    return Workload(objects=1, tables=1, work=size) + split_work(size, options, is_compressed=is_compressed)
 
 
 def quantities(estimated: Estimate) -> dict[str, int]:
@@ -68,7 +68,6 @@ def test_compressed_objects_count_ten_times_and_objects_that_are_too_large_not_a
         compressed=2,
         too_large=1,
         work=2 * 1000 + 20_000 + 3000 + 2 * 1_000_000,
-        largest=2 * 1_000_000,
     )
 
 
@@ -89,7 +88,7 @@ def test_tables_may_have_any_size_and_are_split() -> None:
     assert (workload.tables, workload.too_large) == (4, 1)
     assert (workload.large, workload.segments, workload.stored_segments) == (3, 26 + 2 + 11, 2)
     assert workload.split_bytes == 2_500_001 + 200_000 + 1_000_001
-    assert (workload.largest, workload.largest_split) == (100_000, 2_500_001)
+    assert workload.largest_split == 2_500_001
 
 
 @pytest.mark.parametrize("form", FORMATS, ids=lambda form: form.name)
@@ -113,7 +112,7 @@ def test_archived_objects_count_as_work_because_they_may_have_been_restored() ->
 
 def test_a_million_reviews_cost_a_few_dollars_through_the_queue() -> None:
     """1,300 characters each: 48 ms of computing with evidence, and 1.5 ms of waiting, with 1,769 MB."""
-    reviews = Workload(objects=1_000_000, size=1_300_000_000, work=2_600_000_000, largest=2600)
+    reviews = Workload(objects=1_000_000, size=1_300_000_000, work=2_600_000_000)
 
     estimated = estimate(reviews, FUNCTION, as_job=False)
 
@@ -146,7 +145,7 @@ def test_a_job_costs_a_quarter_dollar_and_a_dollar_per_million_objects_and_no_me
 
 
 def test_the_largest_object_is_not_divided() -> None:
-    one = Workload(objects=1, size=1_000_000, work=1_000_000, largest=1_000_000)
+    one = Workload(objects=1, size=1_000_000, work=1_000_000)
 
     assert estimate(one, FUNCTION, as_job=False).seconds == pytest.approx(18.46 + 0.1, abs=0.01)
 
@@ -206,7 +205,7 @@ def test_a_table_takes_no_more_requests_than_are_priced(
 
 
 def test_a_vcpu_without_a_thread_costs_money_and_a_thread_with_one_saves_time() -> None:
-    work = Workload(objects=1, size=1_000_000, work=1_000_000, largest=1_000_000)
+    work = Workload(objects=1, size=1_000_000, work=1_000_000)
     two_vcpus = Function(memory_megabytes=2 * 1769)
 
     idle = estimate(work, two_vcpus, as_job=False)

@@ -22,7 +22,7 @@ from reviewbox.objects import ObjectRef
 from reviewbox.pipeline import Pipeline
 from reviewbox.report import Readers, Result, report
 from reviewbox.settings import Settings
-from reviewbox.stack.result_rows import ResultRows
+from reviewbox.stack.result_rows import result_rows
 from reviewbox.stack.stored_results import StoredResults, find_place
 from reviewbox.storage import S3Storage
 
@@ -130,7 +130,11 @@ def test_a_report_counts_lines_as_the_other_commands_do(tmp_path: Path, classifi
 
     found = list(StoredResults(place))
 
-    assert [r.line for r in found] == [row["source_line"] for row in ResultRows(place)] == [2, 5, 6]
+    assert (
+        [r.line for r in found]
+        == [row["source_line"] for row in result_rows(StoredResults(place))]
+        == [2, 5, 6]
+    )
     assert [r.failure.line for r in found if r.failure] == [6]
 
 
@@ -253,8 +257,8 @@ def test_columns_that_the_table_had_before_are_kept_apart(tmp_path: Path, classi
 @pytest.mark.parametrize(
     ("files", "reason"),
     [
-        ({"a.txt": "good film"}, "neither receipts nor tables"),
-        ({"a.json": "{}"}, "neither receipts nor tables"),
+        ({"a.txt": "good film"}, "neither receipts of this version nor classified tables"),
+        ({"a.json": "{}"}, "neither receipts of this version nor classified tables"),
         ({"a.csv": "review,stars\ngood film,5\n"}, "a.csv: the table has no column `sentiment`"),
     ],
 )

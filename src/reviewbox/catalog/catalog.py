@@ -48,19 +48,12 @@ class _Declared:
 
 @dataclass(frozen=True, slots=True)
 class Catalog:
-    """The copies of results.
+    """The copies of results."""
 
-    Attributes:
-        results: where results are read.
-        store: where copies are written.
-        place: the bucket and the prefix of the keys of the catalog.
-        settings: how tables are read.
-    """
-
-    results: Results
-    store: ObjectStore
-    place: ObjectRef
-    settings: Settings
+    results: Results  # where results are read
+    store: ObjectStore  # where copies are written
+    place: ObjectRef  # the bucket and the prefix of the keys of the catalog
+    settings: Settings  # how tables are read
 
     def update(self, key: str, deadline: Deadline) -> CopyOutcome:
         """Make the catalog hold exactly one copy of the result whose receipt has this key.

@@ -18,17 +18,11 @@ _FILE = re.compile(r"[0-9a-f]{32}-([0-9a-f]{16})-(\d{5,})-(\d+)\.parquet")
 
 @dataclass(frozen=True, slots=True)
 class CopiedPart:
-    """What the key of a file tells.
+    """What the key of a file tells."""
 
-    Attributes:
-        copy: the id of the copy.
-        index: the number of the part of the result, from 0.
-        lines: the number of lines of the source up to the end of the part; 0 if it has no rows.
-    """
-
-    copy: str
-    index: int
-    lines: int
+    copy: str  # the id of the copy
+    index: int  # the number of the part of the result, from 0
+    lines: int  # the number of lines of the source up to the end of the part; 0 if it has no rows
 
     @classmethod
     def of(cls, key: str) -> Self | None:

@@ -7,8 +7,8 @@ from typing import Protocol
 
 from reviewbox.objects import ObjectRef
 from reviewbox.results.keys import is_table_key, receipt_key
-from reviewbox.results.receipt import MAX_RECEIPT_BYTES, Part, Receipt
-from reviewbox.results.receipt_store import StoredReceipt
+from reviewbox.results.receipt import Part, Receipt
+from reviewbox.results.receipt_store import StoredReceipt, read_receipt
 from reviewbox.settings import Settings
 from reviewbox.storage import S3Storage
 
@@ -32,27 +32,21 @@ class Results(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class BucketResults:
-    """The results in a bucket.
+    """The results in a bucket."""
 
-    Attributes:
-        storage: reads objects.
-        bucket: the bucket.
-        settings: those of the service that writes the results.
-    """
-
-    storage: S3Storage
-    bucket: str
-    settings: Settings
+    storage: S3Storage  # reads objects
+    bucket: str  # the bucket
+    settings: Settings  # those of the service that writes the results
 
     def receipt(self, key: str) -> StoredReceipt | None:
         """Return the receipt with a key."""
-        stored = self.storage.read(ObjectRef(self.bucket, key), MAX_RECEIPT_BYTES)
-        receipt = Receipt.decode(stored.body or b"") if stored else None
-        if not stored or not receipt or not receipt.source:
+        stored = read_receipt(self.storage, ObjectRef(self.bucket, key))
+        source = stored.receipt.source if stored else None
+        if source is None:
             return None
-        is_own_bucket = self.bucket == (self.settings.results_bucket or receipt.source.bucket)
-        is_own_key = key == receipt_key(self.settings.results_prefix, receipt.source.key)
-        return StoredReceipt(receipt, stored.revision.etag) if is_own_bucket and is_own_key else None
+        is_own_bucket = self.bucket == (self.settings.results_bucket or source.bucket)
+        is_own_key = key == receipt_key(self.settings.results_prefix, source.key)
+        return stored if is_own_bucket and is_own_key else None
 
     def open(self, key: str, receipt: Receipt, part: Part) -> BufferedReader | None:  # noqa: ARG002 - as documented
         """Open a part of a table."""

@@ -22,7 +22,9 @@ from reviewbox.cli.command import (
     YesOption,
     app,
     command,
+    folder_argument,
     models,
+    output_option,
 )
 from reviewbox.cli.output import ExportFormat, Format
 from reviewbox.errors import ReviewboxError
@@ -77,10 +79,7 @@ def classify(  # noqa: PLR0913, PLR0917 - a command's options are its arguments
     threads: ThreadsOption = _CPUS,
     text_field: TextFieldOption = "",
     format_: FormatOption = None,
-    output: Annotated[
-        Path | None,
-        typer.Option("--output", "-o", help="Write to this file: .json, .jsonl or .csv.", dir_okay=False),
-    ] = None,
+    output: Annotated[Path | None, output_option("Write to this file: .json, .jsonl or .csv.")] = None,
 ) -> None:
     """Classify files, folders or S3 objects.
 
@@ -101,9 +100,7 @@ def classify(  # noqa: PLR0913, PLR0917 - a command's options are its arguments
 
 @command
 def watch(  # noqa: PLR0913, PLR0917 - a command's options are its arguments
-    folder: Annotated[
-        Path, typer.Argument(metavar="FOLDER", help="Watch this folder.", exists=True, file_okay=False)
-    ],
+    folder: Annotated[Path, folder_argument("FOLDER", "Watch this folder.")],
     results: Annotated[
         Path | None,
         typer.Option(help="Write the results to this folder. [default: FOLDER-results]", file_okay=False),
@@ -152,9 +149,7 @@ def report(  # noqa: PLR0913, PLR0917 - a command's options are its arguments
             metavar="PATH", help="A receipt, a classified table, a folder, or s3://bucket/prefix."
         ),
     ],
-    output: Annotated[Path, typer.Option("--output", "-o", help="The page to write.", dir_okay=False)] = Path(
-        "report.html"
-    ),
+    output: Annotated[Path, output_option("The page to write.")] = Path("report.html"),
     title: Annotated[str, typer.Option(help="The heading of the page. [default: the name of PATH]")] = "",
     by: Annotated[
         list[str] | None, typer.Option(help="Compare by this column, too; may be repeated.")
@@ -212,10 +207,7 @@ def results(
         ExportFormat | None, typer.Option("--format", help="Print or write the rows in this format.")
     ] = None,
     output: Annotated[
-        Path | None,
-        typer.Option(
-            "--output", "-o", help="Write to this file: .csv, .json, .jsonl or .parquet.", dir_okay=False
-        ),
+        Path | None, output_option("Write to this file: .csv, .json, .jsonl or .parquet.")
     ] = None,
 ) -> None:
     """Print or export the rows of many results as one table.
@@ -400,18 +392,8 @@ def evaluate(
 
 @command
 def compare(  # noqa: PLR0913, PLR0917 - a command's options are its arguments
-    model_a: Annotated[
-        Path,
-        typer.Argument(
-            metavar="MODEL_A", help="Compare the model in this folder.", exists=True, file_okay=False
-        ),
-    ],
-    model_b: Annotated[
-        Path,
-        typer.Argument(
-            metavar="MODEL_B", help="Compare it with the model in this folder.", exists=True, file_okay=False
-        ),
-    ],
+    model_a: Annotated[Path, folder_argument("MODEL_A", "Compare the model in this folder.")],
+    model_b: Annotated[Path, folder_argument("MODEL_B", "Compare it with the model in this folder.")],
     files: FilesArgument,
     flips: Annotated[int, typer.Option(min=0, help="List at most this many flipped reviews.")] = 20,
     show_text: Annotated[
@@ -440,10 +422,7 @@ def compare(  # noqa: PLR0913, PLR0917 - a command's options are its arguments
 
 @partial(command, group=models, name="check")
 def model_check(
-    folder: Annotated[
-        Path,
-        typer.Argument(metavar="DIR", help="Check the model in this folder.", exists=True, file_okay=False),
-    ],
+    folder: Annotated[Path, folder_argument("DIR", "Check the model in this folder.")],
     format_: FormatOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -487,12 +466,7 @@ def local(
 
 @command
 def demo(  # noqa: PLR0913, PLR0917 - a command's options are its arguments
-    reviews: Annotated[
-        Path,
-        typer.Argument(
-            metavar="FOLDER", help="Upload the files of this folder.", exists=True, file_okay=False
-        ),
-    ],
+    reviews: Annotated[Path, folder_argument("FOLDER", "Upload the files of this folder.")],
     port: PortOption = 0,
     text_field: TextFieldOption = "",
     template: TemplateOption = _TEMPLATE,

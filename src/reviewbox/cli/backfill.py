@@ -8,6 +8,7 @@ import typer
 from rich.console import Console as Terminal
 
 from reviewbox.cli import render
+from reviewbox.cli.estimate import print_bills
 from reviewbox.cli.output import INTERRUPTED
 from reviewbox.cli.progress import progress_bar, track
 from reviewbox.errors import ReviewboxError
@@ -109,13 +110,7 @@ class Backfill:
 
     def print_estimate(self, estimated: Estimate, *, as_job: bool) -> None:
         """Print the estimated cost and duration of a backfill, as a job or through the queue."""
-        table = render.new_table(show_footer=True)
-        table.add_column("if all objects are classified", "total")
-        table.add_column("", justify="right")
-        table.add_column("", render.rounded_dollars(estimated.dollars), justify="right")
-        for item in estimated.items:
-            table.add_row(item.name, item.quantity, render.rounded_dollars(item.dollars))
-        self.terminal.print(table)
+        print_bills(self.terminal, {"": estimated.items}, "if all objects are classified")
         self.print_line(
             f"About {render.rounded_seconds(estimated.seconds)} with {self.stack.max_concurrency} concurrent "
             f"invocations{'; S3 chooses the actual number' if as_job else ''}. "

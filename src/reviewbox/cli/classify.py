@@ -5,7 +5,7 @@ import stat
 import sys
 import traceback
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
+from contextlib import AbstractContextManager, ExitStack, suppress
 from dataclasses import dataclass
 from functools import partial
 from io import BufferedReader, BytesIO
@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from reviewbox.classification import classify_rows, internal_error, read_source
-from reviewbox.cli.output import Format, Row, complete_file, format_of, write_rows
+from reviewbox.cli.output import Format, Row, format_of, open_output, write_rows
 from reviewbox.cli.progress import progress_bar
 from reviewbox.cli.render import (
     cell,
@@ -35,9 +35,7 @@ from reviewbox.model.verdicts import Verdict
 from reviewbox.objects import ObjectRef, Revision, Source
 from reviewbox.results.receipt import problem_fields, verdict_fields
 from reviewbox.settings import Settings
-from reviewbox.stack import aws
-from reviewbox.stack.listing import is_uri, list_objects, parse_uri
-from reviewbox.storage import S3Storage
+from reviewbox.stack.listing import is_uri
 from reviewbox.tool_files import is_tool_file
 from reviewbox.wording import for_command_line
 
@@ -84,37 +82,16 @@ def classify_paths(  # noqa: PLR0913, PLR0917 - a command's options are its argu
     if output and format_ is Format.TABLE:
         raise ReviewboxError("a table is for the terminal; for a file, choose --format json, jsonl or csv")
     inputs = list(_inputs(paths))
-    unreadable: list[_Input] = []
-    classifier = Classifier.load(model, threads=threads, two_labels=settings.two_labels)
+    run = _Run(Classifier.load(model, threads=threads, two_labels=settings.two_labels), settings)
     # Rows that are printed on the terminal show the progress themselves.
-    hides_progress = is_terminal and format_ is not Format.TABLE
-    classified = _classify(inputs, classifier, settings, unreadable.append, hides_progress=hides_progress)
-    reviews = _Reviews(classified)
+    reviews = run.classify(inputs, hides_progress=is_terminal and format_ is not Format.TABLE)
     if format_ is Format.TABLE:
         _print_table(reviews, settings)
         _print_fields(inputs)
-    elif output:
-        with (
-            complete_file(output) as path,
-            path.open("w", encoding="utf-8", errors="backslashreplace", newline="") as file,
-        ):
-            write_rows(_rows(reviews, settings), file, format_, _COLUMNS)
     else:
-        write_rows(_rows(reviews, settings), sys.stdout, format_, _COLUMNS)
-    return 2 if unreadable else int(reviews.failed > 0)
-
-
-class _Reviews:
-    """Iterates over classified reviews, and counts those without a verdict."""
-
-    def __init__(self, reviews: Iterable[Classified]) -> None:
-        self.failed = 0
-        self._reviews = reviews
-
-    def __iter__(self) -> Iterator[Classified]:
-        for review in self._reviews:
-            self.failed += isinstance(review.outcome, Problem)
-            yield review
+        with open_output(output) as file:
+            write_rows(_rows(reviews, settings), file, format_, _COLUMNS)
+    return 2 if run.has_unreadable else int(run.failed > 0)
 
 
 @dataclass(slots=True)
@@ -129,11 +106,9 @@ class _Input:
 
 
 def _inputs(paths: Sequence[str]) -> Iterator[_Input]:
-    storage = S3Storage(aws.connect("s3")) if any(is_uri(path) for path in paths) else None
     for path in paths:
-        if storage and is_uri(path):
-            for ref in _objects(storage, path):
-                yield _Input(str(ref), partial(_read_object, storage, ref), partial(_open_object, storage))
+        if is_uri(path):
+            yield from _objects(path)
         elif path == "-":
             yield _Input(path, _read_stdin)
         elif Path(path).is_dir():
@@ -148,6 +123,14 @@ def _inputs(paths: Sequence[str]) -> Iterator[_Input]:
             raise ReviewboxError(f"{path}: no such file or folder")
 
 
+def _objects(uri: str) -> Iterator[_Input]:
+    from reviewbox.cli.s3_sources import connect, find_objects, open_object, read_object
+
+    storage = connect()
+    for ref in find_objects(storage, uri):
+        yield _Input(str(ref), partial(read_object, storage, ref), partial(open_object, storage))
+
+
 def _file_input(path: str) -> _Input:
     return _Input(printable(path), partial(_read_file, path), _open_file, _kilobytes(Path(path)))
 
@@ -156,23 +139,6 @@ def _kilobytes(path: Path) -> float:
     with suppress(OSError):  # reading it reports the error
         return path.stat().st_size / 1000
     return 0.0
-
-
-def _objects(storage: S3Storage, uri: str) -> list[ObjectRef]:
-    """Return the object that a URI names, or the objects under a prefix.
-
-    Raises:
-        ReviewboxError: there is no such object.
-    """
-    ref = parse_uri(uri)
-    with aws.errors_at(uri):
-        if ref.key and not ref.key.endswith("/"):
-            refs = [ref] if storage.revision(ref) else []
-        else:
-            refs = [ObjectRef(ref.bucket, item.key) for item in list_objects(storage.client, ref)]
-    if not refs:
-        raise ReviewboxError(f"{uri}: no such object; a prefix must end with a slash")
-    return refs
 
 
 def files_below(folder: Path, on_error: Callable[[Path, OSError], None] | None = None) -> list[Path]:
@@ -205,50 +171,50 @@ def files_below(folder: Path, on_error: Callable[[Path, OSError], None] | None =
     return sorted(found)
 
 
-def _classify(
-    inputs: Sequence[_Input],
-    classifier: Classifier,
-    settings: Settings,
-    on_unreadable: Callable[[_Input], None],
-    *,
-    hides_progress: bool,
-) -> Iterator[Classified]:
-    total = sum(item.kilobytes for item in inputs)
-    with progress_bar("Classifying (kB)", total, disable=hides_progress) as update:
-        done = 0.0
-        for item in inputs:
-            # How far the work on a compressed file is cannot be seen from its rows.
-            scale = 0 if stem(item.name) != item.name else 1 / 1000
-            for review in _classify_input(item, classifier, settings, on_unreadable):
-                update(advance=scale * review.size)
-                yield review
-            done += item.kilobytes
-            update(completed=done)
+@dataclass(slots=True)
+class _Run:
+    """Classifies inputs, and remembers how that went."""
 
+    classifier: Classifier
+    settings: Settings
+    failed: int = 0  # reviews without a verdict
+    has_unreadable: bool = False  # whether an input could not be read
 
-def _classify_input(
-    item: _Input, classifier: Classifier, settings: Settings, on_unreadable: Callable[[_Input], None]
-) -> Iterator[Classified]:
-    try:
-        with ExitStack() as open_files:
-            document = _read(item, settings, open_files)
-            for row, outcome in classify_rows(document, classifier):
-                if outcome is not None:
-                    yield Classified(item.name, row.line, row.text, outcome, len(row.raw))
-            if document.table:
-                item.text_field = str(document.notes().get("text_field") or "")
-    except SourceError as error:
-        if error.problem.code is ErrorCode.INTERNAL_ERROR:
-            _print_fault(item, error.__cause__ or error)
-        yield Classified(item.name, 1, "", error.problem)
-    except ModuleNotFoundError:
-        raise  # the caller names the extra to install
-    except ReviewboxError as error:
-        print_plain(f"reviewbox: {error}", to_stderr=True)
-        on_unreadable(item)
-    except Exception as error:  # noqa: BLE001 - a fault at one file must not stop the others
-        _print_fault(item, error)
-        yield Classified(item.name, 1, "", internal_error(error).problem)
+    def classify(self, inputs: Sequence[_Input], *, hides_progress: bool) -> Iterator[Classified]:
+        total = sum(item.kilobytes for item in inputs)
+        with progress_bar("Classifying (kB)", total, disable=hides_progress) as update:
+            done = 0.0
+            for item in inputs:
+                # How far the work on a compressed file is cannot be seen from its rows.
+                scale = 0 if stem(item.name) != item.name else 1 / 1000
+                for review in self._classify_input(item):
+                    update(advance=scale * review.size)
+                    self.failed += isinstance(review.outcome, Problem)
+                    yield review
+                done += item.kilobytes
+                update(completed=done)
+
+    def _classify_input(self, item: _Input) -> Iterator[Classified]:
+        try:
+            with ExitStack() as open_files:
+                document = _read(item, self.settings, open_files)
+                for row, outcome in classify_rows(document, self.classifier):
+                    if outcome is not None:
+                        yield Classified(item.name, row.line, row.text, outcome, len(row.raw))
+                if document.table:
+                    item.text_field = str(document.notes().get("text_field") or "")
+        except SourceError as error:
+            if error.problem.code is ErrorCode.INTERNAL_ERROR:
+                _print_fault(item, error.__cause__ or error)
+            yield Classified(item.name, 1, "", error.problem)
+        except ModuleNotFoundError:
+            raise  # the caller names the extra to install
+        except ReviewboxError as error:
+            print_plain(f"reviewbox: {error}", to_stderr=True)
+            self.has_unreadable = True
+        except Exception as error:  # noqa: BLE001 - a fault at one file must not stop the others
+            _print_fault(item, error)
+            yield Classified(item.name, 1, "", internal_error(error).problem)
 
 
 def _print_fault(item: _Input, fault: BaseException) -> None:
@@ -281,12 +247,6 @@ def _open_file(source: Source) -> IO[bytes]:
     return Path(source.ref.key).open("rb", buffering=0)
 
 
-@contextmanager
-def _open_object(storage: S3Storage, source: Source) -> Iterator[IO[bytes]]:
-    with aws.errors_at(str(source.ref)), storage.open(source) as file:
-        yield file
-
-
 def _refuse_empty_folder(path: str, _max_bytes: int) -> Source:
     raise ReviewboxError(f"{path}: there are no files in this folder")
 
@@ -303,14 +263,6 @@ def _read_stdin(max_bytes: int) -> Source:
     # Without a name or a content type, the first bytes decide the format.
     fits = len(body) <= max_bytes
     return Source(ObjectRef("", "stdin"), Revision("", ""), len(body), "", body if fits else None)
-
-
-def _read_object(storage: S3Storage, ref: ObjectRef, max_bytes: int) -> Source:
-    with aws.errors_at(str(ref)):
-        source = storage.read(ref, max_bytes)
-    if source is None:
-        raise ReviewboxError(f"{ref}: the object was deleted")
-    return source
 
 
 def _fields(outcome: Verdict | Problem, settings: Settings) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from functools import wraps
 from inspect import cleandoc
 from pathlib import Path
-from typing import Annotated, NoReturn, ParamSpec
+from typing import Annotated, Any, NoReturn, ParamSpec
 
 import typer
 
@@ -45,6 +45,17 @@ TemplateOption = Annotated[
     Path, typer.Option("--template", help="Run this SAM template.", show_default="that of the clone")
 ]
 
+
+def folder_argument(metavar: str, text: str) -> Any:
+    """Return an argument that is an existing folder; `text` is its help."""
+    return typer.Argument(metavar=metavar, help=text, exists=True, file_okay=False)
+
+
+def output_option(text: str) -> Any:
+    """Return the option for the file to write; `text` is its help."""
+    return typer.Option("--output", "-o", help=text, dir_okay=False)
+
+
 # The optional dependencies, by the module that is imported, and the extra that installs each.
 _EXTRAS = {"moto": "local", "pyarrow": "parquet", "samtranslator": "local"}
 
@@ -67,6 +78,8 @@ def command(
             function(*args, **kwargs)
         except KeyboardInterrupt:
             _fail("interrupted", INTERRUPTED)
+        except typer.Exit:
+            raise
         except Exception as error:
             line = _explain(error)
             if line is None:

@@ -1,6 +1,5 @@
 """`reviewbox demo`: upload a folder's files to a local cloud and show their results."""
 
-import json
 import time
 from collections.abc import Mapping
 from functools import partial
@@ -21,7 +20,7 @@ from reviewbox.local.cloud import BUCKET, Cloud
 from reviewbox.objects import ObjectRef
 from reviewbox.report import ReportOptions
 from reviewbox.results.keys import receipt_key
-from reviewbox.results.receipt import MAX_RECEIPT_BYTES
+from reviewbox.results.receipt_store import read_receipt
 from reviewbox.settings import Settings
 from reviewbox.stack.stored_results import S3Place
 from reviewbox.storage import S3Storage
@@ -86,10 +85,8 @@ def _wait_for_receipt(key: str, storage: S3Storage, cloud: Cloud) -> Mapping[str
     while True:
         # The order matters: once the cloud is idle, all receipts have been written.
         idle = cloud.is_idle()
-        receipt = storage.read(ObjectRef(BUCKET, key), MAX_RECEIPT_BYTES)
-        if receipt is not None:
-            content: Mapping[str, Any] = json.loads(receipt.body or b"{}")
-            return content
+        if stored := read_receipt(storage, ObjectRef(BUCKET, key)):
+            return stored.receipt.content
         if idle:
             return {
                 "error": {"code": AbsenceCode.NO_RESULT, "message": "the function failed; see its log above"}

@@ -1,8 +1,7 @@
 """`reviewbox estimate`: the cost and duration of classifying files and objects on AWS."""
 
-import os
 from bisect import insort
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
@@ -21,7 +20,6 @@ from reviewbox.cli.output import Format, print_report
 from reviewbox.cli.progress import track
 from reviewbox.cli.status import print_reasons
 from reviewbox.documents import Document, read_document
-from reviewbox.documents.compression import detect_compression
 from reviewbox.documents.detection import SNIFF_BYTES, line_format
 from reviewbox.documents.formats.parquet.table import footer_of, stream
 from reviewbox.documents.segments import Content
@@ -31,7 +29,7 @@ from reviewbox.objects import ObjectRef, Revision, Source
 from reviewbox.settings import Settings
 from reviewbox.stack import cost, prices
 from reviewbox.stack.aws import connect, errors_at
-from reviewbox.stack.cost import Workload
+from reviewbox.stack.cost import Item, Workload
 from reviewbox.stack.listing import ListedObject, is_uri, list_objects, parse_uri
 from reviewbox.stack.status import FailureReason
 from reviewbox.storage import S3Storage
@@ -70,12 +68,13 @@ def show_estimate(paths: Sequence[str], settings: Settings, rate: float | None, 
             raise ReviewboxError(f"{render.printable(path)}: no such file or folder")
     if not inventory.workload.objects and not inventory.unreadable:
         raise ReviewboxError(f"{', '.join(paths)}: nothing to classify")
-    report = _report(paths, inventory, rate)
+    report, bills = _report(paths, inventory, rate)
     if format_ is not Format.TABLE:
-        print_report(report, _items(report), format_, indent=2)
+        items = ({"way": way, **asdict(item)} for way, bill in bills.items() for item in bill)
+        print_report(report, items, format_, indent=2)
         return
     terminal = render.new_terminal()
-    _print(report, terminal)
+    _print(report, bills.values(), terminal)
     if inventory.unreadable:
         reasons = [
             replace(reason, message=for_command_line(reason.message)) for reason in inventory.unreadable
@@ -99,10 +98,9 @@ class Inventory:
         files = files_below(path, self._add_failure) if path.is_dir() else [path]
         for file in track(files, "Reading", len(files)):
             with self._failures_at(file), file.open("rb") as opened:
-                size = os.fstat(opened.fileno()).st_size
-                body = _beginning(opened, self.settings.max_object_bytes)
+                size = file.stat().st_size
                 self.workload += Workload(objects=1, size=size)
-                source = Source(ObjectRef("", str(file)), Revision("", ""), size, "", body)
+                source = Source(ObjectRef("", str(file)), Revision("", ""), size, "", None)
                 self.workload += self._count(source, opened)
 
     def add_objects(self, storage: S3Storage, uri: str) -> None:
@@ -112,72 +110,67 @@ class Inventory:
             ReviewboxError: there are no objects under the prefix.
         """
         prefix, options = parse_uri(uri), self.settings.read_options
-        readable, refused, sample = Workload(), Workload(), list[ListedObject]()
+        everything, sample, read = Workload(), list[ListedObject](), Workload()
         with errors_at(uri):
             for item in track(list_objects(storage.client, prefix), "Listing"):
                 judged = cost.judge(item, options)
                 if judged.too_large or judged.archived:
-                    refused += judged.listed()
+                    everything += judged.listed()
                     continue
-                readable += judged
+                everything += judged
                 # A digest of the key decides which objects are read.
                 insort(sample, item, key=lambda item: sha256(item.key.encode()).digest())
                 del sample[_SAMPLE_SIZE:]
-        if not (listed := readable.objects + refused.objects):
+        if not everything.objects:
             raise ReviewboxError(f"{uri}: no objects with this prefix")
-        self.listed += listed
+        self.listed += everything.objects
         self.sampled += len(sample)
-        judged = cost.count_listed(sample, options)
-        read = Workload(objects=judged.objects, size=judged.size)
         for item in track(sample, "Reading", len(sample)):
             ref = ObjectRef(prefix.bucket, item.key)
             with self._failures_at(ref), errors_at(str(ref)):
-                source = storage.read(ref, self.settings.max_object_bytes)
-                if source and source.body is None:
-                    with storage.stream(ref, source.revision, 0, self.settings.max_object_bytes) as stream:
-                        source = replace(source, body=_beginning(stream, self.settings.max_object_bytes))
-                if source:
+                if source := storage.read(ref, 0):
                     with storage.open(source) as opened:
                         read += self._count(source, opened)
-        self.workload += cost.extrapolate(read, judged, readable) + refused
+        share = everything.work / max(cost.count_listed(sample, options).work, 1)
+        self.workload += everything.listed() + read.scaled(share)
 
     def _count(self, source: Source, stored: IO[bytes]) -> Workload:
-        """Return the workload of a source, whose body may be only the beginning of a large table.
+        """Return the work on the text of a source, of which only the beginning is read if it is large.
 
         Raises:
             SourceError: the service cannot read it.
         """
-        options, name, body = self.settings.read_options, source.ref.key, source.body or b""
-        is_whole = len(body) == source.size
-        if is_parquet(body):
-            return self._count_parquet(BytesIO(body) if is_whole else stored, source.size)
-        if not line_format(name, source.content_type, body[:SNIFF_BYTES]):
-            document = read_source(source if is_whole else replace(source, body=None), self.settings)
-            return self._count_rows(document, 1.0, 0, is_compressed=False)
-        packed: Any = BytesIO(body)  # which is all that BufferedReader needs
-        buffered = BufferedReader(packed)  # closes `packed` when it is deleted
-        data = Content(buffered, options).stream.read(options.max_bytes + 1)
-        size, share = len(data) * source.size / packed.tell(), 1.0
+        options, name, head = self.settings.read_options, source.ref.key, stored.read(SNIFF_BYTES)
+        stored.seek(0)
+        if is_parquet(head):
+            return self._count_parquet(stored, source.size)
+        if not line_format(name, source.content_type, head):
+            body = stored.read() if source.size <= self.settings.max_object_bytes else None
+            return self._count_rows(read_source(replace(source, body=body), self.settings))
+        packed: Any = BytesIO(stored.read(options.max_bytes))  # which is all that BufferedReader needs
+        content = Content(BufferedReader(packed), options)
+        data = content.stream.read(options.max_bytes + 1)
+        size = round(len(data) * source.size / packed.tell())
         lines = b"".join(islice(BytesIO(data), options.max_rows))
         if not len(lines) == size <= options.max_bytes:
             lines = lines[: lines.rfind(b"\n") + 1]
-            share = size / max(len(lines), 1)
         document = read_document(name, source.content_type, lines, options)
-        is_compressed = detect_compression(body) is not None
-        return self._count_rows(document, share, round(size), is_compressed=is_compressed)
+        share = size / max(len(lines), 1)
+        return self._count_rows(document, share, size, is_compressed=bool(content.compression))
 
     def _count_parquet(self, file: IO[bytes], size: int) -> Workload:
-        """Return the workload of a Parquet file, of which only the first rows are read if there are many."""
+        """Return the work on a Parquet file, of which only the first rows are read if there are many."""
         options = self.settings.read_options
         footer, document = footer_of(file, options), stream(file, options)
         document = replace(document, rows=islice(document.rows, _SAMPLE_ROWS))
         is_split = size > options.max_bytes or footer.rows > options.max_rows
-        split_bytes = footer.uncompressed_bytes if is_split else 0
         share = max(1.0, footer.rows / _SAMPLE_ROWS)
-        return self._count_rows(document, share, split_bytes, is_compressed=False)
+        return self._count_rows(document, share, footer.uncompressed_bytes if is_split else 0)
 
-    def _count_rows(self, document: Document, share: float, size: int, *, is_compressed: bool) -> Workload:
-        """Return the workload of a source of `size` bytes that are split, `share` times that of the rows."""
+    def _count_rows(
+        self, document: Document, share: float = 1.0, size: int = 0, *, is_compressed: bool = False
+    ) -> Workload:
+        """Return the work on a source of `size` bytes that are split, `share` times that of the rows."""
         lengths, failed = list[int](), 0
         for row in document.rows:
             if row.text.strip() and not row.problem and not row.is_passthrough:
@@ -186,16 +179,13 @@ class Inventory:
             elif share == 1 or not (row.problem and row.problem.code is ErrorCode.UNCLOSED_QUOTE):
                 failed += not row.is_passthrough
         self.beginnings += share != 1
-        characters = share * sum(lengths)
-        work = round(characters * (1 if document.table else prices.EVIDENCE_FACTOR))
-        return replace(
-            cost.text_work(work, size, self.settings.read_options, is_compressed=is_compressed),
-            tables=int(document.table is not None),
-            reviews=round(share * len(lengths)),
-            failed_reviews=round(share * failed),
-            characters=round(characters),
-            units=round(share * sum(map(cost.comprehend_units, lengths))),
+        work = sum(lengths) * (1 if document.table else prices.EVIDENCE_FACTOR)
+        units = sum(map(cost.comprehend_units, lengths))
+        text = Workload(
+            work=work, reviews=len(lengths), failed_reviews=failed, characters=sum(lengths), units=units
         )
+        split = cost.split_work(size, self.settings.read_options, is_compressed=is_compressed)
+        return replace(text.scaled(share) + split, tables=int(document.table is not None))
 
     @contextmanager
     def _failures_at(self, place: Path | ObjectRef) -> Iterator[None]:
@@ -216,20 +206,17 @@ class Inventory:
         self.unreadable.append(FailureReason(name, code, message))
 
 
-def _beginning(file: IO[bytes], size: int) -> bytes:
-    """Return up to `size` bytes; only the first of a Parquet file, which is not read from the start."""
-    head = file.read(min(size, SNIFF_BYTES))
-    return head if is_parquet(head) else head + file.read(size - len(head))
-
-
-def _report(paths: Sequence[str], inventory: Inventory, rate: float | None) -> dict[str, Any]:
-    """Return the estimate as `--json` prints it."""
+def _report(
+    paths: Sequence[str], inventory: Inventory, rate: float | None
+) -> tuple[dict[str, Any], dict[str, Sequence[Item]]]:
+    """Return the estimate as `--json` prints it, and what is paid for in each way."""
     workload = inventory.workload
     cpu_ms = 1000 * prices.CPU_SECONDS_PER_KILOBYTE if rate is None else rate
     estimated = partial(cost.estimate, workload, cpu_seconds_per_kilobyte=cpu_ms / 1000)
     queue, job = (estimated(cost.Function(), as_job=as_job) for as_job in (False, True))
     fast = estimated(cost.Function(max_concurrency=_HIGH_CONCURRENCY), as_job=False)
-    return {
+    comprehend = Item("units of text", f"{workload.units:,}", cost.comprehend_dollars(workload.units))
+    report = {
         "paths": [render.printable(path) for path in paths],
         "bytes": workload.size,
         **{name: getattr(workload, name) for name in _REPORTED},
@@ -244,32 +231,20 @@ def _report(paths: Sequence[str], inventory: Inventory, rate: float | None) -> d
         "queue": {"dollars": queue.dollars, "items": [asdict(item) for item in queue.items]},
         "job": {"dollars": job.dollars, "items": [asdict(item) for item in job.items]},
         "longest_cut": queue.longest_split,
-        "comprehend": {"dollars": cost.comprehend_dollars(workload.units), "units": workload.units},
+        "comprehend": {"dollars": comprehend.dollars, "units": workload.units},
         "seconds": {
             str(cost.Function().max_concurrency): queue.seconds,
             str(_HIGH_CONCURRENCY): fast.seconds,
         },
     }
+    return report, {"queue": queue.items, "job": job.items, "comprehend": (comprehend,)}
 
 
-def _items(report: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
-    """Yield what is paid for in each way to classify the reviews."""
-    for way in ("queue", "job"):
-        for item in report[way]["items"]:
-            yield {"way": way, **item}
-    units, dollars = report["comprehend"]["units"], report["comprehend"]["dollars"]
-    yield {"way": "comprehend", "name": "units of text", "quantity": f"{units:,}", "dollars": dollars}
-
-
-def _print(report: Mapping[str, Any], terminal: Terminal) -> None:
+def _print(report: Mapping[str, Any], bills: Iterable[Sequence[Item]], terminal: Terminal) -> None:
     tell = partial(render.print_line, terminal)
-    counts = (
-        number_of(report["objects"], "object"),
-        render.rounded_bytes(report["bytes"]),
-        number_of(report["reviews"], "review"),
-        f"{report['characters']:,} characters",
-    )
-    tell(f"{', '.join(report['paths'])}: {', '.join(counts)}")
+    objects, size = number_of(report["objects"], "object"), render.rounded_bytes(report["bytes"])
+    reviews, characters = number_of(report["reviews"], "review"), f"{report['characters']:,} characters"
+    tell(f"{', '.join(report['paths'])}: {objects}, {size}, {reviews}, {characters}")
     for name, note in _NOTES.items():
         if report[name]:
             tell(f"  {note.format_map(report)}", "yellow" if "gets an error" in note else "")
@@ -278,21 +253,9 @@ def _print(report: Mapping[str, Any], terminal: Terminal) -> None:
     if report["longest_cut"] > cost.MAX_SPLIT_SECONDS:
         duration = render.rounded_seconds(report["longest_cut"])
         tell(f"  one invocation must split the largest table, which may take {duration}: divide it", "yellow")
-
-    table = render.new_table(show_footer=True)
-    table.add_column("", "total")
-    table.add_column("", justify="right")
-    ways = {"queue": "as uploads", "job": "as a batch job", "comprehend": "Amazon Comprehend"}
-    for key, header in ways.items():
-        table.add_column(header, render.rounded_dollars(report[key]["dollars"]), justify="right")
-    bills = [{item["name"]: item for item in report[key]["items"]} for key in ("queue", "job")]
-    for name, item in (bills[0] | bills[1]).items():
-        cells = [render.rounded_dollars(bill[name]["dollars"]) if name in bill else "" for bill in bills]
-        table.add_row(name, item["quantity"], *cells)
-    units, dollars = report["comprehend"]["units"], report["comprehend"]["dollars"]
-    table.add_row("units of text", f"{units:,}", "", "", render.rounded_dollars(dollars))
-    terminal.print(table)
-
+    print_bills(
+        terminal, dict(zip(("as uploads", "as a batch job", "Amazon Comprehend"), bills, strict=True))
+    )
     durations = " or ".join(
         f"{render.rounded_seconds(seconds)} with {int(number):,}"
         for number, seconds in report["seconds"].items()
@@ -302,3 +265,18 @@ def _print(report: Mapping[str, Any], terminal: Terminal) -> None:
         f"{report['rate']['cpu_ms_per_1000_characters']:.1f} ms of processor time for 1,000 characters "
         f"({report['rate']['source']}). Prices of {report['region']}, {report['date']}."
     )
+
+
+def print_bills(terminal: Terminal, bills: Mapping[str, Sequence[Item]], heading: str = "") -> None:
+    """Print what is paid for in each way, one way in a column."""
+    table = render.new_table(show_footer=True)
+    table.add_column(heading, "total")
+    table.add_column("", justify="right")
+    for way, bill in bills.items():
+        total = render.rounded_dollars(sum(item.dollars for item in bill))
+        table.add_column(way, total, justify="right")
+    quantities = {item.name: item.quantity for bill in bills.values() for item in bill}
+    for name, quantity in quantities.items():
+        dollars = ({item.name: render.rounded_dollars(item.dollars) for item in b} for b in bills.values())
+        table.add_row(name, quantity, *(each.get(name, "") for each in dollars))
+    terminal.print(table)

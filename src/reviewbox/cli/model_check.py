@@ -21,7 +21,7 @@ from reviewbox.model.bundle import BUNDLE, CONFIG, Bundle
 from reviewbox.model.classifier import Classifier
 from reviewbox.model.self_check import processor
 from reviewbox.model.verdicts import Verdict
-from reviewbox.stack.finding import Finding, State
+from reviewbox.stack.finding import Finding, State, judge
 
 # Lambda's limits, and what the artifact takes of them without a model (docs/adr/0001-zip-package.md).
 _LAMBDA_MEGABYTES = 250
@@ -57,19 +57,12 @@ _BUNDLE_FIELDS = {
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """What a run of the sample texts took.
+    """What a run of the sample texts took."""
 
-    Attributes:
-        cpu_ms_per_review: processor time for a sample text, in milliseconds.
-        cpu_ms_per_1000_tokens: processor time for 1,000 tokens, in milliseconds.
-        largest_change: the largest difference between two scores of the same text.
-        peak_megabytes: the memory of a process that loaded the model and classified the texts.
-    """
-
-    cpu_ms_per_review: float
-    cpu_ms_per_1000_tokens: float
-    largest_change: float
-    peak_megabytes: float
+    cpu_ms_per_review: float  # processor time for a sample text, in milliseconds
+    cpu_ms_per_1000_tokens: float  # processor time for 1,000 tokens, in milliseconds
+    largest_change: float  # the largest difference between two scores of the same text
+    peak_megabytes: float  # the memory of a process that loaded the model and classified the texts
 
 
 def check_model(folder: Path, format_: Format) -> bool:
@@ -97,7 +90,7 @@ def _examine(folder: Path) -> Iterator[Finding]:
     yield _labels(bundle)
     yield _languages(bundle)
     measured = _measure(classifier)
-    yield from _judge(measured)
+    yield from _run(measured)
     yield from _lambda(folder, bundle, measured.peak_megabytes)
     yield from _bundle(folder)
 
@@ -120,18 +113,14 @@ def _megabytes(folder: Path) -> float:
 
 
 def _labels(bundle: Bundle) -> Finding:
-    names = {label.casefold() for label in bundle.labels}
-    labels = ", ".join(bundle.labels)
-    if {"positive", "negative"} <= names:
-        return Finding("labels", State.OK, labels)
+    has_both = {"positive", "negative"} <= {label.casefold() for label in bundle.labels}
     remedy = f"name them positive and negative in `id2label` of {CONFIG}, which Labels=2 and `compare` need"
-    return Finding("labels", State.WARNING, labels, remedy)
+    return judge("labels", ", ".join(bundle.labels), "" if has_both else remedy)
 
 
 def _languages(bundle: Bundle) -> Finding:
-    if bundle.languages:
-        return Finding("languages", State.OK, ", ".join(bundle.languages))
-    return Finding("languages", State.WARNING, "not stated", f"state them as `languages` in {BUNDLE}")
+    remedy = "" if bundle.languages else f"state them as `languages` in {BUNDLE}"
+    return judge("languages", ", ".join(bundle.languages) or "not stated", remedy)
 
 
 def _measure(classifier: Classifier) -> Measured:
@@ -179,32 +168,24 @@ def _peak_megabytes(folder: Path) -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e6
 
 
-def _judge(measured: Measured) -> Iterator[Finding]:
+def _run(measured: Measured) -> Iterator[Finding]:
     speed = (
         f"{measured.cpu_ms_per_review:.1f} ms for a review of the sample, "
         f"{measured.cpu_ms_per_1000_tokens:.0f} ms for 1,000 tokens, on {processor()}"
     )
-    if measured.cpu_ms_per_1000_tokens > _SLOW_MS:
-        remedy = "use a smaller model, or raise MemorySize and Threads"
-        yield Finding("speed", State.WARNING, speed, remedy)
-    else:
-        yield Finding("speed", State.OK, speed)
+    is_slow = measured.cpu_ms_per_1000_tokens > _SLOW_MS
+    yield judge("speed", speed, "use a smaller model, or raise MemorySize and Threads" if is_slow else "")
     change = f"a score changes by at most {measured.largest_change:.1e} with its batch, order and threads"
-    if measured.largest_change >= _SCORE_UNIT:
-        remedy = "quantize weights only, or with static scales: dynamic scales depend on the whole batch"
-        yield Finding("invariance", State.WARNING, change, remedy)
-    else:
-        yield Finding("invariance", State.OK, change)
+    remedy = "quantize weights only, or with static scales: dynamic scales depend on the whole batch"
+    yield judge("invariance", change, remedy if measured.largest_change >= _SCORE_UNIT else "")
 
 
 def _lambda(folder: Path, bundle: Bundle, peak_megabytes: float) -> Iterator[Finding]:
     size = _megabytes(folder)
     detail = f"{size:.0f} MB of model and {_CODE_MEGABYTES} MB of code, of {_LAMBDA_MEGABYTES} MB unzipped"
-    if size + _CODE_MEGABYTES > _LAMBDA_MEGABYTES:
-        remedy = f"shrink {bundle.model.name} (weights in int8), or deploy a container image"
-        yield Finding("package", State.FAILED, detail, remedy)
-    else:
-        yield Finding("package", State.OK, detail)
+    remedy = f"shrink {bundle.model.name} (weights in int8), or deploy a container image"
+    is_too_large = size + _CODE_MEGABYTES > _LAMBDA_MEGABYTES
+    yield judge("package", detail, remedy if is_too_large else "", State.FAILED)
     needed = _MEMORY_RESERVE * peak_megabytes
     detail = f"{peak_megabytes:.0f} MB with the sample texts"
     if needed > _MAX_MEMORY:
@@ -221,10 +202,6 @@ def _bundle(folder: Path) -> Iterator[Finding]:
     content = loads(path.read_text(encoding="utf-8")) if path.exists() else {}
     missing = {name: adds for name, adds in _BUNDLE_FIELDS.items() if not content.get(name)}
     present = ", ".join(name for name in _BUNDLE_FIELDS if name not in missing)
-    if not missing:
-        yield Finding(BUNDLE, State.OK, f"has {present}")
-        return
     adds = "; ".join(f"`{name}`: {adds}" for name, adds in missing.items())
-    yield Finding(
-        BUNDLE, State.WARNING, f"has {present}" if present else "is missing", f"it would add {adds}"
-    )
+    detail = f"has {present}" if present else "is missing"
+    yield judge(BUNDLE, detail, f"it would add {adds}" if missing else "")

@@ -141,6 +141,19 @@ def complete_file(path: Path) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
+@contextmanager
+def open_output(path: Path | None) -> Iterator[TextIO]:
+    """Yield the standard output or, for a path, a new file that replaces it at the end."""
+    if path is None:
+        yield sys.stdout
+        return
+    with (
+        complete_file(path) as new,
+        new.open("w", encoding="utf-8", errors="backslashreplace", newline="") as file,
+    ):
+        yield file
+
+
 def _write_csv(rows: Iterable[Row], file: TextIO, columns: Sequence[str]) -> None:
     from reviewbox.cli.render import printable
 

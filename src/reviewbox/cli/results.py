@@ -12,14 +12,22 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 from rich.cells import cell_len
 
-from reviewbox.cli.output import ExportFormat, Format, Row, complete_file, export_format_of, write_rows
+from reviewbox.cli.output import (
+    ExportFormat,
+    Format,
+    Row,
+    complete_file,
+    export_format_of,
+    open_output,
+    write_rows,
+)
 from reviewbox.cli.progress import progress_bar
 from reviewbox.cli.render import cell, new_table, new_terminal, print_line, print_plain
 from reviewbox.errors import ReviewboxError
 from reviewbox.settings import Settings
 from reviewbox.stack.aws import errors_at
-from reviewbox.stack.result_rows import COLUMNS, ResultRows
-from reviewbox.stack.stored_results import find_place
+from reviewbox.stack.result_rows import COLUMNS, result_rows
+from reviewbox.stack.stored_results import StoredResults, find_place
 from reviewbox.wording import number_of
 
 if TYPE_CHECKING:
@@ -49,16 +57,17 @@ def show_results(path: str, settings: Settings, format_: ExportFormat | None, ou
     if output and format_ is ExportFormat.TABLE:
         raise ReviewboxError("a table is for the terminal; for a file, choose another --format")
     with errors_at(path):
-        rows = ResultRows(find_place(path), settings)
+        results = StoredResults(find_place(path), settings)
         if format_ is ExportFormat.TABLE:
-            _print_table(rows)
-        elif output:
+            _print_table(_tracked(results))
+        elif output and format_ is ExportFormat.PARQUET:
             with complete_file(output) as new:
-                _write_file(_tracked(rows), new, format_)
+                _write_parquet(_tracked(results), new)
         else:
-            _write(_tracked(rows), sys.stdout, Format(format_))
-    if rows.skipped:
-        files = number_of(rows.skipped, "JSON file")
+            with open_output(output) as file:
+                _write(_tracked(results), file, Format(format_))
+    if results.skipped:
+        files = number_of(results.skipped, "JSON file")
         print_plain(f"reviewbox: skipped {files}: not receipts of this version", to_stderr=True)
 
 
@@ -68,19 +77,11 @@ def _default_format(output: Path | None) -> ExportFormat:
     return export_format_of(output)
 
 
-def _tracked(rows: ResultRows) -> Iterator[Row]:
+def _tracked(results: StoredResults) -> Iterator[Row]:
     with progress_bar("Reading results") as update:
-        for row in rows:
-            update(total=rows.receipts, completed=rows.done)
+        for row in result_rows(results):
+            update(total=results.receipts, completed=results.done)
             yield row
-
-
-def _write_file(rows: Iterable[Row], path: Path, format_: ExportFormat) -> None:
-    if format_ is ExportFormat.PARQUET:
-        _write_parquet(rows, path)
-    else:
-        with path.open("w", encoding="utf-8", errors="backslashreplace", newline="") as file:
-            _write(rows, file, Format(format_))
 
 
 def _write(rows: Iterable[Row], file: TextIO, format_: Format) -> None:
@@ -113,15 +114,10 @@ def _arrow_table(rows: Sequence[Row], schema: "pa.Schema") -> "pa.Table":
 
 @dataclass(frozen=True, slots=True)
 class _Spool:
-    """Rows in a temporary file, because their columns are known only after the last one.
+    """Rows in a temporary file, because their columns are known only after the last one."""
 
-    Attributes:
-        file: the rows as JSON Lines.
-        columns: the columns of all rows, ours first.
-    """
-
-    file: TextIO
-    columns: Sequence[str]
+    file: TextIO  # the rows as JSON Lines
+    columns: Sequence[str]  # the columns of all rows, ours first
 
     def __iter__(self) -> Iterator[dict[str, Any]]:
         self.file.seek(0)
@@ -139,8 +135,8 @@ def _spooled(rows: Iterable[Row]) -> Iterator[_Spool]:
         yield _Spool(file, list(columns))
 
 
-def _print_table(rows: ResultRows) -> None:
-    shown = list(islice(_tracked(rows), _ROWS_IN_TABLE + 1))
+def _print_table(rows: Iterator[Row]) -> None:
+    shown = list(islice(rows, _ROWS_IN_TABLE + 1))
     columns = dict.fromkeys(name for row in shown for name in row)
     cells = {name: [_cell(row.get(name)) for row in shown[:_ROWS_IN_TABLE]] for name in columns}
     widths = _fitting(cells, new_terminal().width)

@@ -14,51 +14,31 @@ _MAX_FILES = 500
 
 @dataclass(frozen=True, slots=True)
 class File:
-    """A file on its way.
+    """A file on its way."""
 
-    Attributes:
-        name: its name, or its path below the folder or prefix.
-        stage: the index of the stage that it is in; the last stage is its result.
-        note: what holds it up; "" if nothing does.
-        seconds: from its arrival to this change.
-        receipt: what the result says, without texts; None before.
-    """
-
-    name: str
-    stage: int
-    note: str = ""
-    seconds: float = 0.0
-    receipt: Mapping[str, Any] | None = None
+    name: str  # its name, or its path below the folder or prefix
+    stage: int  # the index of the stage that it is in; the last stage is its result
+    note: str = ""  # what holds it up; "" if nothing does
+    seconds: float = 0.0  # from its arrival to this change
+    receipt: Mapping[str, Any] | None = None  # what the result says, without texts; None before
 
 
 @dataclass(frozen=True, slots=True)
 class Changes:
-    """What has changed on a board.
+    """What has changed on a board."""
 
-    Attributes:
-        version: of the board; ask for changes since it next time.
-        files: those that changed, the oldest change first.
-        counts: the number of files in each stage.
-    """
-
-    version: int
-    files: Sequence[File]
-    counts: Sequence[int]
+    version: int  # of the board; ask for changes since it next time
+    files: Sequence[File]  # those that changed, the oldest change first
+    counts: Sequence[int]  # the number of files in each stage
 
 
 @dataclass(slots=True)
 class Board:
-    """The files on their way through the stages, and the newest results.
+    """The files on their way through the stages, and the newest results."""
 
-    Attributes:
-        stages: their names; the last one is the result.
-        version: the number of changes so far.
-        results: the number of results so far; if it is the same as before, all results are.
-    """
-
-    stages: Sequence[str]
-    version: int = 0
-    results: int = 0
+    stages: Sequence[str]  # their names; the last one is the result
+    version: int = 0  # the number of changes so far
+    results: int = 0  # the number of results so far; if it is the same as before, all results are
     _files: dict[str, File] = field(default_factory=dict)  # the last change comes last
     _versions: dict[str, int] = field(default_factory=dict)
     _arrivals: dict[str, float] = field(default_factory=dict)

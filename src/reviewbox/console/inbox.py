@@ -19,17 +19,11 @@ class NameTakenError(ReviewboxError):
 
 @dataclass(frozen=True, slots=True)
 class Inbox:
-    """A prefix of a bucket, or a folder, that takes files.
+    """A prefix of a bucket, or a folder, that takes files."""
 
-    Attributes:
-        store: the storage that holds it.
-        bucket: its bucket.
-        prefix: what the key of each file starts with, before its name.
-    """
-
-    store: ObjectStore
-    bucket: str
-    prefix: str = ""
+    store: ObjectStore  # the storage that holds it
+    bucket: str  # its bucket
+    prefix: str = ""  # what the key of each file starts with, before its name
     # A `FolderStorage` writes one file at a time.
     _lock: threading.Lock = field(default_factory=threading.Lock, compare=False)
 

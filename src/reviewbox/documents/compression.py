@@ -41,25 +41,15 @@ class _Decompressor(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Compression:
-    """A compression method.
+    """A compression method."""
 
-    Attributes:
-        name: its name in messages and receipts.
-        magic: the first bytes of a member.
-        extensions: file name extensions, the most common one first.
-        content_type: the MIME type of a compressed file.
-        compress: compresses bytes; equal input gives equal output.
-        decompressor: returns a decompressor for one member.
-        skippable: the first bytes of members that hold no data.
-    """
-
-    name: str
-    magic: bytes
-    extensions: tuple[str, ...]
-    content_type: str
-    compress: Callable[[bytes], bytes]
-    decompressor: Callable[[], _Decompressor]
-    skippable: tuple[bytes, ...] = ()
+    name: str  # its name in messages and receipts
+    magic: bytes  # the first bytes of a member
+    extensions: tuple[str, ...]  # file name extensions, the most common one first
+    content_type: str  # the MIME type of a compressed file
+    compress: Callable[[bytes], bytes]  # compresses bytes; equal input gives equal output
+    decompressor: Callable[[], _Decompressor]  # returns a decompressor for one member
+    skippable: tuple[bytes, ...] = ()  # the first bytes of members that hold no data
 
     def starts(self, data: bytes) -> bool:
         """Return whether a member starts at the start of `data`."""
@@ -68,17 +58,11 @@ class Compression:
 
 @dataclass(frozen=True, slots=True)
 class Decompressed:
-    """Decompressed data.
+    """Decompressed data."""
 
-    Attributes:
-        data: the data; if it is truncated, the part that could be decompressed.
-        compression: how it was compressed; None if it was not.
-        problem: why data is missing or left over at the end.
-    """
-
-    data: bytes
-    compression: Compression | None = None
-    problem: Problem | None = None
+    data: bytes  # the data; if it is truncated, the part that could be decompressed
+    compression: Compression | None = None  # how it was compressed; None if it was not
+    problem: Problem | None = None  # why data is missing or left over at the end
 
 
 class _Gzip:

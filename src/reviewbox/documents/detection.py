@@ -50,7 +50,6 @@ _Table = TypeVar("_Table", bound=Table | BinaryTable)
 
 # Formats of data that may have a name of text, or none.
 _DATA = (csv_table.TSV, csv_table.CSV, json.JSON)
-_DELIMITER = re.compile(r'[\t|;,]|" "')
 
 # The size of the start of a file from which its format can be detected.
 SNIFF_BYTES = 64 * 1024
@@ -223,8 +222,6 @@ def _detect_format(name: str, content_type: str, content: bytes) -> Format:
     if format_ not in (None, text.FORMAT):
         return format_
     head = decode_start(content, SNIFF_BYTES)
-    if format_ and not _may_be_table(head) and not json.JSON.looks_like(head):
-        return format_
     sniffed = _sniff(head)
     # Of a file that is called text, only a delimited table and JSON are not one review.
     if sniffed in _DATA:
@@ -232,12 +229,6 @@ def _detect_format(name: str, content_type: str, content: bytes) -> Format:
     if sniffed is text.FORMAT and (message := describe_code(extension)):
         raise SourceError(ErrorCode.UNSUPPORTED_FORMAT, message)
     return format_ or sniffed
-
-
-def _may_be_table(head: str) -> bool:
-    """Return whether a text needs a closer look: most reviews in text files have one line."""
-    first, _, below = head.lstrip().partition("\n")
-    return bool((below.strip() or "\r" in first.strip()) and _DELIMITER.search(first))
 
 
 def _noted(format_: Format) -> Format:

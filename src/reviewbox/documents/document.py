@@ -112,17 +112,11 @@ class _LineWriter:
 
 @dataclass(frozen=True, slots=True)
 class Cells:
-    """A row of a table as it is stored.
+    """A row of a table as it is stored."""
 
-    Attributes:
-        line: the number of its first line, or of its row in a binary table, from 1.
-        lines: how many lines it has.
-        values: its cells by column.
-    """
-
-    line: int
-    lines: int
-    values: Mapping[str, Any]
+    line: int  # the number of its first line, or of its row in a binary table, from 1
+    lines: int  # how many lines it has
+    values: Mapping[str, Any]  # its cells by column
 
 
 class RowWriter(Protocol):

@@ -16,8 +16,8 @@ _BYTE_ORDER_MARKS = (
     (codecs.BOM_UTF16_BE, "utf-16-be"),
 )
 
-# Control characters that do not occur in text. A few stray ones are tolerated.
-_CONTROL_CHARACTERS = dict.fromkeys(set(range(32)) - set(map(ord, "\t\n\v\f\r\x1a\x1b")))
+# Control characters that do not occur in text. Some stray ones are tolerated. Hive separates cells with \x01.
+_CONTROL_CHARACTERS = dict.fromkeys(set(range(32)) - set(map(ord, "\x01\t\n\v\f\r\x1a\x1b")))
 _MAX_CONTROL_SHARE = 1 / 32
 
 # Words with letters of Western encodings that are not ASCII. Hardly any consists of such letters only, but
@@ -31,17 +31,11 @@ _MAX_ALIEN_SHARE = 0.5
 
 @dataclass(frozen=True, slots=True)
 class Decoded:
-    """Decoded text.
+    """Decoded text."""
 
-    Attributes:
-        text: the text without a byte-order mark.
-        encoding: Python's name of the encoding.
-        in_fallback: whether the encoding is the fallback.
-    """
-
-    text: str
-    encoding: str
-    in_fallback: bool = False
+    text: str  # the text without a byte-order mark
+    encoding: str  # Python's name of the encoding
+    in_fallback: bool = False  # whether the encoding is the fallback
 
 
 def bom_encoding(data: bytes) -> str | None:

@@ -22,32 +22,20 @@ _MAX_SAMPLE_LINES = 1000
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    r"""A line of text, or a value of a JSON array.
+    r"""A line of text, or a value of a JSON array."""
 
-    Attributes:
-        number: its number in the source, from 1.
-        text: the decoded line, with its line end; bytes that cannot be decoded are escaped (`\x81`).
-        in_fallback: whether it was decoded with the fallback encoding.
-        problem: why the line cannot be used.
-    """
-
-    number: int
-    text: str
-    in_fallback: bool = False
-    problem: Problem | None = None
+    number: int  # its number in the source, from 1
+    text: str  # the decoded line, with its line end; bytes that cannot be decoded are escaped (`\x81`)
+    in_fallback: bool = False  # whether it was decoded with the fallback encoding
+    problem: Problem | None = None  # why the line cannot be used
 
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """The first lines of a table.
+    """The first lines of a table."""
 
-    Attributes:
-        lines: at most 1,000 lines.
-        is_all: whether the table has no more lines.
-    """
-
-    lines: list[Line]
-    is_all: bool
+    lines: list[Line]  # at most 1,000 lines
+    is_all: bool  # whether the table has no more lines
 
 
 class Lines:

@@ -50,6 +50,11 @@ _WEIGHT_REPETITION = -3.0  # times how far the share of distinct values is below
 _USUAL_DISTINCT_SHARE = 0.5
 _ROWS_FOR_REPETITION = 8  # in fewer rows, repetition means nothing
 _ROWS_FOR_VARIETY = 3
+_MIN_TEMPLATE_WORDS = 5
+# Texts are filled-in forms if so many of their words, at least so many of them, are in nearly all of the texts.
+_BOILERPLATE_SHARE = 0.4
+_BOILERPLATE_WORDS = 4
+_NEARLY_ALL = 0.9
 _WEIGHT_OTHER_KINDS = -4.0  # times the share of values that are not text
 _WEIGHT_MARKUP = -2.0  # times the share of values that are HTML fragments
 _WEIGHT_EMPTY = -2.0  # times the share of records of a table in which the field is empty: replies are rare
@@ -72,9 +77,11 @@ _MIN_NAMED_SCORE = 1.0
 # values decide only if they differ much.
 _SIBLING_MARGIN = 4.0
 _SHEET_MARGIN = 3.0
+# Between two questions of a survey, they decide only if they differ more than usual.
+_QUESTION_MARGIN = 2.0
 # Texts sound like reviews if this share of them contains a word of opinion. Longer texts need a larger share: that
 # which would contain one if words of opinion were this frequent. Half of the share is enough under names that say that
-# the field contains texts, such as "text" and "answer".
+# the field contains texts, such as "text" and "answer". Names that say something else need twice the share.
 _MIN_OPINIONS = 0.2
 _OPINIONS_PER_WORD = 0.012
 _TEXT_NAME_SCORE = 1.0
@@ -113,6 +120,10 @@ _DERIVED_WORDS = frozenset(
     "tokens stopwords preprocessing cleaning".split()
 )
 _DERIVED_SCORE = -1.5
+_QUESTION_NAMES = frozenset(
+    "question frage pregunta domanda pergunta vraag pytanie otazka fraga soru pertanyaan вопрос питання 问题 問題 "
+    "質問 질문".split()
+)
 _PUBLISHED_WORDS = frozenset("article articles faq faqs macro macros".split())
 # With one of these words, a response is what the merchant wrote.
 _RESPONDERS = frozenset(
@@ -136,8 +147,23 @@ _MERCHANTS = frozenset(
         "satıcı satıcının mağaza penjual toko продавца магазина владельца компании отеля hotel support".split(),
     )
 )
+# What these write about a review is a comment on it.
+_COMMENTATORS = frozenset("agency admin administrator moderator editor analyst".split())
+_NOTES = frozenset("comment comments note notes".split())
 _TITLE_WORDS = frozenset("title headline heading summary titel titre titulo titolo judul baslik".split())
 _PREPOSITIONS = frozenset("of for de du des del della di da do dos das der des von van od".split())
+# Texts with these names are reviews beside fields whose names have a word that starts so.
+_SIGNS_OF_A_REVIEW = {
+    "description": ("reviewer", "complaint"),
+    "quote": ("reviewer", "client", "customer", "rating", "star", "role", "position", "company"),
+}
+_DESCRIPTIONS = frozenset(
+    map(
+        plain_word,
+        "description descriptions desc beschreibung beschrijving descripcion descrizione descricao deskripsi "
+        "açıklama описание 説明 描述 설명".split(),
+    )
+)
 _OPPOSITES = ((PRAISE_WORDS, BLAME_WORDS), (BLAME_WORDS, PRAISE_WORDS))
 # JSON has no comments, so authors of files write them under these names.
 _FILE_COMMENTS = frozenset(("_comment", "_comments", "$comment", "__comment", "__comment__"))
@@ -151,6 +177,8 @@ _WORD = re.compile(r"[^\W\d_]+(?:['’][^\W\d_]+)?")
 _UNSPACED = re.compile(r"[\u0e00-\u0e7f\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff]")
 _UNSPACED_WORD = re.compile("|".join(sorted(filter(_UNSPACED.match, NAME_WEIGHTS), key=len, reverse=True)))
 _SENTENCE = re.compile(r"[.!?…。！？](?:\s|$)|,\s")
+_OPTION_SEPARATOR = re.compile(r"\s*[,;|┋]\s*")
+_QUESTION_END = re.compile(r"[?？](?:\s*[(\[][^()\[\]]*[)\]])?$")
 _PATH_SEPARATOR = re.compile(r"[.\[\]/*]+")
 # Signs that belong to the letter before them in Indian and Thai scripts are no letters themselves.
 _NAME_WORD = re.compile(r"(?:[^\W\d_]|[\u0900-\u0dff\u0e31-\u0e4e])+")
@@ -186,11 +214,14 @@ _DATE = re.compile(
 )
 _FLAG = frozenset(
     "true false yes no y n t f ja nein oui non si sim nao evet hayir да нет on off ok null none verified "
-    "unverified positive negative neutral success failed error active inactive approved pending published".split()
+    "unverified positive negative neutral success failed error active inactive approved pending published "
+    "rejected accepted received sent delivered submitted archived deleted draft open new done solved closed "
+    "resolved unresolved completed confirmed cancelled paid shipped unread offen neu erledigt geschlossen "
+    "eingegangen abierto cerrado pendiente enviado ouvert fermé envoyé aperto chiuso inviato".split()
 )
 _STRUCTURE = re.compile(r"\s*(?:\{.*[}:]|\[.*[\]{,])\s*", re.DOTALL)
 _MARKUP = re.compile(
-    r"</?(?:div|p|ul|ol|li|table|tr|td|span|h[1-6]|section|article|img|html|body)\b", re.IGNORECASE
+    r"</?(?:div|p|ul|ol|li|table|tr|td|span|h[1-6]|section|article|img|html|body|em|mark)\b", re.IGNORECASE
 )
 _TAG_OR_ENTITY = re.compile(r"<[^<>]*>|&#?\w{1,10};")
 _WORDS_TO_COMPARE = 20
@@ -254,8 +285,16 @@ class _Values:
     multi_word: int = 0
     markup: int = 0
     replies: int = 0
+    content_words: int = 0
+    first_words: Counter[str] = field(
+        default_factory=Counter
+    )  # how many texts have the words of the first one
     kinds: Counter[str] = field(default_factory=Counter)
     distinct: set[int] = field(default_factory=set)
+    parts: int = 0
+    distinct_parts: set[int] = field(
+        default_factory=set
+    )  # of texts between commas, as several options are written
     plain: set[int] = field(default_factory=set)  # the number and the letters of each text, without markup
 
     def add(self, value: str) -> None:
@@ -277,15 +316,21 @@ class _Values:
         self.words_squared += count * count
         plain_words = [plain_word(word) for word in words]
         self.function_words += sum(word in FUNCTION_WORDS for word in plain_words)
+        content = set(plain_words) - FUNCTION_WORDS
+        self.content_words += len(content)
+        self.first_words.update(content.intersection(self.first_words) if self.texts > 1 else content)
         self.opinions += not OPINION_WORDS.isdisjoint(plain_words)
         self.sentences += bool(_SENTENCE.search(value))
-        self.questions += value.endswith("?")
+        self.questions += bool(_QUESTION_END.search(value))
         self.replies += bool(_REPLY.search(value))
         self.markup += bool(_MARKUP.search(value))
         if len(words) > 1:
             self.multi_word += 1
             self.titles += all(word[0].isupper() for word in words if plain_word(word) not in FUNCTION_WORDS)
         self.distinct.add(hash(value))
+        parts = _OPTION_SEPARATOR.split(value)
+        self.parts += len(parts)
+        self.distinct_parts.update(map(hash, parts))
         # Cleaning a text removes punctuation, apostrophes and upper case.
         plain = _WORD.findall(_TAG_OR_ENTITY.sub(" ", unescape(value)))[:_WORDS_TO_COMPARE]
         letters = "".join(filter(str.isalpha, "".join(plain).casefold()))
@@ -301,21 +346,40 @@ class _Values:
         return self.texts < _ROWS_FOR_VARIETY or len(self.distinct) > 1
 
     @property
+    def is_template(self) -> bool:
+        """Whether all rows repeat a sentence, such as what respondents agree to."""
+        return not self.is_varied and self.words >= _MIN_TEMPLATE_WORDS * self.texts
+
+    @property
+    def is_boilerplate(self) -> bool:
+        """Whether a program wrote the texts: most of their words are in all of them, as in notifications."""
+        fixed = sum(count >= _NEARLY_ALL * self.texts for count in self.first_words.values())
+        return (
+            self.texts >= _ROWS_FOR_VARIETY
+            and fixed >= _BOILERPLATE_WORDS
+            and fixed * self.texts >= _BOILERPLATE_SHARE * self.content_words
+        )
+
+    @property
     def is_choice(self) -> bool:
-        """Whether the texts are few answers that are chosen repeatedly, such as those to a poll."""
-        is_repeated = self.texts >= _ROWS_FOR_CHOICE and len(self.distinct) <= _CHOICE_SHARE * self.texts
+        """Whether the texts are one or more of few answers, such as those to a poll."""
+        is_repeated = (
+            self.texts >= _ROWS_FOR_CHOICE and len(self.distinct_parts) <= _CHOICE_SHARE * self.parts
+        )
         return is_repeated and self.words <= _MAX_CHOICE_WORDS * self.texts
 
     def sounds_like_reviews(self, name_score: float) -> bool:
         """Return whether enough texts tell an experience or judge something. The less the name says, the more it takes."""
         if name_score >= _TELLING_NAME_SCORE:
             return True
+        if self.is_boilerplate or not self.is_varied:
+            return False
         says_text = name_score >= _TEXT_NAME_SCORE
         is_nameless = not name_words(self.name)
         if (says_text or is_nameless) and self.texts < _ROWS_FOR_OPINIONS:
             return True
         chance = 1 - (1 - _OPINIONS_PER_WORD) ** (self.words / self.texts)
-        least = max(_MIN_OPINIONS, chance) / (2 if says_text else 1)
+        least = max(_MIN_OPINIONS, chance) * (0.5 if says_text else 1 if name_score >= 0 else 2)
         if self.opinions >= least * self.texts:
             return True
         # In other languages there is no telling, and only the name is left. Without a name, one word is too few.
@@ -341,7 +405,9 @@ class _Values:
         score += _WEIGHT_REPLIES * self.replies / self.texts
         score += _WEIGHT_EMPTY * max(0.0, 1 - self.present / max(1, self.seen))
         score += _WEIGHT_OTHER_KINDS * (1 - self.texts / self.present)
-        if self.texts >= _ROWS_FOR_REPETITION:
+        if self.is_template:
+            score += _WEIGHT_REPETITION
+        elif self.texts >= _ROWS_FOR_REPETITION:
             missing_share = max(0.0, _USUAL_DISTINCT_SHARE - len(self.distinct) / self.texts)
             score += _WEIGHT_REPETITION * missing_share / _USUAL_DISTINCT_SHARE
         return score
@@ -369,6 +435,7 @@ class Candidate:
         description: what its values are, without quoting any.
         is_plausible: whether the texts sound like reviews as much as is needed under its name.
         is_poll: whether the texts are questions, or the options of a question.
+        is_question: whether its name is long enough to be a question.
     """
 
     path: str
@@ -377,6 +444,7 @@ class Candidate:
     description: str
     is_plausible: bool = True
     is_poll: bool = False
+    is_question: bool = False
 
     @property
     def values_score(self) -> float:
@@ -443,6 +511,7 @@ class FieldSample:
         if isinstance(value, str):
             values.add(value)
         elif value is not None and values.seen < _MAX_VALUES:
+            values.seen += 1
             values.present += 1
             values.kinds["flag" if isinstance(value, bool) else "number"] += 1
 
@@ -454,29 +523,35 @@ class FieldSample:
     def candidates(self) -> list[Candidate]:
         """Return the fields that may contain the review, the best first."""
         found = []
-        is_published = any(map(_is_published, self._fields.values()))
+        published = {_list(path) for path, values in self._fields.items() if _is_published(values)}
         for path, values in self._fields.items():
             from_name = name_score(values.name)
             if values.is_text:
-                if is_published and from_name < _MAX_NAME_SCORE:
+                if _list(path) in published and from_name < _MAX_NAME_SCORE:
                     from_name = max(_MIN_NAME_SCORE, from_name + _WEIGHT_PUBLISHED)
                 if self._describes_a_review(values.name):
                     from_name = _TEXT_NAME_SCORE
                 is_plausible = values.sounds_like_reviews(from_name)
                 score = values.score + from_name
                 is_poll = _is_poll(values, from_name) or self._is_scale(path)
-                found.append(Candidate(path, score, from_name, values.description, is_plausible, is_poll))
+                is_question = len(name_words(values.name)) >= _WORDS_OF_A_QUESTION
+                found.append(
+                    Candidate(path, score, from_name, values.description, is_plausible, is_poll, is_question)
+                )
         return sorted(found, key=lambda candidate: -candidate.score)
 
     def _describes_a_review(self, name: str) -> bool:
-        """Return whether a description is beside the name of a reviewer, and nothing else is called a text."""
+        """Return whether a description or a quote is beside a sign of a review, and nothing else is called a text."""
         last = _last_part(name)
-        if name_words(last) != ["description"]:
+        signs = _SIGNS_OF_A_REVIEW.get(" ".join(name_words(last)))
+        if not signs:
             return False
-        texts = [values.name for values in self._fields.values() if values.is_text]
-        beside = (text for text in texts if text == name.removesuffix(last) + _last_part(text))
-        has_reviewer = any("".join(name_words(_last_part(text))).startswith("reviewer") for text in beside)
-        return has_reviewer and all(name_score(text) < _TEXT_NAME_SCORE for text in texts)
+        fields = self._fields.values()
+        beside = (f.name for f in fields if f.name == name.removesuffix(last) + _last_part(f.name))
+        has_reviewer = any(
+            word.startswith(signs) for other in beside for word in name_words(_last_part(other))
+        )
+        return has_reviewer and all(name_score(f.name) < _TEXT_NAME_SCORE for f in fields if f.is_text)
 
     def _is_scale(self, path: str) -> bool:
         """Return whether a field has the same few answers as another one, such as "always" and "never"."""
@@ -554,7 +629,8 @@ def _is_question_in_known_language(name: str) -> bool:
 def _is_published(values: _Values) -> bool:
     """Return whether a field says that the records are a company's own texts, such as questions and answers."""
     words = name_words(values.name)
-    is_faq = words == ["question"] and values.questions > _MIN_TEXT_SHARE * values.texts
+    is_question = len(words) == 1 and words[0] in _QUESTION_NAMES
+    is_faq = is_question and values.questions > _MIN_TEXT_SHARE * values.texts
     return bool(_PUBLISHED_WORDS.intersection(words)) or (
         is_faq and values.is_varied and not values.is_choice
     )
@@ -614,6 +690,8 @@ def _is_derived(candidate: Candidate) -> bool:
 def _is_clearly_better(best: Candidate, rival: Candidate) -> bool:
     better_name = max(0.0, rival.name_score - best.name_score)
     margin = _MARGIN + _WEIGHT_BETTER_NAME * better_name
+    if best.is_question and rival.is_question:
+        margin = max(margin, _QUESTION_MARGIN)
     if _are_siblings(best, rival):
         margin = _SIBLING_MARGIN
     if _sheet(best.path) != _sheet(rival.path):
@@ -638,6 +716,11 @@ def _are_siblings(one: Candidate, other: Candidate) -> bool:
 
 def _last_part(path: str) -> str:
     return _PATH_SEPARATOR.split(path)[-1]
+
+
+def _list(path: str) -> str:
+    """Return the list in the path of a field of nested records."""
+    return path.rpartition("[]")[0]
 
 
 def _sheet(path: str) -> str:
@@ -711,6 +794,8 @@ def name_score(name: str) -> float:
     """
     parts = [part for part in _PATH_SEPARATOR.split(name) if part] if " " not in name.strip() else [name]
     words = name_words(parts[-1]) if parts else []
+    if any(word_weight(word) >= _TELLING_NAME_SCORE for part in parts[-2:] for word in name_words(part)):
+        words = [word for word in words if word not in _DESCRIPTIONS]  # which is the review itself
     context = [word for part in parts[:-1] for word in name_words(part)]
     if parts and parts[-1] in _FILE_COMMENTS:
         return _MIN_NAME_SCORE
@@ -718,7 +803,8 @@ def name_score(name: str) -> float:
     all_words = {*context, *words}
     is_response = all_words & {"response", "responses"} and all_words & _RESPONDERS
     is_answer = all_words & _ANSWERS and all_words & _MERCHANTS
-    if all_words & _REPLY_WORDS or is_response or is_answer:
+    is_note = all_words & _NOTES and all_words & _COMMENTATORS
+    if all_words & _REPLY_WORDS or is_response or is_answer or is_note:
         return _REPLY_SCORE
     if {"accepted", "answer"} <= all_words:  # schema.org's answer to a frequent question
         return _REPLY_SCORE

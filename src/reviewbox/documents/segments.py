@@ -30,17 +30,11 @@ __all__ = ["Content", "LineFormat", "Schema", "Segment", "SegmentedTable", "spli
 
 @dataclass(frozen=True, slots=True)
 class Segment:
-    """Consecutive rows of a table.
+    """Consecutive rows of a table."""
 
-    Attributes:
-        start: the offset of the first byte in the decompressed table.
-        end: the offset after the last byte.
-        line: the number of the first line.
-    """
-
-    start: int
-    end: int
-    line: int
+    start: int  # the offset of the first byte in the decompressed table
+    end: int  # the offset after the last byte
+    line: int  # the number of the first line
 
 
 @dataclass(frozen=True, slots=True)

@@ -74,7 +74,9 @@ NAME_WEIGHTS: Mapping[str, float] = {
         -2.0,
         "title titles headline heading subject summary titel titre titulo titolo judul baslik заголовок "
         "标题 標題 件名 タイトル 제목 topic topics theme themes keyword keywords tag tags label labels "
-        "sentiment emotion category categories type kind class group segment",
+        "sentiment emotion category categories type kind class group segment тип вид тема категория tipo "
+        "tipologia categoria kategorie kategoria kategori typ rodzaj jenis 类型 類型 类别 分类 カテゴリ 種類 "
+        "유형",
     ),
     **_words(
         -4.0,
@@ -89,7 +91,7 @@ NAME_WEIGHTS: Mapping[str, float] = {
         "link links href permalink path file filename slug handle image images img photo photos picture "
         "avatar thumbnail video videos icon email mail phone fax ip address adresse direccion indirizzo "
         "street city town state province country region zip postcode postal latitude longitude lat lng "
-        "geo location place name names firstname lastname fullname username nickname author authors "
+        "geo location place name names firstname lastname fullname username nickname person author authors "
         "reviewername nom nombre nome naam imie isim имя 名前 姓名 名 商品 店舗 投稿者 时间 時間 日時 者 "
         "人 昵称 用户 产品 评分 이름 평점 별점 작성자 상품 제품 product products produkt produit producto "
         "prodotto produto produk urun artikel article_name bezeichnung item items brand model variant "

@@ -31,19 +31,12 @@ class StoredSent:
 
 @dataclass(frozen=True, slots=True)
 class Workspace:
-    """The objects of one plan.
+    """The objects of one plan."""
 
-    Attributes:
-        store: where they are.
-        keys: their keys.
-        source: the table.
-        table_id: the id of the plan.
-    """
-
-    store: ObjectStore
-    keys: WorkKeys
-    source: ObjectRef
-    table_id: str
+    store: ObjectStore  # where they are
+    keys: WorkKeys  # their keys
+    source: ObjectRef  # the table
+    table_id: str  # the id of the plan
 
     def read_plan(self) -> Plan | None:
         """Return the plan; None if it does not exist or is not what a worker wrote."""

@@ -116,7 +116,7 @@ def provision(template: Path, listener: socket.socket, variables: Mapping[str, s
     logging.getLogger("werkzeug").setLevel(logging.ERROR)
     logging.getLogger("moto").setLevel(logging.ERROR)
     warnings.filterwarnings("ignore", module="moto.cloudformation")
-    _speed_up_moto()
+    _relieve_moto()
     with listen(0) as private, serve(private):
         # moto keeps its state per process; an earlier cloud's resources would still be there.
         urllib.request.urlopen(f"{_endpoint(private)}/moto-api/reset", data=b"").close()  # noqa: S310 - our own server
@@ -170,8 +170,8 @@ def _refuse_other_sites(application: Callable[..., Any]) -> Callable[..., Any]:
     return guarded
 
 
-def _speed_up_moto() -> None:
-    """Replace three functions of moto that are slow and are called for each request or message."""
+def _relieve_moto() -> None:
+    """Replace functions of moto that take too long or too much memory for a cloud that runs for days."""
     backends: Any = import_module("moto.backends")
     sqs: Any = import_module("moto.sqs.models")
     # It lists moto's package folder for each request, and holds a lock while it does.
@@ -183,6 +183,9 @@ def _speed_up_moto() -> None:
     # It counts all messages of the queue for each message that is received. No message gets older than the
     # retention period of days while a local cloud runs.
     sqs.SQSBackend.is_message_valid_based_on_retention_period = lambda *_: True
+    # It keeps every object and message that there has ever been, also those that are deleted.
+    models: Any = import_module("moto.core.common_models")
+    models.BaseModel.__new__ = lambda cls, *_, **__: object.__new__(cls)
 
 
 def _endpoint(listener: socket.socket) -> str:

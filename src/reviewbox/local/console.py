@@ -15,7 +15,7 @@ from reviewbox.local.function import Handler, start_service
 from reviewbox.objects import ObjectRef, SegmentRef
 from reviewbox.queue import Queue
 from reviewbox.results.keys import receipt_key
-from reviewbox.results.receipt import MAX_RECEIPT_BYTES, Receipt
+from reviewbox.results.receipt_store import read_receipt
 from reviewbox.settings import Settings
 from reviewbox.storage import S3Storage
 from reviewbox.tool_files import is_tool_file
@@ -137,8 +137,8 @@ class _Observer:
 
     def _receipt(self, ref: ObjectRef) -> Mapping[str, Any] | None:
         key = receipt_key(self.settings.results_prefix, ref.key)
-        stored = self.storage.read(ObjectRef(BUCKET, key), MAX_RECEIPT_BYTES)
-        return (Receipt.decode(stored.body or b"").content or None) if stored else None
+        stored = read_receipt(self.storage, ObjectRef(BUCKET, key))
+        return (stored.receipt.content or None) if stored else None
 
     def _sources(self, message: Message) -> list[ObjectRef]:
         """Return the objects of a message, without folder markers and the like."""

@@ -7,13 +7,13 @@ optional `bundle.json` adds digests, the window size, the temperature and golden
 import hashlib
 import json
 import math
+import mmap
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
 from reviewbox.errors import ModelError
-from reviewbox.model.external_data import external_data_names
 
 MODEL, TOKENIZER, CONFIG, BUNDLE = "model.onnx", "tokenizer.json", "config.json", "bundle.json"
 
@@ -25,6 +25,10 @@ _LFS_POINTER = b"version https://git-lfs.github.com/spec/"
 MIN_WINDOW_TOKENS = 3
 # More than any encoder takes.
 _MAX_WINDOW_TOKENS = 1_000_000
+# What precedes the file with the values of a tensor in an ONNX graph: an entry with the key "location". The
+# length of the file's name comes next (https://protobuf.dev/programming-guides/encoding).
+_LOCATION = b"\n\x08location\x12"
+_LONG_NAME = 128
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,6 +145,35 @@ def sha256(path: Path) -> str:
             f"{path} is missing: a model folder needs {MODEL}, {TOKENIZER}, {CONFIG} and the files that hold "
             "weights of the model; create them with `optimum-cli export onnx --task text-classification`"
         ) from None
+
+
+def external_data_names(path: Path) -> list[str]:
+    """Return the files that hold weights of a model, relative to its folder, sorted; usually none.
+
+    A model of more than 2 GB, and many smaller ones, keep their weights in files beside `model.onnx`.
+
+    Raises:
+        ModelError: the file is empty, or has weights outside of its folder.
+    """
+    if not path.stat().st_size:
+        raise ModelError(f"{path} is empty; copy or export the model again")
+    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as graph:
+        names, start = set[str](), 0
+        while (found := graph.find(_LOCATION, start)) >= 0:
+            start = found + len(_LOCATION) + 1
+            length = int.from_bytes(graph[start - 1 : start])
+            if length >= _LONG_NAME:  # two bytes of seven bits each, the lower ones first
+                length = length - _LONG_NAME + (int.from_bytes(graph[start : start + 1]) << 7)
+                start += 1
+            names.add(graph[start : start + length].decode("utf-8", "replace"))
+    for name in names:
+        location = Path(name)
+        if location.is_absolute() or ".." in location.parts or "\\" in name or not location.parts:
+            raise ModelError(
+                f"{path} has weights in {name!r}, which is not in its folder; save the model again with its "
+                "weights beside it"
+            )
+    return sorted(names)
 
 
 def _read_json(path: Path) -> dict[str, Any]:

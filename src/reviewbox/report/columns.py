@@ -48,21 +48,13 @@ _LOW_RATING, _HIGH_RATING = 0.4, 0.8
 
 @dataclass(frozen=True, slots=True)
 class Scale:
-    """A column as a dimension.
+    """A column as a dimension."""
 
-    Attributes:
-        name: the column.
-        kind: what its values are.
-        tally: the number of reviews with each label, by value and in the order of the dimension.
-        value_of: returns the value that a cell with content has in the dimension.
-        note: how the cells were read; "" if there is nothing to say.
-    """
-
-    name: str
-    kind: Kind
-    tally: Tally
-    value_of: Callable[[str], str]
-    note: str = ""
+    name: str  # the column
+    kind: Kind  # what its values are
+    tally: Tally  # the number of reviews with each label, by value and in the order of the dimension
+    value_of: Callable[[str], str]  # returns the value that a cell with content has in the dimension
+    note: str = ""  # how the cells were read; "" if there is nothing to say
 
 
 @dataclass(slots=True)

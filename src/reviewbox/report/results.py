@@ -15,38 +15,23 @@ _PLACE = re.compile(r"(?:line|row) ([\d,]+): ")
 
 @dataclass(frozen=True, slots=True)
 class Sentence:
-    """A sentence of a review, and what it says by itself.
+    """A sentence of a review, and what it says by itself."""
 
-    Attributes:
-        start: the offset of its first character in the review.
-        end: the offset after its last character.
-        label: the most probable label of the sentence alone.
-        score: the probability of that label; 0 if it is not known.
-        is_evidence: whether the result names the sentence as evidence for its verdict.
-    """
-
-    start: int
-    end: int
-    label: str
-    score: float = 0.0
-    is_evidence: bool = False
+    start: int  # the offset of its first character in the review
+    end: int  # the offset after its last character
+    label: str  # the most probable label of the sentence alone
+    score: float = 0.0  # the probability of that label; 0 if it is not known
+    is_evidence: bool = False  # whether the result names the sentence as evidence for its verdict
 
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """Why a row, or a whole file, has no verdict.
+    """Why a row, or a whole file, has no verdict."""
 
-    Attributes:
-        source: the file.
-        line: the number of the line or row; 0 if the whole file failed.
-        code: the error code.
-        message: the reason; never contains review text.
-    """
-
-    source: str
-    line: int
-    code: str
-    message: str
+    source: str  # the file
+    line: int  # the number of the line or row; 0 if the whole file failed
+    code: str  # the error code
+    message: str  # the reason; never contains review text
 
 
 @dataclass(frozen=True, slots=True)

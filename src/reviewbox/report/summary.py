@@ -20,82 +20,48 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Dimension:
-    """Something that reviews differ in: their file, or a column of their table.
+    """Something that reviews differ in: their file, or a column of their table."""
 
-    Attributes:
-        name: what it is called.
-        kind: what its values are.
-        values: its values, the most frequent first; ratings and dates in their order.
-        counts: the number of reviews with each value, by label.
-        note: how its values were read, or what was left out; "" if there is nothing to say.
-    """
-
-    name: str
-    kind: Kind
-    values: Sequence[str]
-    counts: Sequence[Sequence[int]]
-    note: str = ""
+    name: str  # what it is called
+    kind: Kind  # what its values are
+    values: Sequence[str]  # its values, the most frequent first; ratings and dates in their order
+    counts: Sequence[Sequence[int]]  # the number of reviews with each value, by label
+    note: str = ""  # how its values were read, or what was left out; "" if there is nothing to say
 
 
 @dataclass(frozen=True, slots=True)
 class SampledRow:
-    """A review without its text, for counts under any filter.
+    """A review without its text, for counts under any filter."""
 
-    Attributes:
-        label: the index of the label.
-        score: the score of the verdict.
-        needs_review: whether a person should look at it.
-        codes: the index of its value in each dimension; -1 if the dimension does not apply.
-    """
-
-    label: int
-    score: float
-    needs_review: bool
-    codes: Sequence[int]
+    label: int  # the index of the label
+    score: float  # the score of the verdict
+    needs_review: bool  # whether a person should look at it
+    codes: Sequence[int]  # the index of its value in each dimension; -1 if the dimension does not apply
 
 
 @dataclass(frozen=True, slots=True)
 class Segment:
-    """A part of a review's text.
+    """A part of a review's text."""
 
-    Attributes:
-        text: the part. The parts of a review together are its text.
-        label: the label of the sentence by itself; "" between sentences, or if it is not known.
-        score: the probability of the label; 0 if it is not known.
-        is_evidence: whether the result names the sentence as evidence.
-    """
-
-    text: str
-    label: str = ""
-    score: float = 0.0
-    is_evidence: bool = False
+    text: str  # the part. The parts of a review together are its text.
+    label: str = ""  # the label of the sentence by itself; "" between sentences, or if it is not known
+    score: float = 0.0  # the probability of the label; 0 if it is not known
+    is_evidence: bool = False  # whether the result names the sentence as evidence
 
 
 @dataclass(frozen=True, slots=True)
 class Review:
-    """A review on the page.
+    """A review on the page."""
 
-    Attributes:
-        source: its file.
-        line: its line in the file, from 1; 0 if it is the whole file.
-        facts: the row without its text.
-        other_language: whether it is in a language that the model does not know.
-        segments: its text; empty if it is left out or not available.
-        is_cut: whether the end of the text is missing.
-        is_sampled: whether it is part of the random sample.
-        is_scored: whether its sentences were classified one by one.
-        views: the lists of reviews to read first that it belongs to.
-    """
-
-    source: str
-    line: int
-    facts: SampledRow
-    other_language: bool
-    segments: Sequence[Segment]
-    is_cut: bool
-    is_sampled: bool
-    is_scored: bool
-    views: Sequence[str]
+    source: str  # its file
+    line: int  # its line in the file, from 1; 0 if it is the whole file
+    facts: SampledRow  # the row without its text
+    other_language: bool  # whether it is in a language that the model does not know
+    segments: Sequence[Segment]  # its text; empty if it is left out or not available
+    is_cut: bool  # whether the end of the text is missing
+    is_sampled: bool  # whether it is part of the random sample
+    is_scored: bool  # whether its sentences were classified one by one
+    views: Sequence[str]  # the lists of reviews to read first that it belongs to
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,34 +74,21 @@ class Mention:
 
 @dataclass(frozen=True, slots=True)
 class Phrase:
-    """A word or phrase that is frequent in sentences of one label.
+    """A word or phrase that is frequent in sentences of one label."""
 
-    Attributes:
-        text: the phrase.
-        label: what the sentences say: positive or negative.
-        mentions: one for each review.
-    """
-
-    text: str
-    label: str
-    mentions: Sequence[Mention]
+    text: str  # the phrase
+    label: str  # what the sentences say: positive or negative
+    mentions: Sequence[Mention]  # one for each review
 
 
 @dataclass(frozen=True, slots=True)
 class Failures:
-    """The failures with one error code.
+    """The failures with one error code."""
 
-    Attributes:
-        code: the error code.
-        count: how many there are.
-        remedy: what to do about them.
-        listed: the first of them.
-    """
-
-    code: str
-    count: int
-    remedy: str
-    listed: Sequence[Failure]
+    code: str  # the error code
+    count: int  # how many there are
+    remedy: str  # what to do about them
+    listed: Sequence[Failure]  # the first of them
 
 
 @dataclass(frozen=True, slots=True)

@@ -95,7 +95,9 @@ def receipt_key_of_part(key: str) -> str | None:
     key that is returned does not belong to a receipt.
     """
     source, _, name = key.rpartition(f"{_TABLE}/")
-    return receipt_key(source, "") if source and _PART_NAME.fullmatch(name) else None
+    if not (_PART_NAME.fullmatch(name) or _OLD_PART_NAME.fullmatch(name)):
+        source = _OLD_TABLE_SUFFIX.sub("", key) if _OLD_TABLE_SUFFIX.search(key) else ""
+    return receipt_key(source, "") if source else None
 
 
 def source_key_of_receipt(key: str, results_prefix: str) -> str | None:

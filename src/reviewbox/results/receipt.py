@@ -36,21 +36,13 @@ _SHARE_UNITS = 10_000
 
 @dataclass(frozen=True, slots=True)
 class Provenance:
-    """Everything that a result depends on: equal provenance gives an equal result.
+    """Everything that a result depends on: equal provenance gives an equal result."""
 
-    Attributes:
-        source: the classified object.
-        revision: its revision; None if the object could not be read.
-        model: the model's digest.
-        settings: the digest of the settings that affect results.
-        calibrated: whether the model's scores are calibrated.
-    """
-
-    source: ObjectRef
-    revision: Revision | None
-    model: str
-    settings: str
-    calibrated: bool
+    source: ObjectRef  # the classified object
+    revision: Revision | None  # its revision; None if the object could not be read
+    model: str  # the model's digest
+    settings: str  # the digest of the settings that affect results
+    calibrated: bool  # whether the model's scores are calibrated
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Self:
@@ -100,19 +92,12 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """How many rows of a table got which result; `+` adds the counts of two parts of a table.
+    """How many rows of a table got which result; `+` adds the counts of two parts of a table."""
 
-    Attributes:
-        labels: the number of rows with each label.
-        needs_review: the number of rows that a person should look at.
-        errors: the number of rows with each error code.
-        other_language: the number of rows in a language that the model does not know.
-    """
-
-    labels: Mapping[str, int] = field(default_factory=dict)
-    needs_review: int = 0
-    errors: Mapping[str, int] = field(default_factory=dict)
-    other_language: int = 0
+    labels: Mapping[str, int] = field(default_factory=dict)  # the number of rows with each label
+    needs_review: int = 0  # the number of rows that a person should look at
+    errors: Mapping[str, int] = field(default_factory=dict)  # the number of rows with each error code
+    other_language: int = 0  # the number of rows in a language that the model does not know
 
     def __add__(self, other: "Counts") -> "Counts":
         return Counts(
@@ -142,13 +127,9 @@ class Counts:
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
-    """The result of one source: a verdict, a table's counts and parts, or an error.
+    """The result of one source: a verdict, a table's counts and parts, or an error."""
 
-    Attributes:
-        content: the receipt as JSON; empty for a stored object that is not a valid receipt.
-    """
-
-    content: Mapping[str, Any]
+    content: Mapping[str, Any]  # the receipt as JSON; empty for a stored object that is not a valid receipt
 
     @classmethod
     def for_verdict(

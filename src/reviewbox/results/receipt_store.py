@@ -32,15 +32,10 @@ class StoredReceipt:
 
 @dataclass(frozen=True, slots=True)
 class Doubtful:
-    """Parts that the receipt of their source does not name, and that may still be recorded.
+    """Parts that the receipt of their source does not name, and that may still be recorded."""
 
-    Attributes:
-        stored: the receipt; None if there is none.
-        parts: their ETags.
-    """
-
-    stored: StoredReceipt | None
-    parts: Mapping[ObjectRef, str]
+    stored: StoredReceipt | None  # the receipt; None if there is none
+    parts: Mapping[ObjectRef, str]  # their ETags
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,15 +67,13 @@ class ReceiptStore:
             ForeignResultError: the receipt is that of another source, which has the same key in another
                 bucket, or whose deployment has another results prefix.
         """
-        stored = self.store.read(self.receipt_ref(ref), MAX_RECEIPT_BYTES)
-        if stored is None:
-            return None
-        receipt = Receipt.decode(stored.body or b"")
-        if receipt.source and receipt.source != ref:
-            if keys.may_be_receipt_of(self.receipt_ref(ref).key, receipt.source.key):
-                raise ForeignResultError(ref, self.receipt_ref(ref), receipt.source)
-            receipt = Receipt({})
-        return StoredReceipt(receipt, stored.revision.etag)
+        stored = read_receipt(self.store, self.receipt_ref(ref))
+        owner = stored.receipt.source if stored else None
+        if stored is None or owner in (None, ref):
+            return stored
+        if keys.may_be_receipt_of(self.receipt_ref(ref).key, owner.key):
+            raise ForeignResultError(ref, self.receipt_ref(ref), owner)
+        return StoredReceipt(Receipt({}), stored.etag)
 
     def write(self, ref: ObjectRef, receipt: Receipt, replaces: StoredReceipt | None) -> StoredReceipt:
         """Write the receipt of a source in place of the one that was read before.
@@ -126,13 +119,17 @@ class ReceiptStore:
                 {part.ref: present[part.ref] for part in replaces.receipt.parts if part.ref in present}
             )
 
-    def remove_dead(self, ref: ObjectRef, recorded: Receipt | None = None) -> Doubtful:
+    def remove_dead(
+        self, ref: ObjectRef, recorded: Receipt | None = None, *, is_old: bool = False
+    ) -> Doubtful:
         """Remove the parts of a source's tables that no receipt names and none can name any more.
 
         Returns those that may still be recorded, because they were made to replace the present receipt. If
         there is no valid one, another source whose tables have the same place may record its own.
 
-        `recorded` is what a receipt says that has been there lately. Only other parts are looked at.
+        `recorded` is what a receipt says that has been there lately. Only other parts are looked at. Parts of
+        older versions do not tell their bucket. Without a receipt, they are returned only if all is so old
+        (`is_old`) that no other source will record them.
         """
         # The order matters: a part that was made for a receipt that has been replaced can never be recorded.
         present = unnamed(recorded, self.list_tables(ref))
@@ -142,7 +139,8 @@ class ReceiptStore:
         doubtful = {
             table: etag
             for table, etag in unrecorded.items()
-            if is_made_from(ids[table], ref) and may_replace(ids[table], _base(stored))
+            if (is_made_from(ids[table], ref) and may_replace(ids[table], _base(stored)))
+            or (is_old and stored is None and not ids[table])
         }
         dead = unrecorded.keys() - doubtful.keys()
         if stored is None or not stored.receipt.content:
@@ -227,6 +225,12 @@ class ReceiptStore:
     def receipt_ref(self, ref: ObjectRef) -> ObjectRef:
         """Return the bucket and key of the receipt of a source."""
         return ObjectRef(self.bucket(ref), keys.receipt_key(self.settings.results_prefix, ref.key))
+
+
+def read_receipt(store: ObjectStore, place: ObjectRef) -> StoredReceipt | None:
+    """Return the receipt at a place, without content if it is not a valid one; None if nothing is there."""
+    stored = store.read(place, MAX_RECEIPT_BYTES)
+    return StoredReceipt(Receipt.decode(stored.body or b""), stored.revision.etag) if stored else None
 
 
 def unnamed(receipt: Receipt | None, present: Mapping[ObjectRef, str]) -> dict[ObjectRef, str]:

@@ -70,19 +70,12 @@ def read_table(
 
 @dataclass(slots=True)
 class Lines:
-    """The numbers of lines in the source, of which each part has some, below a header.
+    """The numbers of lines in the source, of which each part has some, below a header."""
 
-    Attributes:
-        added: how many lines of the header the source does not have.
-        before: the number of lines in the source before the part.
-        header: the number of lines of the part's header; None before its first row.
-        end: the number of the last line, in the part.
-    """
-
-    added: int = 0
-    before: int | None = None
-    header: int | None = None
-    end: int = 0
+    added: int = 0  # how many lines of the header the source does not have
+    before: int | None = None  # the number of lines in the source before the part
+    header: int | None = None  # the number of lines of the part's header; None before its first row
+    end: int = 0  # the number of the last line, in the part
 
     @classmethod
     def of(cls, receipt: Receipt) -> Self:
@@ -111,19 +104,12 @@ class Lines:
 
 @dataclass(frozen=True, slots=True)
 class ClassifiedRow:
-    """A review in a classified table, with its verdict or error.
+    """A review in a classified table, with its verdict or error."""
 
-    Attributes:
-        line: its first line in the source.
-        own: what Reviewbox added, by the names in `OWN_FIELDS`; "" for no value.
-        cells: the other cells, by column.
-        review: the text of the review, whose cells are not among `cells`; "" if it was not looked for.
-    """
-
-    line: int
-    own: Mapping[str, str]
-    cells: Mapping[str, str]
-    review: str = ""
+    line: int  # its first line in the source
+    own: Mapping[str, str]  # what Reviewbox added, by the names in `OWN_FIELDS`; "" for no value
+    cells: Mapping[str, str]  # the other cells, by column
+    review: str = ""  # the text of the review, whose cells are not among `cells`; "" if it was not looked for
 
     @property
     def outcome(self) -> dict[str, Any]:

@@ -56,17 +56,11 @@ class FolderResults:
 
 @dataclass(frozen=True, slots=True)
 class Copying:
-    """The copying of all results of a place.
+    """The copying of all results of a place."""
 
-    Attributes:
-        place: where the results are.
-        catalog: where their copies are.
-        threads: how many results are copied at the same time.
-    """
-
-    place: Place
-    catalog: Catalog
-    threads: int
+    place: Place  # where the results are
+    catalog: Catalog  # where their copies are
+    threads: int  # how many results are copied at the same time
 
     @classmethod
     def between(cls, path: str, target: str, settings: Settings) -> "Copying":

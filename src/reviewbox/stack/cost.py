@@ -1,4 +1,4 @@
-"""The cost and duration of a workload on AWS: pure arithmetic."""
+"""The cost and duration of a workload on AWS: pure arithmetic, with flat numbers of requests."""
 
 import math
 from collections.abc import Iterable, Iterator
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from reviewbox.documents import ReadOptions
 from reviewbox.documents.compression import stem
-from reviewbox.documents.detection import FORMATS
+from reviewbox.documents.detection import FORMATS, is_called_text
 from reviewbox.stack import prices
 from reviewbox.wording import number_of
 
@@ -22,8 +22,7 @@ OBJECTS_AT_ONCE = 100
 MAX_SPLIT_SECONDS = 900.0 - 15.0
 
 _MAX_COMPRESSION_RATIO = 10  # reviews compress to a third or a quarter
-_SINGLE_REVIEWS = (".txt", ".text", ".md", ".markdown", ".html", ".htm", ".xhtml")
-_TABLES = tuple({extension for form in FORMATS for extension in form.extensions} - {*_SINGLE_REVIEWS})
+_EXTENSIONS = tuple(extension for form in FORMATS for extension in form.extensions)
 # Objects in these storage classes are refused until they are restored. A listing shows neither which of them
 # have been restored nor what Intelligent-Tiering has archived.
 _ARCHIVE_CLASSES = ("GLACIER", "DEEP_ARCHIVE")
@@ -46,33 +45,32 @@ class Workload:
     compressed: int = 0
     too_large: int = 0  # objects that will be refused
     archived: int = 0
+    largest_split: int = 0  # decompressed size of the largest table that is split
     work: int = 0  # text to classify, at most; text that needs evidence counts more
-    largest: int = 0  # most work in an object or a segment
     large: int = 0  # tables that are classified in segments
     segments: int = 0
     stored_segments: int = 0  # segments of compressed tables, which are stored decompressed
     split_bytes: int = 0  # decompressed size of all large tables
-    largest_split: int = 0  # decompressed size of the largest table
     reviews: int = 0
     failed_reviews: int = 0  # rows that will get an error
     characters: int = 0
     units: int = 0  # of Amazon Comprehend
 
     def __add__(self, other: "Workload") -> "Workload":
-        values = {}
-        for name in _NAMES:
-            pair = getattr(self, name), getattr(other, name)
-            values[name] = max(pair) if name.startswith("largest") else sum(pair)
-        return Workload(**values)
+        sums = {name: getattr(self, name) + getattr(other, name) for name in _NAMES}
+        return Workload(**sums | {"largest_split": max(self.largest_split, other.largest_split)})
 
     def listed(self) -> "Workload":
-        """Return what a listing says about the objects."""
-        names = ("objects", "size", "tables", "compressed", "too_large", "archived")
-        return Workload(**{name: getattr(self, name) for name in names})
+        """Return what a listing tells for sure; `largest_split` is at most what it says."""
+        return Workload(**{name: getattr(self, name) for name in _LISTED})
+
+    def scaled(self, factor: float) -> "Workload":
+        """Return the rest, which only reading tells, for so many times the work."""
+        return Workload(**{name: round(getattr(self, name) * factor) for name in _NAMES - _LISTED})
 
 
-_NAMES = tuple(field.name for field in fields(Workload))
-_TEXT = ("reviews", "failed_reviews", "characters", "units")
+_NAMES = frozenset(field.name for field in fields(Workload))
+_LISTED = frozenset(("objects", "size", "tables", "compressed", "too_large", "archived", "largest_split"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,18 +113,17 @@ def count_listed(listed: Iterable["ListedObject"], options: ReadOptions) -> Work
 
 def judge(listed: "ListedObject", options: ReadOptions) -> Workload:
     """Return the workload of a listed object, at most, judged by its name and size."""
-    name = stem(listed.key).lower()
-    is_compressed = name != listed.key.lower()
-    is_large = listed.size > options.max_bytes
+    name, is_large = stem(listed.key).lower(), listed.size > options.max_bytes
+    is_compressed, is_text = name != listed.key.lower(), is_called_text(name)
     # Only a table may be large, so a large object is one unless its name says otherwise.
-    is_table = name.endswith(_TABLES) or (is_large and not name.endswith(_SINGLE_REVIEWS))
+    is_table = not is_text and (is_large or name.endswith(_EXTENSIONS))
     size = listed.size * (_MAX_COMPRESSION_RATIO if is_compressed else 1)
     if is_table:
-        work = text_work(size, size, options, is_compressed=is_compressed)
+        work = Workload(work=size) + split_work(size, options, is_compressed=is_compressed)
     elif is_large:
         work = Workload(too_large=1)
     else:
-        work = text_work(min(size, options.max_bytes) * prices.EVIDENCE_FACTOR, 0, options)
+        work = Workload(work=min(size, options.max_bytes) * prices.EVIDENCE_FACTOR)
     return replace(
         work,
         objects=1,
@@ -137,31 +134,15 @@ def judge(listed: "ListedObject", options: ReadOptions) -> Workload:
     )
 
 
-def extrapolate(read: Workload, judged: Workload, listed: Workload) -> Workload:
-    """Return the workload of all `listed` objects, of which a sample was `read`.
-
-    `judged` is the sample, judged by names and sizes as `listed` is. The text grows with the work.
-    """
-    values = {}
-    for name in _NAMES:
-        found, basis, total = (getattr(workload, name) for workload in (read, judged, listed))
-        if name in _TEXT:
-            basis, total = max(judged.work, 1), listed.work
-        values[name] = round(found * total / basis) if basis else found + total
-    return Workload(**values)
-
-
-def text_work(work: int, line_bytes: int, options: ReadOptions, *, is_compressed: bool = False) -> Workload:
-    """Return the work on the text of an object. `line_bytes` is its size if it can be split, else 0."""
+def split_work(line_bytes: int, options: ReadOptions, *, is_compressed: bool = False) -> Workload:
+    """Return the work of splitting a table that can be split; `line_bytes` is its decompressed size."""
     if line_bytes <= options.segment_bytes:
-        return Workload(work=work, largest=work)
+        return Workload()
     segments = math.ceil(line_bytes / options.segment_bytes)
     return Workload(
-        work=work,
-        largest=round(work * options.segment_bytes / line_bytes),
         large=1,
         segments=segments,
-        stored_segments=segments if is_compressed else 0,
+        stored_segments=segments * is_compressed,
         split_bytes=line_bytes,
         largest_split=line_bytes,
     )
@@ -204,8 +185,8 @@ def estimate(
 
     # One invocation splits a table before its segments are classified. Nothing is divided further.
     longest_split = splitting * workload.largest_split / max(workload.split_bytes, 1)
-    longest_rest = workload.largest * seconds_per_byte + prices.WAIT_SECONDS_PER_OBJECT
-    duration = longest_split + max((seconds - longest_split) / function.max_concurrency, longest_rest)
+    at_once = min(function.max_concurrency, max(objects, segments, 1))
+    duration = longest_split + (seconds - longest_split) / at_once
     in_segments = workload.split_bytes * seconds_per_byte + segment_waits
     items = _bill(workload, seconds * function.memory_megabytes / 1024, invocations, as_job=as_job)
     return Estimate(tuple(items), duration, longest_split, in_segments / function.max_concurrency)

@@ -13,21 +13,13 @@ Connect = Callable[[str], Any]
 
 @dataclass(frozen=True)
 class Deployment:
-    """A deployed stack, and questions to AWS about it. They raise botocore's errors.
+    """A deployed stack, and questions to AWS about it. They raise botocore's errors."""
 
-    Attributes:
-        stack: its resources and parameters.
-        status: of the stack in CloudFormation.
-        outputs: of the stack.
-        connect: returns a client for an AWS service.
-        now: returns the time in seconds since 1970.
-    """
-
-    stack: Stack
-    status: str
-    outputs: Mapping[str, str]
-    connect: Connect
-    now: Callable[[], float]
+    stack: Stack  # its resources and parameters
+    status: str  # of the stack in CloudFormation
+    outputs: Mapping[str, str]  # of the stack
+    connect: Connect  # returns a client for an AWS service
+    now: Callable[[], float]  # returns the time in seconds since 1970
 
     @classmethod
     def find(cls, name: str, connect: Connect, now: Callable[[], float]) -> "Deployment":

@@ -13,7 +13,7 @@ from reviewbox.model.classifier import Classifier
 from reviewbox.model.self_check import processor
 from reviewbox.stack.aws import explain, has_credentials
 from reviewbox.stack.deployment import Connect, Deployment
-from reviewbox.stack.finding import Finding, State
+from reviewbox.stack.finding import Finding, State, judge
 from reviewbox.stack.resource_checks import CHECKS
 
 _MIN_PYTHON = (3, 11)
@@ -22,20 +22,16 @@ _MIN_PYTHON = (3, 11)
 def examine_installation(model: Path | None) -> Iterator[Finding]:
     """Check Python and the model, its digests and its golden reviews."""
     version = platform.python_version()
-    if sys.version_info < _MIN_PYTHON:
-        needed = ".".join(map(str, _MIN_PYTHON))
-        yield Finding("python", State.FAILED, version, f"install Python {needed} or newer")
-    else:
-        yield Finding("python", State.OK, version)
+    remedy = f"install Python {'.'.join(map(str, _MIN_PYTHON))} or newer"
+    yield judge("python", version, remedy if sys.version_info < _MIN_PYTHON else "", State.FAILED)
     try:
         bundle = Classifier.load(model).bundle
     except ReviewboxError as error:
         remedy = "install Reviewbox again, or restore the model folder (`git checkout model`)"
         yield Finding("model", State.FAILED, str(error), remedy)
         return
-    golden = f"{len(bundle.golden)} golden reviews agree on {processor()}"
-    if not bundle.golden:
-        golden = "it has no golden reviews"
+    count = len(bundle.golden)
+    golden = f"{count} golden reviews agree on {processor()}" if count else "it has no golden reviews"
     yield Finding("model", State.OK, f"{bundle.folder}: {bundle.digest[:12]}, {golden}")
 
 

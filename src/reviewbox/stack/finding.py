@@ -16,19 +16,17 @@ class State(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What a check found.
+    """What a check found."""
 
-    Attributes:
-        check: what was checked.
-        state: how it ended.
-        detail: what was found, or why it was skipped.
-        remedy: what to do; "" if nothing is wrong.
-    """
+    check: str  # what was checked
+    state: State  # how it ended
+    detail: str  # what was found, or why it was skipped
+    remedy: str = ""  # what to do; "" if nothing is wrong
 
-    check: str
-    state: State
-    detail: str
-    remedy: str = ""
+
+def judge(check: str, detail: str, remedy: str, state: State = State.WARNING) -> Finding:
+    """Return a finding in this state, or that the check is OK if there is nothing to do."""
+    return Finding(check, state if remedy else State.OK, detail, remedy)
 
 
 def conclude(

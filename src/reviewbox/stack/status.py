@@ -14,7 +14,8 @@ from reviewbox.events import parse
 from reviewbox.objects import ObjectRef
 from reviewbox.queue import Queue, ReceivedMessage
 from reviewbox.results.keys import receipt_key, receipt_key_of_part
-from reviewbox.results.receipt import MAX_RECEIPT_BYTES, Receipt
+from reviewbox.results.receipt import Receipt
+from reviewbox.results.receipt_store import read_receipt
 from reviewbox.stack.aws import MAX_CONNECTIONS
 from reviewbox.stack.discovery import Stack
 from reviewbox.stack.listing import ListedObject, is_receipt, list_objects
@@ -70,17 +71,11 @@ class Status:
 
 @dataclass(frozen=True, slots=True)
 class _Results:
-    """What a listing says about results.
+    """What a listing says about results."""
 
-    Attributes:
-        receipts: how many there are.
-        newest: the keys of the newest of them.
-        parts: the number of parts of each table without a receipt, by the key of the receipt.
-    """
-
-    receipts: int
-    newest: Sequence[str]
-    parts: Counter[str]
+    receipts: int  # how many there are
+    newest: Sequence[str]  # the keys of the newest of them
+    parts: Counter[str]  # the number of parts of each table without a receipt, by the key of the receipt
 
 
 def collect_status(stack: Stack, s3: "S3Client", sqs: "SQSClient", newest: int, track: Tracker) -> Status:
@@ -149,8 +144,8 @@ def _read_receipts(storage: S3Storage, receipts: Iterable[ObjectRef]) -> Iterato
     """Yield the content of each receipt; it is empty if the receipt is absent or of another version."""
 
     def read(ref: ObjectRef) -> Mapping[str, Any]:
-        source = storage.read(ref, MAX_RECEIPT_BYTES)
-        return Receipt.decode(source.body or b"").content if source else {}
+        stored = read_receipt(storage, ref)
+        return stored.receipt.content if stored else {}
 
     with ThreadPoolExecutor(MAX_CONNECTIONS) as threads:
         yield from threads.map(read, receipts)

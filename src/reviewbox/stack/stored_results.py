@@ -1,4 +1,4 @@
-"""Finds stored results, in a folder or in S3, and reads them for a report.
+"""Finds stored results, in a folder or in S3, and reads them.
 
 Receipts lead to tables. Tables are looked for by their names only if there is no receipt.
 """
@@ -6,14 +6,14 @@ Receipts lead to tables. Tables are looked for by their names only if there is n
 import hashlib
 import os
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from functools import partial
 from io import BufferedReader
 from itertools import islice
 from pathlib import Path, PurePosixPath
-from typing import Protocol, TypeVar
+from typing import Generic, Protocol, TypeVar
 
 from reviewbox.documents import read_document
 from reviewbox.documents.detection import SNIFF_BYTES
@@ -115,15 +115,10 @@ class FolderPlace:
 
 @dataclass(frozen=True, slots=True)
 class S3Place:
-    """Results in S3.
+    """Results in S3."""
 
-    Attributes:
-        storage: reads objects.
-        prefix: the bucket, and the key of one object or a prefix of keys.
-    """
-
-    storage: S3Storage
-    prefix: ObjectRef
+    storage: S3Storage  # reads objects
+    prefix: ObjectRef  # the bucket, and the key of one object or a prefix of keys
 
     def list_keys(self) -> Iterator[str]:
         """Yield the keys of the object, or of all objects under the prefix."""
@@ -178,6 +173,23 @@ def find_place(path: str, sources: Path | None = None) -> Place:
     raise ReviewboxError(f"{path}: no such file or folder")
 
 
+@dataclass(frozen=True, slots=True)
+class Reader(Generic[T]):
+    """What is made of each result.
+
+    Attributes:
+        of_receipt: gets the key and the receipt of a single review, or of a source that failed as a whole.
+        of_rows: gets the rows of a table or of a part of it, the key of its source, the column of the review
+            ("" if no receipt says it), and what tells the lines of the rows in the source.
+        of_failure: gets the key of the source of a table that is missing or cannot be read, and the code and
+            the message of the error.
+    """
+
+    of_receipt: Callable[[str, Receipt], T]
+    of_rows: Callable[[Iterator[Cells], str, str, Lines], Iterator[T]]
+    of_failure: Callable[[str, str, str], T]
+
+
 @dataclass(slots=True)
 class StoredResults:
     """The results in a place, read one by one.
@@ -186,36 +198,92 @@ class StoredResults:
         place: where they are.
         settings: how the sources are read.
         models: the digests of the models that made the results read so far.
+        receipts: the number of receipts and other JSON files; known when the first result is read.
+        done: how many of them are done.
+        skipped: how many of them are not receipts of this version.
     """
 
     place: Place
     settings: Settings = field(default_factory=Settings)
     models: set[str] = field(default_factory=set)
+    receipts: int = 0
+    done: float = 0.0
+    skipped: int = 0
 
     def __iter__(self) -> Iterator[Result]:
-        """Yield every result. A table that cannot be read is a failure, and does not stop the others.
+        """Yield every result, for a report; see `read`."""
+        return self.read(Reader(_result_of_receipt, results_of_table, _failed))
+
+    def read(self, reader: Reader[T]) -> Iterator[T]:
+        """Yield what a reader makes of every result, in the order of the results' keys.
+
+        A table that cannot be read is a failure, and does not stop the others.
 
         Raises:
             ReviewboxError: there are no results.
         """
-        has_receipts = has_reviews = False
-        reason = (
-            "no results here: neither receipts nor tables with the column `sentiment`; "
-            "`reviewbox watch FOLDER` makes them from files of reviews"
+        keys = list(self.place.list_keys())
+        receipts = [key for key in keys if is_receipt(key)]
+        self.receipts = self.skipped = len(receipts)
+        for key, receipt in self._receipts(receipts):
+            self.skipped -= 1
+            done, model = self.done, receipt.content.get("model")
+            self.models.add(str(model.get("sha256")) if isinstance(model, dict) else "")
+            if "counts" in receipt.content:
+                yield from self._read_table(key, receipt, reader)
+            else:
+                yield reader.of_receipt(key, receipt)
+            self.done = done + 1
+        if self.skipped == len(receipts):
+            yield from self._read_unnamed(filter(is_table, keys), reader)
+
+    def _read_table(self, key: str, receipt: Receipt, reader: Reader[T]) -> Iterator[T]:
+        content, lines = receipt.content, Lines.of(receipt)
+        notes, source = content.get("notes"), str(content["source"]["key"])
+        text_field = str(notes.get("text_field") or "") if isinstance(notes, dict) else ""
+        for part in receipt.parts:
+            part_key = self.place.part_key(key, receipt, part)
+            for row in self._read_part(part_key, part.key, reader, source, text_field, lines):
+                yield row
+                self.done += 1 / max(1, content["counts"]["total"])
+
+    def _read_unnamed(self, tables: Iterable[str], reader: Reader[T]) -> Iterator[T]:
+        """Read tables that no receipt names. At least one of them has to be a result."""
+        lines: defaultdict[str, Lines] = defaultdict(Lines)
+        reasons: list[str] = []
+        read = 0
+
+        def of_failure(source: str, code: str, message: str) -> T:
+            reasons.append(f"{source}: {message}")
+            return reader.of_failure(source, code, message)
+
+        noted = replace(reader, of_failure=of_failure)
+        for key in tables:
+            source = source_of_table(key)
+            for item in self._read_part(key, key, noted, source, "", lines[source]):
+                yield item
+                read += 1
+        if read == len(reasons):
+            raise ReviewboxError(
+                reasons[0]
+                if reasons
+                else "no results here: neither receipts of this version nor classified tables; `reviewbox "
+                "watch FOLDER` makes them from files of reviews, and `reviewbox backfill` updates those of a "
+                "bucket"
+            )
+
+    def _read_part(  # noqa: PLR0913, PLR0917 - what a part is, and what it is a part of
+        self, key: str | None, name: str, reader: Reader[T], source: str, text_field: str, lines: Lines
+    ) -> Iterator[T]:
+        stored = self.place.open(key) if key else None
+        yield from read_table(
+            stored,
+            name,
+            table_options(self.settings),
+            lambda table: reader.of_rows(table, source, text_field, lines),
+            partial(reader.of_failure, source),
         )
-        keys = (key for key in self.place.list_keys() if is_receipt(key))
-        for key, receipt in self.receipts(keys):
-            has_receipts = True
-            yield from self._of_receipt(key, receipt)
-        if has_receipts:
-            return
-        for result in self._of_unnamed_tables():
-            if result.failure and not has_reviews:
-                reason = f"{result.source}: {result.failure.message}"
-            has_reviews = has_reviews or not result.failure
-            yield result
-        if not has_reviews:
-            raise ReviewboxError(reason)
+        lines.end_part()
 
     def read_texts(self, results: Sequence[Result]) -> Iterator[str]:
         """Yield the texts of results that are single reviews, from their sources; "" if one is gone."""
@@ -237,10 +305,11 @@ class StoredResults:
         except SourceError:
             return ""
 
-    def receipts(self, keys: Iterator[str]) -> Iterator[tuple[str, Receipt]]:
+    def _receipts(self, keys: Iterable[str]) -> Iterator[tuple[str, Receipt]]:
         """Yield each key with its receipt, in order; keys of anything else are left out."""
+        remaining = iter(keys)
         with ThreadPoolExecutor(aws.MAX_CONNECTIONS) as pool:
-            while chunk := list(islice(keys, _CHUNK)):
+            while chunk := list(islice(remaining, _CHUNK)):
                 for key, receipt in zip(chunk, pool.map(self._receipt, chunk), strict=True):
                     if receipt:
                         yield key, receipt
@@ -249,41 +318,14 @@ class StoredResults:
         receipt = Receipt.decode(self.place.read(key) or b"")
         return receipt if receipt.content else None
 
-    def _of_receipt(self, key: str, receipt: Receipt) -> Iterator[Result]:
-        source = receipt.content["source"]["key"]
-        model = receipt.content.get("model")
-        self.models.add(str(model.get("sha256")) if isinstance(model, dict) else "")
-        if "counts" not in receipt.content:
-            try:
-                result = replace(result_of_receipt(receipt, source), receipt=key)
-            except (KeyError, TypeError, ValueError, OverflowError):
-                message = f"the receipt {key} was not written by Reviewbox; classify the file again"
-                result = _failed(source, AbsenceCode.BROKEN_RECEIPT, message)
-            yield result
-            return
-        notes = receipt.content.get("notes")
-        text_field = str(notes.get("text_field") or "") if isinstance(notes, dict) else ""
-        lines = Lines.of(receipt)
-        for part in receipt.parts:
-            part_key = self.place.part_key(key, receipt, part)
-            yield from self._of_table(part_key, part.key, source, text_field, lines)
 
-    def _of_unnamed_tables(self) -> Iterator[Result]:
-        lines: defaultdict[str, Lines] = defaultdict(Lines)
-        for key in self.place.list_keys():
-            if is_table(key):
-                source = source_of_table(key)
-                yield from self._of_table(key, key, source, "", lines[source])
-
-    def _of_table(
-        self, key: str | None, name: str, source: str, text_field: str, lines: Lines
-    ) -> Iterator[Result]:
-        def read(table: Iterator[Cells]) -> Iterator[Result]:
-            return results_of_table(table, source, text_field, lines)
-
-        stored = self.place.open(key) if key else None
-        yield from read_table(stored, name, table_options(self.settings), read, partial(_failed, source))
-        lines.end_part()
+def _result_of_receipt(key: str, receipt: Receipt) -> Result:
+    source = receipt.content["source"]["key"]
+    try:
+        return replace(result_of_receipt(receipt, source), receipt=key)
+    except (KeyError, TypeError, ValueError, OverflowError):
+        message = f"the receipt {key} was not written by Reviewbox; classify the file again"
+        return _failed(source, AbsenceCode.BROKEN_RECEIPT, message)
 
 
 def _failed(source: str, code: str, message: str) -> Result:

@@ -67,6 +67,35 @@ def test_the_first_row_of_a_table_without_a_header_is_a_review(data: str) -> Non
     assert loaded(written(read))[0] == ["1", "2", "3", *NAMES]
 
 
+@pytest.mark.parametrize(
+    ("header", "cells"),
+    [("Nr,1,2,3,4", ["4", "yes", "5"]), ("2024,2025,2026,Voice", ["3.9", "4.1", "4.4"])],
+    ids=["questions", "years"],
+)
+def test_numbers_that_count_up_are_names(header: str, cells: list[str]) -> None:
+    """Some programs number the questions, or have a column for each year."""
+    if header.startswith("Nr"):
+        rows = row("1", *cells, GOOD) + row("2", "2", "no", "1", BAD)
+    else:
+        rows = row(*cells, GOOD) + row("4.0", "3.2", "2.8", BAD)
+
+    assert texts(document("a.csv", f"{header}\n{rows}")) == REVIEWS
+
+
+@pytest.mark.parametrize("first", ["1,2,3", "2024,12,7", "2025,1999,350"])
+def test_numbers_above_numbers_are_a_row(first: str) -> None:
+    rows = f'{first},"{GOOD}"\n4,2,5,"{BAD}"\n3,350,17,"{BAD}"\n'
+
+    assert len(texts(document("a.csv", rows))) == 3
+
+
+def test_the_points_of_a_scale_are_names() -> None:
+    read = document("a.csv", f"Year,Answer,1,2,3\n2025,{GOOD},3,0,2\n2026,{BAD.replace(',', '')},1,1,4\n")
+
+    assert read.notes["text_field"] == "Answer"
+    assert len(read.rows) == 2
+
+
 def test_a_name_in_the_setting_tells_where_the_header_is() -> None:
     data = f"what,where\n{GOOD},A street in the middle of the town\n{BAD.replace(',', '')},The other end\n"
 
@@ -163,6 +192,15 @@ def test_a_review_of_one_word_above_others_is_not_a_header(first: str) -> None:
     read = document("a.csv", "\n".join([first, *MANY, "Broken", ""]))
 
     assert texts(read)[0] == first
+
+
+def test_a_word_above_many_texts_is_a_header_although_a_few_are_one_word() -> None:
+    many = [f'"{text}, it was {number} weeks old"' for number, text in enumerate(MANY * 2)]
+
+    read = document("a.csv", "\n".join(['"kommentti"', *many, '"Broken"', ""]))
+
+    assert read.notes["text_field"] == "kommentti"
+    assert len(read.rows) == len(many) + 1
 
 
 @pytest.mark.parametrize("header", ["Please tell us about your pump", "What do you think of your pump?"])
@@ -357,6 +395,29 @@ def test_spaces_before_quotes_are_kept_in_the_result() -> None:
     read = document("a.csv", f'id, comment\n1, "{BAD}"\n2, "{GOOD}"\n')
 
     assert written(read).splitlines()[1].startswith(f'1, "{BAD}",positive,')
+
+
+@pytest.mark.parametrize("name", ["000000_0", "part.txt", "part.csv"])
+def test_hive_separates_cells_with_a_control_character(name: str) -> None:
+    read = document(name, f"7\x01web\x01{GOOD}\x015\n8\x01\\N\x01{BAD}\x01\\N\n")
+
+    assert texts(read) == REVIEWS
+    assert read.notes["delimiter"] == "control-a"
+    assert loaded(written(read), "\x01")[2][:4] == ["8", "\\N", BAD, "\\N"]
+
+
+def test_records_without_quotes_may_be_quoted_as_a_whole() -> None:
+    read = document("a.csv", f'"nr;shop;said"\n"1;Bonn;{GOOD}"\n"2;Kiel;{BAD}"\n')
+
+    assert texts(read) == REVIEWS
+    assert loaded(written(read), ";")[0] == ["nr;shop;said", *NAMES]
+
+
+def test_quoted_prose_with_numbers_after_commas_is_one_column() -> None:
+    reviews = ["Worth it, 5 stars", "Too loud, 2 stars", "We left early, 1 star", "Fine, 4 stars"]
+    quoted = "".join(f'"{review}"\n' for review in reviews)
+
+    assert texts(document("a.csv", f'"review"\n{quoted}')) == reviews
 
 
 def test_records_may_be_quoted_as_a_whole() -> None:

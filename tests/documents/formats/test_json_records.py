@@ -102,6 +102,15 @@ WRAPPED: dict[str, tuple[str, Any]] = {
         "documents[].fields.comment.stringValue",
         {"documents": [{"fields": {"comment": {"stringValue": review}}} for review in REVIEWS]},
     ),
+    "changes in DynamoDB": (
+        "Records[].dynamodb.NewImage.said.S",
+        {
+            "Records": [
+                {"eventID": f"{n}a", "eventName": "INSERT", "dynamodb": {"NewImage": {"said": {"S": review}}}}
+                for n, review in enumerate(REVIEWS)
+            ]
+        },
+    ),
     "texts": ("reviews[]", {"place": "Ferry House", "reviews": REVIEWS}),
     "arrays inside an array": (
         "[].reviews[].comment",
@@ -554,3 +563,32 @@ def test_no_list_of_reviews_of_the_same_kind_is_left_out(names: tuple[str, ...])
     read = document("reviews.json", json.dumps({name: reviews.get(name, []) for name in names}))
 
     assert texts(read) == [review["comment"] for name in filled for review in reviews[name]]
+
+
+def test_products_may_have_their_reviews_by_id_and_some_only_one() -> None:
+    """Firebase keeps lists so."""
+    reviews = {f"-N{n}x": {"stars": 4, "said": review} for n, review in enumerate(REVIEWS)}
+    first, *others = ({key: value} for key, value in reviews.items())
+    by_product = {"B07X1": first, "B08Y2": {key: value for other in others for key, value in other.items()}}
+    lines = [{"sku": sku, "reviews": of_product} for sku, of_product in by_product.items()]
+
+    assert texts(document("reviews.json", json.dumps(by_product))) == REVIEWS
+    assert texts(document("reviews.json", json.dumps(lines))) == REVIEWS
+    assert texts(document("reviews.jsonl", "\n".join(map(json.dumps, lines)))) == REVIEWS
+
+
+def test_the_text_is_read_and_not_its_copy_in_which_a_search_marks_words() -> None:
+    hits = [
+        {"content": review, "_highlightResult": {"content": {"value": review.replace("was", "<em>was</em>")}}}
+        for review in REVIEWS
+    ]
+
+    assert document("hits.json", json.dumps({"hits": hits})).notes["text_field"] == "hits[].content"
+
+
+def test_a_language_is_not_the_name_of_a_text() -> None:
+    """Contentful keeps the texts of each language so."""
+    statements = ["They mended the roof within a day.", "The bill doubled once the work had started."]
+    items = [{"fields": {"statement": {"en-GB": statement}}} for statement in statements]
+
+    assert texts(document("entries.json", json.dumps({"items": items}))) == statements

@@ -43,6 +43,11 @@ def test_front_matter_is_not_part_of_the_review(line_end: str, bom: str, rest: s
     assert review(text.replace("\n", line_end)).split() == rest.split()
 
 
+def test_front_matter_may_be_in_toml() -> None:
+    assert review('+++\ntitle = "awful"\n+++\n\nGood film').split() == ["Good", "film"]
+    assert review("+++\nGood film").split() == ["+++", "Good", "film"]
+
+
 @pytest.mark.parametrize("line_end", ["\n", "\r\n"])
 @pytest.mark.parametrize("count", [1, 150, 1000])
 def test_a_rule_at_the_start_is_not_front_matter_unless_it_is_closed(count: int, line_end: str) -> None:

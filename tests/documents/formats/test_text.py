@@ -39,6 +39,13 @@ def test_a_list_of_reviews_without_full_stops_is_refused() -> None:
     assert "a list of 50 reviews" in refusal("reviews.txt", lines).message
 
 
+def test_a_list_that_python_wrote_is_refused() -> None:
+    problem = refusal("reviews.txt", str(["Ann Lee\n", "4 May 2026\n", "Works, but it's loud\n", "Bob\n"]))
+
+    assert problem.code is ErrorCode.UNSUPPORTED_FORMAT
+    assert "4 texts" in problem.message
+
+
 def test_records_of_labeled_lines_are_refused() -> None:
     records = [f"Guest: Ann {number}\nText: It was fine.\nLength: 12" for number in range(6)]
 
@@ -83,6 +90,18 @@ def test_a_list_with_some_blank_lines_is_refused() -> None:
     lines = [f"Review {number} says that it is fine." + "\n" * (number % 10 == 0) for number in range(50)]
 
     assert "a list of 50 reviews" in refusal("reviews.txt", "\n".join(lines)).message
+
+
+def test_a_list_with_a_bullet_before_each_answer_is_refused() -> None:
+    answers = "\n\n\n".join(f"-- It made me think about lesson {number}" for number in range(25))
+
+    assert "25 reviews" in refusal("answers.txt", f"What did you like?\n\n{answers}\n").message
+
+
+def test_a_review_may_list_its_points() -> None:
+    points = "\n".join(f"- the {thing} is fine" for thing in ("pump", "tap", "hose", "lid", "plug"))
+
+    assert len(document("review.txt", f"I have had it for a year.\n{points}\n").rows) == 1
 
 
 def test_a_list_with_a_banner_and_titles_is_refused() -> None:

@@ -147,6 +147,15 @@ def test_empty_rows_are_not_reviews() -> None:
     assert cells(result.body)[2] == [None] * 12
 
 
+def test_empty_cells_count_against_a_column_as_they_do_in_a_csv_file() -> None:
+    note = "The taps are old, and they drip all night."
+    rows = [[text, note if number == 0 else None] for number, text in enumerate(REVIEWS * 3)]
+
+    result = write_back("a.xlsx", workbook([["text", "message"], *rows]))
+
+    assert result.texts == REVIEWS * 3
+
+
 def test_a_sheet_without_a_header_row_gets_no_header() -> None:
     result = write_back("a.xlsx", workbook(ROWS))
 

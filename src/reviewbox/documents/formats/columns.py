@@ -15,19 +15,21 @@ MAX_SAMPLE_ROWS = 1000
 
 _T = TypeVar("_T")
 
-# What a report calls a row that sums up the rows above it, in the languages that people export in.
-_SUMMARY = re.compile(
-    r"(?:total|totals|grand.total|sub.?totals?|averages?|avg|mean|median|sum|count|min|minimum|max|"
-    r"maximum|std|stdev|standard.deviation|gesamt(?:ergebnis|summe)?|summe|durchschnitt|mittelwert|schnitt|moyenne|"
-    r"m[ée]diane|somme|promedio|m[ée]dia|suma|soma|totale|somma|totaal|gemiddelde|średnia|razem|"
-    r"итого|всего|среднее|toplam|ortalama|jumlah|rata-rata|合計|平均|总计|合计|總計|합계|평균)(?!\w)",
-    re.IGNORECASE,
-)
-# No review consists of one of these words, unlike of "Average".
-_TOTALS = "total totals subtotal sum gesamt summe totale totaal итого toplam 合計 总计 합계".split()
+# What a report calls a row that sums up the rows above it, in the languages that people export in. A point
+# stands for any character. No review consists of one of the first words, unlike of "Average".
+_TOTALS = (
+    "grand.total total totals sub.total sub.totals subtotal subtotals sum gesamt gesamtergebnis gesamtsumme "
+    "summe totale totaal итого toplam 合計 总计 合计 總計 합계"
+).split()
+_STATISTICS = (
+    "average averages avg mean median count min minimum max maximum std stdev standard.deviation "
+    "durchschnitt mittelwert schnitt moyenne médiane mediane somme promedio média media suma soma somma "
+    "gemiddelde średnia razem всего среднее ortalama jumlah rata-rata 平均 평균"
+).split()
+_SUMMARY = re.compile(rf"(?:{'|'.join(_TOTALS + _STATISTICS)})(?!\w)", re.IGNORECASE)
 TOTALS = frozenset(
     cased + colon
-    for word in ("grand total", *_TOTALS)
+    for word in (total.replace(".", " ") for total in _TOTALS)
     for cased in (word, word.capitalize(), word.title(), word.upper())
     for colon in ("", ":")
 )

@@ -31,6 +31,8 @@ _HOLDERS = frozenset(
     "S N M L SS $t #text _text __text __cdata @value value label rendered text raw plain original "
     "stringValue".split()
 )
+# So are languages with their country.
+_LOCALE = re.compile(r"[a-z]{2}[-_][A-Z]{2}")
 _TYPES = frozenset("M L".split())
 # Values under such keys describe a failure.
 _FAILURE = re.compile(r"(?:.*[_.-])?(?:errors?|exceptions?|faults?|warnings?)", re.IGNORECASE)
@@ -41,6 +43,7 @@ _LOG_KEYS = frozenset(
     "eventid eventname eventsource requestid".split()
 )
 _MIN_LOG_KEYS = 2
+_CHANGED_ROW = "dynamodb"  # events with this key are rows of a table
 # In records with all of these keys, the texts are not all reviews: the answer beside a question may be the
 # company's, a name beside a value may be any field, and a chat has two sides.
 _MIXED_RECORDS = tuple(
@@ -135,7 +138,9 @@ class JsonSample:
         )
 
     def _add_object(self, value: dict[str, Any], path: Path, *, is_excluded: bool) -> None:
-        if is_map(value):
+        is_nested = bool(path) and (self._is_table or any(isinstance(step, Each) for step in path))
+        # Beside a product with several reviews by id, another one may have a single review.
+        if is_map(value, 1 if is_nested else _MIN_MAP_SIZE):
             for child in islice(value.values(), _MAX_ELEMENTS):
                 self.add(child, (*path, Each.VALUE), is_excluded=is_excluded)
             return
@@ -206,12 +211,12 @@ def is_rows(value: Any, width: int | None = None) -> bool:
     )
 
 
-def is_map(value: Mapping[str, Any]) -> bool:
-    """Return whether an object maps ids to records of the same kind, or to lists of them."""
+def is_map(value: Mapping[str, Any], min_size: int = _MIN_MAP_SIZE) -> bool:
+    """Return whether an object maps ids to records of the same kind, to lists of them or to maps of them."""
     children = [child for child in value.values() if child not in ([], {}, None)]
-    firsts = [child[0] if isinstance(child, list) else child for child in children]
+    firsts = map(_first_record, children)
     records = [first for first in firsts if isinstance(first, dict) and first]
-    if len(records) < max(_MIN_MAP_SIZE, _MIN_RECORD_SHARE * len(children)):
+    if len(records) < max(min_size, _MIN_RECORD_SHARE * len(children)):
         return False
     counts = Counter(name for record in records for name in record)
     shared = sum(count > len(records) / 2 for count in counts.values())
@@ -224,6 +229,16 @@ def is_map(value: Mapping[str, Any]) -> bool:
         and shared >= max(_MIN_SHARED_NAMES, len(counts) / 2)
         and all(abs(name_score(key)) <= _MAX_ID_SCORE for key in value)
     )
+
+
+def _first_record(value: Any) -> Any:
+    """Return the first record of a list or of an object that maps ids to records; any other value itself."""
+    if isinstance(value, list):
+        return value[0]
+    is_map_of_records = isinstance(value, dict) and all(
+        _is_id(key) and isinstance(child, dict) for key, child in value.items()
+    )
+    return next(iter(value.values()), None) if is_map_of_records else value
 
 
 def is_columns(value: Any) -> bool:
@@ -247,7 +262,7 @@ def _is_id(key: str) -> bool:
 def is_log_record(names: Collection[str]) -> bool:
     """Return whether the names of a record's fields are those of a program's message or a page's element."""
     known = {name.lower().replace("_", "").replace("@", "") for name in names if len(name) < _MAX_NAME_LENGTH}
-    return len(known & _LOG_KEYS) >= _MIN_LOG_KEYS
+    return len(known & _LOG_KEYS) >= _MIN_LOG_KEYS and _CHANGED_ROW not in known
 
 
 def scoring_name(path: Path, *, is_table: bool) -> str:
@@ -256,7 +271,7 @@ def scoring_name(path: Path, *, is_table: bool) -> str:
     outer = [step for step in path[:length] if isinstance(step, str)]
     inner = [step for step in path[length:] if isinstance(step, str)]
     inner = [key for key in inner[:-1] if key not in _WRAPPERS and key not in _TYPES] + inner[-1:]
-    while len(inner) > 1 and inner[-1] in _HOLDERS:
+    while len(inner) > 1 and (inner[-1] in _HOLDERS or _LOCALE.fullmatch(inner[-1])):
         inner.pop()
     if inner and " " in inner[-1]:
         return inner[-1]

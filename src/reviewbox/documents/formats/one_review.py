@@ -22,6 +22,9 @@ _MAX_BLANK_SHARE = 0.2
 _WRAPPED_LENGTH = 0.7
 _WRAPPED_SHARE = 0.5
 _MAX_WRAPPED_LINE = 200
+# Nor does it have so many lines with a bullet.
+_BULLETED_LINES = 20
+_BULLET = re.compile(r"(?:-{1,3}|[*•–—])\s")
 # Nor does it have so many lines with a date.
 _DATED_LINES = 5
 _DATED_SHARE = 0.8
@@ -29,6 +32,8 @@ _DATE = re.compile(r"\b(?:\d{4}[-/.]\d{1,2}[-/.]\d{1,2}|\d{1,2}[-/.]\d{1,2}[-/.]
 # Nor so many lines that are the beginning of the next one, as titles are that a website makes from reviews.
 _MADE_TITLES = 3
 _MIN_TITLE_WORDS = 2
+
+_BETWEEN_STRINGS = re.compile(r"['\"],\s{1,9}['\"]")
 
 # Records repeat several labels. A review has each only once.
 _LABEL = re.compile(r"(?:^|[;|])[ \t]*+(?:[-*•][ \t]*+)?([^\W\d_][^:;|.!?\n]{0,40}):(?=\s)", re.MULTILINE)
@@ -46,6 +51,8 @@ _LIST_REMEDY = ", but a text file is read as one review; upload it as CSV with a
 
 def refuse_other_texts(text: str) -> None:
     """Raise SourceError if a text is plainly not one review."""
+    if strings := _listed_strings(text):
+        raise _not_one_review(f"a list of {strings} texts that a program wrote{_LIST_REMEDY}")
     if reviews := _listed_reviews(text):
         raise _not_one_review(f"a list of {reviews} reviews{_LIST_REMEDY}")
     if records := _repeated_labels(text):
@@ -73,6 +80,13 @@ def _not_one_review(what: str) -> SourceError:
     return SourceError(ErrorCode.UNSUPPORTED_FORMAT, message)
 
 
+def _listed_strings(text: str) -> int:
+    """Return the number of texts in a list as Python writes it; 0 if the text is not one."""
+    text = text.strip()
+    is_list = text.startswith(("['", '["')) and text.endswith(("']", '"]'))
+    return len(_BETWEEN_STRINGS.findall(text)) + 1 if is_list else 0
+
+
 def _listed_reviews(text: str) -> int:
     """Return the number of reviews that a text lists, one per line or below titles; 0 if it is not a list."""
     all_lines = text.strip().splitlines()
@@ -83,6 +97,9 @@ def _listed_reviews(text: str) -> int:
     are_listed = sentences >= _LISTED_SHARE * len(lines) or not _are_wrapped(lines)
     if len(lines) >= _LISTED_LINES and is_dense and are_listed:
         return len(lines)
+    bulleted = sum(bool(_BULLET.match(line)) for line in lines)
+    if bulleted >= max(_BULLETED_LINES, _LISTED_SHARE * len(lines)):
+        return bulleted
     if len(lines) >= _DATED_LINES and dated >= _DATED_SHARE * len(lines):
         return len(lines)
     titles = sum(_is_title_of(*pair) for pair in pairwise(lines))

@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
+from itertools import pairwise
 
 from reviewbox.documents.formats.csv.records import Record
 from reviewbox.documents.review_field import MISSING, kind_of, name_score, name_words, word_weight
@@ -25,9 +26,11 @@ _MIN_KIND_SHARE = 0.7
 _MIN_PROSE_WORDS = 4
 # A column is categories if it has so many cells, and no value is there only once.
 _MIN_CATEGORIZED = 10
-# One word above so many texts is a name if none of them is one word, too.
+# One word above so many texts is a name if hardly any of them is one word, too.
 _MIN_TEXTS_BELOW_WORD = 20
+_MAX_SHARE_OF_WORDS = 0.035
 _MIN_INDEXED = 3  # rows
+_MIN_COUNTED = 3  # names
 _MAX_NAME_WORDS = 4
 _REVIEW_NAME_SCORE = 1.5
 _QUESTION_WORD_SCORE = 1.0  # of a word that stands for an open question, such as "improve"
@@ -363,13 +366,14 @@ def _is_name_of_texts(word: str, texts: Sequence[str]) -> bool:
     """Return whether a word above texts is more likely the name of a column than a review of one word.
 
     A lost review is worse than a header that is classified. So an unknown word is a review, unless there are
-    many texts and none of them is one word. A word of opinion is always one.
+    many texts and hardly any of them is one word. A word of opinion is always one.
     """
     if _PROGRAM_WORD.fullmatch(word) or word.casefold() in _NAMES_OF_TEXTS:
         return True
     if plain_word(word) in OPINION_WORDS or not word.isalpha():
         return False
-    is_alone = len(texts) >= _MIN_TEXTS_BELOW_WORD and all(len(text.split()) > 1 for text in texts)
+    words = sum(len(text.split()) == 1 for text in texts)
+    is_alone = len(texts) >= _MIN_TEXTS_BELOW_WORD and words <= _MAX_SHARE_OF_WORDS * len(texts)
     return is_alone or name_score(word) >= _QUESTION_WORD_SCORE
 
 
@@ -387,7 +391,8 @@ def _name_evidence(name: str, column: _Column, names: Sequence[str]) -> float:
     if not column.cells:
         return _LIKE_COLUMN if kind in ("date", "link") else _KNOWN_NAME if is_known else 0.0
     if kind == "number" and _is_numbered(name, names, column):
-        return _NUMBER_ABOVE_TEXT if column.kind == "text" else 0.0
+        is_year = _is_year_above_others(name, column) and _count_up(names)
+        return _NUMBER_ABOVE_TEXT if is_year or column.kind == "text" else 0.0
     if name in column.cells or kind in ("date", "link"):
         return _LIKE_COLUMN
     if column.kind not in ("text", "mixed"):
@@ -411,14 +416,20 @@ def _evidence_above_prose(name: str, column: _Column, *, is_known: bool) -> floa
 
 
 def _is_numbered(name: str, names: Sequence[str], column: _Column) -> bool:
-    """Return whether a number is a name: a year, or the number of a column in a data frame."""
+    """Return whether a number is a name: a year, or the number of a question or of a data frame's column."""
     if not name.isdigit():
         return False
-    if column.kind == "text":
-        return True
-    filled = [other for other in names if other]
-    if filled[0].isdigit() and filled == [str(int(filled[0][:6]) + index) for index in range(len(filled))]:
-        return True
+    return column.kind == "text" or _count_up(names) or _is_year_above_others(name, column)
+
+
+def _count_up(names: Sequence[str]) -> bool:
+    """Return whether the numbers among names count up. A few numbers beside words may do so by chance."""
+    numbers = [int(name[:6]) for name in names if name.isdecimal()]
+    is_certain = len(numbers) >= _MIN_COUNTED or len(numbers) == len([*filter(None, names)])
+    return is_certain and all(other - number == 1 for number, other in pairwise(numbers))
+
+
+def _is_year_above_others(name: str, column: _Column) -> bool:
     is_year = len(name) == 4 and name[:2] in ("19", "20")  # noqa: PLR2004
     return is_year and not any(len(cell) == len(name) for cell in column.cells)
 

@@ -27,7 +27,8 @@ from reviewbox.documents.lines import Line
 from reviewbox.documents.review_field import kind_of
 from reviewbox.errors import ErrorCode, SourceError
 
-_DELIMITERS = (",", ";", "\t", "|", "~", "^")
+_HIVE = "\x01"  # no text contains it
+_DELIMITERS = (",", ";", "\t", "|", "~", "^", _HIVE)
 
 # The first line in which Excel declares the delimiter, in any country.
 _SEP_LINE = re.compile(r"sep=(.)\s*", re.IGNORECASE)
@@ -54,6 +55,8 @@ _UNSPACED = re.compile(r"[^\s\d][,;|\t]\S|\d[,;|\t][^\s\d]")
 # A file without a telling name is a table only if it scores at least this much.
 _PLAIN_TABLE = 0.55
 _PLAIN_TABLE_RECORDS = 2
+_LINE_BREAK = re.compile(r"[\r\n]")
+_PLAIN_DELIMITER = re.compile(rf'[\t|;,{_HIVE}]|" "')
 # Prose has no tabs. So many lines that all have the same number of them, with prose in a column, are a table.
 _TABBED_RECORDS = 4
 _WORDS_OF_PROSE = 3
@@ -65,6 +68,7 @@ _TEXT_ESCAPE = re.compile(r"(?:^|\t)\\N(?:\t|$)|\\[bfnrtv\\]", re.MULTILINE)
 _LAST_BACKSLASH = re.compile(r"\\[\t\n]")
 _ESCAPED_BREAK = re.compile(r'(?:^|[,;|\t])"(?:[^"\\]++|\\[^\r\n])*+\\\r?\n', re.MULTILINE)
 _QUOTED_LINE = re.compile(r'^"', re.MULTILINE)
+_WRAPPED_LINE = re.compile(r'^"[^"\r\n]++"\r?$', re.MULTILINE)
 _LEADING_QUOTE = re.compile(r'(?:^|\t)"', re.MULTILINE)
 
 
@@ -167,12 +171,15 @@ def plain_delimiter(head: str) -> str | None:
     Args:
         head: the start of the text; if it is long, its last line may be incomplete.
     """
+    if not (_LINE_BREAK.search(head.strip()) and _PLAIN_DELIMITER.search(head)):
+        return None  # most reviews in text files have one line
     texts = list(islice(StringIO(head, newline=""), _MAX_RECORDS))
     if len(texts) > 1 and len(head) >= _HEAD_LENGTH and not texts[-1].endswith(("\n", "\r")):
         texts.pop()
     candidates = _candidates([Line(number, text) for number, text in enumerate(texts, 1)], _DELIMITERS)
     best = max(candidates, key=lambda candidate: candidate.score)
-    is_plain = best.width > 1 and best.score >= _PLAIN_TABLE and len(best.records) >= _PLAIN_TABLE_RECORDS
+    is_sure = best.score >= _PLAIN_TABLE or best.dialect.delimiter == _HIVE
+    is_plain = best.width > 1 and is_sure and len(best.records) >= _PLAIN_TABLE_RECORDS
     if is_plain and best.regular_share == 1:
         return best.dialect.delimiter
     return "\t" if any(map(_is_plainly_tabbed, candidates)) else None
@@ -244,7 +251,7 @@ def _possible_dialects(text: str, delimiters: Sequence[str]) -> list[Dialect]:
         dialects += [Dialect(delimiter, quotes) for quotes in _possible_quotes(text, delimiter)]
         if f'{delimiter} "' in text:
             dialects.append(Dialect(delimiter, skips_space=True))
-        if '""' in text and _QUOTED_LINE.search(text):
+        if ('""' in text and _QUOTED_LINE.search(text)) or _WRAPPED_LINE.search(text):
             dialects.append(Dialect(delimiter, is_wrapped=True))
     if text.lstrip("\r\n").startswith('"') and '" "' in text.partition("\n")[0]:
         # R separates fields with spaces.
@@ -319,7 +326,8 @@ class _Candidate:
         if start > _MAX_TITLES or is_last or not (share > _MIN_REGULAR_SHARE or names_review):
             return candidate
         evidence = _evidence(dialect, regular, width)
-        if dialect.is_wrapped and max(evidence) <= _TEXT_COLUMN and not names_review:
+        is_spaced = all(cell.startswith(" ") for record in regular for cell in record.cells[1:])
+        if dialect.is_wrapped and (is_spaced or max(evidence) <= _TEXT_COLUMN) and not names_review:
             return candidate  # one column of quoted prose
         candidate = replace(candidate, width=width, regular_share=share)
         score = candidate.fit * sum(evidence) / (width + 1) + _REVIEW_NAME_BONUS * names_review

@@ -33,6 +33,7 @@ _DELIMITER_NAMES = {
     "|": "bar",
     "~": "tilde",
     "^": "caret",
+    "\x01": "control-a",
     " ": "space",
 }
 
@@ -287,7 +288,7 @@ CSV = Format(
     frozenset({".csv"}),
     frozenset({"text/csv", "application/csv"}),
     partial(read_table, CSV_LINES),
-    partial(_looks_like, ",;| "),
+    partial(_looks_like, ",;| \x01"),
     lambda _: CSV_LINES,
 )
 TSV = Format(

@@ -199,7 +199,7 @@ def select_field(schema: "Schema", batches: Sequence["RecordBatch"], options: Re
         options.check_time()
         for columns in opened:
             for value in columns.values(position):
-                sample.add(path, value)
+                sample.add(path, "" if value is None else value)
     for name in schema.names:
         sample.add(name, None)  # which is not text, but can be listed and named
     field = select_review_field(sample, options)

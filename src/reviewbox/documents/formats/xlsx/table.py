@@ -226,7 +226,7 @@ def _choose(sheets: Sequence[_Sheet], options: ReadOptions) -> _Choice:
         for _, cells in islice(sheet.records, MAX_SAMPLE_ROWS):
             pace.step(len(cells) * _WORK_PER_CELL)
             for column, cell in zip(sheet_columns, cells, strict=True):
-                sample.add(column.path, None if cell == "" else cell, column.title)
+                sample.add(column.path, cell, column.title)
     if options.text_field:
         options = replace(options, text_field=_resolved(options.text_field, columns))
     field = select_review_field(sample, options)
