@@ -58,8 +58,8 @@ def _libraries_are_fast() -> Iterator[None]:
     """Most of the time of tests with AWS was spent on what the libraries do again and again.
 
     All sessions of botocore get the data that the first one has parsed, and all clients share what they make
-    of it. moto keeps what it finds out about a service, tries the services that are used first, and answers only
-    botocore, not requests. Templates are read with libyaml.
+    of it. moto keeps what it finds out about a service, tries the services that are used first, and answers
+    botocore alone, not requests. Templates are read with libyaml.
     """
     loader = botocore.session.create_loader()
     urls: Any = BaseBackend.urls
