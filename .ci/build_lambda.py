@@ -44,6 +44,7 @@ UNUSED = [
     "onnxruntime/quantization",
     "onnxruntime/tools",
     "onnxruntime/transformers",
+    "reviewbox/__main__.py",
     "reviewbox/cli",
     "reviewbox/console",
     "reviewbox/local",

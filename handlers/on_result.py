@@ -50,9 +50,7 @@ class Copier:
         return Catalog(results, self.storage, place, self.settings).update(ref.key, deadline)
 
 
-def handler(
-    event: Mapping[str, Any], context: LambdaContext, copier: Copier | None = None
-) -> dict[str, Any]:
+def handler(event: Mapping[str, Any], context: LambdaContext, copier: Copier | None = None) -> dict[str, Any]:
     """Bring the copy of every result that the event names up to date; report the messages to deliver again.
 
     `copier` is what copies; by default, with this process's own connection and settings.
@@ -90,4 +88,3 @@ def _update(ref: ObjectRef, copier: Copier, deadline: Deadline) -> bool:
         return False
     logger.info("object.%s", outcome, extra={"bucket": ref.bucket, "key": ref.key})
     return True
-

@@ -1,17 +1,21 @@
-import functools
 import gc
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import boto3
+import botocore.regions
 import botocore.session
 import hypothesis
+import moto.backend_index
 import moto.core.models
 import pytest
 import yaml
+from botocore.client import ClientCreator
+from botocore.endpoint_provider import EndpointProvider
 from moto import mock_aws
+from moto.backend_index import backend_url_patterns
 from moto.core.base_backend import BaseBackend
 from moto.core.errors import ErrorLookupFactory
 from mypy_boto3_s3 import S3Client
@@ -36,34 +40,43 @@ def pytest_collection_finish() -> None:
     gc.enable()
 
 
-def _once_per_class(found: Any) -> property:
-    """Return a property that has the same value for all objects of a class."""
-    values: dict[type, Any] = {}
+def _once(make: Callable[..., Any], key: Callable[..., Any]) -> Callable[..., Any]:
+    """Return a function that keeps what another one returns, by a key of the arguments."""
+    kept: dict[Any, Any] = {}
 
-    def value(owner: object) -> Any:
-        if type(owner) not in values:
-            values[type(owner)] = found.fget(owner)
-        return values[type(owner)]
+    def get(*args: Any, **options: Any) -> Any:
+        name = key(*args, **options)
+        if name not in kept:
+            kept[name] = make(*args, **options)
+        return kept[name]
 
-    return property(value)
+    return get
 
 
 @pytest.fixture(scope="session", autouse=True)
 def _libraries_are_fast() -> Iterator[None]:
     """Most of the time of tests with AWS was spent on what the libraries do again and again.
 
-    All sessions of botocore get the data that the first one has parsed, and templates are read with libyaml.
-    moto keeps what it finds out about a service, and prepares answers only to botocore, not to requests.
+    All sessions of botocore get the data that the first one has parsed, and all clients share what they make
+    of it. moto keeps what it finds out about a service, tries the services that are used first, and answers
+    botocore alone, not requests. Templates are read with libyaml.
     """
     loader = botocore.session.create_loader()
+    urls: Any = BaseBackend.urls
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(botocore.session, "create_loader", lambda *_: loader)
+        make_class = _once(ClientCreator._create_client_class, lambda _creator, service, _model: service)  # noqa: SLF001
+        patch.setattr(ClientCreator, "_create_client_class", make_class)
+        find_endpoints = _once(EndpointProvider, lambda **options: id(options["ruleset_data"]))
+        patch.setattr(botocore.regions, "EndpointProvider", find_endpoints)
+        patch.setattr(BaseBackend, "urls", property(_once(urls.fget, type)))
+        find_errors = _once(ErrorLookupFactory._create_error_lut, id)  # noqa: SLF001
+        patch.setattr(ErrorLookupFactory, "_create_error_lut", staticmethod(find_errors))
+        patterns = sorted(backend_url_patterns, key=lambda pattern: pattern[0] not in ("s3", "sqs"))
+        patch.setattr(moto.backend_index, "backend_url_patterns", patterns)
+        patch.setattr(moto.core.models, "RESPONSES_METHODS", [])
         for name in ("Loader", "SafeLoader"):
             patch.setattr(yaml, name, getattr(yaml, f"C{name}", getattr(yaml, name)))
-        patch.setattr(moto.core.models, "RESPONSES_METHODS", [])
-        patch.setattr(BaseBackend, "urls", _once_per_class(BaseBackend.urls))
-        errors = staticmethod(functools.cache(ErrorLookupFactory._create_error_lut))
-        patch.setattr(ErrorLookupFactory, "_create_error_lut", errors)
         yield
 
 

@@ -18,7 +18,8 @@ ROOT = Path(__file__).parent.parent
 PACKAGE = Path(reviewbox.__file__).parent  # of the installed wheel, if that is what is tested
 MODULES = sorted(PACKAGE.rglob("*.py"))
 OUTER = {"cli", "console", "local", "stack"}
-CORE = [path for path in MODULES if not OUTER & set(path.relative_to(PACKAGE).parts)]
+STARTER = "__main__.py"  # starts the command line
+CORE = [path for path in MODULES if not {*OUTER, STARTER} & set(path.relative_to(PACKAGE).parts)]
 
 # The only modules that may import a library that does I/O or depends on the machine.
 OWNERS = {

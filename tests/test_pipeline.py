@@ -1011,18 +1011,26 @@ def test_a_worker_that_is_overtaken_while_it_refuses_a_source_keeps_the_newer_ta
     assert other_client.head_object(Bucket=BUCKET, Key=part["key"])["ETag"] == part["etag"]
 
 
-def test_large_objects_are_processed_one_after_the_other(pipeline: Pipeline, s3: Client) -> None:
-    """If time is short, some objects are finished, instead of all being started."""
+def test_large_objects_are_processed_one_after_the_other(
+    storage: S3Storage, classifier: Classifier, s3: Client
+) -> None:
+    """If there is time for half of the work, some objects are finished, instead of all being started."""
     first, *refs = [ObjectRef(BUCKET, f"incoming/{number}.txt") for number in range(7)]
     for ref in (first, *refs):
         put(s3, ref, b"great film . " * 3000)
-    checks = itertools.count(1)
-    pipeline.process(first, lambda: 900.0 if next(checks) else 0.0)
-    for_one = next(checks) - 1
-    assert for_one > 50
+    recording = RecordingBackend(classifier.batcher.backend)
+    batcher = Batcher(recording, pad_token_id=classifier.bundle.pad_token_id)
+    pipeline = Pipeline(storage, replace(classifier, batcher=batcher), Settings())
+    pipeline.process(first, plenty)
+    for_one = len(recording.batches)
+    assert for_one > 10
 
-    enough_for_two_and_a_half = iter([900.0] * (len(refs) + for_one * 5 // 2))
-    outcomes = dict(pipeline.process_all(refs, lambda: next(enough_for_two_and_a_half, 0.0)))
+    enough_for_two_and_a_half = for_one + for_one * 5 // 2
+    outcomes = dict(
+        pipeline.process_all(
+            refs, lambda: 900.0 if len(recording.batches) < enough_for_two_and_a_half else 10.0
+        )
+    )
 
     assert list(outcomes.values()).count(Outcome.CLASSIFIED) == 2
     assert sum(isinstance(outcome, OutOfTimeError) for outcome in outcomes.values()) == 4

@@ -6,17 +6,19 @@ import pytest
 from botocore.exceptions import (
     ClientError,
     EndpointConnectionError,
+    FlexibleChecksumError,
     IncompleteReadError,
     ParamValidationError,
     ReadTimeoutError,
 )
+from botocore.parsers import ResponseParserError
 from botocore.response import StreamingBody
 from botocore.stub import Stubber
 from mypy_boto3_s3 import S3Client
 from tests.conftest import BUCKET
 
 from reviewbox.errors import ConflictError
-from reviewbox.objects import ObjectRef
+from reviewbox.objects import ObjectRef, Revision
 from reviewbox.storage import S3Storage, describe, is_transient, list_etags
 
 REF = ObjectRef(BUCKET, "a key")
@@ -149,6 +151,8 @@ def answer(code: str, status: int) -> ClientError:
         EndpointConnectionError(endpoint_url="https://s3"),
         ReadTimeoutError(endpoint_url="https://s3"),
         IncompleteReadError(actual_bytes=1, expected_bytes=2),
+        FlexibleChecksumError(error_msg="the body was damaged on its way"),
+        ResponseParserError("a listing was damaged on its way"),
     ],
     ids=str,
 )
@@ -289,6 +293,18 @@ def test_a_missing_object_is_none_for_a_role_that_may_not_list_the_whole_bucket(
 
         assert storage.read(REF, max_bytes=1) is None
         assert storage.revision(REF) is None
+
+
+def test_an_object_that_is_deleted_before_it_is_streamed_has_changed(
+    storage: S3Storage, s3: S3Client
+) -> None:
+    """Otherwise, a source that is deleted during the work would be a failure, and an alarm."""
+    with Stubber(s3) as stub:
+        stub.add_client_error("get_object", **GET_DENIED)
+        stub.add_response("list_objects_v2", {"Contents": []}, LISTING)
+
+        with pytest.raises(ConflictError):
+            storage.stream(REF, Revision('"etag"', "1"))
 
 
 def test_an_object_that_exists_but_may_not_be_read_is_an_error(storage: S3Storage, s3: S3Client) -> None:

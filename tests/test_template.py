@@ -389,10 +389,21 @@ def test_the_function_for_the_catalog_reads_results_and_writes_copies_only() -> 
     }
 
 
+def without_catalog(value: Any) -> Any:
+    """Return a part of the template as it is in a stack without a catalog."""
+    if isinstance(value, dict) and value.get("Fn::If", [""])[0] == "HasCatalog":
+        return value["Fn::If"][2]
+    if isinstance(value, dict):
+        return {name: without_catalog(item) for name, item in value.items()}
+    return [without_catalog(item) for item in value] if isinstance(value, list) else value
+
+
 def test_only_a_stack_with_a_catalog_has_its_resources() -> None:
     kinds = ("AWS::Glue::", "AWS::Athena::")
     with_catalog = {name for name, r in RESOURCES.items() if r.get("Condition") == "HasCatalog"}
-    others = json.dumps({name: r for name, r in RESOURCES.items() if name not in with_catalog})
+    others = json.dumps(
+        without_catalog({name: r for name, r in RESOURCES.items() if name not in with_catalog})
+    )
 
     assert {name for name, r in RESOURCES.items() if r["Type"].startswith(kinds)} < with_catalog
     assert PARAMETERS["Catalog"]["Default"] == "false"
@@ -455,11 +466,22 @@ def test_operations_guide_documents_exactly_the_alarms_of_the_template() -> None
     assert re.findall(r"^### (\w+)$", alarms, re.MULTILINE) == list(ALARMS)
 
 
-def test_dashboard_is_valid_json_and_shows_every_alarm_that_every_stack_has() -> None:
-    body = json.loads(RESOURCES["Dashboard"]["Properties"]["DashboardBody"]["Fn::Sub"])
-    (alarms,) = [w["properties"]["alarms"] for w in body["widgets"] if w["type"] == "alarm"]
+@pytest.mark.parametrize("has_catalog", [True, False])
+def test_dashboard_is_valid_json_and_shows_every_alarm_that_the_stack_has(
+    has_catalog: bool,  # noqa: FBT001 - a parameter of the test
+) -> None:
+    body, variables = RESOURCES["Dashboard"]["Properties"]["DashboardBody"]["Fn::Sub"]
+    for name, value in variables.items():
+        condition, if_true, if_false = value["Fn::If"]
+        assert condition == "HasCatalog"
+        body = body.replace(f"${{{name}}}", if_true["Fn::Sub"] if has_catalog else if_false)
+    widgets = json.loads(body)["widgets"]
+    (alarms,) = [w["properties"]["alarms"] for w in widgets if w["type"] == "alarm"]
 
-    assert alarms == [f"${{{name}.Arn}}" for name in ALARMS if "Condition" not in RESOURCES[name]]
+    conditions = {None, "HasCatalog"} if has_catalog else {None}
+    assert alarms == [f"${{{name}.Arn}}" for name in ALARMS if RESOURCES[name].get("Condition") in conditions]
+    assert len({(w["x"], w["y"]) for w in widgets}) == len(widgets)
+    assert ("${OnResult}" in json.dumps(widgets)) is has_catalog
 
 
 def test_operations_guide_documents_every_log_event() -> None:

@@ -11,8 +11,9 @@ from typing import IO, TYPE_CHECKING, Any, Protocol, Self
 import boto3
 import botocore.session
 from botocore.config import Config
-from botocore.exceptions import ClientError, HTTPClientError, IncompleteReadError
+from botocore.exceptions import ClientError, FlexibleChecksumError, HTTPClientError, IncompleteReadError
 from botocore.exceptions import ConnectionError as NoConnectionError
+from botocore.parsers import ResponseParserError
 from botocore.utils import parse_timestamp
 
 from reviewbox.errors import ArchivedError, ConflictError, ReviewboxError
@@ -33,6 +34,14 @@ _CONFLICT = _CHANGED | _BUSY
 # Errors that are temporary although their status is 4xx. A new invocation gets new credentials.
 _TRANSIENT = frozenset({"RequestTimeout", "SlowDown", "TooManyRequestsException", "ExpiredToken"}) | _BUSY
 _SERVER_ERROR = 500
+# There was no answer, or it was cut off or damaged.
+_BROKEN_ANSWERS = (
+    NoConnectionError,
+    HTTPClientError,
+    IncompleteReadError,
+    FlexibleChecksumError,
+    ResponseParserError,
+)
 
 _CONFIG = Config(
     retries={"mode": "standard", "total_max_attempts": 5},
@@ -133,7 +142,7 @@ class S3Storage:
                 Bucket=ref.bucket, Key=ref.key, IfMatch=revision.etag, Range=byte_range
             )
         except ClientError as error:
-            if _code(error) in _CONFLICT:
+            if _code(error) in _CONFLICT or self._is_absent(ref, error):
                 raise ConflictError(ref) from None
             raise
         body: Any = response["Body"]
@@ -273,7 +282,7 @@ def describe(error: Exception) -> str:
 def is_transient(error: Exception) -> bool:
     """Return whether AWS was busy or unreachable, so that the same request may succeed later."""
     if not isinstance(error, ClientError):
-        return isinstance(error, (NoConnectionError, HTTPClientError, IncompleteReadError))
+        return isinstance(error, _BROKEN_ANSWERS)
     status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
     code = _code(error)
     return status >= _SERVER_ERROR or code in _TRANSIENT or "Throttl" in code

@@ -12,6 +12,8 @@ from tests.cold_start import function_process
 import reviewbox
 from reviewbox.cli.local import cloud_report
 from reviewbox.cli.watch import FolderWatcher, serve_watcher, watch_folder
+from reviewbox.console import Board, Console, Inbox, start_console
+from reviewbox.folder_storage import FolderStorage
 from reviewbox.local.console import start_service_and_console
 from reviewbox.model.classifier import Classifier
 from reviewbox.settings import Settings
@@ -231,3 +233,16 @@ def test_a_console_that_has_stopped_says_so(watcher: FolderWatcher, browser: Bro
 
     expect(page.get_by_role("alert")).to_have_text("The console has stopped. Start it again in the terminal.")
     page.close()
+
+
+def test_files_that_only_the_queue_knows_are_counted_as_waiting(visit: Visit, tmp_path: Path) -> None:
+    """The page and the queue agree, although files came in other ways than through the page."""
+    inbox = Inbox(FolderStorage({"inbox": tmp_path}), "inbox")
+    board = Board(("Upload", "Queue", "Function", "Result"))
+    queues = {"waiting": 902, "in flight": 10, "dead letters": 0}
+    console = Console("Inbox", str(tmp_path), board, inbox, lambda: "", lambda: queues)
+
+    with start_console(console, 0) as address:
+        page = visit(address)
+        expect(page.locator("#stages li").nth(1)).to_have_text("902Queue")
+        expect(page.locator("#queues")).to_contain_text("902\u00a0waiting")

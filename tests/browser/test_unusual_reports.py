@@ -51,6 +51,38 @@ def test_long_names_that_differ_only_in_the_middle_or_at_the_end_can_be_told_apa
     assert len(names) == len(set(names)) == len(products)
 
 
+def test_the_line_is_seen_beside_a_long_name_of_a_file(opened: Open) -> None:
+    """Else nobody finds the review again."""
+    name = "Kundenzufriedenheit Export aller Filialen Januar bis Dezember 2026.csv"
+
+    page = opened([Result(name, name, 41, "negative", 0.9, text="Cold soup.")])
+
+    where = page.locator("#reviews .where").first
+    expect(where).to_have_text(re.compile("^line 41 · Kundenzufriedenheit"))
+    assert where.evaluate("element => element.scrollWidth > element.clientWidth")  # the end is cut
+
+
+def test_failures_that_the_filters_leave_out_are_no_empty_table(opened: Open) -> None:
+    page = opened(
+        [review(), Result("b.csv", "b.csv", failure=Failure("b.csv", 7, "empty_review", "no words"))]
+    )
+
+    page.get_by_label("Search the texts").fill("fine")
+
+    expect(page.locator("#failures")).to_contain_text("None of these passes the filters.")
+    expect(page.locator("#failures table")).to_have_count(0)
+
+
+def test_the_bands_of_few_reviews_fit_into_the_chart(opened: Open) -> None:
+    """A band that is cut off looks like certainty. That of 1 of 2 reviews reaches 90.5 %."""
+    days = [f"2024-0{month}-05" for month in (1, 2, 3)]
+
+    page = opened(review(label, date=day) for day in days for label in ("positive", "negative"))
+
+    ticks = page.locator("#time svg").first.locator("text").all_text_contents()
+    assert "80 %" in ticks
+
+
 def test_time_without_reviews_takes_its_place_in_the_chart(opened: Open) -> None:
     """Three months that follow January, February and May are not drawn as if they followed each other."""
     months = ["2024-01-05", "2024-02-05", "2024-05-05"]

@@ -1,5 +1,6 @@
 """`reviewbox catalog`: all results as Parquet, in a folder or in S3."""
 
+import re
 import sys
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ import pytest
 from mypy_boto3_s3 import S3Client
 from tests.catalog.service import Service
 from tests.cli.test_results import classify
+from tests.cold_start import ROOT
 from tests.conftest import BUCKET
 from typer.testing import CliRunner, Result
 
@@ -115,6 +117,26 @@ def test_places_that_cannot_work_are_refused(
 
     assert printed.exit_code == 2
     assert message in printed.stderr
+
+
+def test_the_queries_of_the_guide_merge_small_files(
+    results: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They run as they stand: a view, a count, and one file per date in place of one per result."""
+    monkeypatch.chdir(tmp_path)
+    assert run(results, "--output", "inbox-catalog").exit_code == 0
+    guide = (ROOT / "docs" / "catalog.md").read_text(encoding="utf-8")
+    queries = re.findall(r"```sql\n(.*?)```", guide, re.DOTALL)
+
+    with duckdb.connect() as database:
+        for text in queries:
+            database.execute(text)
+
+    before, after = (query(tmp_path / folder, "*") for folder in ("inbox-catalog", "merged"))
+    assert len(queries) == 2
+    assert len(list(Path("inbox-catalog").rglob("*.parquet"))) == 2
+    assert len(list(Path("merged").rglob("*.parquet"))) == 1
+    assert before == after
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="needs a folder that not even root can write to")

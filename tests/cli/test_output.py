@@ -222,6 +222,22 @@ def test_slow_work_shows_its_rate_and_the_remaining_time(monkeypatch: pytest.Mon
     assert re.search(r"\d:\d\d:\d\d", shown)
 
 
+def test_the_rate_is_that_of_all_work(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Steps that come at once, as those of a batch do, count with the time that it took."""
+    terminal = Terminal()
+    monkeypatch.setattr(sys, "stderr", terminal)
+
+    with progress_bar("Reading", 10_000, seconds_before=0) as update:
+        time.sleep(0.5)
+        for _ in range(2000):
+            update(advance=1)
+        time.sleep(0.2)
+
+    rates = [float(rate.replace(",", "")) for rate in re.findall(r"([\d.,]+)/s", terminal.getvalue())]
+    assert rates
+    assert max(rates) <= 2000 / 0.5
+
+
 def test_quick_work_shows_no_progress(monkeypatch: pytest.MonkeyPatch) -> None:
     terminal = Terminal()
     monkeypatch.setattr(sys, "stderr", terminal)

@@ -94,6 +94,26 @@ def test_a_terminal_gets_a_table(results: Path) -> None:
     assert "shop/c.jsonl" in output
 
 
+def test_a_table_has_the_columns_that_fit(tmp_path: Path, classifier: Classifier) -> None:
+    """Each row is a line that can be read; the others are named. A pipe is 200 characters wide."""
+    inbox = tmp_path / "inbox"
+    inbox.mkdir()
+    answers = [f"answer {number}" for number in range(12)]
+    row = {**dict.fromkeys(answers, "x" * 40), "review": "great film " * 5}
+    (inbox / "a.jsonl").write_text(f"{json.dumps(row)}\n" * 3, encoding="utf-8")
+
+    output = run(classify(inbox, classifier), "--format", "table").stdout
+
+    lines = output.splitlines()
+    assert len([line for line in lines if "a.jsonl" in line and "positive" in line]) == 3
+    assert "great film great film great film great film great film" in output
+    assert "error_code" not in output  # no row has one
+    (left_out,) = (line for line in lines if line.startswith("Not shown, for want of width: "))
+    assert "answer 0" not in left_out
+    assert "answer 11" in left_out
+    assert max(map(len, (line for line in lines if line != left_out))) <= 200
+
+
 @pytest.mark.parametrize("name", ["b.csv.json", "b.csv.classified.csv"])
 def test_one_result_can_be_named(name: str, results: Path) -> None:
     """The second is the name of a table; with its receipt's path, its rows are the same."""

@@ -133,8 +133,9 @@ def run_reviewbox(box: Sandbox, text: str) -> None:
 def run_until_ctrl_c(box: Sandbox, text: str) -> None:
     command = f"exec {text}"
     if text.startswith("reviewbox local"):
-        # Another program may use the documented port.
-        command = f"exec reviewbox local --port 0 --template {ROOT / 'template.yaml'}"
+        # Other programs may use the documented ports.
+        text = re.sub(r" --(?:console-)?port \d+", "", text)
+        command = f"exec {text} --port 0 --template {ROOT / 'template.yaml'}"
     if text.startswith("reviewbox demo"):
         command = f"exec {text} --template {ROOT / 'template.yaml'}"
     process = subprocess.Popen(  # noqa: S602 - a shell is what is documented

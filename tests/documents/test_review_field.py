@@ -191,9 +191,9 @@ def test_two_equally_good_fields_are_refused_with_a_remedy() -> None:
 
 def test_the_message_says_that_answers_repeat() -> None:
     """Otherwise a person wonders why texts of many words are refused."""
-    message = refusal({"remark": REVIEWS[:2] * 20, "store": ["Leeds", "York"] * 20})
+    message = refusal({"field_5": REVIEWS[:2] * 20, "store": ["Leeds", "York"] * 20})
 
-    assert "'remark' (the same few texts of about " in message
+    assert "'field_5' (the same few texts of about " in message
     assert "'store' (the same few texts of about 1 word)" in message
 
 
@@ -246,6 +246,10 @@ def test_the_options_of_a_question_are_not_reviews() -> None:
     answers = ["I would like a card for online payments", "I would like a card for the cash machine"]
 
     refusal({"Which card would you like to have from us?": answers * 20})
+
+
+def test_answers_of_one_word_to_a_question_that_asks_for_no_review_are_refused() -> None:
+    refusal({"How do you rate your role?": ["Cook", *["Cook", "Waiter", "Owner", "Guest", "Buyer"] * 6]})
 
 
 def test_questions_are_not_reviews() -> None:
@@ -387,8 +391,9 @@ def test_repeated_comments_are_reviews_if_no_other_field_has_the_same_answers() 
     assert select({"id": [str(number) for number in range(40)], "COMMENT": answers}).name == "COMMENT"
 
 
-def test_a_description_beside_the_name_of_a_reviewer_is_a_review() -> None:
-    columns = {"title": TITLES, "description": REVIEWS, "reviewer_name": OTHER_COLUMNS["reviewer_name"]}
+@pytest.mark.parametrize("beside", ["reviewer_name", "complaint_id"])
+def test_a_description_beside_a_reviewer_or_a_complaint_is_a_review(beside: str) -> None:
+    columns = {"title": TITLES, "description": REVIEWS, beside: OTHER_COLUMNS["reviewer_name"]}
     assert select(columns).name == "description"
 
 
@@ -405,6 +410,42 @@ def test_the_description_of_a_product_is_not_a_review_because_the_product_has_re
 def test_the_lines_of_an_order_are_not_reviews(name: str) -> None:
     lines = ["1x Soup of the day - 4.50€", "2 x Fish and chips (large) 19,80 €", "1x Tea with milk - £2.10"]
     refusal({name: lines, "customer": ["Ann", "Bob", "Cy"]})
+
+
+def test_a_field_that_is_called_value_may_be_a_review() -> None:
+    """Scrapers that read one thing call it so."""
+    assert select({"value": REVIEWS}).name == "value"
+    refusal({"value": TITLES})
+
+
+def test_many_texts_that_are_repeated_are_reviews_and_not_options() -> None:
+    """Some generated data sets consist of a few dozen sentences."""
+    reviews = [f"I liked the {thing}" for thing in "abcdefghijklmnopqrstuvwxyz"]
+
+    assert select({"Text": reviews * 10, "label": ["good", "bad"] * 130}).name == "Text"
+    refusal({"Text": reviews[:5] * 10})
+
+
+def test_notices_and_articles_are_not_reviews() -> None:
+    """They have a title and a category, and nobody who wrote or rated them."""
+    articles = {
+        "title": ["Консультация", "Защита", "Учёт"],
+        "category": ["Налог", "Право", "Налог"],
+        "body": [
+            "Налоги – обязательные платежи населения в бюджеты различных уровней.",
+            "Грамотная защита позволяет добиться соблюдения нарушенных прав.",
+            "Бухгалтерия фиксирует доходы и расходы компании, занимается оплатой налогов.",
+        ],
+    }
+    refusal(articles)
+    assert select({**articles, "rating": ["5", "4", "1"]}).name == "body"
+
+
+def test_the_statements_of_a_printed_form_are_not_reviews() -> None:
+    statements = [f"{number}. I like what the brand {number} does" for number in range(1, 9)]
+
+    scale = {str(column): ["①②③④"[column]] * 8 for column in range(4)}
+    assert "a form" in refusal({"8": statements, **scale})
 
 
 def test_what_the_author_of_a_json_file_says_about_it_is_not_a_review() -> None:
@@ -467,11 +508,10 @@ def test_several_options_of_a_question_are_not_reviews(separator: str) -> None:
     refusal({"What do you like about shopping online?": answers})
 
 
-def test_questions_with_the_number_of_answers_are_not_reviews() -> None:
-    questions = [
-        f"How would you rate the quality of part {part} of your kettle? (n = 39)" for part in "ABCDEF"
-    ]
-    refusal({"How would you improve the tea that you drink at work? (n = 39)": questions})
+@pytest.mark.parametrize("note", ["(n = 39)", "[Second part]"])
+def test_questions_with_a_note_behind_them_are_not_reviews(note: str) -> None:
+    questions = [f"How would you rate the quality of part {part} of your kettle? {note}" for part in "ABCDEF"]
+    refusal({f"How would you improve the tea that you drink at work? {note}": questions})
 
 
 @pytest.mark.parametrize("name", ["Type of complaint", "Тип жалобы", "categoria del reclamo"])
@@ -528,3 +568,22 @@ def test_the_quote_of_a_poet_is_not_a_review() -> None:
             "author": ["F", "D"],
         }
     )
+
+
+def test_two_open_questions_are_refused_unless_they_differ_much() -> None:
+    longer = [f"As far as I remember: {text} That is all I can say." for text in REVIEWS]
+    message = refusal(
+        {
+            "What question do you wish that we had asked you?": longer,
+            "Why do you use our kettle at your work?": REVIEWS,
+        }
+    )
+
+    assert "What question" in message
+    assert "Why do you" in message
+
+
+@pytest.mark.parametrize(("question", "answer"), [("pergunta", "resposta"), ("frage", "antwort")])
+def test_answers_to_frequent_questions_are_not_reviews_in_other_languages(question: str, answer: str) -> None:
+    questions = [f"How can I change part {part} of my order?" for part in "ABCDEFGH"]
+    refusal({question: questions, answer: [f"You will find it below your name: {text}" for text in REVIEWS]})

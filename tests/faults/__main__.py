@@ -15,6 +15,8 @@ There are three kinds of attacks; each gets a third of the time.
 - threads: the same, but the workers are threads that run at once. The seed decides what happens, and the
   operating system in which order.
 
+In half of them, results are also announced to an event bus, or copied into a catalog.
+
 Then everything is delivered without more faults. Dead letters are delivered again, or are lost, and a sweep
 comes. `checks` says what must hold.
 A failure is printed with what happened; a sequence of calls is first made as short as possible.
@@ -28,7 +30,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import replace
-from itertools import count
+from itertools import count, product
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -67,26 +69,43 @@ class Runner:
     def __init__(self, folder: Path) -> None:
         self._deployments = deployments(folder)
         self._policy = Policy.of_uploads()
+        self._lengths: dict[int, int] = {}  # how many requests the scripts make
 
-    def new_stack(self) -> Stack:
-        """Return a stack to which nothing has happened."""
-        return Stack(self._deployments[0], self._policy)
+    def new_stack(self, *, has_followers: bool = False) -> Stack:
+        """Return a new stack; with followers, it has a catalog and an event bus."""
+        copying = Policy.of_results() if has_followers else None
+        return Stack(self._deployments[0], self._policy, copying, has_followers)
 
     def names(self, kind: str, seed: int) -> Iterator[str]:
         """Yield the names of attacks of one kind."""
-        if kind != "scripts":
+        if kind == "scripts":
+            yield from self._names_of_scripts(random.Random(seed))
+        else:
             yield from (f"{kind}:{number}" for number in count(seed))
-            return
-        with inline_pools():
-            lengths = [count_requests(script, self._deployments, self._policy) for script in SCRIPTS]
-        names = [
-            f"scripts:{script}:{disturbance}:{request}"
-            for script, length in enumerate(lengths)
-            for disturbance in range(len(DISTURBANCES))
-            for request in range(length)
-        ]
-        random.Random(seed).shuffle(names)
-        yield from names
+
+    def _names_of_scripts(self, chance: random.Random) -> Iterator[str]:
+        """Yield each request of each script once with each disturbance.
+
+        How many requests a script makes is found out when its turn comes, because that takes long.
+        """
+        pairs = list(product(range(len(SCRIPTS)), range(len(DISTURBANCES))))
+        chance.shuffle(pairs)
+        starts = [chance.random() for _ in pairs]
+        for turn in count():
+            is_over = True
+            for (script, disturbance), start in zip(pairs, starts, strict=True):
+                length = self._count_requests(script)
+                if turn < length:
+                    is_over = False
+                    yield f"scripts:{script}:{disturbance}:{(int(start * length) + turn) % length}"
+            if is_over:
+                return
+
+    def _count_requests(self, script: int) -> int:
+        if script not in self._lengths:
+            with inline_pools():
+                self._lengths[script] = count_requests(SCRIPTS[script], self._deployments, self._policy)
+        return self._lengths[script]
 
     def make(self, name: str, tape: Sequence[int] | None = None) -> Attack:
         """Return the attack with this name. `tape` has other choices for it."""

@@ -72,11 +72,12 @@ class RandomAttack:
         self.stack = Stack(
             choices.one_of(deployments),
             policy,
-            Policy.of_results() if choices.chance(30) else None,
-            choices.chance(30),
+            Policy.of_results() if choices.chance(50) else None,
+            choices.chance(50),
             threads,
             results=choices.one_of([BUCKET, "verdicts"]),
             is_versioned=choices.chance(40),
+            uses_kms=choices.chance(30),
             page_size=choices.one_of([1000, 3]),
         )
         self.stack.sqs.order = choices.shuffled
@@ -269,6 +270,7 @@ class Script:
     Attributes:
         kinds: what is uploaded.
         has_company: whether another object is uploaded with the last one, so that both come in one batch.
+            Then, results are also announced and copied into the catalog.
     """
 
     kinds: tuple[str, ...]
@@ -300,7 +302,8 @@ class ScriptedAttack:
         deployments: Sequence[Deployment],
         policy: Policy,
     ) -> None:
-        self.stack = Stack(deployments[0], policy)
+        copying = Policy.of_results() if script.has_company else None
+        self.stack = Stack(deployments[0], policy, copying, script.has_company)
         self._script = script
         self._disturbance = disturbance
         self._deployments = deployments
@@ -362,6 +365,7 @@ class ScriptedAttack:
         while stack.has_visible() or len(stack.running) > 1:
             stack.deliver(SEGMENTS, 1)
             stack.deliver(UPLOADS)
+            stack.deliver(COPIES, 1)
             for delivery in stack.running:
                 if delivery is not disturbed:
                     delivery.worker.go_on(MANY)

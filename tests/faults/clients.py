@@ -24,7 +24,7 @@ class Service:
     """A service with a method for each operation."""
 
     clock: Clock
-    _lock: threading.RLock = field(default_factory=threading.RLock, kw_only=True)
+    lock: threading.RLock = field(default_factory=threading.RLock, kw_only=True)
 
     def perform(self, operation: str, params: dict[str, Any]) -> Any:
         """Perform one request.
@@ -32,7 +32,7 @@ class Service:
         Raises:
             ClientError: as botocore raises it.
         """
-        with self._lock:
+        with self.lock:
             return getattr(self, xform_name(operation))(**params)
 
 

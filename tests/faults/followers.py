@@ -7,13 +7,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from handlers.on_result import Copier
 from tests.faults import uploads
 from tests.faults.clients import Client, Clock
 from tests.faults.s3 import S3, Bucket
 from tests.faults.stack import BrokenPromiseError, Stack
 from tests.faults.uploads import BUCKET
 
-from handlers.on_result import Copier
 from reviewbox.catalog.keys import pointer_key
 from reviewbox.deadline import Deadline
 from reviewbox.objects import ObjectRef
@@ -44,8 +44,8 @@ def check_announcements(stack: Stack) -> None:
 def check_catalog(stack: Stack) -> None:
     """Fail unless the catalog has exactly the rows of the results that there are.
 
-    They are compared with those of a catalog that is made at once, without faults. The copy of a receipt whose
-    events are dead letters, or are gone, may be of any state.
+    They are compared with those of a catalog that is made at once, without faults. The copy of a receipt
+    whose events are dead letters, or are gone, may be of any state.
 
     Raises:
         BrokenPromiseError: that is not so.

@@ -31,9 +31,13 @@ class StoredObject:
 
 @dataclass(slots=True)
 class Bucket:
-    """The current objects of a bucket. Earlier versions are not kept, because nothing reads them."""
+    """The current objects of a bucket. Earlier versions are not kept, because nothing reads them.
+
+    `uses_kms` is whether the same bytes have another ETag each time, as objects have that KMS encrypts.
+    """
 
     is_versioned: bool = False
+    uses_kms: bool = False
     objects: dict[str, StoredObject] = field(default_factory=dict)
 
 
@@ -95,8 +99,9 @@ class S3(Service):
         self._check_replaced("PutObject", bucket.objects.get(Key), IfMatch)
         if IfNoneMatch and Key in bucket.objects:
             raise client_error("PutObject", "PreconditionFailed", 412)
-        etag = f'"{hashlib.md5(Body, usedforsecurity=False).hexdigest()}"'
         self._versions += 1
+        stored = Body + b"%d" % self._versions if bucket.uses_kms else Body
+        etag = f'"{hashlib.md5(stored, usedforsecurity=False).hexdigest()}"'
         version = f"v{self._versions}" if bucket.is_versioned else None
         is_archived = StorageClass == "GLACIER"
         bucket.objects[Key] = StoredObject(Body, etag, ContentType, self.clock.now, version, is_archived)

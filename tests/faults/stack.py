@@ -1,10 +1,12 @@
 """A deployed stack in memory: buckets, queues, deployments, and workers that run the real handlers."""
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
+from copy import deepcopy
 from dataclasses import dataclass, field, fields, replace
+from functools import cache
 from typing import Any
 from unittest.mock import patch
 
@@ -25,6 +27,7 @@ from reviewbox.events import parse, upload_message
 from reviewbox.objects import ObjectRef
 from reviewbox.pipeline import Pipeline
 from reviewbox.queue import Queue
+from reviewbox.settings import Settings
 from reviewbox.stack.redrive import move_messages
 from reviewbox.storage import S3Storage
 
@@ -40,7 +43,7 @@ _WORK_DAYS = 5  # as the lifecycle rule of template.yaml says
 # As template.yaml says.
 _RETENTION_DAYS = {UPLOADS: 4, SEGMENTS: 4, DEAD_LETTERS: 14, COPIES: 4, FAILED_COPIES: 14}
 _MAX_ROUNDS = 1000
-MANY = [Fault.NONE] * 10_000
+MANY = [Fault.NONE] * 1000  # more requests than a worker makes
 
 
 class BrokenPromiseError(Exception):
@@ -124,6 +127,7 @@ class Stack:
     threads: bool = False
     results: str = BUCKET
     is_versioned: bool = False
+    uses_kms: bool = False
     page_size: int = 1000
     clock: Clock = field(default_factory=Clock)
     log: list[str] = field(default_factory=list)
@@ -146,7 +150,7 @@ class Stack:
 
     def __post_init__(self) -> None:
         self.deployed.append(self.deployment)
-        buckets = {name: Bucket(self.is_versioned) for name in (BUCKET, self.results)}
+        buckets = {name: Bucket(self.is_versioned, self.uses_kms) for name in (BUCKET, self.results)}
         self.s3 = S3(self.clock, self.page_size, buckets=buckets)
         dead, failed = MessageQueue(), MessageQueue()
         queues = {
@@ -157,6 +161,16 @@ class Stack:
         self.events = Events(self.clock)
         if self.copying:
             self.s3.on_change = self._announce_receipt
+
+    def copy(self) -> "Stack":
+        """Return a stack to which the same has happened. No worker may be running."""
+        assert not self.running
+        # What never changes needs no copy, and a lock cannot have one.
+        shared: list[Any] = [self.policy, self.copying, *self.deployed]
+        shared += [service.lock for service in (self.s3, self.sqs, self.events)]
+        shared += [each for bucket in self.s3.buckets.values() for each in bucket.objects.values()]
+        shared += [each for revisions in self.history.values() for each in revisions]
+        return deepcopy(self, {id(each): each for each in shared})
 
     # What users and operators do
 
@@ -351,7 +365,7 @@ class Stack:
         queues = (self.sqs.queues[url] for url in (UPLOADS, SEGMENTS, COPIES))
         return any(message.visible_at < self.clock.now for queue in queues for message in queue.messages)
 
-    def receipts_not_copied(self) -> Set[str]:
+    def receipts_not_copied(self) -> set[str]:
         """Return the keys of the receipts whose events are dead letters, or are gone."""
         return self.lost_copies | _keys_named(self.sqs.queues[FAILED_COPIES].messages)
 
@@ -407,13 +421,7 @@ class Stack:
         s3: Any = Client(self.s3, self._watched(worker, policy))
         sqs: Any = Client(self.sqs, self._refused(worker))
         events: Any = Client(self.events, self._refused(worker))
-        settings = replace(
-            self.deployment.settings,
-            results_bucket="" if self.results == BUCKET else self.results,
-            queue_url=SEGMENTS,
-            max_receives=MAX_RECEIVES,
-            catalog_prefix="catalog/",
-        )
+        settings = _settings(self.deployment, "" if self.results == BUCKET else self.results)
         pipeline = Pipeline(
             S3Storage(s3),
             self.deployment.classifier,
@@ -463,11 +471,7 @@ class Stack:
                     return perform()
                 except ClientError as error:
                     status = error.response["ResponseMetadata"]["HTTPStatusCode"]
-                    if (
-                        operation in ("GetObject", "HeadObject")
-                        and status == 404
-                        and policy.hides_absence
-                    ):
+                    if operation in ("GetObject", "HeadObject") and status == 404 and policy.hides_absence:
                         code = "AccessDenied" if operation == "GetObject" else "403"
                         raise client_error(operation, code, 403) from None
                     raise
@@ -496,6 +500,17 @@ class Stack:
 
     def _sleep(self, seconds: float) -> None:
         self.clock.now += seconds
+
+
+@cache
+def _settings(deployment: Deployment, results_bucket: str) -> Settings:
+    return replace(
+        deployment.settings,
+        results_bucket=results_bucket,
+        queue_url=SEGMENTS,
+        max_receives=MAX_RECEIVES,
+        catalog_prefix="catalog/",
+    )
 
 
 def _keys_named(messages: Iterable[StoredMessage]) -> set[str]:

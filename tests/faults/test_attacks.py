@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from tests.faults.stack import (
     SEGMENTS,
     UPLOADS,
     VISIBILITY_SECONDS,
+    BrokenPromiseError,
     Delivery,
     Stack,
     inline_pools,
@@ -116,6 +118,44 @@ def test_a_planted_fault_is_found(
     pytest.fail(f"found only {found}")
 
 
+def lose_events(stack: Stack) -> None:
+    stack.events.details.clear()
+
+
+def lose_rows(stack: Stack) -> None:
+    objects = stack.s3.buckets[BUCKET].objects
+    del objects[next(key for key in objects if key.startswith("catalog/results/uploaded="))]
+
+
+def keep_rows_of_before(stack: Stack) -> None:
+    objects = stack.s3.buckets[BUCKET].objects
+    key = next(key for key in objects if key.startswith("catalog/results/uploaded="))
+    objects[key.replace("uploaded=", "uploaded=1999-")] = objects[key]
+
+
+@pytest.mark.parametrize(
+    ("damage", "promise"),
+    [
+        (lose_events, "every result is announced"),
+        (lose_rows, "the catalog has the rows of the newest results"),
+        (keep_rows_of_before, "the catalog has the rows of the newest results"),
+    ],
+)
+def test_what_is_missing_or_doubled_beside_a_result_is_found(
+    runner: Runner, damage: Callable[[Stack], None], promise: str
+) -> None:
+    stack = runner.new_stack(has_followers=True)
+    with inline_pools():
+        stack.upload(KEY, "large csv", 0)
+        stack.settle(finish(stack))
+    check(stack, stack.deployed)
+
+    damage(stack)
+
+    with pytest.raises(BrokenPromiseError, match=promise):
+        check(stack, stack.deployed)
+
+
 def test_a_lost_answer_leaves_nothing_of_an_older_table(runner: Runner) -> None:
     """Botocore sends the request again, and S3 refuses it because the first one succeeded."""
     script = SCRIPTS.index(Script(("large csv", "large csv")))
@@ -151,15 +191,10 @@ def test_a_sweep_removes_what_is_left_of_a_message_that_is_lost(runner: Runner, 
     found = 0
     for before in ("", "review", "small csv", "large csv"):
         for requests in (*range(10), *range(10, 70, 6)):
+            stack = after_deaths(runner, before, kind, requests).copy()
             with inline_pools():
-                stack = runner.new_stack()
-                if before:
-                    stack.upload("incoming/a", before, 0)
-                    stack.settle(finish(stack))
-                stack.upload("incoming/a", kind, 1)
-                stack.settle(die_after(stack, requests))
                 if then == "deleted":
-                    stack.delete("incoming/a")
+                    stack.delete(KEY)
                 stack.lose()
                 stack.wait(6 * DAY_SECONDS)
                 found += bool(leftovers(stack))
@@ -171,6 +206,27 @@ def test_a_sweep_removes_what_is_left_of_a_message_that_is_lost(runner: Runner, 
             if not any(line.endswith(Fault.KILL_AFTER) for line in stack.log):
                 break  # no worker makes more requests
     assert found
+
+
+@cache
+def after_deaths(runner: Runner, before: str, kind: str, requests: int) -> Stack:
+    """Return a stack in which every worker on an upload has died after some requests."""
+    stack = after_upload(runner, before).copy()
+    with inline_pools():
+        stack.upload(KEY, kind, 1)
+        stack.settle(die_after(stack, requests))
+    return stack
+
+
+@cache
+def after_upload(runner: Runner, kind: str) -> Stack:
+    """Return a stack with the result of an upload, or without any upload."""
+    stack = runner.new_stack()
+    with inline_pools():
+        if kind:
+            stack.upload(KEY, kind, 0)
+            stack.settle(finish(stack))
+    return stack
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@ import gzip
 import io
 import json
 import logging
+from collections.abc import Callable
 from typing import Any
 from urllib.parse import quote_plus
 
@@ -235,15 +236,14 @@ def test_an_unexpected_error_is_logged_without_its_message(
 
 
 class ShortOfTime(Context):
-    """Has time left for a number of checks, and then none."""
+    """Has time until something is the case, and then only enough to answer."""
 
-    def __init__(self, checks: int) -> None:
+    def __init__(self, is_over: Callable[[], bool]) -> None:
         super().__init__()
-        self._checks = checks
+        self._is_over = is_over
 
     def get_remaining_time_in_millis(self) -> int:
-        self._checks -= 1
-        return 900_000 if self._checks >= 0 else 0
+        return 10_000 if self._is_over() else 900_000
 
 
 def test_messages_whose_objects_were_not_started_are_requeued(
@@ -257,13 +257,15 @@ def test_messages_whose_objects_were_not_started_are_requeued(
         s3.put_object(Bucket=BUCKET, Key=key, Body=b"great film")
     bodies = [notification(key) for key in keys]
 
-    response = on_upload.handler(sqs(*bodies), ShortOfTime(checks=6))
+    def results() -> int:
+        return s3.list_objects_v2(Bucket=BUCKET, Prefix="results/")["KeyCount"]
+
+    response = on_upload.handler(sqs(*bodies), ShortOfTime(lambda: results() >= 2))
 
     waiting = queue.receive_message(QueueUrl=url, MaxNumberOfMessages=10)["Messages"]
-    done = [item["Key"] for item in s3.list_objects_v2(Bucket=BUCKET, Prefix="results/")["Contents"]]
     assert response == failures()
-    assert 0 < len(done) < 5
-    assert len(done) + len(waiting) == 5
+    assert 2 <= results() < 5
+    assert results() + len(waiting) == 5
     assert all(json.loads(message["Body"]) in bodies for message in waiting)
 
 
@@ -310,16 +312,26 @@ def test_a_message_that_goes_alone_removes_what_its_dead_worker_left(
 def test_an_object_that_runs_out_of_time_alone_has_failed(
     s3: S3Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """There is time until the text has been read."""
     exclusive_queue(monkeypatch)
     s3.put_object(Bucket=BUCKET, Key="incoming/a.txt", Body=b"great film " * 10_000)
+    storage = common.pipeline().store
+    assert isinstance(storage, S3Storage)
+    sizes = [0]
+    storage.client.meta.events.register(
+        "after-call.s3.GetObject", lambda parsed, **_: sizes.append(parsed.get("ContentLength", 0))
+    )
 
-    assert on_upload.handler(sqs(notification("incoming/a.txt")), ShortOfTime(checks=5)) == failures(1)
+    context = ShortOfTime(lambda: max(sizes) > 100_000)
+
+    assert on_upload.handler(sqs(notification("incoming/a.txt")), context) == failures(1)
+    assert "Contents" not in s3.list_objects_v2(Bucket=BUCKET, Prefix="results/")
 
 
 def test_without_a_queue_an_object_that_was_not_started_has_failed(s3: S3Client) -> None:
     s3.put_object(Bucket=BUCKET, Key="incoming/a.txt", Body=b"great film")
 
-    assert on_upload.handler(sqs(notification("incoming/a.txt")), ShortOfTime(checks=0)) == failures(1)
+    assert on_upload.handler(sqs(notification("incoming/a.txt")), ShortOfTime(lambda: True)) == failures(1)
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ import stat
 import sys
 import traceback
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
+from contextlib import AbstractContextManager, ExitStack, suppress
 from dataclasses import dataclass
 from functools import partial
 from io import BufferedReader, BytesIO
@@ -35,9 +35,7 @@ from reviewbox.model.verdicts import Verdict
 from reviewbox.objects import ObjectRef, Revision, Source
 from reviewbox.results.receipt import problem_fields, verdict_fields
 from reviewbox.settings import Settings
-from reviewbox.stack import aws
-from reviewbox.stack.listing import is_uri, list_objects, parse_uri
-from reviewbox.storage import S3Storage
+from reviewbox.stack.listing import is_uri
 from reviewbox.tool_files import is_tool_file
 from reviewbox.wording import for_command_line
 
@@ -108,11 +106,9 @@ class _Input:
 
 
 def _inputs(paths: Sequence[str]) -> Iterator[_Input]:
-    storage = S3Storage(aws.connect("s3")) if any(is_uri(path) for path in paths) else None
     for path in paths:
-        if storage and is_uri(path):
-            for ref in _objects(storage, path):
-                yield _Input(str(ref), partial(_read_object, storage, ref), partial(_open_object, storage))
+        if is_uri(path):
+            yield from _objects(path)
         elif path == "-":
             yield _Input(path, _read_stdin)
         elif Path(path).is_dir():
@@ -127,6 +123,14 @@ def _inputs(paths: Sequence[str]) -> Iterator[_Input]:
             raise ReviewboxError(f"{path}: no such file or folder")
 
 
+def _objects(uri: str) -> Iterator[_Input]:
+    from reviewbox.cli.s3_sources import connect, find_objects, open_object, read_object
+
+    storage = connect()
+    for ref in find_objects(storage, uri):
+        yield _Input(str(ref), partial(read_object, storage, ref), partial(open_object, storage))
+
+
 def _file_input(path: str) -> _Input:
     return _Input(printable(path), partial(_read_file, path), _open_file, _kilobytes(Path(path)))
 
@@ -135,23 +139,6 @@ def _kilobytes(path: Path) -> float:
     with suppress(OSError):  # reading it reports the error
         return path.stat().st_size / 1000
     return 0.0
-
-
-def _objects(storage: S3Storage, uri: str) -> list[ObjectRef]:
-    """Return the object that a URI names, or the objects under a prefix.
-
-    Raises:
-        ReviewboxError: there is no such object.
-    """
-    ref = parse_uri(uri)
-    with aws.errors_at(uri):
-        if ref.key and not ref.key.endswith("/"):
-            refs = [ref] if storage.revision(ref) else []
-        else:
-            refs = [ObjectRef(ref.bucket, item.key) for item in list_objects(storage.client, ref)]
-    if not refs:
-        raise ReviewboxError(f"{uri}: no such object; a prefix must end with a slash")
-    return refs
 
 
 def files_below(folder: Path, on_error: Callable[[Path, OSError], None] | None = None) -> list[Path]:
@@ -260,12 +247,6 @@ def _open_file(source: Source) -> IO[bytes]:
     return Path(source.ref.key).open("rb", buffering=0)
 
 
-@contextmanager
-def _open_object(storage: S3Storage, source: Source) -> Iterator[IO[bytes]]:
-    with aws.errors_at(str(source.ref)), storage.open(source) as file:
-        yield file
-
-
 def _refuse_empty_folder(path: str, _max_bytes: int) -> Source:
     raise ReviewboxError(f"{path}: there are no files in this folder")
 
@@ -282,14 +263,6 @@ def _read_stdin(max_bytes: int) -> Source:
     # Without a name or a content type, the first bytes decide the format.
     fits = len(body) <= max_bytes
     return Source(ObjectRef("", "stdin"), Revision("", ""), len(body), "", body if fits else None)
-
-
-def _read_object(storage: S3Storage, ref: ObjectRef, max_bytes: int) -> Source:
-    with aws.errors_at(str(ref)):
-        source = storage.read(ref, max_bytes)
-    if source is None:
-        raise ReviewboxError(f"{ref}: the object was deleted")
-    return source
 
 
 def _fields(outcome: Verdict | Problem, settings: Settings) -> dict[str, Any]:

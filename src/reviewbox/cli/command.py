@@ -78,6 +78,8 @@ def command(
             function(*args, **kwargs)
         except KeyboardInterrupt:
             _fail("interrupted", INTERRUPTED)
+        except typer.Exit:
+            raise
         except Exception as error:
             line = _explain(error)
             if line is None:

@@ -11,13 +11,12 @@ from rich.text import Text
 
 from reviewbox.cli import render
 from reviewbox.cli.classify import files_below
-from reviewbox.cli.local import cloud_report, until_ctrl_c
+from reviewbox.cli.local import cloud_report, start_cloud_and_console, until_ctrl_c
 from reviewbox.cli.progress import track
 from reviewbox.cli.report import make_report, write_report
 from reviewbox.documents import read_document
 from reviewbox.errors import AbsenceCode, ReviewboxError
 from reviewbox.local.cloud import BUCKET, Cloud
-from reviewbox.local.console import start_service_and_console
 from reviewbox.objects import ObjectRef
 from reviewbox.report import ReportOptions
 from reviewbox.results.keys import receipt_key
@@ -51,7 +50,7 @@ def run_demo(  # noqa: PLR0913 - a command's options are its arguments
         raise ReviewboxError(f"{reviews}: no files to upload")
     terminal, title = render.new_terminal(), f"Reviews of {reviews.resolve().name}"
     page = partial(cloud_report, title=title)
-    with start_service_and_console(template, port, 0, page, variables) as (cloud, address):
+    with start_cloud_and_console(template, port, 0, page, variables) as (cloud, address):
         until = "Ctrl-C" if stay else "the demo ends"
         render.print_line(terminal, f"Watch them pass, until {until}: {address}")
         storage, settings = S3Storage(cloud.s3()), Settings.from_environ(cloud.environment)

@@ -3,8 +3,8 @@
 import logging
 import os
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from functools import cache
 from pathlib import Path
 
@@ -12,6 +12,7 @@ from rich.console import Console as Terminal
 from rich.console import ConsoleRenderable
 from rich.logging import RichHandler
 
+from reviewbox.cli.progress import progress_bar
 from reviewbox.cli.render import printable
 from reviewbox.cli.report import make_report
 from reviewbox.local.cloud import BUCKET, Cloud
@@ -47,7 +48,7 @@ def run_local(port: int, console_port: int, template: Path, variables: Mapping[s
     handler = EventHandler(console=terminal, show_path=False)
     logging.basicConfig(level=logging.WARNING, format="%(message)s", handlers=[handler])
     with (
-        start_service_and_console(template, port, console_port, cloud_report, variables) as (cloud, address),
+        start_cloud_and_console(template, port, console_port, cloud_report, variables) as (cloud, address),
         until_ctrl_c(terminal),
     ):
         terminal.print(
@@ -61,6 +62,23 @@ def run_local(port: int, console_port: int, template: Path, variables: Mapping[s
             highlight=False,
             soft_wrap=True,
         )
+
+
+@contextmanager
+def start_cloud_and_console(
+    template: Path,
+    port: int,
+    console_port: int,
+    report: Callable[[Cloud], str],
+    variables: Mapping[str, str],
+) -> Iterator[tuple[Cloud, str]]:
+    """Do as `start_service_and_console` does, and show meanwhile that it takes some seconds."""
+    with ExitStack() as running:
+        with progress_bar("Starting the local cloud"):
+            started = running.enter_context(
+                start_service_and_console(template, port, console_port, report, variables)
+            )
+        yield started
 
 
 @contextmanager

@@ -3,7 +3,9 @@
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from functools import partial
+from math import ceil
 from threading import Timer
 from typing import TypeVar
 
@@ -15,7 +17,6 @@ from rich.progress import (
     ProgressColumn,
     Task,
     TextColumn,
-    TimeRemainingColumn,
 )
 from rich.text import Text
 
@@ -44,7 +45,7 @@ def progress_bar(
         BarColumn(),
         MofNCompleteColumn(),
         _RateColumn(),
-        TimeRemainingColumn(elapsed_when_finished=True),
+        _RemainingColumn(),
     )
     # The standard output may be a file, so it is not redirected to the terminal.
     progress = Progress(*columns, console=Terminal(stderr=True), transient=True, redirect_stdout=False)
@@ -71,12 +72,32 @@ def track(items: Iterable[T], description: str, total: float | None = None) -> I
             update(advance=1)
 
 
+def _rate(task: Task) -> float | None:
+    """Return the steps per second since the start.
+
+    Rich looks at the last thousand steps. But reviews are classified in batches, whose results come at once.
+    """
+    return task.completed / task.elapsed if task.completed and task.elapsed else None
+
+
 class _RateColumn(ProgressColumn):
     """Steps per second."""
 
     def render(self, task: Task) -> Text:
         """Return the rate; it is empty until there is one."""
-        rate = task.finished_speed or task.speed
+        rate = _rate(task)
         if rate is None:
             return cell("")
         return cell(f"{rate:,.1f}/s" if rate < _SLOW else f"{rate:,.0f}/s", "progress.data.speed")
+
+
+class _RemainingColumn(ProgressColumn):
+    """The time until the end."""
+
+    def render(self, task: Task) -> Text:
+        """Return the time; dashes until it is known."""
+        rate = _rate(task)
+        if rate is None or task.total is None:
+            return cell("-:--:--", "progress.remaining")
+        seconds = ceil(max(0.0, task.total - task.completed) / rate)
+        return cell(str(timedelta(seconds=seconds)), "progress.remaining")

@@ -2,13 +2,15 @@
 
 import json
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from tempfile import TemporaryFile
 from typing import TYPE_CHECKING, Any, TextIO
+
+from rich.cells import cell_len
 
 from reviewbox.cli.output import (
     ExportFormat,
@@ -33,6 +35,10 @@ if TYPE_CHECKING:
 
 _ROWS_IN_TABLE = 1000
 _CELL_CHARACTERS = 60
+_COLUMN_CHARACTERS = 24  # at most
+_LEAST_TEXT = 12  # characters of the column with most text
+_CHARACTERS_BETWEEN = 3  # columns
+_VERDICT_COLUMNS = ("source_key", "source_line", "sentiment", "score", "error_code")
 _BATCH_ROWS = 10_000
 
 
@@ -132,12 +138,38 @@ def _spooled(rows: Iterable[Row]) -> Iterator[_Spool]:
 def _print_table(rows: Iterator[Row]) -> None:
     shown = list(islice(rows, _ROWS_IN_TABLE + 1))
     columns = dict.fromkeys(name for row in shown for name in row)
-    table = new_table(*columns)
-    for row in shown[:_ROWS_IN_TABLE]:
-        table.add_row(*(cell(_cell(row.get(name))) for name in columns))
+    cells = {name: [_cell(row.get(name)) for row in shown[:_ROWS_IN_TABLE]] for name in columns}
+    widths = _fitting(cells, new_terminal().width)
+    table = new_table()
+    for name, width in widths.items():
+        table.add_column(cell(name), no_wrap=True, overflow="ellipsis", max_width=width)
+    for values in zip(*(cells[name] for name in widths), strict=True):
+        table.add_row(*map(cell, values))
     new_terminal().print(table)
+    if left_out := [name for name in columns if name not in widths and any(cells[name])]:
+        names = ", ".join(left_out)
+        print_line(
+            new_terminal(), f"Not shown, for want of width: {names}; --format csv prints all.", "yellow"
+        )
     if len(shown) > _ROWS_IN_TABLE:
         print_line(new_terminal(), f"The first {_ROWS_IN_TABLE:,} rows; --output FILE writes all.", "yellow")
+
+
+def _fitting(cells: Mapping[str, Sequence[str]], width: int) -> dict[str, int]:
+    """Return the columns that have values and fit into a width, with the width of each.
+
+    Those that tell the verdict come first, then the column with most text, which may be wider than others.
+    """
+    filled = [name for name in cells if any(cells[name])]
+    most = max(filled, key=lambda name: sum(map(len, cells[name])), default="")
+    fitting: dict[str, int] = {}
+    for name in sorted(filled, key=lambda name: (name not in _VERDICT_COLUMNS, name != most)):
+        most_wanted = max(_LEAST_TEXT, width - _CHARACTERS_BETWEEN) if name == most else _COLUMN_CHARACTERS
+        wanted = min(most_wanted, max(map(cell_len, (name, *cells[name]))))
+        if wanted + _CHARACTERS_BETWEEN <= width:
+            fitting[name] = wanted
+            width -= wanted + _CHARACTERS_BETWEEN
+    return {name: fitting[name] for name in cells if name in fitting}
 
 
 def _cell(value: Any) -> str:

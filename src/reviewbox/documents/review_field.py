@@ -8,8 +8,8 @@ classifying the wrong text is worse than classifying none. ADR 12 explains the w
 
 import re
 import unicodedata
-from collections import Counter
-from collections.abc import Collection, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from html import unescape
@@ -59,6 +59,7 @@ _WEIGHT_OTHER_KINDS = -4.0  # times the share of values that are not text
 _WEIGHT_MARKUP = -2.0  # times the share of values that are HTML fragments
 _WEIGHT_EMPTY = -2.0  # times the share of records of a table in which the field is empty: replies are rare
 _WEIGHT_PUBLISHED = -6.0  # if another field says that the records are a company's own texts
+_WEIGHT_ARTICLE = -1.0  # if the records have a title and a category, but no author or rating
 _WEIGHT_REPLIES = -5.0  # times the share of values that thank or console a customer
 _MIN_TEXT_SHARE = 0.5  # of the values that are present
 
@@ -77,6 +78,8 @@ _MIN_NAMED_SCORE = 1.0
 # values decide only if they differ much.
 _SIBLING_MARGIN = 4.0
 _SHEET_MARGIN = 3.0
+# Between two questions of a survey, they decide only if they differ more than usual.
+_QUESTION_MARGIN = 2.0
 # Texts sound like reviews if this share of them contains a word of opinion. Longer texts need a larger share: that
 # which would contain one if words of opinion were this frequent. Half of the share is enough under names that say that
 # the field contains texts, such as "text" and "answer". Names that say something else need twice the share.
@@ -89,6 +92,7 @@ _KNOWN_LANGUAGE_SHARE = 0.2  # of function words among all words
 # In at least so many rows, so few distinct texts are the options of a question.
 _ROWS_FOR_CHOICE = 20
 _CHOICE_SHARE = 0.15
+_MAX_OPTIONS = 20  # of a question; more texts under a name such as "text" are repeated, but not chosen
 _MAX_CHOICE_WORDS = 12  # on average; longer ones are texts that were generated or exported twice
 _QUESTION_SHARE = 0.8
 # In a table of at least so many columns, records with fewer values on average are lines of a form.
@@ -118,6 +122,10 @@ _DERIVED_WORDS = frozenset(
     "tokens stopwords preprocessing cleaning".split()
 )
 _DERIVED_SCORE = -1.5
+_QUESTION_NAMES = frozenset(
+    "question frage pregunta domanda pergunta vraag pytanie otazka fraga soru pertanyaan вопрос питання 问题 問題 "
+    "質問 질문".split()
+)
 _PUBLISHED_WORDS = frozenset("article articles faq faqs macro macros".split())
 # With one of these words, a response is what the merchant wrote.
 _RESPONDERS = frozenset(
@@ -145,11 +153,16 @@ _MERCHANTS = frozenset(
 _COMMENTATORS = frozenset("agency admin administrator moderator editor analyst".split())
 _NOTES = frozenset("comment comments note notes".split())
 _TITLE_WORDS = frozenset("title headline heading summary titel titre titulo titolo judul baslik".split())
+_CATEGORY_WORDS = frozenset("category categories tag tags section categoria kategorie rubrik".split())
+_WORDS_BESIDE_REVIEWS = frozenset(
+    "rating ratings star stars score scores nps author authors user username reviewer customer guest name email "
+    "sentiment label verified likes votes helpful recommended autor usuario".split()
+)
 _PREPOSITIONS = frozenset("of for de du des del della di da do dos das der des von van od".split())
 # Texts with these names are reviews beside fields whose names have a word that starts so.
-_SIGNS_OF_A_REVIEW = {
-    "description": ("reviewer",),
-    "quote": ("reviewer", "client", "customer", "rating", "star", "role", "position", "company"),
+_SIGNS_OF_A_REVIEW: Mapping[str, tuple[str, ...]] = {
+    "description": ("reviewer", "complaint"),
+    "quote": tuple("reviewer client customer rating star role position company".split()),
 }
 _DESCRIPTIONS = frozenset(
     map(
@@ -172,7 +185,7 @@ _UNSPACED = re.compile(r"[\u0e00-\u0e7f\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff]"
 _UNSPACED_WORD = re.compile("|".join(sorted(filter(_UNSPACED.match, NAME_WEIGHTS), key=len, reverse=True)))
 _SENTENCE = re.compile(r"[.!?…。！？](?:\s|$)|,\s")
 _OPTION_SEPARATOR = re.compile(r"\s*[,;|┋]\s*")
-_QUESTION_END = re.compile(r"[?？](?:\s*\([^()]*\))?$")
+_QUESTION_END = re.compile(r"[?？](?:\s*[(\[][^()\[\]]*[)\]])?$")
 _PATH_SEPARATOR = re.compile(r"[.\[\]/*]+")
 # Signs that belong to the letter before them in Indian and Thai scripts are no letters themselves.
 _NAME_WORD = re.compile(r"(?:[^\W\d_]|[\u0900-\u0dff\u0e31-\u0e4e])+")
@@ -220,6 +233,7 @@ _MARKUP = re.compile(
 _TAG_OR_ENTITY = re.compile(r"<[^<>]*>|&#?\w{1,10};")
 _WORDS_TO_COMPARE = 20
 # A quantity, a product and a price.
+_NUMBERED = re.compile(r"\d{1,3}[.)]\s?[^\W\d]")
 _ORDER_LINE = re.compile(r"\d{1,4}\s?[x×]\s.{1,200}\d(?:[.,]\d{2})?\s?[$€£¥₹₩₽]?\)?", re.IGNORECASE)
 _PATH = re.compile(r"(?:[A-Za-z]:)?[\\/]?(?:[\w.-]+[\\/])+[\w.-]*")
 _REPEATED_SYMBOL = re.compile(r"[★☆⭐*]{1,10}")
@@ -275,6 +289,7 @@ class _Values:
     opinions: int = 0
     sentences: int = 0
     questions: int = 0
+    numbered: int = 0
     titles: int = 0
     multi_word: int = 0
     markup: int = 0
@@ -316,6 +331,7 @@ class _Values:
         self.opinions += not OPINION_WORDS.isdisjoint(plain_words)
         self.sentences += bool(_SENTENCE.search(value))
         self.questions += bool(_QUESTION_END.search(value))
+        self.numbered += bool(_NUMBERED.match(value))
         self.replies += bool(_REPLY.search(value))
         self.markup += bool(_MARKUP.search(value))
         if len(words) > 1:
@@ -429,6 +445,7 @@ class Candidate:
         description: what its values are, without quoting any.
         is_plausible: whether the texts sound like reviews as much as is needed under its name.
         is_poll: whether the texts are questions, or the options of a question.
+        is_question: whether its name is long enough to be a question.
     """
 
     path: str
@@ -437,6 +454,7 @@ class Candidate:
     description: str
     is_plausible: bool = True
     is_poll: bool = False
+    is_question: bool = False
 
     @property
     def values_score(self) -> float:
@@ -515,22 +533,39 @@ class FieldSample:
     def candidates(self) -> list[Candidate]:
         """Return the fields that may contain the review, the best first."""
         found = []
+        articles = self._lists_of_articles()
         published = {_list(path) for path, values in self._fields.items() if _is_published(values)}
         for path, values in self._fields.items():
             from_name = name_score(values.name)
             if values.is_text:
                 if _list(path) in published and from_name < _MAX_NAME_SCORE:
                     from_name = max(_MIN_NAME_SCORE, from_name + _WEIGHT_PUBLISHED)
+                if _list(path) in articles and from_name < _TELLING_NAME_SCORE:
+                    from_name += _WEIGHT_ARTICLE
                 if self._describes_a_review(values.name):
                     from_name = _TEXT_NAME_SCORE
                 is_plausible = values.sounds_like_reviews(from_name)
                 score = values.score + from_name
                 is_poll = _is_poll(values, from_name) or self._is_scale(path)
-                found.append(Candidate(path, score, from_name, values.description, is_plausible, is_poll))
+                is_question = len(name_words(values.name)) >= _WORDS_OF_A_QUESTION
+                found.append(
+                    Candidate(path, score, from_name, values.description, is_plausible, is_poll, is_question)
+                )
         return sorted(found, key=lambda candidate: -candidate.score)
 
+    def _lists_of_articles(self) -> set[str]:
+        """Return the lists of records with a title and a category, and nobody who wrote or rated them."""
+        words: defaultdict[str, set[str]] = defaultdict(set)
+        for path, values in self._fields.items():
+            words[_list(path)].update(name_words(_last_part(values.name)))
+        return {
+            path
+            for path, known in words.items()
+            if known & _TITLE_WORDS and known & _CATEGORY_WORDS and not known & _WORDS_BESIDE_REVIEWS
+        }
+
     def _describes_a_review(self, name: str) -> bool:
-        """Return whether a description or a quote is beside its reviewer, and nothing else is called a text."""
+        """Return whether a description or a quote is beside a sign of a review, and nothing else is called a text."""
         last = _last_part(name)
         signs = _SIGNS_OF_A_REVIEW.get(" ".join(name_words(last)))
         if not signs:
@@ -562,9 +597,15 @@ class FieldSample:
         ]
 
     def is_form(self, path: str) -> bool:
-        """Return whether a column without a name is that of a form, in which few lines have a second value."""
-        if name_words(self._fields[path].name):
+        """Return whether a column without a name is that of a form.
+
+        Few of its lines have a second value, or most are numbered.
+        """
+        texts = self._fields[path]
+        if name_words(texts.name):
             return False
+        if texts.numbered >= _MIN_TEXT_SHARE * texts.texts:
+            return len(self._fields) >= _FIELDS_OF_A_FORM
         records = max(values.seen for values in self._fields.values())
         filled = sum(values.present for values in self._fields.values())
         return len(self._fields) >= _FIELDS_OF_A_FORM and filled < _VALUES_OF_A_FORM * records
@@ -618,7 +659,8 @@ def _is_question_in_known_language(name: str) -> bool:
 def _is_published(values: _Values) -> bool:
     """Return whether a field says that the records are a company's own texts, such as questions and answers."""
     words = name_words(values.name)
-    is_faq = words == ["question"] and values.questions > _MIN_TEXT_SHARE * values.texts
+    is_question = len(words) == 1 and words[0] in _QUESTION_NAMES
+    is_faq = is_question and values.questions > _MIN_TEXT_SHARE * values.texts
     return bool(_PUBLISHED_WORDS.intersection(words)) or (
         is_faq and values.is_varied and not values.is_choice
     )
@@ -648,7 +690,7 @@ def select_review_field(sample: FieldSample, options: ReadOptions) -> ReviewFiel
     if sample.is_form(best.path):
         raise SourceError(
             ErrorCode.NO_TEXT_FIELD,
-            "the table looks like a form, because hardly any row has more than one value; "
+            "the table looks like a form: its lines are numbered, or hardly any row has more than one value; "
             + suggestion(candidates, sample.paths),
         )
     close = [c for c in others if not _is_clearly_better(best, c) and not sample.is_copy(c.path, best.path)]
@@ -678,6 +720,8 @@ def _is_derived(candidate: Candidate) -> bool:
 def _is_clearly_better(best: Candidate, rival: Candidate) -> bool:
     better_name = max(0.0, rival.name_score - best.name_score)
     margin = _MARGIN + _WEIGHT_BETTER_NAME * better_name
+    if best.is_question and rival.is_question:
+        margin = max(margin, _QUESTION_MARGIN)
     if _are_siblings(best, rival):
         margin = _SIBLING_MARGIN
     if _sheet(best.path) != _sheet(rival.path):
@@ -720,7 +764,8 @@ def eligible_candidates(sample: FieldSample) -> list[Candidate]:
 
 
 def _is_eligible(candidate: Candidate) -> bool:
-    least = _MIN_SCORE if candidate.name_score < _TELLING_NAME_SCORE else _MIN_NAMED_SCORE
+    is_telling = candidate.name_score >= _TELLING_NAME_SCORE and not candidate.is_question
+    least = _MIN_NAMED_SCORE if is_telling else _MIN_SCORE
     is_excluded = candidate.is_poll or candidate.name_score <= _EXCLUDING_NAME_SCORE
     return not is_excluded and candidate.score >= least
 
@@ -732,7 +777,10 @@ def _is_poll(values: _Values, name_score: float) -> bool:
     """
     if values.texts >= _ROWS_FOR_OPINIONS and values.questions >= _QUESTION_SHARE * values.texts:
         return True
-    is_review = name_score >= _TELLING_NAME_SCORE and len(name_words(values.name)) < _WORDS_OF_A_QUESTION
+    is_text = name_score >= _TEXT_NAME_SCORE and len(values.distinct) > _MAX_OPTIONS
+    is_review = (is_text or name_score >= _TELLING_NAME_SCORE) and len(
+        name_words(values.name)
+    ) < _WORDS_OF_A_QUESTION
     return values.is_choice and not is_review
 
 

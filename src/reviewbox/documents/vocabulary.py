@@ -99,7 +99,7 @@ NAME_WEIGHTS: Mapping[str, float] = {
         "dates time times timestamp datetime created updated modified submitted datum fecha data_ora "
         "tanggal tarih дата 日期 日付 날짜 year month day hour week hours opening duration rating ratings "
         "star stars score scores nps rank points vote votes upvotes helpful helpfulness count counts "
-        "number total num nb qty quantity price amount cost currency value percent length status state "
+        "number total num nb qty quantity price amount cost currency percent length status state "
         "flag is has verified recommended version os device platform browser agent language languages "
         "lang locale sprache langue idioma lingua bahasa dil язык source channel origin medium campaign "
         "gender age birthday session order orders ticket index row line page size format encoding",

@@ -586,6 +586,13 @@ def test_the_text_is_read_and_not_its_copy_in_which_a_search_marks_words() -> No
     assert document("hits.json", json.dumps({"hits": hits})).notes["text_field"] == "hits[].content"
 
 
+def test_the_mark_of_a_shortened_text_is_not_a_review() -> None:
+    """A scraper lists the texts of an element, the last of which may be an ellipsis."""
+    lines = [{"content": [review, "..."]} for review in REVIEWS]
+
+    assert texts(document("scraped.jsonl", "\n".join(map(json.dumps, lines)))) == REVIEWS
+
+
 def test_a_language_is_not_the_name_of_a_text() -> None:
     """Contentful keeps the texts of each language so."""
     statements = ["They mended the roof within a day.", "The bill doubled once the work had started."]

@@ -92,6 +92,18 @@ def test_a_list_with_some_blank_lines_is_refused() -> None:
     assert "a list of 50 reviews" in refusal("reviews.txt", "\n".join(lines)).message
 
 
+def test_a_list_with_a_bullet_before_each_answer_is_refused() -> None:
+    answers = "\n\n\n".join(f"-- It made me think about lesson {number}" for number in range(25))
+
+    assert "25 reviews" in refusal("answers.txt", f"What did you like?\n\n{answers}\n").message
+
+
+def test_a_review_may_list_its_points() -> None:
+    points = "\n".join(f"- the {thing} is fine" for thing in ("pump", "tap", "hose", "lid", "plug"))
+
+    assert len(document("review.txt", f"I have had it for a year.\n{points}\n").rows) == 1
+
+
 def test_a_list_with_a_banner_and_titles_is_refused() -> None:
     reviews = [f"works well\nI bought lamp {n} .\nIt is bright .\nIt was cheap .\n" for n in range(20)]
 
@@ -133,6 +145,51 @@ zum Datenschutz und zur Gewährleistung bleiben unberührt, gemäß Absatz 2."""
 
 ANGRY = """They say that their policy is their policy, and that the terms apply. I said that the law
 applies, too, and that they are liable under the contract. I got my money back in the end. Well done!"""
+
+
+README = """Lampctl
+=======
+
+Controls a lamp from the command line.
+
+Install it with pip and run it:
+
+    pip install lampctl
+    lampctl --dim 40 --host lamp.example
+
+The settings are in ~/.config/lampctl/settings.toml. See docs/usage.md for the names of all colours, or call
+set_colour() from your own program.
+"""
+MANUAL = """Release 2.4.1
+
+* parse_colour() accepts names.
+* The option --verbose replaces --debug.
+* settings.ini moved to etc/lampctl/settings.ini.
+* See https://lamp.example/changes for older ones.
+"""
+TECHNICAL = """I installed version 2.4.1 with pip, and the lamp did nothing at all.
+I then edited settings.toml as docs/usage.md says, and it still did nothing.
+I called lampctl --dim 40, too, and set_colour() from my program.
+I even read https://lamp.example/help, which was a waste of my time.
+I love the idea, but I am really disappointed, and their support was rude to me.
+"""
+
+
+@pytest.mark.parametrize("text", [README, MANUAL])
+@pytest.mark.parametrize("name", ["readme.txt", "README"])
+def test_documentation_is_refused(name: str, text: str) -> None:
+    assert "the documentation of a program" in refusal(name, text).message
+
+
+def test_a_review_with_commands_and_file_names_is_one_review() -> None:
+    assert len(document("review.txt", TECHNICAL).rows) == 1
+
+
+def test_a_list_of_long_reviews_is_refused() -> None:
+    review = "The film is long, and I did not mind, because every scene has something to tell. " * 20
+
+    assert "a list of 6 reviews" in refusal("reviews.txt", f"{review}\n" * 6).message
+    assert len(document("review.txt", f"{review}\n\n" * 3).rows) == 1
 
 
 @pytest.mark.parametrize("text", [RULES, HAFTUNG])

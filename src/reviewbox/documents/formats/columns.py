@@ -24,7 +24,7 @@ _TOTALS = (
 _STATISTICS = (
     "average averages avg mean median count min minimum max maximum std stdev standard.deviation "
     "durchschnitt mittelwert schnitt moyenne médiane mediane somme promedio média media suma soma somma "
-    "gemiddelde średnia razem всего среднее ortalama jumlah rata-rata 平均 평균 ).split("
+    "gemiddelde średnia razem всего среднее ortalama jumlah rata-rata 平均 평균"
 ).split()
 _SUMMARY = re.compile(rf"(?:{'|'.join(_TOTALS + _STATISTICS)})(?!\w)", re.IGNORECASE)
 TOTALS = frozenset(

@@ -1,6 +1,7 @@
 """Tables whose records are JSON objects: lines, values of an array, or elements of a list inside of them."""
 
 import json
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -38,6 +39,7 @@ from reviewbox.errors import ErrorCode, Problem, SourceError
 POINTER_FIELD = "reviewbox_pointer"
 
 _DEFAULT_FIELD = "text"  # of a table whose first rows are all broken
+_ELLIPSIS = re.compile(r'"(?:\.\.\.|…|\\u2026)"')
 _STEPS = (Each.ELEMENT, Each.VALUE)
 
 
@@ -216,6 +218,8 @@ class _Reader:
         """Return the row for an element of a list; None if the element is something else than a record."""
         if text.startswith("[") and self._schema.columns is not None:
             text = object_of_cells(text, self._schema.columns)
+        elif _ELLIPSIS.fullmatch(text):
+            return None  # what a scraper finds where a page shortens a text
         elif not text.startswith("{"):
             text = f'{{"{_DEFAULT_FIELD}": {text}}}'
         try:

@@ -22,6 +22,11 @@ _MAX_BLANK_SHARE = 0.2
 _WRAPPED_LENGTH = 0.7
 _WRAPPED_SHARE = 0.5
 _MAX_WRAPPED_LINE = 200
+# Nor does it have so many lines with a bullet.
+_BULLETED_LINES = 20
+_BULLET = re.compile(r"(?:-{1,3}|[*•–—])\s")
+# Nor does it have so many long paragraphs without blank lines between them.
+_LONG_LINES, _LONG_LINE = 5, 1000
 # Nor does it have so many lines with a date.
 _DATED_LINES = 5
 _DATED_SHARE = 0.8
@@ -40,6 +45,18 @@ _LABELS, _LABEL_REPEATS = 2, 3
 _LEGAL_WORDS, _LEGAL_SHARE, _LEGAL_KINDS = 40, 0.04, 6
 _LEGAL_PER_OPINION = 2
 
+# What lines of documentation start with or contain: commands, headings, options, paths, file names, versions.
+# Prose hardly does. Repetitions are limited, so that the work is linear.
+_CODE = re.compile(
+    r"[ \t]*(?:```|\$ |>>> |#!|(?:={3,}|-{4,}|~{3,}|\^{3,})[ \t]*$)|\#{1,6} \w|\.\. \w{1,60}::"
+    r"|[ \t]*(?:pip3?|npm|git|make|sudo|cd|docker|curl|cargo|python3?|import|from) [\w./-]+(?: |$)"
+)
+_CODE_INSIDE = re.compile(
+    r"https?://\S|(?<!\S)--\w[\w-]|\w\(\)|(?<![\w-])[\w-]{1,60}/[\w.-]{1,60}/\w|\b[a-z]{1,60}_[a-z]|\bv?\d+\.\d+\.\d+\b"
+    r"|(?<![\w-])[\w-]{1,60}\.(?:py|md|txt|rst|js|json|ya?ml|toml|cfg|ini|sh|exe|dll|jar|zip|gz|html?|cpp|java|xml|csv|so|h)\b"
+)
+_CODE_LINES, _CODE_SHARE = 4, 0.1
+
 _ROBOTS = re.compile(r"(?:\s|#[^\n]*\n)*+(?:user-agent|sitemap):[^\n]*(?:\n|\Z)", re.IGNORECASE)
 _SETTING = re.compile(r"\s*(?:[#;\[].*|(?P<name>[\w.-]+)\s*(?P<sign>[:=])\s*(?P<value>\S*)\s*)")
 _SETTINGS = 3
@@ -55,6 +72,8 @@ def refuse_other_texts(text: str) -> None:
     if records := _repeated_labels(text):
         raise _not_one_review(f"a list of {records} records{_LIST_REMEDY}")
     refuse_legal_text(text)
+    if _is_documentation(text):
+        raise _not_one_review("the documentation of a program; upload reviews only")
     if _is_settings(text):
         raise _not_one_review("settings of a program; upload reviews only")
 
@@ -92,8 +111,13 @@ def _listed_reviews(text: str) -> int:
     is_dense = len(lines) >= (1 - _MAX_BLANK_SHARE) * len(all_lines)
     dated = sum(bool(_DATE.search(line)) for line in lines)
     are_listed = sentences >= _LISTED_SHARE * len(lines) or not _are_wrapped(lines)
+    if len(lines) >= _LONG_LINES and is_dense and all(len(line) >= _LONG_LINE for line in lines):
+        return len(lines)
     if len(lines) >= _LISTED_LINES and is_dense and are_listed:
         return len(lines)
+    bulleted = sum(bool(_BULLET.match(line)) for line in lines)
+    if bulleted >= max(_BULLETED_LINES, _LISTED_SHARE * len(lines)):
+        return bulleted
     if len(lines) >= _DATED_LINES and dated >= _DATED_SHARE * len(lines):
         return len(lines)
     titles = sum(_is_title_of(*pair) for pair in pairwise(lines))
@@ -116,6 +140,15 @@ def _repeated_labels(text: str) -> int:
     counts = Counter(label.strip().casefold() for label in _LABEL.findall(text))
     repeated = [count for count in counts.values() if count >= _LABEL_REPEATS]
     return max(repeated) if len(repeated) >= _LABELS else 0
+
+
+def _is_documentation(text: str) -> bool:
+    """Return whether a text has many lines of code, and fewer words of opinion than those."""
+    lines = [line for line in text[:_MAX_LENGTH].splitlines() if line.strip()]
+    code = sum(bool(_CODE.match(line) or _CODE_INSIDE.search(line)) for line in lines)
+    if code < max(_CODE_LINES, _CODE_SHARE * len(lines)):
+        return False
+    return code >= sum(plain_word(word) in OPINION_WORDS for word in _WORD.findall(text[:_MAX_LENGTH]))
 
 
 def _is_settings(text: str) -> bool:
