@@ -379,6 +379,14 @@ def test_repeated_comments_are_reviews_if_no_other_field_has_the_same_answers() 
     assert select({"id": [str(number) for number in range(40)], "COMMENT": answers}).name == "COMMENT"
 
 
+def test_sentences_that_were_copied_from_a_few_others_are_not_reviews() -> None:
+    """Such as those that testers type on a keyboard, with mistakes."""
+    given = ["I like it", "This is fine", "It was very good", "Not for me"] * 10
+    typed = [text if number % 3 else text.replace("i", f"{number}e") for number, text in enumerate(given)]
+
+    refusal({"text": given, "user_text": typed})
+
+
 def test_a_description_beside_the_name_of_a_reviewer_is_a_review() -> None:
     columns = {"title": TITLES, "description": REVIEWS, "reviewer_name": OTHER_COLUMNS["reviewer_name"]}
     assert select(columns).name == "description"
