@@ -391,6 +391,14 @@ def test_repeated_comments_are_reviews_if_no_other_field_has_the_same_answers() 
     assert select({"id": [str(number) for number in range(40)], "COMMENT": answers}).name == "COMMENT"
 
 
+def test_sentences_that_were_copied_from_a_few_others_are_not_reviews() -> None:
+    """Such as those that testers type on a keyboard, with mistakes."""
+    given = ["I like it", "This is fine", "It was very good", "Not for me"] * 10
+    typed = [text if number % 3 else text.replace("i", f"{number}e") for number, text in enumerate(given)]
+
+    refusal({"text": given, "user_text": typed})
+
+
 @pytest.mark.parametrize("beside", ["reviewer_name", "complaint_id"])
 def test_a_description_beside_a_reviewer_or_a_complaint_is_a_review(beside: str) -> None:
     columns = {"title": TITLES, "description": REVIEWS, beside: OTHER_COLUMNS["reviewer_name"]}

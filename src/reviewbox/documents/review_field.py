@@ -547,6 +547,7 @@ class FieldSample:
                 is_plausible = values.sounds_like_reviews(from_name)
                 score = values.score + from_name
                 is_poll = _is_poll(values, from_name) or self._is_scale(path)
+                is_poll = is_poll or (is_plausible and self._repeats_choices(path))
                 is_question = len(name_words(values.name)) >= _WORDS_OF_A_QUESTION
                 found.append(
                     Candidate(path, score, from_name, values.description, is_plausible, is_poll, is_question)
@@ -586,6 +587,14 @@ class FieldSample:
             and not self.is_copy(path, name)
             for name, other in self._fields.items()
             if name != path
+        )
+
+    def _repeats_choices(self, path: str) -> bool:
+        """Return whether most texts are those of a few that another field repeats, such as what testers type."""
+        values = self._fields[path]
+        return not values.is_choice and any(
+            other.is_choice and len(values.plain & other.plain) > values.texts / 2
+            for other in self._fields.values()
         )
 
     def mixed_candidates(self) -> list[Candidate]:
