@@ -551,3 +551,16 @@ def test_two_open_questions_are_refused_unless_they_differ_much() -> None:
 def test_answers_to_frequent_questions_are_not_reviews_in_other_languages(question: str, answer: str) -> None:
     questions = [f"How can I change part {part} of my order?" for part in "ABCDEFGH"]
     refusal({question: questions, answer: [f"You will find it below your name: {text}" for text in REVIEWS]})
+
+
+def test_an_open_question_is_found_beside_a_question_with_answers_of_two_words() -> None:
+    columns = {
+        "How pleased are you with the course?": ["very pleased", "not very", "very pleased", "quite bored"],
+        "Is there anything that you want to tell us?": [
+            "The guide was nice",
+            "",
+            "Room too cold",
+            "Bad air, no coffee",
+        ],
+    }
+    assert select(columns).name == "Is there anything that you want to tell us?"
