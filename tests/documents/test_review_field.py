@@ -472,6 +472,21 @@ def test_several_options_of_a_question_are_not_reviews(separator: str) -> None:
     refusal({"What do you like about shopping online?": answers})
 
 
+def test_several_long_options_do_not_hide_the_answers_to_an_open_question() -> None:
+    options = [
+        f"I would like to see the {thing} of the place first"
+        for thing in ("price", "street", "floor", "size")
+    ]
+    answers = [";".join(options[first:last]) for first in range(4) for last in range(first + 1, 5)] * 3
+    opinions = [f"{text} That was in week {week}." for week in range(4) for text in REVIEWS][: len(answers)]
+
+    columns = {
+        "What would you like to see in a description?": answers,
+        "What do you think of the process?": opinions,
+    }
+    assert select(columns).name == "What do you think of the process?"
+
+
 @pytest.mark.parametrize("note", ["(n = 39)", "[Second part]"])
 def test_questions_with_a_note_behind_them_are_not_reviews(note: str) -> None:
     questions = [f"How would you rate the quality of part {part} of your kettle? {note}" for part in "ABCDEF"]

@@ -364,10 +364,12 @@ class _Values:
     @property
     def is_choice(self) -> bool:
         """Whether the texts are one or more of few answers, such as those to a poll."""
-        is_repeated = (
-            self.texts >= _ROWS_FOR_CHOICE and len(self.distinct_parts) <= _CHOICE_SHARE * self.parts
-        )
-        return is_repeated and self.words <= _MAX_CHOICE_WORDS * self.texts
+        if self.texts < _ROWS_FOR_CHOICE:
+            return False
+        if len(self.distinct) <= _CHOICE_SHARE * self.texts:
+            return self.words <= _MAX_CHOICE_WORDS * self.texts
+        are_few_options = len(self.distinct_parts) <= _CHOICE_SHARE * self.parts
+        return are_few_options and self.words <= _MAX_CHOICE_WORDS * self.parts
 
     @property
     def is_open_question(self) -> bool:
