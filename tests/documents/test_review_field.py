@@ -516,6 +516,21 @@ def test_several_options_of_a_question_are_not_reviews(separator: str) -> None:
     refusal({"What do you like about shopping online?": answers})
 
 
+def test_several_long_options_do_not_hide_the_answers_to_an_open_question() -> None:
+    options = [
+        f"I would like to see the {thing} of the place first"
+        for thing in ("price", "street", "floor", "size")
+    ]
+    answers = [";".join(options[first:last]) for first in range(4) for last in range(first + 1, 5)] * 3
+    opinions = [f"{text} That was in week {week}." for week in range(4) for text in REVIEWS][: len(answers)]
+
+    columns = {
+        "What would you like to see in a description?": answers,
+        "What do you think of the process?": opinions,
+    }
+    assert select(columns).name == "What do you think of the process?"
+
+
 @pytest.mark.parametrize("note", ["(n = 39)", "[Second part]"])
 def test_questions_with_a_note_behind_them_are_not_reviews(note: str) -> None:
     questions = [f"How would you rate the quality of part {part} of your kettle? {note}" for part in "ABCDEF"]
@@ -595,3 +610,16 @@ def test_two_open_questions_are_refused_unless_they_differ_much() -> None:
 def test_answers_to_frequent_questions_are_not_reviews_in_other_languages(question: str, answer: str) -> None:
     questions = [f"How can I change part {part} of my order?" for part in "ABCDEFGH"]
     refusal({question: questions, answer: [f"You will find it below your name: {text}" for text in REVIEWS]})
+
+
+def test_an_open_question_is_found_beside_a_question_with_answers_of_two_words() -> None:
+    columns = {
+        "How pleased are you with the course?": ["very pleased", "not very", "very pleased", "quite bored"],
+        "Is there anything that you want to tell us?": [
+            "The guide was nice",
+            "",
+            "Room too cold",
+            "Bad air, no coffee",
+        ],
+    }
+    assert select(columns).name == "Is there anything that you want to tell us?"
