@@ -39,7 +39,7 @@ def calibrate(checkpoint: Path, work: Path, config: dict[str, Any]) -> None:
         config: the content of `recipe.toml`.
     """
     folder = work / "uncalibrated"
-    write_model(checkpoint, work / "tokenizer.json", folder, config, UNCALIBRATED)
+    write_model(checkpoint, work / "tokenizer.json", work, folder, config, UNCALIBRATED)
     classifier = Classifier.load(folder, threads=config["threads"])
     limit = config["evaluation"]["calibration_reviews"]
     reviews = read_splits(work)

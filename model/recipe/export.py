@@ -13,6 +13,7 @@ import numpy as np
 import onnx
 
 from recipe.graph import LABELS, Weights, classifier_graph, read_weights
+from recipe.rounding import fit_rounding, sample_windows
 from reviewbox.model.bundle import BUNDLE, CONFIG, MODEL, TOKENIZER, sha256
 from reviewbox.model.classifier import Classifier
 
@@ -46,17 +47,22 @@ def export(checkpoint: Path, tokenizer: Path, work: Path, output: Path, config: 
     calibration = UNCALIBRATED
     if checkpoint.suffix != ".onnx":
         calibration = json.loads((work / CALIBRATION).read_text(encoding="utf-8"))
-    write_model(checkpoint, tokenizer, output, config, calibration)
+    write_model(checkpoint, tokenizer, work, output, config, calibration)
     write_bundle(output, config)
     print(f"{output / MODEL}: {(output / MODEL).stat().st_size / 1e6:.1f} MB")
 
 
 def write_model(
-    checkpoint: Path, tokenizer: Path, output: Path, config: dict[str, Any], calibration: Mapping[str, float]
+    checkpoint: Path,
+    tokenizer: Path,
+    work: Path,
+    output: Path,
+    config: dict[str, Any],
+    calibration: Mapping[str, float],
 ) -> None:
     """Write `model.onnx`, `tokenizer.json` and `config.json` to `output`.
 
-    A graph that is read from a `model.onnx` is calibrated already.
+    A graph that is read from a `model.onnx` has its calibration and rounding already.
     """
     window_tokens = config["windows"]["size"] + 2
     weights = dict(read_checkpoint(checkpoint))
@@ -65,6 +71,7 @@ def write_model(
     weights[positions] = weights[positions][:window_tokens]
     if len(weights["head.bias"]) == HEADS:
         weights |= label_head(weights["head.weight"], weights["head.bias"], calibration)
+        weights = fit_rounding(weights, ATTENTION_HEADS, sample_windows(work, config))
     model_config = {
         "architectures": ["BertForTokenMeanClassification"],
         "model_type": "bert",

@@ -1,7 +1,7 @@
 """Build the ONNX graph of a BERT encoder with a token-level classification head, node by node.
 
-Matrix products run on 8-bit integers. They cost about as much as dynamic quantization, but each token's
-states have their own scale, so a text's score does not depend on the other texts in its batch.
+Matrix products run on 8-bit integers. The scales of their inputs are fixed by the recipe (`rounding.py`) or,
+after the GELU, by each token alone. So a text's score does not depend on the other texts in its batch.
 
 The integer products are exact on every processor because weights take only seven bits. A processor with
 AVX2 but no newer instructions adds pairs of uint8 x int8 products in 16 bits, where eight-bit weights could
@@ -21,11 +21,15 @@ Weights = Mapping[str, np.ndarray]
 
 MICROSOFT = "com.microsoft"
 OPSET, IR_VERSION = 20, 10
+# The last parts of the names of what `rounding.fit_rounding` adds to the weights.
+ROUNDING = (FACTORS, STEP) = ("factors", "step")
 LABELS = ("negative", "neutral", "mixed", "positive")
 
 _MAX_QUANTIZED_WEIGHT = 63  # seven bits
-# GELU's output is always above -0.17. Adding 0.17 lets it use the full range of an unsigned byte.
-_GELU_FLOOR = 0.17
+# GELU's output is always above -0.17, and reaches far higher. So few integers are for what is negative.
+_GELU_FLOOR, _GELU_ZERO = -0.17, 12
+# Their exponentials, and the sum of those of a window, are far from the limits of float32.
+_MAX_ATTENTION_SCORE = 80
 _LAYER_NORM_EPSILON = 1e-12
 _ATTENTION_INPUTS = ("query", "key", "value")
 
@@ -35,7 +39,8 @@ class Graph:
     """A graph under construction; every method returns the name of the output that it adds.
 
     Attributes:
-        weights: arrays by the names in `TokenClassifier.state_dict()`.
+        weights: arrays by the names in `TokenClassifier.state_dict()`; if quantized, also those of
+            `rounding.fit_rounding`.
         quantized: whether matrix products run on 8-bit integers, instead of float32.
     """
 
@@ -77,23 +82,21 @@ def classifier_graph(weights: Weights, heads: int, *, quantized: bool = True) ->
 
     Args:
         weights: arrays by the names in `TokenClassifier.state_dict()`, but with a head of shape (5, H): the
-            labels in the order of `LABELS`, and the language.
+            labels in the order of `LABELS`, and the language; if quantized, also those of
+            `rounding.fit_rounding`.
         heads: how many attention heads a layer has.
         quantized: whether matrix products run on 8-bit integers, instead of float32.
     """
     graph = Graph(weights, quantized)
     states = _embeddings(graph)
     mask = graph.node("Cast", "attention_mask", to=TensorProto.FLOAT)
-    one = graph.constant("one", 1)
-    padding = graph.node("Sub", graph.node("Unsqueeze", mask, _axes(graph, 1, 2)), one)
-    bias = graph.node("Mul", padding, graph.constant("far", 10_000))
     # This mask has the shape of the values. With a smaller one, the order of additions depends on the batch.
     value_mask = graph.node("Unsqueeze", mask, _axes(graph, 1, 3))
     width = weights["head.weight"].shape[1] // heads
     value_mask = graph.node("Tile", value_mask, graph.constant("as values", [1, heads, 1, width], np.int64))
     for layer in range(count_layers(weights)):
         prefix = f"encoder.encoder.layer.{layer}."
-        attended = _attention(graph, prefix, states, (bias, value_mask), heads)
+        attended = _attention(graph, prefix, states, value_mask, heads)
         states = _add_and_norm(graph, f"{prefix}attention.output.", attended, states)
         inner = _linear(
             graph, f"{prefix}intermediate.dense", states, weights[f"{prefix}intermediate.dense.weight"]
@@ -102,7 +105,7 @@ def classifier_graph(weights: Weights, heads: int, *, quantized: bool = True) ->
             f"{prefix}intermediate.dense.bias", weights[f"{prefix}intermediate.dense.bias"]
         )
         inner = graph.node("BiasGelu", inner, inner_bias, domain=MICROSOFT)
-        states = _add_and_norm(graph, f"{prefix}output.", inner, states, after_gelu=True)
+        states = _add_and_norm(graph, f"{prefix}output.", inner, states)
     _head(graph, states, mask)
 
     shape = ["batch", "tokens"]
@@ -160,7 +163,11 @@ def read_weights(model: onnx.ModelProto) -> dict[str, np.ndarray]:
     for name, values in initializers.items():
         stem, _, part = name.rpartition(".")
         if part == "integers" and stem != "words":
-            weights[f"{stem}.weight"] = values.T * initializers[f"{stem}.scales"][:, None]
+            # Factors are powers of two, so this is exact.
+            factors = initializers.get(f"{stem}.factors", np.float32(1))
+            weights[f"{stem}.weight"] = values.T * initializers[f"{stem}.scales"][:, None] * factors
+        elif part in ROUNDING:
+            weights[name] = values
         elif stem.endswith("norm"):
             weights[f"{stem.removesuffix('norm')}LayerNorm.{part}"] = values
         elif part == "bias" and stem != "head":
@@ -199,78 +206,91 @@ def _embeddings(graph: Graph) -> str:
     return _layer_norm(graph, prefix, graph.node("Add", embedded, position))
 
 
-def _linear(graph: Graph, name: str, states: str, weight: np.ndarray, *, after_gelu: bool = False) -> str:
-    """Multiply by a weight of shape (out, in); the caller adds the bias."""
+def _linear(graph: Graph, name: str, states: str, weight: np.ndarray, bias: np.ndarray | None = None) -> str:
+    """Multiply by a weight of shape (out, in), and add the bias if there is one."""
     if not graph.quantized:
-        return graph.node("MatMul", states, graph.constant(f"{name}.weight", weight.T))
+        product = graph.node("MatMul", states, graph.constant(f"{name}.weight", weight.T))
+        return product if bias is None else graph.node("Add", product, graph.constant(f"{name}.bias", bias))
+    factors = graph.weights.get(f"{name}.{FACTORS}")
+    if factors is not None:
+        states = graph.node("Mul", states, graph.constant(f"{name}.{FACTORS}", factors))
+        weight = weight / factors
+    step = graph.constant(f"{name}.{STEP}", graph.weights[f"{name}.{STEP}"])
+    integers = graph.node("QuantizeLinear", states, step, graph.constant("middle", 128, np.uint8))
+    return _integer_product(graph, name, (integers, step, "middle"), weight, bias)
+
+
+def _linear_after_gelu(graph: Graph, name: str, states: str, weight: np.ndarray, bias: np.ndarray) -> str:
+    """Multiply by a weight of shape (out, in), and add the bias.
+
+    Few tokens have large values here. A scale that fits all of them would be too coarse for the others.
+    """
+    if not graph.quantized:
+        return _linear(graph, name, states, weight, bias)
+    positive = 255 - _GELU_ZERO  # integers
+    least = graph.constant("least peak", -_GELU_FLOOR / _GELU_ZERO * positive)
+    peak = graph.node("Max", graph.node("ReduceMax", states, _axes(graph, -1), keepdims=1), least)
+    step = graph.node("Mul", peak, graph.constant("1/positive", 1 / positive))
+    one, zero = graph.constant("one", 1), graph.constant("zero of gelu", _GELU_ZERO, np.uint8)
+    integers = graph.node("QuantizeLinear", graph.node("Div", states, step), one, zero)
+    product = graph.node("Mul", _integer_product(graph, name, (integers, one, zero), weight), step)
+    return graph.node("Add", product, graph.constant(f"{name}.bias", bias))
+
+
+def _integer_product(
+    graph: Graph, name: str, rounded: tuple[str, str, str], weight: np.ndarray, bias: np.ndarray | None = None
+) -> str:
+    """Multiply rounded states (integers, step, zero) by a weight, and add the bias if there is one."""
+    integers, step, zero = rounded
     columns, scales = quantize(weight, axis=1, limit=_MAX_QUANTIZED_WEIGHT)
-    last = _axes(graph, -1)
-    if after_gelu:
-        # states @ w = scale * (q @ w) - floor * sum(w): sum(w) is a constant, and q has no zero point.
-        floor = graph.constant("floor", _GELU_FLOOR)
-        span = graph.node("Add", graph.node("ReduceMax", states, last, keepdims=1), floor)
-        scale = graph.node("Mul", span, graph.constant("1/255", 1 / 255))
-        states = graph.node("Add", states, floor)
-    else:
-        peak = graph.node("ReduceMax", graph.node("Abs", states), last, keepdims=1)
-        peak = graph.node("Max", peak, graph.constant("tiny", 1e-9))
-        scale = graph.node("Mul", peak, graph.constant("1/127", 1 / 127))
-    middle = graph.constant("zero", 0, np.uint8) if after_gelu else graph.constant("middle", 128, np.uint8)
-    one = graph.constant("one", 1)
-    product = graph.node(
-        "MatMulIntegerToFloat",
-        graph.node("QuantizeLinear", graph.node("Div", states, scale), one, middle),
+    weight_inputs = [
         graph.constant(f"{name}.integers", columns.T, np.int8),
-        one,
+        step,
         graph.constant(f"{name}.scales", scales[:, 0]),
-        middle,
-        domain=MICROSOFT,
-    )
-    product = graph.node("Mul", product, scale)
-    if after_gelu:
-        sums = -_GELU_FLOOR * (columns * scales.astype(np.float64)).sum(axis=1)
-        product = graph.node("Add", product, graph.constant(f"{name}.floor", sums))
-    return product
+        zero,
+    ]
+    if bias is not None:
+        weight_inputs += ["", graph.constant(f"{name}.bias", bias)]
+    return graph.node("MatMulIntegerToFloat", integers, *weight_inputs, domain=MICROSOFT)
 
 
-def _attention(graph: Graph, prefix: str, states: str, masks: tuple[str, str], heads: int) -> str:
+def _attention(graph: Graph, prefix: str, states: str, value_mask: str, heads: int) -> str:
     """Add attention, with the softmax written out and its sum computed by a matrix product.
 
     The Softmax operator's sum depends on the processor's vector width and on the padding. A difference in the
     last bit would change how some inputs of the next product are rounded, and the score by a thousandth.
+
+    The scores are limited instead of subtracting the largest one. Those of the bundled model are far below
+    the limit.
     """
-    bias, value_mask = masks
     stem = f"{prefix}attention.self"
-    weight, biases = (
+    weight, bias = (
         np.concatenate([graph.weights[f"{stem}.{name}.{part}"] for name in _ATTENTION_INPUTS])
         for part in ("weight", "bias")
     )
     width = weight.shape[1]
-    projected = graph.node(
-        "Add", _linear(graph, stem, states, weight), graph.constant(f"{stem}.bias", biases)
-    )
+    projected = _linear(graph, stem, states, weight, bias)
     shape = graph.constant("shape of heads", [0, 0, 3 * heads, width // heads], np.int64)
     projected = graph.node("Transpose", graph.node("Reshape", projected, shape), perm=[0, 2, 1, 3])
     split = graph.node("Split", projected, outputs=3, name=f"{prefix}qkv", axis=1, num_outputs=3)
     query, key, value = (f"{split}:{index}" for index in range(3))
     scores = graph.node("FusedMatMul", query, key, domain=MICROSOFT, transB=1, alpha=(width / heads) ** -0.5)
-    scores = graph.node("Add", scores, bias)
-    last = _axes(graph, -1)
-    powers = graph.node("Exp", graph.node("Sub", scores, graph.node("ReduceMax", scores, last, keepdims=1)))
-    mixed = graph.node("MatMul", powers, value)
+    limits = (
+        graph.constant(f"score {limit}", limit) for limit in (-_MAX_ATTENTION_SCORE, _MAX_ATTENTION_SCORE)
+    )
+    powers = graph.node("Exp", graph.node("Clip", scores, *limits))
+    mixed = graph.node("MatMul", powers, graph.node("Mul", value, value_mask))
     mixed = graph.node("Div", mixed, graph.node("MatMul", powers, value_mask))
     mixed = graph.node("Transpose", mixed, perm=[0, 2, 1, 3])
     return graph.node("Reshape", mixed, graph.constant("shape of states", [0, 0, width], np.int64))
 
 
-def _add_and_norm(graph: Graph, prefix: str, states: str, residual: str, *, after_gelu: bool = False) -> str:
-    weights = graph.weights
-    weight = weights[f"{prefix}dense.weight"]
-    product = _linear(graph, f"{prefix}dense", states, weight, after_gelu=after_gelu)
+def _add_and_norm(graph: Graph, prefix: str, states: str, residual: str) -> str:
+    name = f"{prefix}dense"
+    multiply = _linear if "attention" in prefix else _linear_after_gelu
+    product = multiply(graph, name, states, graph.weights[f"{name}.weight"], graph.weights[f"{name}.bias"])
     # SkipLayerNormalization would do both, but takes ten times as long on a CPU in onnxruntime 1.32.
-    bias = graph.constant(f"{prefix}dense.bias", weights[f"{prefix}dense.bias"])
-    states = graph.node("Add", graph.node("Add", product, bias), residual)
-    return _layer_norm(graph, prefix, states)
+    return _layer_norm(graph, prefix, graph.node("Add", product, residual))
 
 
 def _layer_norm(graph: Graph, prefix: str, states: str) -> str:

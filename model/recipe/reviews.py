@@ -12,6 +12,8 @@ from tokenizers import Tokenizer
 from recipe.targets import make_targets
 from reviewbox.model.plain_text import plain_text
 
+CLS, SEP, PAD = 101, 102, 0  # ids in the BERT vocabulary
+
 IMDB = "imdb"
 OTHER_DOMAINS = "other_domains_train.parquet"
 MORE_DOMAINS = "more_domains_train.parquet"

@@ -15,9 +15,9 @@ from torch.nn.functional import binary_cross_entropy_with_logits
 
 from recipe.curve import draw_curve
 from recipe.export import question_head, read_checkpoint
-from recipe.graph import Weights
+from recipe.graph import ROUNDING, Weights
 from recipe.network import HEADS, TokenClassifier
-from recipe.reviews import TokenizedReviews
+from recipe.reviews import CLS, PAD, SEP, TokenizedReviews
 from recipe.targets import BLAME, COLUMNS, PRAISE
 
 Item = TypeVar("Item")
@@ -33,8 +33,6 @@ SPLIT_PREFIXES = {
 
 # Of the four columns of a target.
 LOSS_WEIGHTS = (0.5, 0.5, 1.0, 0.25)
-
-CLS, SEP, PAD = 101, 102, 0  # ids in the BERT vocabulary
 
 DEVICE = torch.device("cuda" if torch.cuda.is_available() else "cpu")
 # A processor without AVX-512 emulates bfloat16, which takes thirty times as long as float32.
@@ -232,7 +230,8 @@ def fit_classifier(
     size = config["windows"]["size"]
     model = TokenClassifier.from_pretrained(encoder).to(DEVICE)
     if checkpoint:
-        weights = dict(read_checkpoint(checkpoint))
+        read = read_checkpoint(checkpoint)
+        weights = {name: values for name, values in read.items() if not name.endswith(ROUNDING)}
         if len(weights["head.bias"]) != HEADS:
             weights |= question_head(weights["head.weight"], weights["head.bias"])
         load_weights(model, weights)

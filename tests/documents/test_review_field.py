@@ -391,6 +391,14 @@ def test_repeated_comments_are_reviews_if_no_other_field_has_the_same_answers() 
     assert select({"id": [str(number) for number in range(40)], "COMMENT": answers}).name == "COMMENT"
 
 
+def test_sentences_that_were_copied_from_a_few_others_are_not_reviews() -> None:
+    """Such as those that testers type on a keyboard, with mistakes."""
+    given = ["I like it", "This is fine", "It was very good", "Not for me"] * 10
+    typed = [text if number % 3 else text.replace("i", f"{number}e") for number, text in enumerate(given)]
+
+    refusal({"text": given, "user_text": typed})
+
+
 @pytest.mark.parametrize("beside", ["reviewer_name", "complaint_id"])
 def test_a_description_beside_a_reviewer_or_a_complaint_is_a_review(beside: str) -> None:
     columns = {"title": TITLES, "description": REVIEWS, beside: OTHER_COLUMNS["reviewer_name"]}
@@ -508,6 +516,21 @@ def test_several_options_of_a_question_are_not_reviews(separator: str) -> None:
     refusal({"What do you like about shopping online?": answers})
 
 
+def test_several_long_options_do_not_hide_the_answers_to_an_open_question() -> None:
+    options = [
+        f"I would like to see the {thing} of the place first"
+        for thing in ("price", "street", "floor", "size")
+    ]
+    answers = [";".join(options[first:last]) for first in range(4) for last in range(first + 1, 5)] * 3
+    opinions = [f"{text} That was in week {week}." for week in range(4) for text in REVIEWS][: len(answers)]
+
+    columns = {
+        "What would you like to see in a description?": answers,
+        "What do you think of the process?": opinions,
+    }
+    assert select(columns).name == "What do you think of the process?"
+
+
 @pytest.mark.parametrize("note", ["(n = 39)", "[Second part]"])
 def test_questions_with_a_note_behind_them_are_not_reviews(note: str) -> None:
     questions = [f"How would you rate the quality of part {part} of your kettle? {note}" for part in "ABCDEF"]
@@ -587,3 +610,16 @@ def test_two_open_questions_are_refused_unless_they_differ_much() -> None:
 def test_answers_to_frequent_questions_are_not_reviews_in_other_languages(question: str, answer: str) -> None:
     questions = [f"How can I change part {part} of my order?" for part in "ABCDEFGH"]
     refusal({question: questions, answer: [f"You will find it below your name: {text}" for text in REVIEWS]})
+
+
+def test_an_open_question_is_found_beside_a_question_with_answers_of_two_words() -> None:
+    columns = {
+        "How pleased are you with the course?": ["very pleased", "not very", "very pleased", "quite bored"],
+        "Is there anything that you want to tell us?": [
+            "The guide was nice",
+            "",
+            "Room too cold",
+            "Bad air, no coffee",
+        ],
+    }
+    assert select(columns).name == "Is there anything that you want to tell us?"

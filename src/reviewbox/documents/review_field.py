@@ -78,8 +78,9 @@ _MIN_NAMED_SCORE = 1.0
 # values decide only if they differ much.
 _SIBLING_MARGIN = 4.0
 _SHEET_MARGIN = 3.0
-# Between two questions of a survey, they decide only if they differ more than usual.
+# Between two open questions of a survey, they decide only if they differ more than usual.
 _QUESTION_MARGIN = 2.0
+_MIN_OPEN_WORDS = 4  # on average
 # Texts sound like reviews if this share of them contains a word of opinion. Longer texts need a larger share: that
 # which would contain one if words of opinion were this frequent. Half of the share is enough under names that say that
 # the field contains texts, such as "text" and "answer". Names that say something else need twice the share.
@@ -373,10 +374,18 @@ class _Values:
     @property
     def is_choice(self) -> bool:
         """Whether the texts are one or more of few answers, such as those to a poll."""
-        is_repeated = (
-            self.texts >= _ROWS_FOR_CHOICE and len(self.distinct_parts) <= _CHOICE_SHARE * self.parts
-        )
-        return is_repeated and self.words <= _MAX_CHOICE_WORDS * self.texts
+        if self.texts < _ROWS_FOR_CHOICE:
+            return False
+        if len(self.distinct) <= _CHOICE_SHARE * self.texts:
+            return self.words <= _MAX_CHOICE_WORDS * self.texts
+        are_few_options = len(self.distinct_parts) <= _CHOICE_SHARE * self.parts
+        return are_few_options and self.words <= _MAX_CHOICE_WORDS * self.parts
+
+    @property
+    def is_open_question(self) -> bool:
+        """Whether the name is long enough to be a question, and the texts to be answers in own words."""
+        is_question = len(name_words(self.name)) >= _WORDS_OF_A_QUESTION
+        return is_question and self.words >= _MIN_OPEN_WORDS * self.texts
 
     def sounds_like_reviews(self, name_score: float) -> bool:
         """Return whether enough texts tell an experience or judge something. The less the name says, the more it takes."""
@@ -445,7 +454,7 @@ class Candidate:
         description: what its values are, without quoting any.
         is_plausible: whether the texts sound like reviews as much as is needed under its name.
         is_poll: whether the texts are questions, or the options of a question.
-        is_question: whether its name is long enough to be a question.
+        is_open_question: whether its name is long enough to be a question, and its values to be open answers.
     """
 
     path: str
@@ -454,7 +463,7 @@ class Candidate:
     description: str
     is_plausible: bool = True
     is_poll: bool = False
-    is_question: bool = False
+    is_open_question: bool = False
 
     @property
     def values_score(self) -> float:
@@ -547,9 +556,17 @@ class FieldSample:
                 is_plausible = values.sounds_like_reviews(from_name)
                 score = values.score + from_name
                 is_poll = _is_poll(values, from_name) or self._is_scale(path)
-                is_question = len(name_words(values.name)) >= _WORDS_OF_A_QUESTION
+                is_poll = is_poll or (is_plausible and self._repeats_choices(path))
                 found.append(
-                    Candidate(path, score, from_name, values.description, is_plausible, is_poll, is_question)
+                    Candidate(
+                        path,
+                        score,
+                        from_name,
+                        values.description,
+                        is_plausible,
+                        is_poll,
+                        values.is_open_question,
+                    )
                 )
         return sorted(found, key=lambda candidate: -candidate.score)
 
@@ -586,6 +603,14 @@ class FieldSample:
             and not self.is_copy(path, name)
             for name, other in self._fields.items()
             if name != path
+        )
+
+    def _repeats_choices(self, path: str) -> bool:
+        """Return whether most texts are those of a few that another field repeats, such as what testers type."""
+        values = self._fields[path]
+        return not values.is_choice and any(
+            other.is_choice and len(values.plain & other.plain) > values.texts / 2
+            for other in self._fields.values()
         )
 
     def mixed_candidates(self) -> list[Candidate]:
@@ -720,7 +745,7 @@ def _is_derived(candidate: Candidate) -> bool:
 def _is_clearly_better(best: Candidate, rival: Candidate) -> bool:
     better_name = max(0.0, rival.name_score - best.name_score)
     margin = _MARGIN + _WEIGHT_BETTER_NAME * better_name
-    if best.is_question and rival.is_question:
+    if best.is_open_question and rival.is_open_question:
         margin = max(margin, _QUESTION_MARGIN)
     if _are_siblings(best, rival):
         margin = _SIBLING_MARGIN
@@ -764,7 +789,8 @@ def eligible_candidates(sample: FieldSample) -> list[Candidate]:
 
 
 def _is_eligible(candidate: Candidate) -> bool:
-    is_telling = candidate.name_score >= _TELLING_NAME_SCORE and not candidate.is_question
+    is_question = len(name_words(_last_part(candidate.path))) >= _WORDS_OF_A_QUESTION
+    is_telling = candidate.name_score >= _TELLING_NAME_SCORE and not is_question
     least = _MIN_NAMED_SCORE if is_telling else _MIN_SCORE
     is_excluded = candidate.is_poll or candidate.name_score <= _EXCLUDING_NAME_SCORE
     return not is_excluded and candidate.score >= least

@@ -29,7 +29,7 @@ NAME_WEIGHTS: Mapping[str, float] = {
         "commentaires critique temoignage remarque resena resenas opiniones comentario comentarios "
         "valoracion recensione recensioni commento commenti opinione parere avaliacao avaliacoes "
         "comentario comente opiniao beoordeling recensie recensies opmerking opmerkingen recenzja recenzje "
-        "recenzji opinia opinii opinie komentarz komentarze recenze hodnoceni komentar recenzia "
+        "parecer recenzji opinia opinii opinie komentarz komentarze recenze hodnoceni komentar recenzia "
         "hodnotenie omdome recension anmeldelse anmeldelser arvostelu palaute ulasan komentar tanggapan "
         "yorum yorumlar yorumu yorumunuz degerlendirme degerlendirmeniz gorusunuz gorus отзыв отзывы "
         "отзыва отзывов комментарии комментария комментариев мнение рецензия відгук відгуки коментар "

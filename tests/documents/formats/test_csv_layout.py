@@ -291,6 +291,15 @@ def test_further_header_rows_of_survey_tools_are_carried_through(
     loaded(written(read))
 
 
+def test_answers_that_a_survey_tool_calls_chosen_are_not_the_review() -> None:
+    headers = "Id,Datum,Wie fanden Sie das Essen?,Was noch?\n,,Antwort,Offene Antwort\n"
+    rows = [["118", "2026-03-01", "Sehr gut", "Zu laut"], ["119", "2026-03-02", "Ganz gut", "Nichts"]]
+
+    read = document("a.csv", headers + "".join(row(*cells) for cells in rows))
+
+    assert texts(read) == ["Zu laut", "Nichts"]
+
+
 def test_a_second_table_with_another_header_does_not_hide_the_first_header() -> None:
     """The columns of both have the same names but one."""
     first = "Lists of films\nDate,Name,Link,Description\n2026-01-02,Rain,https://a.example/1,What I love\n"

@@ -57,14 +57,16 @@ _QUESTION = re.compile(
     re.IGNORECASE,
 )
 _IMPORT_ID = re.compile(r'\s*\{\s*"ImportId"')
-# What SurveyMonkey writes below a question, in the languages of its interface.
-_ANSWER_LABELS = frozenset(
+# What SurveyMonkey writes below a question whose answers are chosen, in the languages of its interface.
+_CHOSEN_ANSWER = frozenset("response antwort réponse respuesta resposta risposta antwoord".split())
+# What it writes below an open question.
+_ANSWER_LABELS = _CHOSEN_ANSWER | frozenset(
     (
-        "response|open-ended response|antwort|offene antwort|beantwortung mit offenem ende|réponse|"
-        "réponse ouverte|respuesta|respuesta abierta|resposta|resposta aberta|risposta|risposta aperta|"
-        "antwoord|open antwoord"
+        "open-ended response|offene antwort|beantwortung mit offenem ende|réponse ouverte|respuesta abierta|"
+        "resposta aberta|risposta aperta|open antwoord"
     ).split("|")
 )
+_NAME_OF_CHOICES = "category"  # is not the name of a review
 # A word that programs write, such as "review_2", and not one that a person would.
 _PROGRAM_WORD = re.compile(r"\w*(?:\d|_|[a-z][A-Z])\w*")
 # What else a column of texts is called, apart from the names that suggest reviews.
@@ -261,9 +263,15 @@ def _repeats(record: Record, header: Record) -> bool:
 def _titles(headers: Sequence[Record], width: int) -> list[str]:
     rows = [_padded(record.cells, width) for record in headers if len(record.cells) in (width, width - 1)]
     return [
-        max((row[column] for row in rows if not _IMPORT_ID.match(row[column])), key=name_score, default="")
-        for column in range(width)
+        _title([row[column] for row in rows if not _IMPORT_ID.match(row[column])]) for column in range(width)
     ]
+
+
+def _title(names: Sequence[str]) -> str:
+    """Return what a column is called: the most telling of its names."""
+    if any(name.casefold() in _CHOSEN_ANSWER for name in names[1:]):
+        return _NAME_OF_CHOICES
+    return max(names, key=name_score, default="")
 
 
 @dataclass(frozen=True, slots=True)
