@@ -254,7 +254,7 @@ def test_one_table() -> None:
 
 
 def test_a_table_takes_no_more_requests_than_the_page_says(classifier: Classifier) -> None:
-    rows = b"".join(json.dumps({"text": "good film " * 10}).encode() + b"\n" for _ in range(62))
+    rows = b"".join(json.dumps({"text": f"{n:010}" + "good film " * 9}).encode() + b"\n" for n in range(62))
 
     counted = count_requests(classifier, rows, segment_bytes=1000)
 

@@ -186,7 +186,7 @@ def test_a_table_takes_no_more_requests_than_are_priced(
     classifier: Classifier, compress: Callable[[bytes], bytes], rows: int, segments: int
 ) -> None:
     """The estimate is at most three times as high, for a small table and for a few or many segments."""
-    body = b"".join(json.dumps({"text": "good film " * 10}).encode() + b"\n" for _ in range(rows))
+    body = b"".join(json.dumps({"text": f"{n:010}" + "good film " * 9}).encode() + b"\n" for n in range(rows))
 
     counted = count_requests(classifier, compress(body), segment_bytes=1000)
 
