@@ -62,11 +62,12 @@ def _libraries_are_fast() -> Iterator[None]:
     botocore alone, not requests. Templates are read with libyaml.
     """
     loader = botocore.session.create_loader()
+    creator: Any = ClientCreator
     urls: Any = BaseBackend.urls
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(botocore.session, "create_loader", lambda *_: loader)
-        make_class = _once(ClientCreator._create_client_class, lambda _creator, service, _model: service)  # noqa: SLF001
-        patch.setattr(ClientCreator, "_create_client_class", make_class)
+        make_class = _once(creator._create_client_class, lambda _creator, service, _model: service)  # noqa: SLF001
+        patch.setattr(creator, "_create_client_class", make_class)
         find_endpoints = _once(EndpointProvider, lambda **options: id(options["ruleset_data"]))
         patch.setattr(botocore.regions, "EndpointProvider", find_endpoints)
         patch.setattr(BaseBackend, "urls", property(_once(urls.fget, type)))

@@ -36,8 +36,11 @@ class Deadline:
         return self.remaining_seconds() - seconds >= RESERVED_SECONDS
 
     def seconds_until_answer(self) -> float:
-        """Return how long the invocation may wait for work in progress before it has to answer."""
-        return max(0.0, self.remaining_seconds() - _SECONDS_FOR_ANSWER)
+        """Return how long the invocation may wait for work in progress before it has to answer.
+
+        The number is negative if it should have answered already.
+        """
+        return self.remaining_seconds() - _SECONDS_FOR_ANSWER
 
     def _has_passed(self) -> bool:
         return not self.allows(0)

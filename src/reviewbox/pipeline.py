@@ -28,6 +28,9 @@ from reviewbox.tool_files import is_tool_file
 logger = logging.getLogger(__name__)
 
 
+# So long it takes for a worker to notice that no time is left.
+_MIN_WAIT_SECONDS = 1.0
+
 # After these, there may be a new result that nobody has been told of: a worker that wrote the receipt may
 # have died before it sent the event. Then the next delivery finds the result current, or the source gone.
 _COMPLETED = (Outcome.CLASSIFIED, Outcome.REFUSED, Outcome.CURRENT, Outcome.GONE)
@@ -223,7 +226,7 @@ def _as_finished(
     """Yield objects once they are done, and when it is time to answer, those that are not."""
     pending = dict(futures)
     try:
-        for future in as_completed(futures, deadline.seconds_until_answer()):
+        for future in as_completed(futures, max(_MIN_WAIT_SECONDS, deadline.seconds_until_answer())):
             yield _outcome_of(future, pending.pop(future))
     except TimeoutError:
         yield from (_Finished(ref, _time_is_over(future, ref)) for future, ref in pending.items())

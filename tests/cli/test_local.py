@@ -11,6 +11,10 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import boto3
+from tests.cold_start import function_process
+from typer.testing import CliRunner
+
+from reviewbox.cli import app
 
 SECONDS_TO_WAIT = 60
 
@@ -124,10 +128,10 @@ def test_the_demo_reads_the_column_that_it_is_told(tiny_model: Path, tmp_path: P
     rows = [{"mine": "great film", "yours": "bad film"}, {"mine": "bad film", "yours": "great film"}]
     (tmp_path / "reviews" / "a.jsonl").write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")
     command = ["demo", str(tmp_path / "reviews"), "--report", str(tmp_path / "report.html")]
-    with running(tiny_model, *command) as process:
-        refused = read_until("This cloud has stopped", process)
-    with running(tiny_model, *command, "--text-field", "mine") as process:
-        classified = read_until("This cloud has stopped", process)
+    with function_process(tiny_model):
+        refused = CliRunner().invoke(app, command).output
+    with function_process(tiny_model):
+        classified = CliRunner().invoke(app, [*command, "--text-field", "mine"]).output
 
     assert "no_text_field" in refused
     assert "--text-field" in refused

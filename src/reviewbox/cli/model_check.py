@@ -1,7 +1,5 @@
 """`reviewbox model check`: what a model folder is, and whether it suits the service."""
 
-import resource
-import sys
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -19,6 +17,7 @@ from reviewbox.cli.progress import track
 from reviewbox.errors import ReviewboxError
 from reviewbox.model.bundle import BUNDLE, CONFIG, Bundle
 from reviewbox.model.classifier import Classifier
+from reviewbox.model.peak_memory import peak_megabytes
 from reviewbox.model.self_check import processor
 from reviewbox.model.verdicts import Verdict
 from reviewbox.stack.finding import Finding, State, judge
@@ -141,7 +140,7 @@ def _measure(classifier: Classifier) -> Measured:
     ]
     # A new process, whose memory holds nothing else.
     with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as process:
-        peak = process.submit(_peak_megabytes, classifier.bundle.folder).result()
+        peak = process.submit(peak_megabytes, classifier.bundle.folder, texts).result()
     return Measured(
         1000 * cpu_seconds / len(texts),
         1e6 * cpu_seconds / max(tokens, 1),
@@ -159,13 +158,6 @@ def _sample_texts() -> Iterator[str]:
 def _classify(classifier: Classifier, texts: Sequence[str]) -> list[Verdict]:
     outcomes = classifier.classify_each(texts, explain=False)
     return [outcome for outcome in outcomes if isinstance(outcome, Verdict)]
-
-
-def _peak_megabytes(folder: Path) -> float:
-    """Return the peak memory of this process after it has classified the sample texts."""
-    _classify(Classifier.load(folder), list(_sample_texts()))
-    unit = 1 if sys.platform == "darwin" else 1024  # bytes
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e6
 
 
 def _run(measured: Measured) -> Iterator[Finding]:

@@ -117,6 +117,7 @@ def provision(template: Path, listener: socket.socket, variables: Mapping[str, s
     logging.getLogger("moto").setLevel(logging.ERROR)
     warnings.filterwarnings("ignore", module="moto.cloudformation")
     _relieve_moto()
+    _skip_ec2()
     with listen(0) as private, serve(private):
         # moto keeps its state per process; an earlier cloud's resources would still be there.
         urllib.request.urlopen(f"{_endpoint(private)}/moto-api/reset", data=b"").close()  # noqa: S310 - our own server
@@ -186,6 +187,22 @@ def _relieve_moto() -> None:
     # It keeps every object and message that there has ever been, also those that are deleted.
     models: Any = import_module("moto.core.common_models")
     models.BaseModel.__new__ = lambda cls, *_, **__: object.__new__(cls)
+
+
+def _skip_ec2() -> None:
+    """Import moto's EC2 without its data: megabytes of regions and of types of instances.
+
+    moto's CloudFormation imports it, whatever a template contains. Nothing here uses it.
+    """
+    utilities: Any = import_module("moto.utilities.utils")
+    session: Any = boto3.Session
+    load, regions = utilities.load_resource, session.get_available_regions
+    utilities.load_resource = lambda path: {} if path.endswith("instance_types.json") else []
+    session.get_available_regions = lambda *_, **__: []
+    try:
+        import_module("moto.ec2")
+    finally:
+        utilities.load_resource, session.get_available_regions = load, regions
 
 
 def _endpoint(listener: socket.socket) -> str:
