@@ -353,7 +353,7 @@ def test_the_demo_shows_every_file_of_a_folder(tmp_path: Path) -> None:
     (tmp_path / "films").mkdir()
     (tmp_path / "films" / "a.txt").write_text("The film . Great film .", encoding="utf-8")
     (tmp_path / "b.jsonl").write_text('{"text": "bad"}\nbroken\n', encoding="utf-8")
-    (tmp_path / "c.txt").write_bytes(b"\x00\x01")
+    (tmp_path / "c.txt").write_bytes(b"\x00\x02")
 
     page = tmp_path / "pages" / "report.html"
 
