@@ -186,7 +186,7 @@ _WORD = re.compile(r"[^\W\d_]+(?:['’][^\W\d_]+)?")
 _UNSPACED = re.compile(r"[\u0e00-\u0e7f\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff]")
 _UNSPACED_WORD = re.compile("|".join(sorted(filter(_UNSPACED.match, NAME_WEIGHTS), key=len, reverse=True)))
 _SENTENCE = re.compile(r"[.!?…。！？](?:\s|$)|,\s")
-_OPTION_SEPARATOR = re.compile(r"\s*[,;|┋]\s*")
+_OPTION_SEPARATOR = re.compile("[,;|┋]")
 _QUESTION_END = re.compile(r"[?？](?:\s*[(\[][^()\[\]]*[)\]])?$")
 _PATH_SEPARATOR = re.compile(r"[.\[\]/*]+")
 # Signs that belong to the letter before them in Indian and Thai scripts are no letters themselves.
@@ -340,7 +340,7 @@ class _Values:
             self.multi_word += 1
             self.titles += all(word[0].isupper() for word in words if plain_word(word) not in FUNCTION_WORDS)
         self.distinct.add(hash(value))
-        parts = _OPTION_SEPARATOR.split(value)
+        parts = [part.strip() for part in _OPTION_SEPARATOR.split(value)]
         self.parts += len(parts)
         self.distinct_parts.update(map(hash, parts))
         # Cleaning a text removes punctuation, apostrophes and upper case.
