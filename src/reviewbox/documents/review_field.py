@@ -560,8 +560,7 @@ class FieldSample:
                 is_plausible = values.sounds_like_reviews(from_name)
                 score = values.score + from_name
                 is_poll = _is_poll(values, from_name) or self._is_scale(path)
-<<<<<<< HEAD
-                is_poll = is_poll or (is_plausible and self._repeats_choices(path))
+                is_poll = is_poll or (is_plausible and _repeats_choices(values, choices))
                 found.append(
                     Candidate(
                         path,
@@ -573,10 +572,6 @@ class FieldSample:
                         values.is_open_question,
                     )
                 )
-=======
-                is_poll = is_poll or (is_plausible and _repeats_choices(values, choices))
-                found.append(Candidate(path, score, from_name, values.description, is_plausible, is_poll))
->>>>>>> kinds
         return sorted(found, key=lambda candidate: -candidate.score)
 
     def _lists_of_articles(self) -> set[str]:
