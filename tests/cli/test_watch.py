@@ -77,7 +77,7 @@ def watched(tmp_path: Path, classifier: Classifier) -> WatchedFolder:
 def test_results_are_the_same_as_the_service_s(watched: WatchedFolder) -> None:
     watched.write("films/a.txt", b"great film")
     watched.write("t.jsonl", b'{"review":"good"}\nbroken\n')
-    watched.write("picture.txt", b"\x00\x01")
+    watched.write("picture.txt", b"\x00\x02")
     watched.write("long.txt", b"good " * 100)
     watched.write(".hidden", b"great film")
 
@@ -217,7 +217,7 @@ def test_a_file_is_classified_once_and_again_when_it_changes(watched: WatchedFol
 def test_files_with_a_current_result_are_not_classified_after_a_restart(watched: WatchedFolder) -> None:
     watched.write("a.txt", b"great film")
     watched.write("t.jsonl", b'{"review":"good"}\n')
-    watched.write("picture.txt", b"\x00\x01")
+    watched.write("picture.txt", b"\x00\x02")
     watched.scan(2)
 
     watched.restart()
@@ -487,7 +487,7 @@ def test_results_that_cannot_be_written_are_a_failure(tmp_path: Path, tiny_model
 def test_a_file_that_is_refused_has_a_result(tmp_path: Path, tiny_model: Path) -> None:
     """Its receipt says why, so that a script may go on to the report."""
     (tmp_path / "inbox").mkdir()
-    (tmp_path / "inbox" / "picture.txt").write_bytes(b"\x00\x01")
+    (tmp_path / "inbox" / "picture.txt").write_bytes(b"\x00\x02")
 
     result = CliRunner().invoke(app, ["watch", str(tmp_path / "inbox"), "--once", "--model", str(tiny_model)])
 

@@ -170,7 +170,7 @@ def test_the_folder_of_the_sources_can_be_named(tmp_path: Path, classifier: Clas
 
 
 def test_a_file_that_failed_is_a_failure_of_the_whole_file(tmp_path: Path, classifier: Classifier) -> None:
-    folder = write(tmp_path / "inbox", **{"a.txt": b"\x00\x01"})
+    folder = write(tmp_path / "inbox", **{"a.txt": b"\x00\x02"})
 
     (found,) = results_at(watched_results(folder, classifier))
 
