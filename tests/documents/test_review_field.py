@@ -623,3 +623,13 @@ def test_an_open_question_is_found_beside_a_question_with_answers_of_two_words()
         ],
     }
     assert select(columns).name == "Is there anything that you want to tell us?"
+
+
+@pytest.mark.parametrize("name", ["number of responses", "Respondents"])
+def test_statements_with_the_number_of_those_who_agree_are_not_reviews(name: str) -> None:
+    statements = [
+        f"People in {town} have good access to the park." for town in ("Leeds", "York", "Bath", "Hull")
+    ]
+    statements += ["We care about our street very much.", "I feel part of my town.", "I like to live here."]
+
+    refusal({"Statement": statements, name: ["120", "118", "99", "87", "81", "80", "78"]})

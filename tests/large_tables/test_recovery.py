@@ -1,6 +1,7 @@
 """What dead, late and competing workers leave, and what others write over their objects: all of it heals."""
 
 import gzip
+import re
 from dataclasses import replace
 
 import pytest
@@ -209,6 +210,29 @@ def test_what_others_write_over_the_objects_of_the_work_heals(
     (key,) = [key for key in keys(s3) if what in key]
     mutated = read(s3, key).replace(b"1", b"true").replace(b"0", b'"x"') + b" "
     s3.put_object(Bucket=BUCKET, Key=key, Body=mutated if body is None else body)
+
+    for segment in others:
+        pipeline.process(segment, plenty)
+    deliver(pipeline)
+
+    assert receipt_of(s3)["counts"]["total"] == 40
+    assert_consistent(s3)
+
+
+@pytest.mark.parametrize("what", ["plan.json", "done/00000"])
+def test_numbers_that_others_have_changed_in_the_objects_of_the_work_are_not_used(
+    pipeline: Pipeline, s3: Client, what: str
+) -> None:
+    """Each object has all fields of the right types. Only its digest shows that a worker did not write it."""
+    put(s3, rows(40))
+    pipeline.process(TABLE, plenty)
+    first, *others = segments_sent(pipeline)
+    pipeline.process(first, plenty)
+    (key,) = [key for key in keys(s3) if what in key]
+    number = rb'("(?:positive|negative)": |"segments": \[\[[^]]+\], \[)(\d+)'  # of rows, or a position
+    changed = re.sub(number, rb"\g<1>1\2", read(s3, key))
+    assert changed != read(s3, key)
+    s3.put_object(Bucket=BUCKET, Key=key, Body=changed)
 
     for segment in others:
         pipeline.process(segment, plenty)

@@ -127,6 +127,7 @@ _QUESTION_NAMES = frozenset(
     "question frage pregunta domanda pergunta vraag pytanie otazka fraga soru pertanyaan вопрос питання 问题 問題 "
     "質問 질문".split()
 )
+_RESPONDENTS = frozenset("respondents befragte repondants encuestados".split())
 _PUBLISHED_WORDS = frozenset("article articles faq faqs macro macros".split())
 # With one of these words, a response is what the merchant wrote.
 _RESPONDERS = frozenset(
@@ -682,12 +683,15 @@ def _is_question_in_known_language(name: str) -> bool:
 
 
 def _is_published(values: _Values) -> bool:
-    """Return whether a field says that the records are a company's own texts, such as questions and answers."""
+    """Return whether a field says that the records are others' texts: frequent questions, or statements with counts."""
     words = name_words(values.name)
     is_question = len(words) == 1 and words[0] in _QUESTION_NAMES
     is_faq = is_question and values.questions > _MIN_TEXT_SHARE * values.texts
-    return bool(_PUBLISHED_WORDS.intersection(words)) or (
-        is_faq and values.is_varied and not values.is_choice
+    has_respondents = bool(_RESPONDENTS.intersection(words)) or {"number", "responses"} <= {*words}
+    return (
+        (has_respondents and values.kinds["number"] > _MIN_TEXT_SHARE * values.present)
+        or bool(_PUBLISHED_WORDS.intersection(words))
+        or (is_faq and values.is_varied and not values.is_choice)
     )
 
 
