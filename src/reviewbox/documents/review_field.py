@@ -13,6 +13,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from html import unescape
+from itertools import islice
 from math import log2
 
 from reviewbox.documents.document import ReadOptions, Value
@@ -94,6 +95,7 @@ _KNOWN_LANGUAGE_SHARE = 0.2  # of function words among all words
 _ROWS_FOR_CHOICE = 20
 _CHOICE_SHARE = 0.15
 _MAX_OPTIONS = 20  # of a question; more texts under a name such as "text" are repeated, but not chosen
+_MAX_CHOICES = 20  # fields of options that texts are compared with
 _MAX_CHOICE_WORDS = 12  # on average; longer ones are texts that were generated or exported twice
 _QUESTION_SHARE = 0.8
 # In a table of at least so many columns, records with fewer values on average are lines of a form.
@@ -544,6 +546,7 @@ class FieldSample:
         """Return the fields that may contain the review, the best first."""
         found = []
         articles = self._lists_of_articles()
+        choices = [*islice((values for values in self._fields.values() if values.is_choice), _MAX_CHOICES)]
         published = {_list(path) for path, values in self._fields.items() if _is_published(values)}
         for path, values in self._fields.items():
             from_name = name_score(values.name)
@@ -557,7 +560,7 @@ class FieldSample:
                 is_plausible = values.sounds_like_reviews(from_name)
                 score = values.score + from_name
                 is_poll = _is_poll(values, from_name) or self._is_scale(path)
-                is_poll = is_poll or (is_plausible and self._repeats_choices(path))
+                is_poll = is_poll or (is_plausible and _repeats_choices(values, choices))
                 found.append(
                     Candidate(
                         path,
@@ -604,14 +607,6 @@ class FieldSample:
             and not self.is_copy(path, name)
             for name, other in self._fields.items()
             if name != path
-        )
-
-    def _repeats_choices(self, path: str) -> bool:
-        """Return whether most texts are those of a few that another field repeats, such as what testers type."""
-        values = self._fields[path]
-        return not values.is_choice and any(
-            other.is_choice and len(values.plain & other.plain) > values.texts / 2
-            for other in self._fields.values()
         )
 
     def mixed_candidates(self) -> list[Candidate]:
@@ -812,6 +807,13 @@ def _is_poll(values: _Values, name_score: float) -> bool:
         name_words(values.name)
     ) < _WORDS_OF_A_QUESTION
     return values.is_choice and not is_review
+
+
+def _repeats_choices(values: _Values, choices: Sequence[_Values]) -> bool:
+    """Return whether most texts are those of a few that another field repeats, such as what testers type."""
+    return not values.is_choice and any(
+        len(values.plain & other.plain) > values.texts / 2 for other in choices
+    )
 
 
 def suggestion(candidates: Sequence[Candidate], paths: Collection[str]) -> str:
