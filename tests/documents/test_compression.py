@@ -238,7 +238,7 @@ def test_an_incomplete_line_is_written_back_as_far_as_it_was_read(way: Compressi
 @pytest.mark.parametrize("name", ["a.txt", "a.html", "a.md"])
 @pytest.mark.parametrize("damage", ["cut", "garbage"])
 def test_part_of_a_single_review_is_refused(way: Compression, name: str, damage: str) -> None:
-    data = way.compress(b"good film\n" * 10 + noise(10))
+    data = way.compress(b"good film\n" * 10 + noise(10).replace(b",", b" "))
 
     problem = refusal(name, data[:-9] if damage == "cut" else data + b"x")
 

@@ -505,7 +505,7 @@ def test_reviews_that_share_the_names_of_what_they_review_are_not_a_programs() -
 
 
 def test_the_same_word_in_each_row_is_not_a_review() -> None:
-    refusal({"content": ["testing"] * 4, "id": list("1234")})
+    refusal({"content": ["testing"] * 8, "id": list("12345678")})
 
 
 @pytest.mark.parametrize("separator", [";", ", "])

@@ -394,15 +394,16 @@ class _Values:
         """Return whether enough texts tell an experience or judge something. The less the name says, the more it takes."""
         if name_score >= _TELLING_NAME_SCORE:
             return True
-        if self.is_boilerplate or not self.is_varied:
-            return False
-        says_text = name_score >= _TEXT_NAME_SCORE
-        is_nameless = not name_words(self.name)
-        if (says_text or is_nameless) and self.texts < _ROWS_FOR_OPINIONS:
+        is_repeated = self.is_boilerplate or not self.is_varied
+        words = len(name_words(self.name))
+        # The same answer to a question in every row, such as a consent, is none.
+        says_text = name_score >= _TEXT_NAME_SCORE and not (is_repeated and words >= _WORDS_OF_A_QUESTION)
+        is_nameless = words == 0
+        if (says_text or is_nameless) and self.texts < _ROWS_FOR_OPINIONS and not self.is_boilerplate:
             return True
         chance = 1 - (1 - _OPINIONS_PER_WORD) ** (self.words / self.texts)
         least = max(_MIN_OPINIONS, chance) * (0.5 if says_text else 1 if name_score >= 0 else 2)
-        if self.opinions >= least * self.texts:
+        if self.opinions >= least * self.texts and (says_text or not is_repeated):
             return True
         # In other languages there is no telling, and only the name is left. Without a name, one word is too few.
         # Answers may be single words, but they are in the language of the question.
@@ -410,7 +411,9 @@ class _Values:
             _is_question_in_known_language(self.name)
         )
         is_list_of_words = self.words < _MIN_NAMELESS_WORDS * self.texts
-        return not is_known_language and (says_text or (is_nameless and not is_list_of_words))
+        return not (is_known_language or is_repeated) and (
+            says_text or (is_nameless and not is_list_of_words)
+        )
 
     @property
     def score(self) -> float:

@@ -184,9 +184,12 @@ def _relieve_moto() -> None:
     # It counts all messages of the queue for each message that is received. No message gets older than the
     # retention period of days while a local cloud runs.
     sqs.SQSBackend.is_message_valid_based_on_retention_period = lambda *_: True
-    # It keeps every object and message that there has ever been, also those that are deleted.
+    # It keeps every object and message that there has ever been, also those that are deleted. At a reset,
+    # it closes the objects' files, which would otherwise warn.
     models: Any = import_module("moto.core.common_models")
     models.BaseModel.__new__ = lambda cls, *_, **__: object.__new__(cls)
+    s3: Any = import_module("moto.s3.models")
+    s3.FakeKey.__del__ = s3.FakeKey.dispose
 
 
 def _skip_ec2() -> None:
