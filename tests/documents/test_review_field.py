@@ -6,7 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from reviewbox.documents import ReadOptions
-from reviewbox.documents.review_field import FieldSample, ReviewField, name_score, select_review_field
+from reviewbox.documents.field_names import name_score
+from reviewbox.documents.review_field import FieldSample, ReviewField, select_review_field
 from reviewbox.errors import ErrorCode, SourceError
 
 REVIEWS = (

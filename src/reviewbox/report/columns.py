@@ -8,7 +8,7 @@ from functools import lru_cache
 from math import inf
 from typing import TypeVar
 
-from reviewbox.documents.review_field import name_words
+from reviewbox.documents.field_names import name_words
 from reviewbox.report.statistics import association
 from reviewbox.report.summary import EMPTY, OTHER, Kind
 from reviewbox.report.values import Day, parse_day, parse_rating

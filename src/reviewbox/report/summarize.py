@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import chain, zip_longest
 
-from reviewbox.documents.review_field import MISSING
+from reviewbox.documents.value_kinds import MISSING
 from reviewbox.model.verdicts import MIXED, NEGATIVE, NEUTRAL, POSITIVE
 from reviewbox.report import phrases
 from reviewbox.report.columns import Scale, category, has_date_name, has_rating_name, is_high, is_low

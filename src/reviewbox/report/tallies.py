@@ -3,7 +3,7 @@
 from collections import Counter
 from dataclasses import replace
 
-from reviewbox.documents.review_field import MISSING
+from reviewbox.documents.value_kinds import MISSING
 from reviewbox.errors import ReviewboxError
 from reviewbox.model.verdicts import MIXED, NEGATIVE, POSITIVE
 from reviewbox.report.columns import MAX_VALUE_LENGTH, ColumnTally, Tally, count, has_rating_name

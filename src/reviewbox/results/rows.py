@@ -13,7 +13,8 @@ from reviewbox.documents import ReadOptions
 from reviewbox.documents.cells import read_cells
 from reviewbox.documents.document import Cells
 from reviewbox.documents.formats.json_paths import list_of, parse_path, split_names
-from reviewbox.documents.review_field import MISSING, FieldSample, select_review_field
+from reviewbox.documents.review_field import FieldSample, select_review_field
+from reviewbox.documents.value_kinds import MISSING
 from reviewbox.errors import AbsenceCode, ErrorCode, SourceError
 from reviewbox.results.receipt import Receipt
 from reviewbox.settings import Settings

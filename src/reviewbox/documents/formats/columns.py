@@ -7,7 +7,8 @@ from typing import Any, TypeVar
 
 from reviewbox.documents.document import Row
 from reviewbox.documents.lines import at_row
-from reviewbox.documents.review_field import MISSING, TITLE_NOTE, ReviewField, kind_of
+from reviewbox.documents.review_field import TITLE_NOTE, ReviewField
+from reviewbox.documents.value_kinds import MISSING, kind_of
 from reviewbox.errors import ErrorCode, Problem, SourceError
 
 # The number of rows that decide which column holds the review.

@@ -7,9 +7,10 @@ from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any
 
+from reviewbox.documents.field_names import is_reply, name_score
 from reviewbox.documents.formats.json_paths import Each, Path, format_path, list_of
 from reviewbox.documents.pacing import Pace
-from reviewbox.documents.review_field import FieldSample, is_reply, name_score
+from reviewbox.documents.review_field import FieldSample
 
 # The parts of a document that are sampled: nested levels, elements of an array, names of a kind of record.
 _MAX_PATH = 24

@@ -9,13 +9,13 @@ from collections.abc import Mapping
 from typing import Any
 
 from reviewbox.documents.document import ReadOptions
+from reviewbox.documents.field_names import name_score
 from reviewbox.documents.formats.json_paths import Path
 from reviewbox.documents.formats.json_sample import JsonSample, is_wrapper
 from reviewbox.documents.review_field import (
     Candidate,
     ReviewField,
     eligible_candidates,
-    name_score,
     select_review_field,
     suggestion,
 )

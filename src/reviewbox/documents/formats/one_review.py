@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Sequence
 from itertools import pairwise
 
-from reviewbox.documents.review_field import kind_of
+from reviewbox.documents.value_kinds import kind_of
 from reviewbox.documents.vocabulary import LEGAL_WORDS, OPINION_WORDS, plain_word
 from reviewbox.errors import ErrorCode, SourceError
 

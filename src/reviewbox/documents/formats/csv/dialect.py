@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from io import StringIO
 
-from reviewbox.documents.review_field import MISSING
+from reviewbox.documents.value_kinds import MISSING
 
 # How quotes inside quoted fields are written: doubled, as in RFC 4180; or after a backslash, as Spark does.
 DOUBLED, ESCAPED = "doubled", "backslash"

@@ -11,8 +11,9 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from itertools import pairwise
 
+from reviewbox.documents.field_names import name_score, name_words, word_weight
 from reviewbox.documents.formats.csv.records import Record
-from reviewbox.documents.review_field import MISSING, kind_of, name_score, name_words, word_weight
+from reviewbox.documents.value_kinds import MISSING, kind_of
 from reviewbox.documents.vocabulary import OPINION_WORDS, plain_word
 
 _MAX_TITLES = 20  # lines that programs write above a table

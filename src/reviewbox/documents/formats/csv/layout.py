@@ -24,7 +24,7 @@ from reviewbox.documents.formats.csv.header import (
 )
 from reviewbox.documents.formats.csv.records import Record, read_records
 from reviewbox.documents.lines import Line
-from reviewbox.documents.review_field import kind_of
+from reviewbox.documents.value_kinds import kind_of
 from reviewbox.errors import ErrorCode, SourceError
 
 _HIVE = "\x01"  # no text contains it

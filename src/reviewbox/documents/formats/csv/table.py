@@ -21,7 +21,8 @@ from reviewbox.documents.formats.csv.records import Record, read_records
 from reviewbox.documents.line_tables import LineFormat, read_table
 from reviewbox.documents.lines import Line, Lines, at_line, refuse_unreadable_lines
 from reviewbox.documents.pacing import paced
-from reviewbox.documents.review_field import MISSING, TITLE_NOTE
+from reviewbox.documents.review_field import TITLE_NOTE
+from reviewbox.documents.value_kinds import MISSING
 from reviewbox.errors import ErrorCode, Problem, SourceError
 
 # The extension and content type of the written table, by the delimiter of the format.

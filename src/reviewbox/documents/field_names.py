@@ -1,0 +1,172 @@
+"""Tells from the name of a field whether it may contain the review. Pure functions."""
+
+import re
+from functools import lru_cache
+
+from reviewbox.documents.value_kinds import UNSPACED
+from reviewbox.documents.vocabulary import (
+    FUNCTION_WORDS,
+    NAME_WEIGHTS,
+    plain_word,
+)
+
+# If its name says that a field contains reviews, they may be a few words that are often repeated.
+TELLING_NAME_SCORE = 2.5
+KNOWN_LANGUAGE_SHARE = 0.2  # of function words among all words
+# A name of at most this score says that the field is something else, whatever its values look like.
+EXCLUDING_NAME_SCORE = -2.0
+
+# --- names -----------------------------------------------------------------------------------------------
+
+# What each word of a field's name adds. Words are lower case and without accents. The total is limited to
+# between MIN_NAME_SCORE and MAX_NAME_SCORE.
+MIN_NAME_SCORE, MAX_NAME_SCORE = -6.0, 3.0
+_REPLY_WORDS = frozenset(
+    "reply replies replied responded respond owner merchant vendor seller developer antworten ourreply".split()
+)
+_REPLY_SCORE = -4.0
+# A translation is classified only if the export does not have the original.
+_TRANSLATION_WORDS = frozenset("translated translation".split())
+_TRANSLATION_SCORE = -2.0
+# So is a form of the text that was made for a program.
+DERIVED_WORDS = frozenset(
+    "clean cleaned processed preprocessed normalized normalised tokenized lemmatized lemmatised lemmas stemmed "
+    "tokens stopwords preprocessing cleaning".split()
+)
+_DERIVED_SCORE = -1.5
+# With one of these words, a response is what the merchant wrote.
+_RESPONDERS = frozenset(
+    "owner company business client host hotel property manager management staff shop store our your agent support "
+    "team brand".split()
+)
+# So is an answer of one of these.
+_ANSWERS = frozenset(
+    map(
+        plain_word,
+        "antwort réponse respuesta risposta resposta antwoord reactie odpowiedź odpověď cevap cevabı jawaban "
+        "tanggapan ответ ответы відповідь".split(),
+    )
+)
+_MERCHANTS = frozenset(
+    map(
+        plain_word,
+        "inhaber inhabers eigentümer eigentümers verkäufer verkäufers händler händlers betreiber unternehmen "
+        "unternehmens vendeur propriétaire hôte vendedor propietario tienda venditore proprietario lojista empresa "
+        "verkoper eigenaar bedrijf sprzedawca sprzedawcy właściciel właściciela sklepu firmy prodejce obchodu "
+        "satıcı satıcının mağaza penjual toko продавца магазина владельца компании отеля hotel support".split(),
+    )
+)
+# What these write about a review is a comment on it.
+_COMMENTATORS = frozenset("agency admin administrator moderator editor analyst".split())
+_NOTES = frozenset("comment comments note notes".split())
+TITLE_WORDS = frozenset("title headline heading summary titel titre titulo titolo judul baslik".split())
+_PREPOSITIONS = frozenset("of for de du des del della di da do dos das der des von van od".split())
+_DESCRIPTIONS = frozenset(
+    map(
+        plain_word,
+        "description descriptions desc beschreibung beschrijving descripcion descrizione descricao deskripsi "
+        "açıklama описание 説明 描述 설명".split(),
+    )
+)
+# JSON has no comments, so authors of files write them under these names.
+_FILE_COMMENTS = frozenset(("_comment", "_comments", "$comment", "__comment", "__comment__"))
+WORDS_OF_A_QUESTION = 5
+_MIN_COMPOUND_PART = 4  # letters: "update" is not a date
+_MAX_COMPOUND_PART = 20
+_QUESTION_SCORE = 0.5
+_UNSPACED_WORD = re.compile("|".join(sorted(filter(UNSPACED.match, NAME_WEIGHTS), key=len, reverse=True)))
+_PATH_SEPARATOR = re.compile(r"[.\[\]/*]+")
+# Signs that belong to the letter before them in Indian and Thai scripts are no letters themselves.
+_NAME_WORD = re.compile(r"(?:[^\W\d_]|[\u0900-\u0dff\u0e31-\u0e4e])+")
+_CAMEL_CASE = re.compile(r"(?<=[a-z])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
+
+
+def is_question_in_known_language(name: str) -> bool:
+    """Return whether a name is a question in one of the languages whose function words are known."""
+    words = name_words(name)
+    known = sum(word in FUNCTION_WORDS for word in words)
+    return len(words) >= WORDS_OF_A_QUESTION and known >= KNOWN_LANGUAGE_SHARE * len(words)
+
+
+def last_part(path: str) -> str:
+    """Return the name of a field without what it is nested in."""
+    return _PATH_SEPARATOR.split(path)[-1]
+
+
+def list_in(path: str) -> str:
+    """Return the list in the path of a field of nested records."""
+    return path.rpartition("[]")[0]
+
+
+def sheet_in(path: str) -> str:
+    """Return the name of the sheet in the path of a workbook's column."""
+    return path.rpartition("!")[0]
+
+
+@lru_cache(maxsize=10_000)
+def word_weight(word: str) -> float:
+    """Return the weight of a word of a name. The last part of a compound such as "kundenname" decides."""
+    first = max(_MIN_COMPOUND_PART, len(word) - _MAX_COMPOUND_PART)
+    ends = (word[start:] for start in range(first, len(word) - _MIN_COMPOUND_PART + 1))
+    return next((NAME_WEIGHTS[part] for part in (word, *ends) if part in NAME_WEIGHTS), 0.0)
+
+
+def name_score(name: str) -> float:
+    """Return how much a field's name suggests that it contains reviews.
+
+    The last part of a path such as `data.reviews[].text` is the name, and the parts before it describe it.
+    """
+    parts = [part for part in _PATH_SEPARATOR.split(name) if part] if " " not in name.strip() else [name]
+    words = name_words(parts[-1]) if parts else []
+    if any(word_weight(word) >= TELLING_NAME_SCORE for part in parts[-2:] for word in name_words(part)):
+        words = [word for word in words if word not in _DESCRIPTIONS]  # which is the review itself
+    context = [word for part in parts[:-1] for word in name_words(part)]
+    if parts and parts[-1] in _FILE_COMMENTS:
+        return MIN_NAME_SCORE
+    # A reply is a reply, whatever else its name says.
+    all_words = {*context, *words}
+    is_response = all_words & {"response", "responses"} and all_words & _RESPONDERS
+    is_answer = all_words & _ANSWERS and all_words & _MERCHANTS
+    is_note = all_words & _NOTES and all_words & _COMMENTATORS
+    if all_words & _REPLY_WORDS or is_response or is_answer or is_note:
+        return _REPLY_SCORE
+    if {"accepted", "answer"} <= all_words:  # schema.org's answer to a frequent question
+        return _REPLY_SCORE
+    weights = [weight for word in words if (weight := word_weight(word))]
+    outer = max((word_weight(word) for word in context), default=0.0) / 2
+    if len(words) >= WORDS_OF_A_QUESTION:
+        score = _QUESTION_SCORE + sum(weight for weight in weights if weight > 0)
+    elif weights:
+        # "Review date" is a date, and so is "date of review".
+        head = 0 if any(word in _PREPOSITIONS for word in words) else len(weights) - 1
+        modifiers = weights[:head] + weights[head + 1 :]
+        score = weights[head] + sum(w / 2 if w > 0 else w / 4 for w in modifiers) + outer
+    else:
+        score = outer
+    if all_words & _TRANSLATION_WORDS:
+        score += _TRANSLATION_SCORE
+    score = min(MAX_NAME_SCORE, score) + (_DERIVED_SCORE if all_words & DERIVED_WORDS else 0.0)
+    return max(MIN_NAME_SCORE, score)
+
+
+def is_reply(name: str) -> bool:
+    """Return whether a name says that a field contains the answer to a review."""
+    return any(word in _REPLY_WORDS for word in name_words(name))
+
+
+def name_words(name: str) -> list[str]:
+    """Return the words of a field's name, in lower case and without accents."""
+    spaced = _CAMEL_CASE.sub(" ", name.replace("_", " "))
+    words = [plain_word(word) for word in _NAME_WORD.findall(spaced)]
+    if "".join(words) in NAME_WEIGHTS:  # such as two syllables in Vietnamese
+        return ["".join(words)]
+    return [part for word in words for part in (_UNSPACED_WORD.findall(word) or [word])]
+
+
+def is_title_name(name: str) -> bool:
+    """Return whether a field is called the title or the summary of a review."""
+    words = name_words(_PATH_SEPARATOR.split(name)[-1])
+    # The title of a product is not the title of a review.
+    others = [word for word in words if word not in TITLE_WORDS]
+    is_foreign = any(word_weight(word) <= EXCLUDING_NAME_SCORE for word in others)
+    return not is_foreign and any(word in TITLE_WORDS for word in words[-1:] + words[:1])

@@ -1,0 +1,289 @@
+"""Counts what the values of a field look like, and tells whether they may be reviews."""
+
+import re
+from collections import Counter
+from dataclasses import dataclass, field
+from html import unescape
+from math import log2
+
+from reviewbox.documents.field_names import (
+    KNOWN_LANGUAGE_SHARE,
+    TELLING_NAME_SCORE,
+    WORDS_OF_A_QUESTION,
+    is_question_in_known_language,
+    name_words,
+)
+from reviewbox.documents.value_kinds import MISSING, UNSPACED, kind_of
+from reviewbox.documents.vocabulary import (
+    FUNCTION_WORDS,
+    OPINION_WORDS,
+    plain_word,
+)
+from reviewbox.wording import number_of
+
+_MAX_VALUE_LENGTH = 500  # characters of a value that are looked at
+MAX_VALUES = 300  # of a field that are looked at
+
+# --- weights of the values -------------------------------------------------------------------------------
+
+_WEIGHT_LENGTH = 1.0  # times log2(1 + words per value), up to _MAX_LENGTH_SCORE
+_MAX_LENGTH_SCORE = 4.5
+_WEIGHT_FUNCTION_WORDS = 5.0  # times the share of function words among all words, up to _MAX_FUNCTION_SHARE
+_MAX_FUNCTION_SHARE = 0.4
+_WEIGHT_SENTENCES = 0.75  # times the share of values with sentence punctuation
+_WEIGHT_VARIATION = 0.5  # times the coefficient of variation of the length, up to 1
+_WEIGHT_TITLE_CASE = -1.5  # times the share of values of several words that are all capitalized
+_WEIGHT_REPETITION = -3.0  # times how far the share of distinct values is below _USUAL_DISTINCT_SHARE
+_USUAL_DISTINCT_SHARE = 0.5
+_ROWS_FOR_REPETITION = 8  # in fewer rows, repetition means nothing
+_ROWS_FOR_VARIETY = 3
+_MIN_TEMPLATE_WORDS = 5
+# Texts are filled-in forms if so many of their words, at least so many of them, are in nearly all of the texts.
+_BOILERPLATE_SHARE = 0.4
+_BOILERPLATE_WORDS = 4
+_NEARLY_ALL = 0.9
+_WEIGHT_OTHER_KINDS = -4.0  # times the share of values that are not text
+_WEIGHT_MARKUP = -2.0  # times the share of values that are HTML fragments
+_WEIGHT_EMPTY = -2.0  # times the share of records of a table in which the field is empty: replies are rare
+_WEIGHT_REPLIES = -5.0  # times the share of values that thank or console a customer
+MIN_TEXT_SHARE = 0.5  # of the values that are present
+_MIN_OPEN_WORDS = 4  # on average
+# Texts sound like reviews if this share of them contains a word of opinion. Longer texts need a larger share: that
+# which would contain one if words of opinion were this frequent. Half of the share is enough under names that say that
+# the field contains texts, such as "text" and "answer". Names that say something else need twice the share.
+_MIN_OPINIONS = 0.2
+_OPINIONS_PER_WORD = 0.012
+TEXT_NAME_SCORE = 1.0
+_ROWS_FOR_OPINIONS = 5
+_MIN_NAMELESS_WORDS = 1.5  # on average
+# In at least so many rows, so few distinct texts are the options of a question.
+_ROWS_FOR_CHOICE = 20
+_CHOICE_SHARE = 0.15
+_MAX_OPTIONS = 20  # of a question; more texts under a name such as "text" are repeated, but not chosen
+_MAX_CHOICE_WORDS = 12  # on average; longer ones are texts that were generated or exported twice
+_QUESTION_SHARE = 0.8
+_QUESTION_NAMES = frozenset(
+    "question frage pregunta domanda pergunta vraag pytanie otazka fraga soru pertanyaan вопрос питання 问题 問題 "
+    "質問 질문".split()
+)
+_RESPONDENTS = frozenset("respondents befragte repondants encuestados".split())
+_PUBLISHED_WORDS = frozenset("article articles faq faqs macro macros".split())
+
+_WORD = re.compile(r"[^\W\d_]+(?:['’][^\W\d_]+)?")
+_SENTENCE = re.compile(r"[.!?…。！？](?:\s|$)|,\s")
+_OPTION_SEPARATOR = re.compile("[,;|┋]")
+_QUESTION_END = re.compile(r"[?？](?:\s*[(\[][^()\[\]]*[)\]])?$")
+# How a merchant addresses a customer.
+_REPLY = re.compile(
+    r"\b(?:thank you (?:so much )?for (?:your|the|taking|choosing|letting|sharing)|(?:we are|we're|we’re) (?:so |very |truly )?"
+    r"(?:sorry|glad|happy|pleased|delighted) (?:to hear|about|that you|for (?:the|your|any)|you)|so sorry to hear|we apologi[sz]e|our apologies"
+    r"|please (?:accept our|contact us|reach out|get in touch|write to us|email us)|(?:contact|email|write to) us at"
+    r"|we (?:appreciate|value) your|look forward to (?:welcoming|serving|seeing you)"
+    r"|vielen dank für (?:ihr|die|deine)|tut uns (?:sehr )?leid|merci pour votre|nous sommes désolés|gracias por su)",
+    re.IGNORECASE,
+)
+_MARKUP = re.compile(
+    r"</?(?:div|p|ul|ol|li|table|tr|td|span|h[1-6]|section|article|img|html|body|em|mark)\b", re.IGNORECASE
+)
+_TAG_OR_ENTITY = re.compile(r"<[^<>]*>|&#?\w{1,10};")
+_WORDS_TO_COMPARE = 20
+# A quantity, a product and a price.
+_NUMBERED = re.compile(r"\d{1,3}[.)]\s?[^\W\d]")
+
+
+@dataclass(slots=True)
+class FieldValues:
+    """Counts over the first values of one field."""
+
+    name: str
+    seen: int = 0
+    present: int = 0
+    texts: int = 0
+    words: int = 0
+    words_squared: int = 0
+    function_words: int = 0
+    opinions: int = 0
+    sentences: int = 0
+    questions: int = 0
+    numbered: int = 0
+    titles: int = 0
+    multi_word: int = 0
+    markup: int = 0
+    replies: int = 0
+    content_words: int = 0
+    # How many texts have the words of the first one.
+    first_words: Counter[str] = field(default_factory=Counter)
+    kinds: Counter[str] = field(default_factory=Counter)
+    distinct: set[int] = field(default_factory=set)
+    # Of texts, between commas, as several options are written.
+    parts: int = 0
+    distinct_parts: set[int] = field(default_factory=set)
+    plain: set[int] = field(default_factory=set)  # the number and the letters of each text, without markup
+
+    def add(self, value: str) -> None:
+        """Count a value, unless enough have been counted."""
+        if self.seen == MAX_VALUES:
+            return
+        value = value[:_MAX_VALUE_LENGTH].strip()
+        self.seen += 1
+        if not value or value in MISSING:
+            return
+        self.present += 1
+        kind = kind_of(value)
+        self.kinds[kind] += 1
+        if kind != "text":
+            return
+        words = _WORD.findall(value)
+        count = max(1, len(words) + len(UNSPACED.findall(value)) // 2)
+        self.texts += 1
+        self.words += count
+        self.words_squared += count * count
+        plain_words = [plain_word(word) for word in words]
+        self.function_words += sum(word in FUNCTION_WORDS for word in plain_words)
+        content = set(plain_words) - FUNCTION_WORDS
+        self.content_words += len(content)
+        self.first_words.update(content.intersection(self.first_words) if self.texts > 1 else content)
+        self.opinions += not OPINION_WORDS.isdisjoint(plain_words)
+        self.sentences += bool(_SENTENCE.search(value))
+        self.questions += bool(_QUESTION_END.search(value))
+        self.numbered += bool(_NUMBERED.match(value))
+        self.replies += bool(_REPLY.search(value))
+        self.markup += bool(_MARKUP.search(value))
+        if len(words) > 1:
+            self.multi_word += 1
+            self.titles += all(word[0].isupper() for word in words if plain_word(word) not in FUNCTION_WORDS)
+        self.distinct.add(hash(value))
+        parts = [part.strip() for part in _OPTION_SEPARATOR.split(value)]
+        self.parts += len(parts)
+        self.distinct_parts.update(map(hash, parts))
+        # Cleaning a text removes punctuation, apostrophes and upper case.
+        plain = _WORD.findall(_TAG_OR_ENTITY.sub(" ", unescape(value)))[:_WORDS_TO_COMPARE]
+        letters = "".join(filter(str.isalpha, "".join(plain).casefold()))
+        self.plain.add(hash((self.texts, letters)))
+
+    @property
+    def is_text(self) -> bool:
+        """Whether enough of the values are texts."""
+        return self.texts > 0 and self.texts >= MIN_TEXT_SHARE * self.present
+
+    @property
+    def is_varied(self) -> bool:
+        """Whether the texts differ. Otherwise, they do not belong to the reviews."""
+        return self.texts < _ROWS_FOR_VARIETY or len(self.distinct) > 1
+
+    @property
+    def is_template(self) -> bool:
+        """Whether all rows repeat a sentence, such as what respondents agree to."""
+        return not self.is_varied and self.words >= _MIN_TEMPLATE_WORDS * self.texts
+
+    @property
+    def is_boilerplate(self) -> bool:
+        """Whether a program wrote the texts: most of their words are in all of them, as in notifications."""
+        fixed = sum(count >= _NEARLY_ALL * self.texts for count in self.first_words.values())
+        return (
+            self.texts >= _ROWS_FOR_VARIETY
+            and fixed >= _BOILERPLATE_WORDS
+            and fixed * self.texts >= _BOILERPLATE_SHARE * self.content_words
+        )
+
+    @property
+    def is_choice(self) -> bool:
+        """Whether the texts are one or more of few answers, such as those to a poll."""
+        if self.texts < _ROWS_FOR_CHOICE:
+            return False
+        if len(self.distinct) <= _CHOICE_SHARE * self.texts:
+            return self.words <= _MAX_CHOICE_WORDS * self.texts
+        are_few_options = len(self.distinct_parts) <= _CHOICE_SHARE * self.parts
+        return are_few_options and self.words <= _MAX_CHOICE_WORDS * self.parts
+
+    @property
+    def is_open_question(self) -> bool:
+        """Whether the name is long enough to be a question, and the texts to be answers in own words."""
+        is_question = len(name_words(self.name)) >= WORDS_OF_A_QUESTION
+        return is_question and self.words >= _MIN_OPEN_WORDS * self.texts
+
+    def sounds_like_reviews(self, name_score: float) -> bool:
+        """Return whether enough texts tell an experience or judge something. The less the name says, the more it takes."""
+        if name_score >= TELLING_NAME_SCORE:
+            return True
+        is_repeated = self.is_boilerplate or not self.is_varied
+        words = len(name_words(self.name))
+        # The same answer to a question in every row, such as a consent, is none.
+        says_text = name_score >= TEXT_NAME_SCORE and not (is_repeated and words >= WORDS_OF_A_QUESTION)
+        is_nameless = words == 0
+        if (says_text or is_nameless) and self.texts < _ROWS_FOR_OPINIONS and not self.is_boilerplate:
+            return True
+        chance = 1 - (1 - _OPINIONS_PER_WORD) ** (self.words / self.texts)
+        least = max(_MIN_OPINIONS, chance) * (0.5 if says_text else 1 if name_score >= 0 else 2)
+        if self.opinions >= least * self.texts and (says_text or not is_repeated):
+            return True
+        # In other languages there is no telling, and only the name is left. Without a name, one word is too few.
+        # Answers may be single words, but they are in the language of the question.
+        is_known_language = self.function_words >= KNOWN_LANGUAGE_SHARE * self.words or (
+            is_question_in_known_language(self.name)
+        )
+        is_list_of_words = self.words < _MIN_NAMELESS_WORDS * self.texts
+        return not (is_known_language or is_repeated) and (
+            says_text or (is_nameless and not is_list_of_words)
+        )
+
+    @property
+    def score(self) -> float:
+        """How much the values look like reviews; ADR 12 explains the weights."""
+        score: float
+        mean = self.words / self.texts
+        variance = max(0.0, self.words_squared / self.texts - mean * mean)
+        function_share = min(_MAX_FUNCTION_SHARE, self.function_words / self.words)
+        score = min(_MAX_LENGTH_SCORE, _WEIGHT_LENGTH * log2(1 + mean))
+        score += _WEIGHT_FUNCTION_WORDS * function_share
+        score += _WEIGHT_SENTENCES * self.sentences / self.texts
+        score += _WEIGHT_VARIATION * min(1.0, variance**0.5 / mean)
+        score += _WEIGHT_TITLE_CASE * self.titles / max(1, self.multi_word)
+        score += _WEIGHT_MARKUP * self.markup / self.texts
+        score += _WEIGHT_REPLIES * self.replies / self.texts
+        score += _WEIGHT_EMPTY * max(0.0, 1 - self.present / max(1, self.seen))
+        score += _WEIGHT_OTHER_KINDS * (1 - self.texts / self.present)
+        if self.is_template:
+            score += _WEIGHT_REPETITION
+        elif self.texts >= _ROWS_FOR_REPETITION:
+            missing_share = max(0.0, _USUAL_DISTINCT_SHARE - len(self.distinct) / self.texts)
+            score += _WEIGHT_REPETITION * missing_share / _USUAL_DISTINCT_SHARE
+        return score
+
+    @property
+    def description(self) -> str:
+        """What the values are, without quoting any."""
+        if not self.present:
+            return "empty"
+        (kind, _), *_ = self.kinds.most_common(1)
+        if kind != "text":
+            return f"{kind}s"
+        texts = "the same few texts" if self.is_choice else "texts"
+        return f"{texts} of about {number_of(max(1, round(self.words / self.texts)), 'word')}"
+
+
+def says_published(values: FieldValues) -> bool:
+    """Return whether a field says that the records are others' texts: frequent questions, or statements with counts."""
+    words = name_words(values.name)
+    is_question = len(words) == 1 and words[0] in _QUESTION_NAMES
+    is_faq = is_question and values.questions > MIN_TEXT_SHARE * values.texts
+    has_respondents = bool(_RESPONDENTS.intersection(words)) or {"number", "responses"} <= {*words}
+    return (
+        (has_respondents and values.kinds["number"] > MIN_TEXT_SHARE * values.present)
+        or bool(_PUBLISHED_WORDS.intersection(words))
+        or (is_faq and values.is_varied and not values.is_choice)
+    )
+
+
+def are_options(values: FieldValues, name_score: float) -> bool:
+    """Return whether the texts are questions, or the options of one.
+
+    Reviews may be a few words that are repeated, but then their name says so.
+    """
+    if values.texts >= _ROWS_FOR_OPINIONS and values.questions >= _QUESTION_SHARE * values.texts:
+        return True
+    is_text = name_score >= TEXT_NAME_SCORE and len(values.distinct) > _MAX_OPTIONS
+    is_review = (is_text or name_score >= TELLING_NAME_SCORE) and len(
+        name_words(values.name)
+    ) < WORDS_OF_A_QUESTION
+    return values.is_choice and not is_review
