@@ -634,3 +634,13 @@ def test_statements_with_the_number_of_those_who_agree_are_not_reviews(name: str
     statements += ["We care about our street very much.", "I feel part of my town.", "I like to live here."]
 
     refusal({"Statement": statements, name: ["120", "118", "99", "87", "81", "80", "78"]})
+
+
+def test_letters_with_a_stroke_are_known_without_it() -> None:
+    """Polish, Danish, Vietnamese and Turkish exports may be written with them or without."""
+    opinions = ["Bardzo słaby hotel, nie polecam.", "Zły pokój, słaba jakość.", "Słabe śniadanie, niestety."]
+    without = [text.replace("ł", "l") for text in opinions]
+
+    assert select({"x": opinions}).name == select({"x": without}).name == "x"
+    assert name_score("Głos klienta") == name_score("Glos klienta")
+    assert name_score("Đánh giá") == name_score("Danh gia")

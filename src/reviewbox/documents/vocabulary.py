@@ -6,12 +6,14 @@ from functools import lru_cache
 
 # Accents of Latin, Greek and Cyrillic letters. Other combining characters make another letter.
 _ACCENTS = frozenset(map(chr, range(0x300, 0x370)))
+# Letters that Unicode does not take apart.
+_STROKES = str.maketrans("łđøı", "ldoi")
 
 
 @lru_cache(maxsize=10_000)
 def plain_word(word: str) -> str:
     """Return a word in lower case and without accents, as all words in this module are."""
-    decomposed = unicodedata.normalize("NFKD", word.casefold())
+    decomposed = unicodedata.normalize("NFKD", word.casefold().translate(_STROKES))
     return unicodedata.normalize("NFC", "".join(c for c in decomposed if c not in _ACCENTS))
 
 
