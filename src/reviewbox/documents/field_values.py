@@ -223,9 +223,8 @@ class FieldValues:
             is_question_in_known_language(self.name)
         )
         is_list_of_words = self.words < _MIN_NAMELESS_WORDS * self.texts
-        return not (is_known_language or is_repeated) and (
-            says_text or (is_nameless and not is_list_of_words)
-        )
+        is_guess = not is_known_language and self.is_varied
+        return is_guess and (says_text or (is_nameless and not is_list_of_words))
 
     @property
     def score(self) -> float:
