@@ -17,7 +17,7 @@ MAX_SAMPLE_ROWS = 1000
 _T = TypeVar("_T")
 
 # What a report calls a row that sums up the rows above it, in the languages that people export in. In these
-# patterns, a dot matches any character. No review consists only of one of the totals, but one may consist only of "Average".
+# patterns, a dot matches any character. No review is only one of the totals, but one may be only "Average".
 _TOTALS = (
     "grand.total total totals sub.total sub.totals subtotal subtotals sum gesamt gesamtergebnis gesamtsumme "
     "summe totale totaal итого toplam 合計 总计 合计 總計 합계"
