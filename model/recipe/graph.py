@@ -26,7 +26,7 @@ ROUNDING = (FACTORS, STEP) = ("factors", "step")
 LABELS = ("negative", "neutral", "mixed", "positive")
 
 _MAX_QUANTIZED_WEIGHT = 63  # seven bits
-# GELU's output is always above -0.17, and reaches far higher. So few integers are for what is negative.
+# GELU's output is never below -0.17, but may be large. Only this many integers are for negative values.
 _GELU_FLOOR, _GELU_ZERO = -0.17, 12
 # Their exponentials, and the sum of those of a window, are far from the limits of float32.
 _MAX_ATTENTION_SCORE = 80

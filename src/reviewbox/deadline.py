@@ -32,7 +32,7 @@ class Deadline:
             )
 
     def allows(self, seconds: float) -> bool:
-        """Return whether work can still be started after a wait of so many seconds."""
+        """Return whether work can still be started after a wait of this many seconds."""
         return self.remaining_seconds() - seconds >= RESERVED_SECONDS
 
     def seconds_until_answer(self) -> float:

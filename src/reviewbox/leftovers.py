@@ -71,7 +71,7 @@ class LeftoverFinder:
     def tables(self, page: Iterable[Listed]) -> Mapping[str, set[str]]:
         """Return the keys of the old parts on a page, by the keys of their receipts.
 
-        A table of which a part has changed lately is left out.
+        A table with a part that has changed since `before` is left out.
         """
         parts: dict[str, list[Listed]] = {}
         for item in page:
@@ -105,7 +105,7 @@ class LeftoverFinder:
         return source if parts - named else None
 
     def _may_be_made_from(self, part: str, source: ObjectRef) -> bool:
-        """Return whether a part may be of a source. One of an older version does not tell its bucket."""
+        """Return whether a part may be of a source. The key of an older version does not name its bucket."""
         table_id = keys.table_id_of(part, self.results.key, source.key)
         if table_id is None:
             return keys.is_table_key(part, self.results.key, source.key)

@@ -28,7 +28,7 @@ from reviewbox.tool_files import is_tool_file
 logger = logging.getLogger(__name__)
 
 
-# So long it takes for a worker to notice that no time is left.
+# A worker may take this long to notice that no time is left.
 _MIN_WAIT_SECONDS = 1.0
 
 # After these, there may be a new result that nobody has been told of: a worker that wrote the receipt may

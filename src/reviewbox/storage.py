@@ -224,7 +224,7 @@ class S3Storage:
         """Return whether a request for an object failed because there is no such object.
 
         S3 answers 403 for a missing object to a role that may not list the whole bucket. Listing the key
-        tells whether it is missing, if the role may list the keys under its prefix.
+        shows whether it is missing, if the role may list the keys under its prefix.
         """
         if _code(error) not in _DENIED:
             return _code(error) in _ABSENT

@@ -1,6 +1,6 @@
 """Words that commands and pages share."""
 
-# What messages call a setting of the service, and how it is set on the command line.
+# The name of a setting in messages, and the option or environment variable that sets it on the command line.
 _LOCAL_SETTINGS = {
     "TextField": "--text-field",
     "FallbackEncoding": "REVIEWBOX_FALLBACK_ENCODING",

@@ -30,8 +30,8 @@ if TYPE_CHECKING:
 
 NAME = "load"
 SECONDS, REHEARSAL_SECONDS = 600, 30
-# At most so many files are under way: a new one is uploaded when another has its result. So no backlog grows,
-# and the rate is the highest at which results keep up.
+# At most this many files are under way: a new one is uploaded when another has its result. So no backlog
+# grows, and the rate is the highest at which results keep up.
 UNDER_WAY = 100
 CLIENTS = 4
 SECONDS_BETWEEN_LISTINGS = 0.1

@@ -26,7 +26,7 @@ BUCKET = "shop"
 VARIANTS = 4
 _WORDS = ("good", "bad", "great", "awful")
 _LARGE, _SMALL = 45, 4  # rows
-_PARQUET_BATCH = 250  # rows that are read at once; a segment has at least so many
+_PARQUET_BATCH = 250  # rows that are read at once; a segment has at least this many
 
 
 @dataclass(frozen=True, slots=True, eq=False)

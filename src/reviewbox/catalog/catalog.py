@@ -199,6 +199,6 @@ class Catalog:
 
 
 def _belongs(key: str, pointer: Pointer) -> keys.CopiedPart | None:
-    """Return what the key of a file tells; None if it does not belong to the copy that a pointer declares."""
+    """Return what a file's key says about it; None if it is not of the copy that a pointer declares."""
     part = keys.CopiedPart.of(key)
     return part if part and part.copy == pointer.copy and f"/uploaded={pointer.date}/" in f"/{key}" else None

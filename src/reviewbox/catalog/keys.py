@@ -18,7 +18,7 @@ _FILE = re.compile(r"[0-9a-f]{32}-([0-9a-f]{16})-(\d{5,})-(\d+)\.parquet")
 
 @dataclass(frozen=True, slots=True)
 class CopiedPart:
-    """What the key of a file tells."""
+    """What the key of a file says about it."""
 
     copy: str  # the id of the copy
     index: int  # the number of the part of the result, from 0
@@ -26,7 +26,7 @@ class CopiedPart:
 
     @classmethod
     def of(cls, key: str) -> Self | None:
-        """Return what the key of a file tells; None if it is not the key of a file of the catalog."""
+        """Return what the key of a file says about it; None if it is not the key of a file of the catalog."""
         match = _FILE.fullmatch(key.rpartition("/")[2])
         return cls(match[1], int(match[2]), int(match[3])) if match else None
 

@@ -105,7 +105,7 @@ def watch(  # noqa: PLR0913, PLR0917 - a command's options are its arguments
         Path | None,
         typer.Option(help="Write the results to this folder. [default: FOLDER-results]", file_okay=False),
     ] = None,
-    interval: Annotated[float, typer.Option(min=0.1, help="Scan every so many seconds.")] = 2.0,
+    interval: Annotated[float, typer.Option(min=0.1, help="Wait this many seconds between scans.")] = 2.0,
     once: Annotated[bool, typer.Option("--once", help="Classify what is there, and stop.")] = False,
     model: ModelOption = None,
     threads: ThreadsOption = _CPUS,
@@ -259,9 +259,7 @@ def estimate(
     ],
     rate: Annotated[
         float | None,
-        typer.Option(
-            min=0, help="Calculate with so many milliseconds of processor time per 1,000 characters."
-        ),
+        typer.Option(min=0, help="Assume this many milliseconds of processor time per 1,000 characters."),
     ] = None,
     text_field: TextFieldOption = "",
     format_: FormatOption = None,
@@ -426,7 +424,7 @@ def model_check(
     format_: FormatOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Tell what a model is, and whether it suits the service.
+    """Show what a model is, and whether it suits the service.
 
     Shows its kind, labels, languages, speed, size and memory, whether its scores depend on other reviews,
     whether it fits into Lambda, and what `bundle.json` would add. The speed is that of this machine. The exit

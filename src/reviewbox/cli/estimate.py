@@ -41,7 +41,7 @@ _HIGH_CONCURRENCY = 1000  # an account's default limit
 # What the report says about the workload.
 _REPORTED = "objects tables too_large archived large segments reviews failed_reviews characters".split()
 
-# What is printed below the first line, if the number in the report that names it is not 0.
+# Lines printed below the first one, by the name of a number in the report. If it is 0, its line is left out.
 _NOTES = {
     "sampled": "read a sample of {sampled:,} of {listed:,} objects in S3 to estimate reviews and characters",
     "large": "tables larger than SegmentBytes: {large:,}, split into {segments:,} segments",
@@ -138,7 +138,7 @@ class Inventory:
         """Return the work on the text of a source, of which only the beginning is read if it is large.
 
         Raises:
-            SourceError: the service cannot read it.
+            SourceError: the service cannot read the source.
         """
         options, name, head = self.settings.read_options, source.ref.key, stored.read(SNIFF_BYTES)
         stored.seek(0)
@@ -209,7 +209,7 @@ class Inventory:
 def _report(
     paths: Sequence[str], inventory: Inventory, rate: float | None
 ) -> tuple[dict[str, Any], dict[str, Sequence[Item]]]:
-    """Return the estimate as `--json` prints it, and what is paid for in each way."""
+    """Return the estimate as `--json` prints it, and the items of each bill by its name."""
     workload = inventory.workload
     cpu_ms = 1000 * prices.CPU_SECONDS_PER_KILOBYTE if rate is None else rate
     estimated = partial(cost.estimate, workload, cpu_seconds_per_kilobyte=cpu_ms / 1000)

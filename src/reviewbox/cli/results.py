@@ -158,7 +158,7 @@ def _print_table(rows: Iterator[Row]) -> None:
 def _fitting(cells: Mapping[str, Sequence[str]], width: int) -> dict[str, int]:
     """Return the columns that have values and fit into a width, with the width of each.
 
-    Those that tell the verdict come first, then the column with most text, which may be wider than others.
+    The columns of the verdict come first, then the one with the most text, which may be wider than others.
     """
     filled = [name for name in cells if any(cells[name])]
     most = max(filled, key=lambda name: sum(map(len, cells[name])), default="")

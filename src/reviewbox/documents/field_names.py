@@ -1,4 +1,4 @@
-"""Tells from the name of a field whether it may contain the review. Pure functions."""
+"""Decides from the name of a field whether it may contain the review. Pure functions."""
 
 import re
 from functools import lru_cache

@@ -1,4 +1,4 @@
-"""Counts what the values of a field look like, and tells whether they may be reviews."""
+"""Counts what the values of a field look like, and decides whether they may be reviews."""
 
 import re
 from collections import Counter
@@ -38,7 +38,7 @@ _USUAL_DISTINCT_SHARE = 0.5
 _ROWS_FOR_REPETITION = 8  # in fewer rows, repetition means nothing
 _ROWS_FOR_VARIETY = 3
 _MIN_TEMPLATE_WORDS = 5
-# Texts are filled-in forms if so many of their words, at least so many of them, are in nearly all of the texts.
+# Texts are filled-in forms if at least this share and this number of their words are in nearly all of them.
 _BOILERPLATE_SHARE = 0.4
 _BOILERPLATE_WORDS = 4
 _NEARLY_ALL = 0.9
@@ -56,7 +56,7 @@ _OPINIONS_PER_WORD = 0.012
 TEXT_NAME_SCORE = 1.0
 _ROWS_FOR_OPINIONS = 5
 _MIN_NAMELESS_WORDS = 1.5  # on average
-# In at least so many rows, so few distinct texts are the options of a question.
+# Texts in at least this many rows are the options of a question if at most this share of them is distinct.
 _ROWS_FOR_CHOICE = 20
 _CHOICE_SHARE = 0.15
 _MAX_OPTIONS = 20  # of a question; more texts under a name such as "text" are repeated, but not chosen
@@ -198,12 +198,12 @@ class FieldValues:
 
     @property
     def is_open_question(self) -> bool:
-        """Whether the name is long enough to be a question, and the texts to be answers in own words."""
+        """Whether the name is long enough for a question, and the texts are long enough for answers in prose."""
         is_question = len(name_words(self.name)) >= WORDS_OF_A_QUESTION
         return is_question and self.words >= _MIN_OPEN_WORDS * self.texts
 
     def sounds_like_reviews(self, name_score: float) -> bool:
-        """Return whether enough texts tell an experience or judge something. The less the name says, the more it takes."""
+        """Return whether enough texts describe an experience or judge something; more, if the name says less."""
         if name_score >= TELLING_NAME_SCORE:
             return True
         is_repeated = self.is_boilerplate or not self.is_varied

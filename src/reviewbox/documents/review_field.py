@@ -65,7 +65,7 @@ _SHEET_MARGIN = 3.0
 # Between two open questions of a survey, they decide only if they differ more than usual.
 _QUESTION_MARGIN = 2.0
 _MAX_CHOICES = 20  # fields of options that texts are compared with
-# In a table of at least so many columns, records with fewer values on average are lines of a form.
+# In a table of at least this many columns, records with fewer values on average are lines of a form.
 _FIELDS_OF_A_FORM = 4
 _VALUES_OF_A_FORM = 2
 _MAX_LISTED = 3
@@ -288,7 +288,7 @@ class FieldSample:
     def long_titles(self, candidates: Sequence[Candidate], best: Candidate) -> list[Candidate]:
         """Return the titles of reviews that look more like reviews than the best candidate does.
 
-        Some exports call the verdict of two words a review, and the text a summary.
+        Some exports call a verdict of one or two words the review, and the full text the summary.
         """
         return [
             candidate

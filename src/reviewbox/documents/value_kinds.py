@@ -1,4 +1,4 @@
-"""Tells what a value is: text, or a number, a date, a link, an id and the like. Pure functions."""
+"""Decides what kind of value a string is: text, a number, a date, a link, an id and so on. Pure functions."""
 
 import re
 import unicodedata

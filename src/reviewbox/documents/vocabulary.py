@@ -154,8 +154,8 @@ FUNCTION_WORDS = frozenset(
     ).split()
 )
 
-# Words of somebody who tells an experience or judges something: the first person, and praise and blame. The
-# plural of the first person is left out, because companies write "we", too.
+# Words of somebody who describes an experience or judges something: the first person, and praise and blame.
+# The plural of the first person is left out, because companies write "we", too.
 OPINION_WORDS = frozenset(
     (
         "i i'm i've i'd i'll im ive my me myself ich mir mich mein meine meinen meiner meinem je j'ai moi "

@@ -46,7 +46,7 @@ class WorkKeys:
     def result(self, index: int, etag: str) -> ObjectRef:
         """Return the object that records the result of a segment whose part has this ETag.
 
-        So a listing of the results and one of the parts tell together which segments are done.
+        So a listing of the results and one of the parts together show which segments are done.
         """
         return self._ref(f"done/{index:05}-{hashlib.sha256(etag.encode()).hexdigest()[:32]}")
 

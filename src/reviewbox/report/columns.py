@@ -115,7 +115,7 @@ class ColumnTally:
         value = value[:MAX_VALUE_LENGTH]
         if self.values is not None:
             self._add_value(value, label)
-        # Ten digits may be a Unix time, and so may an order number: only the name tells.
+        # Ten digits may be a Unix time, and so may an order number: only the name decides.
         if self.dates and (has_date_name(self.name) or not value.isdecimal()):
             self._add_date(value, label)
 
@@ -153,7 +153,7 @@ class ColumnTally:
             return None
         other = self.dates.get(not day_first)
         is_ambiguous = other and other.misses == dates.misses and other.days.keys() != dates.days.keys()
-        note = "Read as month/day; no date tells whether that is right." if is_ambiguous else ""
+        note = "Read as month/day; no date shows whether that is right." if is_ambiguous else ""
 
         def value_of(cell: str) -> str:
             day = parse_day(cell[:MAX_VALUE_LENGTH], day_first=day_first)

@@ -103,7 +103,7 @@ def results_of_table(table: Iterator[Cells], source: str, text_field: str, lines
         table: the rows.
         source: the file that was classified.
         text_field: the column of the review, as the receipt names it; "" to infer it.
-        lines: tells the line of each row in that file.
+        lines: returns the line of each row in that file.
 
     Raises:
         SourceError: a row cannot be read, or the table has no verdicts.

@@ -241,7 +241,7 @@ def may_replace(table_id: str, etag: str | None) -> bool:
 def is_made_from(table_id: str, source: ObjectRef) -> bool:
     """Return whether the table with this id is that of a source.
 
-    Sources with the same key in different buckets may have the same place for their tables.
+    Sources with the same key in different buckets may have the same keys for their tables.
     """
     return table_id[_ID_START:].startswith(_table_id_owner(source))
 

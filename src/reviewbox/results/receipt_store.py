@@ -124,12 +124,16 @@ class ReceiptStore:
     ) -> Doubtful:
         """Remove the parts of a source's tables that no receipt names and none can name any more.
 
-        Returns those that may still be recorded, because they were made to replace the present receipt. If
-        there is no valid one, another source whose tables have the same place may record its own.
+        Returns the parts that may still be recorded, because they were made to replace the present receipt.
+        If there is no valid receipt, another source whose tables have the same keys may still record its own.
 
-        `recorded` is what a receipt says that has been there lately. Only other parts are looked at. Parts of
-        older versions do not tell their bucket. Without a receipt, they are returned only if all is so old
-        (`is_old`) that no other source will record them.
+        The keys of parts of older versions do not name the bucket of their source. If there is no receipt,
+        such parts are returned only if `is_old`.
+
+        Args:
+            ref: the source.
+            recorded: a receipt of the source that was just read or written. The parts that it names are kept.
+            is_old: whether all parts are so old that no other source will record them.
         """
         # The order matters: a part that was made for a receipt that has been replaced can never be recorded.
         present = unnamed(recorded, self.list_tables(ref))

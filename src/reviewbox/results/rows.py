@@ -179,7 +179,7 @@ def own_names(columns: tuple[str, ...]) -> Mapping[str, str]:
 
 
 def _text_columns(sample: Sequence[Mapping[str, str]], text_field: str) -> list[str]:
-    """Return the columns that hold the review; none if that cannot be told."""
+    """Return the columns that hold the review; none if they cannot be determined."""
     columns = {name: None for cells in sample for name in cells}
     if text_field:
         # The cells of a record are named from the record on, and without the sheet.

@@ -61,11 +61,11 @@ class Workload:
         return Workload(**sums | {"largest_split": max(self.largest_split, other.largest_split)})
 
     def listed(self) -> "Workload":
-        """Return what a listing tells for sure; `largest_split` is at most what it says."""
+        """Return the counts that a listing gives exactly; `largest_split` is an upper bound."""
         return Workload(**{name: getattr(self, name) for name in _LISTED})
 
     def scaled(self, factor: float) -> "Workload":
-        """Return the rest, which only reading tells, for so many times the work."""
+        """Return the counts that only reading gives, multiplied by a factor."""
         return Workload(**{name: round(getattr(self, name) * factor) for name in _NAMES - _LISTED})
 
 

@@ -90,7 +90,7 @@ def job_request(account: str, stack: Stack, prefix: ObjectRef, token: str) -> "C
                 "EnableManifestOutput": False,
             }
         },
-        # Receipts tell the outcome of all other objects.
+        # Receipts record the outcome of all other objects.
         "Report": {
             "Enabled": True,
             "Format": "Report_CSV_20180820",

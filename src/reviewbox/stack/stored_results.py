@@ -180,7 +180,7 @@ class Reader(Generic[T]):
     Attributes:
         of_receipt: gets the key and the receipt of a single review, or of a source that failed as a whole.
         of_rows: gets the rows of a table or of a part of it, the key of its source, the column of the review
-            ("" if no receipt says it), and what tells the lines of the rows in the source.
+            ("" if no receipt says it), and what returns the lines of the rows in the source.
         of_failure: gets the key of the source of a table that is missing or cannot be read, and the code and
             the message of the error.
     """
@@ -342,7 +342,7 @@ def _find_file(folders: Iterable[Path], key: str) -> Path | None:
 
 
 def _is_same(body: bytes, etag: str) -> bool:
-    """Return whether a file has the content that was classified, as far as the ETag tells."""
+    """Return whether a file has the content that was classified, as far as the ETag shows."""
     digests = {hashlib.sha256(body).hexdigest(), hashlib.md5(body, usedforsecurity=False).hexdigest()}
     known = etag.strip('"')
     return known in digests or "-" in known  # S3's ETag of an upload in parts says nothing

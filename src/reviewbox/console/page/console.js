@@ -216,7 +216,7 @@ function sendNext() {
   while (running < UPLOADS_AT_ONCE && waiting.length) {
     running += 1;
     const { entry, file, replace } = waiting.shift();
-    const request = new XMLHttpRequest(); // fetch does not tell how much it has sent
+    const request = new XMLHttpRequest(); // fetch does not report how much it has sent
     request.open("POST", `/files?${new URLSearchParams({ name: entry.name, ...(replace && { replace: "1" }) })}`);
     request.upload.addEventListener("progress", ({ loaded, total }) => {
       entry.upload = { percent: total ? Math.round((100 * loaded) / total) : 100 };

@@ -16,8 +16,8 @@ MAX_SAMPLE_ROWS = 1000
 
 _T = TypeVar("_T")
 
-# What a report calls a row that sums up the rows above it, in the languages that people export in. A point
-# stands for any character. No review consists of one of the first words, unlike of "Average".
+# What a report calls a row that sums up the rows above it, in the languages that people export in. In these
+# patterns, a dot matches any character. No review is only one of the totals, but one may be only "Average".
 _TOTALS = (
     "grand.total total totals sub.total sub.totals subtotal subtotals sum gesamt gesamtergebnis gesamtsumme "
     "summe totale totaal итого toplam 合計 总计 合计 總計 합계"

@@ -14,24 +14,25 @@ _WORD = re.compile(r"[^\W\d_]+(?:['’][^\W\d_]+)?")
 
 _SENTENCE_ENDS = (".", "!", "?", "…")
 _CLOSING = " \t\"'”’)]"
-# A review rarely has so many lines with few blank ones between them, most of them sentences.
+# A review rarely has this many lines with few blank ones between them, most of them sentences.
 _LISTED_LINES = 40
 _LISTED_SHARE = 0.7
 _MAX_BLANK_SHARE = 0.2
-# Nor do its lines differ much in length: if a program wrapped them, most are about as long as the longest.
+# If a program wrapped the lines of a review, most of them are about as long as the longest.
 _WRAPPED_LENGTH = 0.7
 _WRAPPED_SHARE = 0.5
 _MAX_WRAPPED_LINE = 200
-# Nor does it have so many lines with a bullet.
+# A review rarely has this many lines with a bullet.
 _BULLETED_LINES = 20
 _BULLET = re.compile(r"(?:-{1,3}|[*•–—])\s")
-# Nor does it have so many long paragraphs without blank lines between them.
+# A review rarely has this many long paragraphs without blank lines between them.
 _LONG_LINES, _LONG_LINE = 5, 1000
-# Nor does it have so many lines with a date.
+# A review rarely has this many lines with a date.
 _DATED_LINES = 5
 _DATED_SHARE = 0.8
 _DATE = re.compile(r"\b(?:\d{4}[-/.]\d{1,2}[-/.]\d{1,2}|\d{1,2}[-/.]\d{1,2}[-/.]\d{4})\b")
-# Nor so many lines that are the beginning of the next one, as titles are that a website makes from reviews.
+# Some websites make titles from the start of reviews. A review rarely has this many lines that are the start
+# of the next line.
 _MADE_TITLES = 3
 _MIN_TITLE_WORDS = 2
 

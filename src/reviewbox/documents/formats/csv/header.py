@@ -25,9 +25,9 @@ _MAX_CELL_LENGTH = 500  # characters that are looked at
 _MIN_KIND_SHARE = 0.7
 # A column is prose if its cells have this many words on average.
 _MIN_PROSE_WORDS = 4
-# A column is categories if it has so many cells, and no value is there only once.
+# A column holds categories if it has at least this many cells, and every value occurs more than once.
 _MIN_CATEGORIZED = 10
-# One word above so many texts is a name if hardly any of them is one word, too.
+# One word above at least this many texts is a name if at most this share of the texts is a single word.
 _MIN_TEXTS_BELOW_WORD = 20
 _MAX_SHARE_OF_WORDS = 0.035
 _MIN_INDEXED = 3  # rows

@@ -57,7 +57,7 @@ _PLAIN_TABLE = 0.55
 _PLAIN_TABLE_RECORDS = 2
 _LINE_BREAK = re.compile(r"[\r\n]")
 _PLAIN_DELIMITER = re.compile(rf'[\t|;,{_HIVE}]|" "')
-# Prose has no tabs. So many lines that all have the same number of them, with prose in a column, are a table.
+# Prose has no tabs. This many lines with the same number of tabs, and with prose in a column, are a table.
 _TABBED_RECORDS = 4
 _WORDS_OF_PROSE = 3
 _HEAD_LENGTH = 10_000  # characters
@@ -356,7 +356,7 @@ def _table_width(records: Sequence[Record]) -> int:
     # Some programs end each row with a delimiter, but not the header row.
     if width > 1 and not any(lasts) and width - 1 in widths:
         return width - 1
-    # Rows with unquoted delimiters may outnumber the others. The header row tells.
+    # Rows with unquoted delimiters may outnumber the others. The header row decides.
     start = next(
         (n for n, record in enumerate(records[:_MAX_TITLES]) if is_review_header(record.cells)), None
     )
