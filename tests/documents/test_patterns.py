@@ -6,6 +6,7 @@ them is scanned again from each of its characters, and the time grows with the s
 
 import ast
 import re
+import time
 from collections.abc import Iterator, Sequence
 from importlib import import_module
 from pathlib import Path
@@ -15,6 +16,7 @@ from typing import Any
 import pytest
 
 import reviewbox
+from reviewbox.documents.formats.one_review import refuse_other_texts
 
 ROOT = Path(reviewbox.__file__).parents[1]
 # What reads or shows the content of files.
@@ -101,3 +103,12 @@ def test_no_reader_searches_for_a_pattern_that_can_begin_with_a_long_run() -> No
         for place, pattern in found.items()
         if is_slow(_parser.parse(pattern.pattern, pattern.flags))
     ]
+
+
+def test_a_line_of_many_spaces_is_not_divided_in_every_possible_way() -> None:
+    """Such as a name, a sign, and words that are no value, far from it."""
+    start = time.process_time()
+
+    refuse_other_texts(f"name ={' ' * 20_000}two words\n")
+
+    assert time.process_time() - start < 1
