@@ -3,6 +3,7 @@ import io
 import itertools
 import json
 import threading
+import time
 from collections import Counter
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -1109,6 +1110,29 @@ def test_a_request_without_an_answer_fails_its_object_alone(
     assert type(outcomes.pop(silent)) is OutOfTimeError
     assert len(outcomes) == len(rest)
     assert all(others in (outcome, type(outcome)) for outcome in outcomes.values())
+
+
+def test_an_object_that_is_done_counts_although_the_time_is_over(
+    storage: S3Storage, classifier: Classifier, s3: Client
+) -> None:
+    """To send the events of other objects may take the time that was left."""
+    refs = [ObjectRef(BUCKET, f"incoming/{number}.txt") for number in range(2)]
+    for ref in refs:
+        put(s3, ref, b"great film")
+    are_written = threading.Semaphore(0)
+    pipeline = Pipeline(storage, classifier, Settings(), on_write=lambda _: are_written.release())
+
+    def remaining_seconds() -> float:
+        return 0.0 if threading.current_thread() is threading.main_thread() else 900.0
+
+    outcomes = pipeline.process_all(refs, remaining_seconds)
+    found = [next(outcomes)]
+    for _ in refs:
+        assert are_written.acquire(timeout=60)
+    time.sleep(1.5)  # longer than anyone waits who should have answered already
+    found += outcomes
+
+    assert dict(found) == dict.fromkeys(refs, Outcome.CLASSIFIED)
 
 
 @pytest.mark.parametrize(

@@ -9,8 +9,8 @@ from reviewbox.objects import ObjectRef, SegmentRef
 # Enough time to classify the reviews in progress and to write the result.
 RESERVED_SECONDS = 15.0
 
-# Enough time to say which objects are done and which are not.
-_SECONDS_FOR_ANSWER = 5.0
+# Enough time to say which objects are done and which are not, and to let SQS deliver the latter again soon.
+_SECONDS_FOR_ANSWER = 7.0
 
 
 @dataclass(frozen=True, slots=True)

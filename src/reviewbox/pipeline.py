@@ -229,7 +229,9 @@ def _as_finished(
         for future in as_completed(futures, max(_MIN_WAIT_SECONDS, deadline.seconds_until_answer())):
             yield _outcome_of(future, pending.pop(future))
     except TimeoutError:
-        yield from (_Finished(ref, _time_is_over(future, ref)) for future, ref in pending.items())
+        for future, ref in pending.items():
+            # Some may have been done while the events of others were sent.
+            yield _outcome_of(future, ref) if future.done() else _Finished(ref, _time_is_over(future, ref))
 
 
 def _time_is_over(future: Future[_Finished], ref: ObjectRef | SegmentRef) -> OutOfTimeError:

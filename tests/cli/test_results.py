@@ -220,6 +220,18 @@ def test_results_of_another_version_are_named(results: Path) -> None:
     assert result.stderr == "reviewbox: skipped 1 JSON file: not receipts of this version\n"
 
 
+def test_results_that_do_not_fit_into_the_table_are_not_called_skipped(results: Path) -> None:
+    receipt = json.loads((results / "a.txt.json").read_text(encoding="utf-8"))
+    for number in range(1100):
+        receipt["source"]["key"] = f"{number}.txt"
+        (results / f"{number}.txt.json").write_text(json.dumps(receipt), encoding="utf-8")
+
+    result = run(results, "--format", "table")
+
+    assert "The first 1,000 rows" in result.stdout
+    assert not result.stderr
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

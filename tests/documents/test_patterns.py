@@ -6,7 +6,8 @@ them is scanned again from each of its characters, and the time grows with the s
 
 import ast
 import re
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
 from importlib import import_module
 from pathlib import Path
 from re import _constants, _parser  # type: ignore[attr-defined]
@@ -15,6 +16,8 @@ from typing import Any
 import pytest
 
 import reviewbox
+from reviewbox.documents.formats.one_review import refuse_other_texts
+from reviewbox.report.values import parse_rating
 
 ROOT = Path(reviewbox.__file__).parents[1]
 # What reads or shows the content of files.
@@ -101,3 +104,21 @@ def test_no_reader_searches_for_a_pattern_that_can_begin_with_a_long_run() -> No
         for place, pattern in found.items()
         if is_slow(_parser.parse(pattern.pattern, pattern.flags))
     ]
+
+
+@pytest.mark.parametrize(
+    ("read", "text"),
+    [
+        (refuse_other_texts, f"name ={' ' * 20_000}two words\n"),
+        (parse_rating, f"5{' ' * 20_000}points"),
+    ],
+)
+def test_a_run_of_spaces_is_not_divided_in_every_possible_way(
+    read: Callable[[Any], object], text: str
+) -> None:
+    """Two patterns for spaces may follow each other, if only one of them gives characters back."""
+    start = time.process_time()
+
+    read(text)
+
+    assert time.process_time() - start < 0.5

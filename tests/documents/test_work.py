@@ -100,6 +100,7 @@ FILES: Mapping[str, Callable[[int], bytes | str]] = {
     "columns.parquet": lambda n: parquet(wide(n)),
     "nested columns.parquet": lambda n: parquet(pa.table({"a": wide(n).to_struct_array()})),
     "columns.csv": lambda n: f"{','.join(f'c{k}' for k in range(n))}\n{',1' * n}\n",
+    "years.csv": lambda n: ",".join(f"19{k % 90 + 10}" for k in range(n)) + f"\n{GOOD[:11]}{',1' * (n - 1)}",
     "equal names.csv": lambda n: "review," * n + "\n" + f"{GOOD[:10]}," * n,
     "titles.csv": lambda n: f"{GOOD}\n" * n + "id,review\n1,good\n",
     "notes.csv": lambda n: "id,review,x\n1,good,2\n\n" + "We mean it.\n" * n,
@@ -133,6 +134,9 @@ CALLS: Mapping[str, Callable[[int], Callable[[], object]]] = {
     "review field: other values": lambda n: partial(choose, [("a", k) for k in range(n)]),
     "review field: fields": lambda n: partial(choose, [(f"a.b{k}", GOOD) for k in range(n)] * 3),
     "review field: titles": lambda n: partial(choose, [(f"title {k}", GOOD) for k in range(n)] * 3),
+    "review field: quotes": lambda n: partial(
+        choose, [(f"a{k}.{name}", GOOD) for k in range(n) for name in ("quote", "client")] * 3
+    ),
     "review field: names of many words": lambda n: partial(choose, [("review of " * n, GOOD)] * 3),
     "review field: long words in names": lambda n: partial(choose, [("review" * n, GOOD)] * 3),
     "review field: nested fields": lambda n: partial(choose, [("reply.reviews[]." * n, GOOD)] * 3),

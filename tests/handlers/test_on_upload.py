@@ -2,6 +2,8 @@ import gzip
 import io
 import json
 import logging
+import threading
+import time
 from collections.abc import Callable
 from typing import Any
 from urllib.parse import quote_plus
@@ -482,6 +484,36 @@ def test_failed_messages_come_back_after_minutes(
     assert all(60 * minutes <= seconds <= 90 * minutes for seconds in hidden)
     assert len(set(hidden)) > 1 or count == 1
     assert queue.receive_message(QueueUrl=url).get("Messages") is None
+
+
+def test_a_message_whose_request_has_no_answer_comes_back_after_minutes(s3: S3Client) -> None:
+    """The invocation still has time to say so when it gives up."""
+    queue = boto3.client("sqs")
+    url = queue.create_queue(QueueName="incoming")["QueueUrl"]
+    s3.put_object(Bucket=BUCKET, Key="incoming/a.txt", Body=b"great film")
+    event = received(queue, url, notification("incoming/a.txt"))
+    hidden: list[str] = []
+    is_over = threading.Event()
+    end = time.monotonic() + 9
+
+    class NearEnd(Context):
+        def get_remaining_time_in_millis(self) -> int:
+            is_waiting = threading.current_thread() is threading.main_thread()
+            return int(1000 * (end - time.monotonic())) if is_waiting else 900_000
+
+    source, storage = common.source_queue(event["Records"][0]["eventSourceARN"]), common.pipeline().store
+    assert source.client is not None
+    assert isinstance(storage, S3Storage)
+    source.client.meta.events.register(
+        "before-call.sqs.ChangeMessageVisibilityBatch", lambda params, **_: hidden.append(params["body"])
+    )
+    storage.client.meta.events.register(
+        "before-call.s3.GetObject", lambda **_: is_over.wait(timeout=60) and None
+    )
+    response = on_upload.handler(event, NearEnd())
+    is_over.set()
+
+    assert len(response["batchItemFailures"]) == len(hidden) == 1
 
 
 def test_a_message_that_will_not_be_delivered_again_becomes_a_dead_letter_at_once() -> None:

@@ -184,6 +184,7 @@ class FieldSample:
         """Return the fields that may contain the review, the best first."""
         found = []
         articles = self._lists_of_articles()
+        descriptions = self._descriptions_of_reviews()
         choices = [*islice((values for values in self._fields.values() if values.is_choice), _MAX_CHOICES)]
         published = {list_in(path) for path, values in self._fields.items() if says_published(values)}
         for path, values in self._fields.items():
@@ -193,7 +194,7 @@ class FieldSample:
                     from_name = max(MIN_NAME_SCORE, from_name + _WEIGHT_PUBLISHED)
                 if list_in(path) in articles and from_name < TELLING_NAME_SCORE:
                     from_name += _WEIGHT_ARTICLE
-                if self._describes_a_review(values.name):
+                if values.name in descriptions:
                     from_name = TEXT_NAME_SCORE
                 is_plausible = values.sounds_like_reviews(from_name)
                 score = values.score + from_name
@@ -223,18 +224,32 @@ class FieldSample:
             if known & TITLE_WORDS and known & _CATEGORY_WORDS and not known & _WORDS_BESIDE_REVIEWS
         }
 
-    def _describes_a_review(self, name: str) -> bool:
-        """Return whether a description or a quote is beside a sign of a review, and nothing else is called a text."""
-        last = last_part(name)
-        signs = _SIGNS_OF_A_REVIEW.get(" ".join(name_words(last)))
-        if not signs:
-            return False
-        fields = self._fields.values()
-        beside = (f.name for f in fields if f.name == name.removesuffix(last) + last_part(f.name))
-        has_reviewer = any(
-            word.startswith(signs) for other in beside for word in name_words(last_part(other))
-        )
-        return has_reviewer and all(name_score(f.name) < TEXT_NAME_SCORE for f in fields if f.is_text)
+    def _descriptions_of_reviews(self) -> set[str]:
+        """Return the names of descriptions and quotes that are beside a sign of a review.
+
+        There are none if another field is called a text.
+        """
+        signs: defaultdict[str, set[str]] = defaultdict(set)
+        described: dict[str, str] = {}
+        for name in {values.name for values in self._fields.values()}:
+            last = last_part(name)
+            words, parent = name_words(last), name.removesuffix(last)
+            signs[parent] |= {
+                kind
+                for kind, starts in _SIGNS_OF_A_REVIEW.items()
+                if any(word.startswith(starts) for word in words)
+            }
+            if " ".join(words) in _SIGNS_OF_A_REVIEW:
+                described[name] = parent
+        found = {
+            name
+            for name, parent in described.items()
+            if " ".join(name_words(last_part(name))) in signs[parent]
+        }
+        if not found:
+            return found
+        texts = (values.name for values in self._fields.values() if values.is_text)
+        return set() if any(name_score(name) >= TEXT_NAME_SCORE for name in texts) else found
 
     def _is_scale(self, path: str) -> bool:
         """Return whether a field has the same few answers as another one, such as "always" and "never"."""

@@ -25,7 +25,7 @@ _FIRST_YEAR, _LAST_YEAR = 1900, 2100
 _CENTURY = 2000
 
 _RATING = re.compile(
-    r"([0-9]+(?:[.,][0-9]+)?)\s*(?:(?:/|of|out of|von|sur|de)\s*[0-9]+)?\s*(?:stars?|★|⭐)?", re.IGNORECASE
+    r"([0-9]+(?:[.,][0-9]+)?)\s*+(?:(?:/|of|out of|von|sur|de)\s*[0-9]+)?\s*+(?:stars?|★|⭐)?", re.IGNORECASE
 )
 _SYMBOLS = re.compile(r"[★⭐](?:\ufe0f)?")
 _MAX_SYMBOLS = re.compile(r"[★☆⭐\ufe0f\s]{1,20}")

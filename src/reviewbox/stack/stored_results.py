@@ -200,7 +200,7 @@ class StoredResults:
         models: the digests of the models that made the results read so far.
         receipts: the number of receipts and other JSON files; known when the first result is read.
         done: how many of them are done.
-        skipped: how many of them are not receipts of this version.
+        skipped: how many of these are not receipts of this version.
     """
 
     place: Place
@@ -224,9 +224,8 @@ class StoredResults:
         """
         keys = list(self.place.list_keys())
         receipts = [key for key in keys if is_receipt(key)]
-        self.receipts = self.skipped = len(receipts)
+        self.receipts = len(receipts)
         for key, receipt in self._receipts(receipts):
-            self.skipped -= 1
             done, model = self.done, receipt.content.get("model")
             self.models.add(str(model.get("sha256")) if isinstance(model, dict) else "")
             if "counts" in receipt.content:
@@ -313,6 +312,9 @@ class StoredResults:
                 for key, receipt in zip(chunk, pool.map(self._receipt, chunk), strict=True):
                     if receipt:
                         yield key, receipt
+                    else:
+                        self.skipped += 1
+                        self.done += 1
 
     def _receipt(self, key: str) -> Receipt | None:
         receipt = Receipt.decode(self.place.read(key) or b"")

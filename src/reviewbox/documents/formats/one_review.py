@@ -59,7 +59,8 @@ _CODE_INSIDE = re.compile(
 _CODE_LINES, _CODE_SHARE = 4, 0.1
 
 _ROBOTS = re.compile(r"(?:\s|#[^\n]*\n)*+(?:user-agent|sitemap):[^\n]*(?:\n|\Z)", re.IGNORECASE)
-_SETTING = re.compile(r"\s*(?:[#;\[].*|(?P<name>[\w.-]+)\s*(?P<sign>[:=])\s*(?P<value>\S*)\s*)")
+# No run gives characters back, so that long ones are not divided in every possible way.
+_SETTING = re.compile(r"\s*+(?:[#;\[].*|(?P<name>[\w.-]++)\s*+(?P<sign>[:=])\s*+(?P<value>\S*+)\s*+)")
 _SETTINGS = 3
 _LIST_REMEDY = ", but a text file is read as one review; upload it as CSV with a header row or as JSON Lines"
 

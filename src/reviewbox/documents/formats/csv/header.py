@@ -127,7 +127,7 @@ def find_header(
 def is_review_name(cell: str) -> bool:
     """Return whether a cell is a short name that suggests a review column."""
     return (
-        len(cell.split()) <= _MAX_NAME_WORDS
+        0 < len(cell.split()) <= _MAX_NAME_WORDS
         and not _NOT_A_NAME.search(cell)
         and name_score(cell) >= _REVIEW_NAME_SCORE
     )
@@ -315,7 +315,10 @@ def _is_header(names: Sequence[str], rows: Sequence[Sequence[str]]) -> bool:
     columns = [_Column.of([row[index] for row in rows]) for index in range(len(names))]
     evidence = _SAME_START if _have_same_start(names, rows) else 0.0
     evidence += _NOTHING_ABOVE_ROW_NUMBERS if _is_unnamed_index(names[0], [row[0] for row in rows]) else 0.0
-    evidence += sum(_name_evidence(name, column, names) for name, column in zip(names, columns, strict=True))
+    count_up = _count_up(names)
+    evidence += sum(
+        _name_evidence(name, column, count_up=count_up) for name, column in zip(names, columns, strict=True)
+    )
     return evidence > 0
 
 
@@ -386,8 +389,11 @@ def _is_name_of_texts(word: str, texts: Sequence[str]) -> bool:
     return is_alone or name_score(word) >= _QUESTION_WORD_SCORE
 
 
-def _name_evidence(name: str, column: _Column, names: Sequence[str]) -> float:
-    """Return how much a cell above a column suggests that it is the column's name."""
+def _name_evidence(name: str, column: _Column, *, count_up: bool) -> float:
+    """Return how much a cell above a column suggests that it is the column's name.
+
+    `count_up` is whether the numbers among all names count up.
+    """
     if not name or name in MISSING:
         return 0.0
     kind = _kind_of_name(name)
@@ -399,8 +405,8 @@ def _name_evidence(name: str, column: _Column, names: Sequence[str]) -> float:
     )
     if not column.cells:
         return _LIKE_COLUMN if kind in ("date", "link") else _KNOWN_NAME if is_known else 0.0
-    if kind == "number" and _is_numbered(name, names, column):
-        is_year = _is_year_above_others(name, column) and _count_up(names)
+    if kind == "number" and _is_numbered(name, column, count_up=count_up):
+        is_year = count_up and _is_year_above_others(name, column)
         return _NUMBER_ABOVE_TEXT if is_year or column.kind == "text" else 0.0
     if name in column.cells or kind in ("date", "link"):
         return _LIKE_COLUMN
@@ -424,11 +430,11 @@ def _evidence_above_prose(name: str, column: _Column, *, is_known: bool) -> floa
     return _WORD_ABOVE_PROSE if is_known or _is_name_of_texts(name, column.cells) else 0.0
 
 
-def _is_numbered(name: str, names: Sequence[str], column: _Column) -> bool:
+def _is_numbered(name: str, column: _Column, *, count_up: bool) -> bool:
     """Return whether a number is a name: a year, or the number of a question or of a data frame's column."""
     if not name.isdigit():
         return False
-    return column.kind == "text" or _count_up(names) or _is_year_above_others(name, column)
+    return column.kind == "text" or count_up or _is_year_above_others(name, column)
 
 
 def _count_up(names: Sequence[str]) -> bool:
