@@ -23,7 +23,7 @@ from reviewbox.pipeline import Pipeline
 from reviewbox.report import Readers, Result, report
 from reviewbox.settings import Settings
 from reviewbox.stack.result_rows import result_rows
-from reviewbox.stack.stored_results import StoredResults, find_place
+from reviewbox.stack.stored_results import S3Place, StoredResults, find_place
 from reviewbox.storage import S3Storage
 
 ROWS = [("Oslo", "5", "Good film."), ("Rome", "1", "Awful film."), ("Oslo", "2", "")]
@@ -406,3 +406,15 @@ def test_a_receipt_in_s3_cannot_name_another_object(bucket: S3Client) -> None:
     found = results_at(f"s3://{BUCKET}/{key}")
 
     assert [r.failure.code for r in found if r.failure] == ["missing_table"]
+
+
+def test_an_object_that_is_deleted_before_it_is_read_is_missing(s3: S3Client) -> None:
+    """Such as a part that a newer result replaces."""
+    s3.put_object(Bucket=BUCKET, Key="results/part.csv", Body=b"text")
+    place = S3Place(S3Storage(s3), ObjectRef(BUCKET, "results/"))
+    s3.meta.events.register(
+        "before-call.s3.GetObject",
+        lambda **_: s3.delete_object(Bucket=BUCKET, Key="results/part.csv") and None,
+    )
+
+    assert place.open("results/part.csv") is None

@@ -8,6 +8,7 @@ import os
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
 from io import BufferedReader
@@ -18,7 +19,7 @@ from typing import Generic, Protocol, TypeVar
 from reviewbox.documents import read_document
 from reviewbox.documents.detection import SNIFF_BYTES
 from reviewbox.documents.document import Cells
-from reviewbox.errors import AbsenceCode, ReviewboxError, SourceError
+from reviewbox.errors import AbsenceCode, ConflictError, ReviewboxError, SourceError
 from reviewbox.folder_storage import read_file
 from reviewbox.objects import ObjectRef, Source
 from reviewbox.report.results import Failure, Result, result_of_receipt, results_of_table
@@ -135,9 +136,11 @@ class S3Place:
         return source.body if source else None
 
     def open(self, key: str) -> BufferedReader | None:
-        """Open an object as it is now."""
+        """Open an object as it is now; return None if it is gone or changes in between."""
         revision = self.storage.revision(self._ref(key))
-        return self.storage.stream(self._ref(key), revision) if revision else None
+        with suppress(ConflictError):
+            return self.storage.stream(self._ref(key), revision) if revision else None
+        return None
 
     def part_key(self, receipt_key: str, receipt: Receipt, part: Part) -> str | None:
         """Return the key of a part, unless the receipt names an object that is not its own."""
