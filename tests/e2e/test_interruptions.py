@@ -49,7 +49,7 @@ def gated_function(cloud: Cloud, gate: Gate) -> Iterator[Function]:
 
 
 def wait(_: Function) -> str:
-    return "itemIdentifier"  # of the message that has failed
+    return "the invocation failed for s3://"
 
 
 def kill(function: Function) -> str:

@@ -155,7 +155,7 @@ def test_a_request_without_an_answer_fails_before_the_timeout_and_the_next_invoc
         with gate.holding("GET", BUCKET, REVIEW) as reached, ThreadPoolExecutor(1) as caller:
             response = caller.submit(function.invoke, event)
             assert reached.wait(TIMEOUT_SECONDS)
-            assert "itemIdentifier" in str(response.result())
+            assert "the invocation failed for s3://" in str(response.result())
             assert keys(s3, BUCKET) == []
 
         assert function.invoke(event) == SUCCESS
