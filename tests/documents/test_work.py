@@ -100,7 +100,9 @@ FILES: Mapping[str, Callable[[int], bytes | str]] = {
     "columns.parquet": lambda n: parquet(wide(n)),
     "nested columns.parquet": lambda n: parquet(pa.table({"a": wide(n).to_struct_array()})),
     "columns.csv": lambda n: f"{','.join(f'c{k}' for k in range(n))}\n{',1' * n}\n",
-    "years.csv": lambda n: ",".join(f"19{k % 90 + 10}" for k in range(n)) + f"\n{GOOD[:11]}{',1' * (n - 1)}",
+    "columns of years.csv": lambda n: (
+        ",".join(f"19{k % 90 + 10}" for k in range(n)) + f"\n{GOOD[:11]}{',1' * (n - 1)}"
+    ),
     "equal names.csv": lambda n: "review," * n + "\n" + f"{GOOD[:10]}," * n,
     "titles.csv": lambda n: f"{GOOD}\n" * n + "id,review\n1,good\n",
     "notes.csv": lambda n: "id,review,x\n1,good,2\n\n" + "We mean it.\n" * n,
