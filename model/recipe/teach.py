@@ -43,7 +43,7 @@ def teach(
         earlier_models: folders of exported models, as additional teachers.
     """
     train_classifier(encoder, work, config)
-    write_model(work / "teach.pt", work / TOKENIZER, work / "teacher", config, UNCALIBRATED)
+    write_model(work / "teach.pt", work / TOKENIZER, work, work / "teacher", config, UNCALIBRATED)
     train_language_model(decoder, work, config)
     write_soft_labels(decoder, work, config, earlier_models)
 
