@@ -77,9 +77,13 @@ def evaluate(work: Path, output: Path, config: dict[str, Any]) -> None:
     print_table(shares.reindex(columns=LABELS, fill_value=0.0))
     print("\nwhat is not marked `needs_review`")
     marked = NEEDS_REVIEW_BELOW[4]
-    sets = {"reviews, two answers": labeled, "reviews, four answers": four, "short, two answers": short_two,
-            "four answers": mixed}  # fmt: skip
-    print_table(pd.DataFrame({name: _unmarked_figures(name, verdicts) for name, verdicts in sets.items()}).T)
+    unmarked = {
+        "reviews, two answers": _unmarked_figures(labeled, 2),
+        "reviews, four answers": _unmarked_figures(four, 4),
+        "short, two answers": _unmarked_figures(short_two, 2),
+        "four answers": _unmarked_figures(mixed, 4),
+    }
+    print_table(pd.DataFrame(unmarked).T)
 
     foreign = add_verdicts(classifier, pd.read_parquet(work / "foreign_validation.parquet"))
     print("\nother languages: share that is marked, and share that is not marked `needs_review`")
@@ -126,8 +130,8 @@ def _positive_share(scores: Mapping[str, float]) -> float:
     return scores["positive"] / (scores["positive"] + scores["negative"])
 
 
-def _unmarked_figures(name: str, verdicts: pd.DataFrame) -> dict[str, float]:
-    is_unmarked = verdicts.confidence >= NEEDS_REVIEW_BELOW[2 if "two" in name else 4]
+def _unmarked_figures(verdicts: pd.DataFrame, labels: int) -> dict[str, float]:
+    is_unmarked = verdicts.confidence >= NEEDS_REVIEW_BELOW[labels]
     return {
         "share": is_unmarked.mean(),
         "correct": verdicts.correct[is_unmarked].mean(),

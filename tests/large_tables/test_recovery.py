@@ -198,25 +198,36 @@ CORRUPT = [
 ]
 
 
-@pytest.mark.parametrize("what", ["plan.json", "done/00000", "sent", "/part-00000.csv"])
-@pytest.mark.parametrize("body", [*CORRUPT, None], ids=[*map(str, range(len(CORRUPT))), "mutated"])
-def test_what_others_write_over_the_objects_of_the_work_heals(
-    pipeline: Pipeline, s3: Client, what: str, body: bytes | None
-) -> None:
+def begun(pipeline: Pipeline, s3: Client, what: str) -> tuple[str, list[SegmentRef]]:
+    """Process one segment of a table. Return the key of an object of the work, and the other segments."""
     put(s3, rows(40))
     pipeline.process(TABLE, plenty)
     first, *others = segments_sent(pipeline)
     pipeline.process(first, plenty)
     (key,) = [key for key in keys(s3) if what in key]
-    mutated = read(s3, key).replace(b"1", b"true").replace(b"0", b'"x"') + b" "
-    s3.put_object(Bucket=BUCKET, Key=key, Body=mutated if body is None else body)
+    return key, others
 
+
+def assert_heals(pipeline: Pipeline, s3: Client, others: list[SegmentRef]) -> None:
+    """Process the other segments, and check that the table is complete."""
     for segment in others:
         pipeline.process(segment, plenty)
     deliver(pipeline)
 
     assert receipt_of(s3)["counts"]["total"] == 40
     assert_consistent(s3)
+
+
+@pytest.mark.parametrize("what", ["plan.json", "done/00000", "sent", "/part-00000.csv"])
+@pytest.mark.parametrize("body", [*CORRUPT, None], ids=[*map(str, range(len(CORRUPT))), "mutated"])
+def test_what_others_write_over_the_objects_of_the_work_heals(
+    pipeline: Pipeline, s3: Client, what: str, body: bytes | None
+) -> None:
+    key, others = begun(pipeline, s3, what)
+    mutated = read(s3, key).replace(b"1", b"true").replace(b"0", b'"x"') + b" "
+    s3.put_object(Bucket=BUCKET, Key=key, Body=mutated if body is None else body)
+
+    assert_heals(pipeline, s3, others)
 
 
 @pytest.mark.parametrize("what", ["plan.json", "done/00000"])
@@ -224,22 +235,13 @@ def test_numbers_that_others_have_changed_in_the_objects_of_the_work_are_not_use
     pipeline: Pipeline, s3: Client, what: str
 ) -> None:
     """Each object has all fields of the right types. Only its digest shows that a worker did not write it."""
-    put(s3, rows(40))
-    pipeline.process(TABLE, plenty)
-    first, *others = segments_sent(pipeline)
-    pipeline.process(first, plenty)
-    (key,) = [key for key in keys(s3) if what in key]
+    key, others = begun(pipeline, s3, what)
     number = rb'("(?:positive|negative)": |"segments": \[\[[^]]+\], \[)(\d+)'  # of rows, or a position
     changed = re.sub(number, rb"\g<1>1\2", read(s3, key))
     assert changed != read(s3, key)
     s3.put_object(Bucket=BUCKET, Key=key, Body=changed)
 
-    for segment in others:
-        pipeline.process(segment, plenty)
-    deliver(pipeline)
-
-    assert receipt_of(s3)["counts"]["total"] == 40
-    assert_consistent(s3)
+    assert_heals(pipeline, s3, others)
 
 
 def test_a_segment_that_others_have_written_over_is_split_again(pipeline: Pipeline, s3: Client) -> None:

@@ -87,7 +87,6 @@ _MARKUP = re.compile(
 )
 _TAG_OR_ENTITY = re.compile(r"<[^<>]*>|&#?\w{1,10};")
 _WORDS_TO_COMPARE = 20
-# A quantity, a product and a price.
 _NUMBERED = re.compile(r"\d{1,3}[.)]\s?[^\W\d]")
 
 
@@ -206,12 +205,13 @@ class FieldValues:
         """Return whether enough texts describe an experience or judge something; more, if the name says less."""
         if name_score >= TELLING_NAME_SCORE:
             return True
-        is_repeated = self.is_boilerplate or not self.is_varied
+        is_boilerplate = self.is_boilerplate
+        is_repeated = is_boilerplate or not self.is_varied
         words = len(name_words(self.name))
         # The same answer to a question in every row, such as a consent, is none.
         says_text = name_score >= TEXT_NAME_SCORE and not (is_repeated and words >= WORDS_OF_A_QUESTION)
         is_nameless = words == 0
-        if (says_text or is_nameless) and self.texts < _ROWS_FOR_OPINIONS and not self.is_boilerplate:
+        if (says_text or is_nameless) and self.texts < _ROWS_FOR_OPINIONS and not is_boilerplate:
             return True
         chance = 1 - (1 - _OPINIONS_PER_WORD) ** (self.words / self.texts)
         least = max(_MIN_OPINIONS, chance) * (0.5 if says_text else 1 if name_score >= 0 else 2)

@@ -198,8 +198,11 @@ class FieldSample:
                     from_name = TEXT_NAME_SCORE
                 is_plausible = values.sounds_like_reviews(from_name)
                 score = values.score + from_name
-                is_poll = are_options(values, from_name) or self._is_scale(path)
-                is_poll = is_poll or (is_plausible and _repeats_choices(values, choices))
+                is_poll = (
+                    are_options(values, from_name)
+                    or self._is_scale(path)
+                    or (is_plausible and _repeats_choices(values, choices))
+                )
                 found.append(
                     Candidate(
                         path,

@@ -35,6 +35,7 @@ _FLAG = frozenset(
     "eingegangen abierto cerrado pendiente enviado ouvert fermé envoyé aperto chiuso inviato".split()
 )
 _STRUCTURE = re.compile(r"\s*(?:\{.*[}:]|\[.*[\]{,])\s*", re.DOTALL)
+# A quantity, a product and a price.
 _ORDER_LINE = re.compile(r"\d{1,4}\s?[x×]\s.{1,200}\d(?:[.,]\d{2})?\s?[$€£¥₹₩₽]?\)?", re.IGNORECASE)
 _PATH = re.compile(r"(?:[A-Za-z]:)?[\\/]?(?:[\w.-]+[\\/])+[\w.-]*")
 _REPEATED_SYMBOL = re.compile(r"[★☆⭐*]{1,10}")
