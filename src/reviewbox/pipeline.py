@@ -54,6 +54,9 @@ class Pipeline:
 
     `wait` waits for a number of seconds before work is repeated that failed because AWS was busy. Without
     it, nothing is repeated.
+
+    `on_share` is called with the share of a table that has been read for inference, from 0 to 1, after each
+    row. It cannot tell objects apart that are processed at the same time.
     """
 
     store: ObjectStore
@@ -63,6 +66,7 @@ class Pipeline:
     event_bus: EventBus | None = None
     wait: Callable[[float], None] | None = None
     on_write: Callable[[Receipt], object] = lambda _: None  # called after each receipt that is written
+    on_share: Callable[[float], object] | None = None
 
     def process_all(
         self,
@@ -213,11 +217,15 @@ class Pipeline:
 
     @property
     def _large_tables(self) -> SegmentCoordinator:
-        return SegmentCoordinator(self.store, self.classifier, self.settings, self._receipts, self.queue)
+        return SegmentCoordinator(
+            self.store, self.classifier, self.settings, self._receipts, self.queue, self.on_share
+        )
 
     @property
     def _objects(self) -> ObjectProcessor:
-        return ObjectProcessor(self.store, self.classifier, self.settings, self._receipts, self._large_tables)
+        return ObjectProcessor(
+            self.store, self.classifier, self.settings, self._receipts, self._large_tables, self.on_share
+        )
 
 
 def _as_finished(

@@ -9,6 +9,7 @@ result, or a newer source. What it had written before, and what others left when
 
 import logging
 import traceback
+from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -107,6 +108,7 @@ class ObjectProcessor:
     settings: Settings
     receipts: ReceiptStore
     large_tables: SegmentCoordinator
+    on_share: Callable[[float], object] | None = None  # as for `Pipeline`
 
     def process(
         self, ref: ObjectRef, context: BatchContext, pending: PendingReceipt | None = None
@@ -275,7 +277,8 @@ class ObjectProcessor:
         document = read_source(source, self.settings, check_time)
         if document.table is None:
             return self.classify_review(source, document, deadline)
-        classified = classify_table(document, self.classifier, self.settings, check_time)
+        tracked = document.tracked(self.on_share) if self.on_share else document
+        classified = classify_table(tracked, self.classifier, self.settings, check_time)
         provenance = self.receipts.provenance(source.ref, source.revision)
         table_id = self.receipts.table_id(provenance, stored)
         target = self.receipts.part_ref(source.ref, table_id, 0, document.table.extension)

@@ -5,7 +5,7 @@ once. So a step may run twice, on two workers at once, or again after a crash. W
 done writes the receipt.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from functools import partial
@@ -53,7 +53,8 @@ class _Parts:
 class SegmentCoordinator:
     """Splits large tables, classifies their segments and writes their receipts.
 
-    Without a queue, segments are classified one after the other.
+    Without a queue, segments are classified one after the other. `on_share` is called with the share of the
+    table that has been read for inference.
     """
 
     store: ObjectStore
@@ -61,6 +62,7 @@ class SegmentCoordinator:
     settings: Settings
     receipts: ReceiptStore
     queue: Queue | None
+    on_share: Callable[[float], object] | None = None
 
     def start(
         self,
@@ -131,6 +133,8 @@ class SegmentCoordinator:
             return False
         check_time = partial(deadline.check, plan.source)
         document = plan.document(index, data, replace(self.settings.read_options, check_time=check_time))
+        if on_share := self.on_share:
+            document = document.tracked(lambda share: on_share((index + share) / len(plan)))
         classified = classify_table(document, self.classifier, self.settings, check_time)
         part = self._part_ref(plan, index)
 
