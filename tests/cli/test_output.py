@@ -130,6 +130,71 @@ def test_watch_can_classify_once_and_stop(tmp_path: Path, tiny_model: Path) -> N
     assert (tmp_path / "inbox-results" / "a.txt.json").is_file()
 
 
+@pytest.mark.parametrize("name", COMMANDS)
+def test_each_command_prints_in_each_format(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "200")
+
+    assert re.search(r"--format +\S?table\|json\|jsonl\|csv", run(*name.split(), "--help").stdout)
+
+
+def test_watch_prints_a_row_for_each_file(tmp_path: Path, reviews: Path, tiny_model: Path) -> None:
+    """Rows go to the standard output, and everything else to the standard error."""
+    inbox = tmp_path / "inbox"
+    inbox.mkdir()
+    (inbox / "a.txt").write_text("great film", encoding="utf-8")
+    (inbox / "b.csv").write_bytes(reviews.read_bytes())
+    (inbox / "c.txt").write_bytes(b"\x00\x02")
+    outputs = {}
+    for format_ in (Format.JSON, Format.JSONL, Format.CSV):
+        results = tmp_path / f"results-{format_}"
+        done = run("watch", inbox, "--once", "--model", tiny_model, "--results", results, "--format", format_)
+        assert done.stderr == f"Results are in {results}.\n"
+        outputs[format_] = done.stdout
+
+    text, table, refused = json.loads(outputs[Format.JSON])
+    assert (text["file"], text["outcome"], text["reviews"]) == ("a.txt", "classified", 1)
+    assert (text["sentiment"], text["labels"]) == ("positive", {"positive": 1})
+    assert Path(text["result"]).is_file()
+    assert (table["reviews"], table["failed"], table["sentiment"]) == (3, 1, None)
+    assert (refused["outcome"], refused["error_code"]) == ("refused", "binary_file")
+    lines = [json.loads(line) for line in outputs[Format.JSONL].splitlines()]
+    assert [line["file"] for line in lines] == ["a.txt", "b.csv", "c.txt"]
+    rows = list(csv.DictReader(io.StringIO(outputs[Format.CSV])))
+    assert [(row["file"], row["reviews"], row["error_code"]) for row in rows] == [
+        ("a.txt", "1", ""),
+        ("b.csv", "3", ""),
+        ("c.txt", "0", "binary_file"),
+    ]
+
+
+def test_an_empty_folder_is_still_a_table_of_no_rows(tmp_path: Path, tiny_model: Path) -> None:
+    (tmp_path / "inbox").mkdir()
+
+    watch = ("watch", tmp_path / "inbox", "--once", "--model", tiny_model, "--format")
+
+    assert run(*watch, "json").stdout == "[]\n"
+    assert run(*watch, "csv").stdout.startswith("file,outcome,reviews,")
+
+
+def test_reports_and_catalogs_are_summarized(tmp_path: Path, reviews: Path, tiny_model: Path) -> None:
+    (tmp_path / "inbox").mkdir()
+    (tmp_path / "inbox" / "b.csv").write_bytes(reviews.read_bytes())
+    run("watch", tmp_path / "inbox", "--once", "--model", tiny_model)
+    results, page = tmp_path / "inbox-results", tmp_path / "report.html"
+
+    report = run("report", results, "-o", page, "--model", tiny_model, "--format", "json")
+    catalog = run("catalog", results, "--output", tmp_path / "catalog", "--format", "csv")
+
+    summary = json.loads(report.stdout)
+    assert (summary["report"], summary["reviews"], summary["failed"]) == (str(page), 2, 1)
+    assert summary["labels"] == {"negative": 1, "positive": 1}
+    assert summary["bytes"] == page.stat().st_size
+    assert report.stderr.startswith(f"{page}: 2 reviews, ")
+    (row,) = csv.DictReader(io.StringIO(catalog.stdout))
+    assert (row["copied"], row["current"], row["failed"]) == ("1", "0", "0")
+    assert "1 result copied" in catalog.stderr
+
+
 def test_json_is_an_alias_of_the_format(reviews: Path) -> None:
     alias, name = run("estimate", reviews, "--json"), run("estimate", reviews, "--format", "json")
     both = run("estimate", reviews, "--json", "--format", "csv")

@@ -6,14 +6,14 @@ import sys
 import traceback
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from io import BufferedReader, BytesIO
 from pathlib import Path
 from typing import IO, Any
 
 from reviewbox.classification import classify_rows, internal_error, read_source
-from reviewbox.cli.output import Format, Row, format_of, open_output, write_rows
+from reviewbox.cli.output import Format, format_of, open_output, write_rows
 from reviewbox.cli.progress import progress_bar
 from reviewbox.cli.render import (
     cell,
@@ -24,8 +24,8 @@ from reviewbox.cli.render import (
     verdict_cells,
     verdict_table,
 )
-from reviewbox.documents import Document
-from reviewbox.documents.compression import exceeds, stem
+from reviewbox.documents import Document, Row
+from reviewbox.documents.compression import exceeds
 from reviewbox.documents.detection import SNIFF_BYTES, read_stream
 from reviewbox.documents.unsupported import is_parquet
 from reviewbox.errors import ErrorCode, Problem, ReviewboxError, SourceError
@@ -48,7 +48,6 @@ class Classified:
     line: int  # the number of the review's first line, from 1
     text: str  # "" if it could not be read
     outcome: Verdict | Problem
-    size: int = 0  # of its row in the source, in characters; 0 if it is not a row of text
 
 
 _MAX_FIELDS = 10  # tables of which the field is printed
@@ -101,8 +100,13 @@ class _Input:
     name: str  # as it is printed
     read: Callable[[int], Source]  # the body is None if it is larger than the given number of bytes
     open: Callable[[Source], AbstractContextManager[IO[bytes]]] | None = None  # None for stdin
-    kilobytes: float = 1.0  # as it is stored; a guess if it is not a file
+    kilobytes: float = 1.0  # as it is stored; a guess until it is read, if it comes from stdin
+    share: float = 0.0  # how much of it has been read, from 0 to 1
     text_field: str = ""  # of a table, once it is read
+
+    def set_share(self, share: float) -> None:
+        """Remember how much of it has been read, from 0 to 1."""
+        self.share = share
 
 
 def _inputs(paths: Sequence[str]) -> Iterator[_Input]:
@@ -127,8 +131,9 @@ def _objects(uri: str) -> Iterator[_Input]:
     from reviewbox.cli.s3_sources import connect, find_objects, open_object, read_object
 
     storage = connect()
-    for ref in find_objects(storage, uri):
-        yield _Input(str(ref), partial(read_object, storage, ref), partial(open_object, storage))
+    for ref, size in find_objects(storage, uri).items():
+        read, open_ = partial(read_object, storage, ref), partial(open_object, storage)
+        yield _Input(str(ref), read, open_, size / 1000)
 
 
 def _file_input(path: str) -> _Input:
@@ -181,18 +186,18 @@ class _Run:
     has_unreadable: bool = False  # whether an input could not be read
 
     def classify(self, inputs: Sequence[_Input], *, hides_progress: bool) -> Iterator[Classified]:
-        total = sum(item.kilobytes for item in inputs)
+        total, done = sum(item.kilobytes for item in inputs), 0.0
         with progress_bar("Classifying (kB)", total, disable=hides_progress) as update:
-            done = 0.0
             for item in inputs:
-                # How far the work on a compressed file is cannot be seen from its rows.
-                scale = 0 if stem(item.name) != item.name else 1 / 1000
+                expected = item.kilobytes
                 for review in self._classify_input(item):
-                    update(advance=scale * review.size)
+                    known = total - expected + item.kilobytes
+                    update(completed=done + item.share * item.kilobytes, total=known)
                     self.failed += isinstance(review.outcome, Problem)
                     yield review
                 done += item.kilobytes
-                update(completed=done)
+                total += item.kilobytes - expected
+                update(completed=done, total=total)
 
     def _classify_input(self, item: _Input) -> Iterator[Classified]:
         try:
@@ -200,7 +205,7 @@ class _Run:
                 document = _read(item, self.settings, open_files)
                 for row, outcome in classify_rows(document, self.classifier):
                     if outcome is not None:
-                        yield Classified(item.name, row.line, row.text, outcome, len(row.raw))
+                        yield Classified(item.name, row.line, row.text, outcome)
                 if document.table:
                     item.text_field = str(document.notes().get("text_field") or "")
         except SourceError as error:
@@ -231,16 +236,27 @@ def _read(item: _Input, settings: Settings, open_files: ExitStack) -> Document:
         SourceError: the source cannot be parsed.
     """
     source = item.read(settings.max_object_bytes)
-    body = source.body
+    body, item.kilobytes = source.body, source.size / 1000
     if body is None and item.open:
         file: Any = open_files.enter_context(item.open(source))
     elif body is not None and (exceeds(body, settings.max_object_bytes) or is_parquet(body)):
         file = BytesIO(body)
     else:
-        return read_source(source, settings)
+        return read_source(source, settings).tracked(item.set_share)
     stored = open_files.enter_context(BufferedReader(file, SNIFF_BYTES))
     document = read_stream(source.ref.key, source.content_type, stored, settings.read_options)
-    return document or read_source(source, settings)
+    if document is None:
+        return read_source(source, settings).tracked(item.set_share)
+    if document.size:
+        return document.tracked(item.set_share)
+    return replace(document, rows=_track_position(document.rows, file, source.size, item))
+
+
+def _track_position(rows: Iterable[Row], file: IO[bytes], size: int, item: _Input) -> Iterator[Row]:
+    """Yield rows, and record how much of their file has been read: what it expands to is not known."""
+    for row in rows:
+        yield row
+        item.set_share(file.tell() / max(size, 1))
 
 
 def _open_file(source: Source) -> IO[bytes]:
@@ -271,7 +287,7 @@ def _fields(outcome: Verdict | Problem, settings: Settings) -> dict[str, Any]:
     return verdict_fields(outcome, settings.needs_review_below)
 
 
-def _rows(reviews: Iterable[Classified], settings: Settings) -> Iterator[Row]:
+def _rows(reviews: Iterable[Classified], settings: Settings) -> Iterator[dict[str, Any]]:
     for review in reviews:
         yield {"file": review.file, "line": review.line, **_fields(review.outcome, settings)}
 

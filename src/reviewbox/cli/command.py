@@ -4,12 +4,15 @@ from collections.abc import Callable
 from functools import wraps
 from inspect import cleandoc
 from pathlib import Path
-from typing import Annotated, Any, NoReturn, ParamSpec
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn, ParamSpec
 
 import typer
 
 from reviewbox.cli.output import INTERRUPTED, Format
 from reviewbox.errors import ReviewboxError
+
+if TYPE_CHECKING:
+    from rich.console import Console as Terminal
 
 P = ParamSpec("P")
 
@@ -58,6 +61,20 @@ def output_option(text: str) -> Any:
 
 # The optional dependencies, by the module that is imported, and the extra that installs each.
 _EXTRAS = {"moto": "local", "pyarrow": "parquet", "samtranslator": "local"}
+
+
+def confirm(terminal: "Terminal") -> None:
+    """Ask on a terminal whether to continue.
+
+    Raises:
+        typer.Abort: the answer is not yes.
+    """
+    try:
+        answer = terminal.input("Continue? [y/N]: ", markup=False)
+    except EOFError:
+        answer = ""
+    if answer.strip().lower() not in ("y", "yes"):
+        raise typer.Abort
 
 
 def command(

@@ -1,7 +1,7 @@
 """`reviewbox estimate`: the cost and duration of classifying files and objects on AWS."""
 
 from bisect import insort
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
@@ -17,7 +17,7 @@ from reviewbox.classification import read_source
 from reviewbox.cli import render
 from reviewbox.cli.classify import files_below
 from reviewbox.cli.output import Format, print_report
-from reviewbox.cli.progress import track
+from reviewbox.cli.progress import progress_bar, track
 from reviewbox.cli.status import print_reasons
 from reviewbox.documents import Document, read_document
 from reviewbox.documents.detection import SNIFF_BYTES, line_format
@@ -92,16 +92,24 @@ class Inventory:
     listed: int = 0  # objects in S3
     sampled: int = 0  # objects in S3 that were read
     unreadable: list[FailureReason] = field(default_factory=list)
+    on_share: Callable[[float], object] = lambda _: None  # called with how much of a file has been counted
 
     def add_files(self, path: Path) -> None:
         """Add a file, or the files below a folder."""
         files = files_below(path, self._add_failure) if path.is_dir() else [path]
-        for file in track(files, "Reading", len(files)):
-            with self._failures_at(file), file.open("rb") as opened:
-                size = file.stat().st_size
-                self.workload += Workload(objects=1, size=size)
-                source = Source(ObjectRef("", str(file)), Revision("", ""), size, "", None)
-                self.workload += self._count(source, opened)
+        with progress_bar("Reading", len(files)) as update:
+            for number, file in enumerate(files):
+
+                def show(share: float, number: int = number) -> None:
+                    update(completed=number + share)
+
+                self.on_share = show
+                with self._failures_at(file), file.open("rb") as opened:
+                    size = file.stat().st_size
+                    self.workload += Workload(objects=1, size=size)
+                    source = Source(ObjectRef("", str(file)), Revision("", ""), size, "", None)
+                    self.workload += self._count(source, opened)
+                update(completed=number + 1)
 
     def add_objects(self, storage: S3Storage, uri: str) -> None:
         """Add the objects under a prefix, extrapolated from a sample of them.
@@ -172,7 +180,7 @@ class Inventory:
     ) -> Workload:
         """Return the work on a source of `size` bytes that are split, `share` times that of the rows."""
         lengths, failed = list[int](), 0
-        for row in document.rows:
+        for row in document.tracked(self.on_share).rows:
             if row.text.strip() and not row.problem and not row.is_passthrough:
                 lengths.append(len(row.text))
             # A quote that is open where the beginning of a table ends may close later.

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import IO
 
+from reviewbox.cli.progress import track
 from reviewbox.errors import ReviewboxError
 from reviewbox.objects import ObjectRef, Source
 from reviewbox.stack import aws
@@ -16,8 +17,8 @@ def connect() -> S3Storage:
     return S3Storage(aws.connect("s3"))
 
 
-def find_objects(storage: S3Storage, uri: str) -> list[ObjectRef]:
-    """Return the object that a URI names, or the objects under a prefix.
+def find_objects(storage: S3Storage, uri: str) -> dict[ObjectRef, int]:
+    """Return the object that a URI names, or the objects under a prefix with their sizes in bytes.
 
     Raises:
         ReviewboxError: there is no such object.
@@ -25,12 +26,13 @@ def find_objects(storage: S3Storage, uri: str) -> list[ObjectRef]:
     ref = parse_uri(uri)
     with aws.errors_at(uri):
         if ref.key and not ref.key.endswith("/"):
-            refs = [ref] if storage.revision(ref) else []
+            found = {ref: 0} if storage.revision(ref) else {}  # its size is known once it is read
         else:
-            refs = [ObjectRef(ref.bucket, item.key) for item in list_objects(storage.client, ref)]
-    if not refs:
+            listed = track(list_objects(storage.client, ref), "Listing")
+            found = {ObjectRef(ref.bucket, item.key): item.size for item in listed}
+    if not found:
         raise ReviewboxError(f"{uri}: no such object; a prefix must end with a slash")
-    return refs
+    return found
 
 
 def read_object(storage: S3Storage, ref: ObjectRef, max_bytes: int) -> Source:
