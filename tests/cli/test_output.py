@@ -1,6 +1,7 @@
 """What all commands have in common: formats, files, progress, Ctrl-C, help and completion."""
 
 import csv
+import gzip
 import io
 import json
 import os
@@ -325,30 +326,76 @@ def test_a_pipe_gets_no_progress(monkeypatch: pytest.MonkeyPatch) -> None:
     assert pipe.getvalue() == ""
 
 
+class Session:
+    """A command in a terminal of its own."""
+
+    def __init__(self, *command: str, **environment: str) -> None:
+        self._terminal, slave = pty.openpty()
+        self.process = subprocess.Popen(  # noqa: S603 - our own code
+            command,
+            env={**os.environ, "TERM": "xterm-256color", **environment},
+            stdin=slave,
+            stdout=slave,
+            stderr=slave,
+        )
+        os.close(slave)
+
+    def read(self, end: "re.Pattern[bytes] | None" = None) -> bytes:
+        """Return what it prints until that matches `end`, or until it ends."""
+        output = b""
+        while end is None or not end.search(output):
+            try:
+                chunk = os.read(self._terminal, 4096)
+            except OSError:  # the other side is closed
+                break
+            if not chunk:
+                break
+            output += chunk
+        return output
+
+    def close(self) -> int:
+        """End it, and return its exit status."""
+        self.process.kill()
+        os.close(self._terminal)
+        return self.process.wait()
+
+
 @pytest.mark.parametrize("no_color", ["", "1"])
 def test_no_color(no_color: str, reviews: Path, tiny_model: Path) -> None:
     """A terminal gets colors unless NO_COLOR is set (https://no-color.org)."""
-    environment = {**os.environ, "TERM": "xterm-256color", "NO_COLOR": no_color}
-    master, slave = pty.openpty()
     command = [*REVIEWBOX, "classify", str(reviews), "--model", str(tiny_model)]
-    process = subprocess.Popen(  # noqa: S603 - our own code
-        command, env=environment, stdin=slave, stdout=slave, stderr=slave
-    )
-    os.close(slave)
-    output = b""
-    while True:
-        try:
-            chunk = os.read(master, 4096)
-        except OSError:  # the other side is closed
-            break
-        output += chunk
-        if not chunk:
-            break
-    os.close(master)
+    session = Session(*command, NO_COLOR=no_color)
 
-    assert process.wait() == 1
-    assert "positive" in output.decode()
-    assert bool(COLOR.search(output.decode())) is not bool(no_color)
+    output = session.read().decode()
+
+    assert session.process.wait() == 1
+    session.close()
+    assert "positive" in output
+    assert bool(COLOR.search(output)) is not bool(no_color)
+
+
+@pytest.mark.parametrize("max_bytes", ["16777216", "100000"])
+@pytest.mark.parametrize("command", ["classify", "watch"])
+def test_one_large_file_shows_the_rate_and_the_remaining_time(
+    command: str, max_bytes: str, tmp_path: Path, tiny_model: Path
+) -> None:
+    """Also if it is compressed, and if it is read or split while it is classified."""
+    (tmp_path / "inbox").mkdir()
+    lines = (f"{number},a great film that is not bad at all\n".encode() for number in range(200_000))
+    (tmp_path / "inbox" / "a.csv.gz").write_bytes(gzip.compress(b"id,review\n" + b"".join(lines)))
+    arguments = ["--output", str(tmp_path / "a.csv")] if command == "classify" else ["--once"]
+    session = Session(
+        *REVIEWBOX,
+        *(command, str(tmp_path / "inbox"), "--model", str(tiny_model), *arguments),
+        NO_COLOR="1",
+        REVIEWBOX_MAX_OBJECT_BYTES=max_bytes,
+    )
+
+    output = session.read(end=re.compile(rb"[1-9]\d*/\d+ +[\d.,]+/(?:s|min) +\d:\d\d:\d\d"))
+    session.close()
+
+    assert b"Classifying (kB)" in output
+    assert re.search(rb"[1-9]\d*/\d+ +[\d.,]+/(?:s|min) +\d:\d\d:\d\d", output)
 
 
 # --- help and completion ---

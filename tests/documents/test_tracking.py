@@ -10,7 +10,9 @@ import pytest
 
 from reviewbox.documents import ReadOptions, read_document
 
-ROWS = [{"id": number, "review": f"Ещё один отзыв, number {number}, and it is good."} for number in range(200)]
+ROWS = [
+    {"id": number, "review": f"Ещё один отзыв, number {number}, and it is good."} for number in range(200)
+]
 
 
 def saved(write: Callable[[io.BytesIO], object]) -> bytes:
