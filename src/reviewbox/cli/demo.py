@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from reviewbox.cli import render
-from reviewbox.cli.classify import files_below
+from reviewbox.cli.inputs import files_below
 from reviewbox.cli.local import cloud_report, start_cloud_and_console, until_ctrl_c
 from reviewbox.cli.progress import track
 from reviewbox.cli.report import make_report, write_report

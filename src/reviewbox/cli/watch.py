@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from reviewbox.cli.classify import files_below
+from reviewbox.cli.inputs import files_below
 from reviewbox.cli.render import cell, new_terminal, print_plain, printable, receipt_line
 from reviewbox.cli.report import make_report
 from reviewbox.console import Board, Console, Inbox, start_console
