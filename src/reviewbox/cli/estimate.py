@@ -1,7 +1,7 @@
 """`reviewbox estimate`: the cost and duration of classifying files and objects on AWS."""
 
 from bisect import insort
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from hashlib import sha256
@@ -32,11 +32,10 @@ from reviewbox.wording import for_command_line, number_of
 _SAMPLE_SIZE = 20  # objects under a prefix that are read
 _MIN_ROWS = 1000  # of a table that is read in part; as many lines are read ahead
 _HIGH_CONCURRENCY = 1000  # an account's default limit
+_WAYS = {"queue": "as uploads", "job": "as a batch job", "comprehend": "Amazon Comprehend"}
 
 # What a listing says exactly, or as an upper bound. All else is extrapolated from a sample of the objects.
 _LISTED = "objects size tables compressed too_large archived largest_split".split()
-# What the report says about the workload.
-_REPORTED = "objects tables too_large archived large segments reviews failed_reviews characters".split()
 # Lines printed below the first one, by the name of a number in the report. If it is 0, its line is left out.
 _NOTES = {
     "sampled": "read a sample of {sampled:,} of {listed:,} objects in S3 to estimate reviews and characters",
@@ -64,15 +63,12 @@ def show_estimate(paths: Sequence[str], settings: Settings, rate: float | None, 
             raise ReviewboxError(f"{render.printable(path)}: no such file or folder")
     if not inventory.workload.objects and not inventory.unreadable:
         raise ReviewboxError(f"{', '.join(paths)}: nothing to classify")
-    report, bills = _report(paths, inventory, rate)
-    if format_ is not Format.TABLE:
-        items = ({"way": way, **asdict(item)} for way, bill in bills.items() for item in bill)
+    report = _report(paths, inventory, rate)
+    if format_ is Format.TABLE:
+        _print(report, render.new_terminal())
+    else:
+        items = ({"way": way, **item} for way in _WAYS for item in report[way]["items"])
         print_report(report, items, format_, indent=2)
-        return
-    terminal = render.new_terminal()
-    _print(report, bills.values(), terminal)
-    if inventory.unreadable:
-        print_reasons("could not be read", inventory.unreadable, terminal)
 
 
 @dataclass(slots=True)
@@ -81,9 +77,6 @@ class Inventory:
 
     settings: Settings
     workload: Workload = field(default_factory=Workload)
-    beginnings: int = 0  # tables that were only read in part
-    listed: int = 0  # objects in S3
-    sampled: int = 0  # objects in S3 that were read
     unreadable: list[FailureReason] = field(default_factory=list)
 
     def add_files(self, path: Path) -> None:
@@ -105,20 +98,20 @@ class Inventory:
                 judged = cost.judge(item, options)
                 if judged.too_large or judged.archived:
                     listed += replace(judged, work=0)
-                    continue
-                listed += judged
-                # A digest of the key decides which objects are read.
-                insort(sample, item, key=lambda item: sha256(item.key.encode()).digest())
-                del sample[_SAMPLE_SIZE:]
+                else:
+                    listed += judged
+                    # A digest of the key decides which objects are read.
+                    insort(sample, item, key=lambda item: sha256(item.key.encode()).digest())
+                    del sample[_SAMPLE_SIZE:]
         if not listed.objects:
             raise ReviewboxError(f"{uri}: no objects with this prefix")
-        self.listed += listed.objects
-        self.sampled += len(sample)
         read = Workload()
         for item in track(sample, "Reading", len(sample)):
             read += self._read(object_input(storage, ObjectRef(prefix.bucket, item.key)))
         share = listed.work / max(cost.count_listed(sample, options).work, 1)
-        self.workload += replace(read.scaled(share), **{name: getattr(listed, name) for name in _LISTED})
+        exact = {name: getattr(listed, name) for name in _LISTED}
+        exact |= {"listed": listed.objects, "sampled": len(sample), "beginnings": read.beginnings}
+        self.workload += replace(read.scaled(share), **exact)
 
     def _read(self, item: Input) -> Workload:
         """Return the work on an input; of one that cannot be read, remember why."""
@@ -158,9 +151,14 @@ class Inventory:
         elif opened.stored:
             share = opened.source.size / opened.stored.tell()
             size = share * sum(len(row.raw.encode("utf-8", "replace")) + 1 for row in rows)
-        self.beginnings += share != 1
-        split = cost.split_work(round(size), options)
-        stored = Workload(objects=1, size=opened.source.size, tables=int(table is not None))
+        stored = Workload(
+            objects=1,
+            size=opened.source.size,
+            tables=int(table is not None),
+            beginnings=int(share != 1),
+        )
+        is_compressed = "compression" in opened.document.notes()
+        split = cost.split_work(round(size), options, is_compressed=is_compressed)
         return stored + read.scaled(share) + split
 
     def _add_os_error(self, path: Path, error: OSError) -> None:
@@ -182,21 +180,18 @@ def _first_rows(opened: OpenDocument, max_bytes: int) -> Sequence[Row]:
     return rows
 
 
-def _report(
-    paths: Sequence[str], inventory: Inventory, rate: float | None
-) -> tuple[dict[str, Any], dict[str, Sequence[Item]]]:
-    """Return the estimate as `--json` prints it, and the items of each bill by its name."""
+def _report(paths: Sequence[str], inventory: Inventory, rate: float | None) -> dict[str, Any]:
+    """Return the estimate as `--json` prints it."""
     workload = inventory.workload
     cpu_ms = 1000 * prices.CPU_SECONDS_PER_KILOBYTE if rate is None else rate
     estimated = partial(cost.estimate, workload, cpu_seconds_per_kilobyte=cpu_ms / 1000)
     queue, job = (estimated(Function(), as_job=as_job) for as_job in (False, True))
     fast = estimated(Function(max_concurrency=_HIGH_CONCURRENCY), as_job=False)
     comprehend = Item("units of text", f"{workload.units:,}", cost.comprehend_dollars(workload.units))
-    report = {
+    return {
         "paths": [render.printable(path) for path in paths],
         "bytes": workload.size,
-        **{name: getattr(workload, name) for name in _REPORTED},
-        **{name: getattr(inventory, name) for name in ("beginnings", "listed", "sampled")},
+        **asdict(workload),
         "unreadable": [asdict(reason) for reason in inventory.unreadable],
         "region": prices.REGION,
         "date": prices.DATE,
@@ -204,19 +199,22 @@ def _report(
             "cpu_ms_per_1000_characters": cpu_ms,
             "source": f"measured by {prices.MEASURED_BY}" if rate is None else "set with --rate",
         },
-        "queue": {"dollars": queue.dollars, "items": [asdict(item) for item in queue.items]},
-        "job": {"dollars": job.dollars, "items": [asdict(item) for item in job.items]},
+        "queue": _bill(queue.items),
+        "job": _bill(job.items),
+        "comprehend": {"units": workload.units, **_bill([comprehend])},
         "longest_cut": queue.longest_split,
-        "comprehend": {"dollars": comprehend.dollars, "units": workload.units},
         "seconds": {
             str(Function().max_concurrency): queue.seconds,
             str(_HIGH_CONCURRENCY): fast.seconds,
         },
     }
-    return report, {"queue": queue.items, "job": job.items, "comprehend": (comprehend,)}
 
 
-def _print(report: Mapping[str, Any], bills: Iterable[Sequence[Item]], terminal: Terminal) -> None:
+def _bill(items: Sequence[Item]) -> dict[str, Any]:
+    return {"dollars": sum(item.dollars for item in items), "items": [asdict(item) for item in items]}
+
+
+def _print(report: Mapping[str, Any], terminal: Terminal) -> None:
     tell = partial(render.print_line, terminal)
     objects, size = number_of(report["objects"], "object"), render.rounded_bytes(report["bytes"])
     reviews, characters = number_of(report["reviews"], "review"), f"{report['characters']:,} characters"
@@ -230,7 +228,8 @@ def _print(report: Mapping[str, Any], bills: Iterable[Sequence[Item]], terminal:
         duration = render.rounded_seconds(report["longest_cut"])
         tell(f"  one invocation must split the largest table, which may take {duration}: divide it", "yellow")
     print_bills(
-        terminal, dict(zip(("as uploads", "as a batch job", "Amazon Comprehend"), bills, strict=True))
+        terminal,
+        {heading: [Item(**each) for each in report[way]["items"]] for way, heading in _WAYS.items()},
     )
     durations = " or ".join(
         f"{render.rounded_seconds(seconds)} with {int(number):,}"
@@ -241,6 +240,8 @@ def _print(report: Mapping[str, Any], bills: Iterable[Sequence[Item]], terminal:
         f"{report['rate']['cpu_ms_per_1000_characters']:.1f} ms of processor time for 1,000 characters "
         f"({report['rate']['source']}). Prices of {report['region']}, {report['date']}."
     )
+    if report["unreadable"]:
+        print_reasons("could not be read", [FailureReason(**each) for each in report["unreadable"]], terminal)
 
 
 def print_bills(terminal: Terminal, bills: Mapping[str, Sequence[Item]], heading: str = "") -> None:
@@ -249,8 +250,7 @@ def print_bills(terminal: Terminal, bills: Mapping[str, Sequence[Item]], heading
     table.add_column(heading, "total")
     table.add_column("", justify="right")
     for way, bill in bills.items():
-        total = render.rounded_dollars(sum(item.dollars for item in bill))
-        table.add_column(way, total, justify="right")
+        table.add_column(way, render.rounded_dollars(sum(item.dollars for item in bill)), justify="right")
     quantities = {item.name: item.quantity for bill in bills.values() for item in bill}
     for name, quantity in quantities.items():
         dollars = ({item.name: render.rounded_dollars(item.dollars) for item in b} for b in bills.values())

@@ -3,17 +3,14 @@
 import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, fields, replace
-from typing import TYPE_CHECKING
 
 from reviewbox.documents import ReadOptions
 from reviewbox.documents.compression import stem
 from reviewbox.documents.detection import FORMATS, is_called_text
 from reviewbox.stack import prices
+from reviewbox.stack.discovery import Stack
+from reviewbox.stack.listing import ListedObject
 from reviewbox.wording import number_of
-
-if TYPE_CHECKING:
-    from reviewbox.stack.discovery import Stack
-    from reviewbox.stack.listing import ListedObject
 
 # Defaults of template.yaml: objects in a batch of uploads, and how many of them are processed at once.
 OBJECTS_PER_BATCH = 200
@@ -31,9 +28,7 @@ _ARCHIVE_CLASSES = ("GLACIER", "DEEP_ARCHIVE")
 # tests/stack/test_cost.py compares the sums with the requests that are made.
 _READS_PER_OBJECT, _WRITES_PER_OBJECT = 4, 1
 _REQUESTS_PER_SEGMENT = 9  # reads, and as many writes
-# While a table is split: one to store the segment if the table is compressed, and for ten segments one for
-# their state and one for their messages.
-_SPLIT_REQUESTS_PER_SEGMENT = 1 + 2 / 10
+_SPLIT_REQUESTS_PER_SEGMENT = 2 / 10  # one for the state of ten segments, one for ten messages
 _SQS_REQUESTS_PER_MESSAGE = 3  # send, receive, delete
 
 
@@ -50,12 +45,16 @@ class Workload:
     work: int = 0  # text to classify, at most; text that needs evidence counts more
     large: int = 0  # tables that are classified in segments
     segments: int = 0
+    stored_segments: int = 0  # segments of compressed tables, which are stored decompressed
     split_bytes: int = 0  # decompressed size of all large tables
     largest_split: int = 0  # decompressed size of the largest of them
     reviews: int = 0
     failed_reviews: int = 0  # rows that will get an error
     characters: int = 0
     units: int = 0  # of Amazon Comprehend
+    listed: int = 0  # objects of which only a sample was read
+    sampled: int = 0  # the objects in these samples
+    beginnings: int = 0  # tables of which only the first rows were read
 
     def __add__(self, other: "Workload") -> "Workload":
         sums = {each.name: getattr(self, each.name) + getattr(other, each.name) for each in fields(self)}
@@ -100,7 +99,7 @@ class Estimate:
         return sum(item.dollars for item in self.items)
 
 
-def judge(listed: "ListedObject", options: ReadOptions) -> Workload:
+def judge(listed: ListedObject, options: ReadOptions) -> Workload:
     """Return the workload of a listed object, at most, judged by its name and size."""
     name, is_large = stem(listed.key).lower(), listed.size > options.max_bytes
     is_compressed, is_text = name != listed.key.lower(), is_called_text(name)
@@ -108,7 +107,7 @@ def judge(listed: "ListedObject", options: ReadOptions) -> Workload:
     is_table = not is_text and (is_large or name.endswith(_EXTENSIONS))
     size = listed.size * (_MAX_COMPRESSION_RATIO if is_compressed else 1)
     if is_table:
-        work = replace(split_work(size, options), tables=1, work=size)
+        work = replace(split_work(size, options, is_compressed=is_compressed), tables=1, work=size)
     elif is_large:
         work = Workload(too_large=1)
     else:
@@ -119,17 +118,18 @@ def judge(listed: "ListedObject", options: ReadOptions) -> Workload:
     )
 
 
-def count_listed(listed: Iterable["ListedObject"], options: ReadOptions) -> Workload:
+def count_listed(listed: Iterable[ListedObject], options: ReadOptions) -> Workload:
     """Return the workload of listed objects, judged by their names and sizes."""
     return sum((judge(item, options) for item in listed), Workload())
 
 
-def split_work(size: int, options: ReadOptions) -> Workload:
+def split_work(size: int, options: ReadOptions, *, is_compressed: bool = False) -> Workload:
     """Return the work of splitting a table of this decompressed size, if it is larger than a segment."""
     if size <= options.segment_bytes:
         return Workload()
     segments = math.ceil(size / options.segment_bytes)
-    return Workload(large=1, segments=segments, split_bytes=size, largest_split=size)
+    stored = segments * is_compressed
+    return Workload(large=1, segments=segments, stored_segments=stored, split_bytes=size, largest_split=size)
 
 
 def comprehend_units(characters: int) -> int:
@@ -148,7 +148,7 @@ def comprehend_dollars(units: float) -> float:
 
 def estimate(
     workload: Workload,
-    function: "Function | Stack",
+    function: Function | Stack,
     *,
     as_job: bool,
     cpu_seconds_per_kilobyte: float = prices.CPU_SECONDS_PER_KILOBYTE,
@@ -162,7 +162,7 @@ def estimate(
     # The first object of an invocation waits alone; the others wait together.
     waits = invocations + (objects - invocations) / OBJECTS_AT_ONCE
     splitting = workload.split_bytes / (prices.SPLIT_BYTES_PER_CPU_SECOND * min(1, vcpus))
-    splitting += segments * _SPLIT_REQUESTS_PER_SEGMENT * wait
+    splitting += (segments * _SPLIT_REQUESTS_PER_SEGMENT + workload.stored_segments) * wait
     segment_waits = segments * 2 * _REQUESTS_PER_SEGMENT * wait
     seconds = workload.work * seconds_per_byte + waits * prices.WAIT_SECONDS_PER_OBJECT
     seconds += splitting + segment_waits
