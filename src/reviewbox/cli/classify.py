@@ -11,14 +11,7 @@ from reviewbox.classification import classify_rows, internal_error
 from reviewbox.cli.inputs import Input, find_inputs, open_document
 from reviewbox.cli.output import Format, Row, format_of, open_output, write_rows
 from reviewbox.cli.progress import progress_bar
-from reviewbox.cli.render import (
-    cell,
-    new_terminal,
-    print_line,
-    print_plain,
-    verdict_cells,
-    verdict_table,
-)
+from reviewbox.cli.render import cell, new_terminal, print_line, print_plain, verdict_cells, verdict_table
 from reviewbox.documents.compression import stem
 from reviewbox.errors import ErrorCode, Problem, ReviewboxError, SourceError
 from reviewbox.model.classifier import Classifier

@@ -152,10 +152,7 @@ class Inventory:
             share = opened.source.size / opened.stored.tell()
             size = share * sum(len(row.raw.encode("utf-8", "replace")) + 1 for row in rows)
         stored = Workload(
-            objects=1,
-            size=opened.source.size,
-            tables=int(table is not None),
-            beginnings=int(share != 1),
+            objects=1, size=opened.source.size, tables=int(table is not None), beginnings=int(share != 1)
         )
         is_compressed = "compression" in opened.document.notes()
         split = cost.split_work(round(size), options, is_compressed=is_compressed)
@@ -203,10 +200,7 @@ def _report(paths: Sequence[str], inventory: Inventory, rate: float | None) -> d
         "job": _bill(job.items),
         "comprehend": {"units": workload.units, **_bill([comprehend])},
         "longest_cut": queue.longest_split,
-        "seconds": {
-            str(Function().max_concurrency): queue.seconds,
-            str(_HIGH_CONCURRENCY): fast.seconds,
-        },
+        "seconds": {str(Function().max_concurrency): queue.seconds, str(_HIGH_CONCURRENCY): fast.seconds},
     }
 
 
@@ -228,8 +222,7 @@ def _print(report: Mapping[str, Any], terminal: Terminal) -> None:
         duration = render.rounded_seconds(report["longest_cut"])
         tell(f"  one invocation must split the largest table, which may take {duration}: divide it", "yellow")
     print_bills(
-        terminal,
-        {heading: [Item(**each) for each in report[way]["items"]] for way, heading in _WAYS.items()},
+        terminal, {heading: [Item(**each) for each in report[way]["items"]] for way, heading in _WAYS.items()}
     )
     durations = " or ".join(
         f"{render.rounded_seconds(seconds)} with {int(number):,}"

@@ -141,12 +141,7 @@ def _measure(classifier: Classifier) -> Measured:
     # A new process, whose memory holds nothing else.
     with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as process:
         peak = process.submit(peak_megabytes, classifier.bundle.folder, texts).result()
-    return Measured(
-        1000 * cpu_seconds / len(texts),
-        1e6 * cpu_seconds / max(tokens, 1),
-        max(changes),
-        peak,
-    )
+    return Measured(1000 * cpu_seconds / len(texts), 1e6 * cpu_seconds / max(tokens, 1), max(changes), peak)
 
 
 def _sample_texts() -> Iterator[str]:

@@ -21,15 +21,7 @@ from reviewbox.settings import Settings
 
 T = TypeVar("T")
 
-OWN_FIELDS = (
-    "sentiment",
-    "score",
-    "needs_review",
-    "other_language",
-    "error_code",
-    "error_message",
-    "note",
-)
+OWN_FIELDS = ("sentiment", "score", "needs_review", "other_language", "error_code", "error_message", "note")
 _ROWS_TO_SAMPLE = 1000  # that decide which column holds the review, if no receipt says it
 _PREFIX = "reviewbox_"
 _RESULT_GROWTH = 4  # how many times larger a result may be than its source
