@@ -62,8 +62,10 @@ class Outcome(StrEnum):
     PARTIAL = "partial"  # a segment is classified; other segments of its table are not
 
 
-# After these, no work on the object is in progress, and whatever its receipt does not name is left over.
-_FINISHED = (Outcome.CLASSIFIED, Outcome.REFUSED, Outcome.CURRENT, Outcome.GONE)
+# After these, no work on the object is in progress, and whatever its receipt does not name is left over. The
+# event for its result may be missing: a worker may have died after it wrote the receipt. Then the next
+# delivery finds the result current, or the source gone.
+FINISHED = (Outcome.CLASSIFIED, Outcome.REFUSED, Outcome.CURRENT, Outcome.GONE)
 
 SEGMENT_OUTCOMES = {
     Progress.SENT: Outcome.SEGMENTED,
@@ -125,7 +127,7 @@ class ObjectProcessor:
         def attempt() -> Outcome:
             outcome = self._attempt(ref, context, pending)
             is_gone = outcome is Outcome.GONE
-            if outcome in _FINISHED and (races or context.redelivered or context.stale or is_gone):
+            if outcome in FINISHED and (races or context.redelivered or context.stale or is_gone):
                 is_over = self.sweeper.sweep(ref)
                 if is_gone and not is_over:  # the source has come back
                     raise ConflictError(ref)
@@ -136,7 +138,7 @@ class ObjectProcessor:
     @property
     def sweeper(self) -> SourceSweeper:
         """Removes what is left over of a source."""
-        return SourceSweeper(self.store, self.receipts)
+        return SourceSweeper(self.receipts)
 
     def max_read_bytes(self, context: BatchContext) -> int:
         """Return the size of the largest object that is read before its format is known."""

@@ -7,14 +7,12 @@ from reviewbox.objects import ObjectRef, Revision
 from reviewbox.results.receipt import Receipt
 from reviewbox.results.receipt_store import ReceiptStore
 from reviewbox.retry import retry_on_conflict
-from reviewbox.storage import ObjectStore
 
 
 @dataclass(frozen=True, slots=True)
 class SourceSweeper:
     """Sweeps the tables of one source at a time."""
 
-    store: ObjectStore
     receipts: ReceiptStore
 
     def sweep(self, ref: ObjectRef, abandoned_before: float | None = None) -> bool:
@@ -31,7 +29,7 @@ class SourceSweeper:
     def _record_abandoned_work(self, ref: ObjectRef, abandoned_before: float) -> None:
         """Record that the work on a source has ended without a result."""
         stored = self.receipts.read(ref)
-        revision = self.store.revision(ref)
+        revision = self.receipts.store.revision(ref)
         has_receipt = stored and stored.receipt.is_of_revision(self.receipts.provenance(ref, revision))
         if revision is None or has_receipt or not self._is_abandoned(ref, abandoned_before):
             return
@@ -53,7 +51,7 @@ class SourceSweeper:
     def _is_abandoned(self, ref: ObjectRef, before: float) -> bool:
         """Return whether neither a source nor its tables have changed since a time."""
         # The key itself comes before all longer keys that start with it.
-        listed = next(self.store.pages(ref.bucket, ref.key))[:1]
+        listed = next(self.receipts.store.pages(ref.bucket, ref.key))[:1]
         times = [item.modified for item in listed if item.key == ref.key]
         return max([*times, *self.receipts.table_times(ref)], default=before) < before
 
@@ -61,7 +59,7 @@ class SourceSweeper:
         doubtful = self.receipts.remove_dead(ref, is_old=abandoned_before is not None)
         if not doubtful.parts:
             return True
-        stored, revision = doubtful.stored, self.store.revision(ref)
+        stored, revision = doubtful.stored, self.receipts.store.revision(ref)
         is_current = stored and stored.receipt.is_current(self.receipts.provenance(ref, revision))
         is_over = revision is None or is_current  # otherwise work is in progress
         if not is_over and (abandoned_before is None or not self._is_abandoned(ref, abandoned_before)):

@@ -59,7 +59,7 @@ def classify_paths(  # noqa: PLR0913, PLR0917 - a command's options are its argu
     """
     is_terminal = output is None and sys.stdout.isatty()
     if format_ is None:
-        format_ = format_of(output) if output else Format.TABLE if is_terminal else Format.JSONL
+        format_ = format_of(output, Format) if output else Format.TABLE if is_terminal else Format.JSONL
     if output and format_ is Format.TABLE:
         raise ReviewboxError("a table is for the terminal; for a file, choose --format json, jsonl or csv")
     inputs = list(find_inputs(paths))
