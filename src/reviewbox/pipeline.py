@@ -17,6 +17,7 @@ from reviewbox.objects import ObjectRef, SegmentRef
 from reviewbox.process_object import FINISHED, SEGMENT_OUTCOMES, BatchContext, ObjectProcessor, Outcome
 from reviewbox.queue import Queue
 from reviewbox.results.completion import completion_detail
+from reviewbox.results.failures import record_failure
 from reviewbox.results.receipt import Receipt
 from reviewbox.results.receipt_store import ReceiptStore
 from reviewbox.retry import retry_transient
@@ -140,7 +141,7 @@ class Pipeline:
         """Write an error receipt for an object, or for the table of a segment, that failed for good."""
         source = ref.source if isinstance(ref, SegmentRef) else ref
         try:
-            self._objects.record_failure(source, error)
+            record_failure(self._receipts, source, error)
         except ConflictError:
             # Another worker has just written a result, or the same error.
             logger.info("object.contended", extra={"bucket": source.bucket, "key": source.key})

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from reviewbox.errors import ErrorCode, Problem
 from reviewbox.objects import ObjectRef, Revision
+from reviewbox.results.failures import record_attempt
 from reviewbox.results.receipt import Receipt
 from reviewbox.results.receipt_store import ReceiptStore
 from reviewbox.retry import retry_on_conflict
@@ -33,20 +34,7 @@ class SourceSweeper:
         has_receipt = stored and stored.receipt.is_of_revision(self.receipts.provenance(ref, revision))
         if revision is None or has_receipt or not self._is_abandoned(ref, abandoned_before):
             return
-        receipt = self._lost_work(ref, revision)
-        self.receipts.commit(ref, receipt, stored, self.receipts.list_tables(ref))
-
-    def _lost_work(self, ref: ObjectRef, revision: Revision | None) -> Receipt:
-        """Return the receipt of a source whose work has ended without a result."""
-        if revision is None:
-            message = f"{ref} was deleted before its result was written"
-        else:
-            message = (
-                f"the work on {ref} ended without a result, and its messages are gone; "
-                "upload it again, or run `reviewbox backfill`"
-            )
-        provenance = self.receipts.provenance(ref, revision)
-        return Receipt.for_error(Problem(ErrorCode.NOT_PROCESSED, message), provenance, final=False)
+        record_attempt(self.receipts, ref, revision, _lost_work(ref, revision), stored)
 
     def _is_abandoned(self, ref: ObjectRef, before: float) -> bool:
         """Return whether neither a source nor its tables have changed since a time."""
@@ -65,6 +53,20 @@ class SourceSweeper:
         if not is_over and (abandoned_before is None or not self._is_abandoned(ref, abandoned_before)):
             return False
         # Without a receipt to write again, a worker could still write the first one.
-        stored = stored or self.receipts.write(ref, self._lost_work(ref, revision), replaces=None)
+        if stored is None:
+            provenance = self.receipts.provenance(ref, revision)
+            receipt = Receipt.for_error(_lost_work(ref, revision), provenance, final=False)
+            stored = self.receipts.write(ref, receipt, replaces=None)
         self.receipts.withdraw(ref, stored, doubtful.parts)
         return True
+
+
+def _lost_work(ref: ObjectRef, revision: Revision | None) -> Problem:
+    """Return why a source has no result whose work has ended without one."""
+    if revision is None:
+        return Problem(ErrorCode.NOT_PROCESSED, f"{ref} was deleted before its result was written")
+    return Problem(
+        ErrorCode.NOT_PROCESSED,
+        f"the work on {ref} ended without a result, and its messages are gone; "
+        "upload it again, or run `reviewbox backfill`",
+    )
