@@ -14,9 +14,10 @@ from reviewbox.large_tables.coordinator import Progress, SegmentCoordinator
 from reviewbox.leftovers import ABANDONED_SECONDS, LeftoverFinder, Sweeper, Swept
 from reviewbox.model.classifier import Classifier
 from reviewbox.objects import ObjectRef, SegmentRef
-from reviewbox.process_object import SEGMENT_OUTCOMES, BatchContext, ObjectProcessor, Outcome
+from reviewbox.process_object import FINISHED, SEGMENT_OUTCOMES, BatchContext, ObjectProcessor, Outcome
 from reviewbox.queue import Queue
 from reviewbox.results.completion import completion_detail
+from reviewbox.results.failures import record_failure
 from reviewbox.results.receipt import Receipt
 from reviewbox.results.receipt_store import ReceiptStore
 from reviewbox.retry import retry_transient
@@ -30,10 +31,6 @@ logger = logging.getLogger(__name__)
 
 # A worker may take this long to notice that no time is left.
 _MIN_WAIT_SECONDS = 1.0
-
-# After these, there may be a new result that nobody has been told of: a worker that wrote the receipt may
-# have died before it sent the event. Then the next delivery finds the result current, or the source gone.
-_COMPLETED = (Outcome.CLASSIFIED, Outcome.REFUSED, Outcome.CURRENT, Outcome.GONE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,7 +145,7 @@ class Pipeline:
         """Write an error receipt for an object, or for the table of a segment, that failed for good."""
         source = ref.source if isinstance(ref, SegmentRef) else ref
         try:
-            self._objects.record_failure(source, error)
+            record_failure(self._receipts, source, error)
         except ConflictError:
             # Another worker has just written a result, or the same error.
             logger.info("object.contended", extra={"bucket": source.bucket, "key": source.key})
@@ -160,7 +157,7 @@ class Pipeline:
 
     def _finish(self, ref: ObjectRef | SegmentRef, context: BatchContext) -> _Finished:
         outcome = self._process(ref, context)
-        if self.event_bus is None or outcome not in _COMPLETED:
+        if self.event_bus is None or outcome not in FINISHED:
             return _Finished(ref, outcome)
         # What is announced is what is there, even if another worker wrote it.
         source = ref.source if isinstance(ref, SegmentRef) else ref

@@ -28,6 +28,7 @@ from reviewbox.results.receipt_store import ReceiptStore, StoredReceipt
 from reviewbox.retry import retry_on_conflict
 from reviewbox.settings import Settings
 from reviewbox.storage import ObjectStore, write_once
+from reviewbox.sweep import remove_dead
 
 _EVENT = "event"  # the sender that is not a segment
 
@@ -188,7 +189,7 @@ class SegmentCoordinator:
             self.receipts.commit(plan.source, receipt, stored, {})
         # This lists again, because the worker of a stale segment may have written a part before the receipt,
         # and leaves it to this one. If the answer to the write was lost, the next attempt comes here.
-        self.receipts.remove_dead(plan.source, receipt)
+        remove_dead(self.receipts, plan.source, receipt)
         return Progress.COMPLETE
 
     def _send_missing(self, dispatch: Dispatch, stale: SegmentRef | None, *, is_new: bool) -> Progress:

@@ -217,11 +217,7 @@ def _choose_scales(tallies: Tallies, options: ReportOptions) -> list[Scale]:
     rest.sort(key=lambda c: (not c.is_chosen, -c.strength()))
     found = [scale for c in rest if (scale := c.as_category(tallies.labels))]
     chosen = sum(c.is_chosen for c in rest)
-    return [
-        *groups,
-        *found[: max(_MAX_DIMENSIONS, chosen)],
-        *(scale for scale in (rating, date) if scale),
-    ]
+    return [*groups, *found[: max(_MAX_DIMENSIONS, chosen)], *(scale for scale in (rating, date) if scale)]
 
 
 def _segments(result: Result, sentences: Sequence[Sentence]) -> list[Segment]:
