@@ -9,8 +9,9 @@ result, or a newer source. What it had written before, and what others left when
 
 import logging
 import traceback
+from collections.abc import Container
 from contextlib import nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from functools import partial
 from io import BytesIO
@@ -80,6 +81,7 @@ class BatchContext:
     exclusive: bool = True  # whether each object may use all of the invocation's memory and time
     redelivered: bool = False  # whether another worker may have died while it was working on the objects
     stale: SegmentRef | None = None  # the segment of an outdated plan that led to the object
+    last: Container[ObjectRef | SegmentRef] = ()  # those that no later attempt follows if this one fails
     # Set once an object of the batch turns out to have a result, so that the others probably have one, too.
     # Classifying them before looking at their receipts would be wasted work.
     has_results: Event = field(default_factory=Event)
@@ -178,6 +180,27 @@ class ObjectProcessor:
             logger.error("object.unreadable", extra=_describe_fault(source.ref, error))
         provenance = self.receipts.provenance(source.ref, source.revision)
         return PendingReceipt(source, Receipt.for_error(error.problem, provenance, final=True))
+
+    def record_last_attempt(self, ref: ObjectRef) -> None:
+        """Record that an object has no result, if it has no receipt, before the last attempt to make one.
+
+        If the worker dies during that attempt, nobody else would say what became of the object.
+
+        Raises:
+            ConflictError: another worker has just written a receipt.
+        """
+        # A result of an earlier revision stays until there is another. Folder markers end with a slash.
+        if ref.key.endswith("/") or self.receipts.read(ref):
+            return
+        if revision := self.store.revision(ref):
+            message = (
+                f"{ref} was tried {self.settings.max_receives} times, and the last attempt did not end: "
+                "it may need more memory or time than the function has"
+            )
+            problem = Problem(ErrorCode.NOT_PROCESSED, message)
+            receipt = Receipt.for_error(problem, self.receipts.provenance(ref, revision), final=False)
+            # It is not counted in the metrics, because the attempt will be.
+            replace(self.receipts, on_write=lambda _: None).write(ref, receipt, None)
 
     def record_failure(self, ref: ObjectRef, error: Exception) -> None:
         """Record that the current revision of an object has no result because of `error`.
