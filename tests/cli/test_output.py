@@ -286,6 +286,17 @@ def test_no_color(no_color: str, reviews: Path, tiny_model: Path) -> None:
     assert bool(COLOR.search(output.decode())) is not bool(no_color)
 
 
+def test_a_full_disk_is_named(reviews: Path, tiny_model: Path) -> None:
+    command = [*REVIEWBOX, "classify", str(reviews), "--model", str(tiny_model), "--format", "jsonl"]
+    with Path("/dev/full").open("w") as full:
+        process = subprocess.run(  # noqa: S603 - our own code
+            command, stdout=full, stderr=subprocess.PIPE, text=True, check=False
+        )
+
+    assert process.stderr == "reviewbox: No space left on device\n"
+    assert process.returncode == 2
+
+
 # --- help and completion ---
 
 
