@@ -9,7 +9,7 @@ result, or a newer source. What it had written before, and what others left when
 
 import logging
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -83,6 +83,7 @@ class BatchContext:
     exclusive: bool = True  # whether each object may use all of the invocation's memory and time
     redelivered: bool = False  # whether another worker may have died while it was working on the objects
     stale: SegmentRef | None = None  # the segment of an outdated plan that led to the object
+    last: Container[ObjectRef | SegmentRef] = ()  # those that no later attempt follows if this one fails
     # Set once an object of the batch turns out to have a result, so that the others probably have one, too.
     # Classifying them before looking at their receipts would be wasted work.
     has_results: Event = field(default_factory=Event)

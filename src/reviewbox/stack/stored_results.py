@@ -80,16 +80,21 @@ class FolderPlace:
             folders[:] = sorted(name for name in folders if not name.startswith("."))
             for name in sorted(files):
                 key = Path(parent, name).relative_to(self.root).as_posix()
-                if not name.startswith(".") and not is_tool_file(key):
+                # Neither a link to nothing nor a pipe is a result.
+                if not name.startswith(".") and not is_tool_file(key) and _is_file(self.root / key):
                     yield key
 
     def read(self, key: str) -> bytes | None:
         """Return a file's content."""
-        return read_file(self.root / key, ObjectRef("", key), MAX_RECEIPT_BYTES).body
+        with suppress(FileNotFoundError):  # it has been deleted since
+            return read_file(self.root / key, ObjectRef("", key), MAX_RECEIPT_BYTES).body
+        return None
 
     def open(self, key: str) -> BufferedReader | None:
         """Open a file."""
-        return BufferedReader((self.root / key).open("rb", buffering=0), SNIFF_BYTES)
+        with suppress(FileNotFoundError):
+            return BufferedReader((self.root / key).open("rb", buffering=0), SNIFF_BYTES)
+        return None
 
     def part_key(self, receipt_key: str, receipt: Receipt, part: Part) -> str | None:  # noqa: ARG002 - as documented
         """Return where a part of a table is: the folder may hold only some levels of the bucket's keys."""
@@ -111,7 +116,7 @@ class FolderPlace:
         if path is None:
             return None
         source = read_file(path, ObjectRef(ref["bucket"], ref["key"]), max_bytes)
-        return source if source.body and _is_same(source.body, ref.get("etag", "")) else None
+        return source if source.body and _is_same(source.body, str(ref.get("etag"))) else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -234,7 +239,7 @@ class StoredResults:
             if "counts" in receipt.content:
                 yield from self._read_table(key, receipt, reader)
             else:
-                yield reader.of_receipt(key, receipt)
+                yield _read_receipt(key, receipt, reader)
             self.done = done + 1
         if self.skipped == len(receipts):
             yield from self._read_unnamed(filter(is_table, keys), reader)
@@ -324,13 +329,19 @@ class StoredResults:
         return receipt if receipt.content else None
 
 
-def _result_of_receipt(key: str, receipt: Receipt) -> Result:
+def _read_receipt(key: str, receipt: Receipt, reader: Reader[T]) -> T:
+    """Return what a reader makes of a receipt that is no table's, whoever wrote it."""
     source = receipt.content["source"]["key"]
     try:
-        return replace(result_of_receipt(receipt, source), receipt=key)
+        result_of_receipt(receipt, source)
     except (KeyError, TypeError, ValueError, OverflowError):
         message = f"the receipt {key} was not written by Reviewbox; classify the file again"
-        return _failed(source, AbsenceCode.BROKEN_RECEIPT, message)
+        return reader.of_failure(source, AbsenceCode.BROKEN_RECEIPT, message)
+    return reader.of_receipt(key, receipt)
+
+
+def _result_of_receipt(key: str, receipt: Receipt) -> Result:
+    return replace(result_of_receipt(receipt, receipt.content["source"]["key"]), receipt=key)
 
 
 def _failed(source: str, code: str, message: str) -> Result:
@@ -343,7 +354,15 @@ def _find_file(folders: Iterable[Path], key: str) -> Path | None:
     if ".." in names or key.startswith("/"):
         return None
     paths = (folder.joinpath(*names[start:]) for folder in folders for start in range(len(names)))
-    return next(filter(Path.is_file, paths), None)
+    return next(filter(_is_file, paths), None)
+
+
+def _is_file(path: Path) -> bool:
+    """Return whether there is such a file. S3 allows names that are too long for a file."""
+    try:
+        return path.is_file()
+    except (OSError, ValueError):
+        return False
 
 
 def _is_same(body: bytes, etag: str) -> bool:
