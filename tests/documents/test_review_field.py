@@ -165,6 +165,27 @@ def test_a_translation_is_chosen_only_without_the_original() -> None:
     assert select({"Translated_Review": REVIEWS, "Review": REVIEWS[::-1]}).name == "Review"
 
 
+@pytest.mark.parametrize("name", ["review_fr", "reviewEn", "review (german)", "translations.pt-BR.review"])
+def test_a_field_of_another_language_is_a_translation_of_the_field_without_one(name: str) -> None:
+    """Only their names tell them apart: a translation is as long as the original."""
+    original = name.replace(".pt-BR", "") if "." in name else "review"
+    assert select({name: REVIEWS, original: [f"{text}!" for text in REVIEWS[::-1]]}).name == original
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ("text_en", "text_tr"),
+        ("translations.en.text", "translations.tr.text"),
+        ("feedback eng", "feedback hun"),
+    ],
+)
+def test_the_same_text_in_two_languages_is_refused(names: Sequence[str]) -> None:
+    """The one with the better prose may be the translation."""
+    others = [" ".join(text.split()[:3]) for text in REVIEWS[::-1]]
+    assert all(repr(name) in refusal({names[0]: REVIEWS, names[1]: others}) for name in names)
+
+
 @pytest.mark.parametrize("name", ["clean_review", "cleaned_reviews", "review_processed", "tokens"])
 def test_a_form_made_for_programs_is_chosen_only_without_the_original(name: str) -> None:
     """Its words differ, so that it is not recognized as a copy of the original."""

@@ -26,6 +26,7 @@ from reviewbox.documents.field_names import (
     name_score,
     name_words,
     sheet_in,
+    split_language,
     word_weight,
 )
 from reviewbox.documents.field_values import (
@@ -47,6 +48,7 @@ _MAX_FIELDS = 1000
 # The note of a row whose review is empty.
 TITLE_NOTE = "the review is empty; its title was classified"
 _WEIGHT_PUBLISHED = -6.0  # if another field says that the records are a company's own texts
+_WEIGHT_TRANSLATION = -2.0  # if another field has the same name without a language
 _WEIGHT_ARTICLE = -1.0  # if the records have a title and a category, but no author or rating
 
 # --- decision --------------------------------------------------------------------------------------------
@@ -185,6 +187,7 @@ class FieldSample:
         found = []
         articles = self._lists_of_articles()
         descriptions = self._descriptions_of_reviews()
+        translations = self._translations()
         choices = [*islice((values for values in self._fields.values() if values.is_choice), _MAX_CHOICES)]
         published = {list_in(path) for path, values in self._fields.items() if says_published(values)}
         for path, values in self._fields.items():
@@ -196,6 +199,8 @@ class FieldSample:
                     from_name += _WEIGHT_ARTICLE
                 if values.name in descriptions:
                     from_name = TEXT_NAME_SCORE
+                if path in translations:
+                    from_name = max(MIN_NAME_SCORE, from_name + _WEIGHT_TRANSLATION)
                 is_plausible = values.sounds_like_reviews(from_name)
                 score = values.score + from_name
                 is_poll = (
@@ -226,6 +231,12 @@ class FieldSample:
             for path, known in words.items()
             if known & TITLE_WORDS and known & _CATEGORY_WORDS and not known & _WORDS_BESIDE_REVIEWS
         }
+
+    def _translations(self) -> set[str]:
+        """Return the fields of texts in a language, beside a field of the same name without one."""
+        names = {path: split_language(path) for path, values in self._fields.items() if values.is_text}
+        originals = {name for name, language in names.values() if not language}
+        return {path for path, (name, language) in names.items() if language and name in originals}
 
     def _descriptions_of_reviews(self) -> set[str]:
         """Return the names of descriptions and quotes that are beside a sign of a review.
@@ -391,7 +402,13 @@ def _is_clearly_better(best: Candidate, rival: Candidate) -> bool:
 
 
 def _are_siblings(one: Candidate, other: Candidate) -> bool:
-    """Return whether two fields are called parts of a review, such as "positive review" and "negative review"."""
+    """Return whether two fields are called parts of a review, such as "positive review" and "negative review".
+
+    So are the same text in two languages: nothing says which one is the original.
+    """
+    (name, language), (other_name, other_language) = split_language(one.path), split_language(other.path)
+    if name == other_name and language and other_language:
+        return True
     words, others = (frozenset(name_words(last_part(candidate.path))) for candidate in (one, other))
     if any(words & these and others & those for these, those in _OPPOSITES):
         return True
