@@ -303,6 +303,22 @@ def test_what_links_to_something_is_not_a_review(values: Sequence[str]) -> None:
     refusal({"website": values})
 
 
+@pytest.mark.parametrize("value", ["<Response [402]>", "<path d='M16 10a2 2 0 0 1-2'/><path d='M21 8h-2'/>"])
+def test_what_consists_of_tags_is_not_a_review(value: str) -> None:
+    """Programs write an object so if they have no text for it, and pages an icon."""
+    refusal({"review": [value] * 8})
+
+
+@pytest.mark.parametrize("name", ["desc", "opis", "beskrivning"])
+def test_descriptions_are_not_reviews_in_other_languages(name: str) -> None:
+    refusal({"title": TITLES, name: REVIEWS})
+
+
+@pytest.mark.parametrize("name", ["הערות", "Отзиви", "atsauksmes", "Tagasiside"])
+def test_short_reviews_in_other_languages_are_found_by_their_name(name: str) -> None:
+    assert select({"q1": ["5", "4", "5"], name: ["מצוין", "отлично", "hea"]}).name == name
+
+
 @pytest.mark.parametrize("name", ["レビュー本文", "Đánh giá", "Treść opinii", "Текст отзыва"])
 def test_names_without_spaces_of_several_words_and_inflected_names_are_known(name: str) -> None:
     assert name_score(name) >= name_score("text of the review")
@@ -421,8 +437,8 @@ def test_sentences_that_were_copied_from_a_few_others_are_not_reviews() -> None:
     refusal({"text": given, "user_text": typed})
 
 
-@pytest.mark.parametrize("beside", ["reviewer_name", "complaint_id"])
-def test_a_description_beside_a_reviewer_or_a_complaint_is_a_review(beside: str) -> None:
+@pytest.mark.parametrize("beside", ["reviewer_name", "complaint_id", "resolved"])
+def test_a_description_beside_a_sign_of_a_review_is_a_review(beside: str) -> None:
     columns = {"title": TITLES, "description": REVIEWS, beside: OTHER_COLUMNS["reviewer_name"]}
     assert select(columns).name == "description"
 

@@ -72,7 +72,7 @@ _DESCRIPTIONS = frozenset(
     map(
         plain_word,
         "description descriptions desc beschreibung beschrijving descripcion descrizione descricao deskripsi "
-        "açıklama описание 説明 描述 설명".split(),
+        "açıklama описание опис opis popis leírás beskrivelse beskrivning kuvaus descriere 説明 描述 설명".split(),
     )
 )
 # JSON has no comments, so authors of files write them under these names.

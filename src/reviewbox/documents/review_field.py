@@ -80,7 +80,7 @@ _WORDS_BESIDE_REVIEWS = frozenset(
 )
 # Texts with these names are reviews beside fields whose names have a word that starts so.
 _SIGNS_OF_A_REVIEW: Mapping[str, tuple[str, ...]] = {
-    "description": ("reviewer", "complaint"),
+    "description": ("reviewer", "complaint", "resolved"),
     "quote": tuple("reviewer client customer rating star role position company".split()),
 }
 _OPPOSITES = ((PRAISE_WORDS, BLAME_WORDS), (BLAME_WORDS, PRAISE_WORDS))

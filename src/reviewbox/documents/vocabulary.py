@@ -37,7 +37,8 @@ NAME_WEIGHTS: Mapping[str, float] = {
         "отзыва отзывов комментарии комментария комментариев мнение рецензия відгук відгуки коментар "
         "κριτικη κριτικες σχολιο σχολια recenzie recenzii comentariu velemeny ertekeles レビュー 口コミ "
         "クチコミ 感想 コメント 评论 評論 评价 評價 點評 点评 리뷰 후기 댓글 의견 รีวิว ความคิดเห็น تعليق "
-        "مراجعة تقييم نظر ביקורת תגובה समीक्षा टिप्पणी đanhgia nhanxet",
+        "مراجعة تقييم نظر ملاحظات ביקורת תגובה הערות חוותדעת समीक्षा टिप्पणी đanhgia nhanxet binhluan gopy "
+        "отзив отзиви atsauksme atsauksmes atsiliepimas atsiliepimai arvustus tagasiside mnenje ressenya",
     ),
     # a complaint
     **_words(
@@ -84,8 +85,9 @@ NAME_WEIGHTS: Mapping[str, float] = {
         -4.0,
         "reply replies replied responses responded respond owner owners merchant vendor seller developer "
         "host manager management staff antworten reponses respuestas risposte ourreply description "
-        "descriptions beschreibung beschrijving descripcion descrizione descricao deskripsi aciklama "
-        "описание 説明 描述 설명 bio biography about instructions policy prompt html question questions",
+        "descriptions desc beschreibung beschrijving descripcion descrizione descricao deskripsi aciklama "
+        "opis popis leiras beskrivelse beskrivning kuvaus descriere описание опис 説明 描述 설명 "
+        "bio biography about instructions policy prompt html question questions",
     ),
     **_words(
         -5.0,
