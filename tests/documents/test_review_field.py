@@ -314,7 +314,7 @@ def test_descriptions_are_not_reviews_in_other_languages(name: str) -> None:
     refusal({"title": TITLES, name: REVIEWS})
 
 
-@pytest.mark.parametrize("name", ["הערות", "Отзиви", "atsauksmes", "Tagasiside"])
+@pytest.mark.parametrize("name", ["הערות", "Отзиви", "atsauksmes", "Tagasiside", "depoimento"])
 def test_short_reviews_in_other_languages_are_found_by_their_name(name: str) -> None:
     assert select({"q1": ["5", "4", "5"], name: ["מצוין", "отлично", "hea"]}).name == name
 
@@ -472,11 +472,20 @@ def test_many_texts_that_are_repeated_are_reviews_and_not_options() -> None:
     refusal({"Text": reviews[:5] * 10})
 
 
-def test_notices_and_articles_are_not_reviews() -> None:
-    """They have a title and a category, and nobody who wrote or rated them."""
+@pytest.mark.parametrize(
+    ("sign", "values"),
+    [
+        ("category", ["Налог", "Право", "Налог"]),
+        ("subtitle", ["", "Для всех", "Для фирм"]),
+        ("photo", ["a.png", "b.png", ""]),
+        ("permalink", ["/news/1/", "/news/2/", "/news/3/"]),
+    ],
+)
+def test_notices_and_articles_are_not_reviews(sign: str, values: Sequence[str]) -> None:
+    """They have a title and one of these, and nobody who wrote or rated them."""
     articles = {
         "title": ["Консультация", "Защита", "Учёт"],
-        "category": ["Налог", "Право", "Налог"],
+        sign: values,
         "body": [
             "Налоги – обязательные платежи населения в бюджеты различных уровней.",
             "Грамотная защита позволяет добиться соблюдения нарушенных прав.",
@@ -484,7 +493,8 @@ def test_notices_and_articles_are_not_reviews() -> None:
         ],
     }
     refusal(articles)
-    assert select({**articles, "rating": ["5", "4", "1"]}).name == "body"
+    for author, beside in {"rating": ["5", "4", "1"], "Имя": ["Анна", "Олег", "Вера"]}.items():
+        assert select({**articles, author: beside}).name == "body"
 
 
 def test_the_statements_of_a_printed_form_are_not_reviews() -> None:

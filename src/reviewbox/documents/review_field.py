@@ -49,7 +49,7 @@ _MAX_FIELDS = 1000
 TITLE_NOTE = "the review is empty; its title was classified"
 _WEIGHT_PUBLISHED = -6.0  # if another field says that the records are a company's own texts
 _WEIGHT_TRANSLATION = -2.0  # if another field has the same name without a language
-_WEIGHT_ARTICLE = -1.0  # if the records have a title and a category, but no author or rating
+_WEIGHT_ARTICLE = -1.0  # if the records have a title and a sign of an article, but no author or rating
 
 # --- decision --------------------------------------------------------------------------------------------
 
@@ -73,10 +73,14 @@ _VALUES_OF_A_FORM = 2
 _MAX_LISTED = 3
 # Fields with at least this share of their texts in common are the same text in several forms.
 _MIN_COPIED_SHARE = 0.8
-_CATEGORY_WORDS = frozenset("category categories tag tags section categoria kategorie rubrik".split())
+_WORDS_OF_AN_ARTICLE = frozenset(
+    "category categories tag tags section categoria kategorie rubrik subtitle subtitulo sottotitolo untertitel excerpt "
+    "permalink slug layout icon cover thumbnail image photo imagen imagem immagine bild foto фото".split()
+)
 _WORDS_BESIDE_REVIEWS = frozenset(
     "rating ratings star stars score scores nps author authors user username reviewer customer guest name email "
-    "sentiment label verified likes votes helpful recommended autor usuario".split()
+    "sentiment label verified likes votes helpful recommended autor usuario auteur autore nome nombre nom imie imya "
+    "nota note ocena puan puntuacion calificacion estrellas имя автор оценка".split()
 )
 # Texts with these names are reviews beside fields whose names have a word that starts so.
 _SIGNS_OF_A_REVIEW: Mapping[str, tuple[str, ...]] = {
@@ -222,14 +226,14 @@ class FieldSample:
         return sorted(found, key=lambda candidate: -candidate.score)
 
     def _lists_of_articles(self) -> set[str]:
-        """Return the lists of records with a title and a category, and nobody who wrote or rated them."""
+        """Return the lists of records with a title and a sign of an article, and nobody who wrote or rated them."""
         words: defaultdict[str, set[str]] = defaultdict(set)
         for path, values in self._fields.items():
             words[list_in(path)].update(name_words(last_part(values.name)))
         return {
             path
             for path, known in words.items()
-            if known & TITLE_WORDS and known & _CATEGORY_WORDS and not known & _WORDS_BESIDE_REVIEWS
+            if known & TITLE_WORDS and known & _WORDS_OF_AN_ARTICLE and not known & _WORDS_BESIDE_REVIEWS
         }
 
     def _translations(self) -> set[str]:
