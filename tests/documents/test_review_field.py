@@ -165,6 +165,27 @@ def test_a_translation_is_chosen_only_without_the_original() -> None:
     assert select({"Translated_Review": REVIEWS, "Review": REVIEWS[::-1]}).name == "Review"
 
 
+@pytest.mark.parametrize("name", ["review_fr", "reviewEn", "review (german)", "translations.pt-BR.review"])
+def test_a_field_of_another_language_is_a_translation_of_the_field_without_one(name: str) -> None:
+    """Only their names tell them apart: a translation is as long as the original."""
+    original = name.replace(".pt-BR", "") if "." in name else "review"
+    assert select({name: REVIEWS, original: [f"{text}!" for text in REVIEWS[::-1]]}).name == original
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ("text_en", "text_tr"),
+        ("translations.en.text", "translations.tr.text"),
+        ("feedback eng", "feedback hun"),
+    ],
+)
+def test_the_same_text_in_two_languages_is_refused(names: Sequence[str]) -> None:
+    """The one with the better prose may be the translation."""
+    others = [" ".join(text.split()[:3]) for text in REVIEWS[::-1]]
+    assert all(repr(name) in refusal({names[0]: REVIEWS, names[1]: others}) for name in names)
+
+
 @pytest.mark.parametrize("name", ["clean_review", "cleaned_reviews", "review_processed", "tokens"])
 def test_a_form_made_for_programs_is_chosen_only_without_the_original(name: str) -> None:
     """Its words differ, so that it is not recognized as a copy of the original."""
@@ -280,6 +301,22 @@ def test_answers_to_frequent_questions_are_not_reviews() -> None:
 )
 def test_what_links_to_something_is_not_a_review(values: Sequence[str]) -> None:
     refusal({"website": values})
+
+
+@pytest.mark.parametrize("value", ["<Response [402]>", "<path d='M16 10a2 2 0 0 1-2'/><path d='M21 8h-2'/>"])
+def test_what_consists_of_tags_is_not_a_review(value: str) -> None:
+    """Programs write an object so if they have no text for it, and pages an icon."""
+    refusal({"review": [value] * 8})
+
+
+@pytest.mark.parametrize("name", ["desc", "opis", "beskrivning"])
+def test_descriptions_are_not_reviews_in_other_languages(name: str) -> None:
+    refusal({"title": TITLES, name: REVIEWS})
+
+
+@pytest.mark.parametrize("name", ["הערות", "Отзиви", "atsauksmes", "Tagasiside", "depoimento"])
+def test_short_reviews_in_other_languages_are_found_by_their_name(name: str) -> None:
+    assert select({"q1": ["5", "4", "5"], name: ["מצוין", "отлично", "hea"]}).name == name
 
 
 @pytest.mark.parametrize("name", ["レビュー本文", "Đánh giá", "Treść opinii", "Текст отзыва"])
@@ -400,8 +437,8 @@ def test_sentences_that_were_copied_from_a_few_others_are_not_reviews() -> None:
     refusal({"text": given, "user_text": typed})
 
 
-@pytest.mark.parametrize("beside", ["reviewer_name", "complaint_id"])
-def test_a_description_beside_a_reviewer_or_a_complaint_is_a_review(beside: str) -> None:
+@pytest.mark.parametrize("beside", ["reviewer_name", "complaint_id", "resolved"])
+def test_a_description_beside_a_sign_of_a_review_is_a_review(beside: str) -> None:
     columns = {"title": TITLES, "description": REVIEWS, beside: OTHER_COLUMNS["reviewer_name"]}
     assert select(columns).name == "description"
 
@@ -435,11 +472,20 @@ def test_many_texts_that_are_repeated_are_reviews_and_not_options() -> None:
     refusal({"Text": reviews[:5] * 10})
 
 
-def test_notices_and_articles_are_not_reviews() -> None:
-    """They have a title and a category, and nobody who wrote or rated them."""
+@pytest.mark.parametrize(
+    ("sign", "values"),
+    [
+        ("category", ["Налог", "Право", "Налог"]),
+        ("subtitle", ["", "Для всех", "Для фирм"]),
+        ("photo", ["a.png", "b.png", ""]),
+        ("permalink", ["/news/1/", "/news/2/", "/news/3/"]),
+    ],
+)
+def test_notices_and_articles_are_not_reviews(sign: str, values: Sequence[str]) -> None:
+    """They have a title and one of these, and nobody who wrote or rated them."""
     articles = {
         "title": ["Консультация", "Защита", "Учёт"],
-        "category": ["Налог", "Право", "Налог"],
+        sign: values,
         "body": [
             "Налоги – обязательные платежи населения в бюджеты различных уровней.",
             "Грамотная защита позволяет добиться соблюдения нарушенных прав.",
@@ -447,7 +493,8 @@ def test_notices_and_articles_are_not_reviews() -> None:
         ],
     }
     refusal(articles)
-    assert select({**articles, "rating": ["5", "4", "1"]}).name == "body"
+    for author, beside in {"rating": ["5", "4", "1"], "Имя": ["Анна", "Олег", "Вера"]}.items():
+        assert select({**articles, author: beside}).name == "body"
 
 
 def test_the_statements_of_a_printed_form_are_not_reviews() -> None:

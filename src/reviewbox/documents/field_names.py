@@ -34,6 +34,13 @@ DERIVED_WORDS = frozenset(
     "tokens stopwords preprocessing cleaning".split()
 )
 _DERIVED_SCORE = -1.5
+# A name that ends with one of these is that of a text in this language.
+_LANGUAGES = frozenset(
+    "en eng english de deu ger german deutsch fr fra fre french es spa spanish it ita italian pt por portuguese br nl "
+    "nld dut dutch pl pol polish cs cz ces sk da dk sv se nb nor fi hu hun ro ru rus russian uk ua ukr bg el gr tr tur "
+    "turkish ar ara arabic he fa hi hindi bn ta th vi ind ms ja jp jpn japanese ko kr kor korean zh cn tw chi chinese "
+    "et lv lt sr hr sl sq ka kk uz az ca eu".split()
+)
 # With one of these words, a response is what the merchant wrote.
 _RESPONDERS = frozenset(
     "owner company business client host hotel property manager management staff shop store our your agent support "
@@ -65,7 +72,7 @@ _DESCRIPTIONS = frozenset(
     map(
         plain_word,
         "description descriptions desc beschreibung beschrijving descripcion descrizione descricao deskripsi "
-        "açıklama описание 説明 描述 설명".split(),
+        "açıklama описание опис opis popis leírás beskrivelse beskrivning kuvaus descriere 説明 描述 설명".split(),
     )
 )
 # JSON has no comments, so authors of files write them under these names.
@@ -78,6 +85,7 @@ _UNSPACED_WORD = re.compile("|".join(sorted(filter(UNSPACED.match, NAME_WEIGHTS)
 _PATH_SEPARATOR = re.compile(r"[.\[\]/*]+")
 # Signs that belong to the letter before them in Indian and Thai scripts are no letters themselves.
 _NAME_WORD = re.compile(r"(?:[^\W\d_]|[\u0900-\u0dff\u0e31-\u0e4e])+")
+_WORD_OR_NUMBER = re.compile(r"[^\W_]+")
 _CAMEL_CASE = re.compile(r"(?<=[a-z])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
 
 
@@ -91,6 +99,23 @@ def is_question_in_known_language(name: str) -> bool:
 def last_part(path: str) -> str:
     """Return the name of a field without what it is nested in."""
     return _PATH_SEPARATOR.split(path)[-1]
+
+
+def split_language(path: str) -> tuple[str, str]:
+    """Return a field's path without the language of its texts, and this language; "" if there is none."""
+    parts = _PATH_SEPARATOR.split(path)
+    *words, end = _WORD_OR_NUMBER.findall(_CAMEL_CASE.sub(" ", parts[-1])) or [""]
+    if words and end.lower() in _LANGUAGES:
+        return ".".join([*parts[:-1], " ".join(words)]), end.lower()
+    for index, part in enumerate(parts[:-1]):
+        if is_language(part):
+            return ".".join(parts[:index] + parts[index + 1 :]), part.lower()
+    return ".".join([*parts[:-1], " ".join([*words, end])]), ""
+
+
+def is_language(key: str) -> bool:
+    """Return whether a key is a language, such as "en" or "pt-BR"."""
+    return re.split("[-_]", key.lower())[0] in _LANGUAGES
 
 
 def list_in(path: str) -> str:
