@@ -27,7 +27,11 @@ _REPLY_WORDS = frozenset(
 _REPLY_SCORE = -4.0
 # A translation is classified only if the export does not have the original.
 _TRANSLATION_WORDS = frozenset("translated translation".split())
-_TRANSLATION_SCORE = -2.0
+TRANSLATION_SCORE = -2.0
+# Codes of languages at the end of a name. Those that are common words or ids, such as "id" and "no", are left out.
+_LANGUAGE_CODES = frozenset(
+    "en de fr es it pt nl pl ru uk tr ja jp ko zh cn vi th ar hi he el hu ro cs sk sv da fi nb ms eng english".split()
+)
 # So is a form of the text that was made for a program.
 DERIVED_WORDS = frozenset(
     "clean cleaned processed preprocessed normalized normalised tokenized lemmatized lemmatised lemmas stemmed "
@@ -70,10 +74,15 @@ _DESCRIPTIONS = frozenset(
 )
 # JSON has no comments, so authors of files write them under these names.
 _FILE_COMMENTS = frozenset(("_comment", "_comments", "$comment", "__comment", "__comment__"))
-WORDS_OF_A_QUESTION = 5
+_WORDS_OF_A_QUESTION = 5
 _MIN_COMPOUND_PART = 4  # letters: "update" is not a date
 _MAX_COMPOUND_PART = 20
 _QUESTION_SCORE = 0.5
+# The start of questions whose answer is a number or a frequency.
+_HOW_OFTEN = re.compile(
+    r"\b(?:how (?:often|many|long)|wie (?:oft|haufig|viele|lange)|(?:con|com|a|avec) (?:que|che|quelle) fre[cq]\w+|hoe vaak"
+    r"|combien de|cuant[oa]s|quant[oae]s?|ne siklikla|seberapa sering|berapa|jak czesto|как часто|сколько)\b"
+)
 _UNSPACED_WORD = re.compile("|".join(sorted(filter(UNSPACED.match, NAME_WEIGHTS), key=len, reverse=True)))
 _PATH_SEPARATOR = re.compile(r"[.\[\]/*]+")
 # Signs that belong to the letter before them in Indian and Thai scripts are no letters themselves.
@@ -81,11 +90,20 @@ _NAME_WORD = re.compile(r"(?:[^\W\d_]|[\u0900-\u0dff\u0e31-\u0e4e])+")
 _CAMEL_CASE = re.compile(r"(?<=[a-z])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
 
 
+def is_question(name: str) -> bool:
+    """Return whether a name is long enough for a question, and not a path such as `data.shop.product.review.text`."""
+    is_path = " " not in name.strip() and _PATH_SEPARATOR.search(name)
+    # R writes dots for the spaces of a question.
+    return is_question_in_known_language(name) or (
+        len(name_words(name)) >= _WORDS_OF_A_QUESTION and not is_path
+    )
+
+
 def is_question_in_known_language(name: str) -> bool:
     """Return whether a name is a question in one of the languages whose function words are known."""
     words = name_words(name)
     known = sum(word in FUNCTION_WORDS for word in words)
-    return len(words) >= WORDS_OF_A_QUESTION and known >= KNOWN_LANGUAGE_SHARE * len(words)
+    return len(words) >= _WORDS_OF_A_QUESTION and known >= KNOWN_LANGUAGE_SHARE * len(words)
 
 
 def last_part(path: str) -> str:
@@ -94,8 +112,8 @@ def last_part(path: str) -> str:
 
 
 def list_in(path: str) -> str:
-    """Return the list in the path of a field of nested records."""
-    return path.rpartition("[]")[0]
+    """Return the list in the path of a field of nested records, or the sheet of a column."""
+    return path.rpartition("[]")[0] or sheet_in(path)
 
 
 def sheet_in(path: str) -> str:
@@ -134,7 +152,9 @@ def name_score(name: str) -> float:
         return _REPLY_SCORE
     weights = [weight for word in words if (weight := word_weight(word))]
     outer = max((word_weight(word) for word in context), default=0.0) / 2
-    if len(words) >= WORDS_OF_A_QUESTION:
+    if len(words) >= _WORDS_OF_A_QUESTION and _HOW_OFTEN.search(" ".join(words)):
+        score = EXCLUDING_NAME_SCORE
+    elif len(words) >= _WORDS_OF_A_QUESTION:
         score = _QUESTION_SCORE + sum(weight for weight in weights if weight > 0)
     elif weights:
         # "Review date" is a date, and so is "date of review".
@@ -144,7 +164,7 @@ def name_score(name: str) -> float:
     else:
         score = outer
     if all_words & _TRANSLATION_WORDS:
-        score += _TRANSLATION_SCORE
+        score += TRANSLATION_SCORE
     score = min(MAX_NAME_SCORE, score) + (_DERIVED_SCORE if all_words & DERIVED_WORDS else 0.0)
     return max(MIN_NAME_SCORE, score)
 
@@ -161,6 +181,18 @@ def name_words(name: str) -> list[str]:
     if "".join(words) in NAME_WEIGHTS:  # such as two syllables in Vietnamese
         return ["".join(words)]
     return [part for word in words for part in (_UNSPACED_WORD.findall(word) or [word])]
+
+
+def without_language(name: str) -> str:
+    """Return the letters of a name without the language at its end; "" if there is none."""
+    *words, last = name_words(name) or [""]
+    return "".join(words) if last in _LANGUAGE_CODES else ""
+
+
+@lru_cache(maxsize=1000)
+def spaced_words(name: str) -> str:
+    """Return the words of a field's name with a space before and after each."""
+    return f" {' '.join(name_words(name))} "
 
 
 def is_title_name(name: str) -> bool:

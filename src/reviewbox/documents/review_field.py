@@ -19,13 +19,15 @@ from reviewbox.documents.field_names import (
     MIN_NAME_SCORE,
     TELLING_NAME_SCORE,
     TITLE_WORDS,
-    WORDS_OF_A_QUESTION,
+    TRANSLATION_SCORE,
+    is_question,
     is_title_name,
     last_part,
     list_in,
     name_score,
     name_words,
     sheet_in,
+    without_language,
     word_weight,
 )
 from reviewbox.documents.field_values import (
@@ -186,6 +188,7 @@ class FieldSample:
         articles = self._lists_of_articles()
         descriptions = self._descriptions_of_reviews()
         choices = [*islice((values for values in self._fields.values() if values.is_choice), _MAX_CHOICES)]
+        names = {"".join(name_words(values.name)) for values in self._fields.values() if values.is_text}
         published = {list_in(path) for path, values in self._fields.items() if says_published(values)}
         for path, values in self._fields.items():
             from_name = name_score(values.name)
@@ -196,6 +199,8 @@ class FieldSample:
                     from_name += _WEIGHT_ARTICLE
                 if values.name in descriptions:
                     from_name = TEXT_NAME_SCORE
+                if without_language(values.name) in names - {""}:
+                    from_name += TRANSLATION_SCORE
                 is_plausible = values.sounds_like_reviews(from_name)
                 score = values.score + from_name
                 is_poll = (
@@ -411,8 +416,7 @@ def eligible_candidates(sample: FieldSample) -> list[Candidate]:
 
 
 def _is_eligible(candidate: Candidate) -> bool:
-    is_question = len(name_words(last_part(candidate.path))) >= WORDS_OF_A_QUESTION
-    is_telling = candidate.name_score >= TELLING_NAME_SCORE and not is_question
+    is_telling = candidate.name_score >= TELLING_NAME_SCORE and not is_question(last_part(candidate.path))
     least = _MIN_NAMED_SCORE if is_telling else _MIN_SCORE
     is_excluded = candidate.is_poll or candidate.name_score <= EXCLUDING_NAME_SCORE
     return not is_excluded and candidate.score >= least
