@@ -4,6 +4,7 @@ import os
 import stat
 import sys
 import traceback
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, suppress
 from dataclasses import dataclass
@@ -33,7 +34,8 @@ from reviewbox.folder_storage import read_file
 from reviewbox.model.classifier import Classifier
 from reviewbox.model.verdicts import Verdict
 from reviewbox.objects import ObjectRef, Revision, Source
-from reviewbox.results.receipt import problem_fields, verdict_fields
+from reviewbox.results.doubt import doubt_in, with_doubt
+from reviewbox.results.receipt import Counts, problem_fields, verdict_fields
 from reviewbox.settings import Settings
 from reviewbox.stack.listing import is_uri
 from reviewbox.tool_files import is_tool_file
@@ -91,6 +93,9 @@ def classify_paths(  # noqa: PLR0913, PLR0917 - a command's options are its argu
     else:
         with open_output(output) as file:
             write_rows(_rows(reviews, settings), file, format_, _COLUMNS)
+    for item in inputs:
+        if item.doubt:
+            print_plain(f"reviewbox: {item.name}: {for_command_line(item.doubt)}", to_stderr=True)
     return 2 if run.has_unreadable else int(run.failed > 0)
 
 
@@ -103,6 +108,7 @@ class _Input:
     open: Callable[[Source], AbstractContextManager[IO[bytes]]] | None = None  # None for stdin
     kilobytes: float = 1.0  # as it is stored; a guess if it is not a file
     text_field: str = ""  # of a table, once it is read
+    doubt: str = ""  # about that field, once it is classified
 
 
 def _inputs(paths: Sequence[str]) -> Iterator[_Input]:
@@ -198,11 +204,18 @@ class _Run:
         try:
             with ExitStack() as open_files:
                 document = _read(item, self.settings, open_files)
+                labels: Counter[str] = Counter()
+                other_language = 0
                 for row, outcome in classify_rows(document, self.classifier):
+                    if isinstance(outcome, Verdict):
+                        labels[outcome.label] += 1
+                        other_language += bool(outcome.is_other_language)
                     if outcome is not None:
                         yield Classified(item.name, row.line, row.text, outcome, len(row.raw))
                 if document.table:
-                    item.text_field = str(document.notes().get("text_field") or "")
+                    counts = Counts(labels, other_language=other_language)
+                    notes = with_doubt(document.notes(), counts, self.classifier.answers.labels)
+                    item.text_field, item.doubt = str(notes.get("text_field") or ""), doubt_in(notes)
         except SourceError as error:
             if error.problem.code is ErrorCode.INTERNAL_ERROR:
                 _print_fault(item, error.__cause__ or error)
