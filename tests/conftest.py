@@ -73,8 +73,9 @@ def _libraries_are_fast() -> Iterator[None]:
         patch.setattr(creator, "_create_client_class", make_class)
         load_model = _once(creator._load_service_model, lambda _creator, *names: names)  # noqa: SLF001
         patch.setattr(creator, "_load_service_model", load_model)
-        name_event = _once(EventAliaser._alias_event_name, lambda _aliaser, name: name)  # noqa: SLF001
-        patch.setattr(EventAliaser, "_alias_event_name", name_event)
+        aliaser: Any = EventAliaser
+        name_event = _once(aliaser._alias_event_name, lambda _aliaser, name: name)  # noqa: SLF001
+        patch.setattr(aliaser, "_alias_event_name", name_event)
         make_context = _once(botocore.httpsession.create_urllib3_context, lambda: None)
         patch.setattr(botocore.httpsession, "create_urllib3_context", make_context)
         patch.setattr(typer.testing, "_get_command", _once(typer.main.get_command, lambda app: app))

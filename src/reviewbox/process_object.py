@@ -37,6 +37,7 @@ from reviewbox.errors import (
 from reviewbox.large_tables.coordinator import Progress, SegmentCoordinator
 from reviewbox.model.classifier import Classifier
 from reviewbox.objects import ObjectRef, SegmentRef, Source
+from reviewbox.results.doubt import with_doubt
 from reviewbox.results.failures import record_attempt
 from reviewbox.results.receipt import Part, Receipt
 from reviewbox.results.receipt_store import ReceiptStore, StoredReceipt
@@ -258,7 +259,8 @@ class ObjectProcessor:
         target = self.receipts.part_ref(source.ref, table_id, 0, document.table.extension)
         etag = write_once(self.store, target, classified.body, document.table.content_type)
         part = Part(target.bucket, target.key, etag)
-        return Receipt.for_table(classified.counts, [part], provenance, document.notes())
+        notes = with_doubt(document.notes(), classified.counts, self.classifier.answers.labels)
+        return Receipt.for_table(classified.counts, [part], provenance, notes)
 
 
 def _read_head(store: ObjectStore, source: Source) -> bytes:

@@ -289,6 +289,7 @@ def test_answers_to_frequent_questions_are_not_reviews() -> None:
     ]
 
     refusal({"question": questions, "answer": answers})
+    refusal({"1": questions, "2": answers})
 
 
 @pytest.mark.parametrize(
@@ -691,3 +692,117 @@ def test_letters_with_a_stroke_are_known_without_it() -> None:
     assert select({"x": opinions}).name == select({"x": without}).name == "x"
     assert name_score("Głos klienta") == name_score("Glos klienta")
     assert name_score("Đánh giá") == name_score("Danh gia")
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "_source.data.shop.product.review",
+        "hit.source.data.shop.customer_feedback",
+        "shop/data/source/product/comment",
+    ],
+)
+def test_a_long_path_is_not_a_question(name: str) -> None:
+    """Exports of search engines flatten objects to columns. Reviews may repeat, answers to a poll, too."""
+    assert select({"_id": [f"k-{n}-x" for n in range(80)], name: SHORT_REVIEWS * 10}).name == name
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["Which meal do you like to have from us?", "Which.meal.do.you.like.to.have.from.us."],
+)
+def test_a_question_is_one_with_dots_for_spaces_too(name: str) -> None:
+    """R writes column names so."""
+    refusal({name: ["soup with bread", "rice with beans", "fish with chips"] * 20})
+
+
+def test_answers_that_the_question_lists_are_not_reviews() -> None:
+    """Some forms write the options of a question into the header."""
+    question = "Why do you like the market? - It is near me - I like the people - I am bored"
+    refusal({question: ["It is near me", "I am bored", "I like the people", "it is near me", "I am bored"]})
+
+
+def test_statements_with_several_rows_of_figures_each_are_not_reviews() -> None:
+    """Statistics in a long format repeat each statement for each measure."""
+    statements = [
+        f"I feel safe in the {place} and like it" for place in "park station square garden bus".split()
+    ]
+    statements += [f"I am very happy with the {thing}" for thing in "rent noise light shops roads".split()]
+    rows = [statement for statement in statements for _ in range(3)]
+
+    refusal({"year": ["2026"] * len(rows), "Statement": rows, "measure": ["mean", "low", "high"] * 10})
+
+
+def test_most_texts_being_questions_are_a_questionnaire() -> None:
+    """Some items of a questionnaire are requests."""
+    items = [
+        "How happy are you with the price? [with tax (and duty)]",
+        "How happy are you with the delivery?",
+        "How happy are you with us? []",
+        "Please name what you like.",
+        "Would you recommend it to me?",
+        "Tell us how you feel. [today]",
+    ]
+
+    refusal({"1": items, "2": ["4", "2", "7", "9", "1", "3"]})
+
+
+def test_one_word_of_opinion_is_too_little() -> None:
+    """One of five texts may contain it by chance."""
+    claims = [
+        "Highest list price of all brands in the set.",
+        "Most rows were taken from two sources.",
+        "Share of large sizes rises with the price.",
+        "Best ratio of weight to price among brands.",
+        "Half of the models come in one colour.",
+    ]
+
+    refusal({"scope": ["price", "set", "size", "weight", "colour"], "claim": claims})
+
+
+def test_a_consent_does_not_stand_against_the_answers() -> None:
+    """Every row repeats it, so it is not a second answer."""
+    agreed = "I agree that my answers are stored and used to improve the service as described in the notice."
+    columns = {
+        "Do you agree to the\nprivacy notice?": [agreed] * 3,
+        "In your own words:\nhow was it?": ["Brilliant show, we sang along.", "Could not see a thing.", "ok"],
+    }
+
+    assert select(columns).name.startswith("In your own words")
+
+
+@pytest.mark.parametrize(
+    ("asked", "how_often"),
+    [
+        ("What would you improve at our pool?", "How often do you visit our pool?"),
+        ("¿Qué cambiaría o mejoraría de nuestra piscina?", "¿Con qué frecuencia viene a nuestra piscina?"),
+        ("Was würden Sie an unserem Bad verbessern?", "Wie oft besuchen Sie unser Bad im Monat?"),
+    ],
+)
+def test_how_often_is_not_an_open_question(asked: str, how_often: str) -> None:
+    columns = {
+        how_often: ["Several times a week", "Once in a month", "Several times a week"],
+        asked: ["Open earlier on Sundays.", "Dirty showers and cold water.", "Nothing, all is perfect."],
+    }
+
+    assert select(columns).name == asked
+
+
+def test_the_voice_of_a_customer_is_a_text() -> None:
+    voices = ["Cheaper than before, and kinder.", "Gone downhill since spring.", "Reliable as ever"]
+
+    assert (
+        select({"2025": ["3.9", "4.0", "4.5"], "Branch": ["Porto", "Faro", "Braga"], "Voice": voices}).name
+        == "Voice"
+    )
+
+
+@pytest.mark.parametrize(
+    "names", ["review_text,review_text_en", "quote,quoteEn", "comment,comment_vi", "Avis,Avis (EN)"]
+)
+def test_a_field_in_another_language_is_a_translation(names: str) -> None:
+    original, translation = names.split(",")
+    columns = {"stars": OTHER_COLUMNS["stars"], translation: REVIEWS, original: REVIEWS[::-1]}
+
+    assert select(columns).name == original
+    assert select({name: columns[name] for name in ("stars", translation)}).name == translation

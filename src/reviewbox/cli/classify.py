@@ -2,6 +2,7 @@
 
 import sys
 import traceback
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,7 +15,8 @@ from reviewbox.cli.render import cell, new_terminal, print_line, print_plain, ve
 from reviewbox.errors import ErrorCode, Problem, ReviewboxError, SourceError
 from reviewbox.model.classifier import Classifier
 from reviewbox.model.verdicts import Verdict
-from reviewbox.results.receipt import problem_fields, verdict_fields
+from reviewbox.results.doubt import doubt_in, with_doubt
+from reviewbox.results.receipt import Counts, problem_fields, verdict_fields
 from reviewbox.settings import Settings
 from reviewbox.wording import for_command_line
 
@@ -69,6 +71,9 @@ def classify_paths(  # noqa: PLR0913, PLR0917 - a command's options are its argu
     else:
         with open_output(output) as file:
             write_rows(_rows(reviews, settings), file, format_, _COLUMNS)
+    for name, doubt in run.doubts.items():
+        if doubt:
+            print_plain(f"reviewbox: {name}: {for_command_line(doubt)}", to_stderr=True)
     return 2 if run.has_unreadable else int(run.failed > 0)
 
 
@@ -81,6 +86,7 @@ class _Run:
     failed: int = 0  # reviews without a verdict
     has_unreadable: bool = False  # whether an input could not be read
     text_fields: dict[str, str] = field(default_factory=dict)  # of the tables that were read, by their names
+    doubts: dict[str, str] = field(default_factory=dict)  # about these fields, once they are classified
 
     def classify(self, inputs: Sequence[Input], *, hides_progress: bool) -> Iterator[Classified]:
         for item in track_inputs(inputs, "Classifying", disable=hides_progress):
@@ -92,12 +98,17 @@ class _Run:
         try:
             with open_document(item, self.settings) as opened:
                 document = opened.tracked(item.on_share)
+                labels, other_language = Counter[str](), 0
                 for row, outcome in classify_rows(document, self.classifier):
+                    if isinstance(outcome, Verdict):
+                        labels[outcome.label] += 1
+                        other_language += bool(outcome.is_other_language)
                     if outcome is not None:
                         yield Classified(item.name, row.line, row.text, outcome)
-                text_field = document.notes().get("text_field")
-                if document.table and text_field:
-                    self.text_fields[item.name] = str(text_field)
+                counts = Counts(labels, other_language=other_language)
+                notes = with_doubt(document.notes(), counts, self.classifier.answers.labels)
+                if document.table and (text_field := notes.get("text_field")):
+                    self.text_fields[item.name], self.doubts[item.name] = str(text_field), doubt_in(notes)
         except SourceError as error:
             if error.problem.code is ErrorCode.INTERNAL_ERROR:
                 _print_fault(item, error.__cause__ or error)

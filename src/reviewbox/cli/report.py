@@ -80,7 +80,7 @@ def make_report(
         is_same = results.models == {digest}
         return f"{by}, which also made the results." if is_same else f"{by}; other results may be by others."
 
-    readers = Readers(results.read_texts, score, sentences_by)
+    readers = Readers(results.read_texts, score, sentences_by, lambda: results.doubts)
     return report(results if quiet else track_results(results, results), options, readers)
 
 

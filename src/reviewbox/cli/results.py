@@ -67,6 +67,8 @@ def show_results(path: str, settings: Settings, format_: ExportFormat | None, ou
         else:
             with open_output(output) as file:
                 _write(rows, file, Format(format_))
+    for doubt in results.doubts:
+        print_plain(f"reviewbox: {doubt}", to_stderr=True)
     if results.skipped:
         files = number_of(results.skipped, "JSON file")
         print_plain(f"reviewbox: skipped {files}: not receipts of this version", to_stderr=True)

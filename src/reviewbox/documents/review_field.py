@@ -19,7 +19,7 @@ from reviewbox.documents.field_names import (
     MIN_NAME_SCORE,
     TELLING_NAME_SCORE,
     TITLE_WORDS,
-    WORDS_OF_A_QUESTION,
+    is_question,
     is_title_name,
     last_part,
     list_in,
@@ -432,8 +432,7 @@ def eligible_candidates(sample: FieldSample) -> list[Candidate]:
 
 
 def _is_eligible(candidate: Candidate) -> bool:
-    is_question = len(name_words(last_part(candidate.path))) >= WORDS_OF_A_QUESTION
-    is_telling = candidate.name_score >= TELLING_NAME_SCORE and not is_question
+    is_telling = candidate.name_score >= TELLING_NAME_SCORE and not is_question(last_part(candidate.path))
     least = _MIN_NAMED_SCORE if is_telling else _MIN_SCORE
     is_excluded = candidate.is_poll or candidate.name_score <= EXCLUDING_NAME_SCORE
     return not is_excluded and candidate.score >= least

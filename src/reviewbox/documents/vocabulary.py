@@ -60,14 +60,14 @@ NAME_WEIGHTS: Mapping[str, float] = {
         "phrases utterance utterances satz satze frase frases zdanie zdania cumle cumleler "
         "kalimat предложение предложения 句子",
     ),
-    # an answer in a survey, or a reply to a review
-    **_words(-1.0, "response"),
+    # an answer in a survey, or a reply to a review; what an analyst wrote
+    **_words(-1.0, "response claim claims insight insights"),
     # an open question, or what somebody said
     **_words(
         1.0,
-        "what why how tell describe explain said say says think thought thoughts experience experiences "
-        "like liked dislike dislikes likes hated disliked improve improved improvement improvements "
-        "suggestion suggestions suggest better wrong pros cons advantages disadvantages praise "
+        "what why how tell describe explain said say says voice think thought thoughts experience "
+        "experiences like liked dislike dislikes likes hated disliked improve improved improvement "
+        "improvements suggestion suggestions suggest better wrong pros cons advantages disadvantages praise "
         "additional anything was reason reasons warum wie gefallen verbessern pourquoi quoi qu que porque "
         "cosa perche apa neden sugerencia sugerencias sugestao sugestoes suggerimenti vorschlage anregungen",
     ),

@@ -23,6 +23,7 @@ from reviewbox.large_tables.workspace import Workspace
 from reviewbox.model.classifier import Classifier
 from reviewbox.objects import ObjectRef, Revision, SegmentRef, Source
 from reviewbox.queue import Queue
+from reviewbox.results.doubt import with_doubt
 from reviewbox.results.receipt import Counts, Part, Provenance, Receipt
 from reviewbox.results.receipt_store import ReceiptStore, StoredReceipt
 from reviewbox.retry import retry_on_conflict
@@ -185,7 +186,9 @@ class SegmentCoordinator:
                 if self.queue:
                     Dispatch(self.queue, work, plan).send_lost(lost, sender)
                 return Progress.PARTIAL
-            receipt = Receipt.for_table(sum(counts.values(), Counts()), recorded, plan.provenance, plan.notes)
+            total = sum(counts.values(), Counts())
+            notes = with_doubt(plan.notes, total, self.classifier.answers.labels)
+            receipt = Receipt.for_table(total, recorded, plan.provenance, notes)
             self.receipts.commit(plan.source, receipt, stored, {})
         # This lists again, because the worker of a stale segment may have written a part before the receipt,
         # and leaves it to this one. If the answer to the write was lost, the next attempt comes here.

@@ -23,6 +23,7 @@ from reviewbox.errors import AbsenceCode, ConflictError, ReviewboxError, SourceE
 from reviewbox.folder_storage import read_file
 from reviewbox.objects import ObjectRef, Source
 from reviewbox.report.results import Failure, Result, result_of_receipt, results_of_table
+from reviewbox.results.doubt import doubt_in
 from reviewbox.results.keys import is_table, is_table_key, results_prefix_of, source_of_table
 from reviewbox.results.receipt import MAX_RECEIPT_BYTES, Part, Receipt
 from reviewbox.results.rows import Lines, read_table, table_options
@@ -209,6 +210,7 @@ class StoredResults:
         receipts: the number of receipts and other JSON files; known when the first result is read.
         done: how many of them are done.
         skipped: how many of these are not receipts of this version.
+        doubts: the doubts about fields of tables, with the sources' keys; of the results read so far.
     """
 
     place: Place
@@ -217,6 +219,7 @@ class StoredResults:
     receipts: int = 0
     done: float = 0.0
     skipped: int = 0
+    doubts: list[str] = field(default_factory=list)
 
     def __iter__(self) -> Iterator[Result]:
         """Yield every result, for a report; see `read`."""
@@ -247,6 +250,8 @@ class StoredResults:
     def _read_table(self, key: str, receipt: Receipt, reader: Reader[T]) -> Iterator[T]:
         content, lines = receipt.content, Lines.of(receipt)
         notes, source = content.get("notes"), str(content["source"]["key"])
+        if doubt := doubt_in(notes):
+            self.doubts.append(f"{source}: {doubt}")
         text_field = str(notes.get("text_field") or "") if isinstance(notes, dict) else ""
         for part in receipt.parts:
             part_key = self.place.part_key(key, receipt, part)
