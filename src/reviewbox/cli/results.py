@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from tempfile import TemporaryFile
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import Any, TextIO
 
 from rich.cells import cell_len
 
@@ -29,9 +29,6 @@ from reviewbox.stack.aws import errors_at
 from reviewbox.stack.result_rows import COLUMNS, result_rows
 from reviewbox.stack.stored_results import StoredResults, find_place
 from reviewbox.wording import number_of
-
-if TYPE_CHECKING:
-    import pyarrow as pa
 
 _ROWS_IN_TABLE = 1000
 _CELL_CHARACTERS = 60
@@ -103,13 +100,8 @@ def _write_parquet(rows: Iterable[Row], path: Path) -> None:
         with pq.ParquetWriter(path, schema) as writer:
             remaining = iter(spool)
             while batch := list(islice(remaining, _BATCH_ROWS)):
-                writer.write_table(_arrow_table(batch, schema))
-
-
-def _arrow_table(rows: Sequence[Row], schema: "pa.Schema") -> "pa.Table":
-    import pyarrow as pa
-
-    return pa.table({name: [row.get(name) for row in rows] for name in schema.names}, schema=schema)
+                columns = {name: [row.get(name) for row in batch] for name in spool.columns}
+                writer.write_table(pa.table(columns, schema=schema))
 
 
 @dataclass(frozen=True, slots=True)
