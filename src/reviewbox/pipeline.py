@@ -2,8 +2,9 @@
 
 import json
 import logging
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
+from contextlib import suppress
 from dataclasses import dataclass, replace
 
 from reviewbox.deadline import Deadline
@@ -18,7 +19,7 @@ from reviewbox.objects import ObjectRef, SegmentRef
 from reviewbox.process_object import FINISHED, SEGMENT_OUTCOMES, BatchContext, ObjectProcessor, Outcome
 from reviewbox.queue import Queue
 from reviewbox.results.completion import completion_detail
-from reviewbox.results.failures import record_failure
+from reviewbox.results.failures import record_failure, record_last_attempt
 from reviewbox.results.receipt import Receipt
 from reviewbox.results.receipt_store import ReceiptStore
 from reviewbox.retry import retry_transient
@@ -53,6 +54,9 @@ class Pipeline:
 
     `wait` waits for a number of seconds before work is repeated that failed because AWS was busy. Without
     it, nothing is repeated.
+
+    `on_share` is called with the share of a table that has been read for inference, from 0 to 1, after each
+    row. It cannot tell objects apart that are processed at the same time.
     """
 
     store: ObjectStore
@@ -62,6 +66,7 @@ class Pipeline:
     event_bus: EventBus | None = None
     wait: Callable[[float], None] | None = None
     on_write: Callable[[Receipt], object] = lambda _: None  # called after each receipt that is written
+    on_share: Callable[[float], object] | None = None
 
     def process_all(
         self,
@@ -70,6 +75,7 @@ class Pipeline:
         *,
         exclusive: bool = False,
         redelivered: bool = False,
+        last: Container[ObjectRef | SegmentRef] = (),
     ) -> Iterator[tuple[ObjectRef | SegmentRef, Outcome | Exception]]:
         """Process objects and segments; yield each with its outcome, or its error, once it is done.
 
@@ -79,7 +85,8 @@ class Pipeline:
 
         If `exclusive` is true, objects are processed one after the other, whatever their sizes. A pipeline
         without a queue always does that. If some were `redelivered`, they may have results, and none takes
-        the fast path; and what a worker left that died is removed.
+        the fast path; and what a worker left that died is removed. An object that is among the `last` will
+        not be tried again, so that it gets an error receipt first, unless it has a receipt.
 
         An object is yielded after its event has been sent. If that fails, so does the object: the next
         delivery finds its result current, and sends the event.
@@ -89,7 +96,9 @@ class Pipeline:
         """
         refs = list(dict.fromkeys(refs))
         exclusive = exclusive or len(refs) == 1 or self.queue is None
-        context = BatchContext(Deadline(remaining_seconds), exclusive=exclusive, redelivered=redelivered)
+        context = BatchContext(
+            Deadline(remaining_seconds), exclusive=exclusive, redelivered=redelivered, last=last
+        )
         if redelivered:
             context.has_results.set()
         pool = ThreadPoolExecutor(1 if exclusive else self.settings.objects_at_once)
@@ -181,6 +190,9 @@ class Pipeline:
 
     def _attempt(self, ref: ObjectRef | SegmentRef, source: ObjectRef, context: BatchContext) -> Outcome:
         context.deadline.check_start(ref)
+        if ref in context.last:
+            with suppress(ConflictError):  # another worker has just written a receipt
+                record_last_attempt(self._receipts, source)
         if isinstance(ref, SegmentRef):
             if not context.exclusive:
                 raise NotStartedError(f"{ref} needs an invocation of its own")
@@ -212,11 +224,15 @@ class Pipeline:
 
     @property
     def _large_tables(self) -> SegmentCoordinator:
-        return SegmentCoordinator(self.store, self.classifier, self.settings, self._receipts, self.queue)
+        return SegmentCoordinator(
+            self.store, self.classifier, self.settings, self._receipts, self.queue, self.on_share
+        )
 
     @property
     def _objects(self) -> ObjectProcessor:
-        return ObjectProcessor(self.store, self.classifier, self.settings, self._receipts, self._large_tables)
+        return ObjectProcessor(
+            self.store, self.classifier, self.settings, self._receipts, self._large_tables, self.on_share
+        )
 
 
 def _as_finished(

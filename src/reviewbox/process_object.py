@@ -9,6 +9,7 @@ result, or a newer source. What it had written before, and what others left when
 
 import logging
 import traceback
+from collections.abc import Callable, Container
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -37,6 +38,7 @@ from reviewbox.large_tables.coordinator import SegmentCoordinator
 from reviewbox.large_tables.finisher import Progress
 from reviewbox.model.classifier import Classifier
 from reviewbox.objects import ObjectRef, SegmentRef, Source
+from reviewbox.results.doubt import with_doubt
 from reviewbox.results.failures import record_attempt
 from reviewbox.results.receipt import Part, Receipt
 from reviewbox.results.receipt_store import ReceiptStore, StoredReceipt
@@ -83,6 +85,7 @@ class BatchContext:
     exclusive: bool = True  # whether each object may use all of the invocation's memory and time
     redelivered: bool = False  # whether another worker may have died while it was working on the objects
     stale: SegmentRef | None = None  # the segment of an outdated plan that led to the object
+    last: Container[ObjectRef | SegmentRef] = ()  # those that no later attempt follows if this one fails
     # Set once an object of the batch turns out to have a result, so that the others probably have one, too.
     # Classifying them before looking at their receipts would be wasted work.
     has_results: Event = field(default_factory=Event)
@@ -110,6 +113,7 @@ class ObjectProcessor:
     settings: Settings
     receipts: ReceiptStore
     large_tables: SegmentCoordinator
+    on_share: Callable[[float], object] | None = None  # as for `Pipeline`
 
     def process(
         self, ref: ObjectRef, context: BatchContext, pending: PendingReceipt | None = None
@@ -244,13 +248,15 @@ class ObjectProcessor:
         document = read_source(source, self.settings, check_time)
         if document.table is None:
             return self.classify_review(source, document, deadline)
-        classified = classify_table(document, self.classifier, self.settings, check_time)
+        tracked = document.tracked(self.on_share) if self.on_share else document
+        classified = classify_table(tracked, self.classifier, self.settings, check_time)
         provenance = self.receipts.provenance(source.ref, source.revision)
         table_id = self.receipts.table_id(provenance, stored)
         target = self.receipts.part_ref(source.ref, table_id, 0, document.table.extension)
         etag = write_once(self.store, target, classified.body, document.table.content_type)
         part = Part(target.bucket, target.key, etag)
-        return Receipt.for_table(classified.counts, [part], provenance, document.notes())
+        notes = with_doubt(document.notes(), classified.counts, self.classifier.answers.labels)
+        return Receipt.for_table(classified.counts, [part], provenance, notes)
 
 
 def _read_head(store: ObjectStore, source: Source) -> bytes:

@@ -1,5 +1,6 @@
 """The commands for a deployed stack, run against the local cloud and the real handler."""
 
+import csv
 import json
 import logging
 import os
@@ -21,6 +22,7 @@ from typer.testing import CliRunner, Result
 
 from reviewbox.cli import app
 from reviewbox.cli.backfill import Backfill
+from reviewbox.cli.demo import wait_for_receipt
 from reviewbox.cli.redrive import redrive
 from reviewbox.errors import ErrorCode, Problem
 from reviewbox.events import upload_message
@@ -33,6 +35,7 @@ from reviewbox.stack.aws import connect
 from reviewbox.stack.discovery import Stack, find_stack
 from reviewbox.stack.listing import ListedObject, list_objects
 from reviewbox.stack.redrive import move_messages
+from reviewbox.storage import S3Storage
 
 ROOT = Path(__file__).parents[2]
 QUEUE_ATTRIBUTES = ("VisibilityTimeout", "MessageRetentionPeriod", "RedrivePolicy")
@@ -181,13 +184,31 @@ def test_a_backfill_interrupted_and_run_again_classifies_each_object_once(
     assert count_messages(cloud, cloud.dead_letter_queue_url) == 0
 
 
+def test_a_backfill_is_summarized(cloud: Cloud, handler: Handler) -> None:
+    """What is data goes to the standard output, and everything else to the standard error."""
+    put(cloud, "incoming/a.txt", "incoming/b.txt")
+    uri = f"s3://{BUCKET}/incoming/"
+
+    planned = run("backfill", uri, "--dry-run", "--format", "json")
+    with deliveries(cloud, handler):
+        done = run("backfill", uri, "--format", "csv", answer="y\n")
+
+    plan = json.loads(planned.stdout)
+    assert (plan["prefix"], plan["way"], plan["objects"], plan["done"]) == (uri, "queue", 2, None)
+    assert plan["dollars"] > 0
+    assert "2 objects, 20 bytes" in planned.stderr
+    (row,) = csv.DictReader(StringIO(done.stdout))
+    assert (row["done.objects"], row["done.failed"], row["done.status"]) == ("2", "0", "Complete")
+    assert "Continue? [y/N]" in done.stderr
+
+
 def test_an_interruption_while_watching_does_not_stop_the_backfill(cloud: Cloud, stack: Stack) -> None:
     output = StringIO()
     backfill = Backfill(Console(file=output, width=200), stack, ObjectRef(BUCKET, ""), poll_seconds=0)
     sqs: SQSClient = connect("sqs")
     interrupt_at(sqs, "before-call.sqs.GetQueueAttributes", 3)
 
-    assert backfill.run_queue(sqs, [ListedObject("incoming/a.txt", 1, datetime.now(UTC))], 1)
+    assert backfill.run_queue(sqs, [ListedObject("incoming/a.txt", 1, datetime.now(UTC))], 1).is_good
 
     assert (
         "Classification continues. `reviewbox status --stack reviewbox` shows the progress."
@@ -207,7 +228,7 @@ def test_a_backfill_counts_the_messages_that_become_dead_letters(cloud: Cloud, s
         dead_letters.send(["a", "b"])
         yield from ()
 
-    assert not backfill.run_queue(cloud.sqs(), objects(), 2)
+    assert not backfill.run_queue(cloud.sqs(), objects(), 2).is_good
 
     assert "2 messages became dead letters: `reviewbox status --stack reviewbox` shows" in output.getvalue()
 
@@ -447,6 +468,17 @@ def test_an_interrupted_redrive_loses_no_message(cloud: Cloud, call: str) -> Non
     assert count_messages(cloud, cloud.queue_url) >= len(bodies) - left.queued
 
 
+def test_a_redrive_is_summarized(cloud: Cloud) -> None:
+    none = run("redrive", "--format", "jsonl")
+    Queue(cloud.dead_letter_queue_url, cloud.sqs()).send(["a", "b"])
+    moved = run("redrive", "--json", answer="y\n")
+
+    assert json.loads(none.stdout) == {"stack": "reviewbox", "moved": 0, "remaining": 0}
+    assert none.stderr == "There are no dead letters.\n"
+    assert json.loads(moved.stdout) == {"stack": "reviewbox", "moved": 2, "remaining": 0}
+    assert "2 dead letters will be moved back" in moved.stderr
+
+
 def test_a_redrive_that_cannot_send_releases_its_messages(cloud: Cloud) -> None:
     dead_letters = Queue(cloud.dead_letter_queue_url, cloud.sqs())
     dead_letters.send(["anything"])
@@ -555,3 +587,12 @@ def test_missing_credentials_are_reported_in_one_line(monkeypatch: pytest.Monkey
 
     assert (result.exit_code, result.stderr.count("\n")) == (2, 1)
     assert "no AWS credentials" in result.stderr
+
+
+def test_the_demo_waits_for_a_receipt_and_not_for_any_object_with_its_key(cloud: Cloud) -> None:
+    key = "results/incoming/a.txt.json"
+    put(cloud, key, body=b"{}")
+
+    receipt = wait_for_receipt(key, S3Storage(cloud.s3()), cloud)
+
+    assert receipt["error"]["code"] == "no_result"

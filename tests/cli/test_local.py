@@ -96,8 +96,9 @@ def test_the_local_cloud_runs_until_ctrl_c(tiny_model: Path) -> None:
 
     That holds whichever thread the system gives the signal of Ctrl-C.
     """
-    with running(tiny_model, "local", "--port", "0") as process:
+    with running(tiny_model, "local", "--port", "0", "--format", "jsonl") as process:
         printed = read_until("Press Ctrl-C to stop", process)
+        places = json.loads(next(line for line in printed.splitlines() if line.startswith("{")))
         endpoint = re.search(r"AWS_ENDPOINT_URL=(\S+)", printed)
         assert endpoint is not None
         s3 = boto3.client(
@@ -114,12 +115,32 @@ def test_the_local_cloud_runs_until_ctrl_c(tiny_model: Path) -> None:
             time.sleep(0.05)
         rest = stop(process, other_thread(process))
 
-    assert re.search(r"Drop files here and watch them pass: http://127\.0\.0\.1:\d+/\n", printed)
+    assert places["endpoint"] == endpoint[1]
+    assert re.fullmatch(r"http://127\.0\.0\.1:\d+/", places["console"])
+    assert f"Drop files here and watch them pass: {places['console']}\n" in printed
     assert "aws s3 cp review.txt s3://reviewbox/incoming/review.txt" in printed
     assert "object.classified" in rest
     assert "invocation.measured" not in rest  # metrics are for CloudWatch
     assert "Stopped." in rest
     assert process.returncode == 0
+
+
+def test_the_demo_prints_a_row_for_each_file(tiny_model: Path, tmp_path: Path) -> None:
+    (tmp_path / "reviews").mkdir()
+    (tmp_path / "reviews" / "a.txt").write_bytes(b"great film")
+    (tmp_path / "reviews" / "b.jsonl").write_bytes(b'{"review":"good film"}\n{"review":"bad"}\n')
+    page = tmp_path / "report.html"
+    with function_process(tiny_model):
+        command = ["demo", str(tmp_path / "reviews"), "--report", str(page), "--format", "json"]
+        result = CliRunner().invoke(app, command)
+
+    content = json.loads(result.stdout)
+    text, table = content["files"]
+    assert (text["file"], text["sentiment"], text["reviews"]) == ("a.txt", "positive", 1)
+    assert text["result"] == "s3://reviewbox/results/incoming/a.txt.json"
+    assert (table["file"], table["labels"]) == ("b.jsonl", {"negative": 1, "positive": 1})
+    assert (content["report"]["report"], content["report"]["reviews"]) == (str(page), 3)
+    assert "Uploaded 2 files" in result.stderr
 
 
 def test_the_demo_reads_the_column_that_it_is_told(tiny_model: Path, tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """What all commands have in common: formats, files, progress, Ctrl-C, help and completion."""
 
 import csv
+import gzip
 import io
 import json
 import os
@@ -128,6 +129,71 @@ def test_watch_can_classify_once_and_stop(tmp_path: Path, tiny_model: Path) -> N
     assert result.exit_code == 0
     assert "Results are in" in result.stdout
     assert (tmp_path / "inbox-results" / "a.txt.json").is_file()
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_each_command_prints_in_each_format(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "200")
+
+    assert re.search(r"--format +\S?table\|json\|jsonl\|csv", run(*name.split(), "--help").stdout)
+
+
+def test_watch_prints_a_row_for_each_file(tmp_path: Path, reviews: Path, tiny_model: Path) -> None:
+    """Rows go to the standard output, and everything else to the standard error."""
+    inbox = tmp_path / "inbox"
+    inbox.mkdir()
+    (inbox / "a.txt").write_text("great film", encoding="utf-8")
+    (inbox / "b.csv").write_bytes(reviews.read_bytes())
+    (inbox / "c.txt").write_bytes(b"\x00\x02")
+    outputs = {}
+    for format_ in (Format.JSON, Format.JSONL, Format.CSV):
+        results = tmp_path / f"results-{format_}"
+        done = run("watch", inbox, "--once", "--model", tiny_model, "--results", results, "--format", format_)
+        assert done.stderr == f"Results are in {results}.\n"
+        outputs[format_] = done.stdout
+
+    text, table, refused = json.loads(outputs[Format.JSON])
+    assert (text["file"], text["outcome"], text["reviews"]) == ("a.txt", "classified", 1)
+    assert (text["sentiment"], text["labels"]) == ("positive", {"positive": 1})
+    assert Path(text["result"]).is_file()
+    assert (table["reviews"], table["failed"], table["sentiment"]) == (3, 1, None)
+    assert (refused["outcome"], refused["error_code"]) == ("refused", "binary_file")
+    lines = [json.loads(line) for line in outputs[Format.JSONL].splitlines()]
+    assert [line["file"] for line in lines] == ["a.txt", "b.csv", "c.txt"]
+    rows = list(csv.DictReader(io.StringIO(outputs[Format.CSV])))
+    assert [(row["file"], row["reviews"], row["error_code"]) for row in rows] == [
+        ("a.txt", "1", ""),
+        ("b.csv", "3", ""),
+        ("c.txt", "0", "binary_file"),
+    ]
+
+
+def test_an_empty_folder_is_still_a_table_of_no_rows(tmp_path: Path, tiny_model: Path) -> None:
+    (tmp_path / "inbox").mkdir()
+
+    watch = ("watch", tmp_path / "inbox", "--once", "--model", tiny_model, "--format")
+
+    assert run(*watch, "json").stdout == "[]\n"
+    assert run(*watch, "csv").stdout.startswith("file,outcome,reviews,")
+
+
+def test_reports_and_catalogs_are_summarized(tmp_path: Path, reviews: Path, tiny_model: Path) -> None:
+    (tmp_path / "inbox").mkdir()
+    (tmp_path / "inbox" / "b.csv").write_bytes(reviews.read_bytes())
+    run("watch", tmp_path / "inbox", "--once", "--model", tiny_model)
+    results, page = tmp_path / "inbox-results", tmp_path / "report.html"
+
+    report = run("report", results, "-o", page, "--model", tiny_model, "--format", "json")
+    catalog = run("catalog", results, "--output", tmp_path / "catalog", "--format", "csv")
+
+    summary = json.loads(report.stdout)
+    assert (summary["report"], summary["reviews"], summary["failed"]) == (str(page), 2, 1)
+    assert summary["labels"] == {"negative": 1, "positive": 1}
+    assert summary["bytes"] == page.stat().st_size
+    assert report.stderr.startswith(f"{page}: 2 reviews, ")
+    (row,) = csv.DictReader(io.StringIO(catalog.stdout))
+    assert (row["copied"], row["current"], row["failed"]) == ("1", "0", "0")
+    assert "1 result copied" in catalog.stderr
 
 
 def test_json_is_an_alias_of_the_format(reviews: Path) -> None:
@@ -260,30 +326,87 @@ def test_a_pipe_gets_no_progress(monkeypatch: pytest.MonkeyPatch) -> None:
     assert pipe.getvalue() == ""
 
 
+class Session:
+    """A command in a terminal of its own."""
+
+    def __init__(self, *command: str, **environment: str) -> None:
+        self._terminal, slave = pty.openpty()
+        self.process = subprocess.Popen(  # noqa: S603 - our own code
+            command,
+            env={**os.environ, "TERM": "xterm-256color", **environment},
+            stdin=slave,
+            stdout=slave,
+            stderr=slave,
+        )
+        os.close(slave)
+
+    def read(self, end: "re.Pattern[bytes] | None" = None) -> bytes:
+        """Return what it prints until that matches `end`, or until it ends."""
+        output = b""
+        while end is None or not end.search(output):
+            try:
+                chunk = os.read(self._terminal, 4096)
+            except OSError:  # the other side is closed
+                break
+            if not chunk:
+                break
+            output += chunk
+        return output
+
+    def close(self) -> int:
+        """End it, and return its exit status."""
+        self.process.kill()
+        os.close(self._terminal)
+        return self.process.wait()
+
+
 @pytest.mark.parametrize("no_color", ["", "1"])
 def test_no_color(no_color: str, reviews: Path, tiny_model: Path) -> None:
     """A terminal gets colors unless NO_COLOR is set (https://no-color.org)."""
-    environment = {**os.environ, "TERM": "xterm-256color", "NO_COLOR": no_color}
-    master, slave = pty.openpty()
     command = [*REVIEWBOX, "classify", str(reviews), "--model", str(tiny_model)]
-    process = subprocess.Popen(  # noqa: S603 - our own code
-        command, env=environment, stdin=slave, stdout=slave, stderr=slave
-    )
-    os.close(slave)
-    output = b""
-    while True:
-        try:
-            chunk = os.read(master, 4096)
-        except OSError:  # the other side is closed
-            break
-        output += chunk
-        if not chunk:
-            break
-    os.close(master)
+    session = Session(*command, NO_COLOR=no_color)
 
-    assert process.wait() == 1
-    assert "positive" in output.decode()
-    assert bool(COLOR.search(output.decode())) is not bool(no_color)
+    output = session.read().decode()
+
+    assert session.process.wait() == 1
+    session.close()
+    assert "positive" in output
+    assert bool(COLOR.search(output)) is not bool(no_color)
+
+
+@pytest.mark.parametrize("max_bytes", ["16777216", "100000"])
+@pytest.mark.parametrize("command", ["classify", "watch"])
+def test_one_large_file_shows_the_rate_and_the_remaining_time(
+    command: str, max_bytes: str, tmp_path: Path, tiny_model: Path
+) -> None:
+    """Also if it is compressed, and if it is read or split while it is classified."""
+    (tmp_path / "inbox").mkdir()
+    lines = (f"{number},a great film that is not bad at all\n".encode() for number in range(200_000))
+    (tmp_path / "inbox" / "a.csv.gz").write_bytes(gzip.compress(b"id,review\n" + b"".join(lines)))
+    arguments = ["--output", str(tmp_path / "a.csv")] if command == "classify" else ["--once"]
+    session = Session(
+        *REVIEWBOX,
+        *(command, str(tmp_path / "inbox"), "--model", str(tiny_model), *arguments),
+        NO_COLOR="1",
+        REVIEWBOX_MAX_OBJECT_BYTES=max_bytes,
+    )
+
+    output = session.read(end=re.compile(rb"[1-9]\d*/\d+ +[\d.,]+/(?:s|min) +\d:\d\d:\d\d"))
+    session.close()
+
+    assert b"Classifying (kB)" in output
+    assert re.search(rb"[1-9]\d*/\d+ +[\d.,]+/(?:s|min) +\d:\d\d:\d\d", output)
+
+
+def test_a_full_disk_is_named(reviews: Path, tiny_model: Path) -> None:
+    command = [*REVIEWBOX, "classify", str(reviews), "--model", str(tiny_model), "--format", "jsonl"]
+    with Path("/dev/full").open("w") as full:
+        process = subprocess.run(  # noqa: S603 - our own code
+            command, stdout=full, stderr=subprocess.PIPE, text=True, check=False
+        )
+
+    assert process.stderr == "reviewbox: No space left on device\n"
+    assert process.returncode == 2
 
 
 # --- help and completion ---

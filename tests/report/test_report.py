@@ -108,6 +108,14 @@ def test_a_column_of_numbers_is_in_their_order() -> None:
     assert dimension(report(results), "nps").values == ["0", "2", "9,5", "10", EMPTY]
 
 
+@pytest.mark.parametrize("name", ["inf", "-Infinity"])
+def test_names_that_python_reads_as_numbers_are_names(name: str) -> None:
+    products = ["10"] * 9 + [name] * 6 + ["2"] * 4
+    results = [review("good", product=product) for product in products]
+
+    assert dimension(report(results), "product").values == ["10", name, "2"]
+
+
 def test_files_are_compared_and_single_reviews_are_by_their_folder() -> None:
     results = [
         review(),

@@ -150,7 +150,7 @@ def test_a_finished_job_can_be_followed_by_another(control: S3ControlClient, s3_
 def run_job(control: S3ControlClient) -> tuple[bool, str]:
     output = StringIO()
     backfill = Backfill(Console(file=output, width=200), STACK, PREFIX, poll_seconds=0)
-    return backfill.run_job(control, ACCOUNT), output.getvalue()
+    return backfill.run_job(control, ACCOUNT).is_good, output.getvalue()
 
 
 def test_a_job_is_watched_until_it_is_complete(control: S3ControlClient, s3_control: Stubber) -> None:

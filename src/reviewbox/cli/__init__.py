@@ -110,6 +110,7 @@ def watch(  # noqa: PLR0913, PLR0917 - a command's options are its arguments
     model: ModelOption = None,
     threads: ThreadsOption = _CPUS,
     text_field: TextFieldOption = "",
+    format_: FormatOption = None,
     serve: Annotated[
         bool, typer.Option("--serve", help="Serve a page that takes files and shows their results.")
     ] = False,
@@ -120,13 +121,14 @@ def watch(  # noqa: PLR0913, PLR0917 - a command's options are its arguments
     Results are the same as the service's, under the same names. But a table comes back in parts only if it is
     larger than REVIEWBOX_MAX_OBJECT_BYTES. A file is classified when two scans in a row find it unchanged.
     A file with a current result is not classified again. The settings are those of the service, from the same
-    environment variables (REVIEWBOX_TEXT_FIELD and so on). With `--once`, the exit status is 1 if a file got
-    no result.
+    environment variables (REVIEWBOX_TEXT_FIELD and so on). With `--format`, a row for each file is printed
+    once it is done. With `--once`, the exit status is 1 if a file got no result.
 
     Examples:
         reviewbox watch inbox
         reviewbox watch inbox --once
         reviewbox watch inbox --serve
+        reviewbox watch inbox --once --format jsonl
         reviewbox watch inbox --results outbox --text-field comment
     """
     from reviewbox.cli.watch import run_watch
@@ -136,8 +138,10 @@ def watch(  # noqa: PLR0913, PLR0917 - a command's options are its arguments
     classifier = Classifier.load(model, threads=threads, two_labels=settings.two_labels)
     if once and serve:
         raise ReviewboxError("--once and --serve contradict each other; pass one of them")
-    port = console_port if serve else None
-    is_complete = run_watch(folder, results, interval, classifier, settings, once=once, console_port=port)
+    format_, port = format_ or Format.TABLE, console_port if serve else None
+    is_complete = run_watch(
+        folder, results, interval, classifier, settings, format_, once=once, console_port=port
+    )
     raise typer.Exit(int(not is_complete))
 
 
@@ -171,6 +175,8 @@ def report(  # noqa: PLR0913, PLR0917 - a command's options are its arguments
         int, typer.Option(min=0, help="Classify up to this many sentences one by one, to show what they say.")
     ] = 5000,
     model: ModelOption = None,
+    format_: FormatOption = None,
+    as_json: JsonOption = False,
 ) -> None:
     """Make one HTML page from results.
 
@@ -178,6 +184,7 @@ def report(  # noqa: PLR0913, PLR0917 - a command's options are its arguments
 
     The results are what `watch` or the service wrote. The page needs no network, and may hold a million
     reviews: it has counts of all and a random sample. With `--redact` it holds no texts and can be shared.
+    With `--format`, the counts are printed, too.
 
     Examples:
         reviewbox report inbox-results -o report.html
@@ -194,7 +201,7 @@ def report(  # noqa: PLR0913, PLR0917 - a command's options are its arguments
         is_redacted=redact,
         scored_sentences=sentences,
     )
-    run_report(path, output, options, sources, model, _settings(""))
+    run_report(path, output, options, sources, model, _settings(""), _report_format(format_, as_json))
 
 
 @command
@@ -236,6 +243,8 @@ def catalog(
             "--output", "-o", metavar="PLACE", help="Write to this folder, or s3://bucket/catalog/results/."
         ),
     ],
+    format_: FormatOption = None,
+    as_json: JsonOption = False,
 ) -> None:
     """Copy all results as Parquet, by date of upload.
 
@@ -248,7 +257,7 @@ def catalog(
     """
     from reviewbox.cli.catalog import run_catalog
 
-    if not run_catalog(path, output, _settings("")):
+    if not run_catalog(path, output, _settings(""), _report_format(format_, as_json)):
         raise typer.Exit(1)
 
 
@@ -282,13 +291,15 @@ def estimate(
 
 
 @command
-def backfill(
+def backfill(  # noqa: PLR0913, PLR0917 - a command's options are its arguments
     uri: Annotated[str, typer.Argument(metavar="URI", help="Classify the objects under s3://bucket/prefix.")],
     stack: StackOption = _STACK,
     yes: YesOption = False,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Count the objects, estimate the cost, and stop.")
     ] = False,
+    format_: FormatOption = None,
+    as_json: JsonOption = False,
 ) -> None:
     """Classify objects that are already in the bucket.
 
@@ -298,12 +309,13 @@ def backfill(
     again, and takes two requests. The exit status is 1 if an object failed.
 
     Examples:
-        reviewbox backfill s3://bucket/incoming/2024/ --dry-run
+        reviewbox backfill s3://bucket/incoming/2024/ --dry-run --format json
         reviewbox backfill s3://bucket/incoming/ --yes
     """
     from reviewbox.cli.backfill import run_backfill
 
-    raise typer.Exit(int(not run_backfill(uri, stack, agreed=yes, dry_run=dry_run)))
+    format_ = _report_format(format_, as_json)
+    raise typer.Exit(int(not run_backfill(uri, stack, format_, agreed=yes, dry_run=dry_run)))
 
 
 @command
@@ -328,7 +340,12 @@ def status(
 
 
 @command
-def redrive(stack: StackOption = _STACK, yes: YesOption = False) -> None:
+def redrive(
+    stack: StackOption = _STACK,
+    yes: YesOption = False,
+    format_: FormatOption = None,
+    as_json: JsonOption = False,
+) -> None:
     """Retry the dead letters.
 
     They move back to their queue for another full set of attempts. The exit status is 1 if some remain
@@ -340,7 +357,7 @@ def redrive(stack: StackOption = _STACK, yes: YesOption = False) -> None:
     """
     from reviewbox.cli.redrive import run_redrive
 
-    raise typer.Exit(int(not run_redrive(stack, agreed=yes)))
+    raise typer.Exit(int(not run_redrive(stack, _report_format(format_, as_json), agreed=yes)))
 
 
 @command
@@ -440,17 +457,19 @@ def model_check(
 
 
 @command
-def local(
+def local(  # noqa: PLR0913, PLR0917 - a command's options are its arguments
     port: PortOption = 5000,
     console_port: ConsolePortOption = 0,
     text_field: TextFieldOption = "",
     template: TemplateOption = _TEMPLATE,
+    format_: FormatOption = None,
+    as_json: JsonOption = False,
 ) -> None:
     """Run the whole service on this machine until Ctrl-C.
 
     Prints the address of a page that takes files, shows their progress and results, and opens the report.
     Only this machine can reach it. The settings are those of the template, or of the same environment
-    variables as for `classify`.
+    variables as for `classify`. With `--format`, the addresses and prefixes are printed as one row.
 
     Examples:
         reviewbox local
@@ -459,7 +478,7 @@ def local(
     """
     from reviewbox.cli.local import run_local
 
-    run_local(port, console_port, template, _variables(text_field))
+    run_local(port, console_port, template, _variables(text_field), _report_format(format_, as_json))
 
 
 @command
@@ -474,6 +493,8 @@ def demo(  # noqa: PLR0913, PLR0917 - a command's options are its arguments
     stay: Annotated[
         bool, typer.Option("--stay", help="Keep the cloud and its console running until Ctrl-C.")
     ] = False,
+    format_: FormatOption = None,
+    as_json: JsonOption = False,
 ) -> None:
     """Classify the files of a folder in a local cloud and report on them.
 
@@ -486,7 +507,8 @@ def demo(  # noqa: PLR0913, PLR0917 - a command's options are its arguments
     """
     from reviewbox.cli.demo import run_demo
 
-    run_demo(reviews, port, template, report, _variables(text_field), stay=stay)
+    format_ = _report_format(format_, as_json)
+    run_demo(reviews, port, template, report, _variables(text_field), format_, stay=stay)
 
 
 def _report_format(format_: Format | None, as_json: bool) -> Format:

@@ -1,15 +1,16 @@
 """`reviewbox backfill`: prints an estimate, asks, starts a backfill and shows the progress."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
 import typer
 from rich.console import Console as Terminal
 
 from reviewbox.cli import render
+from reviewbox.cli.command import confirm
 from reviewbox.cli.estimate import print_bills
-from reviewbox.cli.output import INTERRUPTED
+from reviewbox.cli.output import INTERRUPTED, Format, print_summary, terminal_beside
 from reviewbox.cli.progress import progress_bar, track
 from reviewbox.errors import ReviewboxError
 from reviewbox.objects import ObjectRef
@@ -36,7 +37,34 @@ if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient
 
 
-def run_backfill(uri: str, stack_name: str, *, agreed: bool, dry_run: bool) -> bool:
+_COMPLETE, _CONTINUES = "Complete", "Continues"
+# What the summary says about the objects.
+_REPORTED = "objects size compressed large segments too_large archived".split()
+
+
+@dataclass(frozen=True, slots=True)
+class Backfilled:
+    """What became of the objects of a backfill.
+
+    Attributes:
+        objects: how many were queued, or are those of the job.
+        failed: how many messages became dead letters, or objects of the job failed, as far as that is known.
+        status: that of the job; of a queue `Complete`, or `Continues` if nobody waited for the end.
+        job: the id of the job of S3 Batch Operations; "" if the objects were queued.
+    """
+
+    objects: int
+    failed: int
+    status: str
+    job: str = ""
+
+    @property
+    def is_good(self) -> bool:
+        """Whether no failure is known."""
+        return not self.failed and self.status in (_COMPLETE, _CONTINUES)
+
+
+def run_backfill(uri: str, stack_name: str, format_: Format, *, agreed: bool, dry_run: bool) -> bool:
     """Classify the existing objects under a prefix; return whether no failure is known.
 
     Raises:
@@ -46,20 +74,32 @@ def run_backfill(uri: str, stack_name: str, *, agreed: bool, dry_run: bool) -> b
     stack = find_stack(connect("cloudformation"), stack_name)
     s3: S3Client = connect("s3")
     in_aws = is_aws(s3.meta.endpoint_url)
-    backfill = Backfill(render.new_terminal(), stack, backfill_prefix(stack, uri))
+    terminal = terminal_beside(format_)
+    backfill = Backfill(terminal, stack, backfill_prefix(stack, uri))
     counted = backfill.count(s3)
     as_job = needs_job(stack, counted, in_aws=in_aws)
-    backfill.print_estimate(estimate(counted, stack, as_job=as_job), as_job=as_job)
+    estimated = estimate(counted, stack, as_job=as_job)
+    backfill.print_estimate(estimated, as_job=as_job)
     if not in_aws:
         backfill.print_line(f"The estimate is for AWS, but {s3.meta.endpoint_url} is not an AWS endpoint.")
-    if dry_run:
-        return True
-    if not agreed:
-        typer.confirm("Continue?", abort=True)
-    if as_job:
+    if not (agreed or dry_run):
+        confirm(terminal)
+    done: Backfilled | None = None
+    if as_job and not dry_run:
         account: str = connect("sts").get_caller_identity()["Account"]
-        return backfill.run_job(connect("s3control"), account)
-    return backfill.run_queue(connect("sqs"), list_objects(s3, backfill.prefix), counted.objects)
+        done = backfill.run_job(connect("s3control"), account)
+    elif not dry_run:
+        done = backfill.run_queue(connect("sqs"), list_objects(s3, backfill.prefix), counted.objects)
+    summary = {
+        "prefix": str(backfill.prefix),
+        "way": "job" if as_job else "queue",
+        **{name: getattr(counted, name) for name in _REPORTED},
+        "dollars": estimated.dollars,
+        "seconds": estimated.seconds,
+        "done": asdict(done) if done else None,
+    }
+    print_summary(summary, format_)
+    return done is None or done.is_good
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,17 +172,15 @@ class Backfill:
                 "yellow",
             )
 
-    def run_queue(self, sqs: "SQSClient", objects: Iterable[ListedObject], total: int) -> bool:
+    def run_queue(self, sqs: "SQSClient", objects: Iterable[ListedObject], total: int) -> Backfilled:
         """Send a message for each object, and show the progress until the queues are empty.
-
-        Returns whether no messages became dead letters.
 
         Raises:
             typer.Exit: the user interrupted it before all messages were sent.
         """
         dead_letters = Queue(self.stack.dead_letter_queue_url, sqs)
         earlier = dead_letters.count().total
-        self.queue_objects(Queue(self.stack.queue_url, sqs), objects, total)
+        sent = self.queue_objects(Queue(self.stack.queue_url, sqs), objects, total)
         queues = [Queue(url, sqs) for url in self.stack.queue_urls]
         status_command = f"`reviewbox status --stack {self.stack.name}`"
         try:
@@ -151,16 +189,16 @@ class Backfill:
                     update(total=max(total, remaining), completed=max(total - remaining, 0))
         except KeyboardInterrupt:
             self.print_line(f"Classification continues. {status_command} shows the progress.")
-            return True
+            return Backfilled(sent, 0, _CONTINUES)
         self.print_line("The queue is empty.")
-        dead = dead_letters.count().total - earlier
-        if dead > 0:
+        dead = max(dead_letters.count().total - earlier, 0)
+        if dead:
             letters = number_of(dead, "message")
             self.print_line(f"{letters} became dead letters: {status_command} shows the reasons.", "yellow")
-        return dead <= 0
+        return Backfilled(sent, dead, _COMPLETE)
 
-    def queue_objects(self, queue: Queue, objects: Iterable[ListedObject], total: int) -> None:
-        """Send a message for each object.
+    def queue_objects(self, queue: Queue, objects: Iterable[ListedObject], total: int) -> int:
+        """Send a message for each object; return their number.
 
         Raises:
             typer.Exit: the user interrupted it before all messages were sent.
@@ -177,9 +215,10 @@ class Backfill:
             )
             raise typer.Exit(INTERRUPTED) from None
         self.print_line(f"Queued {number_of(sent, 'object')}.")
+        return sent
 
-    def run_job(self, control: "S3ControlClient", account: str) -> bool:
-        """Start a job, unless it is running, and show its progress; return whether all objects succeeded."""
+    def run_job(self, control: "S3ControlClient", account: str) -> Backfilled:
+        """Start a job, unless it is running, and show its progress."""
         job_id, is_new = start_job(control, account, self.stack, self.prefix)
         self.print_line(f"S3 Batch Operations job {job_id}{'' if is_new else ' is already running'}")
         try:
@@ -189,7 +228,7 @@ class Backfill:
                     update(description=job.status, total=job.total or None, completed=done)
         except KeyboardInterrupt:
             self.print_line("The job continues. Run the same command again to follow it.")
-            return True
+            return Backfilled(0, 0, _CONTINUES, job_id)
         self.print_line(
             f"{job.status}: {job.succeeded:,} of {job.total:,} objects succeeded, {job.failed:,} failed."
         )
@@ -197,4 +236,4 @@ class Backfill:
             self.print_line(reason, "red")
         if job.failed:
             self.print_line(f"{report_uri(self.stack, job)} lists the failed objects.")
-        return job.status == "Complete" and not job.failed
+        return Backfilled(job.total, job.failed, job.status, job_id)

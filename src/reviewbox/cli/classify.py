@@ -2,21 +2,21 @@
 
 import sys
 import traceback
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from reviewbox.classification import classify_rows, internal_error
-from reviewbox.cli.inputs import Input, find_inputs, open_document
-from reviewbox.cli.output import Format, Row, format_of, open_output, write_rows
-from reviewbox.cli.progress import progress_bar
+from reviewbox.cli.inputs import Input, find_inputs, open_document, track_inputs
+from reviewbox.cli.output import Format, format_of, open_output, write_rows
 from reviewbox.cli.render import cell, new_terminal, print_line, print_plain, verdict_cells, verdict_table
-from reviewbox.documents.compression import stem
 from reviewbox.errors import ErrorCode, Problem, ReviewboxError, SourceError
 from reviewbox.model.classifier import Classifier
 from reviewbox.model.verdicts import Verdict
-from reviewbox.results.receipt import problem_fields, verdict_fields
+from reviewbox.results.doubt import doubt_in, with_doubt
+from reviewbox.results.receipt import Counts, problem_fields, verdict_fields
 from reviewbox.settings import Settings
 from reviewbox.wording import for_command_line
 
@@ -29,7 +29,6 @@ class Classified:
     line: int  # the number of the review's first line, from 1
     text: str  # "" if it could not be read
     outcome: Verdict | Problem
-    size: int = 0  # of its row in the source, in characters; 0 if it is not a row of text
 
 
 _MAX_FIELDS = 10  # tables of which the field is printed
@@ -72,6 +71,9 @@ def classify_paths(  # noqa: PLR0913, PLR0917 - a command's options are its argu
     else:
         with open_output(output) as file:
             write_rows(_rows(reviews, settings), file, format_, _COLUMNS)
+    for name, doubt in run.doubts.items():
+        if doubt:
+            print_plain(f"reviewbox: {name}: {for_command_line(doubt)}", to_stderr=True)
     return 2 if run.has_unreadable else int(run.failed > 0)
 
 
@@ -84,31 +86,29 @@ class _Run:
     failed: int = 0  # reviews without a verdict
     has_unreadable: bool = False  # whether an input could not be read
     text_fields: dict[str, str] = field(default_factory=dict)  # of the tables that were read, by their names
+    doubts: dict[str, str] = field(default_factory=dict)  # about these fields, once they are classified
 
     def classify(self, inputs: Sequence[Input], *, hides_progress: bool) -> Iterator[Classified]:
-        total = sum(item.size for item in inputs) / 1000
-        with progress_bar("Classifying (kB)", total, disable=hides_progress) as update:
-            done = 0.0
-            for item in inputs:
-                # How far the work on a compressed file is cannot be seen from its rows.
-                scale = 0 if stem(item.name) != item.name else 1 / 1000
-                for review in self._classify_input(item):
-                    update(advance=scale * review.size)
-                    self.failed += isinstance(review.outcome, Problem)
-                    yield review
-                done += item.size / 1000
-                update(completed=done)
+        for item in track_inputs(inputs, "Classifying", disable=hides_progress):
+            for review in self._classify_input(item):
+                self.failed += isinstance(review.outcome, Problem)
+                yield review
 
     def _classify_input(self, item: Input) -> Iterator[Classified]:
         try:
             with open_document(item, self.settings) as opened:
-                document = opened.document
+                document = opened.tracked(item.on_share)
+                labels, other_language = Counter[str](), 0
                 for row, outcome in classify_rows(document, self.classifier):
+                    if isinstance(outcome, Verdict):
+                        labels[outcome.label] += 1
+                        other_language += bool(outcome.is_other_language)
                     if outcome is not None:
-                        yield Classified(item.name, row.line, row.text, outcome, len(row.raw))
-                text_field = document.notes().get("text_field")
-                if document.table and text_field:
-                    self.text_fields[item.name] = str(text_field)
+                        yield Classified(item.name, row.line, row.text, outcome)
+                counts = Counts(labels, other_language=other_language)
+                notes = with_doubt(document.notes(), counts, self.classifier.answers.labels)
+                if document.table and (text_field := notes.get("text_field")):
+                    self.text_fields[item.name], self.doubts[item.name] = str(text_field), doubt_in(notes)
         except SourceError as error:
             if error.problem.code is ErrorCode.INTERNAL_ERROR:
                 _print_fault(item, error.__cause__ or error)
@@ -136,7 +136,7 @@ def _fields(outcome: Verdict | Problem, settings: Settings) -> dict[str, Any]:
     return verdict_fields(outcome, settings.needs_review_below)
 
 
-def _rows(reviews: Iterable[Classified], settings: Settings) -> Iterator[Row]:
+def _rows(reviews: Iterable[Classified], settings: Settings) -> Iterator[dict[str, Any]]:
     for review in reviews:
         yield {"file": review.file, "line": review.line, **_fields(review.outcome, settings)}
 

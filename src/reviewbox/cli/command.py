@@ -4,12 +4,15 @@ from collections.abc import Callable
 from functools import wraps
 from inspect import cleandoc
 from pathlib import Path
-from typing import Annotated, Any, NoReturn, ParamSpec
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn, ParamSpec
 
 import typer
 
 from reviewbox.cli.output import INTERRUPTED, Format
 from reviewbox.errors import ReviewboxError
+
+if TYPE_CHECKING:
+    from rich.console import Console as Terminal
 
 P = ParamSpec("P")
 
@@ -60,6 +63,20 @@ def output_option(text: str) -> Any:
 _EXTRAS = {"moto": "local", "pyarrow": "parquet", "samtranslator": "local"}
 
 
+def confirm(terminal: "Terminal") -> None:
+    """Ask on a terminal whether to continue.
+
+    Raises:
+        typer.Abort: the answer is not yes.
+    """
+    try:
+        answer = terminal.input("Continue? [y/N]: ", markup=False)
+    except EOFError:
+        answer = ""
+    if answer.strip().lower() not in ("y", "yes"):
+        raise typer.Abort
+
+
 def command(
     function: Callable[P, None], group: typer.Typer = app, name: str | None = None
 ) -> Callable[P, None]:
@@ -97,6 +114,9 @@ def _explain(error: Exception) -> str | None:
         case ModuleNotFoundError():
             extra = _EXTRAS.get((error.name or "").partition(".")[0])
             return f"{error.name} is not installed; run: pip install 'reviewbox[{extra}]'" if extra else None
+        case OSError() if error.strerror and not isinstance(error, BrokenPipeError):
+            # A full disk, for example, or a file that is gone. The reader of a pipe may leave.
+            return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
     from reviewbox.stack.aws import explain
 
     return explain(error)

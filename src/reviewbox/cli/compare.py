@@ -4,13 +4,13 @@ import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from itertools import permutations
+from itertools import chain, permutations
 from pathlib import Path
 from typing import Any
 
 from reviewbox.cli.labeled_reviews import LABELS, Review, read_reviews
 from reviewbox.cli.output import Format, flat, print_report
-from reviewbox.cli.progress import track
+from reviewbox.cli.progress import progress_bar, track
 from reviewbox.cli.render import cell, new_table, new_terminal, print_plain, printable
 from reviewbox.errors import Problem, ReviewboxError
 from reviewbox.model.classifier import Classifier
@@ -93,7 +93,7 @@ def compare_models(model_a: Path, model_b: Path, files: Sequence[Path], threads:
             verdict from both models.
     """
     run_a, run_b = _load([model_a, model_b], threads)
-    reviews = [review for file in files for review in read_reviews(file)]
+    reviews = list(track(chain.from_iterable(map(read_reviews, files)), "Reading"))
     _classify_alternately([review.text for review in reviews], [run_a, run_b])
     rows = zip(reviews, run_a.predictions, run_b.predictions, strict=True)
     pairs = [Pair(review, a, b) for review, a, b in rows if a and b]
@@ -187,11 +187,13 @@ def _classify_alternately(texts: Sequence[str], runs: list[ModelRun]) -> None:
     """Classify all texts with each model, a few texts at a time."""
     for run in runs:
         list(run.classifier.classify_each(texts[:_WARM_UP_REVIEWS], explain=False))
-    starts = range(0, len(texts), _REVIEWS_PER_TURN)
-    for start in track(starts, "Comparing", len(starts)):
-        for run in runs:
-            run.classify(texts[start : start + _REVIEWS_PER_TURN])
-        runs.reverse()  # so that neither model always runs with the caches that the other has filled
+    with progress_bar("Comparing", len(texts)) as update:
+        for start in range(0, len(texts), _REVIEWS_PER_TURN):
+            turn = texts[start : start + _REVIEWS_PER_TURN]
+            for run in runs:
+                run.classify(turn)
+            runs.reverse()  # so that neither model always runs with the caches that the other has filled
+            update(advance=len(turn))
 
 
 def _flip(pair: Pair) -> dict[str, Any]:

@@ -1,17 +1,18 @@
 """`reviewbox demo`: upload a folder's files to a local cloud and show their results."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from rich.table import Table
 from rich.text import Text
 
 from reviewbox.cli import render
 from reviewbox.cli.inputs import files_below
 from reviewbox.cli.local import cloud_report, start_cloud_and_console, until_ctrl_c
+from reviewbox.cli.output import Format, print_report, terminal_beside
 from reviewbox.cli.progress import track
 from reviewbox.cli.report import make_report, write_report
 from reviewbox.documents import read_document
@@ -24,17 +25,28 @@ from reviewbox.results.receipt_store import read_receipt
 from reviewbox.settings import Settings
 from reviewbox.stack.stored_results import S3Place
 from reviewbox.storage import S3Storage
-from reviewbox.wording import for_command_line
+from reviewbox.wording import for_command_line, number_of
 
 _SECONDS_BETWEEN_POLLS = 0.1
 
 
-def run_demo(  # noqa: PLR0913 - a command's options are its arguments
+@dataclass(frozen=True, slots=True)
+class _FileResult:
+    """A file of the demo, and what became of it."""
+
+    file: Path
+    name: str  # its path within the folder
+    receipt: Mapping[str, Any]  # the content of its receipt; an error if it has none
+    place: str  # where its result is: the receipt, the classified table, or the folder of its parts
+
+
+def run_demo(  # noqa: PLR0913, PLR0917 - a command's options are its arguments
     reviews: Path,
     port: int,
     template: Path,
     report: Path,
     variables: Mapping[str, str],
+    format_: Format = Format.TABLE,
     *,
     stay: bool = False,
 ) -> None:
@@ -48,32 +60,37 @@ def run_demo(  # noqa: PLR0913 - a command's options are its arguments
     files = files_below(reviews)
     if not files:
         raise ReviewboxError(f"{reviews}: no files to upload")
-    terminal, title = render.new_terminal(), f"Reviews of {reviews.resolve().name}"
+    terminal, title = terminal_beside(format_), f"Reviews of {reviews.resolve().name}"
     page = partial(cloud_report, title=title)
     with start_cloud_and_console(template, port, 0, page, variables) as (cloud, address):
         until = "Ctrl-C" if stay else "the demo ends"
         render.print_line(terminal, f"Watch them pass, until {until}: {address}")
         storage, settings = S3Storage(cloud.s3()), Settings.from_environ(cloud.environment)
         keys = {file: settings.source_prefix + file.relative_to(reviews).as_posix() for file in files}
-        for file, key in keys.items():
+        for file, key in track(keys.items(), "Uploading", len(keys)):
             storage.client.put_object(Bucket=BUCKET, Key=key, Body=file.read_bytes())
-        render.print_line(terminal, f"Uploaded {len(files)} files to s3://{BUCKET}/{settings.source_prefix}")
+        uploaded = f"Uploaded {number_of(len(files), 'file')} to s3://{BUCKET}/{settings.source_prefix}"
+        render.print_line(terminal, uploaded)
 
-        receipts = {
-            file: _wait_for_receipt(receipt_key(settings.results_prefix, key), storage, cloud)
-            for file, key in track(keys.items(), "Waiting for results", len(keys))
-        }
+        results = []
+        for file, key in track(keys.items(), "Waiting for results", len(keys)):
+            result_key = receipt_key(settings.results_prefix, key)
+            receipt = wait_for_receipt(result_key, storage, cloud)
+            place = f"s3://{BUCKET}/{_table_key(receipt) or result_key}"
+            results.append(_FileResult(file, str(file.relative_to(reviews)), receipt, place))
         summary = None
-        if any("source" in receipt for receipt in receipts.values()):
-            place = S3Place(storage, ObjectRef(BUCKET, settings.results_prefix))
+        if any("source" in result.receipt for result in results):
+            in_cloud = S3Place(storage, ObjectRef(BUCKET, settings.results_prefix))
             model = Path(settings.model_dir) if settings.model_dir else None
-            summary = make_report(place, ReportOptions(title=title), model, settings)
-        terminal.print(_table(receipts, keys, reviews, settings))
-        if any(receipt.get("needs_review") for receipt in receipts.values()):
-            render.print_line(terminal, "?: needs review")
+            summary = make_report(in_cloud, ReportOptions(title=title), model, settings)
+        if format_ is Format.TABLE:
+            _print_table(results, settings)
         if summary:
             render.print_line(terminal, "The report, to open in a browser:")
-            write_report(summary, report)
+        made = write_report(summary, report, terminal) if summary else None
+        if format_ is not Format.TABLE:
+            rows = list(_rows(results))
+            print_report({"files": rows, "report": made}, rows, format_, indent=2)
         if stay:
             with until_ctrl_c(terminal):
                 render.print_line(terminal, f"Drop more files at {address}. Press Ctrl-C to stop.")
@@ -81,11 +98,13 @@ def run_demo(  # noqa: PLR0913 - a command's options are its arguments
     render.print_line(terminal, "This cloud has stopped; `--stay` or `reviewbox local` keeps one running.")
 
 
-def _wait_for_receipt(key: str, storage: S3Storage, cloud: Cloud) -> Mapping[str, Any]:
+def wait_for_receipt(key: str, storage: S3Storage, cloud: Cloud) -> Mapping[str, Any]:
+    """Return the content of the receipt with a key, or an error once it is known that there will be none."""
     while True:
         # The order matters: once the cloud is idle, all receipts have been written.
         idle = cloud.is_idle()
-        if stored := read_receipt(storage, ObjectRef(BUCKET, key)):
+        stored = read_receipt(storage, ObjectRef(BUCKET, key))
+        if stored and stored.receipt.content:  # it is empty if something else has the key of a receipt
             return stored.receipt.content
         if idle:
             return {
@@ -94,20 +113,27 @@ def _wait_for_receipt(key: str, storage: S3Storage, cloud: Cloud) -> Mapping[str
         time.sleep(_SECONDS_BETWEEN_POLLS)
 
 
-def _table(
-    receipts: Mapping[Path, Mapping[str, Any]], keys: Mapping[Path, str], folder: Path, settings: Settings
-) -> Table:
-    """Return a table of files with their verdicts, and where the results are."""
-    table = render.verdict_table("file")
+def _table_key(receipt: Mapping[str, Any]) -> str | None:
+    """Return the key of the classified table, or of the folder of its parts; None if there is no table."""
+    parts = [part["key"] for part in receipt.get("parts", [])]
+    return parts[0] if len(parts) == 1 else f"{parts[0].rpartition('/')[0]}/" if parts else None
+
+
+def _rows(results: Sequence[_FileResult]) -> Iterator[dict[str, Any]]:
+    for result in results:
+        yield {"file": result.name, **render.receipt_fields(result.receipt), "result": result.place}
+
+
+def _print_table(results: Sequence[_FileResult], settings: Settings) -> None:
+    """Print a table of files with their verdicts, and where the results are."""
+    terminal, table = render.new_terminal(), render.verdict_table("file")
     table.add_column("result", overflow="fold")
-    for file, receipt in receipts.items():
-        result = receipt_key(settings.results_prefix, keys[file])
-        if "counts" in receipt:
-            parts = [part["key"] for part in receipt["parts"]]
-            result = parts[0] if len(parts) == 1 else f"{parts[0].rpartition('/')[0]}/"
-        name, place = str(file.relative_to(folder)), f"s3://{BUCKET}/{result}"
-        table.add_row(render.cell(name), *_cells(receipt, file, settings), render.cell(place))
-    return table
+    for result in results:
+        cells = _cells(result.receipt, result.file, settings)
+        table.add_row(render.cell(result.name), *cells, render.cell(result.place))
+    terminal.print(table)
+    if any(result.receipt.get("needs_review") for result in results):
+        render.print_line(terminal, "?: needs review")
 
 
 def _cells(receipt: Mapping[str, Any], file: Path, settings: Settings) -> tuple[Text, Text, Text]:

@@ -12,13 +12,15 @@ from reviewbox.stack.aws import connect
 from reviewbox.stack.deployment import Connect
 from reviewbox.stack.doctor import examine_installation, examine_stack
 from reviewbox.stack.finding import Finding, State
+from reviewbox.stack.resource_checks import CHECKS
 
+_CHECKS = 3 + len(CHECKS)  # those of Python, the model and the credentials, and those of the stack
 _STYLES = {State.OK: "green", State.WARNING: "yellow", State.FAILED: "red", State.SKIPPED: "dim"}
 
 
 def run_doctor(stack: str, model: Path | None, format_: Format, connect_to: Connect = connect) -> bool:
     """Print the findings of all checks; return whether nothing failed."""
-    findings = list(track(_examine(stack, model, connect_to), "Checking"))
+    findings = list(track(_examine(stack, model, connect_to), "Checking", _CHECKS))
     print_findings(findings, format_)
     return not any(finding.state is State.FAILED for finding in findings)
 

@@ -1,7 +1,7 @@
 """`reviewbox estimate`: the cost and duration of classifying files and objects on AWS."""
 
 from bisect import insort
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from hashlib import sha256
@@ -11,7 +11,7 @@ from typing import Any
 from rich.console import Console as Terminal
 
 from reviewbox.cli import render
-from reviewbox.cli.inputs import Input, OpenDocument, file_input, files_below, open_document
+from reviewbox.cli.inputs import Input, OpenDocument, file_input, files_below, open_document, track_inputs
 from reviewbox.cli.output import Format, print_report
 from reviewbox.cli.progress import track
 from reviewbox.cli.s3_sources import object_input
@@ -82,8 +82,8 @@ class Inventory:
     def add_files(self, path: Path) -> None:
         """Add a file, or the files below a folder."""
         files = files_below(path, self._add_os_error) if path.is_dir() else [path]
-        for file in track(files, "Reading", len(files)):
-            self.workload += self._read(file_input(file))
+        for item in track_inputs([file_input(file) for file in files], "Reading"):
+            self.workload += self._read(item)
 
     def add_objects(self, uri: str) -> None:
         """Add the objects under a prefix, extrapolated from a sample of them.
@@ -94,20 +94,21 @@ class Inventory:
         prefix, storage, options = parse_uri(uri), S3Storage(connect("s3")), self.settings.read_options
         listed, sample = Workload(), list[ListedObject]()
         with errors_at(uri):
-            for item in track(list_objects(storage.client, prefix), "Listing"):
-                judged = cost.judge(item, options)
+            for found in track(list_objects(storage.client, prefix), "Listing"):
+                judged = cost.judge(found, options)
                 if judged.too_large or judged.archived:
                     listed += replace(judged, work=0)
                 else:
                     listed += judged
                     # A digest of the key decides which objects are read.
-                    insort(sample, item, key=lambda item: sha256(item.key.encode()).digest())
+                    insort(sample, found, key=lambda item: sha256(item.key.encode()).digest())
                     del sample[_SAMPLE_SIZE:]
         if not listed.objects:
             raise ReviewboxError(f"{uri}: no objects with this prefix")
         read = Workload()
-        for item in track(sample, "Reading", len(sample)):
-            read += self._read(object_input(storage, ObjectRef(prefix.bucket, item.key)))
+        inputs = [object_input(storage, ObjectRef(prefix.bucket, item.key), item.size) for item in sample]
+        for item in track_inputs(inputs, "Reading"):
+            read += self._read(item)
         share = listed.work / max(cost.count_listed(sample, options).work, 1)
         exact = {name: getattr(listed, name) for name in _LISTED}
         exact |= {"listed": listed.objects, "sampled": len(sample), "beginnings": read.beginnings}
@@ -117,7 +118,7 @@ class Inventory:
         """Return the work on an input; of one that cannot be read, remember why."""
         try:
             with open_document(item, self.settings) as opened:
-                return self._count(opened)
+                return self._count(opened, item.on_share)
         except SourceError as error:
             code = error.problem.code
             self._add_failure(item.name, for_command_line(str(error)), code)
@@ -126,10 +127,10 @@ class Inventory:
             self._add_failure(item.name, str(error))
             return Workload()
 
-    def _count(self, opened: OpenDocument) -> Workload:
+    def _count(self, opened: OpenDocument, on_share: Callable[[float], object]) -> Workload:
         """Return the work on a source, extrapolated from its first rows if it is a large table."""
         options, table = self.settings.read_options, opened.document.table
-        rows = _first_rows(opened, options.max_bytes)
+        rows = _first_rows(opened, options.max_bytes, on_share)
         texts = [row.text for row in rows if row.text.strip() and not (row.problem or row.is_passthrough)]
         characters = sum(map(len, texts))
         read = Workload(
@@ -155,12 +156,13 @@ class Inventory:
         self.unreadable.append(FailureReason(name, code, render.printable(message).removeprefix(f"{name}: ")))
 
 
-def _first_rows(opened: OpenDocument, max_bytes: int) -> Sequence[Row]:
+def _first_rows(opened: OpenDocument, max_bytes: int, on_share: Callable[[float], object]) -> Sequence[Row]:
     """Return all rows of a document, or the first ones of a table that the service splits."""
     rows, size = list[Row](), 0
     for row in opened.document.rows:
         rows.append(row)
         size += len(row.raw or row.text)
+        on_share(min(1.0, size / max_bytes) if opened.stored else 0)
         if opened.stored and size > max_bytes and len(rows) > _MIN_ROWS:
             break
     return rows

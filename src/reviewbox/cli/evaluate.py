@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Mapping, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +28,7 @@ def evaluate_files(files: Sequence[Path], model: Path | None, threads: int, form
     Raises:
         ReviewboxError: a file cannot be read, a label is missing or unknown, or the model has other labels.
     """
-    reviews = [review for file in files for review in read_reviews(file)]
+    reviews = list(track(chain.from_iterable(map(read_reviews, files)), "Reading"))
     if not reviews:
         raise ReviewboxError("the files hold no labeled reviews")
     unlabeled = next((review for review in reviews if review.label is None), None)

@@ -5,15 +5,16 @@ import stat
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from io import BufferedReader, BytesIO
 from pathlib import Path
 from typing import IO, Any
 
 from reviewbox.classification import read_source
+from reviewbox.cli.progress import progress_bar
 from reviewbox.cli.render import printable
-from reviewbox.documents import Document
+from reviewbox.documents import Document, Row
 from reviewbox.documents.compression import exceeds
 from reviewbox.documents.detection import SNIFF_BYTES, read_stream
 from reviewbox.documents.unsupported import is_parquet
@@ -24,7 +25,7 @@ from reviewbox.stack.listing import is_uri
 from reviewbox.tool_files import is_tool_file
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Input:
     """A file or object.
 
@@ -33,13 +34,15 @@ class Input:
         read: returns it, without the body if that is larger than the given number of bytes; raises
             ReviewboxError.
         open: opens it as a file; None for stdin.
-        size: its size in bytes, as it is stored; a guess if it is not a file.
+        size: its size in bytes, as it is stored; until it is read, a guess if it is not a file.
+        on_share: is called with the share of it that has been read, from 0 to 1.
     """
 
     name: str
     read: Callable[[int], Source]
     open: Callable[[Source], AbstractContextManager[IO[bytes]]] | None = None
     size: int = 1000
+    on_share: Callable[[float], object] = lambda _: None
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +58,18 @@ class OpenDocument:
     source: Source
     document: Document
     stored: BufferedReader | None = None
+
+    def tracked(self, on_share: Callable[[float], object]) -> Document:
+        """Return the document; `on_share` is called with the share of it that has been read, from 0 to 1."""
+        if self.document.size or not self.stored:
+            return self.document.tracked(on_share)
+        return replace(self.document, rows=self._track_position(self.stored, on_share))
+
+    def _track_position(self, stored: BufferedReader, on_share: Callable[[float], object]) -> Iterator[Row]:
+        # The size of what a compressed table expands to is not known.
+        for row in self.document.rows:
+            yield row
+            on_share(stored.tell() / max(self.source.size, 1))
 
 
 def find_inputs(paths: Sequence[str]) -> Iterator[Input]:
@@ -89,6 +104,22 @@ def file_input(path: Path) -> Input:
     return Input(printable(str(path)), partial(_read_file, path), _open_file, size)
 
 
+def track_inputs(inputs: Sequence[Input], description: str, *, disable: bool = False) -> Iterator[Input]:
+    """Yield inputs, and show how many kilobytes of them have been read."""
+    done, rest = 0.0, float(sum(item.size for item in inputs))
+    with progress_bar(f"{description} (kB)", rest / 1000, disable=disable) as update:
+
+        def show(item: Input, share: float) -> None:
+            update(completed=(done + share * item.size) / 1000, total=(done + item.size + rest) / 1000)
+
+        for item in inputs:
+            rest -= item.size
+            item.on_share = partial(show, item)
+            yield item
+            item.on_share(1.0)
+            done += item.size
+
+
 @contextmanager
 def open_document(item: Input, settings: Settings) -> Iterator[OpenDocument]:
     """Parse an input as the service does. A table that the service splits is read as one stream instead.
@@ -98,6 +129,7 @@ def open_document(item: Input, settings: Settings) -> Iterator[OpenDocument]:
         SourceError: it cannot be parsed.
     """
     source = item.read(settings.max_object_bytes)
+    item.size = source.size
     body, options = source.body, settings.read_options
     with ExitStack() as files:
         if body is None and item.open:

@@ -12,6 +12,7 @@ from rich.console import Console as Terminal
 from rich.console import ConsoleRenderable
 from rich.logging import RichHandler
 
+from reviewbox.cli.output import Format, print_summary, terminal_beside
 from reviewbox.cli.progress import progress_bar
 from reviewbox.cli.render import printable
 from reviewbox.cli.report import make_report
@@ -42,26 +43,26 @@ Press Ctrl-C to stop. Everything in this cloud is deleted then.
 _SECONDS_TO_NOTICE_CTRL_C = 0.5
 
 
-def run_local(port: int, console_port: int, template: Path, variables: Mapping[str, str]) -> None:
-    """Run the service in a local cloud with a console, and print its log events."""
-    terminal = Terminal()
+def run_local(
+    port: int, console_port: int, template: Path, variables: Mapping[str, str], format_: Format
+) -> None:
+    """Run the service in a local cloud with a console, and print its addresses and its log events."""
+    terminal = terminal_beside(format_)
     handler = EventHandler(console=terminal, show_path=False)
     logging.basicConfig(level=logging.WARNING, format="%(message)s", handlers=[handler])
     with (
         start_cloud_and_console(template, port, console_port, cloud_report, variables) as (cloud, address),
         until_ctrl_c(terminal),
     ):
-        terminal.print(
-            _INSTRUCTIONS.format(
-                console=address,
-                endpoint=cloud.endpoint,
-                bucket=BUCKET,
-                source_prefix=cloud.environment["REVIEWBOX_SOURCE_PREFIX"],
-                results_prefix=cloud.environment["REVIEWBOX_RESULTS_PREFIX"],
-            ),
-            highlight=False,
-            soft_wrap=True,
-        )
+        places = {
+            "console": address,
+            "endpoint": cloud.endpoint,
+            "bucket": BUCKET,
+            "source_prefix": cloud.environment["REVIEWBOX_SOURCE_PREFIX"],
+            "results_prefix": cloud.environment["REVIEWBOX_RESULTS_PREFIX"],
+        }
+        print_summary(places, format_)
+        terminal.print(_INSTRUCTIONS.format_map(places), highlight=False, soft_wrap=True)
 
 
 @contextmanager

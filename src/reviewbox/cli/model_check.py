@@ -1,7 +1,7 @@
 """`reviewbox model check`: what a model folder is, and whether it suits the service."""
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from typing import Any
 
 from reviewbox.cli.doctor import print_findings
 from reviewbox.cli.output import Format
-from reviewbox.cli.progress import track
+from reviewbox.cli.progress import progress_bar
 from reviewbox.errors import ReviewboxError
 from reviewbox.model.bundle import BUNDLE, CONFIG, Bundle
 from reviewbox.model.classifier import Classifier
@@ -43,6 +43,7 @@ _SENTENCES = (
 )
 _MAX_SENTENCES = 24
 _TEXTS = 32
+_RUNS = 5  # of the texts: together, alone, backwards, with two threads, and in a process of its own
 
 # What each field of bundle.json adds to an exported model.
 _BUNDLE_FIELDS = {
@@ -66,12 +67,13 @@ class Measured:
 
 def check_model(folder: Path, format_: Format) -> bool:
     """Print what a model folder is; return whether the service can use it."""
-    findings = list(track(_examine(folder), "Checking"))
+    with progress_bar("Classifying sample texts", _RUNS * _TEXTS) as update:
+        findings = list(_examine(folder, lambda: update(advance=1)))
     print_findings(findings, format_)
     return not any(finding.state is State.FAILED for finding in findings)
 
 
-def _examine(folder: Path) -> Iterator[Finding]:
+def _examine(folder: Path, on_text: Callable[[], None]) -> Iterator[Finding]:
     yield Finding("kind", State.OK, _kind(folder))
     try:
         started = time.perf_counter()
@@ -88,7 +90,7 @@ def _examine(folder: Path) -> Iterator[Finding]:
     yield Finding("loads", State.OK, f"in {load_seconds:.2f} s, windows of {bundle.window_tokens} tokens")
     yield _labels(bundle)
     yield _languages(bundle)
-    measured = _measure(classifier)
+    measured = _measure(classifier, on_text)
     yield from _run(measured)
     yield from _lambda(folder, bundle, measured.peak_megabytes)
     yield from _bundle(folder)
@@ -122,16 +124,16 @@ def _languages(bundle: Bundle) -> Finding:
     return judge("languages", ", ".join(bundle.languages) or "not stated", remedy)
 
 
-def _measure(classifier: Classifier) -> Measured:
+def _measure(classifier: Classifier, on_text: Callable[[], None]) -> Measured:
     texts = list(_sample_texts())
     list(classifier.classify_each(texts[:4], explain=False))  # the first runs allocate memory
     started = time.process_time()
-    verdicts = _classify(classifier, texts)
+    verdicts = _classify(classifier, texts, on_text)
     cpu_seconds = time.process_time() - started
     tokens = sum(verdict.tokens for verdict in verdicts)
-    alone = [_classify(classifier, [text])[0] for text in texts]
-    backwards = _classify(classifier, texts[::-1])[::-1]
-    threads = _classify(Classifier.load(classifier.bundle.folder, threads=2), texts)
+    alone = [_classify(classifier, [text], on_text)[0] for text in texts]
+    backwards = _classify(classifier, texts[::-1], on_text)[::-1]
+    threads = _classify(Classifier.load(classifier.bundle.folder, threads=2), texts, on_text)
     changes = [
         abs(verdict.scores[label] - other.scores[label])
         for others in (alone, backwards, threads)
@@ -141,6 +143,8 @@ def _measure(classifier: Classifier) -> Measured:
     # A new process, whose memory holds nothing else.
     with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as process:
         peak = process.submit(peak_megabytes, classifier.bundle.folder, texts).result()
+    for _ in texts:
+        on_text()
     return Measured(1000 * cpu_seconds / len(texts), 1e6 * cpu_seconds / max(tokens, 1), max(changes), peak)
 
 
@@ -150,9 +154,13 @@ def _sample_texts() -> Iterator[str]:
         yield " ".join(islice(cycle(_SENTENCES), number, number + length))
 
 
-def _classify(classifier: Classifier, texts: Sequence[str]) -> list[Verdict]:
-    outcomes = classifier.classify_each(texts, explain=False)
-    return [outcome for outcome in outcomes if isinstance(outcome, Verdict)]
+def _classify(classifier: Classifier, texts: Sequence[str], on_text: Callable[[], None]) -> list[Verdict]:
+    verdicts = []
+    for outcome in classifier.classify_each(texts, explain=False):
+        if isinstance(outcome, Verdict):
+            verdicts.append(outcome)
+        on_text()
+    return verdicts
 
 
 def _run(measured: Measured) -> Iterator[Finding]:

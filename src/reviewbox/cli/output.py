@@ -6,13 +6,17 @@ Help imports this module, so it imports what prints to terminals when it is need
 import csv
 import os
 import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from enum import StrEnum
+from itertools import chain, repeat
 from pathlib import Path
-from typing import Any, TextIO, TypeVar
+from typing import TYPE_CHECKING, Any, TextIO, TypeVar
 
 from reviewbox.errors import ReviewboxError
+
+if TYPE_CHECKING:
+    from rich.console import Console as Terminal
 
 Row = Mapping[str, Any]
 F = TypeVar("F", bound=StrEnum)
@@ -53,10 +57,17 @@ def format_of(path: Path, formats: type[F]) -> F:
 
 
 def write_rows(rows: Iterable[Row], file: TextIO, format_: Format, columns: Sequence[str] = ()) -> None:
-    """Write rows as they come.
+    """Write rows as they come; the arguments are those of `open_rows`."""
+    with open_rows(file, format_, columns) as write:
+        for row in rows:
+            write(row)
+
+
+@contextmanager
+def open_rows(file: TextIO, format_: Format, columns: Sequence[str] = ()) -> Iterator[Callable[[Row], None]]:
+    """Yield a function that writes a row at once; its values are JSON data.
 
     Args:
-        rows: the rows; their values are JSON data.
         file: where to write them.
         format_: any format but a table.
         columns: the columns of CSV; by default those of the first row, which all rows must then have.
@@ -65,17 +76,14 @@ def write_rows(rows: Iterable[Row], file: TextIO, format_: Format, columns: Sequ
 
     match format_:
         case Format.JSONL:
-            for row in rows:
-                file.write(f"{json_text(row)}\n")
-                file.flush()
+            yield lambda row: _write_now(f"{json_text(row)}\n", file)
         case Format.JSON:
-            separator = "["
-            for row in rows:
-                file.write(f"{separator}\n{json_text(row)}")
-                separator = ","
-            file.write("[]\n" if separator == "[" else "\n]\n")
+            separators = chain("[", repeat(","))
+            yield lambda row: _write_now(f"{next(separators)}\n{json_text(row)}", file)
+            file.write("[]\n" if next(separators) == "[" else "\n]\n")
         case Format.CSV:
-            _write_csv(rows, file, columns)
+            with _open_csv(file, columns) as write:
+                yield write
         case _:
             raise ValueError(f"rows cannot be written as {format_}")
 
@@ -88,6 +96,19 @@ def print_report(report: Row, rows: Iterable[Row], format_: Format, *, indent: i
         print_json(report, indent)
     else:
         write_rows(rows, sys.stdout, format_)
+
+
+def print_summary(report: Row, format_: Format) -> None:
+    """Print a report that is one row, unless the format is a table: then its command has said it in words."""
+    if format_ is not Format.TABLE:
+        print_report(report, [flat(report)], format_, indent=2)
+
+
+def terminal_beside(format_: Format) -> "Terminal":
+    """Return where a command says what it does: the standard error if the standard output gets data."""
+    from reviewbox.cli.render import new_terminal
+
+    return new_terminal(to_stderr=format_ is not Format.TABLE)
 
 
 def flat(report: Row, prefix: str = "") -> dict[str, Any]:
@@ -136,17 +157,27 @@ def open_output(path: Path | None) -> Iterator[TextIO]:
         yield file
 
 
-def _write_csv(rows: Iterable[Row], file: TextIO, columns: Sequence[str]) -> None:
+def _write_now(text: str, file: TextIO) -> None:
+    file.write(text)
+    file.flush()
+
+
+@contextmanager
+def _open_csv(file: TextIO, columns: Sequence[str]) -> Iterator[Callable[[Row], None]]:
     from reviewbox.cli.render import printable
 
-    writer = None
+    writer: csv.DictWriter[str] | None = None
     clean = printable if file.isatty() else str  # a file keeps the data as they are
-    for row in rows:
+
+    def write(row: Row) -> None:
+        nonlocal writer
         if writer is None:
             writer = csv.DictWriter(file, columns or list(row), extrasaction="ignore", lineterminator="\n")
             writer.writeheader()
         writer.writerow({name: clean(_cell(value)) for name, value in row.items()})
         file.flush()
+
+    yield write
     if writer is None and columns:
         csv.writer(file, lineterminator="\n").writerow(columns)
 

@@ -7,13 +7,16 @@ from datetime import timedelta
 from functools import partial
 from math import ceil
 from threading import Timer
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from rich.console import Console as Terminal
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task, TextColumn
 from rich.text import Text
 
 from reviewbox.cli.render import cell
+
+if TYPE_CHECKING:
+    from reviewbox.stack.stored_results import StoredResults
 
 T = TypeVar("T")
 
@@ -40,12 +43,14 @@ def progress_bar(
         _RateColumn(),
         _RemainingColumn(),
     )
-    # The standard output may be a file, so it is not redirected to the terminal.
-    progress = Progress(*columns, console=Terminal(stderr=True), transient=True, redirect_stdout=False)
-    update = partial(progress.update, progress.add_task(description, total=total))
     if disable or not sys.stderr.isatty():
-        yield update
+        yield lambda **_: None
         return
+    # What is printed meanwhile appears above the bar, unless the standard output is a file.
+    progress = Progress(
+        *columns, console=Terminal(stderr=True), transient=True, redirect_stdout=sys.stdout.isatty()
+    )
+    update = partial(progress.update, progress.add_task(description, total=total))
     timer = Timer(seconds_before, progress.start)
     timer.daemon = True
     timer.start()
@@ -65,6 +70,14 @@ def track(items: Iterable[T], description: str, total: float | None = None) -> I
             update(advance=1)
 
 
+def track_results(items: Iterable[T], results: "StoredResults") -> Iterator[T]:
+    """Yield what is made of stored results, and show how many of these have been read."""
+    with progress_bar("Reading results") as update:
+        for item in items:
+            update(total=results.receipts, completed=results.done)
+            yield item
+
+
 def _rate(task: Task) -> float | None:
     """Return the steps per second since the start.
 
@@ -74,13 +87,15 @@ def _rate(task: Task) -> float | None:
 
 
 class _RateColumn(ProgressColumn):
-    """Steps per second."""
+    """Steps per second, or per minute if they are slow."""
 
     def render(self, task: Task) -> Text:
         """Return the rate; it is empty until there is one."""
         rate = _rate(task)
         if rate is None:
             return cell("")
+        if rate < 1:
+            return cell(f"{60 * rate:.1f}/min", "progress.data.speed")
         return cell(f"{rate:,.1f}/s" if rate < _SLOW else f"{rate:,.0f}/s", "progress.data.speed")
 
 

@@ -16,6 +16,8 @@ from rich.console import Console as Terminal
 from rich.table import Table
 from rich.text import Text
 
+from reviewbox.results.doubt import doubt_in
+from reviewbox.results.receipt import Receipt
 from reviewbox.wording import for_command_line, number_of
 
 _MAX_QUOTE_CHARACTERS = 100
@@ -28,9 +30,10 @@ _CONTROL_CHARACTER = re.compile(f"[{_CONTROL_CHARACTERS}]")
 _NOT_PRINTABLE = re.compile(f"[{_CONTROL_CHARACTERS}\ud800-\udfff]")
 
 
-def new_terminal() -> Terminal:
-    """Return the standard output; its lines are wide if it is not a terminal."""
-    return Terminal() if Terminal().is_terminal else Terminal(width=_PIPE_WIDTH)
+def new_terminal(*, to_stderr: bool = False) -> Terminal:
+    """Return the standard output, or the standard error; its lines are wide if it is not a terminal."""
+    terminal = Terminal(stderr=to_stderr)
+    return terminal if terminal.is_terminal else Terminal(stderr=to_stderr, width=_PIPE_WIDTH)
 
 
 def print_line(terminal: Terminal, line: str, style: str = "") -> None:
@@ -117,9 +120,26 @@ def receipt_line(receipt: Mapping[str, Any]) -> Text:
         return cell(f"{receipt['error']['code']} {message}".strip(), "red")
     if "counts" in receipt:
         labels, rows = label_and_row_counts(receipt["counts"])
-        return cell(f"{labels} ({rows})" if labels else rows)
+        line = cell(f"{labels} ({rows})" if labels else rows)
+        doubt = for_command_line(doubt_in(receipt.get("notes")))
+        return line.append_text(cell(f". {doubt}", "yellow")) if doubt else line
     verdict, score, _ = verdict_cells({**receipt, "evidence": []}, "")
     return verdict.append(" ").append_text(score)
+
+
+def receipt_fields(receipt: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the content of a receipt as the fields of a row; None where it has no such field.
+
+    A single review counts as one, and has a label and a score. `receipt` may also be only an error.
+    """
+    counts = Receipt(receipt).counts.to_dict()
+    error = receipt.get("error", {})
+    return {
+        "reviews": counts["total"],
+        **{name: counts[name] for name in ("labels", "needs_review", "other_language", "failed")},
+        **{name: receipt.get(name) for name in ("sentiment", "score")},
+        **{f"error_{name}": error.get(name) for name in ("code", "message")},
+    }
 
 
 def printable(text: str) -> str:

@@ -4,10 +4,13 @@ import os
 from collections.abc import Iterator, Sequence
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
-from reviewbox.cli.output import complete_file
-from reviewbox.cli.progress import track
-from reviewbox.cli.render import new_terminal, print_line, rounded_bytes
+from rich.console import Console as Terminal
+
+from reviewbox.cli.output import Format, complete_file, print_summary, terminal_beside
+from reviewbox.cli.progress import track, track_results
+from reviewbox.cli.render import print_line, rounded_bytes
 from reviewbox.errors import ReviewboxError
 from reviewbox.model.classifier import Classifier
 from reviewbox.model.verdicts import Verdict, sentences
@@ -29,6 +32,7 @@ def run_report(  # noqa: PLR0913, PLR0917 - what the command's options say
     sources: Path | None,
     model: Path | None,
     settings: Settings,
+    format_: Format,
 ) -> None:
     """Write the report on the results at a path or S3 URI, and print what it is about.
 
@@ -38,12 +42,10 @@ def run_report(  # noqa: PLR0913, PLR0917 - what the command's options say
     """
     if output.suffix.lower() not in _PAGE_SUFFIXES:
         raise ReviewboxError(f"{output}: the report is an HTML page; choose a name that ends in .html")
-    try:
-        with aws.errors_at(path):
-            summary = make_report(find_place(path, sources), options, model, settings)
-        write_report(summary, output)
-    except OSError as error:
-        raise ReviewboxError(f"{error.filename}: {error.strerror}") from None
+    with aws.errors_at(path):
+        summary = make_report(find_place(path, sources), options, model, settings)
+    content = write_report(summary, output, terminal_beside(format_))
+    print_summary(content, format_)
 
 
 def make_report(
@@ -78,23 +80,33 @@ def make_report(
         is_same = results.models == {digest}
         return f"{by}, which also made the results." if is_same else f"{by}; other results may be by others."
 
-    readers = Readers(results.read_texts, score, sentences_by)
-    return report(results if quiet else track(results, "Reading results"), options, readers)
+    readers = Readers(results.read_texts, score, sentences_by, lambda: results.doubts)
+    return report(results if quiet else track_results(results, results), options, readers)
 
 
-def write_report(summary: Summary, output: Path) -> None:
-    """Write the page, in one step, and print its name and size.
+def write_report(summary: Summary, output: Path, terminal: Terminal) -> dict[str, Any]:
+    """Write the page, in one step, and print its name and size; return what it is about, as JSON data.
 
     Raises:
         OSError: its folder cannot be made.
         ReviewboxError: it cannot be written.
     """
-    page = render(summary).encode()
+    page = render(summary).encode("utf-8", "replace")
     output.parent.mkdir(parents=True, exist_ok=True)
     with complete_file(output) as temporary:
         temporary.write_bytes(page)
     line = f"{output}: {number_of(summary.total, 'review')}, {rounded_bytes(len(page))}"
-    print_line(new_terminal(), f"{line}, {summary.failed:,} failed" if summary.failed else line)
+    print_line(terminal, f"{line}, {summary.failed:,} failed" if summary.failed else line)
+    return {
+        "report": str(output),
+        "bytes": len(page),
+        "files": summary.sources,
+        "reviews": summary.total,
+        "labels": dict(zip(summary.labels, summary.counts, strict=True)),
+        "needs_review": summary.needs_review,
+        "other_language": summary.other_language,
+        "failed": summary.failed,
+    }
 
 
 def _score_sentences(classifier: Classifier, texts: Sequence[str]) -> Iterator[Sequence[Sentence]]:

@@ -21,7 +21,7 @@ from reviewbox.cli.output import (
     open_output,
     write_rows,
 )
-from reviewbox.cli.progress import progress_bar
+from reviewbox.cli.progress import track_results
 from reviewbox.cli.render import cell, new_table, new_terminal, print_line, print_plain
 from reviewbox.errors import ReviewboxError
 from reviewbox.settings import Settings
@@ -55,14 +55,17 @@ def show_results(path: str, settings: Settings, format_: ExportFormat | None, ou
         raise ReviewboxError("a table is for the terminal; for a file, choose another --format")
     with errors_at(path):
         results = StoredResults(find_place(path), settings)
+        rows = track_results(result_rows(results), results)
         if format_ is ExportFormat.TABLE:
-            _print_table(_tracked(results))
+            _print_table(rows)
         elif output and format_ is ExportFormat.PARQUET:
             with complete_file(output) as new:
-                _write_parquet(_tracked(results), new)
+                _write_parquet(rows, new)
         else:
             with open_output(output) as file:
-                _write(_tracked(results), file, Format(format_))
+                _write(rows, file, Format(format_))
+    for doubt in results.doubts:
+        print_plain(f"reviewbox: {doubt}", to_stderr=True)
     if results.skipped:
         files = number_of(results.skipped, "JSON file")
         print_plain(f"reviewbox: skipped {files}: not receipts of this version", to_stderr=True)
@@ -72,13 +75,6 @@ def _default_format(output: Path | None) -> ExportFormat:
     if output is None:
         return ExportFormat.TABLE if sys.stdout.isatty() else ExportFormat.CSV
     return format_of(output, ExportFormat)
-
-
-def _tracked(results: StoredResults) -> Iterator[Row]:
-    with progress_bar("Reading results") as update:
-        for row in result_rows(results):
-            update(total=results.receipts, completed=results.done)
-            yield row
 
 
 def _write(rows: Iterable[Row], file: TextIO, format_: Format) -> None:

@@ -6,6 +6,7 @@ from functools import partial
 from typing import IO
 
 from reviewbox.cli.inputs import Input
+from reviewbox.cli.progress import track
 from reviewbox.errors import ReviewboxError
 from reviewbox.objects import ObjectRef, Source
 from reviewbox.stack import aws
@@ -20,25 +21,26 @@ def object_inputs(uri: str) -> Iterator[Input]:
         ReviewboxError: there is no such object.
     """
     storage = S3Storage(aws.connect("s3"))
-    for ref in _find_objects(storage, uri):
-        yield object_input(storage, ref)
+    for ref, size in _find_objects(storage, uri).items():
+        yield object_input(storage, ref, size)
 
 
-def object_input(storage: S3Storage, ref: ObjectRef) -> Input:
+def object_input(storage: S3Storage, ref: ObjectRef, size: int) -> Input:
     """Return an object as an input. Only reading it tells whether that is possible."""
-    return Input(str(ref), partial(_read_object, storage, ref), partial(_open_object, storage))
+    return Input(str(ref), partial(_read_object, storage, ref), partial(_open_object, storage), size)
 
 
-def _find_objects(storage: S3Storage, uri: str) -> list[ObjectRef]:
+def _find_objects(storage: S3Storage, uri: str) -> dict[ObjectRef, int]:
     ref = parse_uri(uri)
     with aws.errors_at(uri):
         if ref.key and not ref.key.endswith("/"):
-            refs = [ref] if storage.revision(ref) else []
+            found = {ref: 0} if storage.revision(ref) else {}  # its size is known once it is read
         else:
-            refs = [ObjectRef(ref.bucket, item.key) for item in list_objects(storage.client, ref)]
-    if not refs:
+            listed = track(list_objects(storage.client, ref), "Listing")
+            found = {ObjectRef(ref.bucket, item.key): item.size for item in listed}
+    if not found:
         raise ReviewboxError(f"{uri}: no such object; a prefix must end with a slash")
-    return refs
+    return found
 
 
 def _read_object(storage: S3Storage, ref: ObjectRef, max_bytes: int) -> Source:

@@ -2,15 +2,19 @@
 
 import math
 import shutil
+import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from reviewbox.cli.inputs import files_below
-from reviewbox.cli.render import cell, new_terminal, print_plain, printable, receipt_line
+from reviewbox.cli.output import Format, open_rows, terminal_beside
+from reviewbox.cli.progress import progress_bar
+from reviewbox.cli.render import cell, new_terminal, print_line, printable, receipt_fields, receipt_line
 from reviewbox.cli.report import make_report
 from reviewbox.console import Board, Console, Inbox, start_console
 from reviewbox.errors import ForeignResultError, ReviewboxError
@@ -20,6 +24,7 @@ from reviewbox.objects import ObjectRef
 from reviewbox.pipeline import Pipeline
 from reviewbox.process_object import Outcome
 from reviewbox.report import ReportOptions, render
+from reviewbox.results.keys import receipt_key
 from reviewbox.settings import Settings
 from reviewbox.stack.stored_results import FolderPlace
 from reviewbox.storage import describe
@@ -31,8 +36,19 @@ Report = Callable[[str, str, Mapping[str, Any]], None]
 # The subfolder of the results for unfinished large tables. It is hidden because it may hold reviews.
 _WORK = ".reviewbox"
 
+# The columns of CSV, which are known before the first file.
+_COLUMNS = ("file", "outcome", *receipt_fields({}), "result")
 _STAGES = ("Upload", "Saved", "Classifying", "Result")  # on the console
 _CLASSIFYING = 2
+
+
+@dataclass(frozen=True, slots=True)
+class _FileState:
+    """What changes when a file is written."""
+
+    kilobytes: float
+    modified: int  # when its content changed, in nanoseconds
+    changed: int  # when anything about it changed, in nanoseconds
 
 
 @dataclass(slots=True)
@@ -56,8 +72,8 @@ class FolderWatcher:
     # Called before with "classifying", and after with any outcome, for instance that a result is current.
     progress: Report = lambda *_: None
     failures: int = 0
-    _last_scan: dict[Path, list[int]] = field(default_factory=dict)
-    _processed: dict[Path, list[int]] = field(default_factory=dict)
+    _last_scan: dict[Path, _FileState] = field(default_factory=dict)
+    _processed: dict[Path, _FileState] = field(default_factory=dict)
     _unreadable: dict[Path, OSError] = field(default_factory=dict)
 
     def scan(self) -> None:
@@ -71,16 +87,35 @@ class FolderWatcher:
         for path in sorted(unreadable.keys() - self._unreadable.keys()):
             self._report_failure(path.relative_to(self.folder).as_posix(), unreadable[path])
         states = {path: state for path in files if (state := _file_state(path))}
-        for path, state in states.items():
-            if self._last_scan.get(path) == state != self._processed.get(path):
-                self._process(ObjectRef(self.folder.name, path.relative_to(self.folder).as_posix()))
-                self._processed[path] = state
+        self._process_all(
+            {
+                path: state
+                for path, state in states.items()
+                if self._last_scan.get(path) == state != self._processed.get(path)
+            }
+        )
         self._unreadable, self._last_scan = unreadable, states
         self._processed = {path: state for path, state in self._processed.items() if path in states}
 
-    def _process(self, ref: ObjectRef) -> None:
+    def _process_all(self, states: Mapping[Path, _FileState]) -> None:
+        if not states:
+            return
+        done = 0.0
+        with progress_bar("Classifying (kB)", sum(state.kilobytes for state in states.values())) as update:
+            for path, state in states.items():
+                ref = ObjectRef(self.folder.name, path.relative_to(self.folder).as_posix())
+
+                def show(share: float, before: float = done, kilobytes: float = state.kilobytes) -> None:
+                    update(completed=before + share * kilobytes)
+
+                self._process(ref, show)
+                self._processed[path] = state
+                done += state.kilobytes
+                update(completed=done)
+
+    def _process(self, ref: ObjectRef, on_share: Callable[[float], None]) -> None:
         try:
-            self._classify(ref)
+            self._classify(ref, on_share)
         except ForeignResultError as error:
             raise ReviewboxError(
                 f"{self.results}: the result of {printable(ref.key)} belongs to the folder "
@@ -90,9 +125,9 @@ class FolderWatcher:
         except Exception as error:  # noqa: BLE001 - a file's failure must not affect other files
             self._report_failure(ref.key, error)
 
-    def _classify(self, ref: ObjectRef) -> None:
+    def _classify(self, ref: ObjectRef, on_share: Callable[[float], None]) -> None:
         self.progress(ref.key, "classifying", {})
-        outcome = self.pipeline.process(ref, lambda: math.inf)
+        outcome = replace(self.pipeline, on_share=on_share).process(ref, lambda: math.inf)
         receipt = self.pipeline.read_receipt(ref)
         content = receipt.content if receipt else {}
         self.progress(ref.key, outcome, content)
@@ -126,44 +161,72 @@ class FolderWatcher:
         return reason
 
 
-def run_watch(  # noqa: PLR0913 - a command's options are its arguments
+def run_watch(  # noqa: PLR0913, PLR0917 - a command's options are its arguments
     folder: Path,
     results: Path | None,
     seconds: float,
     classifier: Classifier,
     settings: Settings,
+    format_: Format = Format.TABLE,
     *,
     once: bool = False,
     console_port: int | None = None,
 ) -> bool:
     """Classify the files of a folder, now and every few seconds as they arrive, until Ctrl-C.
 
-    With `once`, only the files that are there are classified. With a port, a console runs on it while the
-    folder is watched; 0 is any free port. Returns False if a file got no result with `once`.
+    Prints a line or row for each file. With `once`, only the files that are there are classified. With a
+    port, a console runs on it while the folder is watched; 0 is any free port. Returns False if a file got no
+    result with `once`.
 
     Raises:
         ReviewboxError: see `watch_folder` and `FolderWatcher.scan`.
     """
     watcher = watch_folder(folder, results, classifier, settings, _print_outcome)
-    if once:
-        watcher.scan()
-        watcher.scan()  # a file is classified when a second scan finds it unchanged
-        if not files_below(watcher.folder, lambda _path, _error: None):
-            print_plain(f"There are no files in {watcher.folder}.")
-        elif watcher.results.exists():
-            print_plain(f"Results are in {watcher.results}.")
-        return not watcher.failures
-    with nullcontext("") if console_port is None else serve_watcher(watcher, console_port) as address:
-        try:
-            print_plain(f"Watching {watcher.folder}; results go to {watcher.results}. Press Ctrl-C to stop.")
-            if address:
-                print_plain(f"Drop files here and watch them pass: {address}")
-            while True:
-                watcher.scan()
-                time.sleep(seconds)
-        except KeyboardInterrupt:
-            print_plain("Stopped.")
-    return True
+    tell = partial(print_line, terminal_beside(format_))
+    with nullcontext() if format_ is Format.TABLE else _rows_of(watcher, format_):
+        if once:
+            _scan_once(watcher, tell)
+        else:
+            with nullcontext("") if console_port is None else serve_watcher(watcher, console_port) as address:
+                _scan_until_ctrl_c(watcher, seconds, address, tell)
+    return not (once and watcher.failures)
+
+
+def _scan_once(watcher: FolderWatcher, tell: Callable[[str], None]) -> None:
+    watcher.scan()
+    watcher.scan()  # a file is classified when a second scan finds it unchanged
+    if not files_below(watcher.folder, lambda _path, _error: None):
+        tell(f"There are no files in {watcher.folder}.")
+    elif watcher.results.exists():
+        tell(f"Results are in {watcher.results}.")
+
+
+def _scan_until_ctrl_c(
+    watcher: FolderWatcher, seconds: float, address: str, tell: Callable[[str], None]
+) -> None:
+    try:
+        tell(f"Watching {watcher.folder}; results go to {watcher.results}. Press Ctrl-C to stop.")
+        if address:
+            tell(f"Drop files here and watch them pass: {address}")
+        while True:
+            watcher.scan()
+            time.sleep(seconds)
+    except KeyboardInterrupt:
+        tell("Stopped.")
+
+
+@contextmanager
+def _rows_of(watcher: FolderWatcher, format_: Format) -> Iterator[None]:
+    """Print a row for each file while the context lasts."""
+    with open_rows(sys.stdout, format_, _COLUMNS) as write:
+
+        def write_outcome(key: str, outcome: str, receipt: Mapping[str, Any]) -> None:
+            place = printable(str(watcher.results / receipt_key("", key))) if "source" in receipt else None
+            fields = receipt_fields(receipt)
+            write({"file": printable(key), "outcome": outcome, **fields, "result": place})
+
+        watcher.report = write_outcome
+        yield
 
 
 @contextmanager
@@ -236,10 +299,10 @@ def _print_outcome(key: str, outcome: str, receipt: Mapping[str, Any]) -> None:
     new_terminal().print(line, soft_wrap=True)
 
 
-def _file_state(path: Path) -> list[int] | None:
-    """Return the numbers that change when a file is written; None if it no longer exists."""
+def _file_state(path: Path) -> _FileState | None:
+    """Return the state of a file; None if it no longer exists."""
     try:
         status = path.stat()
     except OSError:
         return None
-    return [status.st_size, status.st_mtime_ns, status.st_ctime_ns]
+    return _FileState(status.st_size / 1000, status.st_mtime_ns, status.st_ctime_ns)

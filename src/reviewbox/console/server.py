@@ -7,6 +7,7 @@ from the console's own page (cross-site requests).
 
 import json
 import logging
+import re
 import socket
 import sys
 import threading
@@ -288,7 +289,7 @@ class _Request(BaseHTTPRequestHandler):
 def _content_length(headers: Message) -> int | None:
     """Return how long the body of a request is; None if that is not known."""
     lengths = headers.get_all("Content-Length", [])
-    is_known = len(lengths) == 1 and lengths[0].isascii() and lengths[0].isdigit()
+    is_known = len(lengths) == 1 and re.fullmatch(r"[0-9]{1,18}", lengths[0])
     return int(lengths[0]) if is_known and "Transfer-Encoding" not in headers else None
 
 

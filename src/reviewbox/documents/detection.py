@@ -92,8 +92,11 @@ def read_document(name: str, content_type: str, data: bytes, options: ReadOption
         end_row = Row(line, problem=at_line(line, problem), raw=raw)
     are_lines = not isinstance(document.table, BinaryTable)
     rows = check_rows(document.rows, lambda: end_row, are_lines=are_lines, check_time=options.check_time)
-    document = replace(document, rows=rows)
-    return _compressed(document, decompressed.compression)
+    size = document.size
+    if isinstance(document.table, Table):
+        # Two bytes of UTF-16 are mostly one of UTF-8.
+        size = len(content) if bom_encoding(content) in (None, "utf-8") else len(content) // 2
+    return _compressed(replace(document, rows=rows, size=size), decompressed.compression)
 
 
 def read_stream(
@@ -163,10 +166,10 @@ def with_compression(table: _Table, compression: Compression) -> _Table:
 def _compressed(document: Document, compression: Compression | None) -> Document:
     if compression is None:
         return document
-    return Document(
-        document.rows,
-        lambda: {"compression": compression.name, **document.notes()},
-        with_compression(document.table, compression) if document.table else None,
+    return replace(
+        document,
+        notes=lambda: {"compression": compression.name, **document.notes()},
+        table=with_compression(document.table, compression) if document.table else None,
     )
 
 

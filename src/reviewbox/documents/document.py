@@ -1,7 +1,7 @@
 """What every format returns: rows to classify and, for a table, how to write them back."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from io import BytesIO
 from typing import Any, Protocol
 
@@ -160,8 +160,25 @@ class Document:
             SourceError. A single review has exactly one row.
         notes: returns what was inferred about the source, for the receipt; complete once all rows are read.
         table: how rows are written back; None for a single review.
+        size: about how large the rows of a table are together: the UTF-8 bytes of what `Row.raw` holds, or
+            the number of rows of a binary table; 0 if that is not known before they are read.
     """
 
     rows: Iterator[Row]
     notes: Callable[[], Mapping[str, Value]] = dict
     table: Table | BinaryTable | None = None
+    size: int = 0
+
+    def tracked(self, on_share: Callable[[float], object]) -> "Document":
+        """Return the document; `on_share` is called with the share of it that has been read, from 0 to 1.
+
+        It is called after each row, and never if the size is not known.
+        """
+        return replace(self, rows=self._tracked_rows(on_share)) if self.size else self
+
+    def _tracked_rows(self, on_share: Callable[[float], object]) -> Iterator[Row]:
+        is_binary, done = isinstance(self.table, BinaryTable), 0
+        for row in self.rows:
+            yield row
+            done += 1 if is_binary else len(row.raw.encode("utf-8", "replace"))
+            on_share(min(done / self.size, 1.0))

@@ -5,6 +5,7 @@ once. So a step may run twice, on two workers at once, or again after a crash. W
 done writes the receipt.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -35,7 +36,8 @@ _EVENT = "event"  # the sender that is not a segment
 class SegmentCoordinator:
     """Splits large tables, classifies their segments and writes their receipts.
 
-    Without a queue, segments are classified one after the other.
+    Without a queue, segments are classified one after the other. `on_share` is called with the share of the
+    table that has been read for inference.
     """
 
     store: ObjectStore
@@ -43,6 +45,7 @@ class SegmentCoordinator:
     settings: Settings
     receipts: ReceiptStore
     queue: Queue | None
+    on_share: Callable[[float], object] | None = None
 
     def start(
         self,
@@ -113,6 +116,8 @@ class SegmentCoordinator:
             return False
         check_time = partial(deadline.check, plan.source)
         document = plan.document(index, data, replace(self.settings.read_options, check_time=check_time))
+        if on_share := self.on_share:
+            document = document.tracked(lambda share: on_share((index + share) / len(plan)))
         classified = classify_table(document, self.classifier, self.settings, check_time)
         part = self._finisher.part_ref(plan, index)
 
@@ -160,7 +165,7 @@ class SegmentCoordinator:
 
     @property
     def _finisher(self) -> Finisher:
-        return Finisher(self.receipts, self.queue)
+        return Finisher(self.receipts, self.queue, self.classifier.answers.labels)
 
     def _workspace(self, source: ObjectRef, table_id: str) -> Workspace:
         keys = WorkKeys(self.receipts.bucket(source), f"{self.settings.work_prefix}{table_id}/")

@@ -1,6 +1,6 @@
 """Writes the receipt of a large table once all of its segments are done."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -9,6 +9,7 @@ from reviewbox.large_tables.plan import Plan
 from reviewbox.large_tables.workspace import Workspace
 from reviewbox.objects import ObjectRef, Revision
 from reviewbox.queue import Queue
+from reviewbox.results.doubt import with_doubt
 from reviewbox.results.receipt import Counts, Part, Receipt
 from reviewbox.results.receipt_store import ReceiptStore, StoredReceipt
 from reviewbox.retry import retry_on_conflict
@@ -38,6 +39,7 @@ class Finisher:
 
     receipts: ReceiptStore
     queue: Queue | None
+    labels: Sequence[str]  # of the model
 
     def finish(self, plan: Plan, work: Workspace, sender: str) -> Progress:
         """Write the receipt if all segments are done and the receipt is not written yet."""
@@ -66,7 +68,9 @@ class Finisher:
                 if self.queue:
                     Dispatch(self.queue, work, plan).send_lost(lost, sender)
                 return Progress.PARTIAL
-            receipt = Receipt.for_table(sum(counts.values(), Counts()), recorded, plan.provenance, plan.notes)
+            total = sum(counts.values(), Counts())
+            notes = with_doubt(plan.notes, total, self.labels)
+            receipt = Receipt.for_table(total, recorded, plan.provenance, notes)
             self.receipts.commit(plan.source, receipt, stored, {})
         # This lists again, because the worker of a stale segment may have written a part before the receipt,
         # and leaves it to this one. If the answer to the write was lost, the next attempt comes here.

@@ -65,7 +65,8 @@ class Plan:
         """Return one segment, whose bytes are `data`, as a document of its own."""
         if isinstance(self.segmented, SegmentedParquet):
             return self.segmented.document(index, data, options)
-        return Document(self.segmented.rows(index, data, options), dict, self._table(self.segmented))
+        rows = self.segmented.rows(index, data, options)
+        return Document(rows, dict, self._table(self.segmented), len(data))
 
     def _table(self, segmented: SegmentedTable) -> Table:
         table = segmented.schema.table

@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
-from math import inf
+from math import inf, isfinite
 from typing import TypeVar
 
 from reviewbox.documents.field_names import name_words
@@ -276,9 +276,10 @@ def _scale_of(highest: float) -> float:
 def _numbers(values: Iterable[str]) -> dict[str, float]:
     """Return the numbers that values are, besides our own; nothing if one of them is something else."""
     try:
-        return {value: float(value.replace(",", ".")) for value in values if value not in (EMPTY, OTHER)}
+        numbers = {value: float(value.replace(",", ".")) for value in values if value not in (EMPTY, OTHER)}
     except ValueError:
         return {}
+    return numbers if all(map(isfinite, numbers.values())) else {}  # `nan` and `inf` have no place in order
 
 
 def _merged(tally: Mapping[Day, Counter[str]], key_of: Callable[[Day], _Key]) -> dict[_Key, Counter[str]]:

@@ -1,5 +1,7 @@
 """Records that an object has no result yet, and why. The next delivery tries again."""
 
+from dataclasses import replace
+
 from reviewbox.errors import ErrorCode, OutOfTimeError, Problem
 from reviewbox.objects import ObjectRef, Revision
 from reviewbox.results.receipt import Receipt
@@ -29,6 +31,28 @@ def record_failure(receipts: ReceiptStore, ref: ObjectRef, error: Exception) -> 
     code = ErrorCode.OUT_OF_TIME if isinstance(error, OutOfTimeError) else ErrorCode.NOT_PROCESSED
     message = f"{ref} was tried {receipts.settings.max_receives} times: {describe(error)}"
     record_attempt(receipts, ref, revision, Problem(code, message), stored)
+
+
+def record_last_attempt(receipts: ReceiptStore, ref: ObjectRef) -> None:
+    """Record that an object has no result, if it has no receipt, before the last attempt to make one.
+
+    If the worker dies during that attempt, nobody else would say what became of the object.
+
+    Raises:
+        ConflictError: another worker has just written a receipt.
+    """
+    # A result of an earlier revision stays until there is another. Folder markers end with a slash.
+    if ref.key.endswith("/") or receipts.read(ref):
+        return
+    if revision := receipts.store.revision(ref):
+        message = (
+            f"{ref} was tried {receipts.settings.max_receives} times, and the last attempt did not end: "
+            "it may need more memory or time than the function has"
+        )
+        problem = Problem(ErrorCode.NOT_PROCESSED, message)
+        receipt = Receipt.for_error(problem, receipts.provenance(ref, revision), final=False)
+        # It is not counted in the metrics, because the attempt will be.
+        replace(receipts, on_write=lambda _: None).write(ref, receipt, None)
 
 
 def record_attempt(

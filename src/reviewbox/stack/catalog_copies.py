@@ -2,7 +2,7 @@
 
 import hashlib
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -23,7 +23,7 @@ from reviewbox.stack.listing import is_receipt, is_uri, parse_uri
 from reviewbox.stack.stored_results import FolderPlace, Place, S3Place, find_place
 from reviewbox.storage import ObjectStore, S3Storage
 
-_CHUNK = 256  # results that are copied before more are listed
+_CHUNK = 256  # results that are copied before more are started
 _FOLDER = "catalog"  # the name of the bucket that stands for a folder
 
 
@@ -35,10 +35,7 @@ class FolderResults:
 
     def receipt(self, key: str) -> StoredReceipt | None:
         """Return the receipt in a file."""
-        try:
-            body = self.place.read(key) or b""
-        except FileNotFoundError:
-            return None
+        body = self.place.read(key) or b""
         receipt = Receipt.decode(body)
         return StoredReceipt(receipt, hashlib.sha256(body).hexdigest()) if receipt.content else None
 
@@ -56,7 +53,7 @@ class FolderResults:
 
 @dataclass(frozen=True, slots=True)
 class Copying:
-    """The copying of all results of a place."""
+    """The copying of all results of a place; call `list_receipts`, and then `copy` with what it yields."""
 
     place: Place  # where the results are
     catalog: Catalog  # where their copies are
@@ -90,15 +87,17 @@ class Copying:
         # Files of a folder are written one at a time.
         return cls(place, Catalog(results, store, to, settings), aws.MAX_CONNECTIONS if is_uri(target) else 1)
 
-    def __iter__(self) -> Iterator[CopyOutcome | Exception]:
-        """Bring the copy of each result up to date, and remove those of results that are gone."""
-        seen: set[str] = set()
+    def list_receipts(self) -> Iterator[str]:
+        """Yield the keys of all receipts."""
+        return filter(is_receipt, self.place.list_keys())
+
+    def copy(self, receipts: Sequence[str]) -> Iterator[CopyOutcome | Exception]:
+        """Bring the copies of all results up to date, and remove those of results that are gone."""
+        remaining = iter(receipts)
         with ThreadPoolExecutor(self.threads) as pool:
-            receipts = filter(is_receipt, self.place.list_keys())
-            while chunk := list(islice(receipts, _CHUNK)):
-                seen.update(chunk)
+            while chunk := list(islice(remaining, _CHUNK)):
                 yield from pool.map(self._update, chunk)
-            yield from pool.map(self._update, self.catalog.copied_besides(seen))
+            yield from pool.map(self._update, self.catalog.copied_besides(receipts))
 
     def _update(self, key: str) -> CopyOutcome | Exception:
         try:

@@ -33,7 +33,7 @@ _INLINE = frozenset("a abbr b big cite code em font i mark q s small span strong
 _TABLE_ROWS = 4
 _TABLE_SHARE = 0.8
 
-_CHARSET = re.compile(r"<meta\b[^>]{0,999}?charset\s*=\s*[\"']?\s*([a-z0-9_.:-]+)", re.IGNORECASE)
+_CHARSET = re.compile(r"<meta\b[^<>]{0,999}?charset\s*+=\s*+[\"']?\s*+([a-z0-9_.:-]++)", re.IGNORECASE)
 _CHARSET_BYTES = 4096  # a page declares its encoding in its first bytes
 _START_OF_PAGE = re.compile(
     r"\s*(?:<\?xml\b[^<>]{0,999}>\s*)?(?:<!--.{0,999}?-->\s*)?<(?:!doctype\s+html|html)\b",

@@ -5,7 +5,7 @@ read and written back as a file of its own.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from io import SEEK_END, BytesIO
 from itertools import chain, islice
 from typing import IO, TYPE_CHECKING, Any, Self
@@ -66,7 +66,7 @@ class SegmentedParquet:
         """Return the segment with this index, whose bytes are `data`, as a document of its own."""
         footer = read_footer(data, options.check_time)
         document = read_with(data, footer, self.field, options, self.first_rows[index])
-        return Document(check_rows(document.rows, are_lines=False), dict, document.table)
+        return replace(document, rows=check_rows(document.rows, are_lines=False), notes=dict)
 
     def __len__(self) -> int:
         return len(self.first_rows)

@@ -72,7 +72,7 @@ def read_with(
         has_notes=bool(field.title),
     )
     rows = _rows(open_batches(data, options)[1], _text_paths(schema), field, first_row)
-    return Document(rows, lambda: field.notes, table)
+    return Document(rows, lambda: field.notes, table, footer.rows)
 
 
 def stream(file: IO[bytes], options: ReadOptions) -> Document:
@@ -83,13 +83,14 @@ def stream(file: IO[bytes], options: ReadOptions) -> Document:
     Raises:
         SourceError: the file is damaged, there is no row, or no column can be the review.
     """
-    check_ratio(footer_of(file, options), file.seek(0, SEEK_END), options)
+    footer = footer_of(file, options)
+    check_ratio(footer, file.seek(0, SEEK_END), options)
     schema, batches = open_batches(file, options)
     sampled = list(islice(batches, SAMPLED_BATCHES))
     field = select_field(schema, sampled, options)
     rows = _rows(chain(sampled, batches), _text_paths(schema), field)
     table = BinaryTable(EXTENSION, CONTENT_TYPE, frozenset(schema.names), _refuse_to_write)
-    return Document(rows, lambda: field.notes, table)
+    return Document(rows, lambda: field.notes, table, footer.rows)
 
 
 def footer_of(file: IO[bytes], options: ReadOptions) -> Footer:

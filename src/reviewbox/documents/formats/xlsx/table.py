@@ -151,7 +151,7 @@ def read(data: bytes, options: ReadOptions) -> Document:
         "header": sheet.header is not None,
         **choice.field.notes,
     }
-    return Document(limited(_rows(choice), options.max_rows), lambda: notes, table)
+    return Document(limited(_rows(choice), options.max_rows), lambda: notes, table, len(sheet.rows))
 
 
 def read_cells(data: bytes, options: ReadOptions, known_name: str) -> Iterator[TableCells]:
