@@ -447,18 +447,13 @@ def test_completion_knows_the_commands_and_their_values(shell: str) -> None:
     def complete(*words: str) -> str:
         line = " ".join(("reviewbox", *words))
         environment = {
-            **os.environ,
             "_REVIEWBOX_COMPLETE": f"complete_{shell}",
             "COMP_WORDS": line,
             "COMP_CWORD": str(len(words)),
             "_TYPER_COMPLETE_ARGS": line,
             "_TYPER_COMPLETE_FISH_ACTION": "get-args",
         }
-        code = "from reviewbox.cli import app; app(prog_name='reviewbox')"
-        command = [sys.executable, "-c", code]
-        return subprocess.run(  # noqa: S603 - our own code
-            command, env=environment, capture_output=True, text=True, check=True
-        ).stdout
+        return CliRunner().invoke(app, env=environment, prog_name="reviewbox").stdout
 
     assert "classify" in complete("cl")
     assert "jsonl" in complete("classify", "--format", "j")
