@@ -88,6 +88,7 @@ def test_the_name_of_the_output_decides_the_format(
         (["-o", "a.txt"], "reviewbox: a.txt: add --format, or a name that ends in .json,"),
         (["-o", "a.csv", "--format", "table"], "reviewbox: a table is for the terminal; for a file, choose"),
         (["-o", "no/such/a.csv"], "reviewbox: no/such/a.csv: No such file or directory"),
+        (["-o", "/etc/passwd/a.csv"], "reviewbox: /etc/passwd/a.csv: Not a directory"),
     ],
 )
 def test_an_output_that_cannot_be_written_is_reported_on_one_line(

@@ -7,7 +7,7 @@ import csv
 import os
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from enum import StrEnum
 from pathlib import Path
 from typing import Any, TextIO, TypeVar
@@ -138,7 +138,8 @@ def complete_file(path: Path) -> Iterator[Path]:
             raise
         raise ReviewboxError(f"{path}: {error.strerror}") from None
     finally:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):  # on a read-only file system, the error above says more
+            temporary.unlink()
 
 
 @contextmanager
