@@ -261,3 +261,14 @@ def test_a_table_that_was_not_classified_is_refused(results: Path) -> None:
 
     assert refused.exit_code == 2
     assert "b.csv: the table has no column `sentiment`" in refused.stderr
+
+
+def test_an_export_does_not_replace_the_table_that_it_reads(results: Path) -> None:
+    (table,) = results.rglob("part-00000.csv")
+    before = table.read_bytes()
+
+    result = run(table, "-o", table)
+
+    assert result.exit_code == 2
+    assert "would replace the file that is read" in result.stderr
+    assert table.read_bytes() == before

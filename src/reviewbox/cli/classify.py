@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from reviewbox.classification import classify_rows, internal_error, read_source
-from reviewbox.cli.output import Format, Row, format_of, open_output, write_rows
+from reviewbox.cli.output import Format, Row, check_output, format_of, open_output, write_rows
 from reviewbox.cli.progress import progress_bar
 from reviewbox.cli.render import (
     cell,
@@ -74,14 +74,14 @@ def classify_paths(  # noqa: PLR0913, PLR0917 - a command's options are its argu
 
     Raises:
         ReviewboxError: a path or URI does not exist, the model cannot be loaded, or the file cannot be
-            written.
+            written or is one of those to read.
     """
     is_terminal = output is None and sys.stdout.isatty()
     if format_ is None:
         format_ = format_of(output) if output else Format.TABLE if is_terminal else Format.JSONL
     if output and format_ is Format.TABLE:
         raise ReviewboxError("a table is for the terminal; for a file, choose --format json, jsonl or csv")
-    inputs = list(_inputs(paths))
+    inputs = list(_inputs(paths, output))
     run = _Run(Classifier.load(model, threads=threads, two_labels=settings.two_labels), settings)
     # Rows that are printed on the terminal show the progress themselves.
     reviews = run.classify(inputs, hides_progress=is_terminal and format_ is not Format.TABLE)
@@ -105,7 +105,7 @@ class _Input:
     text_field: str = ""  # of a table, once it is read
 
 
-def _inputs(paths: Sequence[str]) -> Iterator[_Input]:
+def _inputs(paths: Sequence[str], output: Path | None) -> Iterator[_Input]:
     for path in paths:
         if is_uri(path):
             yield from _objects(path)
@@ -116,9 +116,9 @@ def _inputs(paths: Sequence[str]) -> Iterator[_Input]:
             if not files:
                 yield _Input(printable(path), partial(_refuse_empty_folder, path))
             for file in files:
-                yield _file_input(str(file))
+                yield _file_input(str(file), output)
         elif Path(path).exists():
-            yield _file_input(path)
+            yield _file_input(path, output)
         else:
             raise ReviewboxError(f"{path}: no such file or folder")
 
@@ -131,7 +131,8 @@ def _objects(uri: str) -> Iterator[_Input]:
         yield _Input(str(ref), partial(read_object, storage, ref), partial(open_object, storage))
 
 
-def _file_input(path: str) -> _Input:
+def _file_input(path: str, output: Path | None) -> _Input:
+    check_output(output, path)
     return _Input(printable(path), partial(_read_file, path), _open_file, _kilobytes(Path(path)))
 
 

@@ -70,6 +70,16 @@ def _by_suffix(path: Path, formats: Mapping[str, F]) -> F:
     return formats[path.suffix.lower()]
 
 
+def check_output(output: Path | None, read: str) -> None:
+    """Raise an error if an output would replace a file that is read.
+
+    Raises:
+        ReviewboxError: it would.
+    """
+    if output and output.exists() and Path(read).exists() and output.samefile(read):
+        raise ReviewboxError(f"{output} would replace the file that is read; choose another --output")
+
+
 def write_rows(rows: Iterable[Row], file: TextIO, format_: Format, columns: Sequence[str] = ()) -> None:
     """Write rows as they come.
 

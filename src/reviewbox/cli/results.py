@@ -16,6 +16,7 @@ from reviewbox.cli.output import (
     ExportFormat,
     Format,
     Row,
+    check_output,
     complete_file,
     export_format_of,
     open_output,
@@ -56,6 +57,7 @@ def show_results(path: str, settings: Settings, format_: ExportFormat | None, ou
         raise ReviewboxError("Parquet is written to a file only; name it with --output")
     if output and format_ is ExportFormat.TABLE:
         raise ReviewboxError("a table is for the terminal; for a file, choose another --format")
+    check_output(output, path)
     with errors_at(path):
         results = StoredResults(find_place(path), settings)
         if format_ is ExportFormat.TABLE:
