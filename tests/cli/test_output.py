@@ -89,6 +89,7 @@ def test_the_name_of_the_output_decides_the_format(
         (["-o", "a.txt"], "reviewbox: a.txt: add --format, or a name that ends in .json,"),
         (["-o", "a.csv", "--format", "table"], "reviewbox: a table is for the terminal; for a file, choose"),
         (["-o", "no/such/a.csv"], "reviewbox: no/such/a.csv: No such file or directory"),
+        (["-o", "/etc/passwd/a.csv"], "reviewbox: /etc/passwd/a.csv: Not a directory"),
     ],
 )
 def test_an_output_that_cannot_be_written_is_reported_on_one_line(
@@ -99,6 +100,18 @@ def test_an_output_that_cannot_be_written_is_reported_on_one_line(
     assert result.exit_code == 2
     assert result.stderr.startswith(message)
     assert result.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize("argument", ["file", "folder"])
+def test_an_output_does_not_replace_what_is_read(argument: str, reviews: Path, tiny_model: Path) -> None:
+    before = reviews.read_bytes()
+    path = reviews if argument == "file" else reviews.parent
+
+    result = run("classify", path, "--model", tiny_model, "-o", reviews, "--format", "csv")
+
+    assert result.exit_code == 2
+    assert "would replace the file that is read" in result.stderr
+    assert reviews.read_bytes() == before
 
 
 def test_rows_without_any_are_still_valid() -> None:
