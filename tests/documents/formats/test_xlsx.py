@@ -199,7 +199,7 @@ def test_a_cover_sheet_is_never_the_review() -> None:
     cover = [["Hotel Lakeside – our guests about their summer"], ["It was exported by the front desk."]]
     question = "Anything else you would like to tell us?"
     answers = ["The breakfast was wonderful.", "The room was too loud for us."]
-    table = [["no", question, "from"], *[[n, answers[n % 2], "AT"] for n in range(200)]]
+    table: list[list[Any]] = [["no", question, "from"], *[[n, answers[n % 2], "AT"] for n in range(200)]]
 
     problem = refusal("a.xlsx", workbook(cover, table))
     named = write_back("a.xlsx", workbook(cover, table), ReadOptions(text_field=question))
