@@ -422,7 +422,7 @@
       h("h2", { id: "phrases-title" }, "What do people praise and blame?"),
       h("div", { class: "sides" }, side("negative", "They blame"), side("positive", "They praise")),
       h("p", { class: "hint" },
-        `Words and phrases in the sentences that by themselves blame or praise, counted once per review. They come from ${data.scored < data.total ? `${many(data.scored, "review")} chosen at random` : "all reviews"}`,
+        `Words and phrases in the sentences that by themselves blame or praise, counted once per review. They come from ${data.scored < data.total ? `${many(data.scored, "review")} chosen at random` : "all reviews"}${data.otherLanguage ? " whose language the model knows" : ""}`,
         isFiltered() && basis ? `, ${number(basis)} of which pass the filters.` : ".",
         data.sentencesBy ? ` ${data.sentencesBy}` : ""),
     ]);
@@ -430,7 +430,7 @@
 
   /** The sentences that praise or blame most clearly, for a side of which there are few phrases. */
   function clearest(side, passing) {
-    const sentences = data.reviews.flatMap((review, index) => passing[index] ? review.segments.filter((segment) => said(segment) === side && [side, "mixed"].includes(data.labels[review.label])) : []);
+    const sentences = data.reviews.flatMap((review, index) => passing[index] && !review.otherLanguage ? review.segments.filter((segment) => said(segment) === side && [side, "mixed"].includes(data.labels[review.label])) : []);
     const texts = new Set(sentences.sort((a, b) => b[2] - a[2]).map(([text]) => text));
     if (!texts.size) return h("p", { class: "hint" }, "Nothing is said often enough here.");
     return [h("p", { class: "hint" }, "The clearest sentences:"), h("ul", { class: "examples" }, [...texts].slice(0, 5).map((text) => h("li", { dir: "auto" }, text)))];
@@ -548,7 +548,7 @@
       ["answer", `${data.labels[review.label]}, ${percent(review.score)} sure`],
       review.needsReview ? ["look", "needs a person"] : null,
       review.otherLanguage ? ["language", "other than the model's"] : null,
-      ...data.dimensions.map((dimension, index) => (dimension.kind !== "file" && review.codes[index] >= 0 ? [dimension.name, dimension.values[review.codes[index]]] : null)),
+      ...data.dimensions.map((dimension, index) => (!["file", "language"].includes(dimension.kind) && review.codes[index] >= 0 ? [dimension.name, dimension.values[review.codes[index]]] : null)),
     ];
     const known = new Set(review.segments.map(said));
     const isScored = review.segments.some((segment) => said(segment));
