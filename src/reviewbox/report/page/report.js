@@ -288,6 +288,12 @@
     const isNarrow = chart.clientWidth < 480;
     const names = shortNames(shown.map((row) => row.value), isNarrow ? 14 : 24);
     const left = Math.min(190, 20 + 7 * Math.max(...names.map((name) => name.length)));
+    const width = (part) => part.share * (chart.clientWidth - left - 62);
+    // Where there is room, a part is named, because its color says little to some people.
+    const partLabel = (part) => {
+      const named = `${part.name} ${Math.round(100 * part.share)}`;
+      return 6.5 * named.length + 8 < width(part) ? named : `${Math.round(100 * part.share)}`;
+    };
     place(chart, `Share of each answer by ${dimension.name}`, {
       height: 40 + 34 * shown.length,
       marginLeft: left, marginRight: 62, marginTop: 8,
@@ -296,7 +302,7 @@
       color: labelColors(),
       marks: [
         Plot.barX(parts, { x1: "x1", x2: "x2", y: "value", fill: "name", insetTop: 3, insetBottom: 3, insetRight: 1, title: (d) => `${d.value}: ${percent(d.share)} ${d.name}` }),
-        Plot.text(parts.filter((d) => d.share * (chart.clientWidth - left - 62) > 22), { x: (d) => (d.x1 + d.x2) / 2, y: "value", text: (d) => `${Math.round(100 * d.share)}`, fill: (d) => onColor(d.label), pointerEvents: "none" }),
+        Plot.text(parts.filter((d) => width(d) > 22), { x: (d) => (d.x1 + d.x2) / 2, y: "value", text: partLabel, fill: (d) => onColor(d.label), pointerEvents: "none" }),
         Plot.text(shown, { x: 1, y: "value", text: (row) => number(row.total * counts.scale), textAnchor: "start", dx: 8, fill: "var(--soft)" }),
       ],
     });
