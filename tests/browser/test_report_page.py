@@ -172,7 +172,7 @@ def test_charts_are_read_without_color(pages: Pages, visit: Visit) -> None:
     page = visit(pages.large)
 
     for chart, names in {"#shares": 4, "#differences": 3, "#time": 2}.items():
-        texts = " ".join(page.locator(f"{chart} svg text").all_inner_texts())
+        texts = " ".join(page.locator(f"{chart} svg text").all_text_contents())
         assert sum(name in texts for name in ("negative", "mixed", "neutral", "positive")) >= names, chart
     assert page.locator('#time svg [stroke-dasharray="6 3"]').count() == 1
 

@@ -342,10 +342,13 @@ def test_reviews_in_other_languages_can_be_left_out() -> None:
     summary = report([known] * 5 + [other] * 3)
 
     languages = dimension(summary, "known language")
-    assert dict(zip(languages.values, languages.counts, strict=True)) == {"yes": [0, 5], "no": [3, 0]}
+    assert dict(zip(languages.values, languages.counts, strict=True)) == {
+        "known language": [0, 5],
+        "other language": [3, 0],
+    }
     codes = {row.label: row.codes for row in summary.rows}
-    assert languages.values[codes[1][0]] == "yes"
-    assert "choose “yes” for “known language”" in render(summary)
+    assert languages.values[codes[1][0]] == "known language"
+    assert "filter by “known language”" in render(summary)
     assert "known language" not in render(report([other] * 3))
 
 

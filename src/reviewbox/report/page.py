@@ -69,7 +69,7 @@ def _caveat(summary: Summary) -> str:
         return ""
     are = "is" if summary.other_language == 1 else "are"
     has_others = summary.other_language < summary.total
-    remedy = f" To leave them out, choose “yes” for “{LANGUAGE}”." if has_others else ""
+    remedy = f" To leave them out, filter by “{LANGUAGE}”." if has_others else ""
     return (
         f'<p class="notice">{summary.other_language:,} of {number_of(summary.total, "review")} {are} in a '
         f"language that the model does not know. Do not rely on the answers about them.{remedy}</p>\n"
