@@ -204,6 +204,7 @@ class StoredResults:
         receipts: the number of receipts and other JSON files; known when the first result is read.
         done: how many of them are done.
         skipped: how many of these are not receipts of this version.
+        on_listed: called for each file or object that is found, before the first result is read.
     """
 
     place: Place
@@ -212,6 +213,7 @@ class StoredResults:
     receipts: int = 0
     done: float = 0.0
     skipped: int = 0
+    on_listed: Callable[[], object] = lambda: None
 
     def __iter__(self) -> Iterator[Result]:
         """Yield every result, for a report; see `read`."""
@@ -225,7 +227,10 @@ class StoredResults:
         Raises:
             ReviewboxError: there are no results.
         """
-        keys = list(self.place.list_keys())
+        keys = []
+        for key in self.place.list_keys():
+            keys.append(key)
+            self.on_listed()
         receipts = [key for key in keys if is_receipt(key)]
         self.receipts = len(receipts)
         for key, receipt in self._receipts(receipts):
