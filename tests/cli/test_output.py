@@ -275,6 +275,60 @@ def test_ctrl_c_leaves_no_half_written_file(tmp_path: Path, tiny_model: Path) ->
     assert [path.name for path in tmp_path.iterdir()] == ["a.csv"]
 
 
+@pytest.mark.parametrize(
+    "command",
+    [
+        "results inbox-results -o new.csv",
+        "results inbox-results -o new.parquet",
+        "report inbox-results -o new.html --sentences 0",
+        "catalog inbox-results -o catalog",
+        "watch other --once",
+    ],
+)
+def test_whenever_ctrl_c_comes_a_file_is_complete_or_not_there(
+    command: str, tmp_path: Path, tiny_model: Path
+) -> None:
+    """Also the file that a catalog or a watched folder gets for a table."""
+    lines = "".join(f"{number},a great film that is not bad at all\n" for number in range(10_000))
+    for folder in ("inbox", "other"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "a.csv").write_text(f"id,review\n{lines}", encoding="utf-8")
+    run("watch", tmp_path / "inbox", "--once", "--model", tiny_model)
+    before = {path for path in tmp_path.rglob("*") if path.is_file()}
+    program = f"import signal; signal.signal(signal.SIGINT, signal.default_int_handler); {REVIEWBOX[-1]}"
+    environment = {**os.environ, "REVIEWBOX_MODEL_DIR": str(tiny_model)}
+    words = [*REVIEWBOX[:-1], program, *command.split()]
+    if "watch" in command:
+        words += ["--model", str(tiny_model)]
+
+    with subprocess.Popen(  # noqa: S603 - our own code
+        words, cwd=tmp_path, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as process:
+        time.sleep(1.5)  # it is in the middle of the work, or it is done: the same holds
+        process.send_signal(signal.SIGINT)
+        process.communicate()
+
+    assert process.returncode in {0, 130, -signal.SIGINT}  # the last before any command has started
+    for path in {path for path in tmp_path.rglob("*") if path.is_file()} - before:
+        assert not path.name.startswith(".reviewbox-"), path
+        assert_complete(path)
+
+
+def assert_complete(path: Path) -> None:
+    """Check the end of a file in each format that commands write."""
+    end = path.read_bytes()[-64:]
+    match path.suffix:
+        case ".csv":
+            assert end.endswith(b"\n")
+            assert b"9999," in end
+        case ".parquet":
+            assert end.endswith(b"PAR1")
+        case ".html":
+            assert end.rstrip().endswith(b"</html>")
+        case _:
+            assert end.rstrip().endswith(b"}"), path
+
+
 # --- progress and color ---
 
 
