@@ -120,6 +120,13 @@ def process_all(  # noqa: PLR0913 - three are passed on, and one is for metrics
             logger.info("invocation.measured", extra=fields)
 
 
+def log_unknown(messages: Iterable[Message], logger: logging.Logger) -> None:
+    """Log what could not be parsed in messages."""
+    for message in messages:
+        for error in message.errors:
+            logger.error("message.unknown", extra={"message_id": message.message_id, "reason": str(error)})
+
+
 def log_failure(event: str, ref: ObjectRef | SegmentRef, error: Exception, logger: logging.Logger) -> None:
     """Log an error's type and the lines of its traceback. Its message could quote a review."""
     frames = traceback.format_tb(error.__traceback__)

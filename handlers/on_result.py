@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
-from handlers.common import LambdaContext, delay_redelivery, log_failure
+from handlers.common import LambdaContext, delay_redelivery, log_failure, log_unknown
 from reviewbox.catalog import BucketResults, Catalog, CopyOutcome
 from reviewbox.deadline import Deadline
 from reviewbox.errors import EventError, contain
@@ -66,9 +66,7 @@ def handler(event: Mapping[str, Any], context: LambdaContext, copier: Copier | N
     receipts = dict.fromkeys(ref for message in messages for ref in _receipts(message))
     failures = {ref for ref in receipts if not _update(ref, copier, deadline)}
     failed = [message for message in messages if message.errors or failures.intersection(_receipts(message))]
-    for message in failed:
-        for error in message.errors:
-            logger.error("message.unknown", extra={"message_id": message.message_id, "reason": str(error)})
+    log_unknown(failed, logger)
     delay_redelivery(failed, copier.settings.max_receives, context, logger)
     return {"batchItemFailures": [{"itemIdentifier": message.message_id} for message in failed]}
 

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from handlers.common import LambdaContext, delay_redelivery, log_failure, pipeline, process_all
+from handlers.common import LambdaContext, delay_redelivery, log_failure, log_unknown, pipeline, process_all
 from reviewbox.errors import NotStartedError
 from reviewbox.events import Message, parse, retry_message
 from reviewbox.objects import ObjectRef, SegmentRef
@@ -36,6 +36,7 @@ def handler(
     outcomes = _process(messages, worker, context)
     requeued = _requeue_deferred(messages, outcomes, worker)
     failed = [m for m in messages if m not in requeued and (m.errors or _failures(m, outcomes))]
+    log_unknown(failed, logger)
     for message in failed:
         _record_failure(message, outcomes, worker)
     delay_redelivery(failed, worker.settings.max_receives, context, logger)
@@ -100,9 +101,7 @@ def _failures(message: Message, outcomes: Outcomes) -> dict[ObjectRef | SegmentR
 
 
 def _record_failure(message: Message, outcomes: Outcomes, worker: Pipeline) -> None:
-    """Log what could not be parsed, and leave error receipts if the message will not be delivered again."""
-    for error in message.errors:
-        logger.error("message.unknown", extra={"message_id": message.message_id, "reason": str(error)})
+    """Leave error receipts for the objects of a message that will not be delivered again."""
     if message.receive_count < worker.settings.max_receives:
         return
     for ref, failure in _failures(message, outcomes).items():

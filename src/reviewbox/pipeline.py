@@ -11,7 +11,8 @@ from reviewbox.deadline import Deadline
 from reviewbox.errors import ConflictError, EventBusError, NotStartedError, OutOfTimeError, contain
 from reviewbox.event_bus import EventBus
 from reviewbox.fast_path import prepare_new_review
-from reviewbox.large_tables.coordinator import Progress, SegmentCoordinator
+from reviewbox.large_tables.coordinator import SegmentCoordinator
+from reviewbox.large_tables.finisher import Progress
 from reviewbox.leftovers import ABANDONED_SECONDS, LeftoverFinder, Sweeper, Swept
 from reviewbox.model.classifier import Classifier
 from reviewbox.objects import ObjectRef, SegmentRef
@@ -25,6 +26,7 @@ from reviewbox.retry import retry_transient
 from reviewbox.sending import in_batches
 from reviewbox.settings import Settings
 from reviewbox.storage import ObjectStore, describe
+from reviewbox.sweep import SourceSweeper
 from reviewbox.tool_files import is_tool_file
 
 logger = logging.getLogger(__name__)
@@ -133,7 +135,7 @@ class Pipeline:
             remaining_seconds: returns how much of the invocation's time is left.
         """
         finder = LeftoverFinder(self.store, self.settings, bucket, now - ABANDONED_SECONDS)
-        return Sweeper(finder, self._objects.sweeper).run(Deadline(remaining_seconds))
+        return Sweeper(finder, SourceSweeper(self._receipts)).run(Deadline(remaining_seconds))
 
     def requeue(self, messages: Iterable[str]) -> bool:
         """Send messages to the queue whose messages get an invocation each; return whether that worked."""
@@ -196,7 +198,7 @@ class Pipeline:
                 raise NotStartedError(f"{ref} needs an invocation of its own")
             progress = self._large_tables.classify(ref, context.deadline)
             if progress is Progress.COMPLETE and context.redelivered:
-                self._objects.sweeper.sweep(source)
+                SourceSweeper(self._receipts).sweep(source)
             if progress is not Progress.STALE:
                 return SEGMENT_OUTCOMES[progress]
             # The table, the model or the settings have changed since: the table needs another plan.

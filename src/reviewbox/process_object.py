@@ -34,7 +34,8 @@ from reviewbox.errors import (
     Problem,
     SourceError,
 )
-from reviewbox.large_tables.coordinator import Progress, SegmentCoordinator
+from reviewbox.large_tables.coordinator import SegmentCoordinator
+from reviewbox.large_tables.finisher import Progress
 from reviewbox.model.classifier import Classifier
 from reviewbox.objects import ObjectRef, SegmentRef, Source
 from reviewbox.results.doubt import with_doubt
@@ -132,17 +133,12 @@ class ObjectProcessor:
             outcome = self._attempt(ref, context, pending)
             is_gone = outcome is Outcome.GONE
             if outcome in FINISHED and (races or context.redelivered or context.stale or is_gone):
-                is_over = self.sweeper.sweep(ref)
+                is_over = SourceSweeper(self.receipts).sweep(ref)
                 if is_gone and not is_over:  # the source has come back
                     raise ConflictError(ref)
             return outcome
 
         return retry_on_conflict(attempt, ref, on_conflict=races.append)
-
-    @property
-    def sweeper(self) -> SourceSweeper:
-        """Removes what is left over of a source."""
-        return SourceSweeper(self.receipts)
 
     def max_read_bytes(self, context: BatchContext) -> int:
         """Return the size of the largest object that is read before its format is known."""

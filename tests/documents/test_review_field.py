@@ -498,6 +498,22 @@ def test_notices_and_articles_are_not_reviews(sign: str, values: Sequence[str]) 
         assert select({**articles, author: beside}).name == "body"
 
 
+def test_the_sections_of_a_page_are_not_reviews_although_they_praise_what_they_sell() -> None:
+    sections = {
+        "title": ["The pool", "The bar", "The team", "The beach", "Rooms"],
+        "subtitle": ["", "Every evening", "", "", ""],
+        "text": [
+            "The pool is open from morning to midnight, and it is heated in winter.",
+            "Enjoy a drink at the bar by the pool, or on the roof of the hotel.",
+            "The team is there for guests at any hour of the day and the night.",
+            "The beach is next to the hotel, and towels are at the reception.",
+            "All of the rooms have a balcony and a view of the sea.",
+        ],
+    }
+    refusal(sections)
+    assert select({**sections, "text": REVIEWS[:5]}).name == "text"
+
+
 def test_the_statements_of_a_printed_form_are_not_reviews() -> None:
     statements = [f"{number}. I like what the brand {number} does" for number in range(1, 9)]
 

@@ -126,7 +126,8 @@ def print_comparison(comparison: dict[str, Any], max_flips: int, format_: Format
     """Print a comparison with some of its flips: as tables, as one JSON object, or only the flips as rows."""
     flips = comparison["flips"][:max_flips]
     if format_ is not Format.TABLE:
-        listed = flips if show_text else [_without_text(flip) for flip in flips]
+        left_out = () if show_text else ("text",)
+        listed = [{name: flip[name] for name in flip if name not in left_out} for flip in flips]
         print_report(comparison | {"flips": listed}, map(flat, listed), format_)
         return
     a, b = comparison["a"], comparison["b"]
@@ -204,10 +205,6 @@ def _flip(pair: Pair) -> dict[str, Any]:
         "b": asdict(pair.b),
         "text": printable(review.text),
     }
-
-
-def _without_text(flip: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in flip.items() if name != "text"}
 
 
 def _cells(flip: Mapping[str, Any]) -> list[str]:

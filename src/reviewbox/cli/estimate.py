@@ -16,7 +16,7 @@ from reviewbox.cli.output import Format, print_report
 from reviewbox.cli.progress import track
 from reviewbox.cli.s3_sources import object_input
 from reviewbox.cli.status import print_reasons
-from reviewbox.documents import BinaryTable, Row
+from reviewbox.documents import BinaryTable, ReadOptions, Row
 from reviewbox.documents.formats.parquet.table import footer_of
 from reviewbox.errors import ErrorCode, ReviewboxError, SourceError
 from reviewbox.objects import ObjectRef
@@ -140,20 +140,12 @@ class Inventory:
             characters=characters,
             units=sum(cost.comprehend_units(len(text)) for text in texts),
         )
-        share, size = 1.0, 0.0  # how often the rows fit into the table; its decompressed size if it is split
-        if opened.stored and isinstance(table, BinaryTable):
-            footer = footer_of(opened.stored, options)
-            share = footer.rows / len(rows)
-            if opened.source.size > options.max_bytes or footer.rows > options.max_rows:
-                size = footer.uncompressed_bytes
-        elif opened.stored:
-            share = opened.source.size / opened.stored.tell()
-            size = share * sum(len(row.raw.encode("utf-8", "replace")) + 1 for row in rows)
+        share, split_bytes = _extrapolate(opened, rows, options)
         stored = Workload(
             objects=1, size=opened.source.size, tables=int(table is not None), beginnings=int(share != 1)
         )
         is_compressed = "compression" in opened.document.notes()
-        split = cost.split_work(round(size), options, is_compressed=is_compressed)
+        split = cost.split_work(split_bytes, options, is_compressed=is_compressed)
         return stored + read.scaled(share) + split
 
     def _add_os_error(self, path: Path, error: OSError) -> None:
@@ -174,6 +166,18 @@ def _first_rows(opened: OpenDocument, max_bytes: int, on_share: Callable[[float]
         if opened.stored and size > max_bytes and len(rows) > _MIN_ROWS:
             break
     return rows
+
+
+def _extrapolate(opened: OpenDocument, rows: Sequence[Row], options: ReadOptions) -> tuple[float, int]:
+    """Return how many times the first rows fit into a source, and its decompressed size if it is split."""
+    if opened.stored is None:
+        return 1.0, 0
+    if isinstance(opened.document.table, BinaryTable):
+        footer = footer_of(opened.stored, options)
+        is_split = opened.source.size > options.max_bytes or footer.rows > options.max_rows
+        return footer.rows / len(rows), footer.uncompressed_bytes if is_split else 0
+    share = opened.source.size / opened.stored.tell()
+    return share, round(share * sum(len(row.raw.encode("utf-8", "replace")) + 1 for row in rows))
 
 
 def _report(paths: Sequence[str], inventory: Inventory, rate: float | None) -> dict[str, Any]:

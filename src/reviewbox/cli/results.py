@@ -8,14 +8,16 @@ from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from tempfile import TemporaryFile
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import Any, TextIO
 
 from rich.cells import cell_len
 
+from reviewbox.catalog.parquet import encodable
 from reviewbox.cli.output import (
     ExportFormat,
     Format,
     Row,
+    check_output,
     complete_file,
     format_of,
     open_output,
@@ -29,9 +31,6 @@ from reviewbox.stack.aws import errors_at
 from reviewbox.stack.result_rows import COLUMNS, result_rows
 from reviewbox.stack.stored_results import StoredResults, find_place
 from reviewbox.wording import number_of
-
-if TYPE_CHECKING:
-    import pyarrow as pa
 
 _ROWS_IN_TABLE = 1000
 _CELL_CHARACTERS = 60
@@ -56,6 +55,7 @@ def show_results(path: str, settings: Settings, format_: ExportFormat | None, ou
         raise ReviewboxError("Parquet is written to a file only; name it with --output")
     if output and format_ is ExportFormat.TABLE:
         raise ReviewboxError("a table is for the terminal; for a file, choose another --format")
+    check_output(output, Path(path))
     with errors_at(path):
         results = StoredResults(find_place(path), settings)
         rows = track_results(result_rows(results), results)
@@ -95,17 +95,12 @@ def _write_parquet(rows: Iterable[Row], path: Path) -> None:
     kinds = {"source_line": pa.int64(), "score": pa.float64()}
     kinds |= dict.fromkeys(("needs_review", "other_language"), pa.bool_())
     with _spooled(rows) as spool:
-        schema = pa.schema([(name, kinds.get(name, pa.string())) for name in spool.columns])
+        schema = pa.schema([(encodable(name), kinds.get(name, pa.string())) for name in spool.columns])
         with pq.ParquetWriter(path, schema) as writer:
             remaining = iter(spool)
             while batch := list(islice(remaining, _BATCH_ROWS)):
-                writer.write_table(_arrow_table(batch, schema))
-
-
-def _arrow_table(rows: Sequence[Row], schema: "pa.Schema") -> "pa.Table":
-    import pyarrow as pa
-
-    return pa.table({name: [row.get(name) for row in rows] for name in schema.names}, schema=schema)
+                columns = {name: [encodable(row.get(name)) for row in batch] for name in spool.columns}
+                writer.write_table(pa.table(columns, schema=schema))
 
 
 @dataclass(frozen=True, slots=True)

@@ -49,7 +49,7 @@ _MAX_FIELDS = 1000
 TITLE_NOTE = "the review is empty; its title was classified"
 _WEIGHT_PUBLISHED = -6.0  # if another field says that the records are a company's own texts
 _WEIGHT_TRANSLATION = -2.0  # if another field has the same name without a language
-_WEIGHT_ARTICLE = -1.0  # if the records have a title and a sign of an article, but no author or rating
+_WEIGHT_ARTICLE = -2.0  # if the records have a title and a sign of an article, but no author or rating
 
 # --- decision --------------------------------------------------------------------------------------------
 

@@ -5,9 +5,8 @@ once. So a step may run twice, on two workers at once, or again after a crash. W
 done writes the receipt.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, replace
-from enum import StrEnum
 from functools import partial
 
 from reviewbox.classification import classify_table, faults_as_source_errors
@@ -17,38 +16,20 @@ from reviewbox.documents.formats.parquet.segments import split_parquet
 from reviewbox.documents.segments import Content, LineFormat, split
 from reviewbox.errors import ConflictError
 from reviewbox.large_tables.dispatch import Dispatch
+from reviewbox.large_tables.finisher import Finisher, Progress
 from reviewbox.large_tables.keys import WorkKeys
 from reviewbox.large_tables.plan import Plan, Sent
 from reviewbox.large_tables.workspace import Workspace
 from reviewbox.model.classifier import Classifier
-from reviewbox.objects import ObjectRef, Revision, SegmentRef, Source
+from reviewbox.objects import ObjectRef, SegmentRef, Source
 from reviewbox.queue import Queue
-from reviewbox.results.doubt import with_doubt
-from reviewbox.results.receipt import Counts, Part, Provenance, Receipt
+from reviewbox.results.receipt import Provenance
 from reviewbox.results.receipt_store import ReceiptStore, StoredReceipt
 from reviewbox.retry import retry_on_conflict
 from reviewbox.settings import Settings
 from reviewbox.storage import ObjectStore, write_once
-from reviewbox.sweep import remove_dead
 
 _EVENT = "event"  # the sender that is not a segment
-
-
-class Progress(StrEnum):
-    """How far the work on a large table has come."""
-
-    SENT = "sent"  # every segment is in the queue
-    PARTIAL = "partial"  # a segment is done; others are not
-    COMPLETE = "complete"  # the receipt is written
-    STALE = "stale"  # the plan is missing, is for another revision, model or settings, or cannot be completed
-
-
-@dataclass(frozen=True, slots=True)
-class _Parts:
-    """Which parts of a table are done."""
-
-    done: Mapping[int, Part]  # by index: those that exist and whose counts are recorded
-    lost: frozenset[int]  # those whose counts are recorded and that do not exist as they were written
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,18 +98,18 @@ class SegmentCoordinator:
         if plan is None or not 0 <= ref.index < len(plan):
             return Progress.STALE
         is_done = self._is_done(plan, work, ref.index) or self._classify(plan, work, ref.index, deadline)
-        progress = self._finish(plan, work, str(ref))
+        progress = self._finisher.finish(plan, work, str(ref))
         # A table that has just become stale may still be complete, and then its receipt is written.
         return progress if is_done or progress is Progress.COMPLETE else Progress.STALE
 
     def _is_done(self, plan: Plan, work: Workspace, index: int) -> bool:
         """Return whether a segment's part exists and its counts are recorded."""
-        revision = self.store.revision(self._part_ref(plan, index))
+        revision = self.store.revision(self._finisher.part_ref(plan, index))
         return revision is not None and work.read_counts(index, revision.etag) is not None
 
     def _classify(self, plan: Plan, work: Workspace, index: int, deadline: Deadline) -> bool:
         """Write the part and the counts of a segment; return False if the plan is stale."""
-        if not self._is_current(plan):
+        if not self._finisher.is_current(plan):
             return False
         data = work.read_segment(plan, index)
         if data is None:
@@ -138,7 +119,7 @@ class SegmentCoordinator:
         if on_share := self.on_share:
             document = document.tracked(lambda share: on_share((index + share) / len(plan)))
         classified = classify_table(document, self.classifier, self.settings, check_time)
-        part = self._part_ref(plan, index)
+        part = self._finisher.part_ref(plan, index)
 
         def write() -> str:
             return write_once(self.store, part, classified.body, plan.output.content_type)
@@ -146,7 +127,7 @@ class SegmentCoordinator:
         etag = retry_on_conflict(write, part)
         # If a newer result has been recorded since, this part has to be removed. Whoever finds a segment
         # stale sees to that.
-        if not self._is_current(plan):
+        if not self._finisher.is_current(plan):
             return False
         work.write_counts(index, etag, classified.counts)
         return True
@@ -159,42 +140,6 @@ class SegmentCoordinator:
             raise ConflictError(plan.source)
         return progress
 
-    def _finish(self, plan: Plan, work: Workspace, sender: str) -> Progress:
-        """Write the receipt if all segments are done and the receipt is not written yet."""
-        return retry_on_conflict(lambda: self._attempt_finish(plan, work, sender), plan.source)
-
-    def _attempt_finish(self, plan: Plan, work: Workspace, sender: str) -> Progress:
-        # The listing comes first because it usually shows that segments are missing.
-        results = work.results(plan)
-        if len(set(results.values())) < len(plan):
-            return Progress.PARTIAL
-        # Read the receipt before everything that it depends on: after any later change, the write fails.
-        stored = self.receipts.read(plan.source)
-        parts = self._parts(plan, work, results)
-        revision = self.store.revision(plan.source)
-        # A table that was deleted after all of its segments were done may still get its result.
-        if not self._is_for(plan, revision or plan.revision, stored):
-            return Progress.STALE
-        recorded = [parts.done[index] for index in sorted(parts.done)]
-        receipt = stored.receipt if stored else None
-        if not (receipt and receipt.is_current(plan.provenance) and receipt.parts == recorded):
-            counts = {} if parts.lost else work.read_all_counts(parts.done)
-            if len(counts) < len(plan):
-                if revision is None:  # nobody can classify the lost segments again
-                    return Progress.STALE
-                lost = frozenset(range(len(plan))) - (counts or parts.done).keys()
-                if self.queue:
-                    Dispatch(self.queue, work, plan).send_lost(lost, sender)
-                return Progress.PARTIAL
-            total = sum(counts.values(), Counts())
-            notes = with_doubt(plan.notes, total, self.classifier.answers.labels)
-            receipt = Receipt.for_table(total, recorded, plan.provenance, notes)
-            self.receipts.commit(plan.source, receipt, stored, {})
-        # This lists again, because the worker of a stale segment may have written a part before the receipt,
-        # and leaves it to this one. If the answer to the write was lost, the next attempt comes here.
-        remove_dead(self.receipts, plan.source, receipt)
-        return Progress.COMPLETE
-
     def _send_missing(self, dispatch: Dispatch, stale: SegmentRef | None, *, is_new: bool) -> Progress:
         """Send the segments that are not done; if there are none, write the receipt."""
         plan, work, sender = dispatch.plan, dispatch.work, str(stale) if stale else _EVENT
@@ -202,10 +147,10 @@ class SegmentCoordinator:
         sent = None if is_new else work.read_sent()
         if stale and sent and sent.record and not sent.record.is_interrupted(sender):
             return Progress.SENT
-        parts = self._parts(plan, work, work.results(plan))
+        parts = self._finisher.parts(plan, work, work.results(plan))
         missing = [index for index in range(len(plan)) if index not in parts.done]
         if not missing:  # a worker died before it wrote the receipt
-            finished = self._finish(plan, work, sender)
+            finished = self._finisher.finish(plan, work, sender)
             if finished is Progress.STALE:
                 raise ConflictError(plan.source)
             return finished if finished is Progress.COMPLETE else Progress.SENT
@@ -218,29 +163,9 @@ class SegmentCoordinator:
             dispatch.send(missing, record, work.read_sent())
         return Progress.SENT
 
-    def _parts(self, plan: Plan, work: Workspace, results: Mapping[ObjectRef, int]) -> _Parts:
-        present = self.receipts.list_tables(plan.source)
-        done: dict[int, Part] = {}
-        for index in set(results.values()):
-            part = self._part_ref(plan, index)
-            etag = present.get(part)
-            if etag and work.keys.result(index, etag) in results:
-                done[index] = Part(part.bucket, part.key, etag)
-        return _Parts(done, frozenset(results.values()) - done.keys())
-
-    def _is_current(self, plan: Plan) -> bool:
-        """Return whether a plan is for the current revision, model and settings."""
-        stored = self.receipts.read(plan.source)
-        revision = self.store.revision(plan.source)
-        return self._is_for(plan, revision, stored)
-
-    def _is_for(self, plan: Plan, revision: Revision | None, stored: StoredReceipt | None) -> bool:
-        """Return whether a plan is for a revision, this model and these settings, and replaces a receipt."""
-        provenance = self.receipts.provenance(plan.source, revision)
-        return provenance == plan.provenance and self.receipts.table_id(provenance, stored) == plan.id
-
-    def _part_ref(self, plan: Plan, index: int) -> ObjectRef:
-        return self.receipts.part_ref(plan.source, plan.id, index, plan.output.extension)
+    @property
+    def _finisher(self) -> Finisher:
+        return Finisher(self.receipts, self.queue, self.classifier.answers.labels)
 
     def _workspace(self, source: ObjectRef, table_id: str) -> Workspace:
         keys = WorkKeys(self.receipts.bucket(source), f"{self.settings.work_prefix}{table_id}/")
