@@ -245,7 +245,8 @@ class FieldSample:
         records = {}
         for path, values in self._fields.items():
             total = totals[list_in(path)]
-            records[path] = total if values.seen < total / 2 else values.seen
+            is_rare = "[]" in path and values.seen < total / 2  # rows have all columns
+            records[path] = total if is_rare else values.seen
         return records
 
     def _translations(self) -> set[str]:
