@@ -5,7 +5,7 @@ import logging
 import os
 import time
 import traceback
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -78,7 +78,7 @@ def delay_redelivery(
         logger.warning("message.not_delayed", extra={"reason": describe(error)})
 
 
-def process_all(  # noqa: PLR0913 - two are passed on, and one is for metrics
+def process_all(  # noqa: PLR0913 - three are passed on, and one is for metrics
     refs: Iterable[ObjectRef | SegmentRef],
     worker: Pipeline,
     context: LambdaContext,
@@ -86,6 +86,7 @@ def process_all(  # noqa: PLR0913 - two are passed on, and one is for metrics
     *,
     exclusive: bool = False,
     redelivered: bool = False,
+    last: Container[ObjectRef | SegmentRef] = (),
     sent_at: Mapping[ObjectRef | SegmentRef, int] = MappingProxyType({}),
 ) -> Iterator[tuple[ObjectRef | SegmentRef, Outcome | Exception]]:
     """Process objects within the invocation's time; log and yield the outcome of each.
@@ -99,7 +100,9 @@ def process_all(  # noqa: PLR0913 - two are passed on, and one is for metrics
     def remaining_seconds() -> float:
         return context.get_remaining_time_in_millis() / 1000
 
-    outcomes = worker.process_all(refs, remaining_seconds, exclusive=exclusive, redelivered=redelivered)
+    outcomes = worker.process_all(
+        refs, remaining_seconds, exclusive=exclusive, redelivered=redelivered, last=last
+    )
     for ref, outcome in outcomes:
         if isinstance(outcome, NotStartedError):
             logger.info("object.deferred", extra={**_location(ref), "reason": str(outcome)})

@@ -62,10 +62,18 @@ def _process(messages: Sequence[Message], worker: Pipeline, context: LambdaConte
     redelivered = any(message.is_redelivered and message.targets for message in messages)
     # A message that arrives alone gets the whole invocation for its objects, regardless of their size.
     exclusive = len(messages) == 1 or redelivered
+    last = {ref for m in messages if m.receive_count >= worker.settings.max_receives for ref in m.targets}
     sent_at = {ref: m.sent_at for m in messages if m.sent_at for ref in m.targets}
     return dict(
         process_all(
-            refs, worker, context, logger, exclusive=exclusive, redelivered=redelivered, sent_at=sent_at
+            refs,
+            worker,
+            context,
+            logger,
+            exclusive=exclusive,
+            redelivered=redelivered,
+            last=last,
+            sent_at=sent_at,
         )
     )
 

@@ -5,15 +5,18 @@ from pathlib import Path
 from typing import Any
 
 import boto3
+import botocore.httpsession
 import botocore.regions
 import botocore.session
 import hypothesis
 import moto.backend_index
 import moto.core.models
 import pytest
+import typer.testing
 import yaml
 from botocore.client import ClientCreator
 from botocore.endpoint_provider import EndpointProvider
+from botocore.hooks import EventAliaser
 from moto import mock_aws
 from moto.backend_index import backend_url_patterns
 from moto.core.base_backend import BaseBackend
@@ -58,8 +61,8 @@ def _libraries_are_fast() -> Iterator[None]:
     """Most of the time of tests with AWS was spent on what the libraries do again and again.
 
     All sessions of botocore get the data that the first one has parsed, and all clients share what they make
-    of it. moto keeps what it finds out about a service, tries the services that are used first, and answers
-    botocore alone, not requests. Templates are read with libyaml.
+    of it. Typer makes commands once. moto keeps what it finds out about a service, tries the services that
+    are used first, and answers botocore alone, not requests. Templates are read with libyaml.
     """
     loader = botocore.session.create_loader()
     creator: Any = ClientCreator
@@ -68,6 +71,14 @@ def _libraries_are_fast() -> Iterator[None]:
         patch.setattr(botocore.session, "create_loader", lambda *_: loader)
         make_class = _once(creator._create_client_class, lambda _creator, service, _model: service)  # noqa: SLF001
         patch.setattr(creator, "_create_client_class", make_class)
+        load_model = _once(creator._load_service_model, lambda _creator, *names: names)  # noqa: SLF001
+        patch.setattr(creator, "_load_service_model", load_model)
+        aliaser: Any = EventAliaser
+        name_event = _once(aliaser._alias_event_name, lambda _aliaser, name: name)  # noqa: SLF001
+        patch.setattr(aliaser, "_alias_event_name", name_event)
+        make_context = _once(botocore.httpsession.create_urllib3_context, lambda: None)
+        patch.setattr(botocore.httpsession, "create_urllib3_context", make_context)
+        patch.setattr(typer.testing, "_get_command", _once(typer.main.get_command, lambda app: app))
         find_endpoints = _once(EndpointProvider, lambda **options: id(options["ruleset_data"]))
         patch.setattr(botocore.regions, "EndpointProvider", find_endpoints)
         patch.setattr(BaseBackend, "urls", property(_once(urls.fget, type)))

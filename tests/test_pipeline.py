@@ -4,7 +4,6 @@ import itertools
 import json
 import threading
 import time
-from collections import Counter
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
@@ -15,6 +14,7 @@ import pandas as pd
 import pytest
 from tests import faulty_codec
 from tests.conftest import BUCKET
+from tests.documents.work import counted_lines
 from tests.faults.clients import Client, Clock
 from tests.faults.s3 import S3, Bucket
 from tests.large_tables.work import read, storage_of
@@ -1042,28 +1042,29 @@ def test_large_objects_are_processed_one_after_the_other(
 
 
 def test_an_object_that_is_read_slowly_runs_out_of_time_alone(
-    storage: S3Storage, classifier: Classifier, s3: Client
+    storage: S3Storage, classifier: Classifier, hooks: Hooks, s3: Client
 ) -> None:
-    """While it is read, the time passes. The other objects of its batch get their results."""
+    """S3 answers when the time is over. The other objects of the batch have got their results by then.
+
+    The object holds no review, so that nothing but reading it can notice the time.
+    """
     slow = ObjectRef(BUCKET, "incoming/slow.json")
     others = [ObjectRef(BUCKET, f"incoming/{number}.txt") for number in range(8)]
     put(s3, slow, b"[" + b"1," * 9000 + b"]")
     for ref in others:
         put(s3, ref, b"great film")
     others_are_done = threading.Event()
-    checks: Counter[int] = Counter()
+    clock = Clock(now=0.0)
 
-    def remaining_seconds() -> float:
-        """Return plenty of time until a thread has asked for it very often, and the others are done."""
-        checks[threading.get_ident()] += 1
-        if checks[threading.get_ident()] < 8:
-            return 900.0
-        others_are_done.wait(timeout=60)
-        return 0.0
+    def answer_late(operation: str, params: Mapping[str, Any]) -> None:
+        if operation == "GetObject" and params["Key"] == slow.key:
+            others_are_done.wait(timeout=60)
+            clock.now = 890.0
 
+    hooks.functions.append(answer_late)
     pipeline = Pipeline(storage, classifier, Settings(objects_at_once=9), QUEUE)
     outcomes: dict[Any, Any] = {}
-    for target, outcome in pipeline.process_all([slow, *others], remaining_seconds):
+    for target, outcome in pipeline.process_all([slow, *others], lambda: 900.0 - clock.now):
         outcomes[target] = outcome
         if len(outcomes) == len(others):
             others_are_done.set()
@@ -1082,7 +1083,6 @@ def test_a_request_without_an_answer_fails_its_object_alone(
         put(s3, ref, b"great film")
     is_over, are_done = threading.Event(), threading.Event()
     receipts: list[Any] = []
-    times = iter([6.0])
 
     def leave_without_answer(_operation: str, params: Mapping[str, Any]) -> None:
         if params["Key"] == silent.key:
@@ -1094,12 +1094,12 @@ def test_a_request_without_an_answer_fails_its_object_alone(
             are_done.set()
 
     def remaining_seconds() -> float:
-        """Return plenty of time to workers; to who waits for them, hardly any once the others are done."""
+        """Return plenty of time to the workers, which start early, and hardly any to who waits for them."""
         if threading.current_thread() is not threading.main_thread():
             return 900.0
         if not exclusive:
             are_done.wait(timeout=60)
-        return next(times, 0.0)
+        return 6.0
 
     hooks.functions.append(leave_without_answer)
     pipeline = Pipeline(storage, classifier, Settings(objects_at_once=4), QUEUE, on_write=note)
@@ -1145,13 +1145,15 @@ def test_an_object_that_is_done_counts_although_the_time_is_over(
     ],
 )
 def test_reading_ends_with_the_time(pipeline: Pipeline, s3: Client, key: str, body: bytes) -> None:
-    """None of these objects needs the model."""
+    """On a slow machine, which takes seconds for a hundred lines. None of these objects needs the model."""
     ref = ObjectRef(BUCKET, key)
     put(s3, ref, body)
-    times = itertools.chain([900.0] * 5, itertools.repeat(1.0))
 
-    with pytest.raises(OutOfTimeError):
-        pipeline.process(ref, lambda: next(times))
+    with (
+        counted_lines() as lines,
+        pytest.raises(OutOfTimeError, match="needs more time"),
+    ):
+        pipeline.process(ref, lambda: 900.0 - lines() / 40)
 
     assert set(everything(s3)) == {key}
 

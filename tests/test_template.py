@@ -102,6 +102,14 @@ def test_only_work_objects_expire_and_not_before_their_messages() -> None:
         assert not re.search(PARAMETERS[parameter]["AllowedPattern"], VARIABLES["REVIEWBOX_WORK_PREFIX"])
 
 
+def test_queues_are_deleted_with_their_stack_and_the_bucket_is_not() -> None:
+    """Messages only name objects, which stay. A queue without its stack would have no consumer."""
+    for name, resource in RESOURCES.items():
+        if resource["Type"] in ("AWS::SQS::Queue", "AWS::S3::Bucket"):
+            policy = "Delete" if resource["Type"] == "AWS::SQS::Queue" else "Retain"
+            assert resource.get("DeletionPolicy") == resource.get("UpdateReplacePolicy") == policy, name
+
+
 def test_the_daily_sweep_gets_the_bucket_and_the_time() -> None:
     """EventBridge puts quotes around the time."""
     rule = RESOURCES["Sweep"]["Properties"]

@@ -18,7 +18,8 @@ from reviewbox.deadline import Deadline
 from reviewbox.errors import ConflictError, OutOfTimeError
 from reviewbox.objects import Listed, ObjectRef
 from reviewbox.results import keys
-from reviewbox.results.receipt import MAX_RECEIPT_BYTES, Receipt, is_made_from
+from reviewbox.results.receipt import Receipt, is_made_from
+from reviewbox.results.receipt_store import read_receipt
 from reviewbox.settings import Settings
 from reviewbox.storage import ObjectStore, describe
 from reviewbox.sweep import SourceSweeper
@@ -89,14 +90,13 @@ class LeftoverFinder:
         Nothing is done about results of other deployments, and about a receipt that cannot be read. It may be
         that of another version of Reviewbox, and the next event for its source replaces it.
         """
-        stored = self.store.read(ObjectRef(self.results.bucket, receipt_key), MAX_RECEIPT_BYTES)
+        stored = read_receipt(self.store, ObjectRef(self.results.bucket, receipt_key))
         if stored is None:
             source_key = keys.source_key_of_receipt(receipt_key, self.results.key)
             named: set[str] = set()
         else:
-            receipt = Receipt.decode(stored.body or b"")
-            source_key = self._own_key(receipt, receipt_key)
-            named = {part.key for part in receipt.parts}
+            source_key = self._own_key(stored.receipt, receipt_key)
+            named = {part.key for part in stored.receipt.parts}
         if not source_key or not source_key.startswith(self.settings.source_prefix):
             return None
         source = ObjectRef(self.bucket, source_key)

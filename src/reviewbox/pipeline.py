@@ -2,8 +2,9 @@
 
 import json
 import logging
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
+from contextlib import suppress
 from dataclasses import dataclass, replace
 
 from reviewbox.deadline import Deadline
@@ -14,9 +15,10 @@ from reviewbox.large_tables.coordinator import Progress, SegmentCoordinator
 from reviewbox.leftovers import ABANDONED_SECONDS, LeftoverFinder, Sweeper, Swept
 from reviewbox.model.classifier import Classifier
 from reviewbox.objects import ObjectRef, SegmentRef
-from reviewbox.process_object import SEGMENT_OUTCOMES, BatchContext, ObjectProcessor, Outcome
+from reviewbox.process_object import FINISHED, SEGMENT_OUTCOMES, BatchContext, ObjectProcessor, Outcome
 from reviewbox.queue import Queue
 from reviewbox.results.completion import completion_detail
+from reviewbox.results.failures import record_failure, record_last_attempt
 from reviewbox.results.receipt import Receipt
 from reviewbox.results.receipt_store import ReceiptStore
 from reviewbox.retry import retry_transient
@@ -30,10 +32,6 @@ logger = logging.getLogger(__name__)
 
 # A worker may take this long to notice that no time is left.
 _MIN_WAIT_SECONDS = 1.0
-
-# After these, there may be a new result that nobody has been told of: a worker that wrote the receipt may
-# have died before it sent the event. Then the next delivery finds the result current, or the source gone.
-_COMPLETED = (Outcome.CLASSIFIED, Outcome.REFUSED, Outcome.CURRENT, Outcome.GONE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +73,7 @@ class Pipeline:
         *,
         exclusive: bool = False,
         redelivered: bool = False,
+        last: Container[ObjectRef | SegmentRef] = (),
     ) -> Iterator[tuple[ObjectRef | SegmentRef, Outcome | Exception]]:
         """Process objects and segments; yield each with its outcome, or its error, once it is done.
 
@@ -84,7 +83,8 @@ class Pipeline:
 
         If `exclusive` is true, objects are processed one after the other, whatever their sizes. A pipeline
         without a queue always does that. If some were `redelivered`, they may have results, and none takes
-        the fast path; and what a worker left that died is removed.
+        the fast path; and what a worker left that died is removed. An object that is among the `last` will
+        not be tried again, so that it gets an error receipt first, unless it has a receipt.
 
         An object is yielded after its event has been sent. If that fails, so does the object: the next
         delivery finds its result current, and sends the event.
@@ -94,7 +94,9 @@ class Pipeline:
         """
         refs = list(dict.fromkeys(refs))
         exclusive = exclusive or len(refs) == 1 or self.queue is None
-        context = BatchContext(Deadline(remaining_seconds), exclusive=exclusive, redelivered=redelivered)
+        context = BatchContext(
+            Deadline(remaining_seconds), exclusive=exclusive, redelivered=redelivered, last=last
+        )
         if redelivered:
             context.has_results.set()
         pool = ThreadPoolExecutor(1 if exclusive else self.settings.objects_at_once)
@@ -148,7 +150,7 @@ class Pipeline:
         """Write an error receipt for an object, or for the table of a segment, that failed for good."""
         source = ref.source if isinstance(ref, SegmentRef) else ref
         try:
-            self._objects.record_failure(source, error)
+            record_failure(self._receipts, source, error)
         except ConflictError:
             # Another worker has just written a result, or the same error.
             logger.info("object.contended", extra={"bucket": source.bucket, "key": source.key})
@@ -160,7 +162,7 @@ class Pipeline:
 
     def _finish(self, ref: ObjectRef | SegmentRef, context: BatchContext) -> _Finished:
         outcome = self._process(ref, context)
-        if self.event_bus is None or outcome not in _COMPLETED:
+        if self.event_bus is None or outcome not in FINISHED:
             return _Finished(ref, outcome)
         # What is announced is what is there, even if another worker wrote it.
         source = ref.source if isinstance(ref, SegmentRef) else ref
@@ -186,6 +188,9 @@ class Pipeline:
 
     def _attempt(self, ref: ObjectRef | SegmentRef, source: ObjectRef, context: BatchContext) -> Outcome:
         context.deadline.check_start(ref)
+        if ref in context.last:
+            with suppress(ConflictError):  # another worker has just written a receipt
+                record_last_attempt(self._receipts, source)
         if isinstance(ref, SegmentRef):
             if not context.exclusive:
                 raise NotStartedError(f"{ref} needs an invocation of its own")

@@ -9,7 +9,7 @@ result, or a newer source. What it had written before, and what others left when
 
 import logging
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -31,18 +31,19 @@ from reviewbox.errors import (
     ConflictError,
     ErrorCode,
     NotStartedError,
-    OutOfTimeError,
     Problem,
     SourceError,
 )
 from reviewbox.large_tables.coordinator import Progress, SegmentCoordinator
 from reviewbox.model.classifier import Classifier
-from reviewbox.objects import ObjectRef, Revision, SegmentRef, Source
+from reviewbox.objects import ObjectRef, SegmentRef, Source
+from reviewbox.results.doubt import with_doubt
+from reviewbox.results.failures import record_attempt
 from reviewbox.results.receipt import Part, Receipt
 from reviewbox.results.receipt_store import ReceiptStore, StoredReceipt
 from reviewbox.retry import retry_on_conflict
 from reviewbox.settings import Settings
-from reviewbox.storage import ObjectStore, describe, write_once
+from reviewbox.storage import ObjectStore, write_once
 from reviewbox.sweep import SourceSweeper
 
 logger = logging.getLogger(__name__)
@@ -63,8 +64,10 @@ class Outcome(StrEnum):
     PARTIAL = "partial"  # a segment is classified; other segments of its table are not
 
 
-# After these, no work on the object is in progress, and whatever its receipt does not name is left over.
-_FINISHED = (Outcome.CLASSIFIED, Outcome.REFUSED, Outcome.CURRENT, Outcome.GONE)
+# After these, no work on the object is in progress, and whatever its receipt does not name is left over. The
+# event for its result may be missing: a worker may have died after it wrote the receipt. Then the next
+# delivery finds the result current, or the source gone.
+FINISHED = (Outcome.CLASSIFIED, Outcome.REFUSED, Outcome.CURRENT, Outcome.GONE)
 
 SEGMENT_OUTCOMES = {
     Progress.SENT: Outcome.SEGMENTED,
@@ -81,6 +84,7 @@ class BatchContext:
     exclusive: bool = True  # whether each object may use all of the invocation's memory and time
     redelivered: bool = False  # whether another worker may have died while it was working on the objects
     stale: SegmentRef | None = None  # the segment of an outdated plan that led to the object
+    last: Container[ObjectRef | SegmentRef] = ()  # those that no later attempt follows if this one fails
     # Set once an object of the batch turns out to have a result, so that the others probably have one, too.
     # Classifying them before looking at their receipts would be wasted work.
     has_results: Event = field(default_factory=Event)
@@ -127,7 +131,7 @@ class ObjectProcessor:
         def attempt() -> Outcome:
             outcome = self._attempt(ref, context, pending)
             is_gone = outcome is Outcome.GONE
-            if outcome in _FINISHED and (races or context.redelivered or context.stale or is_gone):
+            if outcome in FINISHED and (races or context.redelivered or context.stale or is_gone):
                 is_over = self.sweeper.sweep(ref)
                 if is_gone and not is_over:  # the source has come back
                     raise ConflictError(ref)
@@ -138,7 +142,7 @@ class ObjectProcessor:
     @property
     def sweeper(self) -> SourceSweeper:
         """Removes what is left over of a source."""
-        return SourceSweeper(self.store, self.receipts)
+        return SourceSweeper(self.receipts)
 
     def max_read_bytes(self, context: BatchContext) -> int:
         """Return the size of the largest object that is read before its format is known."""
@@ -181,35 +185,6 @@ class ObjectProcessor:
         provenance = self.receipts.provenance(source.ref, source.revision)
         return PendingReceipt(source, Receipt.for_error(error.problem, provenance, final=True))
 
-    def record_failure(self, ref: ObjectRef, error: Exception) -> None:
-        """Record that the current revision of an object has no result because of `error`.
-
-        The receipt is not final, so the next delivery tries again. If even the revision is unknown, an
-        existing receipt stays, because it may be the current one: a result or an error.
-        """
-        stored = self.receipts.read(ref)
-        revision: Revision | None = None
-        try:
-            revision = self.store.revision(ref)
-        except Exception:  # noqa: BLE001 - probably the cause of `error`, which is what gets recorded
-            if stored and stored.receipt.content:
-                return
-        else:
-            if revision is None or (
-                stored and stored.receipt.is_current(self.receipts.provenance(ref, revision))
-            ):
-                return
-        code = ErrorCode.OUT_OF_TIME if isinstance(error, OutOfTimeError) else ErrorCode.NOT_PROCESSED
-        message = f"{ref} was tried {self.settings.max_receives} times: {describe(error)}"
-        self._record_attempt(ref, revision, Problem(code, message), stored)
-
-    def _record_attempt(
-        self, ref: ObjectRef, revision: Revision | None, problem: Problem, stored: StoredReceipt | None
-    ) -> None:
-        """Write a receipt that is not final: it says why a revision has no result until the next attempt."""
-        receipt = Receipt.for_error(problem, self.receipts.provenance(ref, revision), final=False)
-        self.receipts.commit(ref, receipt, stored, self.receipts.list_tables(ref))
-
     def _attempt(self, ref: ObjectRef, context: BatchContext, pending: PendingReceipt | None) -> Outcome:
         # Read the receipt before the source: after any later change of the receipt, writing it fails.
         stored = self.receipts.read(ref)
@@ -220,7 +195,7 @@ class ObjectProcessor:
         except ArchivedError as error:
             # An event follows once the object is restored, and its revision stays the same.
             problem = Problem(ErrorCode.ARCHIVED, str(error))
-            self._record_attempt(ref, self.store.revision(ref), problem, stored)
+            record_attempt(self.receipts, ref, self.store.revision(ref), problem, stored)
             return Outcome.REFUSED
         if source is None:
             return Outcome.GONE
@@ -251,9 +226,9 @@ class ObjectProcessor:
         self, source: Source, stored: StoredReceipt | None, context: BatchContext
     ) -> Outcome:
         try:
-            head = source.body if source.body is not None else self._read_head(source)
+            head = _read_head(self.store, source) if source.body is None else source.body
             table_format = _format_of_large_table(source, head, self.settings.read_options)
-            if table_format or self._is_large_parquet(source, head):
+            if table_format or _is_large_parquet(self.store, source, head, self.settings.read_options):
                 progress = self.large_tables.start(
                     source, stored, table_format, context.deadline, context.stale
                 )
@@ -284,19 +259,22 @@ class ObjectProcessor:
         target = self.receipts.part_ref(source.ref, table_id, 0, document.table.extension)
         etag = write_once(self.store, target, classified.body, document.table.content_type)
         part = Part(target.bucket, target.key, etag)
-        return Receipt.for_table(classified.counts, [part], provenance, document.notes())
+        notes = with_doubt(document.notes(), classified.counts, self.classifier.answers.labels)
+        return Receipt.for_table(classified.counts, [part], provenance, notes)
 
-    def _is_large_parquet(self, source: Source, head: bytes) -> bool:
-        """Return whether a source is a Parquet file with too many bytes or rows to be read as a whole."""
-        if not is_parquet(head) or source.size > self.settings.max_object_bytes:
-            return is_parquet(head)
-        opened = self.store.open(source) if source.body is None else nullcontext(BytesIO(source.body))
-        with opened as file, faults_as_source_errors():
-            return row_count_of(file, self.settings.read_options) > self.settings.read_options.max_rows
 
-    def _read_head(self, source: Source) -> bytes:
-        with self.store.stream(source.ref, source.revision, 0, SNIFF_BYTES) as stream:
-            return stream.read()
+def _read_head(store: ObjectStore, source: Source) -> bytes:
+    with store.stream(source.ref, source.revision, 0, SNIFF_BYTES) as stream:
+        return stream.read()
+
+
+def _is_large_parquet(store: ObjectStore, source: Source, head: bytes, options: ReadOptions) -> bool:
+    """Return whether a source is a Parquet file with too many bytes or rows to be read as a whole."""
+    if not is_parquet(head) or source.size > options.max_bytes:
+        return is_parquet(head)
+    opened = store.open(source) if source.body is None else nullcontext(BytesIO(source.body))
+    with opened as file, faults_as_source_errors():
+        return row_count_of(file, options) > options.max_rows
 
 
 def _format_of_large_table(source: Source, head: bytes, options: ReadOptions) -> LineFormat | None:

@@ -30,9 +30,7 @@ def in_batches(items: Iterable[T], size_of: Callable[[T], int] = lambda _: 0) ->
 
 
 def send_batch(
-    items: Sequence[T],
-    send: Callable[[Mapping[int, T]], Mapping[int, str]],
-    sleep: Callable[[float], None],
+    items: Sequence[T], send: Callable[[Mapping[int, T]], Mapping[int, str]], sleep: Callable[[float], None]
 ) -> Mapping[int, str]:
     """Send items with one request. Those that the service rejects are sent again with exponential backoff.
 

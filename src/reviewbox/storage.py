@@ -115,7 +115,7 @@ class S3Storage:
         except ClientError as error:
             if _code(error) == "InvalidObjectState":
                 raise ArchivedError(ref) from None
-            if self._is_absent(ref, error):
+            if _is_absent(self.client, ref, error):
                 return None
             raise
         # A body's own context manager would return the stream without botocore's check of its length.
@@ -142,7 +142,7 @@ class S3Storage:
                 Bucket=ref.bucket, Key=ref.key, IfMatch=revision.etag, Range=byte_range
             )
         except ClientError as error:
-            if _code(error) in _CONFLICT or self._is_absent(ref, error):
+            if _code(error) in _CONFLICT or _is_absent(self.client, ref, error):
                 raise ConflictError(ref) from None
             raise
         body: Any = response["Body"]
@@ -174,7 +174,7 @@ class S3Storage:
         try:
             return _revision(self.client.head_object(Bucket=ref.bucket, Key=ref.key))
         except ClientError as error:
-            if self._is_absent(ref, error):
+            if _is_absent(self.client, ref, error):
                 return None
             raise
 
@@ -185,7 +185,7 @@ class S3Storage:
         cannot be listed.
         """
         try:
-            item = self._listed(ref)
+            item = _listed(self.client, ref)
         except ClientError as error:
             if _code(error) in _DENIED | {"NoSuchBucket"}:
                 return None
@@ -220,26 +220,28 @@ class S3Storage:
             if _code(error) not in _CHANGED:
                 raise
 
-    def _is_absent(self, ref: ObjectRef, error: ClientError) -> bool:
-        """Return whether a request for an object failed because there is no such object.
 
-        S3 answers 403 for a missing object to a role that may not list the whole bucket. Listing the key
-        shows whether it is missing, if the role may list the keys under its prefix.
-        """
-        if _code(error) not in _DENIED:
-            return _code(error) in _ABSENT
-        try:
-            return self._listed(ref) is None
-        except ClientError as second:
-            if _code(second) in _DENIED:
-                return False
-            raise
+def _is_absent(client: "S3Client", ref: ObjectRef, error: ClientError) -> bool:
+    """Return whether a request for an object failed because there is no such object.
 
-    def _listed(self, ref: ObjectRef) -> "ObjectTypeDef | None":
-        """Return what a list of keys says about an object; None if it is not there."""
-        # The key itself sorts before all longer keys that start with it.
-        response = self.client.list_objects_v2(Bucket=ref.bucket, Prefix=ref.key, MaxKeys=1)
-        return next((item for item in response.get("Contents", []) if item["Key"] == ref.key), None)
+    S3 answers 403 for a missing object to a role that may not list the whole bucket. Listing the key shows
+    whether it is missing, if the role may list the keys under its prefix.
+    """
+    if _code(error) not in _DENIED:
+        return _code(error) in _ABSENT
+    try:
+        return _listed(client, ref) is None
+    except ClientError as second:
+        if _code(second) in _DENIED:
+            return False
+        raise
+
+
+def _listed(client: "S3Client", ref: ObjectRef) -> "ObjectTypeDef | None":
+    """Return what a list of keys says about an object; None if it is not there."""
+    # The key itself sorts before all longer keys that start with it.
+    response = client.list_objects_v2(Bucket=ref.bucket, Prefix=ref.key, MaxKeys=1)
+    return next((item for item in response.get("Contents", []) if item["Key"] == ref.key), None)
 
 
 def write_once(store: ObjectStore, ref: ObjectRef, body: bytes, content_type: str) -> str:

@@ -72,10 +72,12 @@ def test_a_receipt_of_something_else_counts_as_none(service: Service, change: di
     assert service.files() == []
 
 
-def test_values_of_a_receipt_may_be_anything(service: Service) -> None:
+@pytest.mark.parametrize("score", ["1", [2], 10**400, -1, float("nan")])
+def test_values_of_a_receipt_may_be_anything(service: Service, score: Any) -> None:
     content = receipt(service, TABLE)
     odd = {name: content[name] for name in ("source", "format")}
-    odd |= {"sentiment": ["x"], "score": "1", "scores": [2], "needs_review": 3, "model": 4, "notes": 5}
+    odd |= {"sentiment": ["x"], "score": score, "scores": {"x": score}}
+    odd |= {"needs_review": 3, "model": 4, "notes": 5}
     put(service, f"results/{TABLE}.json", odd)
 
     assert service.copy(TABLE) is CopyOutcome.COPIED

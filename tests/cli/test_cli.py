@@ -19,7 +19,7 @@ from tests.tiny import write_model
 from typer.testing import CliRunner
 
 from reviewbox.cli import app
-from reviewbox.cli.classify import files_below
+from reviewbox.cli.inputs import files_below
 from reviewbox.cli.render import verdict_cells
 
 ROWS = [("great film", 1), ("good film", 1), ("awful film", 0), ("not great film", 0)]

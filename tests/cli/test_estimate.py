@@ -74,7 +74,8 @@ def test_files_are_counted_as_the_service_reads_them(tmp_path: Path) -> None:
     assert (report["objects"], report["tables"], report["unreadable"]) == (3, 2, [])
     assert (report["reviews"], report["failed_reviews"]) == (4, 2)
     assert report["characters"] == 250 + 301 + 100 + 1300
-    assert report["comprehend"] == {"units": 3 + 4 + 3 + 13, "dollars": pytest.approx(0.0023)}
+    assert report["comprehend"]["units"] == 3 + 4 + 3 + 13
+    assert report["comprehend"]["dollars"] == pytest.approx(0.0023)
 
 
 PACKED: dict[str, Callable[[bytes], bytes]] = {"": bytes, ".gz": partial(gzip.compress, compresslevel=0)}
@@ -151,7 +152,7 @@ def test_a_large_parquet_file_is_split(
 
     report = estimate(path)
 
-    assert (report["too_large"], report["unreadable"], report["beginnings"]) == (0, [], 0)
+    assert (report["too_large"], report["unreadable"], report["beginnings"]) == (0, [], 1)
     assert (report["reviews"], report["characters"]) == (3000, 3000 * len(reviews[0]))
     assert report["large"] == 1
     assert report["segments"] > 5
@@ -178,7 +179,7 @@ def test_the_user_is_warned_of_a_table_that_takes_too_long_to_split(
     """The file is sparse: it has a size of a terabyte, and reviews only at its beginning."""
     path = tmp_path / "a.jsonl"
     monkeypatch.setenv("REVIEWBOX_MAX_OBJECT_BYTES", "50000")
-    path.write_bytes(table(*[1000] * 50))
+    path.write_bytes(table(*[50] * 1100))
     os.truncate(path, 2**40)
 
     report = " ".join(run(path).stdout.split())

@@ -452,6 +452,17 @@ def test_one_large_file_shows_the_rate_and_the_remaining_time(
     assert re.search(rb"[1-9]\d*/\d+ +[\d.,]+/(?:s|min) +\d:\d\d:\d\d", output)
 
 
+def test_a_full_disk_is_named(reviews: Path, tiny_model: Path) -> None:
+    command = [*REVIEWBOX, "classify", str(reviews), "--model", str(tiny_model), "--format", "jsonl"]
+    with Path("/dev/full").open("w") as full:
+        process = subprocess.run(  # noqa: S603 - our own code
+            command, stdout=full, stderr=subprocess.PIPE, text=True, check=False
+        )
+
+    assert process.stderr == "reviewbox: No space left on device\n"
+    assert process.returncode == 2
+
+
 # --- help and completion ---
 
 

@@ -165,6 +165,27 @@ def test_a_translation_is_chosen_only_without_the_original() -> None:
     assert select({"Translated_Review": REVIEWS, "Review": REVIEWS[::-1]}).name == "Review"
 
 
+@pytest.mark.parametrize("name", ["review_fr", "reviewEn", "review (german)", "translations.pt-BR.review"])
+def test_a_field_of_another_language_is_a_translation_of_the_field_without_one(name: str) -> None:
+    """Only their names tell them apart: a translation is as long as the original."""
+    original = name.replace(".pt-BR", "") if "." in name else "review"
+    assert select({name: REVIEWS, original: [f"{text}!" for text in REVIEWS[::-1]]}).name == original
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ("text_en", "text_tr"),
+        ("translations.en.text", "translations.tr.text"),
+        ("feedback eng", "feedback hun"),
+    ],
+)
+def test_the_same_text_in_two_languages_is_refused(names: Sequence[str]) -> None:
+    """The one with the better prose may be the translation."""
+    others = [" ".join(text.split()[:3]) for text in REVIEWS[::-1]]
+    assert all(repr(name) in refusal({names[0]: REVIEWS, names[1]: others}) for name in names)
+
+
 @pytest.mark.parametrize("name", ["clean_review", "cleaned_reviews", "review_processed", "tokens"])
 def test_a_form_made_for_programs_is_chosen_only_without_the_original(name: str) -> None:
     """Its words differ, so that it is not recognized as a copy of the original."""
@@ -268,6 +289,7 @@ def test_answers_to_frequent_questions_are_not_reviews() -> None:
     ]
 
     refusal({"question": questions, "answer": answers})
+    refusal({"1": questions, "2": answers})
 
 
 @pytest.mark.parametrize(
@@ -280,6 +302,22 @@ def test_answers_to_frequent_questions_are_not_reviews() -> None:
 )
 def test_what_links_to_something_is_not_a_review(values: Sequence[str]) -> None:
     refusal({"website": values})
+
+
+@pytest.mark.parametrize("value", ["<Response [402]>", "<path d='M16 10a2 2 0 0 1-2'/><path d='M21 8h-2'/>"])
+def test_what_consists_of_tags_is_not_a_review(value: str) -> None:
+    """Programs write an object so if they have no text for it, and pages an icon."""
+    refusal({"review": [value] * 8})
+
+
+@pytest.mark.parametrize("name", ["desc", "opis", "beskrivning"])
+def test_descriptions_are_not_reviews_in_other_languages(name: str) -> None:
+    refusal({"title": TITLES, name: REVIEWS})
+
+
+@pytest.mark.parametrize("name", ["הערות", "Отзиви", "atsauksmes", "Tagasiside", "depoimento"])
+def test_short_reviews_in_other_languages_are_found_by_their_name(name: str) -> None:
+    assert select({"q1": ["5", "4", "5"], name: ["מצוין", "отлично", "hea"]}).name == name
 
 
 @pytest.mark.parametrize("name", ["レビュー本文", "Đánh giá", "Treść opinii", "Текст отзыва"])
@@ -400,8 +438,8 @@ def test_sentences_that_were_copied_from_a_few_others_are_not_reviews() -> None:
     refusal({"text": given, "user_text": typed})
 
 
-@pytest.mark.parametrize("beside", ["reviewer_name", "complaint_id"])
-def test_a_description_beside_a_reviewer_or_a_complaint_is_a_review(beside: str) -> None:
+@pytest.mark.parametrize("beside", ["reviewer_name", "complaint_id", "resolved"])
+def test_a_description_beside_a_sign_of_a_review_is_a_review(beside: str) -> None:
     columns = {"title": TITLES, "description": REVIEWS, beside: OTHER_COLUMNS["reviewer_name"]}
     assert select(columns).name == "description"
 
@@ -435,11 +473,20 @@ def test_many_texts_that_are_repeated_are_reviews_and_not_options() -> None:
     refusal({"Text": reviews[:5] * 10})
 
 
-def test_notices_and_articles_are_not_reviews() -> None:
-    """They have a title and a category, and nobody who wrote or rated them."""
+@pytest.mark.parametrize(
+    ("sign", "values"),
+    [
+        ("category", ["Налог", "Право", "Налог"]),
+        ("subtitle", ["", "Для всех", "Для фирм"]),
+        ("photo", ["a.png", "b.png", ""]),
+        ("permalink", ["/news/1/", "/news/2/", "/news/3/"]),
+    ],
+)
+def test_notices_and_articles_are_not_reviews(sign: str, values: Sequence[str]) -> None:
+    """They have a title and one of these, and nobody who wrote or rated them."""
     articles = {
         "title": ["Консультация", "Защита", "Учёт"],
-        "category": ["Налог", "Право", "Налог"],
+        sign: values,
         "body": [
             "Налоги – обязательные платежи населения в бюджеты различных уровней.",
             "Грамотная защита позволяет добиться соблюдения нарушенных прав.",
@@ -447,7 +494,8 @@ def test_notices_and_articles_are_not_reviews() -> None:
         ],
     }
     refusal(articles)
-    assert select({**articles, "rating": ["5", "4", "1"]}).name == "body"
+    for author, beside in {"rating": ["5", "4", "1"], "Имя": ["Анна", "Олег", "Вера"]}.items():
+        assert select({**articles, author: beside}).name == "body"
 
 
 def test_the_statements_of_a_printed_form_are_not_reviews() -> None:
@@ -644,3 +692,117 @@ def test_letters_with_a_stroke_are_known_without_it() -> None:
     assert select({"x": opinions}).name == select({"x": without}).name == "x"
     assert name_score("Głos klienta") == name_score("Glos klienta")
     assert name_score("Đánh giá") == name_score("Danh gia")
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "_source.data.shop.product.review",
+        "hit.source.data.shop.customer_feedback",
+        "shop/data/source/product/comment",
+    ],
+)
+def test_a_long_path_is_not_a_question(name: str) -> None:
+    """Exports of search engines flatten objects to columns. Reviews may repeat, answers to a poll, too."""
+    assert select({"_id": [f"k-{n}-x" for n in range(80)], name: SHORT_REVIEWS * 10}).name == name
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["Which meal do you like to have from us?", "Which.meal.do.you.like.to.have.from.us."],
+)
+def test_a_question_is_one_with_dots_for_spaces_too(name: str) -> None:
+    """R writes column names so."""
+    refusal({name: ["soup with bread", "rice with beans", "fish with chips"] * 20})
+
+
+def test_answers_that_the_question_lists_are_not_reviews() -> None:
+    """Some forms write the options of a question into the header."""
+    question = "Why do you like the market? - It is near me - I like the people - I am bored"
+    refusal({question: ["It is near me", "I am bored", "I like the people", "it is near me", "I am bored"]})
+
+
+def test_statements_with_several_rows_of_figures_each_are_not_reviews() -> None:
+    """Statistics in a long format repeat each statement for each measure."""
+    statements = [
+        f"I feel safe in the {place} and like it" for place in "park station square garden bus".split()
+    ]
+    statements += [f"I am very happy with the {thing}" for thing in "rent noise light shops roads".split()]
+    rows = [statement for statement in statements for _ in range(3)]
+
+    refusal({"year": ["2026"] * len(rows), "Statement": rows, "measure": ["mean", "low", "high"] * 10})
+
+
+def test_most_texts_being_questions_are_a_questionnaire() -> None:
+    """Some items of a questionnaire are requests."""
+    items = [
+        "How happy are you with the price? [with tax (and duty)]",
+        "How happy are you with the delivery?",
+        "How happy are you with us? []",
+        "Please name what you like.",
+        "Would you recommend it to me?",
+        "Tell us how you feel. [today]",
+    ]
+
+    refusal({"1": items, "2": ["4", "2", "7", "9", "1", "3"]})
+
+
+def test_one_word_of_opinion_is_too_little() -> None:
+    """One of five texts may contain it by chance."""
+    claims = [
+        "Highest list price of all brands in the set.",
+        "Most rows were taken from two sources.",
+        "Share of large sizes rises with the price.",
+        "Best ratio of weight to price among brands.",
+        "Half of the models come in one colour.",
+    ]
+
+    refusal({"scope": ["price", "set", "size", "weight", "colour"], "claim": claims})
+
+
+def test_a_consent_does_not_stand_against_the_answers() -> None:
+    """Every row repeats it, so it is not a second answer."""
+    agreed = "I agree that my answers are stored and used to improve the service as described in the notice."
+    columns = {
+        "Do you agree to the\nprivacy notice?": [agreed] * 3,
+        "In your own words:\nhow was it?": ["Brilliant show, we sang along.", "Could not see a thing.", "ok"],
+    }
+
+    assert select(columns).name.startswith("In your own words")
+
+
+@pytest.mark.parametrize(
+    ("asked", "how_often"),
+    [
+        ("What would you improve at our pool?", "How often do you visit our pool?"),
+        ("¿Qué cambiaría o mejoraría de nuestra piscina?", "¿Con qué frecuencia viene a nuestra piscina?"),
+        ("Was würden Sie an unserem Bad verbessern?", "Wie oft besuchen Sie unser Bad im Monat?"),
+    ],
+)
+def test_how_often_is_not_an_open_question(asked: str, how_often: str) -> None:
+    columns = {
+        how_often: ["Several times a week", "Once in a month", "Several times a week"],
+        asked: ["Open earlier on Sundays.", "Dirty showers and cold water.", "Nothing, all is perfect."],
+    }
+
+    assert select(columns).name == asked
+
+
+def test_the_voice_of_a_customer_is_a_text() -> None:
+    voices = ["Cheaper than before, and kinder.", "Gone downhill since spring.", "Reliable as ever"]
+
+    assert (
+        select({"2025": ["3.9", "4.0", "4.5"], "Branch": ["Porto", "Faro", "Braga"], "Voice": voices}).name
+        == "Voice"
+    )
+
+
+@pytest.mark.parametrize(
+    "names", ["review_text,review_text_en", "quote,quoteEn", "comment,comment_vi", "Avis,Avis (EN)"]
+)
+def test_a_field_in_another_language_is_a_translation(names: str) -> None:
+    original, translation = names.split(",")
+    columns = {"stars": OTHER_COLUMNS["stars"], translation: REVIEWS, original: REVIEWS[::-1]}
+
+    assert select(columns).name == original
+    assert select({name: columns[name] for name in ("stars", translation)}).name == translation

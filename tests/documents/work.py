@@ -12,7 +12,7 @@ def lines_executed(call: Callable[[], object]) -> int:
     This shows if values are read again and again. It does not show what a compiled function does, such as a
     single regular expression.
     """
-    with _counted_lines() as lines:
+    with counted_lines() as lines:
         call()
     return lines()
 
@@ -26,14 +26,14 @@ def longest_without_check(call: Callable[[Callable[[], None]], object]) -> int:
         number = lines()
         longest, last = max(longest, number - last), number
 
-    with _counted_lines() as lines:
+    with counted_lines() as lines:
         call(check)
     check()
     return longest
 
 
 @contextmanager
-def _counted_lines() -> Iterator[Callable[[], int]]:
+def counted_lines() -> Iterator[Callable[[], int]]:
     """Count the lines that are executed while the context lasts; yield a function that returns the number."""
     number = 0
 

@@ -60,7 +60,12 @@ class Policy:
 
 
 def _properties(resource: str) -> Any:
-    return yaml_parse(_TEMPLATE.read_text(encoding="utf-8"))["Resources"][resource]["Properties"]
+    return _template()["Resources"][resource]["Properties"]
+
+
+@cache
+def _template() -> Any:
+    return yaml_parse(_TEMPLATE.read_text(encoding="utf-8"))
 
 
 def _listed(value: Any) -> list[Any]:

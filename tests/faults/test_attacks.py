@@ -27,7 +27,7 @@ from tests.faults.stack import (
     Stack,
     inline_pools,
 )
-from tests.faults.uploads import BUCKET
+from tests.faults.uploads import BUCKET, receipt_key
 from tests.faults.workers import Fault
 
 ROOT = Path(__file__).parents[2]
@@ -229,6 +229,44 @@ def after_upload(runner: Runner, kind: str) -> Stack:
     return stack
 
 
+@pytest.mark.parametrize("kind", ["review", "small csv", "large csv", "large gzip"])
+def test_a_file_whose_workers_all_die_has_a_receipt_once_its_message_is_a_dead_letter(
+    runner: Runner, kind: str
+) -> None:
+    """Its last attempt says so before anything else, with four requests. No other worker could say it."""
+    died = 0
+    for requests in range(4, 12):
+        with inline_pools():
+            stack = runner.new_stack()
+            stack.upload(KEY, kind, 0)
+            stack.settle(die_each_after(stack, requests))
+        receipt = json.loads(stack.s3.buckets[BUCKET].objects[receipt_key(KEY)].body)
+        if stack.keys_of_dead_letters():
+            died += 1
+            assert receipt["error"]["code"] == "not_processed"
+            assert "was tried 5 times, and the last attempt did not end" in receipt["error"]["message"]
+
+        with inline_pools():
+            stack.redrive()
+            stack.settle(finish(stack))
+        check(stack, stack.deployed)
+    assert died
+
+
+@pytest.mark.parametrize("kind", ["review", "small csv", "large csv"])
+def test_a_result_stays_until_a_worker_has_another_one(runner: Runner, kind: str) -> None:
+    """Even if all workers on the new revision of the file die."""
+    for requests in range(3):
+        stack = after_upload(runner, kind).copy()
+        before = stack.s3.buckets[BUCKET].objects[receipt_key(KEY)]
+        with inline_pools():
+            stack.upload(KEY, kind, 1)
+            stack.settle(die_each_after(stack, requests))
+
+        assert stack.keys_of_dead_letters() == {KEY}
+        assert stack.s3.buckets[BUCKET].objects[receipt_key(KEY)] == before
+
+
 @pytest.mark.parametrize(
     "what", [Interference.DELETED_AND_SWEPT, Interference.DELETED_FIRST], ids=lambda what: str(what.name)
 )
@@ -332,6 +370,11 @@ def die_after(stack: Stack, requests: int) -> Callable[[], None]:
         remaining = max(0, worker.unused - 1)
 
     return step
+
+
+def die_each_after(stack: Stack, requests: int) -> Callable[[], None]:
+    """Return a step that kills each worker after it has made some requests."""
+    return lambda: stack.running[0].worker.go_on([*[Fault.NONE] * requests, Fault.KILL_BEFORE])
 
 
 def leftovers(stack: Stack) -> set[str]:

@@ -221,6 +221,8 @@ def test_fields_that_do_not_affect_scores_are_not_part_of_the_digest(folder: Pat
     [
         ({"temperature": 0}, "temperature"),
         ({"temperature": "warm"}, "temperature"),
+        ({"temperature": 5e-324}, "temperature"),
+        ({"temperature": 10**400}, "temperature"),
         ({"window_tokens": 2}, "window_tokens"),
         ({"window_tokens": 12.5}, "window_tokens"),
         ({"window_tokens": 10**30}, "window_tokens"),
@@ -238,6 +240,15 @@ def test_the_error_names_an_invalid_field_of_bundle_json(
     (folder / "bundle.json").write_text(json.dumps(bundle), encoding="utf-8")
 
     with pytest.raises(ModelError, match=f"`{field}` in .*bundle.json"):
+        Bundle.read(folder)
+
+
+@pytest.mark.parametrize("name", [*FILES, "bundle.json"])
+def test_a_folder_in_place_of_a_file_is_rejected(name: str, folder: Path) -> None:
+    (folder / name).unlink(missing_ok=True)
+    (folder / name).mkdir()
+
+    with pytest.raises(ModelError, match=f"{name} cannot be read"):
         Bundle.read(folder)
 
 
@@ -374,8 +385,21 @@ def test_weights_that_are_missing_or_not_pulled_are_reported(folder: Path) -> No
         Bundle.read(folder)
 
 
-@pytest.mark.parametrize("location", ["../model.onnx_data", "/etc/passwd", ""])
-def test_weights_outside_the_folder_are_rejected(location: str, folder: Path) -> None:
+@pytest.mark.parametrize(
+    ("location", "reason"),
+    [
+        ("../model.onnx_data", "not in its folder"),
+        ("/etc/passwd", "not in its folder"),
+        ("", "not in its folder"),
+        ("folder", "cannot be read"),
+        ("a\0b", "cannot be read"),
+        ("x" * 300, "cannot be read"),
+    ],
+)
+def test_weights_that_are_no_file_of_the_folder_are_rejected(
+    location: str, reason: str, folder: Path
+) -> None:
+    (folder / "folder").mkdir()
     graph = onnx.load(with_external_data(folder) / "model.onnx", load_external_data=False)
     for tensor in graph.graph.initializer:
         for entry in tensor.external_data:
@@ -383,7 +407,7 @@ def test_weights_outside_the_folder_are_rejected(location: str, folder: Path) ->
                 entry.value = location
     (folder / "model.onnx").write_bytes(graph.SerializeToString())
 
-    with pytest.raises(ModelError, match="not in its folder"):
+    with pytest.raises(ModelError, match=reason):
         Bundle.read(folder)
 
 

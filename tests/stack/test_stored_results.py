@@ -1,6 +1,7 @@
 import gzip
 import json
 import math
+import os
 import shutil
 from collections.abc import Callable
 from contextlib import suppress
@@ -279,6 +280,12 @@ def test_a_path_that_does_not_exist_is_reported(tmp_path: Path) -> None:
     [
         {"score": "high"},
         {"score": None},
+        {"score": "0.9"},
+        {"score": math.nan},
+        {"score": 10**400},
+        {"score": True},
+        {"needs_review": "yes"},
+        {"other_language": 1},
         {"sentiment": None, "score": []},
         {"evidence": [{"start": "x"}]},
         {"evidence": 1},
@@ -297,6 +304,39 @@ def test_a_receipt_of_somebody_else_is_a_failure(
     assert found["a.txt"].failure is not None
     assert found["a.txt"].failure.code == "broken_receipt"
     assert found["b.txt"].label == "positive"
+    rows = {row["source_key"]: row for row in result_rows(StoredResults(find_place(str(results))))}
+    assert (rows["a.txt"]["sentiment"], rows["a.txt"]["error_code"]) == (None, "broken_receipt")
+    assert rows["b.txt"]["sentiment"] == "positive"
+
+
+@pytest.mark.parametrize("source", [{"key": "x" * 1000}, {"key": "a\0b.txt"}, {"etag": 1}, {"etag": None}])
+def test_a_source_that_no_folder_can_have_has_no_text(
+    source: dict[str, Any], tmp_path: Path, classifier: Classifier
+) -> None:
+    """The results of S3 may have been copied into a folder, and names in S3 may be longer."""
+    files: dict[str, bytes | str] = {"a.txt": "good film", "b.csv": csv_table(",")}
+    results = watched_results(write(tmp_path / "inbox", **files), classifier)
+    for name in ("a.txt.json", "b.csv.json"):
+        receipt = json.loads((results / name).read_bytes())
+        receipt["source"] |= source
+        for part in receipt.get("parts", []):
+            part["key"] = source.get("key", part["key"])
+        (results / name).write_text(json.dumps(receipt), encoding="utf-8")
+    stored = StoredResults(find_place(str(results)))
+    found = list(stored)
+
+    assert list(stored.read_texts(found[:1])) == [""]
+    assert {r.failure.code for r in found if r.failure} <= {"missing_table", "empty_review"}
+
+
+def test_what_is_no_file_is_no_result(tmp_path: Path, classifier: Classifier) -> None:
+    """A pipe would be waited for."""
+    results = watched_results(write(tmp_path / "inbox", **{"a.txt": "good film"}), classifier)
+    (results / "link.json").symlink_to("nowhere")
+    (results / "loop.json").symlink_to("loop.json")
+    os.mkfifo(results / "pipe.json")
+
+    assert [found.source for found in results_at(results)] == ["a.txt"]
 
 
 def test_members_of_objects_are_columns(tmp_path: Path) -> None:

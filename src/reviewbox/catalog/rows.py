@@ -74,9 +74,11 @@ def row_of_receipt(receipt: Receipt) -> CatalogRow:
         row,
         source_line=1,
         sentiment=_text(content.get("sentiment")),
-        score=_number(content.get("score")),
+        score=_probability(content.get("score")),
         scores={
-            name: share for name, value in _mapping(scores).items() if (share := _number(value)) is not None
+            name: share
+            for name, value in _mapping(scores).items()
+            if (share := _probability(value)) is not None
         },
         needs_review=_flag(content.get("needs_review")),
         other_language=_flag(content.get("other_language")),
@@ -118,8 +120,9 @@ def _text(value: Any) -> str | None:
     return value if isinstance(value, str) else None
 
 
-def _number(value: Any) -> float | None:
-    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
+def _probability(value: Any) -> float | None:
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    return float(value) if is_number and 0 <= value <= 1 else None
 
 
 def _flag(value: Any) -> bool | None:

@@ -1,42 +1,23 @@
 """`reviewbox classify`: classifies files and objects on this machine, as the service does."""
 
-import os
-import stat
 import sys
 import traceback
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import AbstractContextManager, ExitStack, suppress
-from dataclasses import dataclass, replace
-from functools import partial
-from io import BufferedReader, BytesIO
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
-from reviewbox.classification import classify_rows, internal_error, read_source
+from reviewbox.classification import classify_rows, internal_error
+from reviewbox.cli.inputs import Input, find_inputs, open_document, track_inputs
 from reviewbox.cli.output import Format, format_of, open_output, write_rows
-from reviewbox.cli.progress import progress_bar
-from reviewbox.cli.render import (
-    cell,
-    new_terminal,
-    print_line,
-    print_plain,
-    printable,
-    verdict_cells,
-    verdict_table,
-)
-from reviewbox.documents import Document, Row
-from reviewbox.documents.compression import exceeds
-from reviewbox.documents.detection import SNIFF_BYTES, read_stream
-from reviewbox.documents.unsupported import is_parquet
+from reviewbox.cli.render import cell, new_terminal, print_line, print_plain, verdict_cells, verdict_table
 from reviewbox.errors import ErrorCode, Problem, ReviewboxError, SourceError
-from reviewbox.folder_storage import read_file
 from reviewbox.model.classifier import Classifier
 from reviewbox.model.verdicts import Verdict
-from reviewbox.objects import ObjectRef, Revision, Source
-from reviewbox.results.receipt import problem_fields, verdict_fields
+from reviewbox.results.doubt import doubt_in, with_doubt
+from reviewbox.results.receipt import Counts, problem_fields, verdict_fields
 from reviewbox.settings import Settings
-from reviewbox.stack.listing import is_uri
-from reviewbox.tool_files import is_tool_file
 from reviewbox.wording import for_command_line
 
 
@@ -77,103 +58,23 @@ def classify_paths(  # noqa: PLR0913, PLR0917 - a command's options are its argu
     """
     is_terminal = output is None and sys.stdout.isatty()
     if format_ is None:
-        format_ = format_of(output) if output else Format.TABLE if is_terminal else Format.JSONL
+        format_ = format_of(output, Format) if output else Format.TABLE if is_terminal else Format.JSONL
     if output and format_ is Format.TABLE:
         raise ReviewboxError("a table is for the terminal; for a file, choose --format json, jsonl or csv")
-    inputs = list(_inputs(paths))
+    inputs = list(find_inputs(paths))
     run = _Run(Classifier.load(model, threads=threads, two_labels=settings.two_labels), settings)
     # Rows that are printed on the terminal show the progress themselves.
     reviews = run.classify(inputs, hides_progress=is_terminal and format_ is not Format.TABLE)
     if format_ is Format.TABLE:
         _print_table(reviews, settings)
-        _print_fields(inputs)
+        _print_fields(run.text_fields)
     else:
         with open_output(output) as file:
             write_rows(_rows(reviews, settings), file, format_, _COLUMNS)
+    for name, doubt in run.doubts.items():
+        if doubt:
+            print_plain(f"reviewbox: {name}: {for_command_line(doubt)}", to_stderr=True)
     return 2 if run.has_unreadable else int(run.failed > 0)
-
-
-@dataclass(slots=True)
-class _Input:
-    """A file or object to classify."""
-
-    name: str  # as it is printed
-    read: Callable[[int], Source]  # the body is None if it is larger than the given number of bytes
-    open: Callable[[Source], AbstractContextManager[IO[bytes]]] | None = None  # None for stdin
-    kilobytes: float = 1.0  # as it is stored; a guess until it is read, if it comes from stdin
-    share: float = 0.0  # how much of it has been read, from 0 to 1
-    text_field: str = ""  # of a table, once it is read
-
-    def set_share(self, share: float) -> None:
-        """Remember how much of it has been read, from 0 to 1."""
-        self.share = share
-
-
-def _inputs(paths: Sequence[str]) -> Iterator[_Input]:
-    for path in paths:
-        if is_uri(path):
-            yield from _objects(path)
-        elif path == "-":
-            yield _Input(path, _read_stdin)
-        elif Path(path).is_dir():
-            files = files_below(Path(path))
-            if not files:
-                yield _Input(printable(path), partial(_refuse_empty_folder, path))
-            for file in files:
-                yield _file_input(str(file))
-        elif Path(path).exists():
-            yield _file_input(path)
-        else:
-            raise ReviewboxError(f"{path}: no such file or folder")
-
-
-def _objects(uri: str) -> Iterator[_Input]:
-    from reviewbox.cli.s3_sources import connect, find_objects, open_object, read_object
-
-    storage = connect()
-    for ref, size in find_objects(storage, uri).items():
-        read, open_ = partial(read_object, storage, ref), partial(open_object, storage)
-        yield _Input(str(ref), read, open_, size / 1000)
-
-
-def _file_input(path: str) -> _Input:
-    return _Input(printable(path), partial(_read_file, path), _open_file, _kilobytes(Path(path)))
-
-
-def _kilobytes(path: Path) -> float:
-    with suppress(OSError):  # reading it reports the error
-        return path.stat().st_size / 1000
-    return 0.0
-
-
-def files_below(folder: Path, on_error: Callable[[Path, OSError], None] | None = None) -> list[Path]:
-    """Return the files below a folder, sorted, without hidden ones and those that tools leave behind.
-
-    `on_error` is called for each file and folder that cannot be accessed. It is left out.
-
-    Raises:
-        ReviewboxError: a file or folder cannot be accessed, and there is no `on_error`.
-    """
-    found: list[Path] = []
-
-    def handle(error: OSError, path: Path) -> None:
-        if isinstance(error, FileNotFoundError) and path != folder:
-            return  # removed since it was listed, or a dangling link
-        if on_error is None:
-            raise ReviewboxError(f"{printable(str(path))}: {error.strerror}") from None
-        on_error(path, error)
-
-    for parent, folders, files in os.walk(folder, onerror=lambda error: handle(error, Path(error.filename))):
-        folders[:] = (name for name in folders if not name.startswith("."))
-        for name in files:
-            path = Path(parent, name)
-            try:
-                is_source = not name.startswith(".") and not is_tool_file(path.relative_to(folder).as_posix())
-                if is_source and stat.S_ISREG(path.stat().st_mode):
-                    found.append(path)
-            except OSError as error:
-                handle(error, path)
-    return sorted(found)
 
 
 @dataclass(slots=True)
@@ -184,30 +85,30 @@ class _Run:
     settings: Settings
     failed: int = 0  # reviews without a verdict
     has_unreadable: bool = False  # whether an input could not be read
+    text_fields: dict[str, str] = field(default_factory=dict)  # of the tables that were read, by their names
+    doubts: dict[str, str] = field(default_factory=dict)  # about these fields, once they are classified
 
-    def classify(self, inputs: Sequence[_Input], *, hides_progress: bool) -> Iterator[Classified]:
-        total, done = sum(item.kilobytes for item in inputs), 0.0
-        with progress_bar("Classifying (kB)", total, disable=hides_progress) as update:
-            for item in inputs:
-                expected = item.kilobytes
-                for review in self._classify_input(item):
-                    known = total - expected + item.kilobytes
-                    update(completed=done + item.share * item.kilobytes, total=known)
-                    self.failed += isinstance(review.outcome, Problem)
-                    yield review
-                done += item.kilobytes
-                total += item.kilobytes - expected
-                update(completed=done, total=total)
+    def classify(self, inputs: Sequence[Input], *, hides_progress: bool) -> Iterator[Classified]:
+        for item in track_inputs(inputs, "Classifying", disable=hides_progress):
+            for review in self._classify_input(item):
+                self.failed += isinstance(review.outcome, Problem)
+                yield review
 
-    def _classify_input(self, item: _Input) -> Iterator[Classified]:
+    def _classify_input(self, item: Input) -> Iterator[Classified]:
         try:
-            with ExitStack() as open_files:
-                document = _read(item, self.settings, open_files)
+            with open_document(item, self.settings) as opened:
+                document = opened.tracked(item.on_share)
+                labels, other_language = Counter[str](), 0
                 for row, outcome in classify_rows(document, self.classifier):
+                    if isinstance(outcome, Verdict):
+                        labels[outcome.label] += 1
+                        other_language += bool(outcome.is_other_language)
                     if outcome is not None:
                         yield Classified(item.name, row.line, row.text, outcome)
-                if document.table:
-                    item.text_field = str(document.notes().get("text_field") or "")
+                counts = Counts(labels, other_language=other_language)
+                notes = with_doubt(document.notes(), counts, self.classifier.answers.labels)
+                if document.table and (text_field := notes.get("text_field")):
+                    self.text_fields[item.name], self.doubts[item.name] = str(text_field), doubt_in(notes)
         except SourceError as error:
             if error.problem.code is ErrorCode.INTERNAL_ERROR:
                 _print_fault(item, error.__cause__ or error)
@@ -222,63 +123,11 @@ class _Run:
             yield Classified(item.name, 1, "", internal_error(error).problem)
 
 
-def _print_fault(item: _Input, fault: BaseException) -> None:
+def _print_fault(item: Input, fault: BaseException) -> None:
     """Print where a fault occurred, without its message, which could quote a review."""
     frames = "".join(traceback.format_tb(fault.__traceback__)).rstrip()
     place = f"reviewbox: {item.name}: {type(fault).__name__} is a fault of Reviewbox; report it with this:"
     print_plain(f"{place}\n{frames}", to_stderr=True)
-
-
-def _read(item: _Input, settings: Settings, open_files: ExitStack) -> Document:
-    """Parse a source as the service does. A large table or a Parquet file is streamed, not split.
-
-    Raises:
-        SourceError: the source cannot be parsed.
-    """
-    source = item.read(settings.max_object_bytes)
-    body, item.kilobytes = source.body, source.size / 1000
-    if body is None and item.open:
-        file: Any = open_files.enter_context(item.open(source))
-    elif body is not None and (exceeds(body, settings.max_object_bytes) or is_parquet(body)):
-        file = BytesIO(body)
-    else:
-        return read_source(source, settings).tracked(item.set_share)
-    stored = open_files.enter_context(BufferedReader(file, SNIFF_BYTES))
-    document = read_stream(source.ref.key, source.content_type, stored, settings.read_options)
-    if document is None:
-        return read_source(source, settings).tracked(item.set_share)
-    if document.size:
-        return document.tracked(item.set_share)
-    return replace(document, rows=_track_position(document.rows, file, source.size, item))
-
-
-def _track_position(rows: Iterable[Row], file: IO[bytes], size: int, item: _Input) -> Iterator[Row]:
-    """Yield rows, and record how much of their file has been read: what it expands to is not known."""
-    for row in rows:
-        yield row
-        item.set_share(file.tell() / max(size, 1))
-
-
-def _open_file(source: Source) -> IO[bytes]:
-    return Path(source.ref.key).open("rb", buffering=0)
-
-
-def _refuse_empty_folder(path: str, _max_bytes: int) -> Source:
-    raise ReviewboxError(f"{path}: there are no files in this folder")
-
-
-def _read_file(path: str, max_bytes: int) -> Source:
-    try:
-        return read_file(Path(path), ObjectRef("", path), max_bytes)
-    except OSError as error:
-        raise ReviewboxError(f"{path}: {error.strerror}") from None
-
-
-def _read_stdin(max_bytes: int) -> Source:
-    body = sys.stdin.buffer.read()
-    # Without a name or a content type, the first bytes decide the format.
-    fits = len(body) <= max_bytes
-    return Source(ObjectRef("", "stdin"), Revision("", ""), len(body), "", body if fits else None)
 
 
 def _fields(outcome: Verdict | Problem, settings: Settings) -> dict[str, Any]:
@@ -292,14 +141,13 @@ def _rows(reviews: Iterable[Classified], settings: Settings) -> Iterator[dict[st
         yield {"file": review.file, "line": review.line, **_fields(review.outcome, settings)}
 
 
-def _print_fields(inputs: Iterable[_Input]) -> None:
+def _print_fields(text_fields: Mapping[str, str]) -> None:
     """Print which field of each table was read, because it is inferred."""
-    tables = [item for item in inputs if item.text_field]
-    for item in tables[:_MAX_FIELDS]:
-        line = f"{item.name}: the reviews are in `{item.text_field}`; --text-field selects another field."
+    for name, text_field in list(text_fields.items())[:_MAX_FIELDS]:
+        line = f"{name}: the reviews are in `{text_field}`; --text-field selects another field."
         print_line(new_terminal(), line)
-    if len(tables) > _MAX_FIELDS:
-        print_line(new_terminal(), f"{len(tables) - _MAX_FIELDS:,} more tables.")
+    if len(text_fields) > _MAX_FIELDS:
+        print_line(new_terminal(), f"{len(text_fields) - _MAX_FIELDS:,} more tables.")
 
 
 def _print_table(reviews: Iterable[Classified], settings: Settings) -> None:

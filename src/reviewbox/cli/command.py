@@ -114,6 +114,9 @@ def _explain(error: Exception) -> str | None:
         case ModuleNotFoundError():
             extra = _EXTRAS.get((error.name or "").partition(".")[0])
             return f"{error.name} is not installed; run: pip install 'reviewbox[{extra}]'" if extra else None
+        case OSError() if error.strerror and not isinstance(error, BrokenPipeError):
+            # A full disk, for example, or a file that is gone. The reader of a pipe may leave.
+            return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
     from reviewbox.stack.aws import explain
 
     return explain(error)

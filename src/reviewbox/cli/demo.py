@@ -10,7 +10,7 @@ from typing import Any
 from rich.text import Text
 
 from reviewbox.cli import render
-from reviewbox.cli.classify import files_below
+from reviewbox.cli.inputs import files_below
 from reviewbox.cli.local import cloud_report, start_cloud_and_console, until_ctrl_c
 from reviewbox.cli.output import Format, print_report, terminal_beside
 from reviewbox.cli.progress import track

@@ -67,11 +67,7 @@ def run_local(
 
 @contextmanager
 def start_cloud_and_console(
-    template: Path,
-    port: int,
-    console_port: int,
-    report: Callable[[Cloud], str],
-    variables: Mapping[str, str],
+    template: Path, port: int, console_port: int, report: Callable[[Cloud], str], variables: Mapping[str, str]
 ) -> Iterator[tuple[Cloud, str]]:
     """Do as `start_service_and_console` does, and show meanwhile that it takes some seconds."""
     with ExitStack() as running:

@@ -145,12 +145,7 @@ def _measure(classifier: Classifier, on_text: Callable[[], None]) -> Measured:
         peak = process.submit(peak_megabytes, classifier.bundle.folder, texts).result()
     for _ in texts:
         on_text()
-    return Measured(
-        1000 * cpu_seconds / len(texts),
-        1e6 * cpu_seconds / max(tokens, 1),
-        max(changes),
-        peak,
-    )
+    return Measured(1000 * cpu_seconds / len(texts), 1e6 * cpu_seconds / max(tokens, 1), max(changes), peak)
 
 
 def _sample_texts() -> Iterator[str]:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from rich.console import Console as Terminal
 
 Row = Mapping[str, Any]
-F = TypeVar("F")
+F = TypeVar("F", bound=StrEnum)
 
 INTERRUPTED = 130  # the exit status that shells use for Ctrl-C
 
@@ -43,35 +43,17 @@ class ExportFormat(StrEnum):
     PARQUET = "parquet"
 
 
-_FORMATS = {".json": Format.JSON, ".jsonl": Format.JSONL, ".ndjson": Format.JSONL, ".csv": Format.CSV}
-_EXPORT_FORMATS = {
-    **{suffix: ExportFormat(format_) for suffix, format_ in _FORMATS.items()},
-    ".parquet": ExportFormat.PARQUET,
-}
-
-
-def format_of(path: Path) -> Format:
-    """Return the format that a file's name asks for.
+def format_of(path: Path, formats: type[F]) -> F:
+    """Return the one of the formats that a file's name asks for.
 
     Raises:
         ReviewboxError: the name ends in none of them.
     """
-    return _by_suffix(path, _FORMATS)
-
-
-def export_format_of(path: Path) -> ExportFormat:
-    """Return the format of an export that a file's name asks for.
-
-    Raises:
-        ReviewboxError: the name ends in none of them.
-    """
-    return _by_suffix(path, _EXPORT_FORMATS)
-
-
-def _by_suffix(path: Path, formats: Mapping[str, F]) -> F:
-    if path.suffix.lower() not in formats:
-        raise ReviewboxError(f"{path}: add --format, or a name that ends in {', '.join(formats)}")
-    return formats[path.suffix.lower()]
+    names = {".json": "json", ".jsonl": "jsonl", ".ndjson": "jsonl", ".csv": "csv", ".parquet": "parquet"}
+    known = {suffix: formats(name) for suffix, name in names.items() if name in list(formats)}
+    if path.suffix.lower() not in known:
+        raise ReviewboxError(f"{path}: add --format, or a name that ends in {', '.join(known)}")
+    return known[path.suffix.lower()]
 
 
 def write_rows(rows: Iterable[Row], file: TextIO, format_: Format, columns: Sequence[str] = ()) -> None:

@@ -10,14 +10,7 @@ from threading import Timer
 from typing import TYPE_CHECKING, TypeVar
 
 from rich.console import Console as Terminal
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    ProgressColumn,
-    Task,
-    TextColumn,
-)
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task, TextColumn
 from rich.text import Text
 
 from reviewbox.cli.render import cell

@@ -16,6 +16,7 @@ from rich.console import Console as Terminal
 from rich.table import Table
 from rich.text import Text
 
+from reviewbox.results.doubt import doubt_in
 from reviewbox.results.receipt import Receipt
 from reviewbox.wording import for_command_line, number_of
 
@@ -119,7 +120,9 @@ def receipt_line(receipt: Mapping[str, Any]) -> Text:
         return cell(f"{receipt['error']['code']} {message}".strip(), "red")
     if "counts" in receipt:
         labels, rows = label_and_row_counts(receipt["counts"])
-        return cell(f"{labels} ({rows})" if labels else rows)
+        line = cell(f"{labels} ({rows})" if labels else rows)
+        doubt = for_command_line(doubt_in(receipt.get("notes")))
+        return line.append_text(cell(f". {doubt}", "yellow")) if doubt else line
     verdict, score, _ = verdict_cells({**receipt, "evidence": []}, "")
     return verdict.append(" ").append_text(score)
 
@@ -136,6 +139,7 @@ def receipt_fields(receipt: Mapping[str, Any]) -> dict[str, Any]:
         **{name: counts[name] for name in ("labels", "needs_review", "other_language", "failed")},
         **{name: receipt.get(name) for name in ("sentiment", "score")},
         **{f"error_{name}": error.get(name) for name in ("code", "message")},
+        "doubt": doubt_in(receipt.get("notes")) or None,
     }
 
 

@@ -42,12 +42,9 @@ def run_report(  # noqa: PLR0913, PLR0917 - what the command's options say
     """
     if output.suffix.lower() not in _PAGE_SUFFIXES:
         raise ReviewboxError(f"{output}: the report is an HTML page; choose a name that ends in .html")
-    try:
-        with aws.errors_at(path):
-            summary = make_report(find_place(path, sources), options, model, settings)
-        content = write_report(summary, output, terminal_beside(format_))
-    except OSError as error:
-        raise ReviewboxError(f"{error.filename}: {error.strerror}") from None
+    with aws.errors_at(path):
+        summary = make_report(find_place(path, sources), options, model, settings)
+    content = write_report(summary, output, terminal_beside(format_))
     print_summary(content, format_)
 
 
@@ -83,7 +80,7 @@ def make_report(
         is_same = results.models == {digest}
         return f"{by}, which also made the results." if is_same else f"{by}; other results may be by others."
 
-    readers = Readers(results.read_texts, score, sentences_by)
+    readers = Readers(results.read_texts, score, sentences_by, lambda: results.doubts)
     return report(results if quiet else track_results(results, results), options, readers)
 
 
@@ -94,7 +91,7 @@ def write_report(summary: Summary, output: Path, terminal: Terminal) -> dict[str
         OSError: its folder cannot be made.
         ReviewboxError: it cannot be written.
     """
-    page = render(summary).encode()
+    page = render(summary).encode("utf-8", "replace")
     output.parent.mkdir(parents=True, exist_ok=True)
     with complete_file(output) as temporary:
         temporary.write_bytes(page)

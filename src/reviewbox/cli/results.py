@@ -17,7 +17,7 @@ from reviewbox.cli.output import (
     Format,
     Row,
     complete_file,
-    export_format_of,
+    format_of,
     open_output,
     write_rows,
 )
@@ -67,6 +67,8 @@ def show_results(path: str, settings: Settings, format_: ExportFormat | None, ou
         else:
             with open_output(output) as file:
                 _write(rows, file, Format(format_))
+    for doubt in results.doubts:
+        print_plain(f"reviewbox: {doubt}", to_stderr=True)
     if results.skipped:
         files = number_of(results.skipped, "JSON file")
         print_plain(f"reviewbox: skipped {files}: not receipts of this version", to_stderr=True)
@@ -75,7 +77,7 @@ def show_results(path: str, settings: Settings, format_: ExportFormat | None, ou
 def _default_format(output: Path | None) -> ExportFormat:
     if output is None:
         return ExportFormat.TABLE if sys.stdout.isatty() else ExportFormat.CSV
-    return export_format_of(output)
+    return format_of(output, ExportFormat)
 
 
 def _write(rows: Iterable[Row], file: TextIO, format_: Format) -> None:

@@ -1,9 +1,11 @@
-"""What `reviewbox classify` reads in S3. It is a module of its own because boto3 takes long to import."""
+"""Objects in S3 as inputs of commands. It is a module of its own because boto3 takes long to import."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import IO
 
+from reviewbox.cli.inputs import Input
 from reviewbox.cli.progress import track
 from reviewbox.errors import ReviewboxError
 from reviewbox.objects import ObjectRef, Source
@@ -12,17 +14,23 @@ from reviewbox.stack.listing import list_objects, parse_uri
 from reviewbox.storage import S3Storage
 
 
-def connect() -> S3Storage:
-    """Return S3 as the environment configures it."""
-    return S3Storage(aws.connect("s3"))
-
-
-def find_objects(storage: S3Storage, uri: str) -> dict[ObjectRef, int]:
-    """Return the object that a URI names, or the objects under a prefix with their sizes in bytes.
+def object_inputs(uri: str) -> Iterator[Input]:
+    """Yield the object that a URI names, or the objects under a prefix.
 
     Raises:
         ReviewboxError: there is no such object.
     """
+    storage = S3Storage(aws.connect("s3"))
+    for ref, size in _find_objects(storage, uri).items():
+        yield object_input(storage, ref, size)
+
+
+def object_input(storage: S3Storage, ref: ObjectRef, size: int) -> Input:
+    """Return an object as an input. Only reading it tells whether that is possible."""
+    return Input(str(ref), partial(_read_object, storage, ref), partial(_open_object, storage), size)
+
+
+def _find_objects(storage: S3Storage, uri: str) -> dict[ObjectRef, int]:
     ref = parse_uri(uri)
     with aws.errors_at(uri):
         if ref.key and not ref.key.endswith("/"):
@@ -35,12 +43,7 @@ def find_objects(storage: S3Storage, uri: str) -> dict[ObjectRef, int]:
     return found
 
 
-def read_object(storage: S3Storage, ref: ObjectRef, max_bytes: int) -> Source:
-    """Read an object. The body is None if it is larger than `max_bytes`.
-
-    Raises:
-        ReviewboxError: the object cannot be read.
-    """
+def _read_object(storage: S3Storage, ref: ObjectRef, max_bytes: int) -> Source:
     with aws.errors_at(str(ref)):
         source = storage.read(ref, max_bytes)
     if source is None:
@@ -49,11 +52,6 @@ def read_object(storage: S3Storage, ref: ObjectRef, max_bytes: int) -> Source:
 
 
 @contextmanager
-def open_object(storage: S3Storage, source: Source) -> Iterator[IO[bytes]]:
-    """Open an object as a file.
-
-    Raises:
-        ReviewboxError: the object cannot be read.
-    """
+def _open_object(storage: S3Storage, source: Source) -> Iterator[IO[bytes]]:
     with aws.errors_at(str(source.ref)), storage.open(source) as file:
         yield file

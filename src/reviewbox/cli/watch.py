@@ -11,7 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from reviewbox.cli.classify import files_below
+from reviewbox.cli.inputs import files_below
 from reviewbox.cli.output import Format, open_rows, terminal_beside
 from reviewbox.cli.progress import progress_bar
 from reviewbox.cli.render import cell, new_terminal, print_line, printable, receipt_fields, receipt_line

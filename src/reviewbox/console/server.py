@@ -7,6 +7,7 @@ from the console's own page (cross-site requests).
 
 import json
 import logging
+import re
 import socket
 import sys
 import threading
@@ -51,6 +52,13 @@ _POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src data:; "
     "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
+
+_HEADERS = {
+    "X-Content-Type-Options": "nosniff",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Referrer-Policy": "no-referrer",
+    "Cache-Control": "no-store",
+}
 
 
 @dataclass(slots=True)
@@ -119,6 +127,7 @@ class _Server(ThreadingHTTPServer):
         self.console = console
         self.closing = threading.Event()
         self.hosts = {f"{name}:{self.server_port}" for name in (_HOST, "localhost")}
+        self.origins = {f"http://{host}" for host in self.hosts}
 
     def handle_error(self, request: socket.socket | tuple[bytes, socket.socket], client_address: Any) -> None:  # noqa: ARG002 - of the base class
         # A browser may close a connection at any time.
@@ -237,9 +246,7 @@ class _Request(BaseHTTPRequestHandler):
         """
         origins = self.headers.get_all("Origin", [])
         if origins or self.command == "POST":
-            is_same = len(origins) == 1 and origins[0].lower() in {
-                f"http://{host}" for host in self.server.hosts
-            }
+            is_same = len(origins) == 1 and origins[0].lower() in self.server.origins
         else:
             is_same = self.headers.get("Sec-Fetch-Site", "none") in ("same-origin", "none")
         if not is_same:
@@ -271,11 +278,8 @@ class _Request(BaseHTTPRequestHandler):
         self.wfile.write(body)
 
     def _end_headers(self, policy: str = _POLICY) -> None:
-        self.send_header("Content-Security-Policy", policy)
-        self.send_header("X-Content-Type-Options", "nosniff")
-        self.send_header("Cross-Origin-Resource-Policy", "same-origin")
-        self.send_header("Referrer-Policy", "no-referrer")
-        self.send_header("Cache-Control", "no-store")
+        for name, value in ({"Content-Security-Policy": policy} | _HEADERS).items():
+            self.send_header(name, value)
         self.end_headers()
 
     def log_message(self, *_: object) -> None:
@@ -285,7 +289,7 @@ class _Request(BaseHTTPRequestHandler):
 def _content_length(headers: Message) -> int | None:
     """Return how long the body of a request is; None if that is not known."""
     lengths = headers.get_all("Content-Length", [])
-    is_known = len(lengths) == 1 and lengths[0].isascii() and lengths[0].isdigit()
+    is_known = len(lengths) == 1 and re.fullmatch(r"[0-9]{1,18}", lengths[0])
     return int(lengths[0]) if is_known and "Transfer-Encoding" not in headers else None
 
 

@@ -34,6 +34,13 @@ DERIVED_WORDS = frozenset(
     "tokens stopwords preprocessing cleaning".split()
 )
 _DERIVED_SCORE = -1.5
+# A name that ends with one of these is that of a text in this language.
+_LANGUAGES = frozenset(
+    "en eng english de deu ger german deutsch fr fra fre french es spa spanish it ita italian pt por portuguese br nl "
+    "nld dut dutch pl pol polish cs cz ces sk da dk sv se nb nor fi hu hun ro ru rus russian uk ua ukr bg el gr tr tur "
+    "turkish ar ara arabic he fa hi hindi bn ta th vi ind ms ja jp jpn japanese ko kr kor korean zh cn tw chi chinese "
+    "et lv lt sr hr sl sq ka kk uz az ca eu".split()
+)
 # With one of these words, a response is what the merchant wrote.
 _RESPONDERS = frozenset(
     "owner company business client host hotel property manager management staff shop store our your agent support "
@@ -65,27 +72,42 @@ _DESCRIPTIONS = frozenset(
     map(
         plain_word,
         "description descriptions desc beschreibung beschrijving descripcion descrizione descricao deskripsi "
-        "açıklama описание 説明 描述 설명".split(),
+        "açıklama описание опис opis popis leírás beskrivelse beskrivning kuvaus descriere 説明 描述 설명".split(),
     )
 )
 # JSON has no comments, so authors of files write them under these names.
 _FILE_COMMENTS = frozenset(("_comment", "_comments", "$comment", "__comment", "__comment__"))
-WORDS_OF_A_QUESTION = 5
+_WORDS_OF_A_QUESTION = 5
 _MIN_COMPOUND_PART = 4  # letters: "update" is not a date
 _MAX_COMPOUND_PART = 20
 _QUESTION_SCORE = 0.5
+# The start of questions whose answer is a number or a frequency.
+_HOW_OFTEN = re.compile(
+    r"\b(?:how (?:often|many|long)|wie (?:oft|haufig|viele|lange)|(?:con|com|a|avec) (?:que|che|quelle) fre[cq]\w+|hoe vaak"
+    r"|combien de|cuant[oa]s|quant[oae]s?|ne siklikla|seberapa sering|berapa|jak czesto|как часто|сколько)\b"
+)
 _UNSPACED_WORD = re.compile("|".join(sorted(filter(UNSPACED.match, NAME_WEIGHTS), key=len, reverse=True)))
 _PATH_SEPARATOR = re.compile(r"[.\[\]/*]+")
 # Signs that belong to the letter before them in Indian and Thai scripts are no letters themselves.
 _NAME_WORD = re.compile(r"(?:[^\W\d_]|[\u0900-\u0dff\u0e31-\u0e4e])+")
+_WORD_OR_NUMBER = re.compile(r"[^\W_]+")
 _CAMEL_CASE = re.compile(r"(?<=[a-z])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
+
+
+def is_question(name: str) -> bool:
+    """Return whether a name is long enough for a question, and not a path such as `data.shop.product.review.text`."""
+    is_path = " " not in name.strip() and _PATH_SEPARATOR.search(name)
+    # R writes dots for the spaces of a question.
+    return is_question_in_known_language(name) or (
+        len(name_words(name)) >= _WORDS_OF_A_QUESTION and not is_path
+    )
 
 
 def is_question_in_known_language(name: str) -> bool:
     """Return whether a name is a question in one of the languages whose function words are known."""
     words = name_words(name)
     known = sum(word in FUNCTION_WORDS for word in words)
-    return len(words) >= WORDS_OF_A_QUESTION and known >= KNOWN_LANGUAGE_SHARE * len(words)
+    return len(words) >= _WORDS_OF_A_QUESTION and known >= KNOWN_LANGUAGE_SHARE * len(words)
 
 
 def last_part(path: str) -> str:
@@ -93,9 +115,26 @@ def last_part(path: str) -> str:
     return _PATH_SEPARATOR.split(path)[-1]
 
 
+def split_language(path: str) -> tuple[str, str]:
+    """Return a field's path without the language of its texts, and this language; "" if there is none."""
+    parts = _PATH_SEPARATOR.split(path)
+    *words, end = _WORD_OR_NUMBER.findall(_CAMEL_CASE.sub(" ", parts[-1])) or [""]
+    if words and end.lower() in _LANGUAGES:
+        return ".".join([*parts[:-1], " ".join(words)]), end.lower()
+    for index, part in enumerate(parts[:-1]):
+        if is_language(part):
+            return ".".join(parts[:index] + parts[index + 1 :]), part.lower()
+    return ".".join([*parts[:-1], " ".join([*words, end])]), ""
+
+
+def is_language(key: str) -> bool:
+    """Return whether a key is a language, such as "en" or "pt-BR"."""
+    return re.split("[-_]", key.lower())[0] in _LANGUAGES
+
+
 def list_in(path: str) -> str:
-    """Return the list in the path of a field of nested records."""
-    return path.rpartition("[]")[0]
+    """Return the list in the path of a field of nested records, or the sheet of a column."""
+    return path.rpartition("[]")[0] or sheet_in(path)
 
 
 def sheet_in(path: str) -> str:
@@ -134,7 +173,9 @@ def name_score(name: str) -> float:
         return _REPLY_SCORE
     weights = [weight for word in words if (weight := word_weight(word))]
     outer = max((word_weight(word) for word in context), default=0.0) / 2
-    if len(words) >= WORDS_OF_A_QUESTION:
+    if len(words) >= _WORDS_OF_A_QUESTION and _HOW_OFTEN.search(" ".join(words)):
+        score = EXCLUDING_NAME_SCORE
+    elif len(words) >= _WORDS_OF_A_QUESTION:
         score = _QUESTION_SCORE + sum(weight for weight in weights if weight > 0)
     elif weights:
         # "Review date" is a date, and so is "date of review".
@@ -161,6 +202,12 @@ def name_words(name: str) -> list[str]:
     if "".join(words) in NAME_WEIGHTS:  # such as two syllables in Vietnamese
         return ["".join(words)]
     return [part for word in words for part in (_UNSPACED_WORD.findall(word) or [word])]
+
+
+@lru_cache(maxsize=1000)
+def spaced_words(name: str) -> str:
+    """Return the words of a field's name with a space before and after each."""
+    return f" {' '.join(name_words(name))} "
 
 
 def is_title_name(name: str) -> bool:

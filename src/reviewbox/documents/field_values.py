@@ -9,9 +9,10 @@ from math import log2
 from reviewbox.documents.field_names import (
     KNOWN_LANGUAGE_SHARE,
     TELLING_NAME_SCORE,
-    WORDS_OF_A_QUESTION,
+    is_question,
     is_question_in_known_language,
     name_words,
+    spaced_words,
 )
 from reviewbox.documents.value_kinds import MISSING, UNSPACED, kind_of
 from reviewbox.documents.vocabulary import (
@@ -60,8 +61,9 @@ _MIN_NAMELESS_WORDS = 1.5  # on average
 _ROWS_FOR_CHOICE = 20
 _CHOICE_SHARE = 0.15
 _MAX_OPTIONS = 20  # of a question; more texts under a name such as "text" are repeated, but not chosen
+_MIN_STATEMENTS = 10  # that are repeated as often as each other, as in statistics
 _MAX_CHOICE_WORDS = 12  # on average; longer ones are texts that were generated or exported twice
-_QUESTION_SHARE = 0.8
+_QUESTION_SHARE = 0.6
 _QUESTION_NAMES = frozenset(
     "question frage pregunta domanda pergunta vraag pytanie otazka fraga soru pertanyaan вопрос питання 问题 問題 "
     "質問 질문".split()
@@ -72,7 +74,7 @@ _PUBLISHED_WORDS = frozenset("article articles faq faqs macro macros".split())
 _WORD = re.compile(r"[^\W\d_]+(?:['’][^\W\d_]+)?")
 _SENTENCE = re.compile(r"[.!?…。！？](?:\s|$)|,\s")
 _OPTION_SEPARATOR = re.compile("[,;|┋]")
-_QUESTION_END = re.compile(r"[?？](?:\s*[(\[][^()\[\]]*[)\]])?$")
+_QUESTION_END = re.compile(r"[?？](?:\s*[(\[][^?？]*[)\]])?$")
 # How a merchant addresses a customer.
 _REPLY = re.compile(
     r"\b(?:thank you (?:so much )?for (?:your|the|taking|choosing|letting|sharing)|(?:we are|we're|we’re) (?:so |very |truly )?"
@@ -110,10 +112,13 @@ class FieldValues:
     markup: int = 0
     replies: int = 0
     content_words: int = 0
+    in_name: int = 0  # texts that the name contains, as the options of a question
     # How many texts have the words of the first one.
     first_words: Counter[str] = field(default_factory=Counter)
     kinds: Counter[str] = field(default_factory=Counter)
-    distinct: set[int] = field(default_factory=set)
+    distinct: Counter[int] = field(default_factory=Counter)
+    last: int = 0
+    changes: int = 0  # how often a text differs from the one before
     # Of texts, between commas, as several options are written.
     parts: int = 0
     distinct_parts: set[int] = field(default_factory=set)
@@ -151,7 +156,10 @@ class FieldValues:
         if len(words) > 1:
             self.multi_word += 1
             self.titles += all(word[0].isupper() for word in words if plain_word(word) not in FUNCTION_WORDS)
-        self.distinct.add(hash(value))
+        self.changes += hash(value) != self.last
+        self.last = hash(value)
+        self.distinct[self.last] += 1
+        self.in_name += f" {' '.join(plain_words)} " in spaced_words(self.name)
         parts = [part.strip() for part in _OPTION_SEPARATOR.split(value)]
         self.parts += len(parts)
         self.distinct_parts.update(map(hash, parts))
@@ -196,10 +204,16 @@ class FieldValues:
         return are_few_options and self.words <= _MAX_CHOICE_WORDS * self.parts
 
     @property
+    def is_statistics(self) -> bool:
+        """Whether each text has the same number of rows in succession, one for each measure of a statement."""
+        *counts, _ = self.distinct.values()  # the rows of the last one may not all be here
+        are_grouped = self.changes == len(self.distinct) >= _MIN_STATEMENTS
+        return are_grouped and min(counts) == max(counts) > 1
+
+    @property
     def is_open_question(self) -> bool:
         """Whether the name is long enough for a question, and the texts are long enough for answers in prose."""
-        is_question = len(name_words(self.name)) >= WORDS_OF_A_QUESTION
-        return is_question and self.words >= _MIN_OPEN_WORDS * self.texts
+        return is_question(self.name) and self.words >= _MIN_OPEN_WORDS * self.texts
 
     def sounds_like_reviews(self, name_score: float) -> bool:
         """Return whether enough texts describe an experience or judge something; more, if the name says less."""
@@ -207,10 +221,9 @@ class FieldValues:
             return True
         is_boilerplate = self.is_boilerplate
         is_repeated = is_boilerplate or not self.is_varied
-        words = len(name_words(self.name))
         # The same answer to a question in every row, such as a consent, is none.
-        says_text = name_score >= TEXT_NAME_SCORE and not (is_repeated and words >= WORDS_OF_A_QUESTION)
-        is_nameless = words == 0
+        says_text = name_score >= TEXT_NAME_SCORE and not (is_repeated and is_question(self.name))
+        is_nameless = not name_words(self.name)
         if (says_text or is_nameless) and self.texts < _ROWS_FOR_OPINIONS and not is_boilerplate:
             return True
         chance = 1 - (1 - _OPINIONS_PER_WORD) ** (self.words / self.texts)
@@ -264,8 +277,10 @@ class FieldValues:
 def says_published(values: FieldValues) -> bool:
     """Return whether a field says that the records are others' texts: frequent questions, or statements with counts."""
     words = name_words(values.name)
-    is_question = len(words) == 1 and words[0] in _QUESTION_NAMES
-    is_faq = is_question and values.questions > MIN_TEXT_SHARE * values.texts
+    # Without a name, a few questions may be reviews.
+    is_nameless = not words and values.texts >= _ROWS_FOR_OPINIONS
+    is_called_question = len(words) == 1 and words[0] in _QUESTION_NAMES
+    is_faq = (is_called_question or is_nameless) and values.questions > MIN_TEXT_SHARE * values.texts
     has_respondents = bool(_RESPONDENTS.intersection(words)) or {"number", "responses"} <= {*words}
     return (
         (has_respondents and values.kinds["number"] > MIN_TEXT_SHARE * values.present)
@@ -281,8 +296,9 @@ def are_options(values: FieldValues, name_score: float) -> bool:
     """
     if values.texts >= _ROWS_FOR_OPINIONS and values.questions >= _QUESTION_SHARE * values.texts:
         return True
-    is_text = name_score >= TEXT_NAME_SCORE and len(values.distinct) > _MAX_OPTIONS
-    is_review = (is_text or name_score >= TELLING_NAME_SCORE) and len(
-        name_words(values.name)
-    ) < WORDS_OF_A_QUESTION
-    return values.is_choice and not is_review
+    if name_score >= TELLING_NAME_SCORE and not is_question(values.name):
+        return False
+    is_text = name_score >= TEXT_NAME_SCORE and not is_question(values.name)
+    if values.is_choice and not (is_text and len(values.distinct) > _MAX_OPTIONS):
+        return True
+    return values.is_template or values.is_statistics or values.in_name > MIN_TEXT_SHARE * values.texts

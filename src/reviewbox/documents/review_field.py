@@ -19,13 +19,14 @@ from reviewbox.documents.field_names import (
     MIN_NAME_SCORE,
     TELLING_NAME_SCORE,
     TITLE_WORDS,
-    WORDS_OF_A_QUESTION,
+    is_question,
     is_title_name,
     last_part,
     list_in,
     name_score,
     name_words,
     sheet_in,
+    split_language,
     word_weight,
 )
 from reviewbox.documents.field_values import (
@@ -47,7 +48,8 @@ _MAX_FIELDS = 1000
 # The note of a row whose review is empty.
 TITLE_NOTE = "the review is empty; its title was classified"
 _WEIGHT_PUBLISHED = -6.0  # if another field says that the records are a company's own texts
-_WEIGHT_ARTICLE = -1.0  # if the records have a title and a category, but no author or rating
+_WEIGHT_TRANSLATION = -2.0  # if another field has the same name without a language
+_WEIGHT_ARTICLE = -1.0  # if the records have a title and a sign of an article, but no author or rating
 
 # --- decision --------------------------------------------------------------------------------------------
 
@@ -71,14 +73,18 @@ _VALUES_OF_A_FORM = 2
 _MAX_LISTED = 3
 # Fields with at least this share of their texts in common are the same text in several forms.
 _MIN_COPIED_SHARE = 0.8
-_CATEGORY_WORDS = frozenset("category categories tag tags section categoria kategorie rubrik".split())
+_WORDS_OF_AN_ARTICLE = frozenset(
+    "category categories tag tags section categoria kategorie rubrik subtitle subtitulo sottotitolo untertitel excerpt "
+    "permalink slug layout icon cover thumbnail image photo imagen imagem immagine bild foto фото".split()
+)
 _WORDS_BESIDE_REVIEWS = frozenset(
     "rating ratings star stars score scores nps author authors user username reviewer customer guest name email "
-    "sentiment label verified likes votes helpful recommended autor usuario".split()
+    "sentiment label verified likes votes helpful recommended autor usuario auteur autore nome nombre nom imie imya "
+    "nota note ocena puan puntuacion calificacion estrellas имя автор оценка".split()
 )
 # Texts with these names are reviews beside fields whose names have a word that starts so.
 _SIGNS_OF_A_REVIEW: Mapping[str, tuple[str, ...]] = {
-    "description": ("reviewer", "complaint"),
+    "description": ("reviewer", "complaint", "resolved"),
     "quote": tuple("reviewer client customer rating star role position company".split()),
 }
 _OPPOSITES = ((PRAISE_WORDS, BLAME_WORDS), (BLAME_WORDS, PRAISE_WORDS))
@@ -185,6 +191,7 @@ class FieldSample:
         found = []
         articles = self._lists_of_articles()
         descriptions = self._descriptions_of_reviews()
+        translations = self._translations()
         choices = [*islice((values for values in self._fields.values() if values.is_choice), _MAX_CHOICES)]
         published = {list_in(path) for path, values in self._fields.items() if says_published(values)}
         for path, values in self._fields.items():
@@ -196,6 +203,8 @@ class FieldSample:
                     from_name += _WEIGHT_ARTICLE
                 if values.name in descriptions:
                     from_name = TEXT_NAME_SCORE
+                if path in translations:
+                    from_name = max(MIN_NAME_SCORE, from_name + _WEIGHT_TRANSLATION)
                 is_plausible = values.sounds_like_reviews(from_name)
                 score = values.score + from_name
                 is_poll = (
@@ -217,15 +226,21 @@ class FieldSample:
         return sorted(found, key=lambda candidate: -candidate.score)
 
     def _lists_of_articles(self) -> set[str]:
-        """Return the lists of records with a title and a category, and nobody who wrote or rated them."""
+        """Return the lists of records with a title and a sign of an article, and nobody who wrote or rated them."""
         words: defaultdict[str, set[str]] = defaultdict(set)
         for path, values in self._fields.items():
             words[list_in(path)].update(name_words(last_part(values.name)))
         return {
             path
             for path, known in words.items()
-            if known & TITLE_WORDS and known & _CATEGORY_WORDS and not known & _WORDS_BESIDE_REVIEWS
+            if known & TITLE_WORDS and known & _WORDS_OF_AN_ARTICLE and not known & _WORDS_BESIDE_REVIEWS
         }
+
+    def _translations(self) -> set[str]:
+        """Return the fields of texts in a language, beside a field of the same name without one."""
+        names = {path: split_language(path) for path, values in self._fields.items() if values.is_text}
+        originals = {name for name, language in names.values() if not language}
+        return {path for path, (name, language) in names.items() if language and name in originals}
 
     def _descriptions_of_reviews(self) -> set[str]:
         """Return the names of descriptions and quotes that are beside a sign of a review.
@@ -391,7 +406,13 @@ def _is_clearly_better(best: Candidate, rival: Candidate) -> bool:
 
 
 def _are_siblings(one: Candidate, other: Candidate) -> bool:
-    """Return whether two fields are called parts of a review, such as "positive review" and "negative review"."""
+    """Return whether two fields are called parts of a review, such as "positive review" and "negative review".
+
+    So are the same text in two languages: nothing says which one is the original.
+    """
+    (name, language), (other_name, other_language) = split_language(one.path), split_language(other.path)
+    if name == other_name and language and other_language:
+        return True
     words, others = (frozenset(name_words(last_part(candidate.path))) for candidate in (one, other))
     if any(words & these and others & those for these, those in _OPPOSITES):
         return True
@@ -411,8 +432,7 @@ def eligible_candidates(sample: FieldSample) -> list[Candidate]:
 
 
 def _is_eligible(candidate: Candidate) -> bool:
-    is_question = len(name_words(last_part(candidate.path))) >= WORDS_OF_A_QUESTION
-    is_telling = candidate.name_score >= TELLING_NAME_SCORE and not is_question
+    is_telling = candidate.name_score >= TELLING_NAME_SCORE and not is_question(last_part(candidate.path))
     least = _MIN_NAMED_SCORE if is_telling else _MIN_SCORE
     is_excluded = candidate.is_poll or candidate.name_score <= EXCLUDING_NAME_SCORE
     return not is_excluded and candidate.score >= least

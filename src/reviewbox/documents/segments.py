@@ -13,14 +13,7 @@ from typing import Any, Self
 from reviewbox.documents.checks import check_rows, is_truncated
 from reviewbox.documents.detection import LINE_FORMATS
 from reviewbox.documents.document import ReadOptions, Row, Value
-from reviewbox.documents.line_tables import (
-    Content,
-    ContentLines,
-    LineFormat,
-    Schema,
-    infer_schema,
-    is_blank,
-)
+from reviewbox.documents.line_tables import Content, ContentLines, LineFormat, Schema, infer_schema, is_blank
 from reviewbox.documents.lines import decode_lines, stream_lines
 from reviewbox.documents.pacing import paced
 from reviewbox.errors import ErrorCode, Problem

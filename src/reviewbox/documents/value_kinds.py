@@ -35,6 +35,8 @@ _FLAG = frozenset(
     "eingegangen abierto cerrado pendiente enviado ouvert fermé envoyé aperto chiuso inviato".split()
 )
 _STRUCTURE = re.compile(r"\s*(?:\{.*[}:]|\[.*[\]{,])\s*", re.DOTALL)
+# An icon, or what a program prints of an object, such as "<Response [402]>".
+_TAGS = re.compile(r"(?:<[^<>]+>\s*)+")
 # A quantity, a product and a price.
 _ORDER_LINE = re.compile(r"\d{1,4}\s?[x×]\s.{1,200}\d(?:[.,]\d{2})?\s?[$€£¥₹₩₽]?\)?", re.IGNORECASE)
 _PATH = re.compile(r"(?:[A-Za-z]:)?[\\/]?(?:[\w.-]+[\\/])+[\w.-]*")
@@ -70,6 +72,8 @@ def kind_of(value: str) -> str:  # noqa: PLR0911 - one kind per line
         return "flag"
     if _STRUCTURE.fullmatch(value):
         return "structure"
+    if _TAGS.fullmatch(value):
+        return "tag"
     if _ORDER_LINE.fullmatch(value):
         return "order line"
     if not any(character.isalpha() for character in value):

@@ -37,7 +37,10 @@ NAME_WEIGHTS: Mapping[str, float] = {
         "отзыва отзывов комментарии комментария комментариев мнение рецензия відгук відгуки коментар "
         "κριτικη κριτικες σχολιο σχολια recenzie recenzii comentariu velemeny ertekeles レビュー 口コミ "
         "クチコミ 感想 コメント 评论 評論 评价 評價 點評 点评 리뷰 후기 댓글 의견 รีวิว ความคิดเห็น تعليق "
-        "مراجعة تقييم نظر ביקורת תגובה समीक्षा टिप्पणी đanhgia nhanxet",
+        "مراجعة تقييم نظر ملاحظات ביקורת תגובה הערות חוותדעת समीक्षा टिप्पणी đanhgia nhanxet binhluan gopy "
+        "отзив отзиви atsauksme atsauksmes atsiliepimas atsiliepimai arvustus tagasiside mnenje ressenya "
+        "testimonio testimonios depoimento depoimentos testemunho testemunhos testimonianza testimonianze "
+        "temoignages opinioni beoordelingen kundenstimmen kommentarer omdomen recenzija recenzije",
     ),
     # a complaint
     **_words(
@@ -57,16 +60,16 @@ NAME_WEIGHTS: Mapping[str, float] = {
         "phrases utterance utterances satz satze frase frases zdanie zdania cumle cumleler "
         "kalimat предложение предложения 句子",
     ),
-    # an answer in a survey, or a reply to a review
-    **_words(-1.0, "response"),
+    # an answer in a survey, or a reply to a review; what an analyst wrote
+    **_words(-1.0, "response claim claims insight insights"),
     # an open question, or what somebody said
     **_words(
         1.0,
-        "what why how tell describe explain said say says think thought thoughts experience experiences "
-        "like liked dislike dislikes likes hated disliked improve improved improvement improvements "
-        "suggestion suggestions suggest better wrong pros cons advantages disadvantages praise "
+        "what why how tell describe explain said say says voice think thought thoughts experience "
+        "experiences like liked dislike dislikes likes hated disliked improve improved improvement "
+        "improvements suggestion suggestions suggest better wrong pros cons advantages disadvantages praise "
         "additional anything was reason reasons warum wie gefallen verbessern pourquoi quoi qu que porque "
-        "cosa perche apa neden",
+        "cosa perche apa neden sugerencia sugerencias sugestao sugestoes suggerimenti vorschlage anregungen",
     ),
     **_words(
         0.5, "customer customers user users guest guests client clients patient reviewer open other your you"
@@ -84,8 +87,9 @@ NAME_WEIGHTS: Mapping[str, float] = {
         -4.0,
         "reply replies replied responses responded respond owner owners merchant vendor seller developer "
         "host manager management staff antworten reponses respuestas risposte ourreply description "
-        "descriptions beschreibung beschrijving descripcion descrizione descricao deskripsi aciklama "
-        "описание 説明 描述 설명 bio biography about instructions policy prompt html question questions",
+        "descriptions desc beschreibung beschrijving descripcion descrizione descricao deskripsi aciklama "
+        "opis popis leiras beskrivelse beskrivning kuvaus descriere описание опис 説明 描述 설명 "
+        "bio biography about instructions policy prompt html question questions",
     ),
     **_words(
         -5.0,

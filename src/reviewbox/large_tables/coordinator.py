@@ -23,11 +23,13 @@ from reviewbox.large_tables.workspace import Workspace
 from reviewbox.model.classifier import Classifier
 from reviewbox.objects import ObjectRef, Revision, SegmentRef, Source
 from reviewbox.queue import Queue
+from reviewbox.results.doubt import with_doubt
 from reviewbox.results.receipt import Counts, Part, Provenance, Receipt
 from reviewbox.results.receipt_store import ReceiptStore, StoredReceipt
 from reviewbox.retry import retry_on_conflict
 from reviewbox.settings import Settings
 from reviewbox.storage import ObjectStore, write_once
+from reviewbox.sweep import remove_dead
 
 _EVENT = "event"  # the sender that is not a segment
 
@@ -184,11 +186,13 @@ class SegmentCoordinator:
                 if self.queue:
                     Dispatch(self.queue, work, plan).send_lost(lost, sender)
                 return Progress.PARTIAL
-            receipt = Receipt.for_table(sum(counts.values(), Counts()), recorded, plan.provenance, plan.notes)
+            total = sum(counts.values(), Counts())
+            notes = with_doubt(plan.notes, total, self.classifier.answers.labels)
+            receipt = Receipt.for_table(total, recorded, plan.provenance, notes)
             self.receipts.commit(plan.source, receipt, stored, {})
         # This lists again, because the worker of a stale segment may have written a part before the receipt,
         # and leaves it to this one. If the answer to the write was lost, the next attempt comes here.
-        self.receipts.remove_dead(plan.source, receipt)
+        remove_dead(self.receipts, plan.source, receipt)
         return Progress.COMPLETE
 
     def _send_missing(self, dispatch: Dispatch, stale: SegmentRef | None, *, is_new: bool) -> Progress:

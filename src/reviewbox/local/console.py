@@ -15,6 +15,7 @@ from reviewbox.local.function import Handler, start_service
 from reviewbox.objects import ObjectRef, SegmentRef
 from reviewbox.queue import Queue
 from reviewbox.results.keys import receipt_key
+from reviewbox.results.receipt import Receipt
 from reviewbox.results.receipt_store import read_receipt
 from reviewbox.settings import Settings
 from reviewbox.storage import S3Storage
@@ -120,25 +121,26 @@ class _Observer:
             self.board.move(self._name(ref), _QUEUE, note)
         else:
             message = "every attempt failed; the message is a dead letter, and the log says why"
-            self._finish(ref, self._receipt(ref) or _error(AbsenceCode.DEAD_LETTER, message))
+            receipt = self._receipt(ref)
+            self._finish(ref, receipt.content if receipt else _error(AbsenceCode.DEAD_LETTER, message))
 
     def _show_result(self, ref: ObjectRef) -> None:
         revision = self.storage.revision(ref)
         receipt = self._receipt(ref)
         if revision is None:
             self._finish(ref, _error(AbsenceCode.GONE, "the file was deleted before it was classified"))
-        elif receipt and receipt["source"].get("etag") == revision.etag and _is_final(receipt):
-            self._finish(ref, receipt)
+        elif receipt and receipt.content["source"].get("etag") == revision.etag and receipt.is_final:
+            self._finish(ref, receipt.content)
         else:
             self.board.move(self._name(ref), _QUEUE, "a large file: it gets invocations of its own")
 
     def _finish(self, ref: ObjectRef, receipt: Mapping[str, Any]) -> None:
         self.board.finish(self._name(ref), receipt)
 
-    def _receipt(self, ref: ObjectRef) -> Mapping[str, Any] | None:
+    def _receipt(self, ref: ObjectRef) -> Receipt | None:
         key = receipt_key(self.settings.results_prefix, ref.key)
         stored = read_receipt(self.storage, ObjectRef(BUCKET, key))
-        return (stored.receipt.content or None) if stored else None
+        return stored.receipt if stored and stored.receipt.content else None
 
     def _sources(self, message: Message) -> list[ObjectRef]:
         """Return the objects of a message, without folder markers and the like."""
@@ -147,10 +149,6 @@ class _Observer:
 
     def _name(self, ref: ObjectRef) -> str:
         return ref.key.removeprefix(self.settings.source_prefix)
-
-
-def _is_final(receipt: Mapping[str, Any]) -> bool:
-    return receipt.get("error", {}).get("final") is not False
 
 
 def _error(code: AbsenceCode, message: str) -> dict[str, Any]:

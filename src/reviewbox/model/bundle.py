@@ -6,7 +6,6 @@ optional `bundle.json` adds digests, the window size, the temperature and golden
 
 import hashlib
 import json
-import math
 import mmap
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -25,6 +24,8 @@ _LFS_POINTER = b"version https://git-lfs.github.com/spec/"
 MIN_WINDOW_TOKENS = 3
 # More than any encoder takes.
 _MAX_WINDOW_TOKENS = 1_000_000
+# A fitted temperature is near 1. Logits that are divided by almost nothing are infinite.
+_MIN_TEMPERATURE, _MAX_TEMPERATURE = 0.001, 1000
 # What precedes the file with the values of a tensor in an ONNX graph: an entry with the key "location". The
 # length of the file's name comes next (https://protobuf.dev/programming-guides/encoding).
 _LOCATION = b"\n\x08location\x12"
@@ -145,6 +146,8 @@ def sha256(path: Path) -> str:
             f"{path} is missing: a model folder needs {MODEL}, {TOKENIZER}, {CONFIG} and the files that hold "
             "weights of the model; create them with `optimum-cli export onnx --task text-classification`"
         ) from None
+    except (OSError, ValueError) as error:  # also of a name that no file can have
+        raise ModelError(f"{path} cannot be read: {error}; restore the file") from None
 
 
 def external_data_names(path: Path) -> list[str]:
@@ -181,6 +184,8 @@ def _read_json(path: Path) -> dict[str, Any]:
         content = json.loads(path.read_text(encoding="utf-8"))
     except (ValueError, RecursionError) as error:
         raise ModelError(f"{path} is not valid JSON: {error}; restore the file") from None
+    except OSError as error:
+        raise ModelError(f"{path} cannot be read: {error}; restore the file") from None
     if not isinstance(content, dict):
         raise ModelError(f"{path} is not a JSON object; restore the file")
     return content
@@ -190,8 +195,11 @@ def _read_bundle(path: Path) -> dict[str, Any]:
     bundle = _read_json(path) if path.exists() else {}
     temperature = bundle.get("temperature", 1.0)
     window_tokens = bundle.get("window_tokens", MIN_WINDOW_TOKENS)
-    if not _is_number(temperature) or not 0 < temperature < math.inf:
-        raise ModelError(f"`temperature` in {path} is {temperature!r}, but must be a number above 0")
+    if not _is_number(temperature) or not _MIN_TEMPERATURE <= temperature <= _MAX_TEMPERATURE:
+        raise ModelError(
+            f"`temperature` in {path} is {temperature!r}, but must be a number from {_MIN_TEMPERATURE} to "
+            f"{_MAX_TEMPERATURE:,}"
+        )
     if not isinstance(window_tokens, int) or not MIN_WINDOW_TOKENS <= window_tokens <= _MAX_WINDOW_TOKENS:
         raise ModelError(
             f"`window_tokens` in {path} is {window_tokens!r}, but must be an integer from "

@@ -39,8 +39,10 @@ class Readers:
         read_texts: returns the text of each result whose `text` is None; "" if nobody has it.
         score_sentences: returns the sentences of each text with what they say by themselves.
         sentences_by: returns what classifies the sentences, in words; "" if nothing does.
+        doubts: returns the doubts about the fields of the reviews, once the results are read.
     """
 
     read_texts: Callable[[Sequence[Result]], Iterable[str]] = lambda results: [""] * len(results)
     score_sentences: Callable[[Sequence[str]], Iterable[Sequence[Sentence]]] = lambda texts: [()] * len(texts)
     sentences_by: Callable[[], str] = str
+    doubts: Callable[[], Sequence[str]] = list

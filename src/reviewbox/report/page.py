@@ -4,14 +4,16 @@ import base64
 import gzip
 import hashlib
 import json
+import re
 from collections.abc import Mapping, Sequence
+from dataclasses import fields
 from html import escape
 from importlib.resources import files
 from string import Template
 from typing import Any
 
 from reviewbox.report.statistics import wilson_interval
-from reviewbox.report.summary import LANGUAGE, Dimension, Failures, Phrase, Review, SampledRow, Summary
+from reviewbox.report.summary import LANGUAGE, Review, SampledRow, Summary
 from reviewbox.wording import number_of
 
 _PARTS = files("reviewbox.report") / "page"
@@ -99,37 +101,29 @@ def _payload(summary: Summary) -> dict[str, Any]:
     # A sentence may say what no review as a whole does.
     said = sorted({segment.label for review in summary.reviews for segment in review.segments} - {""})
     labels = {label: index for index, label in enumerate(said)}
-    return {
-        "title": summary.title,
-        "labels": list(summary.labels),
-        "said": said,
-        "counts": list(summary.counts),
-        "total": summary.total,
-        "needsReview": summary.needs_review,
-        "otherLanguage": summary.other_language,
-        "sources": summary.sources,
-        "failed": summary.failed,
-        "dimensions": [_dimension(dimension) for dimension in summary.dimensions],
-        "leftOut": list(summary.left_out),
-        "rows": _rows(summary.rows, len(summary.dimensions)),
-        "reviews": [_review(review, labels) for review in summary.reviews],
-        "phrases": [_phrase(phrase) for phrase in summary.phrases],
-        "scored": summary.scored,
-        "sentencesBy": summary.sentences_by,
-        "failures": [_failures(failures) for failures in summary.failures],
-        "isRedacted": summary.is_redacted,
-        "notes": list(summary.notes),
-    }
+    return _members(
+        summary,
+        said=said,
+        total=summary.total,
+        failed=summary.failed,
+        dimensions=list(map(_members, summary.dimensions)),
+        rows=_rows(summary.rows, len(summary.dimensions)),
+        reviews=[_review(review, labels) for review in summary.reviews],
+        phrases=[
+            _members(phrase, mentions=[[mention.review, mention.segment] for mention in phrase.mentions])
+            for phrase in summary.phrases
+        ],
+        failures=[
+            _members(group, listed=[[each.source, each.line, each.message] for each in group.listed])
+            for group in summary.failures
+        ],
+    )
 
 
-def _dimension(dimension: Dimension) -> dict[str, Any]:
-    return {
-        "name": dimension.name,
-        "kind": dimension.kind,
-        "values": list(dimension.values),
-        "counts": [list(counts) for counts in dimension.counts],
-        "note": dimension.note,
-    }
+def _members(item: Any, **others: Any) -> dict[str, Any]:
+    """Return the attributes of a dataclass, and other values, by their names in JavaScript."""
+    values = {field.name: getattr(item, field.name) for field in fields(item)} | others
+    return {re.sub(r"_([a-z])", lambda match: match[1].upper(), name): values[name] for name in values}
 
 
 def _rows(rows: Sequence[SampledRow], dimensions: int) -> dict[str, list[Any]]:
@@ -143,35 +137,9 @@ def _rows(rows: Sequence[SampledRow], dimensions: int) -> dict[str, list[Any]]:
 
 
 def _review(review: Review, labels: Mapping[str, int]) -> dict[str, Any]:
-    return {
-        "source": review.source,
-        "line": review.line,
-        "label": review.facts.label,
-        "score": review.facts.score,
-        "needsReview": review.facts.needs_review,
-        "otherLanguage": review.other_language,
-        "codes": list(review.facts.codes),
-        "segments": [
-            [s.text, labels.get(s.label, -1), round(s.score, 2), int(s.is_evidence)] for s in review.segments
-        ],
-        "isCut": review.is_cut,
-        "isSampled": review.is_sampled,
-        "views": list(review.views),
-    }
-
-
-def _phrase(phrase: Phrase) -> dict[str, Any]:
-    return {
-        "text": phrase.text,
-        "side": phrase.label,
-        "mentions": [[mention.review, mention.segment] for mention in phrase.mentions],
-    }
-
-
-def _failures(failures: Failures) -> dict[str, Any]:
-    return {
-        "code": failures.code,
-        "count": failures.count,
-        "remedy": failures.remedy,
-        "listed": [[failure.source, failure.line, failure.message] for failure in failures.listed],
-    }
+    segments = [
+        [s.text, labels.get(s.label, -1), round(s.score, 2), int(s.is_evidence)] for s in review.segments
+    ]
+    members = _members(review, segments=segments) | _members(review.facts)
+    del members["facts"]
+    return members

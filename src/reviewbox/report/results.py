@@ -8,7 +8,7 @@ from typing import Any
 from reviewbox.documents.document import Cells
 from reviewbox.model.verdicts import Evidence
 from reviewbox.results.receipt import Receipt
-from reviewbox.results.rows import Lines, probability, rows_with_reviews
+from reviewbox.results.rows import Lines, rows_with_reviews
 
 _PLACE = re.compile(r"(?:line|row) ([\d,]+): ")
 
@@ -79,13 +79,19 @@ def result_of_receipt(receipt: Receipt, source: str) -> Result:
     if "error" in content:
         error = content["error"]
         return Result(source, group, failure=Failure(source, 0, error["code"], error["message"]))
+    label, score = content["sentiment"], content["score"]
+    flags = [content.get(name) for name in ("needs_review", "other_language")]
+    if not isinstance(label, str) or not all(isinstance(flag, bool | None) for flag in flags):
+        raise TypeError("the verdict is not a text, or a flag is not a boolean")
+    if isinstance(score, bool) or not 0 <= score <= 1:
+        raise ValueError("the score is not a probability")
     return Result(
         source,
         group,
-        label=str(content["sentiment"]),
-        score=probability(float(content["score"])),
-        needs_review=content.get("needs_review") is True,
-        other_language=content.get("other_language") is True,
+        label=label,
+        score=float(score),
+        needs_review=flags[0] is True,
+        other_language=flags[1] is True,
         text=None,
         evidence=tuple(_evidence(content.get("evidence", []))),
     )

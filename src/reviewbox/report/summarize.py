@@ -39,6 +39,7 @@ from reviewbox.report.values import parse_rating
 _LABEL_ORDER = (NEGATIVE, MIXED, NEUTRAL, POSITIVE)
 _MAX_DIMENSIONS = 8  # that are found without being asked for
 _MIN_REDACTED_MENTIONS = 5  # a phrase of fewer reviews may be somebody's words
+_MAX_DOUBTS = 10
 _DISAGREES = "disagrees"
 _OPTIONS, _READERS = ReportOptions(), Readers()
 
@@ -113,6 +114,10 @@ class _Summarizer:
             )
         if tallies.without_text == total and total:
             notes.append("The results do not contain the texts of the reviews.")
+        doubts = self._readers.doubts()
+        notes += doubts[:_MAX_DOUBTS]
+        if len(doubts) > _MAX_DOUBTS:
+            notes.append(f"{len(doubts) - _MAX_DOUBTS:,} more files may have the wrong field.")
         return notes
 
     def _dimension(self, scale: Scale) -> Dimension:

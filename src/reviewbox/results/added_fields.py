@@ -8,7 +8,9 @@ from reviewbox.errors import Problem
 from reviewbox.model.verdicts import Verdict
 from reviewbox.results.receipt import Counts, problem_fields, verdict_fields
 
-_ADDED_FIELDS = ("sentiment", "score", "needs_review", "other_language", "error_code", "error_message")
+# Not all tables get the last one.
+OWN_FIELDS = ("sentiment", "score", "needs_review", "other_language", "error_code", "error_message", "note")
+PREFIX = "reviewbox_"  # of an added field whose name the table has already
 
 
 class AddedFields:
@@ -16,7 +18,7 @@ class AddedFields:
 
     def __init__(self, table: Table | BinaryTable, needs_review_below: float) -> None:
         self._needs_review_below = needs_review_below
-        fields = _ADDED_FIELDS + (("note",) if table.has_notes else ())
+        fields = OWN_FIELDS if table.has_notes else OWN_FIELDS[:-1]
         self._names = dict(_unused_names(fields, table.field_names))
         self._labels: Counter[str] = Counter()
         self._errors: Counter[str] = Counter()
@@ -57,5 +59,5 @@ def _unused_names(fields: Iterable[str], used: frozenset[str]) -> Iterator[tuple
     for name in fields:
         unused = name
         while unused in used:
-            unused = f"reviewbox_{unused}"
+            unused = PREFIX + unused
         yield name, unused

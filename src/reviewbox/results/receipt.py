@@ -306,8 +306,9 @@ def _is_valid(content: Any) -> bool:
         and content.get("format") == _FORMAT
         and len(content.keys() & {"sentiment", "counts", "error"}) == 1
         and _has_strings(content.get("source"), "bucket", "key")
+        and _is_encodable(content["source"]["key"])
         and ("error" not in content or _has_strings(content["error"], "code", "message"))
-        and ("counts" not in content or _has_totals(content["counts"]))
+        and ("counts" not in content or _is_counts(content["counts"]))
         and isinstance(content.get("parts", []), list)
         and all(
             _has_strings(part, *Part.__slots__) and len(part) == len(Part.__slots__)
@@ -321,5 +322,18 @@ def _has_strings(value: Any, *names: str) -> bool:
     return isinstance(value, dict) and all(isinstance(value.get(name), str) for name in names)
 
 
-def _has_totals(value: Any) -> bool:
-    return isinstance(value, dict) and all(isinstance(value.get(name), int) for name in ("total", "failed"))
+def _is_encodable(key: str) -> bool:
+    """Return whether S3 can have such a key. JSON can hold half of a character, and UTF-8 cannot."""
+    try:
+        key.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _is_counts(value: Any) -> bool:
+    return (
+        isinstance(value, dict)
+        and all(isinstance(value.get(name), int) for name in ("total", "failed", "needs_review"))
+        and all(isinstance(value.get(name), dict) for name in ("labels", "errors"))
+    )

@@ -12,8 +12,6 @@ from reviewbox.results.receipt import (
     RECEIPT_CONTENT_TYPE,
     Provenance,
     Receipt,
-    is_made_from,
-    may_replace,
 )
 from reviewbox.settings import Settings
 from reviewbox.storage import ObjectStore, remove_all
@@ -28,14 +26,6 @@ class StoredReceipt:
 
     receipt: Receipt
     etag: str
-
-
-@dataclass(frozen=True, slots=True)
-class Doubtful:
-    """Parts that the receipt of their source does not name, and that may still be recorded."""
-
-    stored: StoredReceipt | None  # the receipt; None if there is none
-    parts: Mapping[ObjectRef, str]  # their ETags
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +71,7 @@ class ReceiptStore:
         Raises:
             ConflictError: another worker has written a receipt since.
         """
-        receipt = receipt.replacing(_base(replaces))
+        receipt = receipt.replacing(base_etag(replaces))
         etag = replaces.etag if replaces else None
         etag = self.store.write(self.receipt_ref(ref), receipt.encode(), RECEIPT_CONTENT_TYPE, replaces=etag)
         self.on_write(receipt)
@@ -119,51 +109,6 @@ class ReceiptStore:
                 {part.ref: present[part.ref] for part in replaces.receipt.parts if part.ref in present}
             )
 
-    def remove_dead(
-        self, ref: ObjectRef, recorded: Receipt | None = None, *, is_old: bool = False
-    ) -> Doubtful:
-        """Remove the parts of a source's tables that no receipt names and none can name any more.
-
-        Returns the parts that may still be recorded, because they were made to replace the present receipt.
-        If there is no valid receipt, another source whose tables have the same keys may still record its own.
-
-        The keys of parts of older versions do not name the bucket of their source. If there is no receipt,
-        such parts are returned only if `is_old`.
-
-        Args:
-            ref: the source.
-            recorded: a receipt of the source that was just read or written. The parts that it names are kept.
-            is_old: whether all parts are so old that no other source will record them.
-        """
-        # The order matters: a part that was made for a receipt that has been replaced can never be recorded.
-        present = unnamed(recorded, self.list_tables(ref))
-        stored = self.read(ref) if present else None
-        unrecorded = unnamed(stored.receipt if stored else None, present)
-        ids = {table: self._table_id_of(ref, table) for table in unrecorded}
-        doubtful = {
-            table: etag
-            for table, etag in unrecorded.items()
-            if (is_made_from(ids[table], ref) and may_replace(ids[table], _base(stored)))
-            or (is_old and stored is None and not ids[table])
-        }
-        dead = unrecorded.keys() - doubtful.keys()
-        if stored is None or not stored.receipt.content:
-            dead = {table for table in dead if is_made_from(ids[table], ref)}
-        self.remove({table: unrecorded[table] for table in dead})
-        return Doubtful(stored, doubtful)
-
-    def withdraw(self, ref: ObjectRef, stored: StoredReceipt, objects: Mapping[ObjectRef, str]) -> None:
-        """Delete parts that could still be recorded.
-
-        First, the receipt is written again. It then has another ETag, so that they can no longer be recorded.
-
-        Raises:
-            ConflictError: another worker has written a receipt since. Nothing was removed.
-        """
-        body = stored.receipt.replacing(stored.etag).encode()
-        self.store.write(self.receipt_ref(ref), body, RECEIPT_CONTENT_TYPE, replaces=stored.etag)
-        self.remove(objects)
-
     def table_id(self, provenance: Provenance, stored: StoredReceipt | None) -> str:
         """Return the id of the table of this provenance, when this is the receipt of its source.
 
@@ -174,7 +119,7 @@ class ReceiptStore:
             ids = {keys.table_id_of(part.key, prefix, source.key) for part in stored.receipt.parts}
             if len(ids) == 1 and (table_id := ids.pop()):
                 return table_id
-        return provenance.table_id(_base(stored))
+        return provenance.table_id(base_etag(stored))
 
     def list_tables(self, ref: ObjectRef) -> dict[ObjectRef, str]:
         """Return the ETags of all objects of a source's classified tables, outdated ones included."""
@@ -212,10 +157,6 @@ class ReceiptStore:
         """Delete the objects that still have the ETag given for them."""
         remove_all(self.store, objects)
 
-    def _table_id_of(self, ref: ObjectRef, table: ObjectRef) -> str:
-        """Return the id of the table of a part; "" if the part is of an older version."""
-        return keys.table_id_of(table.key, self.settings.results_prefix, ref.key) or ""
-
     def _listed_tables(self, ref: ObjectRef) -> Iterator[Listed]:
         bucket = self.bucket(ref)
         for prefix in keys.table_prefixes(self.settings.results_prefix, ref.key):
@@ -243,7 +184,7 @@ def unnamed(receipt: Receipt | None, present: Mapping[ObjectRef, str]) -> dict[O
     return {ref: etag for ref, etag in present.items() if ref not in named}
 
 
-def _base(stored: StoredReceipt | None) -> str | None:
+def base_etag(stored: StoredReceipt | None) -> str | None:
     """Return the ETag that identifies the last final receipt; None if there is none.
 
     The record of a failed attempt does not end the work of other workers, so it passes on what it replaced.

@@ -16,22 +16,13 @@ from reviewbox.documents.formats.json_paths import list_of, parse_path, split_na
 from reviewbox.documents.review_field import FieldSample, select_review_field
 from reviewbox.documents.value_kinds import MISSING
 from reviewbox.errors import AbsenceCode, ErrorCode, SourceError
+from reviewbox.results.added_fields import OWN_FIELDS, PREFIX
 from reviewbox.results.receipt import Receipt
 from reviewbox.settings import Settings
 
 T = TypeVar("T")
 
-OWN_FIELDS = (
-    "sentiment",
-    "score",
-    "needs_review",
-    "other_language",
-    "error_code",
-    "error_message",
-    "note",
-)
 _ROWS_TO_SAMPLE = 1000  # that decide which column holds the review, if no receipt says it
-_PREFIX = "reviewbox_"
 _RESULT_GROWTH = 4  # how many times larger a result may be than its source
 
 
@@ -167,8 +158,8 @@ def own_names(columns: tuple[str, ...]) -> Mapping[str, str]:
     names = {}
     for name in OWN_FIELDS:
         prefixed = name
-        while _PREFIX + prefixed in columns:
-            prefixed = _PREFIX + prefixed
+        while PREFIX + prefixed in columns:
+            prefixed = PREFIX + prefixed
         if prefixed in columns:
             names[name] = prefixed
     # Most tables get no column for notes. If one of the user's has that name, it comes before ours.

@@ -36,10 +36,7 @@ class FolderResults:
 
     def receipt(self, key: str) -> StoredReceipt | None:
         """Return the receipt in a file."""
-        try:
-            body = self.place.read(key) or b""
-        except FileNotFoundError:
-            return None
+        body = self.place.read(key) or b""
         receipt = Receipt.decode(body)
         return StoredReceipt(receipt, hashlib.sha256(body).hexdigest()) if receipt.content else None
 

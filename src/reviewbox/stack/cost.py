@@ -3,17 +3,14 @@
 import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, fields, replace
-from typing import TYPE_CHECKING
 
 from reviewbox.documents import ReadOptions
 from reviewbox.documents.compression import stem
 from reviewbox.documents.detection import FORMATS, is_called_text
 from reviewbox.stack import prices
+from reviewbox.stack.discovery import Stack
+from reviewbox.stack.listing import ListedObject
 from reviewbox.wording import number_of
-
-if TYPE_CHECKING:
-    from reviewbox.stack.discovery import Stack
-    from reviewbox.stack.listing import ListedObject
 
 # Defaults of template.yaml: objects in a batch of uploads, and how many of them are processed at once.
 OBJECTS_PER_BATCH = 200
@@ -45,32 +42,28 @@ class Workload:
     compressed: int = 0
     too_large: int = 0  # objects that will be refused
     archived: int = 0
-    largest_split: int = 0  # decompressed size of the largest table that is split
     work: int = 0  # text to classify, at most; text that needs evidence counts more
     large: int = 0  # tables that are classified in segments
     segments: int = 0
     stored_segments: int = 0  # segments of compressed tables, which are stored decompressed
     split_bytes: int = 0  # decompressed size of all large tables
+    largest_split: int = 0  # decompressed size of the largest of them
     reviews: int = 0
     failed_reviews: int = 0  # rows that will get an error
     characters: int = 0
     units: int = 0  # of Amazon Comprehend
+    listed: int = 0  # objects of which only a sample was read
+    sampled: int = 0  # the objects in these samples
+    beginnings: int = 0  # tables of which only the first rows were read
 
     def __add__(self, other: "Workload") -> "Workload":
-        sums = {name: getattr(self, name) + getattr(other, name) for name in _NAMES}
+        sums = {each.name: getattr(self, each.name) + getattr(other, each.name) for each in fields(self)}
         return Workload(**sums | {"largest_split": max(self.largest_split, other.largest_split)})
 
-    def listed(self) -> "Workload":
-        """Return the counts that a listing gives exactly; `largest_split` is an upper bound."""
-        return Workload(**{name: getattr(self, name) for name in _LISTED})
-
     def scaled(self, factor: float) -> "Workload":
-        """Return the counts that only reading gives, multiplied by a factor."""
-        return Workload(**{name: round(getattr(self, name) * factor) for name in _NAMES - _LISTED})
-
-
-_NAMES = frozenset(field.name for field in fields(Workload))
-_LISTED = frozenset(("objects", "size", "tables", "compressed", "too_large", "archived", "largest_split"))
+        """Return this many times the workload; the largest table stays the largest."""
+        products = {each.name: round(getattr(self, each.name) * factor) for each in fields(self)}
+        return Workload(**products | {"largest_split": self.largest_split})
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,12 +99,7 @@ class Estimate:
         return sum(item.dollars for item in self.items)
 
 
-def count_listed(listed: Iterable["ListedObject"], options: ReadOptions) -> Workload:
-    """Return the workload of listed objects, judged by their names and sizes."""
-    return sum((judge(item, options) for item in listed), Workload())
-
-
-def judge(listed: "ListedObject", options: ReadOptions) -> Workload:
+def judge(listed: ListedObject, options: ReadOptions) -> Workload:
     """Return the workload of a listed object, at most, judged by its name and size."""
     name, is_large = stem(listed.key).lower(), listed.size > options.max_bytes
     is_compressed, is_text = name != listed.key.lower(), is_called_text(name)
@@ -119,33 +107,29 @@ def judge(listed: "ListedObject", options: ReadOptions) -> Workload:
     is_table = not is_text and (is_large or name.endswith(_EXTENSIONS))
     size = listed.size * (_MAX_COMPRESSION_RATIO if is_compressed else 1)
     if is_table:
-        work = Workload(work=size) + split_work(size, options, is_compressed=is_compressed)
+        work = replace(split_work(size, options, is_compressed=is_compressed), tables=1, work=size)
     elif is_large:
         work = Workload(too_large=1)
     else:
         work = Workload(work=min(size, options.max_bytes) * prices.EVIDENCE_FACTOR)
+    is_archived = listed.storage_class in _ARCHIVE_CLASSES
     return replace(
-        work,
-        objects=1,
-        size=listed.size,
-        tables=int(is_table),
-        compressed=int(is_compressed),
-        archived=int(listed.storage_class in _ARCHIVE_CLASSES),
+        work, objects=1, size=listed.size, compressed=int(is_compressed), archived=int(is_archived)
     )
 
 
-def split_work(line_bytes: int, options: ReadOptions, *, is_compressed: bool = False) -> Workload:
-    """Return the work of splitting a table that can be split; `line_bytes` is its decompressed size."""
-    if line_bytes <= options.segment_bytes:
+def count_listed(listed: Iterable[ListedObject], options: ReadOptions) -> Workload:
+    """Return the workload of listed objects, judged by their names and sizes."""
+    return sum((judge(item, options) for item in listed), Workload())
+
+
+def split_work(size: int, options: ReadOptions, *, is_compressed: bool = False) -> Workload:
+    """Return the work of splitting a table of this decompressed size, if it is larger than a segment."""
+    if size <= options.segment_bytes:
         return Workload()
-    segments = math.ceil(line_bytes / options.segment_bytes)
-    return Workload(
-        large=1,
-        segments=segments,
-        stored_segments=segments * is_compressed,
-        split_bytes=line_bytes,
-        largest_split=line_bytes,
-    )
+    segments = math.ceil(size / options.segment_bytes)
+    stored = segments * is_compressed
+    return Workload(large=1, segments=segments, stored_segments=stored, split_bytes=size, largest_split=size)
 
 
 def comprehend_units(characters: int) -> int:
@@ -164,7 +148,7 @@ def comprehend_dollars(units: float) -> float:
 
 def estimate(
     workload: Workload,
-    function: "Function | Stack",
+    function: Function | Stack,
     *,
     as_job: bool,
     cpu_seconds_per_kilobyte: float = prices.CPU_SECONDS_PER_KILOBYTE,
@@ -182,14 +166,15 @@ def estimate(
     segment_waits = segments * 2 * _REQUESTS_PER_SEGMENT * wait
     seconds = workload.work * seconds_per_byte + waits * prices.WAIT_SECONDS_PER_OBJECT
     seconds += splitting + segment_waits
-
     # One invocation splits a table before its segments are classified. Nothing is divided further.
     longest_split = splitting * workload.largest_split / max(workload.split_bytes, 1)
     at_once = min(function.max_concurrency, max(objects, segments, 1))
-    duration = longest_split + (seconds - longest_split) / at_once
-    in_segments = workload.split_bytes * seconds_per_byte + segment_waits
-    items = _bill(workload, seconds * function.memory_megabytes / 1024, invocations, as_job=as_job)
-    return Estimate(tuple(items), duration, longest_split, in_segments / function.max_concurrency)
+    return Estimate(
+        tuple(_bill(workload, seconds * function.memory_megabytes / 1024, invocations, as_job=as_job)),
+        seconds=longest_split + (seconds - longest_split) / at_once,
+        longest_split=longest_split,
+        segment_seconds=(workload.split_bytes * seconds_per_byte + segment_waits) / function.max_concurrency,
+    )
 
 
 def _bill(workload: Workload, gb_seconds: float, invocations: int, *, as_job: bool) -> Iterator[Item]:

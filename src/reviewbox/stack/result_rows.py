@@ -3,9 +3,11 @@
 from collections.abc import Iterator
 from typing import Any
 
+from reviewbox.catalog.rows import CatalogRow, row_of_receipt
 from reviewbox.documents.document import Cells
+from reviewbox.results.added_fields import OWN_FIELDS
 from reviewbox.results.receipt import Receipt
-from reviewbox.results.rows import OWN_FIELDS, ClassifiedRow, Lines, classified_rows
+from reviewbox.results.rows import ClassifiedRow, Lines, classified_rows
 from reviewbox.stack.stored_results import Reader, StoredResults
 
 # The first columns of every row. The user's own columns follow.
@@ -32,13 +34,7 @@ def result_rows(results: StoredResults) -> Iterator[dict[str, Any]]:
 
 
 def _of_receipt(_key: str, receipt: Receipt) -> dict[str, Any]:
-    content, error = receipt.content, receipt.content.get("error", {})
-    own = {**content, "error_code": error.get("code"), "error_message": error.get("message")}
-    return {
-        "source_key": str(content["source"]["key"]),
-        "source_line": None if error else 1,
-        **{name: own.get(name) for name in COLUMNS[2:]},
-    }
+    return _shared(row_of_receipt(receipt))
 
 
 def _of_rows(table: Iterator[Cells], source: str, _text_field: str, lines: Lines) -> Iterator[dict[str, Any]]:
@@ -47,15 +43,13 @@ def _of_rows(table: Iterator[Cells], source: str, _text_field: str, lines: Lines
 
 def _row(row: ClassifiedRow, source: str) -> dict[str, Any]:
     others = {f"{_ORIGINAL}{name}" if name in _OURS else name: value for name, value in row.cells.items()}
-    return {
-        "source_key": source,
-        "source_line": row.line,
-        **row.outcome,
-        **({"note": row.own["note"] or None} if "note" in row.own else {}),
-        **others,
-    }
+    note = {"note": row.own["note"] or None} if "note" in row.own else {}
+    return {"source_key": source, "source_line": row.line, **row.outcome, **note, **others}
 
 
 def _failed(source: str, code: str, message: str) -> dict[str, Any]:
-    row = dict.fromkeys(COLUMNS)
-    return {**row, "source_key": source, "error_code": code, "error_message": message}
+    return _shared(CatalogRow("", source).failed(code, message))
+
+
+def _shared(row: CatalogRow) -> dict[str, Any]:
+    return {name: getattr(row, name) for name in COLUMNS}

@@ -23,6 +23,7 @@ from reviewbox.errors import AbsenceCode, ConflictError, ReviewboxError, SourceE
 from reviewbox.folder_storage import read_file
 from reviewbox.objects import ObjectRef, Source
 from reviewbox.report.results import Failure, Result, result_of_receipt, results_of_table
+from reviewbox.results.doubt import doubt_in
 from reviewbox.results.keys import is_table, is_table_key, results_prefix_of, source_of_table
 from reviewbox.results.receipt import MAX_RECEIPT_BYTES, Part, Receipt
 from reviewbox.results.rows import Lines, read_table, table_options
@@ -80,16 +81,21 @@ class FolderPlace:
             folders[:] = sorted(name for name in folders if not name.startswith("."))
             for name in sorted(files):
                 key = Path(parent, name).relative_to(self.root).as_posix()
-                if not name.startswith(".") and not is_tool_file(key):
+                # Neither a link to nothing nor a pipe is a result.
+                if not name.startswith(".") and not is_tool_file(key) and _is_file(self.root / key):
                     yield key
 
     def read(self, key: str) -> bytes | None:
         """Return a file's content."""
-        return read_file(self.root / key, ObjectRef("", key), MAX_RECEIPT_BYTES).body
+        with suppress(FileNotFoundError):  # it has been deleted since
+            return read_file(self.root / key, ObjectRef("", key), MAX_RECEIPT_BYTES).body
+        return None
 
     def open(self, key: str) -> BufferedReader | None:
         """Open a file."""
-        return BufferedReader((self.root / key).open("rb", buffering=0), SNIFF_BYTES)
+        with suppress(FileNotFoundError):
+            return BufferedReader((self.root / key).open("rb", buffering=0), SNIFF_BYTES)
+        return None
 
     def part_key(self, receipt_key: str, receipt: Receipt, part: Part) -> str | None:  # noqa: ARG002 - as documented
         """Return where a part of a table is: the folder may hold only some levels of the bucket's keys."""
@@ -111,7 +117,7 @@ class FolderPlace:
         if path is None:
             return None
         source = read_file(path, ObjectRef(ref["bucket"], ref["key"]), max_bytes)
-        return source if source.body and _is_same(source.body, ref.get("etag", "")) else None
+        return source if source.body and _is_same(source.body, str(ref.get("etag"))) else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,6 +211,7 @@ class StoredResults:
         done: how many of them are done.
         skipped: how many of these are not receipts of this version.
         on_listed: called for each file or object that is found, before the first result is read.
+        doubts: the doubts about fields of tables, with the sources' keys; of the results read so far.
     """
 
     place: Place
@@ -214,6 +221,7 @@ class StoredResults:
     done: float = 0.0
     skipped: int = 0
     on_listed: Callable[[], object] = lambda: None
+    doubts: list[str] = field(default_factory=list)
 
     def __iter__(self) -> Iterator[Result]:
         """Yield every result, for a report; see `read`."""
@@ -239,7 +247,7 @@ class StoredResults:
             if "counts" in receipt.content:
                 yield from self._read_table(key, receipt, reader)
             else:
-                yield reader.of_receipt(key, receipt)
+                yield _read_receipt(key, receipt, reader)
             self.done = done + 1
         if self.skipped == len(receipts):
             yield from self._read_unnamed(filter(is_table, keys), reader)
@@ -247,6 +255,8 @@ class StoredResults:
     def _read_table(self, key: str, receipt: Receipt, reader: Reader[T]) -> Iterator[T]:
         content, lines = receipt.content, Lines.of(receipt)
         notes, source = content.get("notes"), str(content["source"]["key"])
+        if doubt := doubt_in(notes):
+            self.doubts.append(f"{source}: {doubt}")
         text_field = str(notes.get("text_field") or "") if isinstance(notes, dict) else ""
         for part in receipt.parts:
             part_key = self.place.part_key(key, receipt, part)
@@ -329,13 +339,19 @@ class StoredResults:
         return receipt if receipt.content else None
 
 
-def _result_of_receipt(key: str, receipt: Receipt) -> Result:
+def _read_receipt(key: str, receipt: Receipt, reader: Reader[T]) -> T:
+    """Return what a reader makes of a receipt that is no table's, whoever wrote it."""
     source = receipt.content["source"]["key"]
     try:
-        return replace(result_of_receipt(receipt, source), receipt=key)
+        result_of_receipt(receipt, source)
     except (KeyError, TypeError, ValueError, OverflowError):
         message = f"the receipt {key} was not written by Reviewbox; classify the file again"
-        return _failed(source, AbsenceCode.BROKEN_RECEIPT, message)
+        return reader.of_failure(source, AbsenceCode.BROKEN_RECEIPT, message)
+    return reader.of_receipt(key, receipt)
+
+
+def _result_of_receipt(key: str, receipt: Receipt) -> Result:
+    return replace(result_of_receipt(receipt, receipt.content["source"]["key"]), receipt=key)
 
 
 def _failed(source: str, code: str, message: str) -> Result:
@@ -348,7 +364,15 @@ def _find_file(folders: Iterable[Path], key: str) -> Path | None:
     if ".." in names or key.startswith("/"):
         return None
     paths = (folder.joinpath(*names[start:]) for folder in folders for start in range(len(names)))
-    return next(filter(Path.is_file, paths), None)
+    return next(filter(_is_file, paths), None)
+
+
+def _is_file(path: Path) -> bool:
+    """Return whether there is such a file. S3 allows names that are too long for a file."""
+    try:
+        return path.is_file()
+    except (OSError, ValueError):
+        return False
 
 
 def _is_same(body: bytes, etag: str) -> bool:

@@ -334,6 +334,16 @@ def test_the_first_review_is_not_taken_as_a_header() -> None:
     assert texts(document("a.csv", "\n".join(reviews))) == reviews
 
 
+def test_a_table_none_of_whose_rows_fits_its_header_is_refused_with_the_reason() -> None:
+    """Naming the field with the reviews would not help."""
+    rows = "".join(f"{number},Ann,I liked it very much.\n" for number in range(9))
+
+    problem = refusal("visits.csv", f"id,name,review,day,city\n{rows}")
+
+    assert problem.code is ErrorCode.RAGGED_ROW
+    assert "3 fields, but the header has 5" in problem.message
+
+
 def test_ragged_rows_are_written_back_so_that_the_table_loads() -> None:
     data = 'id,review,stars\n1,good,5\n2,well, not so secret,1\n3\n4,"a\nb",c,d\n5,bad,1\n'
 

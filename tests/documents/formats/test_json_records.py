@@ -577,6 +577,24 @@ def test_products_may_have_their_reviews_by_id_and_some_only_one() -> None:
     assert texts(document("reviews.jsonl", "\n".join(map(json.dumps, lines)))) == REVIEWS
 
 
+def test_an_object_may_map_names_to_the_reviews_of_each_day() -> None:
+    days = [{f"2026-07-0{n}": [{"stars": 2, "text": review}]} for n, review in enumerate(REVIEWS, 1)]
+    apps = {name: {"reviews_by_day": day} for name, day in zip(("Chat", "Maps", "Notes"), days, strict=False)}
+
+    assert texts(document("apps.json", json.dumps(apps))) == REVIEWS[:3]
+
+
+def test_an_object_does_not_map_languages_to_different_reviews() -> None:
+    data = [
+        {"by": {key: {"said": f"{key}: {review}", "stars": 4} for key in ("en", "fr", "de")}}
+        for review in REVIEWS
+    ]
+
+    problem = refusal("translated.json", json.dumps(data))
+
+    assert "'[].by.en.said'" in problem.message
+
+
 def test_the_text_is_read_and_not_its_copy_in_which_a_search_marks_words() -> None:
     hits = [
         {"content": review, "_highlightResult": {"content": {"value": review.replace("was", "<em>was</em>")}}}

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any
 
-from reviewbox.documents.field_names import is_reply, name_score
+from reviewbox.documents.field_names import is_language, is_reply, name_score
 from reviewbox.documents.formats.json_paths import Each, Path, format_path, list_of
 from reviewbox.documents.pacing import Pace
 from reviewbox.documents.review_field import FieldSample
@@ -227,8 +227,9 @@ def is_map(value: Mapping[str, Any], min_size: int = _MIN_MAP_SIZE) -> bool:
     are_lists = all(isinstance(child, list) for child in children)
     return (
         len(records) >= (_MIN_MAP_SIZE if are_lists else _MIN_NAMED_MAP_SIZE)
-        and shared >= max(_MIN_SHARED_NAMES, len(counts) / 2)
+        and shared >= max(min(_MIN_SHARED_NAMES, len(counts)), len(counts) / 2)
         and all(abs(name_score(key)) <= _MAX_ID_SCORE for key in value)
+        and (are_lists or not all(map(is_language, value)))  # which hold the same texts
     )
 
 

@@ -414,7 +414,7 @@
     const basis = data.reviews.filter((review, index) => passing[index] && review.segments.some((s) => s[1] >= 0)).length;
     const side = (name, title) => {
       const found = data.phrases
-        .filter((phrase) => phrase.side === name)
+        .filter((phrase) => phrase.label === name)
         .map((phrase) => ({ ...phrase, mentions: phrase.mentions.filter(([review]) => passing[review]) }))
         .filter((phrase) => phrase.mentions.length)
         .sort((a, b) => b.mentions.length - a.mentions.length)
@@ -444,14 +444,14 @@
 
   function phraseItem(phrase, most) {
     const count = phrase.mentions.length;
-    const bar = h("span", { class: "bar", "aria-hidden": "true" }, h("span", { style: `width:${(100 * count) / most}%;background:var(--${phrase.side})` }));
+    const bar = h("span", { class: "bar", "aria-hidden": "true" }, h("span", { style: `width:${(100 * count) / most}%;background:var(--${phrase.label})` }));
     const examples = h("ul", { class: "examples" });
     const fill = () => {
       const texts = new Set(phrase.mentions.map(([review, segment]) => data.reviews[review].segments[segment][0].trim()));
       examples.replaceChildren(...[...texts].slice(0, 4).map((text) => h("li", { dir: "auto" }, marked(text, phrase.text))));
     };
     return h("li", {},
-      h("details", { "data-keep": `phrase-${phrase.side}-${phrase.text}`, ontoggle: data.isRedacted ? null : fill },
+      h("details", { "data-keep": `phrase-${phrase.label}-${phrase.text}`, ontoggle: data.isRedacted ? null : fill },
         h("summary", {}, h("span", { class: "name" }, phrase.text), bar, h("span", { class: "count" }, number(count))),
         data.isRedacted ? h("p", { class: "hint" }, "The texts are left out of this page.") : examples,
         !data.isRedacted && h("p", {}, h("button", { type: "button", class: "link", onclick: () => showAll({ search: phrase.text }) }, `Show the reviews with “${phrase.text}”`)),

@@ -163,6 +163,8 @@ def infer(lines: Lines, options: ReadOptions, *, preferred_delimiter: str) -> De
     for record in paced(rows, options.check_time, lambda record: len(record.raw)):
         if not record.problem:
             columns.add([layout.dialect.unescape(cell) for cell in record.cells])
+    if not options.text_field and rows[0].problem and all(record.problem for record in rows):
+        raise SourceError(rows[0].problem.code, f"no row can be read; {rows[0].problem.message}")
     choice = columns.select(options)
     notes: dict[str, Value] = {
         "delimiter": _DELIMITER_NAMES.get(layout.dialect.delimiter, layout.dialect.delimiter),

@@ -1,0 +1,205 @@
+"""The files and S3 objects that commands read."""
+
+import os
+import stat
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
+from dataclasses import dataclass, replace
+from functools import partial
+from io import BufferedReader, BytesIO
+from pathlib import Path
+from typing import IO, Any
+
+from reviewbox.classification import read_source
+from reviewbox.cli.progress import progress_bar
+from reviewbox.cli.render import printable
+from reviewbox.documents import Document, Row
+from reviewbox.documents.compression import exceeds
+from reviewbox.documents.detection import SNIFF_BYTES, read_stream
+from reviewbox.documents.unsupported import is_parquet
+from reviewbox.errors import ReviewboxError
+from reviewbox.objects import ObjectRef, Revision, Source
+from reviewbox.settings import Settings
+from reviewbox.stack.listing import is_uri
+from reviewbox.tool_files import is_tool_file
+
+
+@dataclass(slots=True)
+class Input:
+    """A file or object.
+
+    Attributes:
+        name: its name, as it is printed.
+        read: returns it, without the body if that is larger than the given number of bytes; raises
+            ReviewboxError.
+        open: opens it as a file; None for stdin.
+        size: its size in bytes, as it is stored; until it is read, a guess if it is not a file.
+        on_share: is called with the share of it that has been read, from 0 to 1.
+    """
+
+    name: str
+    read: Callable[[int], Source]
+    open: Callable[[Source], AbstractContextManager[IO[bytes]]] | None = None
+    size: int = 1000
+    on_share: Callable[[float], object] = lambda _: None
+
+
+@dataclass(frozen=True, slots=True)
+class OpenDocument:
+    """A document whose rows can be read as long as its input is open.
+
+    Attributes:
+        source: where it is from.
+        document: what it says.
+        stored: the bytes of a table that the service splits, which are read as the rows are; None for others.
+    """
+
+    source: Source
+    document: Document
+    stored: BufferedReader | None = None
+
+    def tracked(self, on_share: Callable[[float], object]) -> Document:
+        """Return the document; `on_share` is called with the share of it that has been read, from 0 to 1."""
+        if self.document.size or not self.stored:
+            return self.document.tracked(on_share)
+        return replace(self.document, rows=self._track_position(self.stored, on_share))
+
+    def _track_position(self, stored: BufferedReader, on_share: Callable[[float], object]) -> Iterator[Row]:
+        # The size of what a compressed table expands to is not known.
+        for row in self.document.rows:
+            yield row
+            on_share(stored.tell() / max(self.source.size, 1))
+
+
+def find_inputs(paths: Sequence[str]) -> Iterator[Input]:
+    """Yield what is named by paths: files, folders, S3 URIs, and "-" for stdin.
+
+    Raises:
+        ReviewboxError: a path or URI does not exist.
+    """
+    for path in paths:
+        if is_uri(path):
+            from reviewbox.cli.s3_sources import object_inputs
+
+            yield from object_inputs(path)
+        elif path == "-":
+            yield Input(path, _read_stdin)
+        elif Path(path).is_dir():
+            files = files_below(Path(path))
+            if not files:
+                yield Input(printable(path), partial(_refuse_empty_folder, path))
+            yield from map(file_input, files)
+        elif Path(path).exists():
+            yield file_input(Path(path))
+        else:
+            raise ReviewboxError(f"{path}: no such file or folder")
+
+
+def file_input(path: Path) -> Input:
+    """Return a file as an input. Only reading it tells whether that is possible."""
+    size = 0
+    with suppress(OSError):
+        size = path.stat().st_size
+    return Input(printable(str(path)), partial(_read_file, path), _open_file, size)
+
+
+def track_inputs(inputs: Sequence[Input], description: str, *, disable: bool = False) -> Iterator[Input]:
+    """Yield inputs, and show how many kilobytes of them have been read."""
+    done, rest = 0.0, float(sum(item.size for item in inputs))
+    with progress_bar(f"{description} (kB)", rest / 1000, disable=disable) as update:
+
+        def show(item: Input, share: float) -> None:
+            update(completed=(done + share * item.size) / 1000, total=(done + item.size + rest) / 1000)
+
+        for item in inputs:
+            rest -= item.size
+            item.on_share = partial(show, item)
+            yield item
+            item.on_share(1.0)
+            done += item.size
+
+
+@contextmanager
+def open_document(item: Input, settings: Settings) -> Iterator[OpenDocument]:
+    """Parse an input as the service does. A table that the service splits is read as one stream instead.
+
+    Raises:
+        ReviewboxError: the input cannot be read.
+        SourceError: it cannot be parsed.
+    """
+    source = item.read(settings.max_object_bytes)
+    item.size = source.size
+    body, options = source.body, settings.read_options
+    with ExitStack() as files:
+        if body is None and item.open:
+            file: Any = files.enter_context(item.open(source))
+        elif body is not None and (exceeds(body, options.segment_bytes) or is_parquet(body)):
+            file = BytesIO(body)
+        else:
+            yield OpenDocument(source, read_source(source, settings))
+            return
+        stored = files.enter_context(BufferedReader(file, SNIFF_BYTES))
+        streamed = read_stream(source.ref.key, source.content_type, stored, options)
+        if streamed:
+            yield OpenDocument(source, streamed, stored)
+        else:
+            yield OpenDocument(source, read_source(source, settings))
+
+
+def files_below(folder: Path, on_error: Callable[[Path, OSError], None] | None = None) -> list[Path]:
+    """Return the files below a folder, sorted, without hidden ones and those that tools leave behind.
+
+    `on_error` is called for each file and folder that cannot be accessed. It is left out.
+
+    Raises:
+        ReviewboxError: a file or folder cannot be accessed, and there is no `on_error`.
+    """
+    found: list[Path] = []
+
+    def handle(error: OSError, path: Path) -> None:
+        if isinstance(error, FileNotFoundError) and path != folder:
+            return  # removed since it was listed, or a dangling link
+        if on_error is None:
+            raise ReviewboxError(f"{printable(str(path))}: {error.strerror}") from None
+        on_error(path, error)
+
+    for parent, folders, files in os.walk(folder, onerror=lambda error: handle(error, Path(error.filename))):
+        folders[:] = (name for name in folders if not name.startswith("."))
+        for name in files:
+            path = Path(parent, name)
+            try:
+                is_source = not name.startswith(".") and not is_tool_file(path.relative_to(folder).as_posix())
+                if is_source and stat.S_ISREG(path.stat().st_mode):
+                    found.append(path)
+            except OSError as error:
+                handle(error, path)
+    return sorted(found)
+
+
+def _read_file(path: Path, max_bytes: int) -> Source:
+    try:
+        with path.open("rb") as file:
+            body = file.read(max_bytes + 1)
+            size = max(len(body), os.fstat(file.fileno()).st_size)  # a pipe says 0
+    except OSError as error:
+        raise ReviewboxError(f"{path}: {error.strerror}") from None
+    return _source(str(path), size, body if len(body) <= max_bytes else None)
+
+
+def _read_stdin(max_bytes: int) -> Source:
+    body = sys.stdin.buffer.read()
+    # Without a name or a content type, the first bytes decide the format.
+    return _source("stdin", len(body), body if len(body) <= max_bytes else None)
+
+
+def _source(name: str, size: int, body: bytes | None) -> Source:
+    return Source(ObjectRef("", name), Revision("", ""), size, "", body)
+
+
+def _open_file(source: Source) -> IO[bytes]:
+    return Path(source.ref.key).open("rb", buffering=0)
+
+
+def _refuse_empty_folder(path: str, _max_bytes: int) -> Source:
+    raise ReviewboxError(f"{path}: there are no files in this folder")

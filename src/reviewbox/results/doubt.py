@@ -1,0 +1,42 @@
+"""Doubts about an inferred review field, once its texts are classified. Pure; ADR 12 explains the limits."""
+
+from collections.abc import Collection, Mapping
+from typing import Any
+
+from reviewbox.documents import Value
+from reviewbox.model.verdicts import MIXED, NEGATIVE, NEUTRAL, POSITIVE
+from reviewbox.results.receipt import Counts
+
+# At least this share of at least this many texts in known languages praises or blames something.
+_MIN_TEXTS = 10
+_MIN_JUDGING_SHARE = 0.2
+
+_DOUBT = "doubt"
+
+
+def with_doubt(notes: Mapping[str, Value], counts: Counts, labels: Collection[str]) -> Mapping[str, Value]:
+    """Return the notes on a table, with a doubt if hardly any text of the inferred field judges something.
+
+    Args:
+        notes: what reading the table found out.
+        counts: the results of all of its rows.
+        labels: the model's labels. What is neutral to models with other labels is not known.
+    """
+    classified = sum(counts.labels.values())
+    judging = classified - counts.labels.get(NEUTRAL, 0)
+    known = classified - counts.other_language
+    is_inferred = notes.get("text_field_by") == "score"
+    has_own_labels = {*labels} != {NEGATIVE, NEUTRAL, MIXED, POSITIVE}
+    if not is_inferred or has_own_labels or known < _MIN_TEXTS or judging >= _MIN_JUDGING_SHARE * known:
+        return notes
+    runner_up = f" The next best is `{notes['runner_up']}`." if "runner_up" in notes else ""
+    doubt = (
+        f"Only {judging:,} of {classified:,} texts in `{notes['text_field']}` praise or blame anything. If "
+        f"they are not the reviews, set TextField to the field that contains them.{runner_up}"
+    )
+    return {**notes, _DOUBT: doubt}
+
+
+def doubt_in(notes: Any) -> str:
+    """Return the doubt in the notes of a receipt, which anybody may have written; "" if there is none."""
+    return str(notes.get(_DOUBT, "")) if isinstance(notes, Mapping) else ""
