@@ -822,3 +822,16 @@ def test_a_field_in_another_language_is_a_translation(names: str) -> None:
 
     assert select(columns).name == original
     assert select({name: columns[name] for name in ("stars", translation)}).name == translation
+
+
+def test_a_field_that_few_records_have_is_not_chosen_over_one_that_all_have() -> None:
+    """A list may contain the answers to another form, too."""
+    sample = FieldSample()
+    for review in REVIEWS:
+        sample.add("[].stars", 5)
+        sample.add("[].quote", review)
+    sample.add(
+        "[].suggestions", "I would like to have a larger keyboard, and I think that it should be quiet."
+    )
+
+    assert select_review_field(sample, ReadOptions()).name == "[].quote"

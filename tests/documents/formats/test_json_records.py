@@ -525,9 +525,9 @@ def work(data: str) -> int:
 
 @pytest.mark.parametrize("shape", HOSTILE.values(), ids=HOSTILE)
 def test_the_work_grows_with_the_size(shape: Callable[[int], str]) -> None:
-    small, large = (work(shape(size)) for size in (6_000, 24_000))
+    small, large = work(shape(6_000)), work(shape(24_000))
 
-    assert large <= 4.9 * small + 2000
+    assert large <= 4.1 * small
 
 
 @pytest.mark.parametrize("shape", HOSTILE.values(), ids=HOSTILE)
