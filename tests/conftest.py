@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import boto3
+import botocore.hooks
 import botocore.httpsession
 import botocore.regions
 import botocore.session
@@ -16,7 +17,6 @@ import typer.testing
 import yaml
 from botocore.client import ClientCreator
 from botocore.endpoint_provider import EndpointProvider
-from botocore.hooks import EventAliaser
 from moto import mock_aws
 from moto.backend_index import backend_url_patterns
 from moto.core.base_backend import BaseBackend
@@ -43,6 +43,11 @@ def pytest_collection_finish() -> None:
     gc.enable()
 
 
+# Templates are read with libyaml, also by modules that read them while they are imported.
+for loader in ("Loader", "SafeLoader"):
+    setattr(yaml, loader, getattr(yaml, f"C{loader}", getattr(yaml, loader)))
+
+
 def _once(make: Callable[..., Any], key: Callable[..., Any]) -> Callable[..., Any]:
     """Return a function that keeps what another one returns, by a key of the arguments."""
     kept: dict[Any, Any] = {}
@@ -62,7 +67,7 @@ def _libraries_are_fast() -> Iterator[None]:
 
     All sessions of botocore get the data that the first one has parsed, and all clients share what they make
     of it. Typer makes commands once. moto keeps what it finds out about a service, tries the services that
-    are used first, and answers botocore alone, not requests. Templates are read with libyaml.
+    are used first, and answers botocore alone, not requests.
     """
     loader = botocore.session.create_loader()
     creator: Any = ClientCreator
@@ -73,9 +78,13 @@ def _libraries_are_fast() -> Iterator[None]:
         patch.setattr(creator, "_create_client_class", make_class)
         load_model = _once(creator._load_service_model, lambda _creator, *names: names)  # noqa: SLF001
         patch.setattr(creator, "_load_service_model", load_model)
-        aliaser: Any = EventAliaser
+        aliaser: Any = botocore.hooks.EventAliaser
         name_event = _once(aliaser._alias_event_name, lambda _aliaser, name: name)  # noqa: SLF001
         patch.setattr(aliaser, "_alias_event_name", name_event)
+        takes_options = _once(
+            botocore.hooks.accepts_kwargs, lambda handler: getattr(handler, "__func__", handler)
+        )
+        patch.setattr(botocore.hooks, "accepts_kwargs", takes_options)
         make_context = _once(botocore.httpsession.create_urllib3_context, lambda: None)
         patch.setattr(botocore.httpsession, "create_urllib3_context", make_context)
         patch.setattr(typer.testing, "_get_command", _once(typer.main.get_command, lambda app: app))
@@ -87,8 +96,6 @@ def _libraries_are_fast() -> Iterator[None]:
         patterns = sorted(backend_url_patterns, key=lambda pattern: pattern[0] not in ("s3", "sqs"))
         patch.setattr(moto.backend_index, "backend_url_patterns", patterns)
         patch.setattr(moto.core.models, "RESPONSES_METHODS", [])
-        for name in ("Loader", "SafeLoader"):
-            patch.setattr(yaml, name, getattr(yaml, f"C{name}", getattr(yaml, name)))
         yield
 
 

@@ -2,6 +2,7 @@
 
     python tests/read_cases.py tests/exports
     python tests/read_cases.py FOLDER --list
+    python tests/read_cases.py FOLDER --judging
 
 An entry of `expected.json` is one of these:
 
@@ -24,7 +25,9 @@ from typing import Any
 from reviewbox.documents import ReadOptions, read_document
 from reviewbox.errors import SourceError
 from reviewbox.model.classifier import Classifier
-from reviewbox.model.verdicts import Verdict
+from reviewbox.model.verdicts import NEUTRAL, Verdict
+
+_TEXTS_TO_JUDGE = 60  # of a file
 
 
 def main() -> int:
@@ -32,8 +35,13 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("folder", type=Path)
     parser.add_argument("--list", action="store_true", help="print right readings, too")
+    parser.add_argument(
+        "--judging", action="store_true", help="print how many of the texts that are read praise or blame"
+    )
     arguments = parser.parse_args()
     expectations = json.loads((arguments.folder / "expected.json").read_text(encoding="utf-8"))
+    if arguments.judging:
+        return _print_judging(arguments.folder, expectations)
     right = 0
     for name, expected in expectations.items():
         problems = list(check(arguments.folder / name, expected))
@@ -44,6 +52,21 @@ def main() -> int:
             print(f"{name}: right")
     print(f"{right} of {len(expectations)} files are read right")
     return 0 if right == len(expectations) else 1
+
+
+def _print_judging(folder: Path, expectations: Mapping[str, Any]) -> int:
+    """Print for each file that is read how many of its first texts, in known languages, praise or blame."""
+    classifier = Classifier.load()
+    for name, expected in expectations.items():
+        texts = _texts(folder / name)
+        if isinstance(texts, list):
+            outcomes = classifier.classify_each(texts[:_TEXTS_TO_JUDGE], explain=False)
+            verdicts = [outcome for outcome in outcomes if isinstance(outcome, Verdict)]
+            judging = sum(verdict.label != NEUTRAL for verdict in verdicts)
+            known = sum(not verdict.is_other_language for verdict in verdicts)
+            reading = "wrong" if any(check(folder / name, expected)) else "right"
+            print(f"{reading}\t{judging}\t{known}\t{name}", flush=True)
+    return 0
 
 
 def check(file: Path, expected: str | Mapping[str, Any]) -> Iterator[str]:

@@ -167,6 +167,16 @@ def test_dark_mode(pages: Pages, visit: Visit) -> None:
     assert screenshot(page, "report-dark").stat().st_size < _MAX_SCREENSHOT
 
 
+def test_charts_are_read_without_color(pages: Pages, visit: Visit) -> None:
+    """Names, order and the kind of line say what colors say."""
+    page = visit(pages.large)
+
+    for chart, names in {"#shares": 4, "#differences": 3, "#time": 2}.items():
+        texts = " ".join(page.locator(f"{chart} svg text").all_text_contents())
+        assert sum(name in texts for name in ("negative", "mixed", "neutral", "positive")) >= names, chart
+    assert page.locator('#time svg [stroke-dasharray="6 3"]').count() == 1
+
+
 def test_a_phone_shows_everything_without_scrolling_sideways(pages: Pages, visit: Visit) -> None:
     for path in (pages.large, pages.demo):
         page = visit(path, width=375, height=812)

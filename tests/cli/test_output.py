@@ -89,6 +89,7 @@ def test_the_name_of_the_output_decides_the_format(
         (["-o", "a.txt"], "reviewbox: a.txt: add --format, or a name that ends in .json,"),
         (["-o", "a.csv", "--format", "table"], "reviewbox: a table is for the terminal; for a file, choose"),
         (["-o", "no/such/a.csv"], "reviewbox: no/such/a.csv: No such file or directory"),
+        (["-o", "/etc/passwd/a.csv"], "reviewbox: /etc/passwd/a.csv: Not a directory"),
     ],
 )
 def test_an_output_that_cannot_be_written_is_reported_on_one_line(
@@ -99,6 +100,18 @@ def test_an_output_that_cannot_be_written_is_reported_on_one_line(
     assert result.exit_code == 2
     assert result.stderr.startswith(message)
     assert result.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize("argument", ["file", "folder"])
+def test_an_output_does_not_replace_what_is_read(argument: str, reviews: Path, tiny_model: Path) -> None:
+    before = reviews.read_bytes()
+    path = reviews if argument == "file" else reviews.parent
+
+    result = run("classify", path, "--model", tiny_model, "-o", reviews, "--format", "csv")
+
+    assert result.exit_code == 2
+    assert "would replace the file that is read" in result.stderr
+    assert reviews.read_bytes() == before
 
 
 def test_rows_without_any_are_still_valid() -> None:
@@ -260,6 +273,60 @@ def test_ctrl_c_leaves_no_half_written_file(tmp_path: Path, tiny_model: Path) ->
 
     assert (process.returncode, stderr) == (130, "reviewbox: interrupted\n")
     assert [path.name for path in tmp_path.iterdir()] == ["a.csv"]
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "results inbox-results -o new.csv",
+        "results inbox-results -o new.parquet",
+        "report inbox-results -o new.html --sentences 0",
+        "catalog inbox-results -o catalog",
+        "watch other --once",
+    ],
+)
+def test_whenever_ctrl_c_comes_a_file_is_complete_or_not_there(
+    command: str, tmp_path: Path, tiny_model: Path
+) -> None:
+    """Also the file that a catalog or a watched folder gets for a table."""
+    lines = "".join(f"{number},a great film that is not bad at all\n" for number in range(10_000))
+    for folder in ("inbox", "other"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "a.csv").write_text(f"id,review\n{lines}", encoding="utf-8")
+    run("watch", tmp_path / "inbox", "--once", "--model", tiny_model)
+    before = {path for path in tmp_path.rglob("*") if path.is_file()}
+    program = f"import signal; signal.signal(signal.SIGINT, signal.default_int_handler); {REVIEWBOX[-1]}"
+    environment = {**os.environ, "REVIEWBOX_MODEL_DIR": str(tiny_model)}
+    words = [*REVIEWBOX[:-1], program, *command.split()]
+    if "watch" in command:
+        words += ["--model", str(tiny_model)]
+
+    with subprocess.Popen(  # noqa: S603 - our own code
+        words, cwd=tmp_path, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as process:
+        time.sleep(1.5)  # it is in the middle of the work, or it is done: the same holds
+        process.send_signal(signal.SIGINT)
+        process.communicate()
+
+    assert process.returncode in {0, 130, -signal.SIGINT}  # the last before any command has started
+    for path in {path for path in tmp_path.rglob("*") if path.is_file()} - before:
+        assert not path.name.startswith(".reviewbox-"), path
+        assert_complete(path)
+
+
+def assert_complete(path: Path) -> None:
+    """Check the end of a file in each format that commands write."""
+    end = path.read_bytes()[-64:]
+    match path.suffix:
+        case ".csv":
+            assert end.endswith(b"\n")
+            assert b"9999," in end
+        case ".parquet":
+            assert end.endswith(b"PAR1")
+        case ".html":
+            assert end.rstrip().endswith(b"</html>")
+        case _:
+            assert end.rstrip().endswith(b"}"), path
 
 
 # --- progress and color ---
@@ -447,18 +514,13 @@ def test_completion_knows_the_commands_and_their_values(shell: str) -> None:
     def complete(*words: str) -> str:
         line = " ".join(("reviewbox", *words))
         environment = {
-            **os.environ,
             "_REVIEWBOX_COMPLETE": f"complete_{shell}",
             "COMP_WORDS": line,
             "COMP_CWORD": str(len(words)),
             "_TYPER_COMPLETE_ARGS": line,
             "_TYPER_COMPLETE_FISH_ACTION": "get-args",
         }
-        code = "from reviewbox.cli import app; app(prog_name='reviewbox')"
-        command = [sys.executable, "-c", code]
-        return subprocess.run(  # noqa: S603 - our own code
-            command, env=environment, capture_output=True, text=True, check=True
-        ).stdout
+        return CliRunner().invoke(app, env=environment, prog_name="reviewbox").stdout
 
     assert "classify" in complete("cl")
     assert "jsonl" in complete("classify", "--format", "j")

@@ -261,3 +261,25 @@ def test_a_table_that_was_not_classified_is_refused(results: Path) -> None:
 
     assert refused.exit_code == 2
     assert "b.csv: the table has no column `sentiment`" in refused.stderr
+
+
+def test_an_export_does_not_replace_the_table_that_it_reads(results: Path) -> None:
+    (table,) = results.rglob("part-00000.csv")
+    before = table.read_bytes()
+
+    result = run(table, "-o", table)
+
+    assert result.exit_code == 2
+    assert "would replace the file that is read" in result.stderr
+    assert table.read_bytes() == before
+
+
+def test_half_a_character_stays_legible_in_parquet(tmp_path: Path) -> None:
+    """JSON can hold it, and UTF-8 cannot."""
+    row = {"text": "good \ud83d", "sh\ud83dop": "Oslo", "sentiment": "positive", "score": 0.9}
+    (tmp_path / "a.jsonl").write_text(json.dumps(row), encoding="utf-8")
+
+    assert run(tmp_path / "a.jsonl", "-o", tmp_path / "a.parquet").exit_code == 0
+
+    (found,) = pq.read_table(tmp_path / "a.parquet").to_pylist()
+    assert (found["text"], found["sh\\ud83dop"]) == ("good \\ud83d", "Oslo")

@@ -498,6 +498,22 @@ def test_notices_and_articles_are_not_reviews(sign: str, values: Sequence[str]) 
         assert select({**articles, author: beside}).name == "body"
 
 
+def test_the_sections_of_a_page_are_not_reviews_although_they_praise_what_they_sell() -> None:
+    sections = {
+        "title": ["The pool", "The bar", "The team", "The beach", "Rooms"],
+        "subtitle": ["", "Every evening", "", "", ""],
+        "text": [
+            "The pool is open from morning to midnight, and it is heated in winter.",
+            "Enjoy a drink at the bar by the pool, or on the roof of the hotel.",
+            "The team is there for guests at any hour of the day and the night.",
+            "The beach is next to the hotel, and towels are at the reception.",
+            "All of the rooms have a balcony and a view of the sea.",
+        ],
+    }
+    refusal(sections)
+    assert select({**sections, "text": REVIEWS[:5]}).name == "text"
+
+
 def test_the_statements_of_a_printed_form_are_not_reviews() -> None:
     statements = [f"{number}. I like what the brand {number} does" for number in range(1, 9)]
 
@@ -806,3 +822,16 @@ def test_a_field_in_another_language_is_a_translation(names: str) -> None:
 
     assert select(columns).name == original
     assert select({name: columns[name] for name in ("stars", translation)}).name == translation
+
+
+def test_a_field_that_few_records_have_is_not_chosen_over_one_that_all_have() -> None:
+    """A list may contain the answers to another form, too."""
+    sample = FieldSample()
+    for review in REVIEWS:
+        sample.add("[].stars", 5)
+        sample.add("[].quote", review)
+    sample.add(
+        "[].suggestions", "I would like to have a larger keyboard, and I think that it should be quiet."
+    )
+
+    assert select_review_field(sample, ReadOptions()).name == "[].quote"

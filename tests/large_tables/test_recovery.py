@@ -28,6 +28,7 @@ from tests.large_tables.work import (
     tables,
 )
 
+from reviewbox.large_tables.plan import Plan
 from reviewbox.leftovers import ABANDONED_SECONDS
 from reviewbox.objects import ObjectRef, SegmentRef
 from reviewbox.pipeline import Pipeline
@@ -242,6 +243,25 @@ def test_numbers_that_others_have_changed_in_the_objects_of_the_work_are_not_use
     s3.put_object(Bucket=BUCKET, Key=key, Body=changed)
 
     assert_heals(pipeline, s3, others)
+
+
+@pytest.mark.parametrize("has_own_id", [False, True])
+def test_the_plan_of_another_table_is_not_used(pipeline: Pipeline, s3: Client, *, has_own_id: bool) -> None:
+    """Its segments are those of the other table, whose rows would come back as rows of this one."""
+    key, others = begun(pipeline, s3, "plan.json")
+    secret = ObjectRef(BUCKET, "incoming/secret.csv")
+    put(s3, rows(40, "awful"), secret)
+    pipeline.process(secret, plenty)
+    (theirs,) = [found for found in keys(s3) if "plan.json" in found and found != key]
+    plan = Plan.decode(read(s3, theirs))
+    assert plan is not None
+    forged = replace(plan, id=others[0].plan) if has_own_id else plan
+    s3.put_object(Bucket=BUCKET, Key=key, Body=forged.encode())
+
+    assert_heals(pipeline, s3, others)
+
+    returned = b"".join(read(s3, key) for key in recorded(s3, TABLE))
+    assert b"awful" not in returned
 
 
 def test_a_segment_that_others_have_written_over_is_split_again(pipeline: Pipeline, s3: Client) -> None:

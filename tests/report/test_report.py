@@ -336,6 +336,40 @@ def test_answers_about_other_languages_come_with_a_warning() -> None:
     assert "in a language" not in render(report(results[:1]))
 
 
+def test_reviews_in_other_languages_can_be_left_out() -> None:
+    known, other = review("positive"), replace(review("neutral"), other_language=True)
+
+    summary = report([known] * 5 + [other] * 3)
+
+    languages = dimension(summary, "known language")
+    assert dict(zip(languages.values, languages.counts, strict=True)) == {
+        "known language": [0, 5],
+        "other language": [3, 0],
+    }
+    codes = {row.label: row.codes for row in summary.rows}
+    assert languages.values[codes[1][0]] == "known language"
+    assert "filter by “known language”" in render(summary)
+    assert "known language" not in render(report([other] * 3))
+
+
+def test_phrases_do_not_come_from_other_languages() -> None:
+    texts = ["Das Bett war gut."] * 30
+    results = [replace(review(text=text, line=n), other_language=True) for n, text in enumerate(texts)]
+
+    assert not report(results, readers=Readers(score_sentences=one_sentence_each)).phrases
+
+
+def test_a_column_of_one_file_among_several_is_compared() -> None:
+    """It is filled in the rows of its file, and empty in none of them."""
+    app = [review("positive", line=n) for n in range(60)]
+    rooms = {"old": "negative", "new": "positive"}
+    hotel = [replace(review(label, room=room), source="b.csv") for room, label in rooms.items()] * 20
+
+    values = dimension(report(app + hotel), "room").values
+
+    assert set(values) == {"old", "new", EMPTY}
+
+
 def test_a_column_that_is_called_by_a_star_is_a_rating() -> None:
     results = [replace(review(), cells={"★": str(1 + number % 5)}) for number in range(20)]
 

@@ -5,7 +5,7 @@ nobody has written another one since, so pointers form a chain, and the files of
 own. What the newest pointer does not declare is removed, by everyone who looks at the result.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from functools import partial
@@ -54,6 +54,7 @@ class Catalog:
     store: ObjectStore  # where copies are written
     place: ObjectRef  # the bucket and the prefix of the keys of the catalog
     settings: Settings  # how tables are read
+    on_share: Callable[[float], object] = lambda _: None  # called for each row, with its share of its result
 
     def update(self, key: str, deadline: Deadline) -> CopyOutcome:
         """Make the catalog hold exactly one copy of the result whose receipt has this key.
@@ -159,7 +160,10 @@ class Catalog:
             table_options(self.settings),
             check_time=partial(deadline.check, ObjectRef(self.place.bucket, key)),
         )
-        yield from rows_of_part(stored, part.key, options, receipt, lines)
+        share = 1 / max(1, receipt.content.get("counts", {}).get("total", 0))
+        for row in rows_of_part(stored, part.key, options, receipt, lines):
+            yield row
+            self.on_share(share)
 
     def _files(self, pointer: Pointer) -> dict[ObjectRef, str]:
         """Return all files of a result, with their ETags."""

@@ -65,7 +65,7 @@ def _array(kind: str, values: Sequence[Any]) -> "Array":
 
     if kind.startswith("map<"):
         return _map_array(kind, values)
-    return Array([_encodable(value) for value in values], _data_type(kind))
+    return Array([encodable(value) for value in values], _data_type(kind))
 
 
 def _map_array(kind: str, maps: Sequence[Mapping[str, Any]]) -> "Array":
@@ -94,6 +94,6 @@ def _map_array(kind: str, maps: Sequence[Mapping[str, Any]]) -> "Array":
     return Array.from_arrow_pycapsule(_data_type(kind).__arrow_c_schema__(), lists.__arrow_c_array__()[1])
 
 
-def _encodable(value: Any) -> Any:
+def encodable(value: Any) -> Any:
     """Return a value as UTF-8 can hold it: a text from JSON may contain half of a character."""
     return value.encode("utf-8", "backslashreplace").decode() if isinstance(value, str) else value

@@ -5,7 +5,7 @@ from typing import Any
 
 from reviewbox.catalog import CopyOutcome
 from reviewbox.cli.output import Format, print_summary, terminal_beside
-from reviewbox.cli.progress import track
+from reviewbox.cli.progress import progress_bar, track
 from reviewbox.cli.render import print_line, print_plain
 from reviewbox.settings import Settings
 from reviewbox.stack.aws import errors_at
@@ -25,11 +25,12 @@ def run_catalog(path: str, target: str, settings: Settings, format_: Format) -> 
     with errors_at(path):
         copying = Copying.between(path, target, settings)
         receipts = list(track(copying.list_receipts(), "Listing results"))
-        for outcome in track(copying.copy(receipts), "Copying results", len(receipts)):
-            if isinstance(outcome, Exception):
-                reasons[getattr(outcome, "strerror", None) or describe(outcome)] += 1
-            else:
-                counts[outcome] += 1
+        with progress_bar("Copying results", len(receipts)) as update:
+            for outcome in copying.copy(receipts, lambda share: update(advance=share)):
+                if isinstance(outcome, Exception):
+                    reasons[getattr(outcome, "strerror", None) or describe(outcome)] += 1
+                else:
+                    counts[outcome] += 1
     print_line(
         terminal_beside(format_),
         f"{target}: {number_of(counts[CopyOutcome.COPIED], 'result')} copied, "

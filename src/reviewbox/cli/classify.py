@@ -54,14 +54,14 @@ def classify_paths(  # noqa: PLR0913, PLR0917 - a command's options are its argu
 
     Raises:
         ReviewboxError: a path or URI does not exist, the model cannot be loaded, or the file cannot be
-            written.
+            written or is one of those to read.
     """
     is_terminal = output is None and sys.stdout.isatty()
     if format_ is None:
         format_ = format_of(output, Format) if output else Format.TABLE if is_terminal else Format.JSONL
     if output and format_ is Format.TABLE:
         raise ReviewboxError("a table is for the terminal; for a file, choose --format json, jsonl or csv")
-    inputs = list(find_inputs(paths))
+    inputs = list(find_inputs(paths, output))
     run = _Run(Classifier.load(model, threads=threads, two_labels=settings.two_labels), settings)
     # Rows that are printed on the terminal show the progress themselves.
     reviews = run.classify(inputs, hides_progress=is_terminal and format_ is not Format.TABLE)

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from reviewbox.classification import read_source
+from reviewbox.cli.output import check_output
 from reviewbox.cli.progress import progress_bar
 from reviewbox.cli.render import printable
 from reviewbox.documents import Document, Row
@@ -72,11 +73,11 @@ class OpenDocument:
             on_share(stored.tell() / max(self.source.size, 1))
 
 
-def find_inputs(paths: Sequence[str]) -> Iterator[Input]:
+def find_inputs(paths: Sequence[str], output: Path | None = None) -> Iterator[Input]:
     """Yield what is named by paths: files, folders, S3 URIs, and "-" for stdin.
 
     Raises:
-        ReviewboxError: a path or URI does not exist.
+        ReviewboxError: a path or URI does not exist, or the output would replace a file that is read.
     """
     for path in paths:
         if is_uri(path):
@@ -89,8 +90,11 @@ def find_inputs(paths: Sequence[str]) -> Iterator[Input]:
             files = files_below(Path(path))
             if not files:
                 yield Input(printable(path), partial(_refuse_empty_folder, path))
-            yield from map(file_input, files)
+            for file in files:
+                check_output(output, file)
+                yield file_input(file)
         elif Path(path).exists():
+            check_output(output, Path(path))
             yield file_input(Path(path))
         else:
             raise ReviewboxError(f"{path}: no such file or folder")

@@ -7,7 +7,7 @@ import csv
 import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from enum import StrEnum
 from itertools import chain, repeat
 from pathlib import Path
@@ -54,6 +54,16 @@ def format_of(path: Path, formats: type[F]) -> F:
     if path.suffix.lower() not in known:
         raise ReviewboxError(f"{path}: add --format, or a name that ends in {', '.join(known)}")
     return known[path.suffix.lower()]
+
+
+def check_output(output: Path | None, read: Path) -> None:
+    """Raise an error if an output would replace a file that is read.
+
+    Raises:
+        ReviewboxError: it would.
+    """
+    if output and output.exists() and read.exists() and output.samefile(read):
+        raise ReviewboxError(f"{output} would replace the file that is read; choose another --output")
 
 
 def write_rows(rows: Iterable[Row], file: TextIO, format_: Format, columns: Sequence[str] = ()) -> None:
@@ -141,7 +151,8 @@ def complete_file(path: Path) -> Iterator[Path]:
             raise
         raise ReviewboxError(f"{path}: {error.strerror}") from None
     finally:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):  # on a read-only file system, the error above says more
+            temporary.unlink()
 
 
 @contextmanager

@@ -71,10 +71,11 @@ def track(items: Iterable[T], description: str, total: float | None = None) -> I
 
 
 def track_results(items: Iterable[T], results: "StoredResults") -> Iterator[T]:
-    """Yield what is made of stored results, and show how many of these have been read."""
-    with progress_bar("Reading results") as update:
+    """Yield what is made of stored results, and show how many of these have been found, and then read."""
+    with progress_bar("Listing results") as update:
+        results.on_listed = lambda: update(advance=1)
         for item in items:
-            update(total=results.receipts, completed=results.done)
+            update(description="Reading results", total=results.receipts, completed=results.done)
             yield item
 
 

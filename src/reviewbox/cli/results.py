@@ -12,10 +12,12 @@ from typing import Any, TextIO
 
 from rich.cells import cell_len
 
+from reviewbox.catalog.parquet import encodable
 from reviewbox.cli.output import (
     ExportFormat,
     Format,
     Row,
+    check_output,
     complete_file,
     format_of,
     open_output,
@@ -53,6 +55,7 @@ def show_results(path: str, settings: Settings, format_: ExportFormat | None, ou
         raise ReviewboxError("Parquet is written to a file only; name it with --output")
     if output and format_ is ExportFormat.TABLE:
         raise ReviewboxError("a table is for the terminal; for a file, choose another --format")
+    check_output(output, Path(path))
     with errors_at(path):
         results = StoredResults(find_place(path), settings)
         rows = track_results(result_rows(results), results)
@@ -92,11 +95,11 @@ def _write_parquet(rows: Iterable[Row], path: Path) -> None:
     kinds = {"source_line": pa.int64(), "score": pa.float64()}
     kinds |= dict.fromkeys(("needs_review", "other_language"), pa.bool_())
     with _spooled(rows) as spool:
-        schema = pa.schema([(name, kinds.get(name, pa.string())) for name in spool.columns])
+        schema = pa.schema([(encodable(name), kinds.get(name, pa.string())) for name in spool.columns])
         with pq.ParquetWriter(path, schema) as writer:
             remaining = iter(spool)
             while batch := list(islice(remaining, _BATCH_ROWS)):
-                columns = {name: [row.get(name) for row in batch] for name in spool.columns}
+                columns = [[encodable(row.get(name)) for row in batch] for name in spool.columns]
                 writer.write_table(pa.table(columns, schema=schema))
 
 

@@ -45,7 +45,7 @@ _BOILERPLATE_WORDS = 4
 _NEARLY_ALL = 0.9
 _WEIGHT_OTHER_KINDS = -4.0  # times the share of values that are not text
 _WEIGHT_MARKUP = -2.0  # times the share of values that are HTML fragments
-_WEIGHT_EMPTY = -2.0  # times the share of records of a table in which the field is empty: replies are rare
+_WEIGHT_EMPTY = -2.0  # times the share of records in which the field is empty or absent: replies are rare
 _WEIGHT_REPLIES = -5.0  # times the share of values that thank or console a customer
 MIN_TEXT_SHARE = 0.5  # of the values that are present
 _MIN_OPEN_WORDS = 4  # on average
@@ -239,9 +239,8 @@ class FieldValues:
         is_guess = not is_known_language and self.is_varied
         return is_guess and (says_text or (is_nameless and not is_list_of_words))
 
-    @property
-    def score(self) -> float:
-        """How much the values look like reviews; ADR 12 explains the weights."""
+    def score(self, records: int) -> float:
+        """Return how much the values look like reviews, as a field of this many records; see ADR 12."""
         score: float
         mean = self.words / self.texts
         variance = max(0.0, self.words_squared / self.texts - mean * mean)
@@ -253,7 +252,7 @@ class FieldValues:
         score += _WEIGHT_TITLE_CASE * self.titles / max(1, self.multi_word)
         score += _WEIGHT_MARKUP * self.markup / self.texts
         score += _WEIGHT_REPLIES * self.replies / self.texts
-        score += _WEIGHT_EMPTY * max(0.0, 1 - self.present / max(1, self.seen))
+        score += _WEIGHT_EMPTY * max(0.0, 1 - self.present / max(1, records))
         score += _WEIGHT_OTHER_KINDS * (1 - self.texts / self.present)
         if self.is_template:
             score += _WEIGHT_REPETITION
@@ -301,4 +300,5 @@ def are_options(values: FieldValues, name_score: float) -> bool:
     is_text = name_score >= TEXT_NAME_SCORE and not is_question(values.name)
     if values.is_choice and not (is_text and len(values.distinct) > _MAX_OPTIONS):
         return True
-    return values.is_template or values.is_statistics or values.in_name > MIN_TEXT_SHARE * values.texts
+    is_consent = values.is_template and not is_text
+    return is_consent or values.is_statistics or values.in_name > MIN_TEXT_SHARE * values.texts

@@ -49,7 +49,7 @@ _MAX_FIELDS = 1000
 TITLE_NOTE = "the review is empty; its title was classified"
 _WEIGHT_PUBLISHED = -6.0  # if another field says that the records are a company's own texts
 _WEIGHT_TRANSLATION = -2.0  # if another field has the same name without a language
-_WEIGHT_ARTICLE = -1.0  # if the records have a title and a sign of an article, but no author or rating
+_WEIGHT_ARTICLE = -2.0  # if the records have a title and a sign of an article, but no author or rating
 
 # --- decision --------------------------------------------------------------------------------------------
 
@@ -192,6 +192,7 @@ class FieldSample:
         articles = self._lists_of_articles()
         descriptions = self._descriptions_of_reviews()
         translations = self._translations()
+        records = self._records()
         choices = [*islice((values for values in self._fields.values() if values.is_choice), _MAX_CHOICES)]
         published = {list_in(path) for path, values in self._fields.items() if says_published(values)}
         for path, values in self._fields.items():
@@ -206,7 +207,7 @@ class FieldSample:
                 if path in translations:
                     from_name = max(MIN_NAME_SCORE, from_name + _WEIGHT_TRANSLATION)
                 is_plausible = values.sounds_like_reviews(from_name)
-                score = values.score + from_name
+                score = values.score(records[path]) + from_name
                 is_poll = (
                     are_options(values, from_name)
                     or self._is_scale(path)
@@ -236,6 +237,17 @@ class FieldSample:
             if known & TITLE_WORDS and known & _WORDS_OF_AN_ARTICLE and not known & _WORDS_BESIDE_REVIEWS
         }
 
+    def _records(self) -> dict[str, int]:
+        """Return the number of records of each field: all in its list if less than half of these have the field."""
+        totals: defaultdict[str, int] = defaultdict(int)
+        for path, values in self._fields.items():
+            totals[list_in(path)] = max(totals[list_in(path)], values.seen)
+        records = {}
+        for path, values in self._fields.items():
+            total = totals[list_in(path)]
+            records[path] = total if values.seen < total / 2 else values.seen
+        return records
+
     def _translations(self) -> set[str]:
         """Return the fields of texts in a language, beside a field of the same name without one."""
         names = {path: split_language(path) for path, values in self._fields.items() if values.is_text}
@@ -245,7 +257,7 @@ class FieldSample:
     def _descriptions_of_reviews(self) -> set[str]:
         """Return the names of descriptions and quotes that are beside a sign of a review.
 
-        There are none if another field is called a text.
+        There are none if another field, which most records have, is called a text.
         """
         signs: defaultdict[str, set[str]] = defaultdict(set)
         described: dict[str, str] = {}
@@ -266,7 +278,12 @@ class FieldSample:
         }
         if not found:
             return found
-        texts = (values.name for values in self._fields.values() if values.is_text)
+        records = self._records()
+        texts = (
+            values.name
+            for path, values in self._fields.items()
+            if values.is_text and values.seen == records[path]
+        )
         return set() if any(name_score(name) >= TEXT_NAME_SCORE for name in texts) else found
 
     def _is_scale(self, path: str) -> bool:
@@ -282,8 +299,15 @@ class FieldSample:
 
     def mixed_candidates(self) -> list[Candidate]:
         """Return the fields whose name says that they contain texts, but few of whose values are texts."""
+        records = self._records()
         return [
-            Candidate(path, values.score + score, score, "texts beside other values", is_plausible=False)
+            Candidate(
+                path,
+                values.score(records[path]) + score,
+                score,
+                "texts beside other values",
+                is_plausible=False,
+            )
             for path, values in self._fields.items()
             if values.texts and not values.is_text and (score := name_score(values.name)) >= TEXT_NAME_SCORE
         ]

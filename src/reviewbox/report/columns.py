@@ -21,7 +21,8 @@ _MAX_VALUES = 200  # a column with more is not a category
 _MAX_CHOSEN_VALUES = 5000  # that are counted if the column was asked for
 _MAX_SHOWN = 40  # values of a dimension; the others are counted together
 _MIN_ROWS_PER_VALUE = 3
-_MIN_FILLED_SHARE = 0.5
+_MIN_FILLED_SHARE = 0.5  # of the rows of the files that have the column
+_MIN_SHARE = 0.1  # of all reviews
 
 _MAX_DAYS = 3700  # that are counted one by one
 _MIN_DATE_SHARE = 0.9  # of the values of a date column
@@ -94,6 +95,7 @@ class ColumnTally:
         name: the column.
         is_chosen: whether somebody asked for it, so that it is shown whatever its values are.
         filled: the number of rows with a value.
+        rows: the number of rows of the files that have a value in the column.
         values: the verdicts by value; None once there are too many values.
         dates: the verdicts by day: if the day stands before the month (True), and if not.
     """
@@ -101,8 +103,10 @@ class ColumnTally:
     name: str
     is_chosen: bool = False
     filled: int = 0
+    rows: int = 0
     values: Tally | None = field(default_factory=dict)
     dates: dict[bool, _Dates] = field(default_factory=lambda: {False: _Dates(), True: _Dates()})
+    _filled_before: int = 0  # in earlier files
 
     @property
     def is_alive(self) -> bool:
@@ -118,6 +122,12 @@ class ColumnTally:
         # Ten digits may be a Unix time, and so may an order number: only the name decides.
         if self.dates and (has_date_name(self.name) or not value.isdecimal()):
             self._add_date(value, label)
+
+    def end_source(self, rows: int) -> None:
+        """Take note of the end of a file, which had this number of rows."""
+        if self.filled > self._filled_before:
+            self.rows += rows
+            self._filled_before = self.filled
 
     def _add_value(self, value: str, label: str) -> None:
         values = self.values or {}
@@ -215,7 +225,7 @@ class ColumnTally:
         return association([[counts[label] for label in labels] for counts in values])
 
     def _is_useful(self, total: int) -> bool:
-        is_filled = self.filled >= total * _MIN_FILLED_SHARE
+        is_filled = self.filled >= max(self.rows * _MIN_FILLED_SHARE, total * _MIN_SHARE)
         is_id = not _ID_WORDS.isdisjoint(name_words(self.name.rpartition(".")[2])[-1:])
         count = len(self.values or ())
         return is_filled and not is_id and 1 < count <= max(2, self.filled / _MIN_ROWS_PER_VALUE)

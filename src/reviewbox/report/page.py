@@ -13,7 +13,7 @@ from string import Template
 from typing import Any
 
 from reviewbox.report.statistics import wilson_interval
-from reviewbox.report.summary import Review, SampledRow, Summary
+from reviewbox.report.summary import LANGUAGE, Review, SampledRow, Summary
 from reviewbox.wording import number_of
 
 _PARTS = files("reviewbox.report") / "page"
@@ -70,9 +70,11 @@ def _caveat(summary: Summary) -> str:
     if not summary.other_language:
         return ""
     are = "is" if summary.other_language == 1 else "are"
+    has_others = summary.other_language < summary.total
+    remedy = f" To leave them out, filter by “{LANGUAGE}”." if has_others else ""
     return (
         f'<p class="notice">{summary.other_language:,} of {number_of(summary.total, "review")} {are} in a '
-        "language that the model does not know. Do not rely on the answers about them.</p>\n"
+        f"language that the model does not know. Do not rely on the answers about them.{remedy}</p>\n"
     )
 
 

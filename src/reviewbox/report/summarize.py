@@ -14,6 +14,7 @@ from reviewbox.report.results import Result, Sentence
 from reviewbox.report.sampling import Top
 from reviewbox.report.summary import (
     EMPTY,
+    LANGUAGE,
     Dimension,
     Failures,
     Kind,
@@ -31,6 +32,7 @@ from reviewbox.report.tallies import (
     UNCERTAIN,
     Tallies,
     cut_text,
+    language_of,
 )
 from reviewbox.report.values import parse_rating
 
@@ -55,7 +57,7 @@ def report(
     tallies = Tallies(options)
     for result in results:
         tallies.add(result)
-    tallies.check_chosen_columns()
+    tallies.finish()
     return _Summarizer(tallies, options, readers).summary()
 
 
@@ -125,7 +127,7 @@ class _Summarizer:
     def _facts(self, result: Result) -> SampledRow:
         codes = []
         for scale, codes_of in zip(self._scales, self._codes, strict=True):
-            cell = result.group if scale.kind is Kind.FILE else result.cells.get(scale.name, "")
+            cell = _cell(result, scale)
             has_value = cell and cell not in MISSING
             codes.append(codes_of.get(scale.value_of(cell) if has_value else EMPTY, -1))
         return SampledRow(self._labels.index(result.label), result.score, result.needs_review, codes)
@@ -210,6 +212,8 @@ def _choose_scales(tallies: Tallies, options: ReportOptions) -> list[Scale]:
     columns = tallies.columns.values()
     name = "file" if "file" not in tallies.columns else "source file"
     groups = [category(name, Kind.FILE, tallies.groups)] if len(tallies.groups) > 1 else []
+    are_several = len(tallies.languages) > 1
+    languages = [category(LANGUAGE, Kind.LANGUAGE, tallies.languages)] if are_several else []
     ratings = [
         c for c in columns if c.name == options.rating or (not options.rating and has_rating_name(c.name))
     ]
@@ -222,7 +226,18 @@ def _choose_scales(tallies: Tallies, options: ReportOptions) -> list[Scale]:
     rest.sort(key=lambda c: (not c.is_chosen, -c.strength()))
     found = [scale for c in rest if (scale := c.as_category(tallies.labels))]
     chosen = sum(c.is_chosen for c in rest)
-    return [*groups, *found[: max(_MAX_DIMENSIONS, chosen)], *(scale for scale in (rating, date) if scale)]
+    return [
+        *groups,
+        *found[: max(_MAX_DIMENSIONS, chosen)],
+        *languages,
+        *(scale for scale in (rating, date) if scale),
+    ]
+
+
+def _cell(result: Result, scale: Scale) -> str:
+    if scale.kind is Kind.FILE:
+        return result.group
+    return language_of(result) if scale.kind is Kind.LANGUAGE else result.cells.get(scale.name, "")
 
 
 def _segments(result: Result, sentences: Sequence[Sentence]) -> list[Segment]:
@@ -255,9 +270,10 @@ def _telling_sentences(reviews: Sequence[Review], labels: Sequence[str]) -> Iter
     """Yield the sentences of the random sample that are evidence for praise or blame.
 
     A sentence that contradicts the verdict is not evidence: alone, "dry after a night of rain" may be blame.
+    Neither is one in a language that the model does not know.
     """
     for index, review in enumerate(reviews):
-        if review.is_sampled:
+        if review.is_sampled and not review.other_language:
             verdict = labels[review.facts.label]
             sides = (POSITIVE, NEGATIVE) if verdict == MIXED else (verdict,)
             for number, segment in enumerate(review.segments):

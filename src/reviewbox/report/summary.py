@@ -7,12 +7,14 @@ from enum import StrEnum
 from reviewbox.report.results import Failure
 
 EMPTY, OTHER = "(empty)", "(other)"  # values of a dimension
+LANGUAGE = "known language"  # the name of a dimension
 
 
 class Kind(StrEnum):
     """What the values of a dimension are."""
 
     FILE = "file"
+    LANGUAGE = "language"  # whether the model knows it
     COLUMN = "column"
     RATING = "rating"  # numbers, in order
     DATE = "date"  # days, months or years, in order

@@ -20,6 +20,7 @@ _MAX_LISTED_FAILURES = 100  # of each code
 _MAX_RATING_VALUES = 120
 _MAX_PER_RATING = 10  # reviews of each label and rating value that are kept
 
+KNOWN, UNKNOWN = "known language", "other language"
 UNCERTAIN, STRONGEST_BLAME, STRONGEST_PRAISE = "uncertain", "blame", "praise"
 _VIEW_OF = {POSITIVE: STRONGEST_PRAISE, NEGATIVE: STRONGEST_BLAME, MIXED: MIXED}
 
@@ -31,7 +32,9 @@ class Tallies:
         self.labels: Counter[str] = Counter()
         self.needs_review = self.other_language = self.without_text = self.sources = 0
         self._last_source: str | None = None
+        self._rows_of_source = 0
         self.groups: Tally = {}
+        self.languages: Tally = {}  # whether the model knows the language: `KNOWN` or `UNKNOWN`
         self.columns: dict[str, ColumnTally] = {}
         self.failures: dict[str, list[Failure]] = {}
         self.failure_counts: Counter[str] = Counter()
@@ -45,12 +48,15 @@ class Tallies:
     def add(self, result: Result) -> None:
         """Count one result."""
         if result.source != self._last_source:  # the results of a file follow each other
+            self._end_source()
             self._last_source = result.source
             self.sources += 1
         if result.failure:
             self._add_failure(result.failure)
             return
+        self._rows_of_source += 1
         self.labels[result.label] += 1
+        count(self.languages, language_of(result), result.label)
         self.needs_review += result.needs_review
         self.other_language += result.other_language
         self.without_text += result.text == ""
@@ -65,7 +71,21 @@ class Tallies:
         self.texts.offer(lambda: result)
         self._offer_views(result)
 
-    def check_chosen_columns(self) -> None:
+    def finish(self) -> None:
+        """Take note that there are no more results.
+
+        Raises:
+            ReviewboxError: a column that somebody asked for does not exist, or does not hold that.
+        """
+        self._end_source()
+        self._check_chosen_columns()
+
+    def _end_source(self) -> None:
+        for tally in self.columns.values():
+            tally.end_source(self._rows_of_source)
+        self._rows_of_source = 0
+
+    def _check_chosen_columns(self) -> None:
         """Raise ReviewboxError if a column that somebody asked for does not exist, or does not hold that."""
         if missing := sorted(self._chosen - self.columns.keys()):
             known = ", ".join(map(repr, self.columns)) or "none"
@@ -116,6 +136,11 @@ class Tallies:
 
     def _view(self, name: str) -> Top[Result]:
         return self.views.setdefault(name, Top(MAX_PER_VIEW))
+
+
+def language_of(result: Result) -> str:
+    """Return whether the model knows the language of a review."""
+    return UNKNOWN if result.other_language else KNOWN
 
 
 def cut_text(text: str | None) -> str | None:

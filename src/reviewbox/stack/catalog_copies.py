@@ -2,10 +2,11 @@
 
 import hashlib
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import partial
 from io import BufferedReader
 from itertools import islice
 from pathlib import Path
@@ -91,19 +92,34 @@ class Copying:
         """Yield the keys of all receipts."""
         return filter(is_receipt, self.place.list_keys())
 
-    def copy(self, receipts: Sequence[str]) -> Iterator[CopyOutcome | Exception]:
-        """Bring the copies of all results up to date, and remove those of results that are gone."""
-        remaining = iter(receipts)
+    def copy(
+        self, receipts: Sequence[str], on_share: Callable[[float], object]
+    ) -> Iterator[CopyOutcome | Exception]:
+        """Bring the copies of all results up to date, and remove those of results that are gone.
+
+        `on_share` is called with each share of a result that is done. The shares of a result add up to 1.
+        Several threads may call it.
+        """
+        update, remaining = partial(self._update, on_share), iter(receipts)
         with ThreadPoolExecutor(self.threads) as pool:
             while chunk := list(islice(remaining, _CHUNK)):
-                yield from pool.map(self._update, chunk)
-            yield from pool.map(self._update, self.catalog.copied_besides(receipts))
+                yield from pool.map(update, chunk)
+            yield from pool.map(update, self.catalog.copied_besides(receipts))
 
-    def _update(self, key: str) -> CopyOutcome | Exception:
+    def _update(self, on_share: Callable[[float], object], key: str) -> CopyOutcome | Exception:
+        told = 0.0
+
+        def tell(share: float) -> None:
+            nonlocal told
+            told += share
+            on_share(share)
+
         try:
-            return self.catalog.update(key, Deadline(lambda: math.inf))
+            return replace(self.catalog, on_share=tell).update(key, Deadline(lambda: math.inf))
         except Exception as error:  # noqa: BLE001 - one result's failure must not affect another
             return error
+        finally:
+            on_share(1 - told)
 
 
 def _folder(uri: str) -> ObjectRef:

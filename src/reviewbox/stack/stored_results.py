@@ -211,6 +211,8 @@ class StoredResults:
         done: how many of them are done.
         skipped: how many of these are not receipts of this version.
         doubts: the doubts about fields of tables, with the sources' keys; of the results read so far.
+        on_listed: called for each file or object that is found, before the first result is read.
+        doubts: the doubts about fields of tables, with the sources' keys; of the results read so far.
     """
 
     place: Place
@@ -219,6 +221,8 @@ class StoredResults:
     receipts: int = 0
     done: float = 0.0
     skipped: int = 0
+    doubts: list[str] = field(default_factory=list)
+    on_listed: Callable[[], object] = lambda: None
     doubts: list[str] = field(default_factory=list)
 
     def __iter__(self) -> Iterator[Result]:
@@ -233,7 +237,10 @@ class StoredResults:
         Raises:
             ReviewboxError: there are no results.
         """
-        keys = list(self.place.list_keys())
+        keys = []
+        for key in self.place.list_keys():
+            keys.append(key)
+            self.on_listed()
         receipts = [key for key in keys if is_receipt(key)]
         self.receipts = len(receipts)
         for key, receipt in self._receipts(receipts):

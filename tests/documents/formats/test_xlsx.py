@@ -194,6 +194,21 @@ def test_the_sheets_compete_for_the_review() -> None:
     assert cells(result.body, 2)[0] == HEADER + NAMES
 
 
+def test_a_cover_sheet_is_never_the_review() -> None:
+    """Its sentences are not read either where the answers repeat so much that they may be options."""
+    cover = [["Hotel Lakeside – our guests about their summer"], ["It was exported by the front desk."]]
+    question = "Anything else you would like to tell us?"
+    answers = ["The breakfast was wonderful.", "The room was too loud for us."]
+    table: list[list[Any]] = [["no", question, "from"], *[[n, answers[n % 2], "AT"] for n in range(200)]]
+
+    problem = refusal("a.xlsx", workbook(cover, table))
+    named = write_back("a.xlsx", workbook(cover, table), ReadOptions(text_field=question))
+
+    assert problem.code is ErrorCode.NO_TEXT_FIELD
+    assert f"Sheet 2!{question}" in problem.message
+    assert named.texts == answers * 100
+
+
 def test_two_sheets_with_reviews_are_refused_and_listed() -> None:
     source = workbook([HEADER, *ROWS], [HEADER, *ROWS])
 

@@ -288,6 +288,12 @@
     const isNarrow = chart.clientWidth < 480;
     const names = shortNames(shown.map((row) => row.value), isNarrow ? 14 : 24);
     const left = Math.min(190, 20 + 7 * Math.max(...names.map((name) => name.length)));
+    const width = (part) => part.share * (chart.clientWidth - left - 62);
+    // Where there is room, a part is named, because its color says little to some people.
+    const partLabel = (part) => {
+      const named = `${part.name} ${Math.round(100 * part.share)}`;
+      return 6.5 * named.length + 8 < width(part) ? named : `${Math.round(100 * part.share)}`;
+    };
     place(chart, `Share of each answer by ${dimension.name}`, {
       height: 40 + 34 * shown.length,
       marginLeft: left, marginRight: 62, marginTop: 8,
@@ -296,7 +302,7 @@
       color: labelColors(),
       marks: [
         Plot.barX(parts, { x1: "x1", x2: "x2", y: "value", fill: "name", insetTop: 3, insetBottom: 3, insetRight: 1, title: (d) => `${d.value}: ${percent(d.share)} ${d.name}` }),
-        Plot.text(parts.filter((d) => d.share * (chart.clientWidth - left - 62) > 22), { x: (d) => (d.x1 + d.x2) / 2, y: "value", text: (d) => `${Math.round(100 * d.share)}`, fill: (d) => onColor(d.label), pointerEvents: "none" }),
+        Plot.text(parts.filter((d) => width(d) > 22), { x: (d) => (d.x1 + d.x2) / 2, y: "value", text: partLabel, fill: (d) => onColor(d.label), pointerEvents: "none" }),
         Plot.text(shown, { x: 1, y: "value", text: (row) => number(row.total * counts.scale), textAnchor: "start", dx: 8, fill: "var(--soft)" }),
       ],
     });
@@ -422,7 +428,7 @@
       h("h2", { id: "phrases-title" }, "What do people praise and blame?"),
       h("div", { class: "sides" }, side("negative", "They blame"), side("positive", "They praise")),
       h("p", { class: "hint" },
-        `Words and phrases in the sentences that by themselves blame or praise, counted once per review. They come from ${data.scored < data.total ? `${many(data.scored, "review")} chosen at random` : "all reviews"}`,
+        `Words and phrases in the sentences that by themselves blame or praise, counted once per review. They come from ${data.scored < data.total ? `${many(data.scored, "review")} chosen at random` : "all reviews"}${data.otherLanguage ? " whose language the model knows" : ""}`,
         isFiltered() && basis ? `, ${number(basis)} of which pass the filters.` : ".",
         data.sentencesBy ? ` ${data.sentencesBy}` : ""),
     ]);
@@ -430,7 +436,7 @@
 
   /** The sentences that praise or blame most clearly, for a side of which there are few phrases. */
   function clearest(side, passing) {
-    const sentences = data.reviews.flatMap((review, index) => passing[index] ? review.segments.filter((segment) => said(segment) === side && [side, "mixed"].includes(data.labels[review.label])) : []);
+    const sentences = data.reviews.flatMap((review, index) => passing[index] && !review.otherLanguage ? review.segments.filter((segment) => said(segment) === side && [side, "mixed"].includes(data.labels[review.label])) : []);
     const texts = new Set(sentences.sort((a, b) => b[2] - a[2]).map(([text]) => text));
     if (!texts.size) return h("p", { class: "hint" }, "Nothing is said often enough here.");
     return [h("p", { class: "hint" }, "The clearest sentences:"), h("ul", { class: "examples" }, [...texts].slice(0, 5).map((text) => h("li", { dir: "auto" }, text)))];
@@ -548,7 +554,7 @@
       ["answer", `${data.labels[review.label]}, ${percent(review.score)} sure`],
       review.needsReview ? ["look", "needs a person"] : null,
       review.otherLanguage ? ["language", "other than the model's"] : null,
-      ...data.dimensions.map((dimension, index) => (dimension.kind !== "file" && review.codes[index] >= 0 ? [dimension.name, dimension.values[review.codes[index]]] : null)),
+      ...data.dimensions.map((dimension, index) => (!["file", "language"].includes(dimension.kind) && review.codes[index] >= 0 ? [dimension.name, dimension.values[review.codes[index]]] : null)),
     ];
     const known = new Set(review.segments.map(said));
     const isScored = review.segments.some((segment) => said(segment));

@@ -35,6 +35,7 @@ _DESCRIPTION = "the workbook"
 # least 20 bytes of XML.
 _BYTES_PER_CELL = 4
 _MAX_LISTED = 10
+_MAX_COVER_SHARE = 0.1  # of the rows of a table, that a sheet about it has
 _WORK_PER_CELL = 100  # characters that take as long to read
 _CONTENT_TYPES = {
     "xlsx": "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
@@ -217,7 +218,7 @@ def _choose(sheets: Sequence[_Sheet], options: ReadOptions) -> _Choice:
     """
     sample = FieldSample()
     columns: list[_Column] = []
-    for sheet in sheets:
+    for sheet in sheets if options.text_field else _without_covers(sheets):
         sheet_columns = _columns(sheet, with_sheet=len(sheets) > 1)
         columns += sheet_columns
         for column in sheet_columns:
@@ -237,6 +238,15 @@ def _choose(sheets: Sequence[_Sheet], options: ReadOptions) -> _Choice:
             ErrorCode.NO_TEXT_FIELD, "TextField names columns of several sheets; name columns of one sheet"
         )
     return _Choice(sheet, replace(field, title=field.title if field.title in indexes else ""), indexes)
+
+
+def _without_covers(sheets: Sequence[_Sheet]) -> list[_Sheet]:
+    """Return the sheets without those of a few lines and no header, beside a table with a header.
+
+    They say what the workbook is about. Their lines are sentences, but nobody's reviews.
+    """
+    most = max((sheet.end - sheet.header.first for sheet in sheets if sheet.header), default=0)
+    return [sheet for sheet in sheets if sheet.header or sheet.end > _MAX_COVER_SHARE * most]
 
 
 def _columns(sheet: _Sheet, *, with_sheet: bool) -> list[_Column]:
