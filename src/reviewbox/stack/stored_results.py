@@ -212,7 +212,6 @@ class StoredResults:
         skipped: how many of these are not receipts of this version.
         doubts: the doubts about fields of tables, with the sources' keys; of the results read so far.
         on_listed: called for each file or object that is found, before the first result is read.
-        doubts: the doubts about fields of tables, with the sources' keys; of the results read so far.
     """
 
     place: Place
@@ -223,7 +222,6 @@ class StoredResults:
     skipped: int = 0
     doubts: list[str] = field(default_factory=list)
     on_listed: Callable[[], object] = lambda: None
-    doubts: list[str] = field(default_factory=list)
 
     def __iter__(self) -> Iterator[Result]:
         """Yield every result, for a report; see `read`."""
