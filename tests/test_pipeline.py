@@ -193,6 +193,20 @@ def test_a_binary_table_is_current_once_and_leaves_nothing_behind(
     assert not tables_of(s3, ref)
 
 
+def test_a_parquet_file_does_not_share_an_invocation(pipeline: Pipeline, s3: Client) -> None:
+    """Its library ends the process at some damaged pages. That must not take other files down."""
+    content = io.BytesIO()
+    pd.DataFrame({"text": ["good", "bad"]}).to_parquet(content, index=False)
+    file = ObjectRef(BUCKET, "incoming/a.parquet")
+    put(s3, file, content.getvalue())
+    put(s3, REVIEW, b"great film")
+
+    outcomes = dict(replace(pipeline, queue=QUEUE).process_all([file, REVIEW], plenty))
+
+    assert isinstance(outcomes[file], NotStartedError)
+    assert outcomes[REVIEW] is Outcome.CLASSIFIED
+
+
 @pytest.mark.parametrize(("ref", "parts"), [(REVIEW, 0), (TABLE, 1)])
 def test_an_object_with_a_current_result_costs_one_read(
     pipeline: Pipeline, hooks: Hooks, s3: Client, ref: ObjectRef, parts: int

@@ -6,10 +6,9 @@ looked at. This saves one request and one round trip per review.
 """
 
 from reviewbox.classification import read_source
-from reviewbox.documents.compression import detect_compression
 from reviewbox.errors import ArchivedError, OutOfTimeError, SourceError
 from reviewbox.objects import ObjectRef, Source
-from reviewbox.process_object import BatchContext, ObjectProcessor, PendingReceipt
+from reviewbox.process_object import BatchContext, ObjectProcessor, PendingReceipt, needs_own_invocation
 
 
 def prepare_new_review(
@@ -24,7 +23,7 @@ def prepare_new_review(
         return None
     try:
         source = processor.store.read(ref, processor.max_read_bytes(context))
-        if source is None or not source.body or detect_compression(source.body):
+        if source is None or not source.body or needs_own_invocation(source.body):
             return None
         return _classify(source, processor, context)
     except (ArchivedError, OutOfTimeError):

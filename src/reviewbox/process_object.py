@@ -197,8 +197,10 @@ class ObjectProcessor:
             return Outcome.GONE
         if ref.key.endswith("/") and source.size == 0:  # the AWS console creates this to show an empty folder
             return Outcome.IGNORED
-        if not context.exclusive and (source.body is None or detect_compression(source.body)):
-            raise NotStartedError(f"{ref} is or may be large and needs an invocation of its own")
+        if not context.exclusive and needs_own_invocation(source.body):
+            raise NotStartedError(
+                f"{ref} is or may be large, or is Parquet, and needs an invocation of its own"
+            )
         return self._classify_or_split(source, stored, context)
 
     def _outcome_without_reading(
@@ -271,6 +273,15 @@ def _is_large_parquet(store: ObjectStore, source: Source, head: bytes, options: 
     opened = store.open(source) if source.body is None else nullcontext(BytesIO(source.body))
     with opened as file, faults_as_source_errors():
         return row_count_of(file, options) > options.max_rows
+
+
+def needs_own_invocation(body: bytes | None) -> bool:
+    """Return whether an object does not go with others: it is or may be large, or may end the process.
+
+    The library for Parquet does that at some damaged pages, and no exception is raised. `body` is None if it
+    has not been read.
+    """
+    return body is None or detect_compression(body) is not None or is_parquet(body)
 
 
 def _format_of_large_table(source: Source, head: bytes, options: ReadOptions) -> LineFormat | None:

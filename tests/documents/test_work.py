@@ -151,7 +151,7 @@ def assert_linear(work: Callable[[int], int], size: int) -> None:
     work(8)  # imports libraries
     small, large = work(size), work(4 * size)
 
-    assert large <= 4.6 * small + 600
+    assert large <= 4.1 * small
 
 
 @pytest.mark.parametrize("name", FILES)

@@ -17,19 +17,21 @@ def lines_executed(call: Callable[[], object]) -> int:
     return lines()
 
 
-def longest_without_check(call: Callable[[Callable[[], None]], object]) -> int:
-    """Return the most lines of Python that are executed between two calls of the argument of `call`."""
-    last = longest = 0
+def lines_between_checks(call: Callable[[Callable[[], None]], object]) -> list[int]:
+    """Return how many lines of Python are executed before, between and after calls of the argument of `call`."""
+    last = 0
+    between: list[int] = []
 
     def check() -> None:
-        nonlocal last, longest
+        nonlocal last
         number = lines()
-        longest, last = max(longest, number - last), number
+        between.append(number - last)
+        last = number
 
     with counted_lines() as lines:
         call(check)
     check()
-    return longest
+    return between
 
 
 @contextmanager

@@ -130,7 +130,7 @@ class Inventory:
     def _count(self, opened: OpenDocument, on_share: Callable[[float], object]) -> Workload:
         """Return the work on a source, extrapolated from its first rows if it is a large table."""
         options, table = self.settings.read_options, opened.document.table
-        rows = _first_rows(opened, options.max_bytes, on_share)
+        rows, share = _first_rows(opened, options.max_bytes, on_share)
         texts = [row.text for row in rows if row.text.strip() and not (row.problem or row.is_passthrough)]
         characters = sum(map(len, texts))
         read = Workload(
@@ -140,13 +140,12 @@ class Inventory:
             characters=characters,
             units=sum(cost.comprehend_units(len(text)) for text in texts),
         )
-        share, split_bytes = _extrapolate(opened, rows, options)
         stored = Workload(
             objects=1, size=opened.source.size, tables=int(table is not None), beginnings=int(share != 1)
         )
         is_compressed = "compression" in opened.document.notes()
-        split = cost.split_work(split_bytes, options, is_compressed=is_compressed)
-        return stored + read.scaled(share) + split
+        size = _split_bytes(opened, rows, share, options)
+        return stored + read.scaled(1 / share) + cost.split_work(size, options, is_compressed=is_compressed)
 
     def _add_os_error(self, path: Path, error: OSError) -> None:
         self._add_failure(str(path), error.strerror or type(error).__name__)
@@ -156,28 +155,34 @@ class Inventory:
         self.unreadable.append(FailureReason(name, code, render.printable(message).removeprefix(f"{name}: ")))
 
 
-def _first_rows(opened: OpenDocument, max_bytes: int, on_share: Callable[[float], object]) -> Sequence[Row]:
-    """Return all rows of a document, or the first ones of a table that the service splits."""
-    rows, size = list[Row](), 0
-    for row in opened.document.rows:
+def _first_rows(
+    opened: OpenDocument, max_bytes: int, on_share: Callable[[float], object]
+) -> tuple[Sequence[Row], float]:
+    """Return all rows of a document, or the first ones of a table that is split; and their share of it."""
+    rows, size, share = list[Row](), 0, 0.0
+
+    def take_share(read: float) -> None:
+        nonlocal share
+        share = read
+        on_share(read)
+
+    for row in opened.tracked(take_share).rows:
+        if opened.stored and size > max_bytes and len(rows) > _MIN_ROWS:
+            return rows, share
         rows.append(row)
         size += len(row.raw or row.text)
-        on_share(min(1.0, size / max_bytes) if opened.stored else 0)
-        if opened.stored and size > max_bytes and len(rows) > _MIN_ROWS:
-            break
-    return rows
+    return rows, 1.0
 
 
-def _extrapolate(opened: OpenDocument, rows: Sequence[Row], options: ReadOptions) -> tuple[float, int]:
-    """Return how many times the first rows fit into a source, and its decompressed size if it is split."""
+def _split_bytes(opened: OpenDocument, rows: Sequence[Row], share: float, options: ReadOptions) -> int:
+    """Return the decompressed size of a source that the service splits; 0 if it does not."""
     if opened.stored is None:
-        return 1.0, 0
+        return 0
     if isinstance(opened.document.table, BinaryTable):
         footer = footer_of(opened.stored, options)
         is_split = opened.source.size > options.max_bytes or footer.rows > options.max_rows
-        return footer.rows / len(rows), footer.uncompressed_bytes if is_split else 0
-    share = opened.source.size / opened.stored.tell()
-    return share, round(share * sum(len(row.raw.encode("utf-8", "replace")) + 1 for row in rows))
+        return footer.uncompressed_bytes if is_split else 0
+    return round(sum(len(row.raw.encode("utf-8", "replace")) + 1 for row in rows) / share)
 
 
 def _report(paths: Sequence[str], inventory: Inventory, rate: float | None) -> dict[str, Any]:

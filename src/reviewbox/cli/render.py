@@ -139,6 +139,7 @@ def receipt_fields(receipt: Mapping[str, Any]) -> dict[str, Any]:
         **{name: counts[name] for name in ("labels", "needs_review", "other_language", "failed")},
         **{name: receipt.get(name) for name in ("sentiment", "score")},
         **{f"error_{name}": error.get(name) for name in ("code", "message")},
+        "doubt": doubt_in(receipt.get("notes")) or None,
     }
 
 

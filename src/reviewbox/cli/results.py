@@ -99,7 +99,7 @@ def _write_parquet(rows: Iterable[Row], path: Path) -> None:
         with pq.ParquetWriter(path, schema) as writer:
             remaining = iter(spool)
             while batch := list(islice(remaining, _BATCH_ROWS)):
-                columns = {name: [encodable(row.get(name)) for row in batch] for name in spool.columns}
+                columns = [[encodable(row.get(name)) for row in batch] for name in spool.columns]
                 writer.write_table(pa.table(columns, schema=schema))
 
 

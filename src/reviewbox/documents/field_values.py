@@ -300,4 +300,5 @@ def are_options(values: FieldValues, name_score: float) -> bool:
     is_text = name_score >= TEXT_NAME_SCORE and not is_question(values.name)
     if values.is_choice and not (is_text and len(values.distinct) > _MAX_OPTIONS):
         return True
-    return values.is_template or values.is_statistics or values.in_name > MIN_TEXT_SHARE * values.texts
+    is_consent = values.is_template and not is_text
+    return is_consent or values.is_statistics or values.in_name > MIN_TEXT_SHARE * values.texts

@@ -271,6 +271,7 @@ def test_an_element_of_another_kind_is_not_a_row() -> None:
         [{"review": n, "comments": n} for n in range(4)],
         {"reviewElements": [{"tagName": "DIV", "className": "box", "textContent": text} for text in REVIEWS]},
         {"messages": [{"role": "user", "content": review} for review in REVIEWS]},
+        {"utterances": [{"text": review, "intent": "complain", "entities": []} for review in REVIEWS]},
         {"tickets": [{"subject": "A problem with the order", "description": review} for review in REVIEWS]},
         {"rows": [{"f": [{"v": "Ann Lee"}, {"v": review}]} for review in REVIEWS]},
         {"people": [{"fields": [{"name": "note", "value": review}]} for review in REVIEWS]},
@@ -524,9 +525,9 @@ def work(data: str) -> int:
 
 @pytest.mark.parametrize("shape", HOSTILE.values(), ids=HOSTILE)
 def test_the_work_grows_with_the_size(shape: Callable[[int], str]) -> None:
-    small, large = (work(shape(size)) for size in (6_000, 24_000))
+    small, large = work(shape(6_000)), work(shape(24_000))
 
-    assert large <= 4.9 * small + 2000
+    assert large <= 4.1 * small
 
 
 @pytest.mark.parametrize("shape", HOSTILE.values(), ids=HOSTILE)

@@ -15,6 +15,7 @@ from tests.documents.formats.binary_tables import refusal, write_back
 from tests.documents.reading import NAMES, OPTIONS
 
 from reviewbox.documents import ReadOptions
+from reviewbox.documents.formats.parquet.table import read_cells
 from reviewbox.errors import ErrorCode, SourceError
 
 REVIEWS = [
@@ -294,15 +295,17 @@ def test_a_damaged_file_is_refused(name: str) -> None:
 
 
 def test_every_byte_of_the_footer_may_be_damaged() -> None:
-    """Damage gives a result or a refusal, and nothing else."""
+    """Damage gives a result or a refusal, and nothing else. It also makes positions negative."""
     source = parquet(pa.table({"comment": REVIEWS, "id": [1, 2, 3, 4, 5]}), store_schema=False)
     size = int.from_bytes(source[-8:-4], "little")
 
-    for offset in range(len(source) - 8 - size, len(source) - 8, 3):
+    for offset in range(len(source) - 8 - size, len(source) - 8):
         damaged = bytearray(source)
         damaged[offset] ^= 0x15
         with contextlib.suppress(SourceError):
             write_back("a.parquet", bytes(damaged), OPTIONS)
+        with contextlib.suppress(SourceError):
+            list(read_cells(bytes(damaged), OPTIONS))
 
 
 def test_an_encrypted_file_is_refused() -> None:

@@ -46,12 +46,13 @@ _LOG_KEYS = frozenset(
 _MIN_LOG_KEYS = 2
 _CHANGED_ROW = "dynamodb"  # events with this key are rows of a table
 # In records with all of these keys, the texts are not all reviews: the answer beside a question may be the
-# company's, a name beside a value may be any field, and a chat has two sides.
+# company's, a name beside a value may be any field, a chat has two sides, and chatbots learn from any text.
 _MIXED_RECORDS = tuple(
     frozenset(names.split())
     for names in (
         "question answer",
         "role content",
+        "text intent entities",
         "name value",
         "key value",
         "field value",

@@ -21,7 +21,8 @@ _MAX_DEPTH = 16
 _SCHEMA, _NUM_ROWS, _ROW_GROUPS = 2, 3, 4  # of FileMetaData
 _COLUMNS, _GROUP_ROWS = 1, 3  # of RowGroup
 _COLUMN_METADATA = 3  # of ColumnChunk
-_CODEC, _UNCOMPRESSED_SIZE = 4, 6  # of ColumnMetaData
+_CODEC, _UNCOMPRESSED_SIZE, _SIZE = 4, 6, 7  # of ColumnMetaData
+_DATA_OFFSET, _DICTIONARY_OFFSET = 9, 11
 
 # Types of the compact protocol.
 _TRUE, _FALSE, _BYTE, _DOUBLE, _BINARY, _LIST, _SET, _STRUCT, _UUID = 1, 2, 3, 7, 8, 9, 10, 12, 13
@@ -113,6 +114,10 @@ def read_tail(file: IO[bytes], max_bytes: int) -> bytes:
 def _footer(metadata: dict[int, Any]) -> Footer:
     groups = metadata.get(_ROW_GROUPS, [])
     columns = [column[_COLUMN_METADATA] for group in groups for column in group[_COLUMNS]]
+    for column in columns:
+        # The library does not refuse a negative position, but ends the process.
+        if min(column.get(_DICTIONARY_OFFSET, 0), column[_DATA_OFFSET], column[_SIZE]) < 0:
+            raise ValueError("a column chunk has a negative position or size")
     return Footer(
         rows=int(metadata[_NUM_ROWS]),
         max_group_rows=max((int(group[_GROUP_ROWS]) for group in groups), default=0),

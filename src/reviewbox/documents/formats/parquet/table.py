@@ -117,6 +117,7 @@ def read_cells(data: bytes, options: ReadOptions) -> Iterator[Cells]:
     Raises:
         SourceError: the file is damaged.
     """
+    read_footer(data, options.check_time)  # which checks it
     schema, batches = open_batches(data, options)
     keys = column_keys(schema.names)
     number = 0
