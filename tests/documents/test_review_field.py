@@ -282,6 +282,26 @@ def test_questions_are_not_reviews() -> None:
     refusal({"id": ["1", "2", "3", "4", "5"], "question_text": questions, "text": questions})
 
 
+def test_complaints_that_end_in_a_request_are_not_questions() -> None:
+    """The question of a questionnaire says nothing before it asks."""
+    topics = (
+        "printer",
+        "badge",
+        "laptop",
+        "screen",
+        "chair",
+        "phone",
+        "mouse",
+        "door",
+        "lamp",
+        "desk",
+        "lock",
+    )
+    texts = [f"The {topic} has been broken since Monday and I am annoyed. Can you help?" for topic in topics]
+
+    assert select({"no": list(map(str, range(len(topics)))), "message": texts}).path == "message"
+
+
 def test_answers_to_frequent_questions_are_not_reviews() -> None:
     questions = ["How do I pay?", "Where is my parcel?", "Can I return it?", "Who repairs it?", "Is it new?"]
     answers = [

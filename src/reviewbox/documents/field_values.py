@@ -75,6 +75,7 @@ _WORD = re.compile(r"[^\W\d_]+(?:['’][^\W\d_]+)?")
 _SENTENCE = re.compile(r"[.!?…。！？](?:\s|$)|,\s")
 _OPTION_SEPARATOR = re.compile("[,;|┋]")
 _QUESTION_END = re.compile(r"[?？](?:\s*[(\[][^?？]*[)\]])?$")
+_SENTENCE_END = re.compile(r"[.!。！]\s")
 # How a merchant addresses a customer.
 _REPLY = re.compile(
     r"\b(?:thank you (?:so much )?for (?:your|the|taking|choosing|letting|sharing)|(?:we are|we're|we’re) (?:so |very |truly )?"
@@ -149,7 +150,8 @@ class FieldValues:
         self.first_words.update(content.intersection(self.first_words) if self.texts > 1 else content)
         self.opinions += not OPINION_WORDS.isdisjoint(plain_words)
         self.sentences += bool(_SENTENCE.search(value))
-        self.questions += bool(_QUESTION_END.search(value))
+        # A request, for instance to support, says something before it asks.
+        self.questions += bool(_QUESTION_END.search(value)) and not _SENTENCE_END.search(value)
         self.numbered += bool(_NUMBERED.match(value))
         self.replies += bool(_REPLY.search(value))
         self.markup += bool(_MARKUP.search(value))
