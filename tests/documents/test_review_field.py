@@ -299,7 +299,7 @@ def test_complaints_that_end_in_a_request_are_not_questions() -> None:
     )
     texts = [f"The {topic} has been broken since Monday and I am annoyed. Can you help?" for topic in topics]
 
-    assert select({"no": list(map(str, range(len(topics)))), "message": texts}).path == "message"
+    assert select({"no": list(map(str, range(len(topics)))), "message": texts}).paths == ("message",)
 
 
 def test_answers_to_frequent_questions_are_not_reviews() -> None:

@@ -18,7 +18,7 @@ def lines_executed(call: Callable[[], object]) -> int:
 
 
 def lines_between_checks(call: Callable[[Callable[[], None]], object]) -> list[int]:
-    """Return how many lines of Python are executed between calls of the argument of `call`, and around them."""
+    """Return how many lines of Python are executed between calls of the argument of `call`, and outside."""
     last = 0
     between: list[int] = []
 
