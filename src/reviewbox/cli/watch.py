@@ -167,10 +167,10 @@ def run_watch(  # noqa: PLR0913, PLR0917 - a command's options are its arguments
     seconds: float,
     classifier: Classifier,
     settings: Settings,
-    format_: Format = Format.TABLE,
+    format_: Format,
     *,
-    once: bool = False,
-    console_port: int | None = None,
+    once: bool,
+    console_port: int | None,
 ) -> bool:
     """Classify the files of a folder, now and every few seconds as they arrive, until Ctrl-C.
 
