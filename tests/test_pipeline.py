@@ -587,6 +587,25 @@ def test_a_recorded_failure_is_replaced_by_the_next_delivery(pipeline: Pipeline,
     assert receipt_of(s3, REVIEW)["sentiment"] == "positive"
 
 
+def test_the_last_attempt_is_made_even_if_it_cannot_be_announced(
+    pipeline: Pipeline, s3: Client, hooks: Hooks
+) -> None:
+    put(s3, REVIEW, b"good film")
+    refused: list[str] = []
+
+    def refuse_first(operation: str, _params: Mapping[str, Any]) -> None:
+        if operation == "HeadObject" and not refused:
+            refused.append(operation)
+            raise PermissionError
+
+    hooks.functions.append(refuse_first)
+    ((_, outcome),) = pipeline.process_all([REVIEW], plenty, redelivered=True, last=[REVIEW])
+
+    assert refused
+    assert outcome is Outcome.CLASSIFIED
+    assert receipt_of(s3, REVIEW)["sentiment"] == "positive"
+
+
 def test_recording_a_failure_keeps_a_current_result(pipeline: Pipeline, s3: Client) -> None:
     put(s3, REVIEW, b"good film")
     pipeline.process(REVIEW, plenty)

@@ -191,7 +191,7 @@ class Pipeline:
     def _attempt(self, ref: ObjectRef | SegmentRef, source: ObjectRef, context: BatchContext) -> Outcome:
         context.deadline.check_start(ref)
         if ref in context.last:
-            with suppress(ConflictError):  # another worker has just written a receipt
+            with suppress(Exception):  # if it cannot be recorded, the attempt may still succeed
                 record_last_attempt(self._receipts, source)
         if isinstance(ref, SegmentRef):
             if not context.exclusive:
