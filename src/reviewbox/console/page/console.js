@@ -68,7 +68,7 @@ function outcome(entry) {
   const { upload, file } = entry;
   const shown = element("div", { class: "outcome" });
   const receipt = file?.receipt;
-  if (upload) shown.append(element("p", {}, upload.percent === null ? "Waiting…" : `${STAGES[0]} ${upload.percent} %`));
+  if (upload) shown.append(element("p", {}, upload.percent === null ? "Waiting…" : `${STAGES[0]} ${upload.percent}%`));
   else if (!receipt) shown.append(element("p", { class: "pending" }, pending(entry)));
   else if (receipt.error) shown.append(element("p", { class: "problem" }, receipt.error.message));
   else if (receipt.counts) shown.append(...tableOutcome(receipt.counts, file.seconds));
