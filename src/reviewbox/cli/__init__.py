@@ -137,7 +137,7 @@ def watch(  # noqa: PLR0913, PLR0917 - a command's options are its arguments
     settings = _settings(text_field)
     classifier = Classifier.load(model, threads=threads, two_labels=settings.two_labels)
     if once and serve:
-        raise ReviewboxError("--once and --serve contradict each other; pass one of them")
+        raise ReviewboxError("--once and --serve cannot be combined; pass only one of them")
     format_, port = format_ or Format.TABLE, console_port if serve else None
     is_complete = run_watch(
         folder, results, interval, classifier, settings, format_, once=once, console_port=port
@@ -513,7 +513,7 @@ def demo(  # noqa: PLR0913, PLR0917 - a command's options are its arguments
 
 def _report_format(format_: Format | None, as_json: bool) -> Format:
     if format_ and as_json and format_ is not Format.JSON:
-        raise ReviewboxError(f"--json and --format {format_} contradict each other; pass one of them")
+        raise ReviewboxError(f"--json and --format {format_} cannot be combined; pass only one of them")
     return Format.JSON if as_json else format_ or Format.TABLE
 
 

@@ -1,4 +1,4 @@
-"""Summary -> one HTML page without any outside part."""
+"""Renders a summary as one self-contained HTML page."""
 
 import base64
 import gzip

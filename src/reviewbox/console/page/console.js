@@ -243,7 +243,7 @@ function finish(entry, file, request) {
   } else {
     entry.file ??= entry.before;
     const isTaken = request.status === 409;
-    refuse(entry, isTaken ? "There is already a file of this name." : reason(request), isTaken ? file : null);
+    refuse(entry, isTaken ? "A file with this name already exists." : reason(request), isTaken ? file : null);
   }
   drawFlow();
 }
