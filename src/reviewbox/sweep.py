@@ -1,4 +1,4 @@
-"""Removes what workers left of one source that died, or that were overtaken, before they could record it."""
+"""Removes what workers left behind, which died or were overtaken before they could record it."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -27,7 +27,7 @@ class SourceSweeper:
     receipts: ReceiptStore
 
     def sweep(self, ref: ObjectRef, abandoned_before: float | None = None) -> bool:
-        """Remove what workers left that died, or that were overtaken, before they could record it.
+        """Remove what workers left behind, which died or were overtaken before they could record it.
 
         What may still be recorded stays while work is in progress; returns False then. Work is given up if
         nothing has changed since `abandoned_before`, in seconds since 1970. The source then gets an error,

@@ -363,7 +363,7 @@ def test_members_of_objects_are_columns(tmp_path: Path) -> None:
             "line 2: not valid JSON",
         ),
         ("a.csv", "text,sentiment,score\n".encode("utf-16"), "not a table in UTF-8"),
-        ("a.parquet", b"PAR1" + bytes(100) + b"PAR1", "damaged"),
+        ("a.parquet", b"PAR1" + bytes(100) + b"PAR1", "no valid end or start"),
     ],
 )
 def test_a_damaged_table_is_a_failure_with_its_reason(

@@ -54,7 +54,7 @@ class Catalog:
     store: ObjectStore  # where copies are written
     place: ObjectRef  # the bucket and the prefix of the keys of the catalog
     settings: Settings  # how tables are read
-    on_share: Callable[[float], object] = lambda _: None  # called for each row, with its share of its result
+    on_advance: Callable[[float], object] = lambda _: None  # called for each row, with its share of a result
 
     def update(self, key: str, deadline: Deadline) -> CopyOutcome:
         """Make the catalog hold exactly one copy of the result whose receipt has this key.
@@ -163,7 +163,7 @@ class Catalog:
         share = 1 / max(1, receipt.content.get("counts", {}).get("total", 0))
         for row in rows_of_part(stored, part.key, options, receipt, lines):
             yield row
-            self.on_share(share)
+            self.on_advance(share)
 
     def _files(self, pointer: Pointer) -> dict[ObjectRef, str]:
         """Return all files of a result, with their ETags."""

@@ -134,13 +134,18 @@ def watch(  # noqa: PLR0913, PLR0917 - a command's options are its arguments
     from reviewbox.cli.watch import run_watch
     from reviewbox.model.classifier import Classifier
 
-    settings = _settings(text_field)
-    classifier = Classifier.load(model, threads=threads, two_labels=settings.two_labels)
     if once and serve:
         raise ReviewboxError("--once and --serve cannot be combined; pass only one of them")
-    format_, port = format_ or Format.TABLE, console_port if serve else None
+    settings = _settings(text_field)
     is_complete = run_watch(
-        folder, results, interval, classifier, settings, format_, once=once, console_port=port
+        folder,
+        results,
+        interval,
+        Classifier.load(model, threads=threads, two_labels=settings.two_labels),
+        settings,
+        format_ or Format.TABLE,
+        once=once,
+        console_port=console_port if serve else None,
     )
     raise typer.Exit(int(not is_complete))
 

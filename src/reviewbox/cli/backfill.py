@@ -82,14 +82,15 @@ def run_backfill(uri: str, stack_name: str, format_: Format, *, agreed: bool, dr
     backfill.print_estimate(estimated, as_job=as_job)
     if not in_aws:
         backfill.print_line(f"The estimate is for AWS, but {s3.meta.endpoint_url} is not an AWS endpoint.")
-    if not (agreed or dry_run):
-        confirm(terminal)
     done: Backfilled | None = None
-    if as_job and not dry_run:
-        account: str = connect("sts").get_caller_identity()["Account"]
-        done = backfill.run_job(connect("s3control"), account)
-    elif not dry_run:
-        done = backfill.run_queue(connect("sqs"), list_objects(s3, backfill.prefix), counted.objects)
+    if not dry_run:
+        if not agreed:
+            confirm(terminal)
+        if as_job:
+            account: str = connect("sts").get_caller_identity()["Account"]
+            done = backfill.run_job(connect("s3control"), account)
+        else:
+            done = backfill.run_queue(connect("sqs"), list_objects(s3, backfill.prefix), counted.objects)
     summary = {
         "prefix": str(backfill.prefix),
         "way": "job" if as_job else "queue",
@@ -129,10 +130,7 @@ class Backfill:
         listed = track(list_objects(s3, results), "Counting results")
         # An upper bound: receipts of deleted objects are included.
         receipts = min(sum(is_receipt(result.key) for result in listed), counted.objects)
-        tables, segments = (
-            number_of(counted.large, "table"),
-            number_of(counted.segments, "segment"),
-        )
+        tables, segments = number_of(counted.large, "table"), number_of(counted.segments, "segment")
         limit = f"MaxObjectBytes ({self.stack.max_object_bytes:,} bytes)"
         objects, size = number_of(counted.objects, "object"), render.rounded_bytes(counted.size)
         self.print_line(f"{self.prefix}: {objects}, {size}")

@@ -69,6 +69,7 @@ def confirm(terminal: "Terminal") -> None:
     Raises:
         typer.Abort: the answer is not yes.
     """
+    # `typer.confirm` prints a space to the standard output even if the question goes to the standard error.
     try:
         answer = terminal.input("Continue? [y/N]: ", markup=False)
     except EOFError:

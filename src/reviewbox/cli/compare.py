@@ -126,8 +126,7 @@ def print_comparison(comparison: dict[str, Any], max_flips: int, format_: Format
     """Print a comparison with some of its flips: as tables, as one JSON object, or only the flips as rows."""
     flips = comparison["flips"][:max_flips]
     if format_ is not Format.TABLE:
-        left_out = () if show_text else ("text",)
-        listed = [{name: flip[name] for name in flip if name not in left_out} for flip in flips]
+        listed = [{name: flip[name] for name in flip if show_text or name != "text"} for flip in flips]
         print_report(comparison | {"flips": listed}, map(flat, listed), format_)
         return
     a, b = comparison["a"], comparison["b"]

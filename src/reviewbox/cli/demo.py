@@ -11,19 +11,17 @@ from rich.text import Text
 
 from reviewbox.cli import render
 from reviewbox.cli.inputs import files_below
-from reviewbox.cli.local import cloud_report, start_cloud_and_console, until_ctrl_c
+from reviewbox.cli.local import cloud_report, start_cloud_and_console, summarize_cloud, until_ctrl_c
 from reviewbox.cli.output import Format, print_report, terminal_beside
 from reviewbox.cli.progress import track
-from reviewbox.cli.report import make_report, write_report
+from reviewbox.cli.report import write_report
 from reviewbox.documents import read_document
 from reviewbox.errors import AbsenceCode, ReviewboxError
 from reviewbox.local.cloud import BUCKET, Cloud
 from reviewbox.objects import ObjectRef
-from reviewbox.report import ReportOptions
 from reviewbox.results.keys import receipt_key
 from reviewbox.results.receipt_store import read_receipt
 from reviewbox.settings import Settings
-from reviewbox.stack.stored_results import S3Place
 from reviewbox.storage import S3Storage
 from reviewbox.wording import for_command_line, number_of
 
@@ -46,9 +44,9 @@ def run_demo(  # noqa: PLR0913, PLR0917 - a command's options are its arguments
     template: Path,
     report: Path,
     variables: Mapping[str, str],
-    format_: Format = Format.TABLE,
+    format_: Format,
     *,
-    stay: bool = False,
+    stay: bool,
 ) -> None:
     """Upload the files of a folder, print a table of their results, and write the report on them.
 
@@ -71,23 +69,14 @@ def run_demo(  # noqa: PLR0913, PLR0917 - a command's options are its arguments
             storage.client.put_object(Bucket=BUCKET, Key=key, Body=file.read_bytes())
         uploaded = f"Uploaded {number_of(len(files), 'file')} to s3://{BUCKET}/{settings.source_prefix}"
         render.print_line(terminal, uploaded)
-
-        results = []
-        for file, key in track(keys.items(), "Waiting for results", len(keys)):
-            result_key = receipt_key(settings.results_prefix, key)
-            receipt = wait_for_receipt(result_key, storage, cloud)
-            place = f"s3://{BUCKET}/{_table_key(receipt) or result_key}"
-            results.append(_FileResult(file, str(file.relative_to(reviews)), receipt, place))
-        summary = None
-        if any("source" in result.receipt for result in results):
-            in_cloud = S3Place(storage, ObjectRef(BUCKET, settings.results_prefix))
-            model = Path(settings.model_dir) if settings.model_dir else None
-            summary = make_report(in_cloud, ReportOptions(title=title), model, settings)
+        results = list(_wait_for_results(keys, settings, storage, cloud))
         if format_ is Format.TABLE:
             _print_table(results, settings)
-        if summary:
+        made = None
+        if any("source" in result.receipt for result in results):
+            summary = summarize_cloud(cloud, title)
             render.print_line(terminal, "The report, to open in a browser:")
-        made = write_report(summary, report, terminal) if summary else None
+            made = write_report(summary, report, terminal)
         if format_ is not Format.TABLE:
             rows = list(_rows(results))
             print_report({"files": rows, "report": made}, rows, format_, indent=2)
@@ -96,6 +85,16 @@ def run_demo(  # noqa: PLR0913, PLR0917 - a command's options are its arguments
                 render.print_line(terminal, f"Drop more files at {address}. Press Ctrl-C to stop.")
             return
     render.print_line(terminal, "This cloud has stopped; `--stay` or `reviewbox local` keeps one running.")
+
+
+def _wait_for_results(
+    keys: Mapping[Path, str], settings: Settings, storage: S3Storage, cloud: Cloud
+) -> Iterator[_FileResult]:
+    for file, key in track(keys.items(), "Waiting for results", len(keys)):
+        result_key = receipt_key(settings.results_prefix, key)
+        receipt = wait_for_receipt(result_key, storage, cloud)
+        place = f"s3://{BUCKET}/{_table_key(receipt) or result_key}"
+        yield _FileResult(file, key.removeprefix(settings.source_prefix), receipt, place)
 
 
 def wait_for_receipt(key: str, storage: S3Storage, cloud: Cloud) -> Mapping[str, Any]:

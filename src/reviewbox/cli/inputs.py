@@ -3,7 +3,7 @@
 import os
 import stat
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import partial
@@ -108,7 +108,9 @@ def file_input(path: Path) -> Input:
     return Input(printable(str(path)), partial(_read_file, path), _open_file, size)
 
 
-def track_inputs(inputs: Sequence[Input], description: str, *, disable: bool = False) -> Iterator[Input]:
+def track_inputs(
+    inputs: Sequence[Input], description: str, *, disable: bool = False
+) -> Generator[Input, None, None]:
     """Yield inputs, and show how many kilobytes of them have been read."""
     done, rest = 0.0, float(sum(item.size for item in inputs))
     with progress_bar(f"{description} (kB)", rest / 1000, disable=disable) as update:

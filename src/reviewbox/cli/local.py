@@ -20,7 +20,7 @@ from reviewbox.local.cloud import BUCKET, Cloud
 from reviewbox.local.console import start_service_and_console
 from reviewbox.model.classifier import Classifier
 from reviewbox.objects import ObjectRef
-from reviewbox.report import ReportOptions, render
+from reviewbox.report import ReportOptions, Summary, render
 from reviewbox.settings import Settings
 from reviewbox.stack.stored_results import S3Place
 from reviewbox.storage import S3Storage
@@ -91,14 +91,19 @@ def until_ctrl_c(terminal: Terminal) -> Iterator[None]:
 
 
 def cloud_report(cloud: Cloud, title: str = "Reviews in the local cloud") -> str:
-    """Return the report on everything that a cloud has classified, as HTML.
+    """Return the report on everything that a cloud has classified, as HTML; raises as `summarize_cloud`."""
+    return render(summarize_cloud(cloud, title, quiet=True))
+
+
+def summarize_cloud(cloud: Cloud, title: str, *, quiet: bool = False) -> Summary:
+    """Return the summary of everything that a cloud has classified; shows its progress unless it is `quiet`.
 
     Raises:
         ReviewboxError: it has classified nothing.
     """
     settings = Settings.from_environ(os.environ)  # the function's, which runs in this process
     place = S3Place(S3Storage(cloud.s3()), ObjectRef(BUCKET, settings.results_prefix))
-    return render(make_report(place, ReportOptions(title), _model(settings.model_dir), settings, quiet=True))
+    return make_report(place, ReportOptions(title), _model(settings.model_dir), settings, quiet=quiet)
 
 
 @cache

@@ -5,15 +5,14 @@ import shutil
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, nullcontext
+from contextlib import closing, contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from reviewbox.cli.inputs import files_below
+from reviewbox.cli.inputs import file_input, files_below, track_inputs
 from reviewbox.cli.output import Format, open_rows, terminal_beside
-from reviewbox.cli.progress import progress_bar
 from reviewbox.cli.render import cell, new_terminal, print_line, printable, receipt_fields, receipt_line
 from reviewbox.cli.report import make_report
 from reviewbox.console import Board, Console, Inbox, start_console
@@ -46,7 +45,7 @@ _CLASSIFYING = 2
 class _FileState:
     """The size and times of a file, which change when it is written."""
 
-    kilobytes: float
+    size: int  # in bytes
     modified: int  # when its content changed, in nanoseconds
     changed: int  # when anything about it changed, in nanoseconds
 
@@ -100,20 +99,14 @@ class FolderWatcher:
     def _process_all(self, states: Mapping[Path, _FileState]) -> None:
         if not states:
             return
-        done = 0.0
-        with progress_bar("Classifying (kB)", sum(state.kilobytes for state in states.values())) as update:
-            for path, state in states.items():
+        # Ctrl-C must close the bar before "Stopped." is printed.
+        with closing(track_inputs([file_input(path) for path in states], "Classifying")) as inputs:
+            for (path, state), item in zip(states.items(), inputs, strict=True):
                 ref = ObjectRef(self.folder.name, path.relative_to(self.folder).as_posix())
-
-                def show(share: float, before: float = done, kilobytes: float = state.kilobytes) -> None:
-                    update(completed=before + share * kilobytes)
-
-                self._process(ref, show)
+                self._process(ref, item.on_share)
                 self._processed[path] = state
-                done += state.kilobytes
-                update(completed=done)
 
-    def _process(self, ref: ObjectRef, on_share: Callable[[float], None]) -> None:
+    def _process(self, ref: ObjectRef, on_share: Callable[[float], object]) -> None:
         try:
             self._classify(ref, on_share)
         except ForeignResultError as error:
@@ -125,7 +118,7 @@ class FolderWatcher:
         except Exception as error:  # noqa: BLE001 - a file's failure must not affect other files
             self._report_failure(ref.key, error)
 
-    def _classify(self, ref: ObjectRef, on_share: Callable[[float], None]) -> None:
+    def _classify(self, ref: ObjectRef, on_share: Callable[[float], object]) -> None:
         self.progress(ref.key, "classifying", {})
         outcome = replace(self.pipeline, on_share=on_share).process(ref, lambda: math.inf)
         receipt = self.pipeline.read_receipt(ref)
@@ -167,10 +160,10 @@ def run_watch(  # noqa: PLR0913, PLR0917 - a command's options are its arguments
     seconds: float,
     classifier: Classifier,
     settings: Settings,
-    format_: Format = Format.TABLE,
+    format_: Format,
     *,
-    once: bool = False,
-    console_port: int | None = None,
+    once: bool,
+    console_port: int | None,
 ) -> bool:
     """Classify the files of a folder, now and every few seconds as they arrive, until Ctrl-C.
 
@@ -305,4 +298,4 @@ def _file_state(path: Path) -> _FileState | None:
         status = path.stat()
     except OSError:
         return None
-    return _FileState(status.st_size / 1000, status.st_mtime_ns, status.st_ctime_ns)
+    return _FileState(status.st_size, status.st_mtime_ns, status.st_ctime_ns)

@@ -117,8 +117,8 @@ class FieldValues:
     # How many texts have the words of the first one.
     first_words: Counter[str] = field(default_factory=Counter)
     kinds: Counter[str] = field(default_factory=Counter)
-    distinct: Counter[int] = field(default_factory=Counter)
-    last: int = 0
+    distinct: Counter[int] = field(default_factory=Counter)  # how often there is each text, by its hash
+    last: int = 0  # the hash of the last text
     changes: int = 0  # how often a text differs from the one before
     # Of texts, between commas, as several options are written.
     parts: int = 0
@@ -136,8 +136,10 @@ class FieldValues:
         self.present += 1
         kind = kind_of(value)
         self.kinds[kind] += 1
-        if kind != "text":
-            return
+        if kind == "text":
+            self._add_text(value)
+
+    def _add_text(self, value: str) -> None:
         words = _WORD.findall(value)
         count = max(1, len(words) + len(UNSPACED.findall(value)) // 2)
         self.texts += 1
@@ -158,9 +160,10 @@ class FieldValues:
         if len(words) > 1:
             self.multi_word += 1
             self.titles += all(word[0].isupper() for word in words if plain_word(word) not in FUNCTION_WORDS)
-        self.changes += hash(value) != self.last
-        self.last = hash(value)
-        self.distinct[self.last] += 1
+        digest = hash(value)
+        self.changes += digest != self.last
+        self.last = digest
+        self.distinct[digest] += 1
         self.in_name += f" {' '.join(plain_words)} " in spaced_words(self.name)
         parts = [part.strip() for part in _OPTION_SEPARATOR.split(value)]
         self.parts += len(parts)

@@ -37,10 +37,7 @@ from reviewbox.documents.field_values import (
     are_options,
     says_published,
 )
-from reviewbox.documents.vocabulary import (
-    BLAME_WORDS,
-    PRAISE_WORDS,
-)
+from reviewbox.documents.vocabulary import BLAME_WORDS, PRAISE_WORDS
 from reviewbox.errors import ErrorCode, SourceError
 
 _MAX_FIELDS = 1000
@@ -189,10 +186,10 @@ class FieldSample:
     def candidates(self) -> list[Candidate]:
         """Return the fields that may contain the review, the best first."""
         found = []
-        articles = self._lists_of_articles()
-        descriptions = self._descriptions_of_reviews()
-        translations = self._translations()
         records = self._records()
+        articles = self._lists_of_articles()
+        descriptions = self._descriptions_of_reviews(records)
+        translations = self._translations()
         choices = [*islice((values for values in self._fields.values() if values.is_choice), _MAX_CHOICES)]
         published = {list_in(path) for path, values in self._fields.items() if says_published(values)}
         for path, values in self._fields.items():
@@ -238,7 +235,7 @@ class FieldSample:
         }
 
     def _records(self) -> dict[str, int]:
-        """Return the number of records of each field: all in its list if less than half of these have the field."""
+        """Return of how many records each field is: of all in its list, if less than half of these have it."""
         totals: defaultdict[str, int] = defaultdict(int)
         for path, values in self._fields.items():
             totals[list_in(path)] = max(totals[list_in(path)], values.seen)
@@ -255,7 +252,7 @@ class FieldSample:
         originals = {name for name, language in names.values() if not language}
         return {path for path, (name, language) in names.items() if language and name in originals}
 
-    def _descriptions_of_reviews(self) -> set[str]:
+    def _descriptions_of_reviews(self, records: Mapping[str, int]) -> set[str]:
         """Return the names of descriptions and quotes that are beside a sign of a review.
 
         There are none if another field, which most records have, is called a text.
@@ -279,7 +276,6 @@ class FieldSample:
         }
         if not found:
             return found
-        records = self._records()
         texts = (
             values.name
             for path, values in self._fields.items()

@@ -198,17 +198,12 @@ def _text_columns(sample: Sequence[Mapping[str, str]], text_field: str) -> list[
 def _parse_score(text: str) -> float:
     """Return the score in a cell, from 0 to 1; 0 if somebody has put something else there."""
     try:
-        return probability(float(text.replace(",", ".")))  # a spreadsheet may use a comma
+        score = float(text.replace(",", "."))  # a spreadsheet may use a comma
     except ValueError:
         return 0.0
+    return min(1.0, max(0.0, score)) if isfinite(score) else 0.0
 
 
 def _parse_flag(text: str | None) -> bool | None:
     """Return the boolean in a cell; None if the cell is empty."""
     return text.casefold() == "true" if text else None
-
-
-def probability(score: float) -> float:
-    """Return a score as a probability, from 0 to 1."""
-    # Someone may have edited the results, and JSON knows no NaN.
-    return min(1.0, max(0.0, score)) if isfinite(score) else 0.0

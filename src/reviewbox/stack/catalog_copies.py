@@ -93,33 +93,34 @@ class Copying:
         return filter(is_receipt, self.place.list_keys())
 
     def copy(
-        self, receipts: Sequence[str], on_share: Callable[[float], object]
+        self, receipts: Sequence[str], on_advance: Callable[[float], object]
     ) -> Iterator[CopyOutcome | Exception]:
         """Bring the copies of all results up to date, and remove those of results that are gone.
 
-        `on_share` is called with each share of a result that is done. The shares of a result add up to 1.
-        Several threads may call it.
+        `on_advance` is called with each share of a receipt's result that is done. The shares of a result add
+        up to 1. Several threads may call it.
         """
-        update, remaining = partial(self._update, on_share), iter(receipts)
+        update, remaining = partial(self._update, on_advance), iter(receipts)
         with ThreadPoolExecutor(self.threads) as pool:
             while chunk := list(islice(remaining, _CHUNK)):
                 yield from pool.map(update, chunk)
-            yield from pool.map(update, self.catalog.copied_besides(receipts))
+            gone = self.catalog.copied_besides(receipts)
+            yield from pool.map(partial(self._update, lambda _: None), gone)
 
-    def _update(self, on_share: Callable[[float], object], key: str) -> CopyOutcome | Exception:
-        told = 0.0
+    def _update(self, on_advance: Callable[[float], object], key: str) -> CopyOutcome | Exception:
+        done = 0.0
 
-        def tell(share: float) -> None:
-            nonlocal told
-            told += share
-            on_share(share)
+        def advance(share: float) -> None:
+            nonlocal done
+            done += share
+            on_advance(share)
 
         try:
-            return replace(self.catalog, on_share=tell).update(key, Deadline(lambda: math.inf))
+            return replace(self.catalog, on_advance=advance).update(key, Deadline(lambda: math.inf))
         except Exception as error:  # noqa: BLE001 - one result's failure must not affect another
             return error
         finally:
-            on_share(1 - told)
+            on_advance(1 - done)
 
 
 def _folder(uri: str) -> ObjectRef:

@@ -191,6 +191,7 @@ def _is_plainly_tabbed(candidate: "_Candidate") -> bool:
         candidate.dialect.delimiter == "\t"
         and candidate.regular_share == 1
         and len(rows) >= _TABBED_RECORDS
+        and len(set(map(len, rows))) == 1  # lines above a header count as regular
         and all(cell.strip() for cells in rows for cell in cells)
         and any(
             sum(len(cell.split()) for cell in column) >= _WORDS_OF_PROSE * len(rows)
