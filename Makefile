@@ -142,7 +142,7 @@ model: .venv-recipe/.installed ## Train the model: make model DATA=folder (a nig
 	done
 
 REHEARSAL := build/model-sample
-model-sample: .venv-recipe/.installed ## Rehearse the training on 3 % of the data, in minutes: make model-sample DATA=folder
+model-sample: .venv-recipe/.installed ## Rehearse the training on 3% of the data, in minutes: make model-sample DATA=folder
 	rm -rf $(REHEARSAL)
 	PYTHONPATH=model:src .venv-recipe/bin/python -m recipe sample --data "$(DATA)" --work $(REHEARSAL)/data
 	for stage in prepare pretrain teach distil calibrate export evaluate; do \

@@ -24,7 +24,7 @@ build-OnUpload build-OnBatchOperation build-OnResult:
 package: build ## Build the Lambda artifact and zip it into build/reviewbox-lambda.zip (needs Python 3.13)
 	$(PYTHON313) .ci/pack_lambda.py build/OnUpload build/reviewbox-lambda.zip
 
-# The second build has another folder, another umask, another order of sets and its files have other times.
+# The second build uses a different folder, umask, order of sets and file times.
 reproducible: package ## Build the Lambda artifact a second time, and fail if the zip file differs (needs Python 3.13)
 	rm -rf build/again
 	umask 077 && PYTHONHASHSEED=1 $(MAKE) --no-print-directory build-OnUpload ARTIFACTS_DIR=build/again

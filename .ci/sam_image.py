@@ -54,7 +54,7 @@ def lambda_image() -> str:
     """Return the name of an image that runs Python functions as Lambda does.
 
     Raises:
-        MissingError: there is no container engine, or none of the images can be had.
+        MissingError: there is no container engine, or none of the images is available.
     """
     if not shutil.which("docker"):
         raise MissingError("no container engine: install Docker (on Debian: apt-get install docker.io)")
@@ -67,8 +67,8 @@ def lambda_image() -> str:
 
 
 def _stand_in(lambda_image: str) -> str:
-    # SAM derives the name of the image that it runs from the repository, not the tag. So a change of the
-    # contents changes the repository's name, and SAM never runs an image that was made of an older one.
+    # SAM derives the name of the image that it runs from the repository, not the tag. So a change to the
+    # contents changes the repository's name, and SAM never runs an image that was built from older contents.
     client = next(_site_packages().glob("awslambdaric-*.dist-info")).name
     python = _output(LAMBDA_PYTHON, "-c", "import sys; print(sys.base_prefix, sys.version)")
     contents = f"{Path(__file__).read_text(encoding='utf-8')} {python} {client}"

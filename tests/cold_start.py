@@ -1,4 +1,4 @@
-"""The real function, started in this process with another model."""
+"""The real function, started in this process with a different model."""
 
 import os
 import sys

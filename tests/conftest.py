@@ -43,7 +43,7 @@ def pytest_collection_finish() -> None:
     gc.enable()
 
 
-# Templates are read with libyaml, also by modules that read them while they are imported.
+# Templates are read with libyaml, even by modules that read them while they are imported.
 for loader in ("Loader", "SafeLoader"):
     setattr(yaml, loader, getattr(yaml, f"C{loader}", getattr(yaml, loader)))
 

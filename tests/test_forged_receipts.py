@@ -29,7 +29,7 @@ def pipeline(storage: S3Storage, classifier: Classifier) -> Pipeline:
 def test_botocore_may_refuse_to_ask_for_a_strange_part(
     pipeline: Pipeline, s3: S3Client, part: dict[str, str], *, is_current: bool
 ) -> None:
-    """The receipt is made again, as `tests/large_tables/test_recovery.py` shows for larger tables."""
+    """The receipt is recreated, as `tests/large_tables/test_recovery.py` shows for larger tables."""
     put(s3, rows(2))
     pipeline.process(TABLE, plenty)
     forge_receipt(s3, part, is_current=is_current)

@@ -255,7 +255,7 @@ def test_only_its_own_queues_may_send_dead_letters_to_a_dead_letter_queue(
 
 
 def test_queue_names_differ_between_stacks_and_fit_into_the_limit() -> None:
-    """The id in a stack's ARN is unique, also among stacks of the same name, and has 36 characters."""
+    """The id in a stack's ARN is unique, even among stacks with the same name, and has 36 characters."""
     for name in ("Uploads", "Segments", "Copies"):
         template, values = RESOURCES[name]["Properties"]["QueueName"]["Fn::Sub"]
 

@@ -50,7 +50,7 @@ class Graph:
     constants: dict[str, onnx.TensorProto] = field(default_factory=dict)
 
     def constant(self, name: str, value: Any, dtype: Any = np.float32) -> str:
-        """Add a constant, unless one of that name exists."""
+        """Add a constant, unless one with that name exists."""
         if name not in self.constants:
             self.constants[name] = numpy_helper.from_array(np.ascontiguousarray(value, dtype=dtype), name)
         return name

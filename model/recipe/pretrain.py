@@ -114,7 +114,7 @@ def masked_loss(
 def mask_tokens(
     input_ids: np.ndarray, share: float, rng: np.random.Generator, vocabulary_size: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Select `share` of the word pieces; replace 80 % with [MASK] and 10 % with random ones.
+    """Select `share` of the word pieces; replace 80% with [MASK] and 10% with random ones.
 
     Args:
         input_ids: shape (N, T).

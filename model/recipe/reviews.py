@@ -19,7 +19,7 @@ OTHER_DOMAINS = "other_domains_train.parquet"
 MORE_DOMAINS = "more_domains_train.parquet"
 OTHER_DOMAINS_UNLABELED = "other_domains_unlabelled.parquet"
 
-# Reviews of training sets, and of sets that are held out entirely.
+# Splits with reviews from training sets, and from sets that are held out entirely.
 HELD_OUT_SPLITS = ("validation", "unseen")
 
 _TEXTS_PER_CHUNK = 2000  # an encoding takes far more memory than its ids

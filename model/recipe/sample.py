@@ -8,7 +8,7 @@ _SHARE = 0.03
 
 
 def sample(data: Path, output: Path) -> None:
-    """Write a sample of each Parquet file in the folder `data` and below to the same path in `output`."""
+    """Write a sample of each Parquet file in `data` and its subfolders to the same path in `output`."""
     for file in sorted(data.rglob("*.parquet")):
         target = output / file.relative_to(data)
         target.parent.mkdir(parents=True, exist_ok=True)

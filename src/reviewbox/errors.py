@@ -153,7 +153,8 @@ class ForeignResultError(ReviewboxError):
     def __init__(self, ref: ObjectRef, receipt: ObjectRef, owner: ObjectRef) -> None:
         super().__init__(
             f"{ErrorCode.FOREIGN_RESULT}: {receipt} is the result of {owner}, and the result of {ref} would "
-            f"replace it; set another ResultsPrefix or ResultsBucketName, or delete the results of {owner}"
+            "replace it; set a different ResultsPrefix or ResultsBucketName, or delete the "
+            f"results of {owner}"
         )
         self.owner = owner
 

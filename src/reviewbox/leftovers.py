@@ -1,8 +1,8 @@
-"""Finds parts of tables by their age that no receipt names, and removes them (ADR 14).
+"""Finds old parts of tables that no receipt names, and removes them (ADR 14).
 
 A worker removes what its receipt no longer names. If it dies, the next delivery of its message removes what
 it left. If that message is lost, nobody comes for the source again. So a schedule looks at all results, as
-far as one invocation gets, and the next invocation goes on from there.
+far as one invocation gets, and the next invocation continues from there.
 """
 
 import hashlib
@@ -88,7 +88,7 @@ class LeftoverFinder:
         """Return the source of parts that its receipt does not name; None if there is nothing to do.
 
         Nothing is done about results of other deployments, and about a receipt that cannot be read. It may be
-        that of another version of Reviewbox, and the next event for its source replaces it.
+        from a different version of Reviewbox, and the next event for its source replaces it.
         """
         stored = read_receipt(self.store, ObjectRef(self.results.bucket, receipt_key))
         if stored is None:

@@ -22,7 +22,7 @@ def open_object(store: "ObjectStore", source: Source) -> Iterator[IO[bytes]]:
     """Open one revision of an object as a file with random access.
 
     Raises:
-        ConflictError: the object has another revision now, or is gone.
+        ConflictError: the object now has a different revision, or is gone.
     """
     with _ObjectFile(store, source) as file:
         yield cast("IO[bytes]", file)

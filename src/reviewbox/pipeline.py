@@ -65,7 +65,7 @@ class Pipeline:
     queue: Queue | None = None
     event_bus: EventBus | None = None
     wait: Callable[[float], None] | None = None
-    on_write: Callable[[Receipt], object] = lambda _: None  # called after each receipt that is written
+    on_write: Callable[[Receipt], object] = lambda _: None  # called after each receipt is written
     on_share: Callable[[float], object] | None = None
 
     def process_all(

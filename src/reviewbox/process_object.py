@@ -182,7 +182,7 @@ class ObjectProcessor:
         return PendingReceipt(source, Receipt.for_error(error.problem, provenance, final=True))
 
     def _attempt(self, ref: ObjectRef, context: BatchContext, pending: PendingReceipt | None) -> Outcome:
-        # Read the receipt before the source: after any later change of the receipt, writing it fails.
+        # Read the receipt before the source: after any later change to the receipt, writing it fails.
         stored = self.receipts.read(ref)
         if stored and (outcome := self._outcome_without_reading(ref, stored, pending)):
             return outcome

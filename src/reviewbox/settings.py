@@ -14,7 +14,7 @@ _VARIABLE_PREFIX = "REVIEWBOX_"
 
 _AFFECTS_RESULTS = {"affects_results": True}
 
-# The values of `needs_review_below` for 2 and for 4 labels. With them, 97 % of the validation reviews that
+# The values of `needs_review_below` for 2 and for 4 labels. With them, 97% of the validation reviews that
 # the bundled model leaves unmarked are right, as the model card says.
 NEEDS_REVIEW_BELOW = {2: 0.92, 4: 0.7}
 

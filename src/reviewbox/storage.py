@@ -134,7 +134,7 @@ class S3Storage:
         """Open the bytes of a non-empty object from `start` up to `end` (exclusive).
 
         Raises:
-            ConflictError: the object has another revision now, or is gone.
+            ConflictError: the object now has a different revision, or is gone.
         """
         byte_range = f"bytes={start}-{'' if end is None else end - 1}"
         try:
@@ -155,7 +155,7 @@ class S3Storage:
         """Open an object as a file with random access.
 
         Raises:
-            ConflictError: the object has another revision now, or is gone.
+            ConflictError: the object now has a different revision, or is gone.
         """
         return open_object(self, source)
 
@@ -199,7 +199,7 @@ class S3Storage:
             The new ETag.
 
         Raises:
-            ConflictError: the object has another ETag; nothing was written.
+            ConflictError: the object has a different ETag; nothing was written.
         """
         condition: Any = {"IfNoneMatch": "*"} if replaces is None else {"IfMatch": replaces}
         try:

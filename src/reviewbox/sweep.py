@@ -111,7 +111,7 @@ def _withdraw(
 ) -> None:
     """Delete parts that could still be recorded.
 
-    First, the receipt is written again. It then has another ETag, so that they can no longer be recorded.
+    First, the receipt is written again. It then has a different ETag, so that they can no longer be recorded.
 
     Raises:
         ConflictError: another worker has written a receipt since. Nothing was removed.

@@ -83,7 +83,7 @@ def main() -> None:
 
 
 def start(cloud: Cloud, s3_endpoint: str) -> None:
-    """Load the function in this process, with another endpoint for S3, and a classifier."""
+    """Load the function in this process, with a different endpoint for S3, and a classifier."""
     uploads.start(replace(cloud, environment={**cloud.environment, "AWS_ENDPOINT_URL_S3": s3_endpoint}))
     _classifiers[:] = [Classifier.load(MODEL, threads=1)]
 

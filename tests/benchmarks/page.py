@@ -374,7 +374,7 @@ def load_section(figures: Figures) -> list[str]:
 
 def latency_columns(latency_seconds: Mapping[str, float]) -> list[str]:
     """Return the heads of the columns of latency."""
-    return [f"{name} % within" if name.isdecimal() else name for name in latency_seconds]
+    return [f"{name}% within" if name.isdecimal() else name for name in latency_seconds]
 
 
 def comparison(current: dict[str, Figures | None], before: dict[str, Figures | None]) -> list[str]:

@@ -147,7 +147,7 @@ def draw_load(figures: Figures, before: Figures | None) -> Any:
     rate_axes.plot(minutes, [interval["files_per_second"] for interval in intervals], color=BLUE)
     for percent, color in zip(load.PERCENTILES, (BLUE, GRAY, ORANGE), strict=True):
         seconds = [interval["latency_seconds"][str(percent)] for interval in intervals]
-        latency_axes.plot(minutes, seconds, color=color, label=f"{percent} %")
+        latency_axes.plot(minutes, seconds, color=color, label=f"{percent}%")
     latency_axes.legend(ncols=3)
     memory_axes.plot(minutes, [interval["megabytes"] for interval in intervals], color=BLUE)
     labels = ("files per second", "seconds from upload to result", "memory, MB")

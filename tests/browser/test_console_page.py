@@ -179,7 +179,7 @@ def test_a_file_of_the_same_name_is_replaced_on_purpose(cloud: str, visit: Visit
     drop(page, tmp_path / "same.txt")
 
     row = page.locator("#files > li", has_text="same.txt")
-    expect(row).to_contain_text("There is already a file of this name.")
+    expect(row).to_contain_text("A file with this name already exists.")
     expect(row).to_contain_text("positive")
     page.get_by_role("button", name="Replace it").click()
     expect(row).to_contain_text("negative")

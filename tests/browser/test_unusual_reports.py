@@ -74,13 +74,13 @@ def test_failures_that_the_filters_leave_out_are_no_empty_table(opened: Open) ->
 
 
 def test_the_bands_of_few_reviews_fit_into_the_chart(opened: Open) -> None:
-    """A band that is cut off looks like certainty. That of 1 of 2 reviews reaches 90.5 %."""
+    """A band that is cut off looks like certainty. That of 1 of 2 reviews reaches 90.5%."""
     days = [f"2024-0{month}-05" for month in (1, 2, 3)]
 
     page = opened(review(label, date=day) for day in days for label in ("positive", "negative"))
 
     ticks = page.locator("#time svg").first.locator("text").all_text_contents()
-    assert "80 %" in ticks
+    assert "80%" in ticks
 
 
 def test_time_without_reviews_takes_its_place_in_the_chart(opened: Open) -> None:
@@ -110,7 +110,7 @@ def test_a_course_of_neither_praise_nor_blame_is_not_an_empty_chart(opened: Open
 
 
 def test_a_share_of_a_rating_comes_with_its_number_of_reviews(opened: Open) -> None:
-    """100 % of one review says less than 100 % of many."""
+    """100% of one review says less than 100% of many."""
     page = opened([review("negative", stars="1"), *(review(stars="5") for _ in range(7))])
 
     expect(page.locator("#ratings svg")).to_contain_text("(7)")

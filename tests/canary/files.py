@@ -17,7 +17,7 @@ from reviewbox.documents.compression import COMPRESSIONS
 VALUE = "zvalue"
 # What its columns, fields and sheets are called. Receipts may name them.
 NAME = "zname"
-# What belongs to an object or its notification, beside the bucket, the key and the content.
+# What belongs to an object or its notification, besides the bucket, the key and the content.
 EXTRA = "zextra"
 # What somebody may send instead of an event.
 EVENT = "zevent"

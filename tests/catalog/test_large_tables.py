@@ -94,7 +94,7 @@ def test_a_missing_part_is_a_row_with_an_error(service: Service) -> None:
 
 @pytest.mark.parametrize("lost", [0, 2, -1])
 def test_a_part_that_was_missing_is_copied_once_it_is_back(service: Service, lost: int) -> None:
-    """The receipt stays the same, because the part that is made again is."""
+    """The receipt stays the same, because the recreated part is identical."""
     prefix = f"results/{TABLE}.classified/"
     listed = service.s3.list_objects_v2(Bucket=BUCKET, Prefix=prefix)["Contents"]
     service.s3.delete_object(Bucket=BUCKET, Key=listed[lost]["Key"])

@@ -386,7 +386,7 @@ def test_results_of_another_version_are_outdated(cloud: Cloud) -> None:
     response = status()
 
     assert (response["receipts_read"], response["done"], response["failed"]) == (1, 0, 0)
-    assert "written by another version" in run("status").stdout
+    assert "written by a different version" in run("status").stdout
 
 
 def test_the_reason_for_a_dead_letter_comes_from_the_receipt(cloud: Cloud, handler: Handler) -> None:

@@ -215,7 +215,7 @@ def test_json_is_an_alias_of_the_format(reviews: Path) -> None:
 
     assert json.loads(alias.stdout) == json.loads(name.stdout)
     assert (both.exit_code, both.stdout) == (2, "")
-    assert both.stderr.startswith("reviewbox: --json and --format csv contradict each other")
+    assert both.stderr.startswith("reviewbox: --json and --format csv cannot be combined")
 
 
 def test_an_estimate_has_a_row_for_each_item_of_its_bills(reviews: Path) -> None:

@@ -137,7 +137,7 @@ def test_a_site_whose_name_leads_here_gets_nothing(site: Site, path: str, host: 
     answer = site.request("GET", path, Host=host.format(port=site.port))
 
     assert answer.status == 421
-    assert answer.message == "this server has another name"
+    assert answer.message == "this server has a different name"
 
 
 def test_a_host_in_the_request_line_does_not_help(site: Site) -> None:
@@ -169,7 +169,7 @@ def test_it_has_two_names(site: Site) -> None:
 def test_other_sites_cannot_upload(site: Site, origin: str) -> None:
     answer = site.request("POST", "/files?name=a.txt", b"great", Origin=origin.format(port=site.port))
 
-    assert (answer.status, answer.message) == (403, "the request comes from another site")
+    assert (answer.status, answer.message) == (403, "the request comes from a different site")
     assert site.names() == []
 
 

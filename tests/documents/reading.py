@@ -40,7 +40,7 @@ def read_all(document: Document) -> ReadDocument:
 def document(
     name: str, data: bytes | str, options: ReadOptions = OPTIONS, content_type: str = ""
 ) -> ReadDocument:
-    """Read a file of this name and content."""
+    """Read a file with this name and content."""
     encoded = data.encode() if isinstance(data, str) else data
     return read_all(read_document(name, content_type, encoded, options))
 

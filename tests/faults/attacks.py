@@ -108,7 +108,7 @@ class RandomAttack:
         actions: list[tuple[int, Callable[[], None]]] = [
             (3, self._upload),
             (1, lambda: stack.announce(choices.one_of(known))),
-            # What somebody else has damaged is made again only if there is a source.
+            # What somebody else has damaged is recreated only if there is a source.
             (1, self._damage_one if self._is_hostile else lambda: stack.delete(choices.one_of(known))),
             (1, lambda: stack.announce(*choices.shuffled([*known, *_OTHER_KEYS]))),
             (1, stack.deliver_again),
@@ -201,7 +201,7 @@ class RandomAttack:
 
 
 def _rest(stack: Stack, step: Callable[[], None], *, is_lost: bool = False) -> None:
-    """Let everything come to rest, and check it, also after a sweep.
+    """Let everything come to rest, and check it, and again after a sweep.
 
     Dead letters are redriven, or `is_lost`: they are deleted, and no message for their sources is left.
     """

@@ -40,7 +40,7 @@ class Choices:
         return self.below(_CERTAIN) >= _CERTAIN - percent
 
     def shuffled(self, items: Sequence[T]) -> list[T]:
-        """Return the items in another order."""
+        """Return the items in a different order."""
         remaining = list(items)
         return [remaining.pop(self.below(len(remaining))) for _ in items]
 

@@ -52,7 +52,7 @@ class Client:
         return request
 
     def behind(self, gate: Gate) -> "Client":
-        """Return a client whose requests pass this gate first, and then those of this client."""
+        """Return a client whose requests pass this gate first, and then the gates of this client."""
         return Client(
             self.service,
             lambda operation, params, perform: gate(

@@ -33,7 +33,7 @@ class StoredObject:
 class Bucket:
     """The current objects of a bucket. Earlier versions are not kept, because nothing reads them.
 
-    `uses_kms` is whether the same bytes have another ETag each time, as objects have that KMS encrypts.
+    `uses_kms` is whether the same bytes get a new ETag each time, as in objects encrypted with KMS.
     """
 
     is_versioned: bool = False

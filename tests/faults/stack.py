@@ -213,7 +213,7 @@ class Stack:
             self.announce(key)
 
     def deploy(self, deployment: Deployment) -> None:
-        """Let new workers start with another model or other settings."""
+        """Let new workers start with a different model or settings."""
         self.note(f"deploy {deployment.name}")
         self.deployment = deployment
         self.deployed.append(deployment)
@@ -370,7 +370,7 @@ class Stack:
         return self.lost_copies | _keys_named(self.sqs.queues[FAILED_COPIES].messages)
 
     def keys_of_dead_letters(self) -> set[str]:
-        """Return the keys of the sources that dead letters name, also by a segment."""
+        """Return the keys of the sources that dead letters name, whether by object or by segment."""
         return _keys_named(self.sqs.queues[DEAD_LETTERS].messages)
 
     def damage(self, key: str, body: bytes | None) -> None:
@@ -514,7 +514,7 @@ def _settings(deployment: Deployment, results_bucket: str) -> Settings:
 
 
 def _keys_named(messages: Iterable[StoredMessage]) -> set[str]:
-    """Return the keys of the sources that messages name, also by a segment."""
+    """Return the keys of the sources that messages name, whether by object or by segment."""
     parsed = [message for stored in messages for message in parse(json.loads(stored.body))]
     refs = {ref.key for message in parsed for ref in message.refs}
     return refs | {ref.source.key for message in parsed for ref in message.segments}

@@ -100,7 +100,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for target in failed:
         print(f"see {FOLDER}/{target}.log; python -m tests.fuzz.replay {target} {FOLDER}/{target}-*")
     inputs = f"{sum(run.cases for run in runs):,} inputs"
-    print(f"make fuzz: {inputs}, {len(failed)} failed targets, {coverage()} % of the code reached")
+    print(f"make fuzz: {inputs}, {len(failed)} failed targets, {coverage()}% of the code reached")
     return 1 if failed else 0
 
 

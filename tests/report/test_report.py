@@ -41,11 +41,11 @@ def dimension(summary: Summary, name: str) -> Dimension:
 
 
 def test_shares_are_counted_with_the_uncertainty_of_their_number() -> None:
-    """The Wilson interval of 1 of 10 is 1.8 to 40.4 %."""
+    """The Wilson interval of 1 of 10 is 1.8 to 40.4%."""
     page = render(report([review("negative"), *(review() for _ in range(9))]))
 
     assert "10 reviews" in page
-    assert '<th scope="row">negative</th><td>10.0 %</td><td>1.8–40.4 %</td><td>1</td>' in page
+    assert '<th scope="row">negative</th><td>10.0%</td><td>1.8–40.4%</td><td>1</td>' in page
 
 
 def test_labels_are_ordered_from_negative_to_positive_and_others_follow() -> None:

@@ -182,7 +182,7 @@ class Catalog:
         before, and may have missed files that were written here.
 
         Raises:
-            ConflictError: there is another pointer. Nothing was removed.
+            ConflictError: there is a different pointer. Nothing was removed.
         """
         revision = self.store.revision(place)
         if revision is None or revision.etag != etag:

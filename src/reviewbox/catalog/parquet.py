@@ -72,7 +72,7 @@ def _map_array(kind: str, maps: Sequence[Mapping[str, Any]]) -> "Array":
     """Return a column of maps.
 
     The library cannot make one. But in Arrow's C data interface, a map is a list of structs of a key and a
-    value, with another type: https://arrow.apache.org/docs/format/CDataInterface.html
+    value, with a different type: https://arrow.apache.org/docs/format/CDataInterface.html
     """
     from arro3.core import Array, DataType, Field, list_array, struct_array
 

@@ -135,7 +135,7 @@ def watch(  # noqa: PLR0913, PLR0917 - a command's options are its arguments
     from reviewbox.model.classifier import Classifier
 
     if once and serve:
-        raise ReviewboxError("--once and --serve contradict each other; pass one of them")
+        raise ReviewboxError("--once and --serve cannot be combined; pass only one of them")
     settings = _settings(text_field)
     is_complete = run_watch(
         folder,
@@ -518,7 +518,7 @@ def demo(  # noqa: PLR0913, PLR0917 - a command's options are its arguments
 
 def _report_format(format_: Format | None, as_json: bool) -> Format:
     if format_ and as_json and format_ is not Format.JSON:
-        raise ReviewboxError(f"--json and --format {format_} contradict each other; pass one of them")
+        raise ReviewboxError(f"--json and --format {format_} cannot be combined; pass only one of them")
     return Format.JSON if as_json else format_ or Format.TABLE
 
 

@@ -40,7 +40,7 @@ ConsolePortOption = Annotated[
 TextFieldOption = Annotated[
     str, typer.Option("--text-field", help="Read the review from this field of a table.")
 ]
-StackOption = Annotated[str, typer.Option("--stack", help="Use the deployed stack of this name.")]
+StackOption = Annotated[str, typer.Option("--stack", help="Use the deployed stack with this name.")]
 YesOption = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask for confirmation.")]
 FormatOption = Annotated[Format | None, typer.Option("--format", help="Print the result in this format.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object, as --format json does.")]

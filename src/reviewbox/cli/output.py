@@ -99,7 +99,7 @@ def open_rows(file: TextIO, format_: Format, columns: Sequence[str] = ()) -> Ite
 
 
 def print_report(report: Row, rows: Iterable[Row], format_: Format, *, indent: int | None = None) -> None:
-    """Print a report as one JSON object, or the rows that stand for it as JSON Lines or CSV."""
+    """Print a report as one JSON object, or the rows that represent it as JSON Lines or CSV."""
     from reviewbox.cli.render import print_json
 
     if format_ is Format.JSON:

@@ -34,7 +34,7 @@ def run_report(  # noqa: PLR0913, PLR0917 - what the command's options say
     settings: Settings,
     format_: Format,
 ) -> None:
-    """Write the report on the results at a path or S3 URI, and print what it is about.
+    """Write the report on the results at a path or S3 URI, and print its main numbers.
 
     Raises:
         ReviewboxError: there are no results, a file cannot be read or written, the model cannot be loaded, or
@@ -85,10 +85,10 @@ def make_report(
 
 
 def write_report(summary: Summary, output: Path, terminal: Terminal) -> dict[str, Any]:
-    """Write the page, in one step, and print its name and size; return what it is about, as JSON data.
+    """Write the page atomically, print its name and size, and return its main numbers as JSON data.
 
     Raises:
-        OSError: its folder cannot be made.
+        OSError: its folder cannot be created.
         ReviewboxError: it cannot be written.
     """
     page = render(summary).encode("utf-8", "replace")

@@ -68,7 +68,7 @@ def _print_status(status: Status, terminal: Terminal) -> None:
     add("  failed", status.failed, *(f"{count:,} {code}" for code, count in codes))
     outdated = status.receipts_read - status.done - status.failed
     if outdated:
-        add("  outdated", outdated, "written by another version; a backfill replaces them")
+        add("  outdated", outdated, "written by a different version; a backfill replaces them")
     terminal.print(table)
     for heading, reasons in (("failed", status.failures), ("dead letter", status.dead_letters)):
         if reasons:

@@ -43,7 +43,7 @@ _CLASSIFYING = 2
 
 @dataclass(frozen=True, slots=True)
 class _FileState:
-    """What changes when a file is written."""
+    """The size and times of a file, which change when it is written."""
 
     size: int  # in bytes
     modified: int  # when its content changed, in nanoseconds
@@ -79,7 +79,7 @@ class FolderWatcher:
         """Scan the folder once, and classify the files that are ready.
 
         Raises:
-            ReviewboxError: a result belongs to a file of the same name in another folder.
+            ReviewboxError: a result belongs to a file with the same name in another folder.
         """
         unreadable: dict[Path, OSError] = {}
         files = files_below(self.folder, unreadable.__setitem__)

@@ -14,7 +14,7 @@ _MAX_NAME_BYTES = 200
 
 
 class NameTakenError(ReviewboxError):
-    """There is already a file of this name."""
+    """A file with this name already exists."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +31,7 @@ class Inbox:
         """Write a file under a name that `check_name` accepts.
 
         Raises:
-            NameTakenError: there is one of this name, and `replace` is not set.
+            NameTakenError: a file with this name exists, and `replace` is not set.
         """
         ref = ObjectRef(self.bucket, f"{self.prefix}{name}")
         with self._lock:
@@ -43,7 +43,7 @@ class Inbox:
 
 
 def check_name(name: str) -> None:
-    """Raise an error unless a file of this name can be put into an inbox, directly and not hidden.
+    """Raise an error unless a file with this name can be put into an inbox, directly and not hidden.
 
     Raises:
         ReviewboxError: it cannot.

@@ -160,7 +160,7 @@ class _Request(BaseHTTPRequestHandler):
             self._send_events() if path == "/events" else self._send_report()
 
     def do_POST(self) -> None:
-        """Take a file: `POST /files?name=NAME`, `&replace=1` to replace a file of that name."""
+        """Take a file: `POST /files?name=NAME`, `&replace=1` to replace a file with that name."""
         self._is_read = False
         path, _, parameters = self.path.partition("?")
         if not self._is_to_us() or not self._is_from_us():
@@ -235,7 +235,7 @@ class _Request(BaseHTTPRequestHandler):
         hosts = self.headers.get_all("Host", [])
         if len(hosts) == 1 and hosts[0].lower() in self.server.hosts:
             return True
-        self._refuse(HTTPStatus.MISDIRECTED_REQUEST, "this server has another name")
+        self._refuse(HTTPStatus.MISDIRECTED_REQUEST, "this server has a different name")
         return False
 
     def _is_from_us(self) -> bool:
@@ -250,7 +250,7 @@ class _Request(BaseHTTPRequestHandler):
         else:
             is_same = self.headers.get("Sec-Fetch-Site", "none") in ("same-origin", "none")
         if not is_same:
-            self._refuse(HTTPStatus.FORBIDDEN, "the request comes from another site")
+            self._refuse(HTTPStatus.FORBIDDEN, "the request comes from a different site")
         return is_same
 
     def _refuse(self, status: HTTPStatus, message: str) -> None:

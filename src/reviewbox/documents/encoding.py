@@ -66,7 +66,7 @@ def decode_start(data: bytes, size: int) -> str:
 
 
 def is_encoding(name: str) -> bool:
-    """Return whether Python has a text encoding of that name."""
+    """Return whether Python has a text encoding with that name."""
     try:
         b"?".decode(name)
     except LookupError:  # unknown, or not a text encoding ("base64")
@@ -79,7 +79,7 @@ def is_encoding(name: str) -> bool:
 
 
 def is_misread(text: str) -> bool:
-    """Return whether a text that was decoded with a Western encoding is in another one."""
+    """Return whether a text that was decoded with a Western encoding is really in a different one."""
     words = _WESTERN_WORD.findall(text)
     aliens = sum(map(bool, map(_ALIEN_WORD.fullmatch, words)))
     return aliens >= _MIN_ALIEN_WORDS and aliens > _MAX_ALIEN_SHARE * len(words)

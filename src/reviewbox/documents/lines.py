@@ -1,6 +1,6 @@
 """Splits bytes into numbered lines of text and decodes each line on its own.
 
-A line in another encoding, or one that is not text, does not affect the other lines.
+A line in a different encoding, or one that is not text, does not affect the other lines.
 """
 
 from collections import deque
@@ -117,7 +117,7 @@ def decode_lines(encoded: Iterable[bytes], options: ReadOptions, first: int = 1)
 
 
 def refuse_unreadable_lines(lines: Iterable[Line], options: ReadOptions) -> None:
-    """Raise SourceError if most of the first lines is binary data or in another encoding."""
+    """Raise SourceError if most of the first lines is binary data or in a different encoding."""
     codes = {ErrorCode.BINARY_FILE, *([ErrorCode.NOT_TEXT] if options.fallback_encoding else [])}
     size = unreadable_size = 0
     problem: Problem | None = None

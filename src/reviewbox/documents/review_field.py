@@ -247,7 +247,7 @@ class FieldSample:
         return records
 
     def _translations(self) -> set[str]:
-        """Return the fields of texts in a language, beside a field of the same name without one."""
+        """Return the fields of texts in a language, beside a field with the same name without one."""
         names = {path: split_language(path) for path, values in self._fields.items() if values.is_text}
         originals = {name for name, language in names.values() if not language}
         return {path for path, (name, language) in names.items() if language and name in originals}

@@ -59,7 +59,7 @@ def _is_identifier(value: str) -> bool:
 
 
 def kind_of(value: str) -> str:  # noqa: PLR0911 - one kind per line
-    """Return "text" for a value that could be a review, or the name of another kind."""
+    """Return the name of a value's kind; "text" if it could be a review."""
     if _REPEATED_SYMBOL.fullmatch(value) or _NUMBER.fullmatch(value):
         return "number"
     if _DATE.fullmatch(value):

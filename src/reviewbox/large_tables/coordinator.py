@@ -62,7 +62,7 @@ class SegmentCoordinator:
             stored: its receipt, as it was read before the table.
             line_format: the table's format, or None if it is a Parquet file.
             deadline: when to stop.
-            stale: the segment of another plan that led to the table. Such segments come in large numbers,
+            stale: the segment of a different plan that led to the table. Such segments come in large numbers,
                 and only the first of them sends anything. An event sends all segments that are not done.
 
         Raises:

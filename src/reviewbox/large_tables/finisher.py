@@ -22,7 +22,7 @@ class Progress(StrEnum):
     SENT = "sent"  # every segment is in the queue
     PARTIAL = "partial"  # a segment is done; others are not
     COMPLETE = "complete"  # the receipt is written
-    STALE = "stale"  # the plan is missing, is for another revision, model or settings, or cannot be completed
+    STALE = "stale"  # the plan is missing, outdated (revision, model or settings), or cannot be completed
 
 
 @dataclass(frozen=True, slots=True)

@@ -74,7 +74,7 @@ class Plan:
 
     @classmethod
     def decode(cls, body: bytes | None) -> Self | None:
-        """Return the plan that `encode` returned as `body`, or None if it returned something else."""
+        """Return the plan that `encode` turned into `body`; None if `body` is anything else."""
         data = _unseal(body)
         if data is None:
             return None
@@ -102,7 +102,7 @@ class Plan:
 
 
 def decode_counts(body: bytes | None) -> Counts | None:
-    """Return the counts that `encode_counts` returned as `body`, or None if it returned something else."""
+    """Return the counts that `encode_counts` turned into `body`; None if `body` is anything else."""
     data = _unseal(body)
     return Counts.from_dict(data) if data is not None else None
 
@@ -132,12 +132,12 @@ class Sent:
 
     @classmethod
     def decode(cls, body: bytes | None) -> Self | None:
-        """Return what `encode` returned as `body`, or None if it returned something else."""
+        """Return the record that `encode` turned into `body`; None if `body` is anything else."""
         data = _unseal(body)
         return cls(data["sender"], frozenset(data["lost"]), data["complete"]) if data is not None else None
 
     def encode(self) -> bytes:
-        """Return it as it is stored."""
+        """Return the record as it is stored."""
         return _seal({"sender": self.sender, "lost": sorted(self.lost), "complete": self.complete})
 
 
@@ -148,7 +148,7 @@ def _seal(content: Mapping[str, Any]) -> bytes:
 
 
 def _unseal(body: bytes | None) -> Mapping[str, Any] | None:
-    """Return the content that `_seal` returned as `body`, or None if any byte has changed."""
+    """Return the content that `_seal` turned into `body`; None if any byte has changed."""
     match = _SEALED.fullmatch(body or b"")
     if match is None or hashlib.sha256(match[2]).hexdigest().encode() != match[1]:
         return None

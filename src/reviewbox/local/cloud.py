@@ -166,7 +166,7 @@ def _refuse_other_sites(application: Callable[..., Any]) -> Callable[..., Any]:
         if _OWN_HOST.fullmatch(host) and origin == f"http://{host}" and is_same_site:
             return application(environ, start_response)
         start_response("403 Forbidden", [("Content-Type", "text/plain")])
-        return [b"the request comes from another site\n"]
+        return [b"the request comes from a different site\n"]
 
     return guarded
 

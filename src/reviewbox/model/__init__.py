@@ -1,1 +1,1 @@
-"""Text -> windows of tokens -> logits -> verdict, with the model in a folder."""
+"""Classifies texts with the model in a folder: text -> windows of tokens -> logits -> verdict."""

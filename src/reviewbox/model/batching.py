@@ -1,4 +1,4 @@
-"""Windows -> logits, in batches of similar length that threads share. Knows no runtime."""
+"""Runs the model on windows, in batches of similar length that threads share. Imports no runtime."""
 
 import math
 from collections import deque

@@ -146,7 +146,7 @@ def sha256(path: Path) -> str:
             f"{path} is missing: a model folder needs {MODEL}, {TOKENIZER}, {CONFIG} and the files that hold "
             "weights of the model; create them with `optimum-cli export onnx --task text-classification`"
         ) from None
-    except (OSError, ValueError) as error:  # also of a name that no file can have
+    except (OSError, ValueError) as error:  # such as ValueError for a name that no file can have
         raise ModelError(f"{path} cannot be read: {error}; restore the file") from None
 
 

@@ -1,4 +1,4 @@
-"""Texts -> verdicts: the stages of the model, composed."""
+"""Classifies texts: runs the stages of the model one after another."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -67,7 +67,7 @@ class Classifier:
 
         Raises:
             ModelError: the folder is incomplete or altered, its model is not a text classifier or does not
-                return numbers, or a golden review gets another verdict on this processor.
+                return numbers, or a golden review gets a different verdict on this processor.
         """
         bundle = Bundle.read(shipped_model_dir() if model_dir is None else Path(model_dir))
         backend = OnnxBackend.load(bundle.model, threads=threads, pad_token_id=bundle.pad_token_id)

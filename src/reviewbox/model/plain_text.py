@@ -1,4 +1,4 @@
-"""Text with markup -> plain text that maps back to offsets in the original.
+"""Turns text with markup into plain text that maps back to offsets in the original.
 
 Reviews scraped from the web contain line-break tags and character references. The model was trained on
 prose and should see prose, but the evidence must refer to positions in the user's own text.

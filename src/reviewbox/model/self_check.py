@@ -25,7 +25,8 @@ def check_model(classifier: "Classifier") -> None:
     """Run a model on its golden reviews or, if it has none, on two short texts.
 
     Raises:
-        ModelError: the model cannot run or does not return numbers, or a golden review gets another verdict.
+        ModelError: the model cannot run or does not return numbers, or a golden review gets a different
+            verdict.
     """
     bundle = classifier.bundle
     try:
@@ -70,7 +71,7 @@ def _check_probe(classifier: "Classifier") -> None:
 
 
 def _check_golden(classifier: "Classifier") -> None:
-    """Raise ModelError if a golden review gets another verdict than on the machine of its author."""
+    """Raise ModelError if a golden review gets a different verdict than on the machine of its author."""
     bundle, golden = classifier.bundle, classifier.bundle.golden
     verdicts = classifier.classify_each([review.text for review in golden], explain=False)
     for number, (expected, verdict) in enumerate(zip(golden, verdicts, strict=True)):

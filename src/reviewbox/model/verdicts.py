@@ -1,4 +1,4 @@
-"""Logits -> label, calibrated score and evidence. Pure functions."""
+"""Turns logits into a label, a calibrated score and evidence. Pure functions."""
 
 import re
 from collections.abc import Iterator, Sequence

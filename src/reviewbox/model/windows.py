@@ -1,4 +1,4 @@
-"""Texts -> windows of tokens that fit a model. The only module that imports `tokenizers`."""
+"""Splits texts into windows of tokens that fit a model. The only module that imports `tokenizers`."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""The report: results -> summary -> one HTML page. Does no I/O except reading the page's own parts."""
+"""Summarizes results and renders them as one HTML page. The only I/O is reading the page's own parts."""
 
 from reviewbox.report.options import Readers, ReportOptions
 from reviewbox.report.page import render

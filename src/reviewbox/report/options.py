@@ -12,7 +12,7 @@ class ReportOptions:
 
     Attributes:
         title: the heading of the page.
-        by: columns to compare by, beside those that are found.
+        by: columns to compare by, besides those that are found.
         rating: the column with the rating; "" to find it.
         date: the column with the date; "" to find it.
         is_redacted: whether to leave out the texts of reviews.

@@ -1,4 +1,4 @@
-"""Summary -> one HTML page without any outside part."""
+"""Renders a summary as one self-contained HTML page."""
 
 import base64
 import gzip
@@ -84,7 +84,7 @@ def _share_rows(summary: Summary) -> str:
     for label, count in zip(summary.labels, summary.counts, strict=True):
         interval = wilson_interval(count, summary.total)
         share = 100 * count / summary.total
-        cells = f"{share:.1f} %", f"{100 * interval.low:.1f}–{100 * interval.high:.1f} %", f"{count:,}"
+        cells = f"{share:.1f}%", f"{100 * interval.low:.1f}–{100 * interval.high:.1f}%", f"{count:,}"
         rows.append(
             f'<tr><th scope="row">{escape(label)}</th>' + "".join(f"<td>{c}</td>" for c in cells) + "</tr>"
         )

@@ -33,5 +33,5 @@ REMEDIES: Mapping[str, str] = {
     ErrorCode.ARCHIVED: "restore it; it is then classified automatically",
     ErrorCode.OUT_OF_TIME: "split it, or raise `TimeoutSeconds`; for a large table, lower `SegmentBytes`",
     ErrorCode.NOT_PROCESSED: "fix the cause, then run `reviewbox redrive`, or upload it again",
-    ErrorCode.FOREIGN_RESULT: "set another `ResultsPrefix` or `ResultsBucketName` for one of the two, then run `reviewbox redrive`; or delete the old results",
+    ErrorCode.FOREIGN_RESULT: "set a different `ResultsPrefix` or `ResultsBucketName` for one of the two, then run `reviewbox redrive`; or delete the old results",
 }

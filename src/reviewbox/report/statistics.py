@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from math import sqrt
 
-_Z = 1.959964  # of the normal distribution, for 95 %
+_Z = 1.959964  # of the normal distribution, for 95%
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,7 +16,7 @@ class Interval:
 
 
 def wilson_interval(count: int, total: int) -> Interval:
-    """Return the 95 % score interval of the share `count / total` (Wilson 1927)."""
+    """Return the 95% score interval of the share `count / total` (Wilson 1927)."""
     if not total:
         return Interval(0.0, 1.0)
     share = count / total

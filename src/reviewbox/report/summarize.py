@@ -1,4 +1,4 @@
-"""Results -> summary, in one pass and in bounded memory."""
+"""Summarizes results in one pass and in bounded memory."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace

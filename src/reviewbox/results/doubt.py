@@ -20,7 +20,8 @@ def with_doubt(notes: Mapping[str, Value], counts: Counts, labels: Collection[st
     Args:
         notes: what reading the table found out.
         counts: the results of all of its rows.
-        labels: the model's labels. What is neutral to models with other labels is not known.
+        labels: the model's labels. If they are not the usual four, none is known to be neutral, so nothing is
+                doubted.
     """
     classified = sum(counts.labels.values())
     judging = classified - counts.labels.get(NEUTRAL, 0)

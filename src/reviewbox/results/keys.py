@@ -60,7 +60,7 @@ def table_id_of(key: str, results_prefix: str, source_key: str) -> str | None:
 
 
 def is_table_key(key: str, results_prefix: str, source_key: str) -> bool:
-    """Return whether `key` can belong to a classified table of the source, also one of an older version."""
+    """Return whether `key` can belong to a classified table of the source, of this or an older version."""
     if table_id_of(key, results_prefix, source_key):
         return True
     if suffix := _OLD_TABLE_SUFFIX.search(key):

@@ -19,7 +19,7 @@ from reviewbox.objects import ObjectRef, Revision
 RECEIPT_CONTENT_TYPE = "application/json"
 MAX_RECEIPT_BYTES = 64 * 1024 * 1024  # far more than any receipt needs
 
-# Raised whenever results change their format, so that older ones are made again.
+# Raised whenever results change their format, so that older ones are recreated.
 _FORMAT = 4
 
 # Raised whenever plans of large tables change their format, or a reader splits tables in other places.

@@ -35,7 +35,7 @@ class ReceiptStore:
     store: ObjectStore
     bundle: Bundle
     settings: Settings
-    on_write: Callable[[Receipt], object] = lambda _: None  # called after each receipt that is written
+    on_write: Callable[[Receipt], object] = lambda _: None  # called after each receipt is written
 
     def provenance(self, ref: ObjectRef, revision: Revision | None) -> Provenance:
         """Return the provenance of a result of this revision of an object."""
@@ -55,7 +55,7 @@ class ReceiptStore:
 
         Raises:
             ForeignResultError: the receipt is that of another source, which has the same key in another
-                bucket, or whose deployment has another results prefix.
+                bucket, or whose deployment has a different results prefix.
         """
         stored = read_receipt(self.store, self.receipt_ref(ref))
         owner = stored.receipt.source if stored else None

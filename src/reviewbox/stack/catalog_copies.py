@@ -54,7 +54,7 @@ class FolderResults:
 
 @dataclass(frozen=True, slots=True)
 class Copying:
-    """The copying of all results of a place; call `list_receipts`, and then `copy` with what it yields."""
+    """Copies all results of a place; call `list_receipts`, and then `copy` with what it yields."""
 
     place: Place  # where the results are
     catalog: Catalog  # where their copies are
@@ -62,10 +62,10 @@ class Copying:
 
     @classmethod
     def between(cls, path: str, target: str, settings: Settings) -> "Copying":
-        """Return the copying from a folder or an S3 URI to another.
+        """Prepare to copy the results from a folder or an S3 URI to another.
 
         Raises:
-            ReviewboxError: `path` does not exist, or is not a folder; or one is within the other.
+            ReviewboxError: `path` does not exist or is not a folder, or `path` and `target` overlap.
         """
         place = find_place(path)
         results: Results

@@ -41,7 +41,7 @@ def _check_bucket(deployment: Deployment, check: str) -> Iterator[Finding]:
     except ClientError as error:
         if error.response["Error"]["Code"] != "NoSuchBucket":
             raise
-        remedy = "create the bucket again under this name, or deploy the stack with another one"
+        remedy = "create the bucket again under this name, or deploy the stack with a different one"
         problems[f"the bucket {bucket} does not exist"] = remedy
     return conclude(check, problems, f"s3://{bucket}/{prefix}")
 
@@ -81,7 +81,7 @@ def _announced_prefixes(notification: Mapping[str, Any], queue_arn: str) -> Iter
 
 
 def _check_catalog(deployment: Deployment) -> Iterator[Finding]:
-    """Check that changes of results reach the catalog, if the stack has one."""
+    """Check that changes to results reach the catalog, if the stack has one."""
     if "Catalog" not in deployment.outputs:
         return iter(())
     stack, place, problems = deployment.stack, deployment.outputs["Catalog"], {}

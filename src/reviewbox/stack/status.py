@@ -60,7 +60,7 @@ class Status:
     tables_in_work: int  # large tables that have parts but no receipt yet
     parts_in_work: int  # the parts of these tables
     receipts_read: int  # the newest ones
-    # The numbers below are about these. Receipts of another version count neither as done nor as failed.
+    # The numbers below are about these. Receipts from other versions count neither as done nor as failed.
     done: int  # with a verdict or a table
     failed: int  # with an error
     reviews: int  # in the results that are done
@@ -141,7 +141,7 @@ def _list_results(listed: Iterable[ListedObject], newest: int) -> _Results:
 
 
 def _read_receipts(storage: S3Storage, receipts: Iterable[ObjectRef]) -> Iterator[Mapping[str, Any]]:
-    """Yield the content of each receipt; it is empty if the receipt is absent or of another version."""
+    """Yield the content of each receipt; it is empty if the receipt is absent or from a different version."""
 
     def read(ref: ObjectRef) -> Mapping[str, Any]:
         stored = read_receipt(storage, ref)

@@ -68,7 +68,7 @@ function outcome(entry) {
   const { upload, file } = entry;
   const shown = element("div", { class: "outcome" });
   const receipt = file?.receipt;
-  if (upload) shown.append(element("p", {}, upload.percent === null ? "Waiting…" : `${STAGES[0]} ${upload.percent} %`));
+  if (upload) shown.append(element("p", {}, upload.percent === null ? "Waiting…" : `${STAGES[0]} ${upload.percent}%`));
   else if (!receipt) shown.append(element("p", { class: "pending" }, pending(entry)));
   else if (receipt.error) shown.append(element("p", { class: "problem" }, receipt.error.message));
   else if (receipt.counts) shown.append(...tableOutcome(receipt.counts, file.seconds));
@@ -243,7 +243,7 @@ function finish(entry, file, request) {
   } else {
     entry.file ??= entry.before;
     const isTaken = request.status === 409;
-    refuse(entry, isTaken ? "There is already a file of this name." : reason(request), isTaken ? file : null);
+    refuse(entry, isTaken ? "A file with this name already exists." : reason(request), isTaken ? file : null);
   }
   drawFlow();
 }

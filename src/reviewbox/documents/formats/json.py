@@ -53,7 +53,7 @@ def read(data: bytes, options: ReadOptions) -> Document:
     try:
         decoded = decode(data, options.fallback_encoding)
     except SourceError:
-        # JSON Lines are decoded line by line, so that a line in another encoding does not affect the others.
+        # JSON Lines are decoded line by line, so that one in a different encoding affects no others.
         if _line_format(decode_start(data, len(data))):
             return read_table(jsonl.LINE_FORMAT, data, options)
         raise
@@ -72,7 +72,7 @@ def read(data: bytes, options: ReadOptions) -> Document:
 
 
 def _read_json_lines(data: bytes, options: ReadOptions) -> Document:
-    """Read JSON Lines. A file of that name may hold an array or objects of several lines, too."""
+    """Read JSON Lines. The file may also contain an array, or objects that span several lines."""
     is_multiline = _MULTILINE.match(decode_start(data, _MULTILINE_CHECK_BYTES))
     return read(data, options) if is_multiline else read_table(jsonl.LINE_FORMAT, data, options)
 

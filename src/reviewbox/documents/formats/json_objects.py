@@ -77,7 +77,7 @@ def parse(line: Line, check_time: Callable[[], None] = lambda: None) -> Parsed:
 
 
 def not_an_object(line: int, value: Any) -> Problem:
-    """Return the problem of a row that is another value."""
+    """Return the problem with a row that is some other value."""
     message = f"a JSON {json_type(value)}, but a row must be an object"
     return at_line(line, Problem(ErrorCode.NOT_AN_OBJECT, message))
 
@@ -167,7 +167,7 @@ def _joined(text: str, added: Mapping[str, Value]) -> str:
 
 
 def _with_free_names(raw: str, added: Mapping[str, Value]) -> dict[str, Value]:
-    """Return the added fields, renamed if this row has a field of the same name that the first rows lack."""
+    """Return the added fields, renamed if this row has a field with that name that the first rows lack."""
     if not (any(f'"{name}"' in raw for name in added) or _ESCAPED_LETTER.search(raw)):
         return dict(added)  # the usual case, decided without parsing
     names = json.loads(raw, parse_int=float)

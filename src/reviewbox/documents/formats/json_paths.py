@@ -1,7 +1,7 @@
 r"""Paths to values in JSON, such as `data.reviews[].text`.
 
 `[]` stands for any element of an array and `*` for any value of an object whose keys are ids. In a key, a
-backslash stands before each of `\ . , [ ] *`.
+backslash escapes each of `\ . , [ ] *`.
 """
 
 import json

@@ -27,12 +27,12 @@ _LISTS = _WRAPPERS | frozenset(
     "result results Results response Response edges items Items Records records value values entry entries "
     "children hits documents objects d feed list rows".split()
 )
-# Keys of an object that exists to hold one value: types of DynamoDB, feeds, translations and the like.
+# Keys of objects that only wrap one value: DynamoDB types, feeds, translations and so on.
 _HOLDERS = frozenset(
     "S N M L SS $t #text _text __text __cdata @value value label rendered text raw plain original "
     "stringValue".split()
 )
-# So are languages with their country.
+# Locales wrap a value, too: an object may have one text per locale.
 _LOCALE = re.compile(r"[a-z]{2}[-_][A-Z]{2}")
 _TYPES = frozenset("M L".split())
 # Values under such keys describe a failure.

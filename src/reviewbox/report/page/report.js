@@ -33,11 +33,11 @@
     return element;
   }
   const number = (value) => Math.round(value).toLocaleString("en-US");
-  const percent = (share) => `${(100 * share).toFixed(1)} %`;
+  const percent = (share) => `${(100 * share).toFixed(1)}%`;
   const many = (count, noun) => `${number(count)} ${noun}${Math.round(count) === 1 ? "" : "s"}`;
   const sum = (values) => values.reduce((total, value) => total + value, 0);
 
-  /** The 95 % score interval of a share (Wilson 1927), as the first table of the page has it. */
+  /** The 95% score interval of a share (Wilson 1927), as the first table of the page has it. */
   function wilson(count, total) {
     if (!total) return { low: 0, high: 1 };
     const z = 1.959964, share = count / total, scale = 1 + (z * z) / total;
@@ -45,7 +45,7 @@
     const margin = z * Math.sqrt((share * (1 - share)) / total + (z * z) / (4 * total * total));
     return { low: Math.max(0, (center - margin) / scale), high: Math.min(1, (center + margin) / scale) };
   }
-  const range = ({ low, high }) => `${(100 * low).toFixed(1)}–${(100 * high).toFixed(1)} %`;
+  const range = ({ low, high }) => `${(100 * low).toFixed(1)}–${(100 * high).toFixed(1)}%`;
 
   /** The name of a label's color: labels of other models get colors of their own. */
   function hue(label) {
@@ -297,7 +297,7 @@
     place(chart, `Share of each answer by ${dimension.name}`, {
       height: 40 + 34 * shown.length,
       marginLeft: left, marginRight: 62, marginTop: 8,
-      x: { percent: true, label: null, grid: false, domain: [0, 100], ticks: isNarrow ? 2 : 5, tickFormat: (d) => `${d} %` },
+      x: { percent: true, label: null, grid: false, domain: [0, 100], ticks: isNarrow ? 2 : 5, tickFormat: (d) => `${d}%` },
       y: { label: null, domain: shown.map((row) => row.value), tickSize: 0, tickFormat: (_, index) => names[index] },
       color: labelColors(),
       marks: [
@@ -366,7 +366,7 @@
       h("h2", { id: "time-title" }, "How has it changed?"),
       rows.length ? null : nothing(),
       chart, volume,
-      h("p", { class: "hint" }, `By ${dimension.name}. The bands are 95 % intervals: they are wide where there are few reviews.${breakHint} ${dimension.note}`),
+      h("p", { class: "hint" }, `By ${dimension.name}. The bands are 95% intervals: they are wide where there are few reviews.${breakHint} ${dimension.note}`),
       rows.length > 0 && shareTable(dimension.name, rows, counts, (row) => () => setFilter(index, row.code), index),
     ]);
     if (!rows.length) return;
@@ -386,7 +386,7 @@
     const layout = { marginLeft: 48, marginRight: 76 };
     place(chart, `Share of ${lines.map((line) => line.name).join(" and ")} reviews over time`, {
       height: 260, ...layout, x: { ...x, axis: null },
-      y: { label: null, grid: true, domain: [0, top], tickFormat: (d) => `${Math.round(100 * d)} %`, ticks: 5 },
+      y: { label: null, grid: true, domain: [0, top], tickFormat: (d) => `${Math.round(100 * d)}%`, ticks: 5 },
       color: labelColors(), symbol: { domain: lines.map((l) => l.name), range: ["diamond", "circle"] },
       marks: [
         Plot.ruleX(breaks, { stroke: "var(--soft)", strokeDasharray: "2 4" }),

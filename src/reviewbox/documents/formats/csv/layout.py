@@ -38,7 +38,7 @@ _MAX_TITLES = 20  # lines that programs write above a table
 
 _MAX_RECORDS = 200  # that are scored
 _MAX_CELLS = 50_000  # that are scored: fewer records of a wide table are enough
-# As many as a sheet of Excel can have. The work on the cells of a line takes time.
+# As many as an Excel sheet can have. Each cell of a line takes time.
 _MAX_COLUMNS = 16_384
 _MAX_CELL_LENGTH = 500  # characters that are looked at
 # A dialect fits if more than this share of the records has the most common number of fields.
