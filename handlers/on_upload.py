@@ -63,7 +63,7 @@ def _process(messages: Sequence[Message], worker: Pipeline, context: LambdaConte
     redelivered = any(message.is_redelivered and message.targets for message in messages)
     # A message that arrives alone gets the whole invocation for its objects, regardless of their size.
     exclusive = len(messages) == 1 or redelivered
-    last = {ref for m in messages if m.receive_count >= worker.settings.max_receives for ref in m.targets}
+    last = {ref for m in messages if m.is_last_delivery(worker.settings.max_receives) for ref in m.targets}
     sent_at = {ref: m.sent_at for m in messages if m.sent_at for ref in m.targets}
     return dict(
         process_all(
@@ -102,7 +102,7 @@ def _failures(message: Message, outcomes: Outcomes) -> dict[ObjectRef | SegmentR
 
 def _record_failure(message: Message, outcomes: Outcomes, worker: Pipeline) -> None:
     """Leave error receipts for the objects of a message that will not be delivered again."""
-    if message.receive_count < worker.settings.max_receives:
+    if not message.is_last_delivery(worker.settings.max_receives):
         return
     for ref, failure in _failures(message, outcomes).items():
         try:

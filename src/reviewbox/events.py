@@ -76,6 +76,10 @@ class Message:
         # The name in any other place does no harm.
         return self.receive_count > 1 or _RETRY_FIELD in self.body
 
+    def is_last_delivery(self, max_receives: int) -> bool:
+        """Return whether the message becomes a dead letter if it fails now."""
+        return self.receive_count >= max_receives
+
     @property
     def targets(self) -> tuple[ObjectRef | SegmentRef, ...]:
         """Everything to process: the objects and the segments."""

@@ -28,7 +28,7 @@ def redeliveries(
     for message in messages:
         if message.message_id and message.queue_arn and message.receipt_handle:
             received = ReceivedMessage(message.message_id, message.body, message.receipt_handle)
-            is_last = message.receive_count >= max_receives
+            is_last = message.is_last_delivery(max_receives)
             seconds = 0 if is_last else redelivery_seconds(message.receive_count)
             queues.setdefault(message.queue_arn, {})[received] = seconds
     return queues
