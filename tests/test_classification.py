@@ -1,5 +1,7 @@
 import itertools
 
+import pytest
+
 from reviewbox.classification import classify_rows
 from reviewbox.documents import Document, Row, Table
 from reviewbox.errors import ErrorCode, Problem
@@ -41,3 +43,37 @@ def test_rows_are_read_as_they_are_needed(classifier: Classifier) -> None:
 
     assert [row.line for row, _ in itertools.islice(outcomes, 500)] == list(range(1, 501))
     assert next(endless).line < 5000
+
+
+def test_the_share_that_is_done_grows_within_a_single_long_review(classifier: Classifier) -> None:
+    """Whoever waits for a text of many pages sees how far it is."""
+    shares: list[float] = []
+
+    list(classify_rows(Document(iter([Row(1, "good film. " * 3000)])), classifier, shares.append))
+
+    assert len(shares) > 10
+    assert shares == sorted(shares)
+    assert shares[0] == 0
+    assert 0.5 < shares[-1] < 1
+
+
+def test_the_share_that_is_done_grows_within_an_enormous_cell(classifier: Classifier) -> None:
+    shares: list[float] = []
+    raw = "good film. " * 6000
+    rows = [Row(1, "good", raw=raw), Row(2, raw, raw=raw), Row(3, "bad", raw=raw)]
+
+    list(classify_rows(Document(iter(rows), table=TABLE, size=3 * len(raw)), classifier, shares.append))
+
+    assert len(shares) > 10
+    assert shares == sorted(shares)
+    assert any(0.3 < share < 0.6 for share in shares)  # the second row, while it is classified
+    assert shares[-1] == pytest.approx(2 / 3)
+
+
+def test_rows_without_reviews_are_done_too(classifier: Classifier) -> None:
+    shares: list[float] = []
+    rows = [Row(line, problem=BROKEN, raw="x" * 2_000_000) for line in range(1, 7)]
+
+    list(classify_rows(Document(iter(rows), table=TABLE, size=12_000_000), classifier, shares.append))
+
+    assert shares == pytest.approx([0, 1 / 3, 2 / 3])

@@ -1,11 +1,11 @@
 """Classifies the rows of a document and, for a table, renders the result."""
 
 import csv
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
-from reviewbox.documents import BinaryTable, Document, Row, read_document
+from reviewbox.documents import BinaryTable, Document, Row, Table, read_document
 from reviewbox.errors import ErrorCode, Problem, ReviewboxError, SourceError
 from reviewbox.model.classifier import Classifier
 from reviewbox.model.verdicts import Verdict
@@ -85,32 +85,24 @@ def internal_error(fault: Exception) -> SourceError:
 
 
 def classify_rows(
-    document: Document, classifier: Classifier, before_run: Callable[[], None] = lambda: None
+    document: Document, classifier: Classifier, before_run: Callable[[float], object] = lambda _: None
 ) -> Iterator[tuple[Row, Verdict | Problem | None]]:
     """Yield each row of a document with its verdict, or the reason why it has none, in bounded memory.
 
     A row that is not a review has neither. Evidence is computed only for single reviews: a table has no place
-    for it. `before_run` is called several times a second during inference; if it raises, the work stops.
+    for it. `before_run` is called several times a second during inference, with the share of the document
+    that is done, from 0 to 1; if it raises, the work stops.
 
     Raises:
         SourceError: the document turns out to be invalid after its first rows.
     """
-    unit = "row" if isinstance(document.table, BinaryTable) else "line"
-    for rows in _chunks(document.rows):
-        texts = [row.text for row in rows if row.problem is None and not row.is_passthrough]
-        outcomes = classifier.classify_each(texts, explain=document.table is None, before_run=before_run)
-        for row in rows:
-            if row.is_passthrough:
-                yield row, None
-                continue
-            outcome = row.problem or next(outcomes)
-            if isinstance(outcome, Problem) and document.table and row.problem is None:
-                outcome = replace(outcome, message=f"{unit} {row.line}: {outcome.message}")
-            yield row, outcome
+    for chunk in _chunks(document):
+        before_run(chunk.start)
+        yield from _classify_chunk(chunk, document.table, classifier, before_run)
 
 
 def classify_table(
-    document: Document, classifier: Classifier, settings: Settings, before_run: Callable[[], None]
+    document: Document, classifier: Classifier, settings: Settings, before_run: Callable[[float], object]
 ) -> RenderedTable:
     """Return a table with the verdicts added to its rows. Raises the errors of `classify_rows`.
 
@@ -135,16 +127,49 @@ def guarded(rows: Iterable[Row]) -> Iterator[Row]:
         yield from rows
 
 
-def _chunks(rows: Iterable[Row]) -> Iterator[list[Row]]:
-    chunk: list[Row] = []
+@dataclass(frozen=True, slots=True)
+class _Chunk:
+    """Some rows of a document, and the shares of it that come before their start and before their end."""
+
+    rows: Sequence[Row]
+    start: float
+    end: float
+
+
+def _chunks(document: Document) -> Iterator[_Chunk]:
+    rows: list[Row] = []
     text = raw = 0
-    for row in rows:
-        chunk.append(row)
+    start = share = 0.0
+    for row, share in document.rows_with_shares():
+        rows.append(row)
         # A row without text takes memory, too.
         text += len(row.text) + 1
         raw += len(row.raw)
         if text >= _CHUNK_TEXT or raw >= _CHUNK_RAW:
-            yield chunk
-            chunk, text, raw = [], 0, 0
-    if chunk:
-        yield chunk
+            yield _Chunk(rows, start, share)
+            rows, text, raw, start = [], 0, 0, share
+    if rows:
+        yield _Chunk(rows, start, share)
+
+
+def _classify_chunk(
+    chunk: _Chunk,
+    table: Table | BinaryTable | None,
+    classifier: Classifier,
+    before_run: Callable[[float], object],
+) -> Iterator[tuple[Row, Verdict | Problem | None]]:
+    texts = [row.text for row in chunk.rows if row.problem is None and not row.is_passthrough]
+
+    def before_run_on_texts(done: float) -> None:
+        before_run(chunk.start + (chunk.end - chunk.start) * done / len(texts))
+
+    outcomes = classifier.classify_each(texts, explain=table is None, before_run=before_run_on_texts)
+    unit = "row" if isinstance(table, BinaryTable) else "line"
+    for row in chunk.rows:
+        if row.is_passthrough:
+            yield row, None
+            continue
+        outcome = row.problem or next(outcomes)
+        if isinstance(outcome, Problem) and table and row.problem is None:
+            outcome = replace(outcome, message=f"{unit} {row.line}: {outcome.message}")
+        yield row, outcome

@@ -55,8 +55,8 @@ class Pipeline:
     `wait` waits for a number of seconds before work is repeated that failed because AWS was busy. Without
     it, nothing is repeated.
 
-    `on_share` is called with the share of a table that has been read for inference, from 0 to 1, after each
-    row. It cannot tell objects apart that are processed at the same time.
+    `on_share` is called with the share of an object that is classified, from 0 to 1, several times a second.
+    It cannot tell objects apart that are processed at the same time.
     """
 
     store: ObjectStore
@@ -66,7 +66,7 @@ class Pipeline:
     event_bus: EventBus | None = None
     wait: Callable[[float], None] | None = None
     on_write: Callable[[Receipt], object] = lambda _: None  # called after each receipt is written
-    on_share: Callable[[float], object] | None = None
+    on_share: Callable[[float], object] = lambda _: None
 
     def process_all(
         self,

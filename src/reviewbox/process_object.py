@@ -113,7 +113,7 @@ class ObjectProcessor:
     settings: Settings
     receipts: ReceiptStore
     large_tables: SegmentCoordinator
-    on_share: Callable[[float], object] | None = None  # as for `Pipeline`
+    on_share: Callable[[float], object] = lambda _: None  # as for `Pipeline`
 
     def process(
         self, ref: ObjectRef, context: BatchContext, pending: PendingReceipt | None = None
@@ -166,7 +166,7 @@ class ObjectProcessor:
             SourceError: the review cannot be classified.
             OutOfTimeError: too little time is left.
         """
-        _, verdict = next(classify_rows(document, self.classifier, lambda: deadline.check(source.ref)))
+        _, verdict = next(classify_rows(document, self.classifier, self._before_run(source.ref, deadline)))
         if verdict is None:
             raise ValueError("a single review is always a review")
         if isinstance(verdict, Problem):
@@ -246,12 +246,11 @@ class ObjectProcessor:
             if whole is None or whole.revision != source.revision:
                 raise ConflictError(source.ref)
             source = whole
-        check_time = partial(deadline.check, source.ref)
-        document = read_source(source, self.settings, check_time)
+        document = read_source(source, self.settings, partial(deadline.check, source.ref))
         if document.table is None:
             return self.classify_review(source, document, deadline)
-        tracked = document.tracked(self.on_share) if self.on_share else document
-        classified = classify_table(tracked, self.classifier, self.settings, check_time)
+        before_run = self._before_run(source.ref, deadline)
+        classified = classify_table(document, self.classifier, self.settings, before_run)
         provenance = self.receipts.provenance(source.ref, source.revision)
         table_id = self.receipts.table_id(provenance, stored)
         target = self.receipts.part_ref(source.ref, table_id, 0, document.table.extension)
@@ -259,6 +258,13 @@ class ObjectProcessor:
         part = Part(target.bucket, target.key, etag)
         notes = with_doubt(document.notes(), classified.counts, self.classifier.answers.labels)
         return Receipt.for_table(classified.counts, [part], provenance, notes)
+
+    def _before_run(self, ref: ObjectRef, deadline: Deadline) -> Callable[[float], None]:
+        def before_run(share: float) -> None:
+            deadline.check(ref)
+            self.on_share(share)
+
+        return before_run
 
 
 def _read_head(store: ObjectStore, source: Source) -> bytes:

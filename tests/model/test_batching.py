@@ -4,7 +4,6 @@ import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from functools import partial
 
 import numpy as np
 import numpy.typing as npt
@@ -98,7 +97,7 @@ def start(
     threads: ThreadPoolExecutor,
     batcher: Batcher,
     windows: Sequence[Window],
-    before_run: Callable[[], None] = lambda: None,
+    before_run: Callable[[float], object] = lambda _: None,
 ) -> Future[list[Logits]]:
     """Call `batcher.run` in another thread.
 
@@ -234,9 +233,11 @@ def test_shorter_windows_are_padded_with_the_padding_token_of_the_model() -> Non
 def test_before_run_is_called_before_each_batch_and_can_stop_the_work() -> None:
     backend = RecordingBackend(MeanBackend())
     batches_at_call: list[int] = []
+    shares: list[float] = []
 
-    def before_run() -> None:
+    def before_run(share: float) -> None:
         batches_at_call.append(len(backend.batches))
+        shares.append(share)
         if len(backend.batches) == 2:
             raise InstructedError
 
@@ -244,6 +245,7 @@ def test_before_run_is_called_before_each_batch_and_can_stop_the_work() -> None:
         batcher_for(backend).run(windows_of([400, 300, 200]), before_run)
 
     assert batches_at_call == [0, 1, 2]
+    assert shares == pytest.approx([0, 4 / 9, 7 / 9], abs=0.01)  # of all tokens
 
 
 def test_requests_that_arrive_during_a_run_share_the_next_run() -> None:
@@ -295,11 +297,15 @@ def test_a_round_has_a_bounded_number_of_windows() -> None:
     backend = RecordingBackend(gate)
     batcher = batcher_for(backend)
     firsts: list[int] = []
+
+    def note(number: int, _share: float) -> None:
+        firsts.append(number)
+
     with ThreadPoolExecutor(6) as threads:
         blocking = start(threads, batcher, windows_of([1]))
         gate.wait_for_run()
         others = [
-            start(threads, batcher, windows_of([1] * count), partial(firsts.append, number))
+            start(threads, batcher, windows_of([1] * count), partial(note, number))
             for number, count in enumerate(counts)
         ]
         gate.permit(1000)
@@ -317,14 +323,14 @@ def test_a_round_has_a_bounded_number_of_windows() -> None:
 def test_a_request_that_fails_does_not_affect_others(order: Sequence[str]) -> None:
     """One request is stopped by its `before_run`; another has a token that makes the backend fail."""
 
-    def stop() -> None:
+    def stop(_share: float) -> None:
         raise InstructedError
 
     requests = {
-        "valid": (windows_of([3]), lambda: None),
+        "valid": (windows_of([3]), lambda _: None),
         "stopped": (windows_of([3]), stop),
-        "broken": ([window(10**6)], lambda: None),
-        "also valid": (windows_of([2, 5]), lambda: None),
+        "broken": ([window(10**6)], lambda _: None),
+        "also valid": (windows_of([2, 5]), lambda _: None),
     }
     gate = GatedBackend()
     batcher = batcher_for(gate)

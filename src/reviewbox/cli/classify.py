@@ -97,9 +97,9 @@ class _Run:
     def _classify_input(self, item: Input) -> Iterator[Classified]:
         try:
             with open_document(item, self.settings) as opened:
-                document = opened.tracked(item.on_share)
+                document = opened.document
                 labels, other_language = Counter[str](), 0
-                for row, outcome in classify_rows(document, self.classifier):
+                for row, outcome in classify_rows(document, self.classifier, item.on_share):
                     if isinstance(outcome, Verdict):
                         labels[outcome.label] += 1
                         other_language += bool(outcome.is_other_language)

@@ -159,18 +159,13 @@ def _first_rows(
     opened: OpenDocument, max_bytes: int, on_share: Callable[[float], object]
 ) -> tuple[Sequence[Row], float]:
     """Return all rows of a document, or the first ones of a table that is split; and their share of it."""
-    rows, size, share = list[Row](), 0, 0.0
-
-    def take_share(read: float) -> None:
-        nonlocal share
-        share = read
-        on_share(read)
-
-    for row in opened.tracked(take_share).rows:
-        if opened.stored and size > max_bytes and len(rows) > _MIN_ROWS:
-            return rows, share
+    rows, size = list[Row](), 0
+    for row, share in opened.document.rows_with_shares():
         rows.append(row)
         size += len(row.raw or row.text)
+        on_share(share)
+        if opened.stored and size > max_bytes and len(rows) > _MIN_ROWS:
+            return rows, share
     return rows, 1.0
 
 

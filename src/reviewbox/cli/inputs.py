@@ -15,7 +15,7 @@ from reviewbox.classification import read_source
 from reviewbox.cli.output import check_output
 from reviewbox.cli.progress import progress_bar
 from reviewbox.cli.render import printable
-from reviewbox.documents import Document, Row
+from reviewbox.documents import Document
 from reviewbox.documents.compression import exceeds
 from reviewbox.documents.detection import SNIFF_BYTES, read_stream
 from reviewbox.documents.unsupported import is_parquet
@@ -59,18 +59,6 @@ class OpenDocument:
     source: Source
     document: Document
     stored: BufferedReader | None = None
-
-    def tracked(self, on_share: Callable[[float], object]) -> Document:
-        """Return the document; `on_share` is called with the share of it that has been read, from 0 to 1."""
-        if self.document.size or not self.stored:
-            return self.document.tracked(on_share)
-        return replace(self.document, rows=self._track_position(self.stored, on_share))
-
-    def _track_position(self, stored: BufferedReader, on_share: Callable[[float], object]) -> Iterator[Row]:
-        # The size of what a compressed table expands to is not known.
-        for row in self.document.rows:
-            yield row
-            on_share(stored.tell() / max(self.source.size, 1))
 
 
 def find_inputs(paths: Sequence[str], output: Path | None = None) -> Iterator[Input]:
@@ -148,7 +136,9 @@ def open_document(item: Input, settings: Settings) -> Iterator[OpenDocument]:
         stored = files.enter_context(BufferedReader(file, SNIFF_BYTES))
         streamed = read_stream(source.ref.key, source.content_type, stored, options)
         if streamed:
-            yield OpenDocument(source, streamed, stored)
+            # The size of what a compressed table expands to is not known.
+            document = replace(streamed, share=lambda: stored.tell() / max(source.size, 1))
+            yield OpenDocument(source, document, stored)
         else:
             yield OpenDocument(source, read_source(source, settings))
 

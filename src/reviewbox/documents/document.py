@@ -1,7 +1,7 @@
 """What every format returns: rows to classify and, for a table, how to write them back."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from io import BytesIO
 from typing import Any, Protocol
 
@@ -162,23 +162,23 @@ class Document:
         table: how rows are written back; None for a single review.
         size: about how large the rows of a table are together: the UTF-8 bytes of what `Row.raw` holds, or
             the number of rows of a binary table; 0 if that is not known before they are read.
+        share: returns the share of the source that has been read, from 0 to 1; None if `size` tells it.
     """
 
     rows: Iterator[Row]
     notes: Callable[[], Mapping[str, Value]] = dict
     table: Table | BinaryTable | None = None
     size: int = 0
+    share: Callable[[], float] | None = None
 
-    def tracked(self, on_share: Callable[[float], object]) -> "Document":
-        """Return the document; `on_share` is called with the share of it that has been read, from 0 to 1.
-
-        It is called after each row, and never if the size is not known.
-        """
-        return replace(self, rows=self._tracked_rows(on_share)) if self.size else self
-
-    def _tracked_rows(self, on_share: Callable[[float], object]) -> Iterator[Row]:
+    def rows_with_shares(self) -> Iterator[tuple[Row, float]]:
+        """Yield each row with the share of the document up to its end, from 0 to 1; 0 if it is not known."""
         is_binary, done = isinstance(self.table, BinaryTable), 0
         for row in self.rows:
-            yield row
-            done += 1 if is_binary else len(row.raw.encode("utf-8", "replace"))
-            on_share(min(done / self.size, 1.0))
+            if self.table is None:
+                yield row, 1.0
+            elif self.size:
+                done += 1 if is_binary else len(row.raw.encode("utf-8", "replace"))
+                yield row, min(done / self.size, 1.0)
+            else:
+                yield row, self.share() if self.share else 0.0

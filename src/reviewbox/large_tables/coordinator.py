@@ -37,7 +37,7 @@ class SegmentCoordinator:
     """Splits large tables, classifies their segments and writes their receipts.
 
     Without a queue, segments are classified one after the other. `on_share` is called with the share of the
-    table that has been read for inference.
+    table that is classified.
     """
 
     store: ObjectStore
@@ -45,7 +45,7 @@ class SegmentCoordinator:
     settings: Settings
     receipts: ReceiptStore
     queue: Queue | None
-    on_share: Callable[[float], object] | None = None
+    on_share: Callable[[float], object] = lambda _: None
 
     def start(
         self,
@@ -116,9 +116,12 @@ class SegmentCoordinator:
             return False
         check_time = partial(deadline.check, plan.source)
         document = plan.document(index, data, replace(self.settings.read_options, check_time=check_time))
-        if on_share := self.on_share:
-            document = document.tracked(lambda share: on_share((index + share) / len(plan)))
-        classified = classify_table(document, self.classifier, self.settings, check_time)
+
+        def before_run(share: float) -> None:
+            check_time()
+            self.on_share((index + share) / len(plan))
+
+        classified = classify_table(document, self.classifier, self.settings, before_run)
         part = self._finisher.part_ref(plan, index)
 
         def write() -> str:

@@ -53,12 +53,13 @@ class _Request:
 
     Attributes:
         windows: the input.
-        before_run: called before each run of the backend in a round that this request is the first of.
+        before_run: called before each run of the backend in a round that this request is the first of, with
+            the share of the round's tokens that is done.
         logits: the output: one array per window, in order, or what `before_run` or the backend raised.
     """
 
     windows: Sequence[Window]
-    before_run: Callable[[], None]
+    before_run: Callable[[float], object]
     logits: Future[list[Logits]] = field(default_factory=Future)
 
 
@@ -74,11 +75,14 @@ class Batcher:
         self._queue: deque[_Request] = deque()  # only the executor's thread removes requests
         self._executor = ThreadPoolExecutor(1, thread_name_prefix="inference")
 
-    def run(self, windows: Sequence[Window], before_run: Callable[[], None] = lambda: None) -> list[Logits]:
+    def run(
+        self, windows: Sequence[Window], before_run: Callable[[float], object] = lambda _: None
+    ) -> list[Logits]:
         """Return the logits of each window, in order; see `Backend.run`.
 
-        `before_run` may be called before a run of the backend, in the batcher's thread. If it raises, this
-        request fails with that exception; the requests of other threads are still served.
+        `before_run` may be called before a run of the backend, in the batcher's thread, with the share of the
+        work that is done, from 0 to 1. If it raises, this request fails with that exception; the requests of
+        other threads are still served.
         """
         request = _Request(windows, before_run)
         self._queue.append(request)
@@ -113,12 +117,17 @@ class Batcher:
         for request in requests:
             request.logits.set_result(list(islice(logits, len(request.windows))))
 
-    def _run_in_batches(self, windows: Sequence[Window], before_run: Callable[[], None]) -> list[Logits]:
+    def _run_in_batches(
+        self, windows: Sequence[Window], before_run: Callable[[float], object]
+    ) -> list[Logits]:
         results: dict[int, Logits] = {}
-        for indices in _batches([len(window.input_ids) for window in windows]):
-            before_run()
+        lengths = [len(window.input_ids) for window in windows]
+        done, total = 0, sum(lengths)
+        for indices in _batches(lengths):
+            before_run(done / total)
             logits = self._run_batch([windows[index] for index in indices])
             results |= zip(indices, logits, strict=True)
+            done += sum(lengths[index] for index in indices)
         return [results[index] for index in range(len(windows))]
 
     def _run_batch(self, windows: Sequence[Window]) -> Logits:

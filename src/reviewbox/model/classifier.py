@@ -109,29 +109,39 @@ class Classifier:
         return verdicts
 
     def classify_each(
-        self, texts: Iterable[str], *, explain: bool = True, before_run: Callable[[], None] = lambda: None
+        self,
+        texts: Iterable[str],
+        *,
+        explain: bool = True,
+        before_run: Callable[[float], object] = lambda _: None,
     ) -> Iterator[Verdict | Problem]:
         """Yield the verdict on each text, or the reason why it has none, in order and in bounded memory.
 
         Args:
             texts: consumed in chunks, only as far as needed.
             explain: whether to classify each sentence too, for the evidence. This doubles the time.
-            before_run: called before each run of the model, several times a second. An exception that it
+            before_run: called before each run of the model, several times a second, with the number of texts
+                that are done; the decimals are the share of texts that are in work. An exception that it
                 raises stops the iteration.
         """
         chunk: list[str] = []
-        characters = 0
+        characters = done = 0
+
+        def before_run_of_chunk(share: float) -> None:
+            before_run(done + share * len(chunk))
+
         for text in texts:
             chunk.append(text)
             # An empty text counts too. Otherwise a chunk of empty texts would have no limit.
             characters += len(text) + 1
             if characters >= _CHARACTERS_PER_CHUNK:
-                yield from self._classify_chunk(chunk, before_run, explain=explain)
+                yield from self._classify_chunk(chunk, before_run_of_chunk, explain=explain)
+                done += len(chunk)
                 chunk, characters = [], 0
-        yield from self._classify_chunk(chunk, before_run, explain=explain)
+        yield from self._classify_chunk(chunk, before_run_of_chunk, explain=explain)
 
     def _classify_chunk(
-        self, originals: Sequence[str], before_run: Callable[[], None], *, explain: bool
+        self, originals: Sequence[str], before_run: Callable[[float], object], *, explain: bool
     ) -> Iterator[Verdict | Problem]:
         texts = [plain_text(original) for original in originals]
         reviews = [text.text if _can_be_classified(text.text) else "" for text in texts]
@@ -161,7 +171,7 @@ class Classifier:
                 yield build_verdict(pooled, labels, evidence)
 
     def _pooled_logits(
-        self, texts: Sequence[str], before_run: Callable[[], None]
+        self, texts: Sequence[str], before_run: Callable[[float], object]
     ) -> list[PooledLogits | None]:
         """Return the logits of each text, or None for a text without tokens."""
         windows_by_text = self.windows.split(texts)
