@@ -131,8 +131,8 @@ def watch(  # noqa: PLR0913, PLR0917 - a command's options are its arguments
         reviewbox watch inbox --once --format jsonl
         reviewbox watch inbox --results outbox --text-field comment
     """
+    from reviewbox.cli.loading import load_model
     from reviewbox.cli.watch import run_watch
-    from reviewbox.model.classifier import Classifier
 
     if once and serve:
         raise ReviewboxError("--once and --serve cannot be combined; pass only one of them")
@@ -141,7 +141,7 @@ def watch(  # noqa: PLR0913, PLR0917 - a command's options are its arguments
         folder,
         results,
         interval,
-        Classifier.load(model, threads=threads, two_labels=settings.two_labels),
+        load_model(model, threads, two_labels=settings.two_labels),
         settings,
         format_ or Format.TABLE,
         once=once,

@@ -10,6 +10,7 @@ from typing import Any
 
 from reviewbox.classification import classify_rows, internal_error
 from reviewbox.cli.inputs import Input, find_inputs, open_document, track_inputs
+from reviewbox.cli.loading import load_model
 from reviewbox.cli.output import Format, format_of, open_output, write_rows
 from reviewbox.cli.render import cell, new_terminal, print_line, print_plain, verdict_cells, verdict_table
 from reviewbox.errors import ErrorCode, Problem, ReviewboxError, SourceError
@@ -62,7 +63,7 @@ def classify_paths(  # noqa: PLR0913, PLR0917 - a command's options are its argu
     if output and format_ is Format.TABLE:
         raise ReviewboxError("a table is for the terminal; for a file, choose --format json, jsonl or csv")
     inputs = list(find_inputs(paths, output))
-    run = _Run(Classifier.load(model, threads=threads, two_labels=settings.two_labels), settings)
+    run = _Run(load_model(model, threads, two_labels=settings.two_labels), settings)
     # Rows that are printed on the terminal show the progress themselves.
     reviews = run.classify(inputs, hides_progress=is_terminal and format_ is not Format.TABLE)
     if format_ is Format.TABLE:

@@ -2,15 +2,17 @@
 
 import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from itertools import chain, permutations
+from functools import partial
+from itertools import permutations
 from pathlib import Path
 from typing import Any
 
 from reviewbox.cli.labeled_reviews import LABELS, Review, read_reviews
+from reviewbox.cli.loading import load_model
 from reviewbox.cli.output import Format, flat, print_report
-from reviewbox.cli.progress import progress_bar, track
+from reviewbox.cli.progress import progress_bar
 from reviewbox.cli.render import cell, new_table, new_terminal, print_plain, printable
 from reviewbox.errors import Problem, ReviewboxError
 from reviewbox.model.classifier import Classifier
@@ -43,10 +45,10 @@ class ModelRun:
     tokens: int = 0  # of the reviews with a verdict, from the model's own tokenizer
     cpu_seconds: float = 0.0  # of all threads
 
-    def classify(self, texts: Sequence[str]) -> None:
-        """Classify texts and measure the processor time."""
+    def classify(self, texts: Sequence[str], before_run: Callable[[float], object]) -> None:
+        """Classify texts and measure the processor time; `before_run` is that of the classifier."""
         started = time.process_time()
-        outcomes = list(self.classifier.classify_each(texts, explain=False))
+        outcomes = list(self.classifier.classify_each(texts, explain=False, before_run=before_run))
         self.cpu_seconds += time.process_time() - started
         for outcome in outcomes:
             if isinstance(outcome, Problem):
@@ -93,7 +95,7 @@ def compare_models(model_a: Path, model_b: Path, files: Sequence[Path], threads:
             verdict from both models.
     """
     run_a, run_b = _load([model_a, model_b], threads)
-    reviews = list(track(chain.from_iterable(map(read_reviews, files)), "Reading"))
+    reviews = read_reviews(files)
     _classify_alternately([review.text for review in reviews], [run_a, run_b])
     rows = zip(reviews, run_a.predictions, run_b.predictions, strict=True)
     pairs = [Pair(review, a, b) for review, a, b in rows if a and b]
@@ -169,7 +171,7 @@ def _label_names(classifier: Classifier) -> Mapping[str, str]:
 
 def _load(models: Sequence[Path], threads: int) -> list[ModelRun]:
     """Load two models. They must have the same labels, and one of these must be positive."""
-    classifiers = [Classifier.load(model, threads=threads) for model in models]
+    classifiers = [load_model(model, threads) for model in models]
     if len({frozenset(_label_names(classifier).values()) for classifier in classifiers}) > 1:
         classifiers = [classifier.two_sided() for classifier in classifiers]
     runs = [ModelRun(classifier, _label_names(classifier)) for classifier in classifiers]
@@ -187,12 +189,15 @@ def _classify_alternately(texts: Sequence[str], runs: list[ModelRun]) -> None:
     for run in runs:
         list(run.classifier.classify_each(texts[:_WARM_UP_REVIEWS], explain=False))
     with progress_bar("Comparing", len(texts)) as update:
+
+        def show(earlier: float, done: float) -> None:
+            update(completed=earlier + done / len(runs))
+
         for start in range(0, len(texts), _REVIEWS_PER_TURN):
             turn = texts[start : start + _REVIEWS_PER_TURN]
-            for run in runs:
-                run.classify(turn)
+            for number, run in enumerate(runs):
+                run.classify(turn, partial(show, start + number * len(turn) / len(runs)))
             runs.reverse()  # so that neither model always runs with the caches that the other has filled
-            update(advance=len(turn))
 
 
 def _flip(pair: Pair) -> dict[str, Any]:

@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Mapping, Sequence
-from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -10,11 +9,11 @@ import numpy as np
 import numpy.typing as npt
 
 from reviewbox.cli.labeled_reviews import LABELS, LABELS_HINT, read_reviews
+from reviewbox.cli.loading import load_model
 from reviewbox.cli.output import Format, flat, print_report
-from reviewbox.cli.progress import track
+from reviewbox.cli.progress import progress_bar
 from reviewbox.cli.render import print_plain
 from reviewbox.errors import Problem, ReviewboxError
-from reviewbox.model.classifier import Classifier
 from reviewbox.model.verdicts import NEGATIVE, POSITIVE, Verdict
 
 _CALIBRATION_BINS = 15
@@ -28,21 +27,23 @@ def evaluate_files(files: Sequence[Path], model: Path | None, threads: int, form
     Raises:
         ReviewboxError: a file cannot be read, a label is missing or unknown, or the model has other labels.
     """
-    reviews = list(track(chain.from_iterable(map(read_reviews, files)), "Reading"))
+    reviews = read_reviews(files)
     if not reviews:
         raise ReviewboxError("the files hold no labeled reviews")
     unlabeled = next((review for review in reviews if review.label is None), None)
     if unlabeled:
         raise ReviewboxError(f"{unlabeled.file}, row {unlabeled.row}: no `label`; add {LABELS_HINT}")
     labels = [str(review.label) for review in reviews]
-    classifier = Classifier.load(model, threads=threads, two_labels=set(labels) <= {NEGATIVE, POSITIVE})
+    classifier = load_model(model, threads, two_labels=set(labels) <= {NEGATIVE, POSITIVE})
     unknown = [label for label in classifier.answers.labels if label.lower() not in LABELS]
     if unknown:
         raise ReviewboxError(f"the model's labels {unknown} are none of {', '.join(sorted(LABELS))}")
 
     started = time.process_time()
-    each = classifier.classify_each([review.text for review in reviews], explain=False)
-    outcomes = list(track(each, "Evaluating", len(reviews)))
+    with progress_bar("Evaluating", len(reviews)) as update:
+        texts = [review.text for review in reviews]
+        each = classifier.classify_each(texts, explain=False, before_run=lambda done: update(completed=done))
+        outcomes = list(each)
     metrics = _metrics(outcomes, labels, time.process_time() - started)
     if format_ is Format.TABLE:
         _print(metrics)

@@ -3,12 +3,15 @@
 import csv
 import json
 import sys
-from collections.abc import Iterator, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import closing, suppress
 from dataclasses import dataclass
+from io import TextIOWrapper
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
+from reviewbox.cli.inputs import file_input, track_inputs
 from reviewbox.errors import ReviewboxError
 from reviewbox.model.verdicts import MIXED, NEGATIVE, NEUTRAL, POSITIVE
 
@@ -33,22 +36,52 @@ class Review:
     label: str | None  # a value of `LABELS`
 
 
-def read_reviews(path: Path) -> Iterator[Review]:
-    """Yield the reviews of a CSV, JSON Lines or Parquet file, or of an aclImdb folder.
+OnShare = Callable[[float], object]  # is called with the share of a file that has been read, from 0 to 1
+_Rows = Callable[[Path, OnShare], Iterator[Mapping[str, Any]]]
+
+
+@dataclass(frozen=True, slots=True)
+class _File:
+    """A file, and what yields its rows."""
+
+    path: Path
+    rows: _Rows
+
+
+def read_reviews(paths: Iterable[Path]) -> list[Review]:
+    """Return the reviews of CSV, JSON Lines and Parquet files and of aclImdb folders; show the progress.
 
     Raises:
         ReviewboxError: a row cannot be read; the message names the file and the row.
     """
+    files = list(chain.from_iterable(map(_find_files, paths)))
+    reviews: list[Review] = []
+    # An error closes the bar before it is printed.
+    with closing(track_inputs([file_input(file.path) for file in files], "Reading")) as inputs:
+        for file, item in zip(files, inputs, strict=True):
+            reviews += _read(file, item.on_share)
+    return reviews
+
+
+def _find_files(path: Path) -> Iterator[_File]:
+    """Yield a file, or those of an aclImdb folder."""
     if path.is_dir():
-        yield from _read_acl_imdb(path)
-        return
-    readers = {".csv": _csv_rows, ".jsonl": _json_rows, ".ndjson": _json_rows, ".parquet": _parquet_rows}
-    reader = readers.get(path.suffix.lower())
-    if reader is None:
-        raise ReviewboxError(f"{path}: expected one of {', '.join(readers)} or an aclImdb folder")
-    number = 0
+        split = path / "test" if (path / "test").is_dir() else path
+        for folder in (split / "neg", split / "pos"):
+            texts = sorted(folder.glob("*.txt"))
+            if not texts:
+                raise ReviewboxError(f"{folder} holds no .txt files: expected an aclImdb folder")
+            yield from (_File(text, _text_rows) for text in texts)
+    elif path.suffix.lower() in _READERS:
+        yield _File(path, _READERS[path.suffix.lower()])
+    else:
+        raise ReviewboxError(f"{path}: expected one of {', '.join(_READERS)} or an aclImdb folder")
+
+
+def _read(file: _File, on_share: OnShare) -> Iterator[Review]:
+    path, number = file.path, 0
     try:
-        for number, row in enumerate(reader(path), 1):
+        for number, row in enumerate(file.rows(path, on_share), 1):
             text, place = row.get("text"), f"{path}, row {number}"
             if not isinstance(text, str):
                 columns = ", ".join(repr(name) for name in row if name is not None)
@@ -69,28 +102,40 @@ def _parse_label(label: Any, place: str) -> str | None:
     return LABELS[name]
 
 
-def _csv_rows(path: Path) -> Iterator[Mapping[str, Any]]:
+def _csv_rows(path: Path, on_share: OnShare) -> Iterator[Mapping[str, Any]]:
     csv.field_size_limit(sys.maxsize)
-    with path.open(encoding="utf-8-sig", newline="") as file:
-        yield from csv.DictReader(file)
+    return iter(csv.DictReader(_lines(path, on_share)))
 
 
-def _json_rows(path: Path) -> Iterator[Mapping[str, Any]]:
-    with path.open(encoding="utf-8-sig") as file:
-        yield from (dict(json.loads(line)) for line in file if line.strip())
+def _json_rows(path: Path, on_share: OnShare) -> Iterator[Mapping[str, Any]]:
+    return (dict(json.loads(line)) for line in _lines(path, on_share) if line.strip())
 
 
-def _parquet_rows(path: Path) -> Iterator[Mapping[str, Any]]:
+def _lines(path: Path, on_share: OnShare) -> Iterator[str]:
+    with path.open("rb") as stored, TextIOWrapper(stored, encoding="utf-8-sig", newline="") as text:
+        size = max(path.stat().st_size, 1)
+        for line in text:
+            yield line
+            on_share(stored.tell() / size)
+
+
+def _parquet_rows(path: Path, on_share: OnShare) -> Iterator[Mapping[str, Any]]:
     import pyarrow.parquet
 
-    for batch in pyarrow.parquet.ParquetFile(path).iter_batches(columns=["text", "label"]):
+    file, done = pyarrow.parquet.ParquetFile(path), 0
+    for batch in file.iter_batches(columns=["text", "label"]):
         yield from batch.to_pylist()
+        done += batch.num_rows
+        on_share(done / file.metadata.num_rows)
 
 
-def _read_acl_imdb(folder: Path) -> Iterator[Review]:
-    split = folder / "test" if (folder / "test").is_dir() else folder
-    for name, label in (("neg", NEGATIVE), ("pos", POSITIVE)):
-        files = sorted((split / name).glob("*.txt"))
-        if not files:
-            raise ReviewboxError(f"{split / name} holds no .txt files: expected an aclImdb folder")
-        yield from (Review(str(file), 1, file.read_text(encoding="utf-8"), label) for file in files)
+def _text_rows(path: Path, _on_share: OnShare) -> Iterator[Mapping[str, Any]]:
+    yield {"text": path.read_text(encoding="utf-8"), "label": path.parent.name}
+
+
+_READERS: Mapping[str, _Rows] = {
+    ".csv": _csv_rows,
+    ".jsonl": _json_rows,
+    ".ndjson": _json_rows,
+    ".parquet": _parquet_rows,
+}

@@ -68,12 +68,12 @@ class Measured:
 def check_model(folder: Path, format_: Format) -> bool:
     """Print what a model folder is; return whether the service can use it."""
     with progress_bar("Classifying sample texts", _RUNS * _TEXTS) as update:
-        findings = list(_examine(folder, lambda: update(advance=1)))
+        findings = list(_examine(folder, lambda texts: update(advance=texts)))
     print_findings(findings, format_)
     return not any(finding.state is State.FAILED for finding in findings)
 
 
-def _examine(folder: Path, on_text: Callable[[], None]) -> Iterator[Finding]:
+def _examine(folder: Path, advance: Callable[[float], object]) -> Iterator[Finding]:
     yield Finding("kind", State.OK, _kind(folder))
     try:
         started = time.perf_counter()
@@ -90,7 +90,7 @@ def _examine(folder: Path, on_text: Callable[[], None]) -> Iterator[Finding]:
     yield Finding("loads", State.OK, f"in {load_seconds:.2f} s, windows of {bundle.window_tokens} tokens")
     yield _labels(bundle)
     yield _languages(bundle)
-    measured = _measure(classifier, on_text)
+    measured = _measure(classifier, advance)
     yield from _run(measured)
     yield from _lambda(folder, bundle, measured.peak_megabytes)
     yield from _bundle(folder)
@@ -124,16 +124,16 @@ def _languages(bundle: Bundle) -> Finding:
     return judge("languages", ", ".join(bundle.languages) or "not stated", remedy)
 
 
-def _measure(classifier: Classifier, on_text: Callable[[], None]) -> Measured:
+def _measure(classifier: Classifier, advance: Callable[[float], object]) -> Measured:
     texts = list(_sample_texts())
     list(classifier.classify_each(texts[:4], explain=False))  # the first runs allocate memory
     started = time.process_time()
-    verdicts = _classify(classifier, texts, on_text)
+    verdicts = _classify(classifier, texts, advance)
     cpu_seconds = time.process_time() - started
     tokens = sum(verdict.tokens for verdict in verdicts)
-    alone = [_classify(classifier, [text], on_text)[0] for text in texts]
-    backwards = _classify(classifier, texts[::-1], on_text)[::-1]
-    threads = _classify(Classifier.load(classifier.bundle.folder, threads=2), texts, on_text)
+    alone = [_classify(classifier, [text], advance)[0] for text in texts]
+    backwards = _classify(classifier, texts[::-1], advance)[::-1]
+    threads = _classify(Classifier.load(classifier.bundle.folder, threads=2), texts, advance)
     changes = [
         abs(verdict.scores[label] - other.scores[label])
         for others in (alone, backwards, threads)
@@ -143,8 +143,7 @@ def _measure(classifier: Classifier, on_text: Callable[[], None]) -> Measured:
     # A new process, whose memory holds nothing else.
     with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as process:
         peak = process.submit(peak_megabytes, classifier.bundle.folder, texts).result()
-    for _ in texts:
-        on_text()
+    advance(len(texts))
     return Measured(1000 * cpu_seconds / len(texts), 1e6 * cpu_seconds / max(tokens, 1), max(changes), peak)
 
 
@@ -154,12 +153,19 @@ def _sample_texts() -> Iterator[str]:
         yield " ".join(islice(cycle(_SENTENCES), number, number + length))
 
 
-def _classify(classifier: Classifier, texts: Sequence[str], on_text: Callable[[], None]) -> list[Verdict]:
-    verdicts = []
-    for outcome in classifier.classify_each(texts, explain=False):
-        if isinstance(outcome, Verdict):
-            verdicts.append(outcome)
-        on_text()
+def _classify(
+    classifier: Classifier, texts: Sequence[str], advance: Callable[[float], object]
+) -> list[Verdict]:
+    earlier = 0.0
+
+    def before_run(done: float) -> None:
+        nonlocal earlier
+        advance(done - earlier)
+        earlier = done
+
+    outcomes = classifier.classify_each(texts, explain=False, before_run=before_run)
+    verdicts = [outcome for outcome in outcomes if isinstance(outcome, Verdict)]
+    advance(len(texts) - earlier)
     return verdicts
 
 

@@ -10,7 +10,7 @@ from threading import Timer
 from typing import TYPE_CHECKING, TypeVar
 
 from rich.console import Console as Terminal
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task, TextColumn
+from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn
 from rich.text import Text
 
 from reviewbox.cli.render import cell
@@ -39,7 +39,7 @@ def progress_bar(
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
-        MofNCompleteColumn(),
+        _CountColumn(),
         _RateColumn(),
         _RemainingColumn(),
     )
@@ -87,6 +87,16 @@ def _rate(task: Task) -> float | None:
     return task.completed / task.elapsed if task.completed and task.elapsed else None
 
 
+class _CountColumn(ProgressColumn):
+    """The steps that are done, of how many."""
+
+    def render(self, task: Task) -> Text:
+        """Return the counts; without a total, that of the done steps; empty if there are no steps."""
+        if task.total is None:
+            return cell(f"{int(task.completed):,}" if task.completed else "", "progress.download")
+        return cell(f"{int(task.completed):,}/{int(task.total):,}", "progress.download")
+
+
 class _RateColumn(ProgressColumn):
     """Steps per second, or per minute if they are slow."""
 
@@ -104,9 +114,11 @@ class _RemainingColumn(ProgressColumn):
     """The time until the end."""
 
     def render(self, task: Task) -> Text:
-        """Return the time; dashes until it is known."""
+        """Return the time; dashes until it is known, and nothing if there is no total to tell it from."""
         rate = _rate(task)
-        if rate is None or task.total is None:
+        if task.total is None:
+            return cell("")
+        if rate is None:
             return cell("-:--:--", "progress.remaining")
         seconds = ceil(max(0.0, task.total - task.completed) / rate)
         return cell(str(timedelta(seconds=seconds)), "progress.remaining")

@@ -1,20 +1,22 @@
 """`reviewbox report`: makes one HTML page from results."""
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console as Terminal
 
+from reviewbox.cli.loading import load_model
 from reviewbox.cli.output import Format, complete_file, print_summary, terminal_beside
-from reviewbox.cli.progress import track, track_results
+from reviewbox.cli.progress import progress_bar, track, track_results
 from reviewbox.cli.render import print_line, rounded_bytes
 from reviewbox.errors import ReviewboxError
 from reviewbox.model.classifier import Classifier
 from reviewbox.model.verdicts import Verdict, sentences
-from reviewbox.report import Readers, ReportOptions, Sentence, Summary, render, report
+from reviewbox.report import Readers, ReportOptions, Result, Sentence, Summary, render, report
 from reviewbox.settings import Settings
 from reviewbox.stack import aws
 from reviewbox.stack.stored_results import Place, StoredResults, find_place
@@ -66,11 +68,18 @@ def make_report(
     results = StoredResults(place, settings)
     classifier = model if isinstance(model, Classifier) else None
     if options.scored_sentences and not isinstance(model, Classifier):
-        classifier = Classifier.load(model, threads=os.cpu_count() or 1)
+        classifier = load_model(model, os.cpu_count() or 1)
+
+    def read_texts(found: Sequence[Result]) -> Iterator[str]:
+        texts = results.read_texts(found)
+        return texts if quiet else track(texts, "Reading texts", len(found))
 
     def score(texts: Sequence[str]) -> Iterator[Sequence[Sentence]]:
-        scored = _score_sentences(classifier, texts) if classifier else iter(())
-        return scored if quiet else track(scored, "Classifying sentences", len(texts))
+        if not classifier:
+            return
+        total = min(options.scored_sentences, sum(len(list(sentences(text))) for text in texts))
+        with progress_bar("Classifying sentences", total, disable=quiet) as update:
+            yield from _score_sentences(classifier, texts, lambda *done: update(completed=sum(done)))
 
     def sentences_by() -> str:
         if classifier is None:
@@ -80,7 +89,7 @@ def make_report(
         is_same = results.models == {digest}
         return f"{by}, which also made the results." if is_same else f"{by}; other results may be by others."
 
-    readers = Readers(results.read_texts, score, sentences_by, lambda: results.doubts)
+    readers = Readers(read_texts, score, sentences_by, lambda: results.doubts)
     return report(results if quiet else track_results(results, results), options, readers)
 
 
@@ -109,13 +118,20 @@ def write_report(summary: Summary, output: Path, terminal: Terminal) -> dict[str
     }
 
 
-def _score_sentences(classifier: Classifier, texts: Sequence[str]) -> Iterator[Sequence[Sentence]]:
-    """Yield the sentences of each text with the label of each sentence alone."""
-    remaining = iter(texts)
+def _score_sentences(
+    classifier: Classifier, texts: Sequence[str], on_done: Callable[[int, float], object]
+) -> Iterator[Sequence[Sentence]]:
+    """Yield the sentences of each text with the label of each sentence alone.
+
+    `on_done` is called before each run of the model, with two numbers of sentences that are done: those of
+    earlier texts, and those of the texts in work.
+    """
+    remaining, earlier = iter(texts), 0
     while chunk := list(islice(remaining, _TEXTS_AT_ONCE)):
         spans = [list(sentences(text)) for text in chunk]
         alone = [text[start:end] for text, found in zip(chunk, spans, strict=True) for start, end in found]
-        outcomes = classifier.classify_each(alone, explain=False)
+        outcomes = classifier.classify_each(alone, explain=False, before_run=partial(on_done, earlier))
+        earlier += len(alone)
         for found in spans:
             scored = zip(found, islice(outcomes, len(found)), strict=True)
             yield [

@@ -23,7 +23,7 @@ from reviewbox.cli.output import (
     open_output,
     write_rows,
 )
-from reviewbox.cli.progress import track_results
+from reviewbox.cli.progress import track, track_results
 from reviewbox.cli.render import cell, new_table, new_terminal, print_line, print_plain
 from reviewbox.errors import ReviewboxError
 from reviewbox.settings import Settings
@@ -109,10 +109,11 @@ class _Spool:
 
     file: TextIO  # the rows as JSON Lines
     columns: Sequence[str]  # the columns of all rows, ours first
+    count: int  # of the rows
 
     def __iter__(self) -> Iterator[dict[str, Any]]:
         self.file.seek(0)
-        return map(json.loads, self.file)
+        return track(map(json.loads, self.file), "Writing rows", self.count)
 
 
 @contextmanager
@@ -120,10 +121,12 @@ def _spooled(rows: Iterable[Row]) -> Iterator[_Spool]:
     """Read all rows, and yield them for as long as the context lasts."""
     columns = dict.fromkeys(COLUMNS)
     with TemporaryFile("w+", encoding="utf-8") as file:
+        count = 0
         for row in rows:
             columns |= dict.fromkeys(row)
             file.write(json.dumps(row) + "\n")
-        yield _Spool(file, list(columns))
+            count += 1
+        yield _Spool(file, list(columns), count)
 
 
 def _print_table(rows: Iterator[Row]) -> None:
