@@ -68,7 +68,7 @@ def drain(cloud: Cloud) -> Usage:
     """Process the queue until it is empty, including messages that the function itself sends."""
     (handler,) = _handlers
     stopwatch = _Stopwatch(handler)
-    while deliver(cloud, stopwatch) or not cloud.is_idle():
+    while deliver(cloud, stopwatch) or cloud.remaining():
         pass
     return Usage(stopwatch.processor, stopwatch.wall, stopwatch.invocations, peak_megabytes())
 

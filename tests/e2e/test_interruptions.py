@@ -114,7 +114,7 @@ def test_the_queue_redelivers_the_message_of_a_crashed_invocation(
     assert keys(s3, BUCKET) == []
     assert deliver(cloud, lambda event, _: gated_function.invoke(event)) == 1
     assert read_json(s3, BUCKET, receipt_of(REVIEW))["sentiment"] == "positive"
-    assert cloud.is_idle()
+    assert not cloud.remaining()
 
 
 def test_a_table_that_takes_too_long_is_returned_to_the_queue_and_gets_an_error_at_the_last_attempt(

@@ -135,7 +135,7 @@ def test_a_file_that_exceeds_the_memory_fails_alone_and_becomes_a_dead_letter_th
     assert len(batches) == 1 + int(cloud.environment["REVIEWBOX_MAX_RECEIVES"])
     assert set(keys(s3, BUCKET)) == {receipt_of(key) for key in (*small, large)}
     assert read_json(s3, BUCKET, receipt_of(large))["error"]["code"] == "not_processed"
-    assert cloud.is_idle()
+    assert not cloud.remaining()
     (letter,) = cloud.sqs().receive_message(QueueUrl=cloud.dead_letter_queue_url)["Messages"]
     dead = json.loads(letter["Body"])
     assert list(objects_in(dead)) == [(BUCKET, large)]

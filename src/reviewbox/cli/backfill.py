@@ -12,6 +12,7 @@ from reviewbox.cli.command import confirm
 from reviewbox.cli.estimate import print_bills
 from reviewbox.cli.output import INTERRUPTED, Format, print_summary, terminal_beside
 from reviewbox.cli.progress import progress_bar, track
+from reviewbox.cli.stacks import named_stack
 from reviewbox.errors import ReviewboxError
 from reviewbox.objects import ObjectRef
 from reviewbox.queue import Queue
@@ -26,7 +27,7 @@ from reviewbox.stack.backfill import (
     watch_queues,
 )
 from reviewbox.stack.cost import MAX_SPLIT_SECONDS, Estimate, Workload, count_listed, estimate
-from reviewbox.stack.discovery import Stack, find_stack
+from reviewbox.stack.discovery import Stack
 from reviewbox.stack.jobs import report_uri, start_job, watch_job
 from reviewbox.stack.listing import ListedObject, is_receipt, list_objects, parse_uri
 from reviewbox.wording import number_of
@@ -71,7 +72,7 @@ def run_backfill(uri: str, stack_name: str, format_: Format, *, agreed: bool, dr
         ReviewboxError: the stack does not classify objects under this prefix, or there are none.
     """
     parse_uri(uri)  # a typing error needs no credentials
-    stack = find_stack(connect("cloudformation"), stack_name)
+    stack = named_stack(stack_name)
     s3: S3Client = connect("s3")
     in_aws = is_aws(s3.meta.endpoint_url)
     terminal = terminal_beside(format_)

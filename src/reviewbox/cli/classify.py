@@ -2,7 +2,6 @@
 
 import sys
 import traceback
-from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,20 +15,21 @@ from reviewbox.cli.render import cell, new_terminal, print_line, print_plain, ve
 from reviewbox.errors import ErrorCode, Problem, ReviewboxError, SourceError
 from reviewbox.model.classifier import Classifier
 from reviewbox.model.verdicts import Verdict
+from reviewbox.results.added_fields import Tally
 from reviewbox.results.doubt import doubt_in, with_doubt
-from reviewbox.results.receipt import Counts, problem_fields, verdict_fields
+from reviewbox.results.receipt import problem_fields, verdict_fields
 from reviewbox.settings import Settings
 from reviewbox.wording import for_command_line
 
 
 @dataclass(frozen=True, slots=True)
 class Classified:
-    """A review in a file or object, and its verdict or the reason why there is none."""
+    """A review in a file or object, with its verdict or the reason why there is none."""
 
     file: str  # the path as it was given, or the URI
     line: int  # the number of the review's first line, from 1
     text: str  # "" if it could not be read
-    outcome: Verdict | Problem
+    fields: Mapping[str, Any]  # as results show them
 
 
 _MAX_FIELDS = 10  # tables of which the field is printed
@@ -71,7 +71,7 @@ def classify_paths(  # noqa: PLR0913, PLR0917 - a command's options are its argu
         _print_fields(run.text_fields)
     else:
         with open_output(output) as file:
-            write_rows(_rows(reviews, settings), file, format_, _COLUMNS)
+            write_rows(_rows(reviews), file, format_, _COLUMNS)
     for name, doubt in run.doubts.items():
         if doubt:
             print_plain(f"reviewbox: {name}: {for_command_line(doubt)}", to_stderr=True)
@@ -92,28 +92,26 @@ class _Run:
     def classify(self, inputs: Sequence[Input], *, hides_progress: bool) -> Iterator[Classified]:
         for item in track_inputs(inputs, "Classifying", disable=hides_progress):
             for review in self._classify_input(item):
-                self.failed += isinstance(review.outcome, Problem)
+                self.failed += "error_code" in review.fields
                 yield review
 
     def _classify_input(self, item: Input) -> Iterator[Classified]:
         try:
             with open_document(item, self.settings) as opened:
                 document = opened.document
-                labels, other_language = Counter[str](), 0
+                tally = Tally()
                 for row, outcome in classify_rows(document, self.classifier, item.on_share):
-                    if isinstance(outcome, Verdict):
-                        labels[outcome.label] += 1
-                        other_language += bool(outcome.is_other_language)
                     if outcome is not None:
-                        yield Classified(item.name, row.line, row.text, outcome)
-                counts = Counts(labels, other_language=other_language)
-                notes = with_doubt(document.notes(), counts, self.classifier.answers.labels)
+                        fields = self._fields(outcome)
+                        tally.add(fields)
+                        yield Classified(item.name, row.line, row.text, fields)
+                notes = with_doubt(document.notes(), tally.counts, self.classifier.answers.labels)
                 if document.table and (text_field := notes.get("text_field")):
                     self.text_fields[item.name], self.doubts[item.name] = str(text_field), doubt_in(notes)
         except SourceError as error:
             if error.problem.code is ErrorCode.INTERNAL_ERROR:
                 _print_fault(item, error.__cause__ or error)
-            yield Classified(item.name, 1, "", error.problem)
+            yield Classified(item.name, 1, "", problem_fields(error.problem))
         except ModuleNotFoundError:
             raise  # the caller names the extra to install
         except ReviewboxError as error:
@@ -121,7 +119,12 @@ class _Run:
             self.has_unreadable = True
         except Exception as error:  # noqa: BLE001 - a fault at one file must not stop the others
             _print_fault(item, error)
-            yield Classified(item.name, 1, "", internal_error(error).problem)
+            yield Classified(item.name, 1, "", problem_fields(internal_error(error).problem))
+
+    def _fields(self, outcome: Verdict | Problem) -> dict[str, Any]:
+        if isinstance(outcome, Problem):
+            return problem_fields(outcome)
+        return verdict_fields(outcome, self.settings.needs_review_below)
 
 
 def _print_fault(item: Input, fault: BaseException) -> None:
@@ -131,15 +134,9 @@ def _print_fault(item: Input, fault: BaseException) -> None:
     print_plain(f"{place}\n{frames}", to_stderr=True)
 
 
-def _fields(outcome: Verdict | Problem, settings: Settings) -> dict[str, Any]:
-    if isinstance(outcome, Problem):
-        return problem_fields(outcome)
-    return verdict_fields(outcome, settings.needs_review_below)
-
-
-def _rows(reviews: Iterable[Classified], settings: Settings) -> Iterator[dict[str, Any]]:
+def _rows(reviews: Iterable[Classified]) -> Iterator[dict[str, Any]]:
     for review in reviews:
-        yield {"file": review.file, "line": review.line, **_fields(review.outcome, settings)}
+        yield {"file": review.file, "line": review.line, **review.fields}
 
 
 def _print_fields(text_fields: Mapping[str, str]) -> None:
@@ -156,7 +153,7 @@ def _print_table(reviews: Iterable[Classified], settings: Settings) -> None:
     has_uncertain = False
     try:
         for review in reviews:
-            fields = _fields(review.outcome, settings)
+            fields = dict(review.fields)
             if "error_code" in fields:
                 fields["error_message"] = for_command_line(fields["error_message"])
             has_uncertain |= fields.get("needs_review") is True

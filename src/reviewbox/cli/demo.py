@@ -1,7 +1,7 @@
 """`reviewbox demo`: upload a folder's files to a local cloud and show their results."""
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -13,7 +13,7 @@ from reviewbox.cli import render
 from reviewbox.cli.inputs import files_below
 from reviewbox.cli.local import cloud_report, start_cloud_and_console, summarize_cloud, until_ctrl_c
 from reviewbox.cli.output import Format, print_report, terminal_beside
-from reviewbox.cli.progress import track
+from reviewbox.cli.progress import progress_bar, track
 from reviewbox.cli.report import write_report
 from reviewbox.documents import read_document
 from reviewbox.errors import AbsenceCode, ReviewboxError
@@ -90,22 +90,36 @@ def run_demo(  # noqa: PLR0913, PLR0917 - a command's options are its arguments
 def _wait_for_results(
     keys: Mapping[Path, str], settings: Settings, storage: S3Storage, cloud: Cloud
 ) -> Iterator[_FileResult]:
-    for file, key in track(keys.items(), "Waiting for results", len(keys)):
-        result_key = receipt_key(settings.results_prefix, key)
-        receipt = wait_for_receipt(result_key, storage, cloud)
-        place = f"s3://{BUCKET}/{_table_key(receipt) or result_key}"
-        yield _FileResult(file, key.removeprefix(settings.source_prefix), receipt, place)
+    with progress_bar("Waiting for results", len(keys)) as update:
+        most = len(keys)
+
+        def show(remaining: int) -> None:
+            nonlocal most
+            most = max(most, remaining)  # a large table becomes many segments
+            update(total=most, completed=most - remaining)
+
+        for file, key in keys.items():
+            result_key = receipt_key(settings.results_prefix, key)
+            receipt = wait_for_receipt(result_key, storage, cloud, show)
+            place = f"s3://{BUCKET}/{_table_key(receipt) or result_key}"
+            yield _FileResult(file, key.removeprefix(settings.source_prefix), receipt, place)
 
 
-def wait_for_receipt(key: str, storage: S3Storage, cloud: Cloud) -> Mapping[str, Any]:
-    """Return the content of the receipt with a key, or an error once it is known that there will be none."""
+def wait_for_receipt(
+    key: str, storage: S3Storage, cloud: Cloud, on_poll: Callable[[int], object] = lambda _: None
+) -> Mapping[str, Any]:
+    """Return the content of the receipt with a key, or an error once it is known that there will be none.
+
+    `on_poll` is called again and again with the number of uploads and segments that remain.
+    """
     while True:
         # The order matters: once the cloud is idle, all receipts have been written.
-        idle = cloud.is_idle()
+        remaining = cloud.remaining()
+        on_poll(remaining)
         stored = read_receipt(storage, ObjectRef(BUCKET, key))
         if stored and stored.receipt.content:  # it is empty if something else has the key of a receipt
             return stored.receipt.content
-        if idle:
+        if not remaining:
             return {
                 "error": {"code": AbsenceCode.NO_RESULT, "message": "the function failed; see its log above"}
             }

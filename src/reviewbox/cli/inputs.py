@@ -13,7 +13,7 @@ from typing import IO, Any
 
 from reviewbox.classification import read_source
 from reviewbox.cli.output import check_output
-from reviewbox.cli.progress import progress_bar
+from reviewbox.cli.progress import progress_bar, track
 from reviewbox.cli.render import printable
 from reviewbox.documents import Document
 from reviewbox.documents.compression import exceeds
@@ -151,7 +151,6 @@ def files_below(folder: Path, on_error: Callable[[Path, OSError], None] | None =
     Raises:
         ReviewboxError: a file or folder cannot be accessed, and there is no `on_error`.
     """
-    found: list[Path] = []
 
     def handle(error: OSError, path: Path) -> None:
         if isinstance(error, FileNotFoundError) and path != folder:
@@ -160,17 +159,21 @@ def files_below(folder: Path, on_error: Callable[[Path, OSError], None] | None =
             raise ReviewboxError(f"{printable(str(path))}: {error.strerror}") from None
         on_error(path, error)
 
-    for parent, folders, files in os.walk(folder, onerror=lambda error: handle(error, Path(error.filename))):
-        folders[:] = (name for name in folders if not name.startswith("."))
-        for name in files:
-            path = Path(parent, name)
-            try:
-                is_source = not name.startswith(".") and not is_tool_file(path.relative_to(folder).as_posix())
-                if is_source and stat.S_ISREG(path.stat().st_mode):
-                    found.append(path)
-            except OSError as error:
-                handle(error, path)
-    return sorted(found)
+    def find() -> Iterator[Path]:
+        walk = os.walk(folder, onerror=lambda error: handle(error, Path(error.filename)))
+        for parent, folders, files in walk:
+            folders[:] = (name for name in folders if not name.startswith("."))
+            for name in files:
+                path = Path(parent, name)
+                try:
+                    inside = path.relative_to(folder).as_posix()
+                    is_source = not name.startswith(".") and not is_tool_file(inside)
+                    if is_source and stat.S_ISREG(path.stat().st_mode):
+                        yield path
+                except OSError as error:
+                    handle(error, path)
+
+    return sorted(track(find(), "Listing files"))
 
 
 def _read_file(path: Path, max_bytes: int) -> Source:

@@ -8,9 +8,9 @@ from reviewbox.cli.command import confirm
 from reviewbox.cli.output import Format, print_summary, terminal_beside
 from reviewbox.cli.progress import progress_bar
 from reviewbox.cli.render import print_line
+from reviewbox.cli.stacks import named_stack
 from reviewbox.queue import Queue
 from reviewbox.stack.aws import connect
-from reviewbox.stack.discovery import find_stack
 from reviewbox.stack.redrive import count_remaining, move_messages
 from reviewbox.wording import number_of
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 def run_redrive(stack_name: str, format_: Format, *, agreed: bool) -> bool:
     """Move the dead letters of a stack back to its queue for uploads; return whether none are left."""
-    stack = find_stack(connect("cloudformation"), stack_name)
+    stack = named_stack(stack_name)
     sqs: SQSClient = connect("sqs")
     dead_letters, uploads = Queue(stack.dead_letter_queue_url, sqs), Queue(stack.queue_url, sqs)
     return redrive(stack_name, dead_letters, uploads, format_, agreed=agreed)

@@ -9,8 +9,8 @@ from rich.console import Console as Terminal
 from reviewbox.cli.output import Format, flat, print_report
 from reviewbox.cli.progress import track
 from reviewbox.cli.render import cell, new_table, new_terminal, print_line, rounded_bytes
+from reviewbox.cli.stacks import named_stack
 from reviewbox.stack.aws import connect
-from reviewbox.stack.discovery import find_stack
 from reviewbox.stack.status import FailureReason, Status, collect_status
 from reviewbox.wording import number_of
 
@@ -19,7 +19,7 @@ _MAX_REASONS = 20  # in a table; JSON has all
 
 def show_status(stack_name: str, newest: int, format_: Format) -> None:
     """Print the status of a stack, with the contents of at most `newest` receipts."""
-    stack = find_stack(connect("cloudformation"), stack_name)
+    stack = named_stack(stack_name)
     status = collect_status(stack, connect("s3"), connect("sqs"), newest, track)
     if format_ is Format.TABLE:
         _print_status(status, new_terminal())

@@ -65,12 +65,12 @@ class Cloud:
         client: SQSClient = _client("sqs", self.endpoint)
         return client
 
-    def is_idle(self) -> bool:
-        """Return whether no upload or segment is waiting or in flight."""
+    def remaining(self) -> int:
+        """Return the number of uploads and segments that are waiting or in flight."""
         # The order matters: the function moves work from the first queue to the second, and sends the new
         # message before the old one is deleted.
         queue_urls = (self.queue_url, self.segments_queue_url)
-        return not any(Queue(url, self.sqs()).count().total for url in queue_urls)
+        return sum(Queue(url, self.sqs()).count().total for url in queue_urls)
 
 
 @contextmanager

@@ -20,7 +20,7 @@ _MAX_LISTED_FAILURES = 100  # of each code
 _MAX_RATING_VALUES = 120
 _MAX_PER_RATING = 10  # reviews of each label and rating value that are kept
 
-KNOWN, UNKNOWN = "known language", "other language"
+KNOWN, UNKNOWN = "yes", "no"  # values of the dimension `LANGUAGE`
 UNCERTAIN, STRONGEST_BLAME, STRONGEST_PRAISE = "uncertain", "blame", "praise"
 _VIEW_OF = {POSITIVE: STRONGEST_PRAISE, NEGATIVE: STRONGEST_BLAME, MIXED: MIXED}
 

@@ -13,6 +13,29 @@ OWN_FIELDS = ("sentiment", "score", "needs_review", "other_language", "error_cod
 PREFIX = "reviewbox_"  # of an added field whose name the table has already
 
 
+class Tally:
+    """Counts results."""
+
+    def __init__(self) -> None:
+        self._labels: Counter[str] = Counter()
+        self._errors: Counter[str] = Counter()
+        self._needs_review = self._other_language = 0
+
+    def add(self, fields: Mapping[str, Value]) -> None:
+        """Count a result: what `verdict_fields` or `problem_fields` returns."""
+        if "error_code" in fields:
+            self._errors[str(fields["error_code"])] += 1
+        else:
+            self._labels[str(fields["sentiment"])] += 1
+        self._needs_review += bool(fields.get("needs_review"))
+        self._other_language += bool(fields.get("other_language"))
+
+    @property
+    def counts(self) -> Counts:
+        """The counts of the results so far."""
+        return Counts(dict(self._labels), self._needs_review, dict(self._errors), self._other_language)
+
+
 class AddedFields:
     """Returns the fields to add to the rows of a table, and counts the results."""
 
@@ -20,9 +43,7 @@ class AddedFields:
         self._needs_review_below = needs_review_below
         fields = OWN_FIELDS if table.has_notes else OWN_FIELDS[:-1]
         self._names = dict(_unused_names(fields, table.field_names))
-        self._labels: Counter[str] = Counter()
-        self._errors: Counter[str] = Counter()
-        self._needs_review = self._other_language = 0
+        self._tally = Tally()
 
     @property
     def names(self) -> list[str]:
@@ -38,20 +59,18 @@ class AddedFields:
         if outcome is None:
             values = {}
         elif isinstance(outcome, Problem):
-            self._errors[outcome.code] += 1
             values = problem_fields(outcome)
         else:
             values = verdict_fields(outcome, self._needs_review_below)
-            self._labels[outcome.label] += 1
-            self._needs_review += bool(values["needs_review"])
-            self._other_language += bool(values["other_language"])
+        if outcome is not None:
+            self._tally.add(values)
         values = {**values, "note": row.note or None}
         return {unused: values.get(name) for name, unused in self._names.items()}
 
     @property
     def counts(self) -> Counts:
         """The counts of the results so far."""
-        return Counts(dict(self._labels), self._needs_review, dict(self._errors), self._other_language)
+        return self._tally.counts
 
 
 def _unused_names(fields: Iterable[str], used: frozenset[str]) -> Iterator[tuple[str, str]]:

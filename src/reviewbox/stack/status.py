@@ -85,7 +85,9 @@ def collect_status(stack: Stack, s3: "S3Client", sqs: "SQSClient", newest: int, 
     """
     source = ObjectRef(stack.bucket, stack.source_prefix)
     results = ObjectRef(stack.results_bucket, stack.results_prefix)
-    queues = [Queue(url, sqs).count() for url in stack.queue_urls]
+    queues = [
+        Queue(url, sqs).count() for url in track(stack.queue_urls, "Counting messages", len(stack.queue_urls))
+    ]
     dead_letter_queue = Queue(stack.dead_letter_queue_url, sqs)
     dead_lettered = dead_letter_queue.count().total
     objects = size = 0
@@ -99,7 +101,7 @@ def collect_status(stack: Stack, s3: "S3Client", sqs: "SQSClient", newest: int, 
     failures = [_failure(content) for content in contents if "error" in content]
     done = [content for content in contents if content and "error" not in content]
     tables = [content["counts"] for content in done if "counts" in content]
-    dead_letters = _receive(dead_letter_queue, min(dead_lettered, _MAX_DEAD_LETTERS))
+    dead_letters = _receive(dead_letter_queue, min(dead_lettered, _MAX_DEAD_LETTERS), track)
     return Status(
         stack=stack.name,
         source=str(source),
@@ -120,7 +122,7 @@ def collect_status(stack: Stack, s3: "S3Client", sqs: "SQSClient", newest: int, 
         reviews=len(done) - len(tables) + sum(counts["total"] for counts in tables),
         failed_reviews=sum(counts["failed"] for counts in tables),
         failures=tuple(sorted(failures, key=attrgetter("object"))),
-        dead_letters=tuple(_dead_letter_reasons(dead_letters, stack, storage)),
+        dead_letters=tuple(_dead_letter_reasons(dead_letters, stack, storage, track)),
     )
 
 
@@ -156,25 +158,32 @@ def _failure(receipt: Mapping[str, Any]) -> FailureReason:
     return FailureReason(str(source), receipt["error"]["code"], receipt["error"]["message"])
 
 
-def _receive(queue: Queue, max_messages: int) -> Sequence[ReceivedMessage]:
+def _receive(queue: Queue, max_messages: int, track: Tracker) -> Sequence[ReceivedMessage]:
     """Return messages of a queue, and leave them in the queue."""
     messages: list[ReceivedMessage] = []
-    try:
+
+    def receive() -> Iterator[ReceivedMessage]:
         while len(messages) < max_messages and (received := queue.receive(_HIDDEN_SECONDS)):
-            messages += received
+            messages.extend(received)
+            yield from received
+
+    try:
+        for _ in track(receive(), "Receiving dead letters", max_messages):
+            pass
     finally:
         queue.release(messages)
     return messages
 
 
 def _dead_letter_reasons(
-    messages: Sequence[ReceivedMessage], stack: Stack, storage: S3Storage
+    messages: Sequence[ReceivedMessage], stack: Stack, storage: S3Storage, track: Tracker
 ) -> Iterator[FailureReason]:
     records = [
         {"eventSource": "aws:sqs", "messageId": message.message_id, "body": message.body}
         for message in messages
     ]
-    for message in parse({"Records": records}) if records else []:
+    parsed = parse({"Records": records}) if records else []
+    for message in track(parsed, "Explaining dead letters", len(records)):
         for error in message.errors:
             yield FailureReason("", "", f"the message is not an event: {error}")
         sources = (*message.refs, *(segment.source for segment in message.segments))
