@@ -4,7 +4,7 @@ import csv
 import json
 import logging
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from io import StringIO
 from pathlib import Path
@@ -35,6 +35,7 @@ from reviewbox.stack.aws import connect
 from reviewbox.stack.discovery import Stack, find_stack
 from reviewbox.stack.listing import ListedObject, list_objects
 from reviewbox.stack.redrive import move_messages
+from reviewbox.stack.status import collect_status
 from reviewbox.storage import S3Storage
 
 ROOT = Path(__file__).parents[2]
@@ -314,6 +315,28 @@ def test_status_counts_done_and_failed_objects(cloud: Cloud, handler: Handler) -
     (failure,) = response["failures"]
     assert failure["object"] == "s3://reviewbox/incoming/empty.txt"
     assert failure["code"] == "empty_file"
+
+
+def test_status_shows_the_progress_of_everything_that_may_take_long(cloud: Cloud) -> None:
+    upload(cloud, "incoming/a.txt")
+    cloud.sqs().send_message(QueueUrl=cloud.dead_letter_queue_url, MessageBody="no event")
+    described: dict[str, float | None] = {}
+
+    def track(items: Iterable[Any], description: str, total: float | None = None) -> Iterable[Any]:
+        described[description] = total
+        return items
+
+    stack = find_stack(connect("cloudformation"), "reviewbox")
+    collect_status(stack, cloud.s3(), cloud.sqs(), 10, track)
+
+    assert described == {
+        "Counting messages": 2,
+        "Listing objects": None,
+        "Listing results": None,
+        "Reading results": 0,
+        "Receiving dead letters": 1,
+        "Explaining dead letters": 1,
+    }
 
 
 def test_status_counts_large_tables_in_progress(cloud: Cloud) -> None:

@@ -458,11 +458,56 @@ def test_one_large_file_shows_the_rate_and_the_remaining_time(
         REVIEWBOX_MAX_OBJECT_BYTES=max_bytes,
     )
 
-    output = session.read(end=re.compile(rb"[1-9]\d*/\d+ +[\d.,]+/(?:s|min) +\d:\d\d:\d\d"))
+    output = session.read(end=re.compile(rb"[1-9][\d,]*/[\d,]+ +[\d.,]+/(?:s|min) +\d:\d\d:\d\d"))
     session.close()
 
     assert b"Classifying (kB)" in output
-    assert re.search(rb"[1-9]\d*/\d+ +[\d.,]+/(?:s|min) +\d:\d\d:\d\d", output)
+    assert re.search(rb"[1-9][\d,]*/[\d,]+ +[\d.,]+/(?:s|min) +\d:\d\d:\d\d", output)
+
+
+def test_one_long_text_shows_the_rate_and_the_remaining_time(tmp_path: Path) -> None:
+    """Its windows are classified in many runs of the model, and each of them is progress."""
+    (tmp_path / "a.txt").write_text("The seats are soft, but the soup was cold. " * 20_000, encoding="utf-8")
+    session = Session(*REVIEWBOX, "classify", str(tmp_path / "a.txt"), NO_COLOR="1")
+
+    output = session.read(end=re.compile(rb"[1-9]\d*/860 +[\d.,]+/(?:s|min) +\d:\d\d:\d\d"))
+    session.close()
+
+    assert b"Classifying (kB)" in output
+    assert re.search(rb"[1-9]\d*/860 +[\d.,]+/(?:s|min) +\d:\d\d:\d\d", output)
+
+
+@pytest.mark.parametrize("name", ["a.csv", "a.jsonl"])
+def test_reading_labeled_reviews_shows_the_remaining_time(
+    name: str, tmp_path: Path, tiny_model: Path
+) -> None:
+    """With the remaining time, because the size of the files is known."""
+    row, rows = {"text": "a great film that is not bad at all", "label": 1}, 1_000_000
+    lines = {"a.csv": "text,label\n" + "a great film that is not bad at all,1\n" * rows}
+    (tmp_path / name).write_text(lines.get(name) or f"{json.dumps(row)}\n" * rows, encoding="utf-8")
+    session = Session(*REVIEWBOX, "evaluate", str(tmp_path / name), "--model", str(tiny_model), NO_COLOR="1")
+
+    output = session.read(end=re.compile(rb"[1-9][\d,]*/[\d,]+ +[\d.,]+/s +\d:\d\d:\d\d"))
+    session.close()
+
+    assert re.search(rb"Reading \(kB\)[^\r]* [1-9][\d,]*/[\d,]+ +[\d.,]+/s +\d:\d\d:\d\d", output)
+
+
+def test_work_without_a_known_total_shows_what_is_done(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A remaining time would be invented."""
+    terminal = Terminal()
+    monkeypatch.setattr(sys, "stderr", terminal)
+
+    with progress_bar("Listing", seconds_before=0) as update:
+        time.sleep(0.2)
+        update(advance=1234)
+        time.sleep(0.2)
+
+    shown = terminal.getvalue()
+    assert "1,234" in shown
+    assert "/s" in shown
+    assert "?" not in shown.replace("\x1b[?", "")
+    assert ":" not in shown
 
 
 def test_a_full_disk_is_named(reviews: Path, tiny_model: Path) -> None:
