@@ -485,25 +485,41 @@ def test_no_color(no_color: str, reviews: Path, tiny_model: Path) -> None:
     assert bool(COLOR.search(output)) is not bool(no_color)
 
 
-@pytest.mark.parametrize("max_bytes", ["16777216", "100000"])
-@pytest.mark.parametrize("command", ["classify", "watch"])
+LARGE_FILES = [
+    (command, max_bytes) for command in ("classify", "watch") for max_bytes in ("16777216", "100000")
+]
+
+
+@pytest.fixture(scope="module")
+def busy(
+    tmp_path_factory: pytest.TempPathFactory, tiny_model: Path
+) -> Iterator[dict[tuple[str, str], Session]]:
+    """Commands that read a large file. They run at once, because their progress is shown after two seconds."""
+    folder = tmp_path_factory.mktemp("large")
+    lines = (f"{number},a great film that is not bad at all\n".encode() for number in range(200_000))
+    data = gzip.compress(b"id,review\n" + b"".join(lines), compresslevel=1)
+    sessions = {}
+    for command, max_bytes in LARGE_FILES:
+        inbox = folder / f"{command} {max_bytes}"
+        inbox.mkdir()
+        (inbox / "a.csv.gz").write_bytes(data)
+        arguments = ["--output", f"{inbox}.csv"] if command == "classify" else ["--once"]
+        sessions[command, max_bytes] = Session(
+            *(*REVIEWBOX, command, str(inbox), "--model", str(tiny_model), *arguments),
+            NO_COLOR="1",
+            REVIEWBOX_MAX_OBJECT_BYTES=max_bytes,
+        )
+    yield sessions
+    for session in sessions.values():
+        session.close()
+
+
+@pytest.mark.parametrize("file", LARGE_FILES, ids="-".join)
 def test_one_large_file_shows_the_rate_and_the_remaining_time(
-    command: str, max_bytes: str, tmp_path: Path, tiny_model: Path
+    file: tuple[str, str], busy: dict[tuple[str, str], Session]
 ) -> None:
     """Also if it is compressed, and if it is read or split while it is classified."""
-    (tmp_path / "inbox").mkdir()
-    lines = (f"{number},a great film that is not bad at all\n".encode() for number in range(200_000))
-    (tmp_path / "inbox" / "a.csv.gz").write_bytes(gzip.compress(b"id,review\n" + b"".join(lines)))
-    arguments = ["--output", str(tmp_path / "a.csv")] if command == "classify" else ["--once"]
-    session = Session(
-        *REVIEWBOX,
-        *(command, str(tmp_path / "inbox"), "--model", str(tiny_model), *arguments),
-        NO_COLOR="1",
-        REVIEWBOX_MAX_OBJECT_BYTES=max_bytes,
-    )
-
-    output = session.read(end=re.compile(rb"[1-9]\d*/\d+ +[\d.,]+/(?:s|min) +\d:\d\d:\d\d"))
-    session.close()
+    output = busy[file].read(end=re.compile(rb"[1-9]\d*/\d+ +[\d.,]+/(?:s|min) +\d:\d\d:\d\d"))
 
     assert b"Classifying (kB)" in output
     assert re.search(rb"[1-9]\d*/\d+ +[\d.,]+/(?:s|min) +\d:\d\d:\d\d", output)
