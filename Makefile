@@ -5,7 +5,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help demo local test faults docs-test coverage browser vendor lint types format wheel wheel-check bench bench-page bench-model model model-sample audit lock clean
+.PHONY: help demo local test properties faults docs-test coverage browser vendor lint types format wheel wheel-check bench bench-page bench-model model model-sample audit lock clean
 
 help: ## List the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -39,6 +39,9 @@ PYTEST := PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest --numprocesses=auto -
 
 test: $(VENV)/.installed ## Run the tests
 	$(PYTEST)
+
+properties: $(VENV)/.installed ## Run the property tests with more examples, as CI does every night
+	$(PYTEST) --hypothesis-profile=nightly -m hypothesis
 
 SECONDS ?= 600
 SEED ?= 0

@@ -29,8 +29,9 @@ from reviewbox.storage import S3Storage
 
 BUCKET = "reviewbox"
 
-# A busy machine makes no difference to the result of a test.
-hypothesis.settings.register_profile("reviewbox", deadline=None)
+# A busy machine makes no difference to the result of a test. `make properties` tries more examples every night.
+hypothesis.settings.register_profile("nightly", deadline=None, max_examples=500)
+hypothesis.settings.register_profile("reviewbox", deadline=None, max_examples=40)
 hypothesis.settings.load_profile("reviewbox")
 
 # Garbage collection took a quarter of the time in which pytest collects the tests. What that leaves is in use

@@ -4,21 +4,28 @@ import csv
 import io
 import json
 from collections import Counter, defaultdict
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.cold_start import cold_start
+from tests.conftest import BUCKET
 from tests.dropped_files import Dropped, write_files
+from tests.faults.clients import Client, Clock
+from tests.faults.s3 import S3, Bucket
+from tests.large_tables.work import storage_of
 from typer.testing import CliRunner
 
+from handlers import on_upload
 from reviewbox.cli import app
 from reviewbox.documents.compression import decompress
-from reviewbox.local.cloud import BUCKET, Cloud, start_cloud
-from reviewbox.local.function import deliver
+from reviewbox.events import upload_message
+from reviewbox.local.function import Context
+from reviewbox.model.classifier import Classifier
+from reviewbox.objects import ObjectRef
+from reviewbox.pipeline import Pipeline
+from reviewbox.sending import MAX_BATCH
+from reviewbox.settings import Settings
 
-ROOT = Path(__file__).parent.parent
 SEED = 20240229
 
 # The label, score and error code of a review in the results.
@@ -36,23 +43,39 @@ def dropped(folder: Path) -> list[Dropped]:
 
 
 @pytest.fixture(scope="module")
-def receipts(dropped: list[Dropped], tiny_model: Path) -> Iterator[dict[str, dict[str, Any]]]:
-    """Upload each file to the local cloud and return its receipt, with the `rows` of a table."""
-    with start_cloud(ROOT / "template.yaml", 0) as cloud, cold_start(cloud, tiny_model) as handler:
-        for file in dropped:
-            cloud.s3().put_object(Bucket=BUCKET, Key=f"incoming/{file.name}", Body=file.data)
-        while deliver(cloud, handler):
-            pass
-        yield {file.name: receipt(file.name, cloud) for file in dropped}
+def receipts(dropped: list[Dropped], classifier: Classifier) -> dict[str, dict[str, Any]]:
+    """Upload each file, invoke the handler, and return the file's receipt, with the `rows` of a table."""
+    store = S3(Clock(), buckets={BUCKET: Bucket()})
+    pipeline = Pipeline(storage_of(store), classifier, Settings())
+    for file in dropped:
+        Client(store).put_object(Bucket=BUCKET, Key=f"incoming/{file.name}", Body=file.data)
+    for start in range(0, len(dropped), MAX_BATCH):
+        response = on_upload.handler(
+            delivery(dropped[start : start + MAX_BATCH]), Context(timeout_seconds=900), pipeline
+        )
+        assert response == {"batchItemFailures": []}
+    return {file.name: receipt(file.name, store) for file in dropped}
 
 
-def receipt(name: str, cloud: Cloud) -> dict[str, Any]:
-    def read(key: str) -> bytes:
-        return cloud.s3().get_object(Bucket=BUCKET, Key=key)["Body"].read()
+def delivery(files: list[Dropped]) -> dict[str, Any]:
+    """Return the event with which SQS delivers the messages about some files."""
+    records = [
+        {
+            "eventSource": "aws:sqs",
+            "messageId": file.name,
+            "body": upload_message(ObjectRef(BUCKET, f"incoming/{file.name}")),
+            "attributes": {"ApproximateReceiveCount": "1"},
+        }
+        for file in files
+    ]
+    return {"Records": records}
 
-    content: dict[str, Any] = json.loads(read(f"results/incoming/{name}.json"))
+
+def receipt(name: str, store: S3) -> dict[str, Any]:
+    objects = store.buckets[BUCKET].objects
+    content: dict[str, Any] = json.loads(objects[f"results/incoming/{name}.json"].body)
     for part in content.get("parts", []):
-        rows = outcomes_in_table(part["key"], read(part["key"]), content["notes"])
+        rows = outcomes_in_table(part["key"], objects[part["key"]].body, content["notes"])
         content["rows"] = content.get("rows", []) + rows
     return content
 

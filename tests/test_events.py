@@ -7,7 +7,7 @@ from urllib.parse import quote_plus
 
 import boto3
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from mypy_boto3_s3 import S3Client
 from tests.conftest import BUCKET
@@ -276,7 +276,6 @@ def test_every_sender_s_key_is_decoded_correctly(dialect: str, envelope: Callabl
     dialect=st.sampled_from(list(DIALECTS.values())),
     envelope=st.sampled_from(list(ENVELOPES.values())),
 )
-@settings(deadline=None)
 def test_any_key_survives_encoding_and_decoding(
     key: str, dialect: Callable[[str], Any], envelope: Callable[[Any], Any]
 ) -> None:
@@ -583,7 +582,6 @@ def test_a_message_has_its_receive_count(attributes: Any, count: int, body: Any)
 
 
 @given(JSON | st.dictionaries(st.sampled_from(["Records", "source", "Event", "detail"]) | st.text(), JSON))
-@settings(deadline=None)
 def test_any_json_value_is_parsed_or_refused(event: Any) -> None:
     for envelope in ENVELOPES.values():
         assert is_understood_or_refused(envelope(event))
@@ -603,7 +601,6 @@ def test_any_json_value_is_parsed_or_refused(event: Any) -> None:
     envelope=st.sampled_from(list(ENVELOPES.values())),
     changes=st.lists(st.tuples(st.sampled_from(PLACES), JSON), min_size=1, max_size=2),
 )
-@settings(deadline=None, max_examples=300)
 def test_a_damaged_event_is_parsed_or_refused(
     event: dict[str, Any], envelope: Callable[[Any], Any], changes: list[tuple[Any, Any]]
 ) -> None:

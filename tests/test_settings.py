@@ -3,7 +3,6 @@ from typing import Any
 
 import pytest
 from hypothesis import given
-from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from reviewbox.errors import SettingsError
@@ -183,7 +182,6 @@ def test_the_digest_is_the_same_in_every_run() -> None:
         st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0")) | st.integers().map(str),
     )
 )
-@hypothesis_settings(deadline=None)
 def test_any_environment_is_accepted_or_refused(environ: dict[str, str]) -> None:
     outcome = attempt(environ)
 

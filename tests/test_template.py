@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from samtranslator.yaml_helper import yaml_parse
 
@@ -173,7 +173,6 @@ def test_every_function_has_a_handler_and_a_build_target(name: str) -> None:
 
 
 @given(st.from_regex(PARAMETERS["SourcePrefix"]["AllowedPattern"]))
-@settings(deadline=None)
 def test_source_and_results_prefixes_never_overlap(prefix: str) -> None:
     assert not re.search(PARAMETERS["ResultsPrefix"]["AllowedPattern"], prefix)
 

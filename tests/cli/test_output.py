@@ -8,6 +8,7 @@ import os
 import pty
 import re
 import shlex
+import shutil
 import signal
 import subprocess
 import sys
@@ -24,6 +25,8 @@ from reviewbox.cli import app
 from reviewbox.cli.output import Format, complete_file, write_rows
 from reviewbox.cli.progress import progress_bar, track
 
+ROOT = Path(__file__).parents[2]
+ROWS = 1000  # of a table that takes a while
 REVIEWBOX = [sys.executable, "-c", "from reviewbox.cli import app; app()"]
 COLOR = re.compile(r"\x1b\[(?:\d+;)*[349]\d(?:;\d+)*m")
 
@@ -275,6 +278,47 @@ def test_ctrl_c_leaves_no_half_written_file(tmp_path: Path, tiny_model: Path) ->
     assert [path.name for path in tmp_path.iterdir()] == ["a.csv"]
 
 
+class Interrupter:
+    """A process that runs commands, which Ctrl-C interrupts."""
+
+    def __init__(self, process: "subprocess.Popen[str]") -> None:
+        self._process = process
+
+    def run(self, command: str, folder: Path, seconds: float = 0) -> tuple[int, float]:
+        """Run a command, and interrupt it after some seconds; return its exit status and its seconds."""
+        assert self._process.stdin
+        assert self._process.stdout
+        call = {"words": command.split(), "folder": str(folder), "seconds": seconds}
+        print(json.dumps(call), file=self._process.stdin, flush=True)
+        status, took = json.loads(self._process.stdout.readline())
+        return status, took
+
+
+@pytest.fixture(scope="module")
+def interrupter(tiny_model: Path) -> Iterator[Interrupter]:
+    with subprocess.Popen(
+        [sys.executable, "-m", "tests.cli.interrupted"],
+        cwd=ROOT,
+        env={**os.environ, "REVIEWBOX_MODEL_DIR": str(tiny_model)},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as process:
+        yield Interrupter(process)
+
+
+@pytest.fixture(scope="module")
+def classified(tmp_path_factory: pytest.TempPathFactory, tiny_model: Path) -> Path:
+    """A folder with a file, its results, and another folder with the same file."""
+    folder = tmp_path_factory.mktemp("classified")
+    lines = "".join(f"{number},a great film that is not bad at all\n" for number in range(ROWS))
+    for name in ("inbox", "other"):
+        (folder / name).mkdir()
+        (folder / name / "a.csv").write_text(f"id,review\n{lines}", encoding="utf-8")
+    run("watch", folder / "inbox", "--once", "--model", tiny_model)
+    return folder
+
+
 @pytest.mark.parametrize(
     "command",
     [
@@ -286,32 +330,32 @@ def test_ctrl_c_leaves_no_half_written_file(tmp_path: Path, tiny_model: Path) ->
     ],
 )
 def test_whenever_ctrl_c_comes_a_file_is_complete_or_not_there(
-    command: str, tmp_path: Path, tiny_model: Path
+    command: str, interrupter: Interrupter, classified: Path, tmp_path: Path, tiny_model: Path
 ) -> None:
     """Also the file that a catalog or a watched folder gets for a table."""
-    lines = "".join(f"{number},a great film that is not bad at all\n" for number in range(10_000))
-    for folder in ("inbox", "other"):
-        (tmp_path / folder).mkdir()
-        (tmp_path / folder / "a.csv").write_text(f"id,review\n{lines}", encoding="utf-8")
-    run("watch", tmp_path / "inbox", "--once", "--model", tiny_model)
-    before = {path for path in tmp_path.rglob("*") if path.is_file()}
-    program = f"import signal; signal.signal(signal.SIGINT, signal.default_int_handler); {REVIEWBOX[-1]}"
-    environment = {**os.environ, "REVIEWBOX_MODEL_DIR": str(tiny_model)}
-    words = [*REVIEWBOX[:-1], program, *command.split()]
     if "watch" in command:
-        words += ["--model", str(tiny_model)]
+        command += f" --model {tiny_model}"
+    interrupter.run(command, shutil.copytree(classified, tmp_path / "first"))  # imports what it needs
+    status, seconds = interrupter.run(command, shutil.copytree(classified, tmp_path / "whole"))
+    assert status == 0
+    new = files_in(tmp_path / "whole") - files_in(classified)
+    assert new
+    for name in new:
+        assert_complete(tmp_path / "whole" / name)
 
-    with subprocess.Popen(  # noqa: S603 - our own code
-        words, cwd=tmp_path, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE
-    ) as process:
-        time.sleep(1.5)  # it is in the middle of the work, or it is done: the same holds
-        process.send_signal(signal.SIGINT)
-        process.communicate()
+    for quarter in (1, 2, 3):
+        folder = shutil.copytree(classified, tmp_path / f"interrupted {quarter}")
+        status, _ = interrupter.run(command, folder, seconds * quarter / 4)
 
-    assert process.returncode in {0, 130, -signal.SIGINT}  # the last before any command has started
-    for path in {path for path in tmp_path.rglob("*") if path.is_file()} - before:
-        assert not path.name.startswith(".reviewbox-"), path
-        assert_complete(path)
+        assert status in {0, 130}  # a busy machine may be faster than it was before
+        for name in files_in(folder) - files_in(classified):
+            assert ".reviewbox-" not in name
+            assert_complete(folder / name)
+
+
+def files_in(folder: Path) -> set[str]:
+    """Return the names of all files below a folder, relative to it."""
+    return {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
 
 
 def assert_complete(path: Path) -> None:
@@ -320,7 +364,7 @@ def assert_complete(path: Path) -> None:
     match path.suffix:
         case ".csv":
             assert end.endswith(b"\n")
-            assert b"9999," in end
+            assert f"{ROWS - 1},".encode() in end
         case ".parquet":
             assert end.endswith(b"PAR1")
         case ".html":
@@ -441,25 +485,41 @@ def test_no_color(no_color: str, reviews: Path, tiny_model: Path) -> None:
     assert bool(COLOR.search(output)) is not bool(no_color)
 
 
-@pytest.mark.parametrize("max_bytes", ["16777216", "100000"])
-@pytest.mark.parametrize("command", ["classify", "watch"])
+LARGE_FILES = [
+    (command, max_bytes) for command in ("classify", "watch") for max_bytes in ("16777216", "100000")
+]
+
+
+@pytest.fixture(scope="module")
+def busy(
+    tmp_path_factory: pytest.TempPathFactory, tiny_model: Path
+) -> Iterator[dict[tuple[str, str], Session]]:
+    """Commands that read a large file. They run at once, because their progress is shown after two seconds."""
+    folder = tmp_path_factory.mktemp("large")
+    lines = (f"{number},a great film that is not bad at all\n".encode() for number in range(200_000))
+    data = gzip.compress(b"id,review\n" + b"".join(lines), compresslevel=1)
+    sessions = {}
+    for command, max_bytes in LARGE_FILES:
+        inbox = folder / f"{command} {max_bytes}"
+        inbox.mkdir()
+        (inbox / "a.csv.gz").write_bytes(data)
+        arguments = ["--output", f"{inbox}.csv"] if command == "classify" else ["--once"]
+        sessions[command, max_bytes] = Session(
+            *(*REVIEWBOX, command, str(inbox), "--model", str(tiny_model), *arguments),
+            NO_COLOR="1",
+            REVIEWBOX_MAX_OBJECT_BYTES=max_bytes,
+        )
+    yield sessions
+    for session in sessions.values():
+        session.close()
+
+
+@pytest.mark.parametrize("file", LARGE_FILES, ids="-".join)
 def test_one_large_file_shows_the_rate_and_the_remaining_time(
-    command: str, max_bytes: str, tmp_path: Path, tiny_model: Path
+    file: tuple[str, str], busy: dict[tuple[str, str], Session]
 ) -> None:
     """Also if it is compressed, and if it is read or split while it is classified."""
-    (tmp_path / "inbox").mkdir()
-    lines = (f"{number},a great film that is not bad at all\n".encode() for number in range(200_000))
-    (tmp_path / "inbox" / "a.csv.gz").write_bytes(gzip.compress(b"id,review\n" + b"".join(lines)))
-    arguments = ["--output", str(tmp_path / "a.csv")] if command == "classify" else ["--once"]
-    session = Session(
-        *REVIEWBOX,
-        *(command, str(tmp_path / "inbox"), "--model", str(tiny_model), *arguments),
-        NO_COLOR="1",
-        REVIEWBOX_MAX_OBJECT_BYTES=max_bytes,
-    )
-
-    output = session.read(end=re.compile(rb"[1-9][\d,]*/[\d,]+ +[\d.,]+/(?:s|min) +\d:\d\d:\d\d"))
-    session.close()
+    output = busy[file].read(end=re.compile(rb"[1-9][\d,]*/[\d,]+ +[\d.,]+/(?:s|min) +\d:\d\d:\d\d"))
 
     assert b"Classifying (kB)" in output
     assert re.search(rb"[1-9][\d,]*/[\d,]+ +[\d.,]+/(?:s|min) +\d:\d\d:\d\d", output)

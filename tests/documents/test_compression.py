@@ -6,7 +6,7 @@ import sys
 from contextlib import suppress
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from tests.documents.reading import NAMES, OPTIONS, attempt, document, problems, refusal, texts, written
 
@@ -85,7 +85,6 @@ def test_equal_input_gives_equal_bytes(way: Compression) -> None:
 
 @each_compression
 @given(data=st.binary(), cuts=st.lists(st.integers(0, 400), max_size=4), chunk=st.integers(1, 50))
-@settings(deadline=None, max_examples=100)
 def test_compressed_data_is_decompressed(way: Compression, data: bytes, cuts: list[int], chunk: int) -> None:
     """It may have several members and is read in pieces of any size."""
     bounds = [0, *sorted(cuts), len(data)]
@@ -272,7 +271,6 @@ def test_a_wrong_checksum_is_refused(way: Compression) -> None:
 
 @each_compression
 @given(position=st.integers(0), bit=st.integers(0, 7))
-@settings(deadline=None, max_examples=200)
 def test_damaged_data_never_raises_another_exception(way: Compression, position: int, bit: int) -> None:
     data = bytearray(way.compress(MULTILINE))
     data[position % len(data)] ^= 1 << bit

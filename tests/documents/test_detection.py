@@ -4,7 +4,7 @@ from collections.abc import Callable
 from io import StringIO
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from tests.documents.reading import attempt, document, refusal, texts
 
@@ -281,7 +281,6 @@ FRAGMENTS = [
     compress=st.sampled_from([bytes, *(compression.compress for compression in COMPRESSIONS)]),
     options=st.builds(ReadOptions, st.sampled_from(["", "text"]), st.sampled_from(["", "windows-1252"])),
 )
-@settings(deadline=None, max_examples=500)
 def test_any_file_is_read_or_refused(
     name: str, content_type: str, data: bytes, compress: Callable[[bytes], bytes], options: ReadOptions
 ) -> None:

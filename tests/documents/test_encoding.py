@@ -1,7 +1,7 @@
 import codecs
 
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from reviewbox.documents.encoding import Decoded, bom_encoding, decode
@@ -117,7 +117,6 @@ def test_empty_data_is_decoded_as_empty_text(data: bytes) -> None:
 
 
 @given(text=st.text(), marked=st.sampled_from(MARKED), fallback=st.sampled_from(["", "latin-1"]))
-@settings(deadline=None)
 def test_text_with_a_byte_order_mark_is_decoded(text: str, marked: tuple[bytes, str], fallback: str) -> None:
     assume(not any(ord(character) < 32 for character in text))
     assume(not text.startswith(("\ufeff", "\0")))
@@ -127,7 +126,6 @@ def test_text_with_a_byte_order_mark_is_decoded(text: str, marked: tuple[bytes, 
 
 
 @given(data=st.binary(), fallback=st.sampled_from(["", "windows-1252", "latin-1", "shift_jis", "utf-16"]))
-@settings(deadline=None)
 def test_any_bytes_are_decoded_or_refused(data: bytes, fallback: str) -> None:
     outcome = attempt(data, fallback)
 

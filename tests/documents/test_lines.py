@@ -1,7 +1,7 @@
 import codecs
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from reviewbox.documents import ReadOptions
@@ -72,7 +72,6 @@ def test_a_line_longer_than_the_limit_has_a_problem(mark: bytes) -> None:
 
 
 @given(st.binary() | st.lists(st.sampled_from([b"a", b"\n", b"\r", b"\xe9", b"\x81", b"\0"])).map(b"".join))
-@settings(deadline=None)
 def test_no_line_is_lost(data: bytes) -> None:
     found = list(read_lines(data, OPTIONS))
 

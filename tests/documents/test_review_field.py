@@ -2,7 +2,7 @@ import random
 from collections.abc import Mapping, Sequence
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from reviewbox.documents import ReadOptions
@@ -84,7 +84,6 @@ def test_the_reviews_are_found_among_other_columns(name: str, reviews: Sequence[
 
 
 @given(seed=st.integers(0, 10**6))
-@settings(max_examples=60, deadline=None)
 def test_order_other_columns_and_empty_rows_do_not_change_the_choice(seed: int) -> None:
     generator = random.Random(seed)  # noqa: S311 - not a secret
     name = generator.choice(REVIEW_NAMES)

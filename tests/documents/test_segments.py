@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from tests.documents.reading import OPTIONS, ReadDocument, attempt, document, read_all
 
@@ -94,7 +94,6 @@ def content(rows: list[Row]) -> list[tuple[int, str, str, Problem | None, str, b
 
 @TABLES
 @given(pieces=PIECES, segment_bytes=st.integers(1, 60))
-@settings(deadline=None, max_examples=60)
 def test_whole_split_and_streamed_tables_have_the_same_rows(
     name: str, file: str, start: str, pieces: list[str], segment_bytes: int
 ) -> None:
@@ -121,7 +120,6 @@ def test_whole_split_and_streamed_tables_have_the_same_rows(
 
 @TABLES
 @given(pieces=PIECES, segment_bytes=st.integers(1, 60), length=st.integers(0))
-@settings(deadline=None, max_examples=30)
 def test_truncated_tables_have_the_same_rows_too(
     name: str, file: str, start: str, pieces: list[str], segment_bytes: int, length: int
 ) -> None:
@@ -139,7 +137,6 @@ def test_truncated_tables_have_the_same_rows_too(
 
 
 @given(data=st.binary(max_size=200), segment_bytes=st.integers(1, 40))
-@settings(deadline=None, max_examples=100)
 def test_bytes_of_any_encoding_are_split_where_rows_start(data: bytes, segment_bytes: int) -> None:
     data = b"id,review\n" + b"1,good\n2,not good\n" * 10 + data
     whole = document("a.csv", data)

@@ -40,6 +40,7 @@ from tests.faults.choices import Choices, shorten
 from tests.faults.policy import Policy
 from tests.faults.stack import BrokenPromiseError, Stack, Totals, inline_pools
 from tests.faults.uploads import Deployment
+from tests.faults.workers import Fault
 
 from reviewbox.model.classifier import Classifier
 from reviewbox.settings import Settings
@@ -157,6 +158,7 @@ def main() -> int:
     logging.disable()
     print(f"seed {options.seed}", flush=True)
     totals = Totals()
+    met: set[Fault] = set()
     broken: dict[str, list[str]] = {}
     with TemporaryDirectory() as folder:
         runner = Runner(Path(folder))
@@ -175,14 +177,20 @@ def main() -> int:
                     print(name, error, flush=True)
                 totals.sequences += 1
                 totals.add(attack.stack.totals)
+                met |= faults_in(attack.stack.log)
     for promise, found in broken.items():
         print(f"{len(found)} attacks broke: {promise} ({', '.join(found[:5])})")
     print(
-        f"{totals.sequences:,} sequences, {totals.faults:,} faults, "
+        f"{totals.sequences:,} sequences, {totals.faults:,} faults of {len(met)} kinds, "
         f"{totals.requests / totals.uploads:.1f} S3 requests per object, "
         f"{totals.messages / totals.uploads:.2f} messages per object"
     )
     return bool(broken)
+
+
+def faults_in(log: Sequence[str]) -> set[Fault]:
+    """Return the kinds of faults that requests in a log have met."""
+    return {fault for fault in Fault if fault and any(line.endswith(fault) for line in log)}
 
 
 def report(attack: Attack, name: str, error: BrokenPromiseError) -> int:

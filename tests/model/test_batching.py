@@ -9,7 +9,7 @@ from functools import partial
 import numpy as np
 import numpy.typing as npt
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from tests.tiny import SPECIAL, WORDS, RecordingBackend
 
@@ -132,7 +132,6 @@ def test_no_windows_have_no_logits_and_need_no_run() -> None:
 
 
 @given(lengths=st.lists(st.integers(1, 30), max_size=12))
-@settings(deadline=None, max_examples=50)
 def test_logits_have_the_order_of_the_windows(lengths: list[int]) -> None:
     windows = windows_of(lengths)
 
@@ -142,7 +141,6 @@ def test_logits_have_the_order_of_the_windows(lengths: list[int]) -> None:
 
 
 @given(order=st.permutations(range(12)))
-@settings(deadline=None, max_examples=50)
 def test_the_logits_of_a_window_do_not_depend_on_the_order(order: list[int]) -> None:
     windows = windows_of([1, 30, 2, 2, 14, 9, 9, 9, 28, 5, 17, 3])
     expected = run_one_by_one(windows)
@@ -177,7 +175,6 @@ def test_sentences_are_not_padded_to_the_length_of_their_review() -> None:
 
 
 @given(lengths=st.lists(st.integers(1, 200), min_size=1, max_size=8))
-@settings(deadline=None, max_examples=50)
 def test_batches_have_the_lowest_total_cost(lengths: list[int]) -> None:
     """The lowest of all ways to split the windows, sorted by length, into batches."""
     backend = RecordingBackend(MeanBackend())

@@ -429,7 +429,7 @@ def test_external_weights_of_nested_graphs_and_constants_are_found(folder: Path)
 
 
 @given(data=st.binary(min_size=1), position=st.integers(0), byte=st.integers(0, 255))
-@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_a_damaged_graph_has_no_surprises(
     tiny_model: Path, tmp_path: Path, data: bytes, position: int, byte: int
 ) -> None:
@@ -463,7 +463,7 @@ def explanation(folder: Path) -> str:
 
 @pytest.mark.parametrize("name", FIELDS)
 @given(data=st.data())
-@settings(deadline=None, max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_any_json_in_a_model_folder_is_accepted_or_explained(
     name: str, folder: Path, data: st.DataObject
 ) -> None:
@@ -485,7 +485,7 @@ def nodes(tree: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
 
 
 @given(data=st.data())
-@settings(deadline=None, max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_any_value_in_a_tokenizer_is_accepted_or_explained(
     tiny_model: Path, folder: Path, data: st.DataObject
 ) -> None:

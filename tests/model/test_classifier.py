@@ -8,7 +8,7 @@ from pathlib import Path
 
 import onnx
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from onnx import TensorProto
 from tests.tiny import WORDS, tokenizer, write_model
@@ -134,7 +134,6 @@ def test_invalid_characters_are_ignored(text: str, classifier: Classifier) -> No
 
 
 @given(text=st.text(st.characters()))
-@settings(deadline=None, max_examples=100)
 def test_any_text_gets_a_verdict_or_a_reason(text: str, classifier: Classifier) -> None:
     (outcome,) = classifier.classify_each([text])
 
@@ -146,7 +145,6 @@ def test_any_text_gets_a_verdict_or_a_reason(text: str, classifier: Classifier) 
 
 
 @given(texts=st.lists(st.lists(st.sampled_from([*WORDS]), max_size=40).map(" ".join), max_size=8))
-@settings(deadline=None, max_examples=50)
 def test_a_verdict_depends_only_on_its_text(texts: list[str], classifier: Classifier) -> None:
     together = list(classifier.classify_each(texts))
 

@@ -1,7 +1,7 @@
 import re
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from reviewbox.model.plain_text import plain_text
@@ -65,7 +65,6 @@ def test_text_that_only_looks_like_markup_stays(original: str) -> None:
 
 
 @given(st.text(st.characters(exclude_categories=["Cs"], exclude_characters="<&")))
-@settings(deadline=None)
 def test_text_without_markup_is_unchanged(original: str) -> None:
     text = plain_text(original)
 
@@ -93,7 +92,6 @@ def test_a_span_contains_the_whole_character_reference() -> None:
 
 
 @given(texts_with_markup())
-@settings(deadline=None)
 def test_every_character_maps_to_its_origin(original: str) -> None:
     text = plain_text(original)
 
@@ -106,7 +104,6 @@ def test_every_character_maps_to_its_origin(original: str) -> None:
 
 
 @given(texts_with_markup())
-@settings(deadline=None)
 def test_spans_are_in_order_with_only_markup_between_them(original: str) -> None:
     text = plain_text(original)
 
@@ -120,7 +117,6 @@ def test_spans_are_in_order_with_only_markup_between_them(original: str) -> None
 
 
 @given(texts_with_markup(), st.data())
-@settings(deadline=None)
 def test_a_span_reaches_from_its_first_character_to_its_last(original: str, data: st.DataObject) -> None:
     text = plain_text("x" + original)
     start = data.draw(st.integers(0, len(text.text) - 1))
@@ -132,7 +128,6 @@ def test_a_span_reaches_from_its_first_character_to_its_last(original: str, data
 
 
 @given(texts_with_markup())
-@settings(deadline=None)
 def test_plain_text_has_no_surrogates(original: str) -> None:
     plain_text(original).text.encode()
 

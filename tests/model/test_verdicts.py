@@ -4,7 +4,7 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from tests.tiny import WORDS
 
@@ -47,7 +47,6 @@ def softmax(logits: Sequence[float]) -> list[float]:
     windows=st.lists(st.tuples(st.integers(1, 126), st.integers(0, 2**32)), min_size=1, max_size=6),
     labels=st.integers(2, 4),
 )
-@settings(deadline=None, max_examples=50)
 def test_pooled_logits_are_the_mean_over_all_tokens(windows: list[tuple[int, int]], labels: int) -> None:
     tokens = [np.random.default_rng(seed).normal(0, 5, (count, labels)) for count, seed in windows]
 
@@ -178,7 +177,6 @@ def test_a_sentence_ends_after_its_punctuation_or_its_line(text: str, expected: 
 
 
 @given(st.text() | texts())
-@settings(deadline=None)
 def test_sentences_contain_every_character_that_is_not_white_space(text: str) -> None:
     spans = list(sentences(text))
 

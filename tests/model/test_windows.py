@@ -2,7 +2,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from tests.tiny import SPECIAL, WORDS, tokenizer
 
@@ -26,7 +26,6 @@ def content(group: list[Window]) -> list[int]:
 
 
 @given(words=st.lists(st.sampled_from([*WORDS, "unheard"]), max_size=60))
-@settings(deadline=None)
 def test_every_token_is_in_one_window_in_order(words: list[str], windows: Windows) -> None:
     (group,) = windows.split([" ".join(words)])
 
@@ -36,7 +35,6 @@ def test_every_token_is_in_one_window_in_order(words: list[str], windows: Window
 
 
 @given(words=st.lists(st.sampled_from([*WORDS]), min_size=1, max_size=60))
-@settings(deadline=None)
 def test_special_tokens_surround_each_window(words: list[str], windows: Windows) -> None:
     (group,) = windows.split([" ".join(words)])
 
@@ -49,7 +47,6 @@ def test_special_tokens_surround_each_window(words: list[str], windows: Windows)
 
 
 @given(text=st.text(st.characters(exclude_categories=["Cs"]), max_size=200))
-@settings(deadline=None)
 def test_windows_of_any_text_are_valid(text: str, windows: Windows) -> None:
     (group,) = windows.split([text])
 

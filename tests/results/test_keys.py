@@ -1,7 +1,7 @@
 import hashlib
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from reviewbox.results.keys import (
@@ -45,7 +45,6 @@ def test_a_longer_key_becomes_a_digest() -> None:
 
 
 @given(sources=st.lists(st.text(min_size=1, max_size=600), min_size=2, max_size=2, unique=True))
-@settings(deadline=None)
 def test_two_sources_never_share_a_result_key(sources: list[str]) -> None:
     first, second = sources
 

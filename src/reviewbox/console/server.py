@@ -108,7 +108,10 @@ def start_console(console: Console, port: int) -> Iterator[str]:
         server = _Server(console, port)
     except OSError:
         raise ReviewboxError(f"port {port} is taken; choose another with --console-port") from None
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.1}, daemon=True)
+    seconds_between_shutdown_checks = 0.02
+    thread = threading.Thread(
+        target=server.serve_forever, args=[seconds_between_shutdown_checks], daemon=True
+    )
     thread.start()
     try:
         yield f"http://{_HOST}:{server.server_port}/"

@@ -5,7 +5,7 @@ from dataclasses import replace
 from io import StringIO
 
 import pytest
-from hypothesis import assume, example, given, settings
+from hypothesis import assume, example, given
 from hypothesis import strategies as st
 from tests.documents.reading import ADDED, NAMES, OPTIONS, document, problems, refusal, texts, written
 
@@ -491,7 +491,6 @@ CELLS = st.text(
     end=st.sampled_from(["\n", "\r\n"]),
     encoding=st.sampled_from(["utf-8", "utf-8-sig", "utf-16"]),
 )
-@settings(deadline=None, max_examples=400)
 @example([["1", '"good"']], "\t", csv.QUOTE_ALL, "\n", "utf-8")
 @example([["1", '\\"']], ",", csv.QUOTE_ALL, "\n", "utf-8")
 @example([["", "A"], ["", "A\\"], ["", ""]], ",", csv.QUOTE_ALL, "\n", "utf-8")

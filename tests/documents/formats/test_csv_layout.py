@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from tests.documents.formats.test_csv import loaded
 from tests.documents.reading import NAMES, ReadDocument, document, refusal, texts, written, written_rows
@@ -592,7 +592,6 @@ def table(
     seed=st.integers(0, 10_000),
     broken=st.sampled_from([0, 0.1]),
 )
-@settings(deadline=None, max_examples=150)
 def test_other_columns_names_and_empty_rows_do_not_change_the_choice(
     names: list[str], position: int, header: str, seed: int, broken: float
 ) -> None:

@@ -1,5 +1,5 @@
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from tests.documents.reading import document, refusal
 
@@ -123,7 +123,6 @@ def test_binary_or_undecodable_data_is_refused() -> None:
 
 
 @given(st.lists(st.sampled_from(FRAGMENTS), min_size=1, max_size=30).map("".join))
-@settings(deadline=None, max_examples=300)
 def test_markup_is_replaced_by_spaces_of_the_same_length(page: str) -> None:
     text = review(page)
 

@@ -2,7 +2,7 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from tests.documents.reading import NAMES, document, problems, refusal, texts, written
 
@@ -222,7 +222,6 @@ def test_an_array_may_be_in_any_encoding(encoding: str) -> None:
     ascii_only=st.booleans(),
     strung=st.sampled_from(["[%s]", "[\n%s\n]", "%s"]),
 )
-@settings(deadline=None, max_examples=200)
 def test_tables_written_by_python_are_returned_unchanged(
     objects: list[dict[str, Any]],
     reviews: list[Any],

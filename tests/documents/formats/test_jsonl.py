@@ -4,7 +4,7 @@ from itertools import cycle
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from tests.documents.reading import NAMES as NAMES_ADDED
 from tests.documents.reading import OPTIONS, VERDICT, ReadDocument, read_all, texts, written_rows
@@ -333,7 +333,6 @@ def test_a_table_of_broken_rows_is_returned() -> None:
     outcome=st.sampled_from([VERDICT, PROBLEM]),
     ascii_only=st.booleans(),
 )
-@settings(deadline=None, max_examples=100)
 def test_objects_are_returned_with_added_fields(
     objects: list[dict[str, Any]],
     reviews: list[Any],
@@ -363,7 +362,6 @@ def test_objects_are_returned_with_added_fields(
     data=st.binary() | st.lists(st.sampled_from(FRAGMENTS), max_size=40).map(b"".join),
     options=st.builds(ReadOptions, st.sampled_from(["", "text"]), st.sampled_from(["", "windows-1252"])),
 )
-@settings(deadline=None, max_examples=300)
 def test_any_bytes_are_refused_or_every_line_is_accounted_for(data: bytes, options: ReadOptions) -> None:
     document = attempt(data, options)
 

@@ -1,5 +1,5 @@
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from tests.documents.reading import document
 
@@ -86,7 +86,6 @@ def test_markdown_is_recognized_by_its_name_only() -> None:
 
 
 @given(st.lists(st.sampled_from(FRAGMENTS), min_size=1, max_size=30).map("".join))
-@settings(deadline=None, max_examples=300)
 def test_markup_is_replaced_by_spaces_of_the_same_length(text: str) -> None:
     blanked = review(text)
 

@@ -2,7 +2,7 @@ import codecs
 import json
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from tests.documents.reading import OPTIONS, ReadDocument, document, refusal
 
@@ -269,6 +269,5 @@ def test_binary_or_undecodable_data_is_refused(data: bytes, code: ErrorCode) -> 
 
 
 @given(st.text(st.characters(min_codepoint=32, exclude_categories=["Cs"], exclude_characters="\ufeff")))
-@settings(deadline=None)
 def test_a_text_is_read_unchanged(text: str) -> None:
     assert [row.text for row in format_text.read(text.encode(), OPTIONS).rows] == [text]
