@@ -13,6 +13,11 @@ class ObjectRef:
     def __str__(self) -> str:
         return f"s3://{self.bucket}/{self.key}"
 
+    @property
+    def source(self) -> "ObjectRef":
+        """The object itself: what a segment, too, has as its source."""
+        return self
+
 
 @dataclass(frozen=True, slots=True)
 class Revision:
