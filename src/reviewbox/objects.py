@@ -37,6 +37,8 @@ class Listed:
     key: str
     etag: str
     modified: float  # in seconds since 1970
+    size: int  # in bytes
+    storage_class: str = "STANDARD"
 
 
 @dataclass(frozen=True, slots=True)

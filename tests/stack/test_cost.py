@@ -3,7 +3,6 @@ import json
 import math
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 
@@ -14,6 +13,7 @@ from reviewbox.deadline import RESERVED_SECONDS
 from reviewbox.documents import ReadOptions
 from reviewbox.documents.detection import FORMATS
 from reviewbox.model.classifier import Classifier
+from reviewbox.objects import Listed
 from reviewbox.stack import prices
 from reviewbox.stack.cost import (
     MAX_SPLIT_SECONDS,
@@ -27,14 +27,13 @@ from reviewbox.stack.cost import (
     judge,
     split_work,
 )
-from reviewbox.stack.listing import ListedObject
 
 MEGABYTE = ReadOptions(max_bytes=1_000_000, segment_bytes=1_000_000)
 FUNCTION = Function()
 
 
-def listed(key: str, size: int, storage_class: str = "STANDARD") -> ListedObject:
-    return ListedObject(key, size, datetime(2026, 11, 1, tzinfo=UTC), storage_class)
+def listed(key: str, size: int, storage_class: str = "STANDARD") -> Listed:
+    return Listed(key, "", 0.0, size, storage_class)
 
 
 def large_table(size: int, options: ReadOptions = MEGABYTE) -> Workload:

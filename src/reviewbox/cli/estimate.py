@@ -18,12 +18,12 @@ from reviewbox.cli.s3_sources import object_input
 from reviewbox.cli.status import print_reasons
 from reviewbox.documents import BinaryTable, Row
 from reviewbox.errors import ErrorCode, ReviewboxError, SourceError
-from reviewbox.objects import ObjectRef
+from reviewbox.objects import Listed, ObjectRef
 from reviewbox.settings import Settings
 from reviewbox.stack import cost, prices
 from reviewbox.stack.aws import connect, errors_at
 from reviewbox.stack.cost import Function, Item, Workload
-from reviewbox.stack.listing import ListedObject, is_uri, list_objects, parse_uri
+from reviewbox.stack.listing import is_uri, list_objects, parse_uri
 from reviewbox.stack.status import FailureReason
 from reviewbox.storage import S3Storage
 from reviewbox.wording import for_command_line, number_of
@@ -92,9 +92,9 @@ class Inventory:
             ReviewboxError: there are no objects under the prefix.
         """
         prefix, storage, options = parse_uri(uri), S3Storage(connect("s3")), self.settings.read_options
-        listed, readable, sample = Workload(), 0, list[ListedObject]()
+        listed, readable, sample = Workload(), 0, list[Listed]()
         with errors_at(uri):
-            for found in track(list_objects(storage.client, prefix), "Listing"):
+            for found in track(list_objects(storage, prefix), "Listing"):
                 judged = cost.judge(found, options)
                 listed += judged
                 if not (judged.too_large or judged.archived):

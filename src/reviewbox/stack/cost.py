@@ -7,9 +7,9 @@ from dataclasses import dataclass, fields, replace
 from reviewbox.documents import ReadOptions
 from reviewbox.documents.compression import stem
 from reviewbox.documents.detection import FORMATS, is_called_text
+from reviewbox.objects import Listed
 from reviewbox.stack import prices
 from reviewbox.stack.discovery import Stack
-from reviewbox.stack.listing import ListedObject
 from reviewbox.wording import number_of
 
 # Defaults of template.yaml: objects in a batch of uploads, and how many of them are processed at once.
@@ -94,7 +94,7 @@ class Estimate:
         return sum(item.dollars for item in self.items)
 
 
-def judge(listed: ListedObject, options: ReadOptions) -> Workload:
+def judge(listed: Listed, options: ReadOptions) -> Workload:
     """Return the workload of a listed object, at most, judged by its name and size."""
     name, is_large = stem(listed.key).lower(), listed.size > options.max_bytes
     is_compressed = name != listed.key.lower()
@@ -110,7 +110,7 @@ def judge(listed: ListedObject, options: ReadOptions) -> Workload:
     return replace(work, objects=1, size=listed.size, compressed=int(is_compressed), archived=archived)
 
 
-def count_listed(listed: Iterable[ListedObject], options: ReadOptions) -> Workload:
+def count_listed(listed: Iterable[Listed], options: ReadOptions) -> Workload:
     """Return the workload of listed objects, judged by their names and sizes."""
     return sum((judge(item, options) for item in listed), Workload())
 
