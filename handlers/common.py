@@ -138,6 +138,5 @@ def _now() -> int:
 
 
 def _location(ref: ObjectRef | SegmentRef) -> dict[str, Any]:
-    if isinstance(ref, SegmentRef):
-        return {"bucket": ref.source.bucket, "key": ref.source.key, "segment": ref.index}
-    return {"bucket": ref.bucket, "key": ref.key}
+    place = {"bucket": ref.source.bucket, "key": ref.source.key}
+    return {**place, "segment": ref.index} if isinstance(ref, SegmentRef) else place

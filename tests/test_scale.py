@@ -57,9 +57,9 @@ ROWS = (1, 5_000)
 OPTIONS = ReadOptions(segment_bytes=int(PARAMETERS["SegmentBytes"]["Default"]))
 
 
-def table(size: int, *, is_compressed: bool = False) -> Workload:
+def table(size: int) -> Workload:
     """A table of this decompressed size, all of which is text."""
-    return Workload(objects=1, tables=1, work=size) + split_work(size, OPTIONS, is_compressed=is_compressed)
+    return Workload(objects=1, tables=1, work=size) + split_work(size, OPTIONS)
 
 
 TABLE = table(ROWS[1] * prices.MEASURED_CHARACTERS)
@@ -115,18 +115,8 @@ SEGMENT = Workload(
 )
 
 
-def largest_table(*, is_compressed: bool) -> int:
-    """The decompressed size of the largest table that one invocation can split."""
-    available = MAX_SPLIT_SECONDS - prices.WAIT_SECONDS_PER_OBJECT
-    fits, too_large = 1, 10**12
-    while too_large - fits > OPTIONS.segment_bytes:
-        middle = (fits + too_large) // 2
-        candidate = estimate(table(middle, is_compressed=is_compressed), Function(), as_job=False)
-        if candidate.longest_split < available:
-            fits = middle
-        else:
-            too_large = middle
-    return fits
+# The decompressed size of the largest table that one invocation can split.
+LARGEST_TABLE = int((MAX_SPLIT_SECONDS - prices.WAIT_SECONDS_PER_OBJECT) * prices.SPLIT_BYTES_PER_SECOND)
 
 
 def numbers(text: str) -> list[str]:
@@ -195,7 +185,7 @@ def test_assumptions() -> None:
         [f"{OBJECTS_PER_BATCH}", f"{OBJECTS_AT_ONCE}"],
         [f"{ROWS[1]:,}", f"{TABLE.split_bytes / 1e6:.1f}"],
         [f"{OPTIONS.segment_bytes // 1024**2}", f"{TABLE.segments}"],
-        [f"{prices.SPLIT_BYTES_PER_CPU_SECOND / 1e6:.0f}"],
+        [f"{prices.SPLIT_BYTES_PER_SECOND / 1e6:.0f}"],
         [f"{requests(Workload(objects=1))}"],
         [f"{requests(Workload(**{unit: 1}))}" for unit in ("tables", "segments")],
         [f"{function.memory_megabytes:,}"],
@@ -208,8 +198,6 @@ def test_assumptions() -> None:
 
 
 def test_one_function() -> None:
-    largest = [largest_table(is_compressed=is_compressed) for is_compressed in (False, True)]
-
     assert rows("One function") == [
         [f"{PER_OBJECT[0]:.3f}", f"{PER_OBJECT[1]:.1f}"],
         [
@@ -218,7 +206,7 @@ def test_one_function() -> None:
         ],
         both(PER_SECOND, ".1f"),
         both(tuple(86_400 * each for each in PER_SECOND), ",.0f"),
-        ["1", f"{largest[0] // prices.MEASURED_CHARACTERS:,}"],
+        ["1", f"{LARGEST_TABLE // prices.MEASURED_CHARACTERS:,}"],
         [f"{requests(workload_of(rows, rows))}" for rows in ROWS],
         dollars(estimates(1_000_000), ",.2f"),
         comprehend(1_000_000),
@@ -226,14 +214,14 @@ def test_one_function() -> None:
     assert prose("One function") == [
         f"{LAMBDA_SECONDS // 60}",
         f"{RESERVED_SECONDS:.0f}",
-        *both(tuple(each / 1e9 for each in largest), ".1f"),
+        f"{LARGEST_TABLE / 1e9:.1f}",
         f"{LAMBDA_MEGABYTES:,}",
         f"{LAMBDA_MEGABYTES / prices.MEGABYTES_PER_VCPU:.1f}",
     ]
 
 
 def test_one_table() -> None:
-    tables = [table(size) for size in (TABLE.split_bytes, 10**9, 10**10)]
+    tables = [table(size) for size in (TABLE.split_bytes, 10**9, 8 * 10**9)]
     ten, thousand = (
         [estimate(each, Function(max_concurrency=number), as_job=False) for each in tables]
         for number in (CONCURRENCY, 1000)
@@ -249,7 +237,7 @@ def test_one_table() -> None:
         [f"{ten[0].dollars:.3f}", *(f"{each.dollars:.2f}" for each in ten[1:])],
     ]
     sizes = section("One table").splitlines()[1]
-    assert numbers(sizes) == [f"{TABLE.split_bytes / 1e6:.1f}", "1", "10"]
+    assert numbers(sizes) == [f"{TABLE.split_bytes / 1e6:.1f}", "1", "8"]
     assert prose("One table") == ["1,000"]
 
 

@@ -65,7 +65,7 @@ class FolderStorage:
         paths = (path for path in parent.rglob("*") if path.is_file())
         keys = {path.relative_to(folder).as_posix(): path for path in paths}
         yield [
-            Listed(key, _etag(keys[key].read_bytes()), keys[key].stat().st_mtime)
+            Listed(key, _etag(keys[key].read_bytes()), keys[key].stat().st_mtime, keys[key].stat().st_size)
             for key in sorted(keys)
             if key.startswith(prefix) and key > after
         ]

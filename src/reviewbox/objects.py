@@ -13,6 +13,11 @@ class ObjectRef:
     def __str__(self) -> str:
         return f"s3://{self.bucket}/{self.key}"
 
+    @property
+    def source(self) -> "ObjectRef":
+        """The object itself: what a segment, too, has as its source."""
+        return self
+
 
 @dataclass(frozen=True, slots=True)
 class Revision:
@@ -32,6 +37,8 @@ class Listed:
     key: str
     etag: str
     modified: float  # in seconds since 1970
+    size: int  # in bytes
+    storage_class: str = "STANDARD"
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,13 +2,13 @@
 
 import json
 import logging
-from collections.abc import Callable, Container, Iterable, Iterator, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor, as_completed
+from collections.abc import Callable, Container, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, replace
 
+from reviewbox.batch import Finished, announce, run_batch
 from reviewbox.deadline import Deadline
-from reviewbox.errors import ConflictError, EventBusError, NotStartedError, OutOfTimeError, contain
+from reviewbox.errors import ConflictError, NotStartedError
 from reviewbox.event_bus import EventBus
 from reviewbox.fast_path import prepare_new_review
 from reviewbox.large_tables.coordinator import SegmentCoordinator
@@ -23,26 +23,12 @@ from reviewbox.results.failures import record_failure, record_last_attempt
 from reviewbox.results.receipt import Receipt
 from reviewbox.results.receipt_store import ReceiptStore
 from reviewbox.retry import retry_transient
-from reviewbox.sending import in_batches
 from reviewbox.settings import Settings
 from reviewbox.storage import ObjectStore, describe
 from reviewbox.sweep import SourceSweeper
 from reviewbox.tool_files import is_tool_file
 
 logger = logging.getLogger(__name__)
-
-
-# A worker may take this long to notice that no time is left.
-_MIN_WAIT_SECONDS = 1.0
-
-
-@dataclass(frozen=True, slots=True)
-class _Finished:
-    """An object that is done, and the event that announces its result."""
-
-    ref: ObjectRef | SegmentRef
-    outcome: Outcome | Exception
-    event: str = ""  # empty if there is nothing to announce
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,15 +87,10 @@ class Pipeline:
         )
         if redelivered:
             context.has_results.set()
-        pool = ThreadPoolExecutor(1 if exclusive else self.settings.objects_at_once)
-        try:
-            futures = {pool.submit(self._finish, ref, context): ref for ref in refs}
-            finished = _as_finished(futures, context.deadline)
-            for item in _announce(finished, self.event_bus) if self.event_bus else finished:
-                yield item.ref, item.outcome
-        finally:
-            # A worker that still waits for an answer is left behind. All that it can write is conditional.
-            pool.shutdown(wait=context.deadline.seconds_until_answer() > 0, cancel_futures=True)
+        threads = 1 if exclusive else self.settings.objects_at_once
+        finished = run_batch(refs, lambda ref: self._finish(ref, context), threads, context.deadline)
+        for item in announce(finished, self.event_bus) if self.event_bus else finished:
+            yield item.ref, item.outcome
 
     def process(
         self,
@@ -150,31 +131,29 @@ class Pipeline:
 
     def record_failure(self, ref: ObjectRef | SegmentRef, error: Exception) -> None:
         """Write an error receipt for an object, or for the table of a segment, that failed for good."""
-        source = ref.source if isinstance(ref, SegmentRef) else ref
         try:
-            record_failure(self._receipts, source, error)
+            record_failure(self._receipts, ref.source, error)
         except ConflictError:
             # Another worker has just written a result, or the same error.
-            logger.info("object.contended", extra={"bucket": source.bucket, "key": source.key})
+            place = {"bucket": ref.source.bucket, "key": ref.source.key}
+            logger.info("object.contended", extra=place)
 
     def read_receipt(self, ref: ObjectRef) -> Receipt | None:
         """Return the receipt of an object, or None if there is none."""
         stored = self._receipts.read(ref)
         return stored.receipt if stored else None
 
-    def _finish(self, ref: ObjectRef | SegmentRef, context: BatchContext) -> _Finished:
+    def _finish(self, ref: ObjectRef | SegmentRef, context: BatchContext) -> Finished:
         outcome = self._process(ref, context)
         if self.event_bus is None or outcome not in FINISHED:
-            return _Finished(ref, outcome)
+            return Finished(ref, outcome)
         # What is announced is what is there, even if another worker wrote it.
-        source = ref.source if isinstance(ref, SegmentRef) else ref
-        receipt = self.read_receipt(source)
-        detail = completion_detail(receipt, self._receipts.receipt_ref(source)) if receipt else None
-        return _Finished(ref, outcome, json.dumps(detail) if detail else "")
+        receipt = self.read_receipt(ref.source)
+        detail = completion_detail(receipt, self._receipts.receipt_ref(ref.source)) if receipt else None
+        return Finished(ref, outcome, json.dumps(detail) if detail else "")
 
     def _process(self, ref: ObjectRef | SegmentRef, context: BatchContext) -> Outcome:
-        source = ref.source if isinstance(ref, SegmentRef) else ref
-        if not self._is_source(source):
+        if not self._is_source(ref.source):
             return Outcome.IGNORED
 
         def wait(seconds: float) -> bool:
@@ -186,31 +165,31 @@ class Pipeline:
             context = replace(context, redelivered=True)
             return True
 
-        return retry_transient(lambda: self._attempt(ref, source, context), source, wait)
+        return retry_transient(lambda: self._attempt(ref, context), ref.source, wait)
 
-    def _attempt(self, ref: ObjectRef | SegmentRef, source: ObjectRef, context: BatchContext) -> Outcome:
+    def _attempt(self, ref: ObjectRef | SegmentRef, context: BatchContext) -> Outcome:
         context.deadline.check_start(ref)
         if ref in context.last:
             with suppress(Exception):  # if it cannot be recorded, the attempt may still succeed
-                record_last_attempt(self._receipts, source)
+                record_last_attempt(self._receipts, ref.source)
         if isinstance(ref, SegmentRef):
             if not context.exclusive:
                 raise NotStartedError(f"{ref} needs an invocation of its own")
             progress = self._large_tables.classify(ref, context.deadline)
             if progress is Progress.COMPLETE and context.redelivered:
-                SourceSweeper(self._receipts).sweep(source)
+                SourceSweeper(self._receipts).sweep(ref.source)
             if progress is not Progress.STALE:
                 return SEGMENT_OUTCOMES[progress]
             # The table, the model or the settings have changed since: the table needs another plan.
             self._large_tables.mark_incomplete(ref)
             context = replace(context, stale=ref)
-        pending = prepare_new_review(source, self._objects, context)
+        pending = prepare_new_review(ref.source, self._objects, context)
         if pending:
             try:
                 return self._objects.commit(pending, replaces=None)
             except ConflictError:
                 context.has_results.set()
-        return self._objects.process(source, context, pending)
+        return self._objects.process(ref.source, context, pending)
 
     def _is_source(self, ref: ObjectRef) -> bool:
         own_prefixes = (self.settings.results_prefix, self.settings.work_prefix)
@@ -233,46 +212,3 @@ class Pipeline:
         return ObjectProcessor(
             self.store, self.classifier, self.settings, self._receipts, self._large_tables, self.on_share
         )
-
-
-def _as_finished(
-    futures: Mapping[Future[_Finished], ObjectRef | SegmentRef], deadline: Deadline
-) -> Iterator[_Finished]:
-    """Yield objects once they are done, and when it is time to answer, those that are not."""
-    pending = dict(futures)
-    try:
-        for future in as_completed(futures, max(_MIN_WAIT_SECONDS, deadline.seconds_until_answer())):
-            yield _outcome_of(future, pending.pop(future))
-    except TimeoutError:
-        for future, ref in pending.items():
-            # Some may have been done while the events of others were sent.
-            yield _outcome_of(future, ref) if future.done() else _Finished(ref, _time_is_over(future, ref))
-
-
-def _time_is_over(future: Future[_Finished], ref: ObjectRef | SegmentRef) -> OutOfTimeError:
-    if future.cancel():
-        return NotStartedError(f"{ref} was not started before the invocation's time was over")
-    return OutOfTimeError(f"{ref} was not done when the invocation's time was over")
-
-
-def _outcome_of(future: Future[_Finished], ref: ObjectRef | SegmentRef) -> _Finished:
-    """Return the outcome of an object, or its error: one object's failure must not affect another."""
-    try:
-        return future.result()
-    except BaseException as error:  # noqa: BLE001 - as above
-        return _Finished(ref, contain(error))
-
-
-def _announce(finished: Iterable[_Finished], event_bus: EventBus) -> Iterator[_Finished]:
-    """Send the events of finished objects, and yield the objects; those whose event failed, as failed."""
-    for batch in in_batches(finished, lambda item: len(item.event)):
-        announced = [item for item in batch if item.event]
-        yield from (item for item in batch if not item.event)
-        try:
-            rejected = event_bus.send([item.event for item in announced]) if announced else {}
-        except Exception as error:  # noqa: BLE001 - the objects then count as failed and are redelivered
-            yield from (replace(item, outcome=error) for item in announced)
-            continue
-        for position, item in enumerate(announced):
-            code = rejected.get(position)
-            yield replace(item, outcome=EventBusError(item.ref, code)) if code else item

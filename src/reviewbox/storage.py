@@ -165,7 +165,13 @@ class S3Storage:
         pages = self.client.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix, **start)
         for page in pages:
             yield [
-                Listed(item["Key"], item["ETag"], item["LastModified"].timestamp())
+                Listed(
+                    item["Key"],
+                    item["ETag"],
+                    item["LastModified"].timestamp(),
+                    item["Size"],
+                    item.get("StorageClass", "STANDARD"),
+                )
                 for item in page.get("Contents", [])
             ]
 

@@ -5,7 +5,6 @@ import json
 import logging
 import os
 from collections.abc import Iterable, Iterator
-from datetime import UTC, datetime
 from io import StringIO
 from pathlib import Path
 from typing import Any
@@ -28,12 +27,12 @@ from reviewbox.errors import ErrorCode, Problem
 from reviewbox.events import upload_message
 from reviewbox.local.cloud import BUCKET, Cloud, start_cloud
 from reviewbox.local.function import Handler, deliver, deliveries
-from reviewbox.objects import ObjectRef
+from reviewbox.objects import Listed, ObjectRef
 from reviewbox.queue import Queue
 from reviewbox.results.receipt import Provenance, Receipt
 from reviewbox.stack.aws import connect
 from reviewbox.stack.discovery import Stack, find_stack
-from reviewbox.stack.listing import ListedObject, list_objects
+from reviewbox.stack.listing import list_objects
 from reviewbox.stack.redrive import move_messages
 from reviewbox.stack.status import collect_status
 from reviewbox.storage import S3Storage
@@ -169,11 +168,12 @@ def test_a_backfill_interrupted_and_run_again_classifies_each_object_once(
     backfill = Backfill(Console(file=output, width=200), stack, prefix)
     interrupted: SQSClient = connect("sqs")
     interrupt_at(interrupted, "before-call.sqs.SendMessageBatch", 2)
+    storage = S3Storage(cloud.s3())
 
     with pytest.raises(typer.Exit) as interruption:
-        backfill.queue_objects(Queue(cloud.queue_url, interrupted), list_objects(cloud.s3(), prefix), 25)
+        backfill.queue_objects(Queue(cloud.queue_url, interrupted), list_objects(storage, prefix), 25)
     drain(cloud, handler)
-    backfill.queue_objects(Queue(cloud.queue_url, cloud.sqs()), list_objects(cloud.s3(), prefix), 25)
+    backfill.queue_objects(Queue(cloud.queue_url, cloud.sqs()), list_objects(storage, prefix), 25)
     drain(cloud, handler)
 
     events = [record.getMessage() for record in caplog.records]
@@ -209,7 +209,7 @@ def test_an_interruption_while_watching_does_not_stop_the_backfill(cloud: Cloud,
     sqs: SQSClient = connect("sqs")
     interrupt_at(sqs, "before-call.sqs.GetQueueAttributes", 3)
 
-    assert backfill.run_queue(sqs, [ListedObject("incoming/a.txt", 1, datetime.now(UTC))], 1).is_good
+    assert backfill.run_queue(sqs, [Listed("incoming/a.txt", "", 0.0, 1)], 1).is_good
 
     assert (
         "Classification continues. `reviewbox status --stack reviewbox` shows the progress."
@@ -225,7 +225,7 @@ def test_a_backfill_counts_the_messages_that_become_dead_letters(cloud: Cloud, s
     dead_letters = Queue(cloud.dead_letter_queue_url, cloud.sqs())
     dead_letters.send(["an earlier one"])
 
-    def objects() -> Iterator[ListedObject]:
+    def objects() -> Iterator[Listed]:
         dead_letters.send(["a", "b"])
         yield from ()
 

@@ -58,7 +58,7 @@ class MemoryStore:
                 for ref, body in self.objects.items()
                 if ref.bucket == bucket and ref.key.startswith(prefix) and ref.key > after
             }
-        yield [Listed(key, _revision(body).etag, 0.0) for key, body in sorted(found.items())]
+        yield [Listed(key, _revision(body).etag, 0.0, len(body)) for key, body in sorted(found.items())]
 
     def write(self, ref: ObjectRef, body: bytes, content_type: str, *, replaces: str | None) -> str:  # noqa: ARG002
         """Write an object if its ETag is `replaces`, or if it does not exist and `replaces` is None."""

@@ -3,7 +3,6 @@ import json
 import math
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 
@@ -14,6 +13,7 @@ from reviewbox.deadline import RESERVED_SECONDS
 from reviewbox.documents import ReadOptions
 from reviewbox.documents.detection import FORMATS
 from reviewbox.model.classifier import Classifier
+from reviewbox.objects import Listed
 from reviewbox.stack import prices
 from reviewbox.stack.cost import (
     MAX_SPLIT_SECONDS,
@@ -27,19 +27,18 @@ from reviewbox.stack.cost import (
     judge,
     split_work,
 )
-from reviewbox.stack.listing import ListedObject
 
 MEGABYTE = ReadOptions(max_bytes=1_000_000, segment_bytes=1_000_000)
 FUNCTION = Function()
 
 
-def listed(key: str, size: int, storage_class: str = "STANDARD") -> ListedObject:
-    return ListedObject(key, size, datetime(2026, 11, 1, tzinfo=UTC), storage_class)
+def listed(key: str, size: int, storage_class: str = "STANDARD") -> Listed:
+    return Listed(key, "", 0.0, size, storage_class)
 
 
-def large_table(size: int, *, is_compressed: bool = False, options: ReadOptions = MEGABYTE) -> Workload:
+def large_table(size: int, options: ReadOptions = MEGABYTE) -> Workload:
     """A table with this decompressed size, all of which is text."""
-    return Workload(objects=1, tables=1, work=size) + split_work(size, options, is_compressed=is_compressed)
+    return Workload(objects=1, tables=1, work=size) + split_work(size, options)
 
 
 def quantities(estimated: Estimate) -> dict[str, int]:
@@ -86,7 +85,7 @@ def test_tables_may_have_any_size_and_are_split() -> None:
     )
 
     assert (workload.tables, workload.too_large) == (4, 1)
-    assert (workload.large, workload.segments, workload.stored_segments) == (3, 26 + 2 + 11, 2)
+    assert (workload.large, workload.segments) == (3, 26 + 2 + 11)
     assert workload.split_bytes == 2_500_001 + 200_000 + 1_000_001
     assert workload.largest_split == 2_500_001
 
@@ -156,7 +155,7 @@ def test_a_large_table_is_split_by_one_function_and_classified_by_all() -> None:
         for number in (10, 1000, 5000)
     ]
 
-    splitting, segment = 1300 / 13, 1000 * prices.CPU_SECONDS_PER_KILOBYTE
+    splitting, segment = 1300 / 10, 1000 * prices.CPU_SECONDS_PER_KILOBYTE
     assert [each.longest_split for each in estimates] == [pytest.approx(splitting, rel=0.1)] * 3
     assert [each.seconds for each in estimates] == [
         pytest.approx(splitting + 130 * segment, rel=0.03),
@@ -190,8 +189,7 @@ def test_a_table_takes_no_more_requests_than_are_priced(
 
     counted = count_requests(classifier, compress(body), segment_bytes=1000)
 
-    options = ReadOptions(segment_bytes=1000)
-    table = large_table(len(body), is_compressed=compress is not bytes, options=options)
+    table = large_table(len(body), ReadOptions(segment_bytes=1000))
     priced = quantities(estimate(table, FUNCTION, as_job=False))
     made = {
         "S3, reading": counted.under("", "GetObject", "HeadObject"),

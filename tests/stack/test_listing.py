@@ -5,6 +5,7 @@ from tests.conftest import BUCKET
 from reviewbox.errors import ReviewboxError
 from reviewbox.objects import ObjectRef
 from reviewbox.stack.listing import is_receipt, list_objects, parse_uri
+from reviewbox.storage import S3Storage
 
 
 def test_a_uri_names_a_bucket_and_a_prefix() -> None:
@@ -22,7 +23,7 @@ def test_listings_omit_folder_markers(s3: S3Client) -> None:
     for key in ("a/", "a/empty", "a/b.txt", "z"):
         s3.put_object(Bucket=BUCKET, Key=key, Body=b"x" if key == "a/b.txt" else b"")
 
-    found = [(item.key, item.size) for item in list_objects(s3, ObjectRef(BUCKET, "a"))]
+    found = [(item.key, item.size) for item in list_objects(S3Storage(s3), ObjectRef(BUCKET, "a"))]
 
     assert found == [("a/b.txt", 1), ("a/empty", 0)]
 

@@ -14,7 +14,7 @@ from reviewbox.cli.output import INTERRUPTED, Format, print_summary, terminal_be
 from reviewbox.cli.progress import progress_bar, track
 from reviewbox.cli.stacks import named_stack
 from reviewbox.errors import ReviewboxError
-from reviewbox.objects import ObjectRef
+from reviewbox.objects import Listed, ObjectRef
 from reviewbox.queue import Queue
 from reviewbox.stack import prices
 from reviewbox.stack.aws import connect, is_aws
@@ -29,11 +29,11 @@ from reviewbox.stack.backfill import (
 from reviewbox.stack.cost import MAX_SPLIT_SECONDS, Estimate, Workload, count_listed, estimate
 from reviewbox.stack.discovery import Stack
 from reviewbox.stack.jobs import report_uri, start_job, watch_job
-from reviewbox.stack.listing import ListedObject, is_receipt, list_objects, parse_uri
+from reviewbox.stack.listing import is_receipt, list_objects, parse_uri
+from reviewbox.storage import S3Storage
 from reviewbox.wording import number_of
 
 if TYPE_CHECKING:
-    from mypy_boto3_s3 import S3Client
     from mypy_boto3_s3control import S3ControlClient
     from mypy_boto3_sqs import SQSClient
 
@@ -73,16 +73,16 @@ def run_backfill(uri: str, stack_name: str, format_: Format, *, agreed: bool, dr
     """
     parse_uri(uri)  # a typing error needs no credentials
     stack = named_stack(stack_name)
-    s3: S3Client = connect("s3")
-    in_aws = is_aws(s3.meta.endpoint_url)
+    storage = S3Storage(connect("s3"))
+    in_aws = is_aws(storage.client.meta.endpoint_url)
     terminal = terminal_beside(format_)
     backfill = Backfill(terminal, stack, backfill_prefix(stack, uri))
-    counted = backfill.count(s3)
+    counted = backfill.count(storage)
     as_job = needs_job(stack, counted, in_aws=in_aws)
     estimated = estimate(counted, stack, as_job=as_job)
     backfill.print_estimate(estimated, as_job=as_job)
     if not in_aws:
-        backfill.print_line(f"The estimate is for AWS, but {s3.meta.endpoint_url} is not an AWS endpoint.")
+        backfill.print_line(f"The estimate is for AWS, but {endpoint} is not an AWS endpoint.")
     done: Backfilled | None = None
     if not dry_run:
         if not agreed:
@@ -91,7 +91,8 @@ def run_backfill(uri: str, stack_name: str, format_: Format, *, agreed: bool, dr
             account: str = connect("sts").get_caller_identity()["Account"]
             done = backfill.run_job(connect("s3control"), account)
         else:
-            done = backfill.run_queue(connect("sqs"), list_objects(s3, backfill.prefix), counted.objects)
+            objects = list_objects(storage, backfill.prefix)
+            done = backfill.run_queue(connect("sqs"), objects, counted.objects)
     summary = {
         "prefix": str(backfill.prefix),
         "way": "job" if as_job else "queue",
@@ -117,18 +118,18 @@ class Backfill:
         """Print a line."""
         render.print_line(self.terminal, line, style)
 
-    def count(self, s3: "S3Client") -> Workload:
+    def count(self, storage: S3Storage) -> Workload:
         """Count the objects under the prefix, and print their number and size.
 
         Raises:
             ReviewboxError: there are no objects under the prefix.
         """
-        listed = track(list_objects(s3, self.prefix), "Counting objects")
+        listed = track(list_objects(storage, self.prefix), "Counting objects")
         counted = count_listed(listed, self.stack.read_options)
         if not counted.objects:
             raise ReviewboxError(f"{self.prefix}: there are no objects under this prefix")
         results = ObjectRef(self.stack.results_bucket, self.stack.results_prefix + self.prefix.key)
-        listed = track(list_objects(s3, results), "Counting results")
+        listed = track(list_objects(storage, results), "Counting results")
         # An upper bound: receipts of deleted objects are included.
         receipts = min(sum(is_receipt(result.key) for result in listed), counted.objects)
         tables, segments = number_of(counted.large, "table"), number_of(counted.segments, "segment")
@@ -171,7 +172,7 @@ class Backfill:
                 "yellow",
             )
 
-    def run_queue(self, sqs: "SQSClient", objects: Iterable[ListedObject], total: int) -> Backfilled:
+    def run_queue(self, sqs: "SQSClient", objects: Iterable[Listed], total: int) -> Backfilled:
         """Send a message for each object, and show the progress until the queues are empty.
 
         Raises:
@@ -196,7 +197,7 @@ class Backfill:
             self.print_line(f"{letters} became dead letters: {status_command} shows the reasons.", "yellow")
         return Backfilled(sent, dead, _COMPLETE)
 
-    def queue_objects(self, queue: Queue, objects: Iterable[ListedObject], total: int) -> int:
+    def queue_objects(self, queue: Queue, objects: Iterable[Listed], total: int) -> int:
         """Send a message for each object; return their number.
 
         Raises:

@@ -16,15 +16,14 @@ from reviewbox.cli.output import Format, print_report
 from reviewbox.cli.progress import track
 from reviewbox.cli.s3_sources import object_input
 from reviewbox.cli.status import print_reasons
-from reviewbox.documents import BinaryTable, ReadOptions, Row
-from reviewbox.documents.formats.parquet.table import footer_of
+from reviewbox.documents import BinaryTable, Row
 from reviewbox.errors import ErrorCode, ReviewboxError, SourceError
-from reviewbox.objects import ObjectRef
+from reviewbox.objects import Listed, ObjectRef
 from reviewbox.settings import Settings
 from reviewbox.stack import cost, prices
 from reviewbox.stack.aws import connect, errors_at
 from reviewbox.stack.cost import Function, Item, Workload
-from reviewbox.stack.listing import ListedObject, is_uri, list_objects, parse_uri
+from reviewbox.stack.listing import is_uri, list_objects, parse_uri
 from reviewbox.stack.status import FailureReason
 from reviewbox.storage import S3Storage
 from reviewbox.wording import for_command_line, number_of
@@ -33,7 +32,6 @@ _SAMPLE_SIZE = 20  # objects under a prefix that are read
 _MIN_ROWS = 1000  # of a table that is read in part; as many lines are read ahead
 _HIGH_CONCURRENCY = 1000  # an account's default limit
 _WAYS = {"queue": "as uploads", "job": "as a batch job", "comprehend": "Amazon Comprehend"}
-
 # What a listing says exactly, or as an upper bound. All else is extrapolated from a sample of the objects.
 _LISTED = "objects size tables compressed too_large archived largest_split".split()
 # Lines printed below the first one, by the name of a number in the report. If it is 0, its line is left out.
@@ -65,7 +63,7 @@ def show_estimate(paths: Sequence[str], settings: Settings, rate: float | None, 
         raise ReviewboxError(f"{', '.join(paths)}: nothing to classify")
     report = _report(paths, inventory, rate)
     if format_ is Format.TABLE:
-        _print(report, render.new_terminal())
+        _print(report, inventory.unreadable, render.new_terminal())
     else:
         items = ({"way": way, **item} for way in _WAYS for item in report[way]["items"])
         print_report(report, items, format_, indent=2)
@@ -73,64 +71,64 @@ def show_estimate(paths: Sequence[str], settings: Settings, rate: float | None, 
 
 @dataclass(slots=True)
 class Inventory:
-    """What there is to classify, and why some of it could not be read."""
+    """What there is to classify, how much of it was read, and why some of it could not be read."""
 
     settings: Settings
     workload: Workload = field(default_factory=Workload)
     unreadable: list[FailureReason] = field(default_factory=list)
+    listed: int = 0  # objects of which only a sample was read
+    sampled: int = 0  # the objects in these samples
+    beginnings: int = 0  # tables of which only the first rows were read
 
     def add_files(self, path: Path) -> None:
         """Add a file, or the files below a folder."""
         files = files_below(path, self._add_os_error) if path.is_dir() else [path]
-        for item in track_inputs([file_input(file) for file in files], "Reading"):
-            self.workload += self._read(item)
+        self.workload += self._read([file_input(file) for file in files])
 
     def add_objects(self, uri: str) -> None:
-        """Add the objects under a prefix, extrapolated from a sample of them.
+        """Add the objects under a prefix. Their contents are extrapolated from a sample of them.
 
         Raises:
             ReviewboxError: there are no objects under the prefix.
         """
         prefix, storage, options = parse_uri(uri), S3Storage(connect("s3")), self.settings.read_options
-        listed, sample = Workload(), list[ListedObject]()
+        listed, readable, sample = Workload(), 0, list[Listed]()
         with errors_at(uri):
-            for found in track(list_objects(storage.client, prefix), "Listing"):
+            for found in track(list_objects(storage, prefix), "Listing"):
                 judged = cost.judge(found, options)
-                if judged.too_large or judged.archived:
-                    listed += replace(judged, work=0)
-                else:
-                    listed += judged
+                listed += judged
+                if not (judged.too_large or judged.archived):
+                    readable += judged.work
                     # A digest of the key decides which objects are read.
                     insort(sample, found, key=lambda item: sha256(item.key.encode()).digest())
                     del sample[_SAMPLE_SIZE:]
         if not listed.objects:
             raise ReviewboxError(f"{uri}: no objects with this prefix")
-        read = Workload()
         inputs = [object_input(storage, ObjectRef(prefix.bucket, item.key), item.size) for item in sample]
-        for item in track_inputs(inputs, "Reading"):
-            read += self._read(item)
-        share = listed.work / max(cost.count_listed(sample, options).work, 1)
-        exact = {name: getattr(listed, name) for name in _LISTED}
-        exact |= {"listed": listed.objects, "sampled": len(sample), "beginnings": read.beginnings}
-        self.workload += replace(read.scaled(share), **exact)
+        content = self._read(inputs).scaled(readable / max(cost.count_listed(sample, options).work, 1))
+        self.workload += replace(content, **{name: getattr(listed, name) for name in _LISTED})
+        self.listed, self.sampled = self.listed + listed.objects, self.sampled + len(sample)
 
-    def _read(self, item: Input) -> Workload:
-        """Return the work on an input; of one that cannot be read, remember why."""
-        try:
-            with open_document(item, self.settings) as opened:
-                return self._count(opened, item.on_share)
-        except SourceError as error:
-            code = error.problem.code
-            self._add_failure(item.name, for_command_line(str(error)), code)
-            return Workload(objects=1, size=item.size, too_large=int(code is ErrorCode.TOO_LARGE))
-        except ReviewboxError as error:
-            self._add_failure(item.name, str(error))
-            return Workload()
+    def _read(self, inputs: Sequence[Input]) -> Workload:
+        """Return the work on inputs; of those that cannot be read, remember why."""
+        work = Workload()
+        for item in track_inputs(inputs, "Reading"):
+            try:
+                with open_document(item, self.settings) as opened:
+                    work += self._count(opened, item.on_share)
+            except SourceError as error:
+                code = error.problem.code
+                self._add_failure(item.name, for_command_line(str(error)), code)
+                work += Workload(objects=1, size=item.size, too_large=int(code is ErrorCode.TOO_LARGE))
+            except ReviewboxError as error:
+                self._add_failure(item.name, str(error))
+        return work
 
     def _count(self, opened: OpenDocument, on_share: Callable[[float], object]) -> Workload:
         """Return the work on a source, extrapolated from its first rows if it is a large table."""
-        options, table = self.settings.read_options, opened.document.table
+        options, table, size = self.settings.read_options, opened.document.table, opened.source.size
         rows, share = _first_rows(opened, options.max_bytes, on_share)
+        self.beginnings += share < 1
         texts = [row.text for row in rows if row.text.strip() and not (row.problem or row.is_passthrough)]
         characters = sum(map(len, texts))
         read = Workload(
@@ -139,13 +137,13 @@ class Inventory:
             failed_reviews=sum(not row.is_passthrough for row in rows) - len(texts),
             characters=characters,
             units=sum(cost.comprehend_units(len(text)) for text in texts),
-        )
-        stored = Workload(
-            objects=1, size=opened.source.size, tables=int(table is not None), beginnings=int(share != 1)
-        )
-        is_compressed = "compression" in opened.document.notes()
-        size = _split_bytes(opened, rows, share, options)
-        return stored + read.scaled(1 / share) + cost.split_work(size, options, is_compressed=is_compressed)
+        ).scaled(1 / share)
+        # A binary table is split only if it is too large to be read as a whole.
+        is_large = size > options.max_bytes or len(rows) / share > options.max_rows
+        if opened.stored and (is_large or not isinstance(table, BinaryTable)):
+            row_bytes = sum(len((row.raw or row.text).encode("utf-8", "replace")) + 1 for row in rows)
+            read += cost.split_work(max(round(row_bytes / share), size), options)
+        return replace(read, objects=1, size=size, tables=int(table is not None))
 
     def _add_os_error(self, path: Path, error: OSError) -> None:
         self._add_failure(str(path), error.strerror or type(error).__name__)
@@ -169,17 +167,6 @@ def _first_rows(
     return rows, 1.0
 
 
-def _split_bytes(opened: OpenDocument, rows: Sequence[Row], share: float, options: ReadOptions) -> int:
-    """Return the decompressed size of a source that the service splits; 0 if it does not."""
-    if opened.stored is None:
-        return 0
-    if isinstance(opened.document.table, BinaryTable):
-        footer = footer_of(opened.stored, options)
-        is_split = opened.source.size > options.max_bytes or footer.rows > options.max_rows
-        return footer.uncompressed_bytes if is_split else 0
-    return round(sum(len(row.raw.encode("utf-8", "replace")) + 1 for row in rows) / share)
-
-
 def _report(paths: Sequence[str], inventory: Inventory, rate: float | None) -> dict[str, Any]:
     """Return the estimate as `--json` prints it."""
     workload = inventory.workload
@@ -192,6 +179,7 @@ def _report(paths: Sequence[str], inventory: Inventory, rate: float | None) -> d
         "paths": [render.printable(path) for path in paths],
         "bytes": workload.size,
         **asdict(workload),
+        **{name: getattr(inventory, name) for name in ("listed", "sampled", "beginnings")},
         "unreadable": [asdict(reason) for reason in inventory.unreadable],
         "region": prices.REGION,
         "date": prices.DATE,
@@ -211,7 +199,7 @@ def _bill(items: Sequence[Item]) -> dict[str, Any]:
     return {"dollars": sum(item.dollars for item in items), "items": [asdict(item) for item in items]}
 
 
-def _print(report: Mapping[str, Any], terminal: Terminal) -> None:
+def _print(report: Mapping[str, Any], unreadable: Sequence[FailureReason], terminal: Terminal) -> None:
     tell = partial(render.print_line, terminal)
     objects, size = number_of(report["objects"], "object"), render.rounded_bytes(report["bytes"])
     reviews, characters = number_of(report["reviews"], "review"), f"{report['characters']:,} characters"
@@ -219,8 +207,8 @@ def _print(report: Mapping[str, Any], terminal: Terminal) -> None:
     for name, note in _NOTES.items():
         if report[name]:
             tell(f"  {note.format_map(report)}", "yellow" if "gets an error" in note else "")
-    if report["unreadable"]:
-        tell(f"  {len(report['unreadable']):,} could not be read; see the list below", "yellow")
+    if unreadable:
+        tell(f"  {len(unreadable):,} could not be read; see the list below", "yellow")
     if report["longest_cut"] > cost.MAX_SPLIT_SECONDS:
         duration = render.rounded_seconds(report["longest_cut"])
         tell(f"  one invocation must split the largest table, which may take {duration}: divide it", "yellow")
@@ -236,8 +224,8 @@ def _print(report: Mapping[str, Any], terminal: Terminal) -> None:
         f"{report['rate']['cpu_ms_per_1000_characters']:.1f} ms of processor time for 1,000 characters "
         f"({report['rate']['source']}). Prices of {report['region']}, {report['date']}."
     )
-    if report["unreadable"]:
-        print_reasons("could not be read", [FailureReason(**each) for each in report["unreadable"]], terminal)
+    if unreadable:
+        print_reasons("could not be read", unreadable, terminal)
 
 
 def print_bills(terminal: Terminal, bills: Mapping[str, Sequence[Item]], heading: str = "") -> None:

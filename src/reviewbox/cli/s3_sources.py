@@ -36,7 +36,7 @@ def _find_objects(storage: S3Storage, uri: str) -> dict[ObjectRef, int]:
         if ref.key and not ref.key.endswith("/"):
             found = {ref: 0} if storage.revision(ref) else {}  # its size is known once it is read
         else:
-            listed = track(list_objects(storage.client, ref), "Listing")
+            listed = track(list_objects(storage, ref), "Listing")
             found = {ObjectRef(ref.bucket, item.key): item.size for item in listed}
     if not found:
         raise ReviewboxError(f"{uri}: no such object; a prefix must end with a slash")

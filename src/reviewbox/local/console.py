@@ -12,7 +12,7 @@ from reviewbox.errors import AbsenceCode
 from reviewbox.events import Message, parse
 from reviewbox.local.cloud import BUCKET, NO_VARIABLES, Cloud
 from reviewbox.local.function import Handler, start_service
-from reviewbox.objects import ObjectRef, SegmentRef
+from reviewbox.objects import ObjectRef
 from reviewbox.queue import Queue
 from reviewbox.results.keys import receipt_key
 from reviewbox.results.receipt import Receipt
@@ -144,8 +144,8 @@ class _Observer:
 
     def _sources(self, message: Message) -> list[ObjectRef]:
         """Return the objects of a message, without folder markers and the like."""
-        refs = (ref.source if isinstance(ref, SegmentRef) else ref for ref in message.targets)
-        return [ref for ref in dict.fromkeys(refs) if not ref.key.endswith("/") and not is_tool_file(ref.key)]
+        refs = dict.fromkeys(target.source for target in message.targets)
+        return [ref for ref in refs if not ref.key.endswith("/") and not is_tool_file(ref.key)]
 
     def _name(self, ref: ObjectRef) -> str:
         return ref.key.removeprefix(self.settings.source_prefix)

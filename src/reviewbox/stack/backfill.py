@@ -6,12 +6,12 @@ from itertools import islice
 
 from reviewbox.errors import ReviewboxError
 from reviewbox.events import upload_message
-from reviewbox.objects import ObjectRef
+from reviewbox.objects import Listed, ObjectRef
 from reviewbox.queue import Queue
 from reviewbox.sending import MAX_BATCH
 from reviewbox.stack.cost import Workload, estimate
 from reviewbox.stack.discovery import Stack
-from reviewbox.stack.listing import ListedObject, parse_uri
+from reviewbox.stack.listing import parse_uri
 
 # Above this number, S3 Batch Operations is better: it costs a fee for each job, but it lists and retries.
 MAX_QUEUED_OBJECTS = 100_000
@@ -47,7 +47,7 @@ def needs_job(stack: Stack, counted: Workload, *, in_aws: bool) -> bool:
     return is_too_large and in_aws and stack.batch_operations is not None
 
 
-def send_uploads(queue: Queue, bucket: str, objects: Iterable[ListedObject]) -> Iterator[int]:
+def send_uploads(queue: Queue, bucket: str, objects: Iterable[Listed]) -> Iterator[int]:
     """Send a message for each object; yield the number of messages sent so far after each batch.
 
     A message could name many objects, but a message is the unit of retrying: ten objects in one message

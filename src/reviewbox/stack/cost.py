@@ -7,9 +7,9 @@ from dataclasses import dataclass, fields, replace
 from reviewbox.documents import ReadOptions
 from reviewbox.documents.compression import stem
 from reviewbox.documents.detection import FORMATS, is_called_text
+from reviewbox.objects import Listed
 from reviewbox.stack import prices
 from reviewbox.stack.discovery import Stack
-from reviewbox.stack.listing import ListedObject
 from reviewbox.wording import number_of
 
 # Defaults of template.yaml: objects in a batch of uploads, and how many of them are processed at once.
@@ -28,7 +28,6 @@ _ARCHIVE_CLASSES = ("GLACIER", "DEEP_ARCHIVE")
 # tests/stack/test_cost.py compares the sums with the requests that are made.
 _READS_PER_OBJECT, _WRITES_PER_OBJECT = 4, 1
 _REQUESTS_PER_SEGMENT = 9  # reads, and as many writes
-_SPLIT_REQUESTS_PER_SEGMENT = 2 / 10  # one for the state of ten segments, one for ten messages
 _SQS_REQUESTS_PER_MESSAGE = 3  # send, receive, delete
 
 
@@ -45,16 +44,12 @@ class Workload:
     work: int = 0  # text to classify, at most; text that needs evidence counts more
     large: int = 0  # tables that are classified in segments
     segments: int = 0
-    stored_segments: int = 0  # segments of compressed tables, which are stored decompressed
     split_bytes: int = 0  # decompressed size of all large tables
     largest_split: int = 0  # decompressed size of the largest of them
     reviews: int = 0
     failed_reviews: int = 0  # rows that will get an error
     characters: int = 0
     units: int = 0  # of Amazon Comprehend
-    listed: int = 0  # objects of which only a sample was read
-    sampled: int = 0  # the objects in these samples
-    beginnings: int = 0  # tables of which only the first rows were read
 
     def __add__(self, other: "Workload") -> "Workload":
         sums = {each.name: getattr(self, each.name) + getattr(other, each.name) for each in fields(self)}
@@ -99,37 +94,33 @@ class Estimate:
         return sum(item.dollars for item in self.items)
 
 
-def judge(listed: ListedObject, options: ReadOptions) -> Workload:
+def judge(listed: Listed, options: ReadOptions) -> Workload:
     """Return the workload of a listed object, at most, judged by its name and size."""
     name, is_large = stem(listed.key).lower(), listed.size > options.max_bytes
-    is_compressed, is_text = name != listed.key.lower(), is_called_text(name)
-    # Only a table may be large, so a large object is one unless its name says otherwise.
-    is_table = not is_text and (is_large or name.endswith(_EXTENSIONS))
+    is_compressed = name != listed.key.lower()
     size = listed.size * (_MAX_COMPRESSION_RATIO if is_compressed else 1)
-    if is_table:
-        work = replace(split_work(size, options, is_compressed=is_compressed), tables=1, work=size)
+    # Only a table may be large, so a large object is one unless its name says otherwise.
+    if (is_large or name.endswith(_EXTENSIONS)) and not is_called_text(name):
+        work = replace(split_work(size, options), tables=1, work=size)
     elif is_large:
         work = Workload(too_large=1)
     else:
         work = Workload(work=min(size, options.max_bytes) * prices.EVIDENCE_FACTOR)
-    is_archived = listed.storage_class in _ARCHIVE_CLASSES
-    return replace(
-        work, objects=1, size=listed.size, compressed=int(is_compressed), archived=int(is_archived)
-    )
+    archived = int(listed.storage_class in _ARCHIVE_CLASSES)
+    return replace(work, objects=1, size=listed.size, compressed=int(is_compressed), archived=archived)
 
 
-def count_listed(listed: Iterable[ListedObject], options: ReadOptions) -> Workload:
+def count_listed(listed: Iterable[Listed], options: ReadOptions) -> Workload:
     """Return the workload of listed objects, judged by their names and sizes."""
     return sum((judge(item, options) for item in listed), Workload())
 
 
-def split_work(size: int, options: ReadOptions, *, is_compressed: bool = False) -> Workload:
+def split_work(size: int, options: ReadOptions) -> Workload:
     """Return the work of splitting a table of this decompressed size, if it is larger than a segment."""
     if size <= options.segment_bytes:
         return Workload()
     segments = math.ceil(size / options.segment_bytes)
-    stored = segments * is_compressed
-    return Workload(large=1, segments=segments, stored_segments=stored, split_bytes=size, largest_split=size)
+    return Workload(large=1, segments=segments, split_bytes=size, largest_split=size)
 
 
 def comprehend_units(characters: int) -> int:
@@ -154,20 +145,19 @@ def estimate(
     cpu_seconds_per_kilobyte: float = prices.CPU_SECONDS_PER_KILOBYTE,
 ) -> Estimate:
     """Estimate the cost and duration of a workload, as an S3 Batch Operations job or through the queue."""
-    objects, segments, wait = workload.objects, workload.segments, prices.WAIT_SECONDS_PER_REQUEST
+    objects, segments = workload.objects, workload.segments
     vcpus = function.memory_megabytes / prices.MEGABYTES_PER_VCPU
     # A vCPU without a thread is paid for, but does not make inference faster. One thread splits tables.
     seconds_per_byte = cpu_seconds_per_kilobyte / 1000 / min(function.threads, vcpus)
     invocations = objects if as_job else math.ceil(objects / OBJECTS_PER_BATCH)
     # The first object of an invocation waits alone; the others wait together.
     waits = invocations + (objects - invocations) / OBJECTS_AT_ONCE
-    splitting = workload.split_bytes / (prices.SPLIT_BYTES_PER_CPU_SECOND * min(1, vcpus))
-    splitting += (segments * _SPLIT_REQUESTS_PER_SEGMENT + workload.stored_segments) * wait
-    segment_waits = segments * 2 * _REQUESTS_PER_SEGMENT * wait
+    split_bytes_per_second = prices.SPLIT_BYTES_PER_SECOND * min(1, vcpus)
+    segment_waits = segments * 2 * _REQUESTS_PER_SEGMENT * prices.WAIT_SECONDS_PER_REQUEST
     seconds = workload.work * seconds_per_byte + waits * prices.WAIT_SECONDS_PER_OBJECT
-    seconds += splitting + segment_waits
+    seconds += workload.split_bytes / split_bytes_per_second + segment_waits
     # One invocation splits a table before its segments are classified. Nothing is divided further.
-    longest_split = splitting * workload.largest_split / max(workload.split_bytes, 1)
+    longest_split = workload.largest_split / split_bytes_per_second
     at_once = min(function.max_concurrency, max(objects, segments, 1))
     return Estimate(
         tuple(_bill(workload, seconds * function.memory_megabytes / 1024, invocations, as_job=as_job)),

@@ -32,10 +32,9 @@ MEGABYTES_PER_VCPU = 1769
 # Evidence doubles the processor time, as `make bench` measures. Only a file that is a single review gets it.
 EVIDENCE_FACTOR = 2
 
-# Decompressed bytes per second of processor time while a large table is split. Measured on 25 MB of CSV with
-# reviews of 100 characters, one thread of a shared AMD EPYC: the slowest of four cases. CSV with reviews of
-# 1,300 characters reached 64 MB per second; JSON Lines reached 21 and 82. gzip takes 10% longer.
-SPLIT_BYTES_PER_CPU_SECOND = 13e6
+# Decompressed bytes per second while a large table is split. 13 MB were measured on 25 MB of CSV with short
+# reviews, one thread of a shared AMD EPYC: the slowest of four cases. The requests for each MiB leave 10.
+SPLIT_BYTES_PER_SECOND = 10e6
 
 # Assumed, not measured: a function waits 25 ms for a request, and an object takes four requests.
 WAIT_SECONDS_PER_REQUEST = 0.025

@@ -5,20 +5,19 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from datetime import datetime
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
 from reviewbox.errors import ErrorCode
 from reviewbox.events import parse
-from reviewbox.objects import ObjectRef
+from reviewbox.objects import Listed, ObjectRef
 from reviewbox.queue import Queue, ReceivedMessage
 from reviewbox.results.keys import receipt_key, receipt_key_of_part
 from reviewbox.results.receipt import Receipt
 from reviewbox.results.receipt_store import read_receipt
 from reviewbox.stack.aws import MAX_CONNECTIONS
 from reviewbox.stack.discovery import Stack
-from reviewbox.stack.listing import ListedObject, is_receipt, list_objects
+from reviewbox.stack.listing import is_receipt, list_objects
 from reviewbox.storage import S3Storage
 
 if TYPE_CHECKING:
@@ -90,12 +89,12 @@ def collect_status(stack: Stack, s3: "S3Client", sqs: "SQSClient", newest: int, 
     ]
     dead_letter_queue = Queue(stack.dead_letter_queue_url, sqs)
     dead_lettered = dead_letter_queue.count().total
+    storage = S3Storage(s3)
     objects = size = 0
-    for item in track(list_objects(s3, source), "Listing objects"):
+    for item in track(list_objects(storage, source), "Listing objects"):
         objects += 1
         size += item.size
-    listed = _list_results(track(list_objects(s3, results), "Listing results"), newest)
-    storage = S3Storage(s3)
+    listed = _list_results(track(list_objects(storage, results), "Listing results"), newest)
     refs = [ObjectRef(results.bucket, key) for key in listed.newest]
     contents = list(track(_read_receipts(storage, refs), "Reading results", len(refs)))
     failures = [_failure(content) for content in contents if "error" in content]
@@ -126,15 +125,15 @@ def collect_status(stack: Stack, s3: "S3Client", sqs: "SQSClient", newest: int, 
     )
 
 
-def _list_results(listed: Iterable[ListedObject], newest: int) -> _Results:
+def _list_results(listed: Iterable[Listed], newest: int) -> _Results:
     receipts = 0
-    heap: list[tuple[datetime, str]] = []  # the oldest of the newest receipts comes first
+    heap: list[tuple[float, str]] = []  # the oldest of the newest receipts comes first
     parts: Counter[str] = Counter()
     for item in listed:
         if is_receipt(item.key):
             receipts += 1
             del parts[item.key]  # S3 lists the parts of a table before its receipt
-            heapq.heappush(heap, (item.last_modified, item.key))
+            heapq.heappush(heap, (item.modified, item.key))
             if len(heap) > newest:
                 heapq.heappop(heap)
         elif receipt := receipt_key_of_part(item.key):

@@ -133,7 +133,7 @@ class S3Place:
         if key and not key.endswith("/") and self.storage.revision(self.prefix):
             yield key
             return
-        for item in list_objects(self.storage.client, self.prefix):
+        for item in list_objects(self.storage, self.prefix):
             yield item.key
 
     def read(self, key: str) -> bytes | None:
