@@ -854,3 +854,122 @@ def test_a_field_that_few_records_have_is_not_chosen_over_one_that_all_have() ->
     )
 
     assert select_review_field(sample, ReadOptions()).name == "[].quote"
+
+
+def test_a_comment_on_a_request_to_a_server_is_not_a_review() -> None:
+    """A name such as `comment` needs texts that judge if another field is the status of the request."""
+    comments = ["cache hit", "upstream timed out", "no route", "cache miss"]
+    requests = {"time": [f"2026-02-01T10:00:0{second}Z" for second in range(4)], "comment": comments}
+    judging = ["It was good.", "I hate it.", "Very useful!", "My order is too late."]
+
+    refusal({**requests, "status": ["200", "504", "404", "200"]})
+    assert select({"status": ["200"] * 4, "feedback": judging}).name == "feedback"
+    assert select({**requests, "status": ["new", "new", "done", "done"]}).name == "comment"
+
+
+def test_messages_of_a_program_are_not_reviews() -> None:
+    """Two fields that programs write are enough."""
+    messages = [f"Not able to reach my peer in zone {zone}" for zone in "ABCDEFG"]
+    refusal({"loglevel": ["warn"] * 7, "hostname": ["web"] * 7, "message": messages})
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "I could not log in from {}.0.0.1",
+        "I could not open my /var/log/shop/{}",
+        "My ValueError was bad, try {}",
+        "The good call shop{}() failed for me",
+    ],
+)
+def test_texts_with_addresses_paths_or_errors_are_not_reviews(text: str) -> None:
+    messages = [text.format(number) for number in range(7)]
+    refusal({"message": messages, "time": [f"2026-02-0{day}" for day in range(1, 8)]})
+
+
+def test_the_latin_of_typesetters_is_not_a_review() -> None:
+    latin = [
+        f"Lorem ipsum {word} dolor sit amet, mi consectetur." for word in ("elit", "nunc", "tellus", "sapien")
+    ]
+    refusal({"content": latin, "views": ["3", "14", "15", "92"]})
+
+
+def test_ideas_that_are_put_to_a_vote_are_not_reviews() -> None:
+    columns = {
+        "content": [f"I would like a better {thing} in the park" for thing in "path pond bench".split()]
+    }
+
+    assert select(columns).name == "content"
+    refusal({**columns, "wins": ["3", "1", "4"], "losses": ["1", "5", "9"]})
+
+
+@pytest.mark.parametrize("name", ["output_tokens", "totalTokens"])
+def test_answers_of_a_language_model_are_not_reviews(name: str) -> None:
+    answers = {
+        "question": ["breakfast", "parking"],
+        "answer": ["It is served from seven.", "It is behind us."],
+    }
+    refusal({**answers, name: ["12", "31"]})
+
+
+@pytest.mark.parametrize("name", ["response_message", "answer", "respuesta", "Antwort"])
+@pytest.mark.parametrize("beside", ["complaint_id", "id_ticket", "Review number"])
+def test_the_answer_to_a_complaint_is_not_a_review(name: str, beside: str) -> None:
+    answers = [
+        "We have talked to the cook.",
+        "I am sorry, it was my mistake.",
+        "It is a very old oven.",
+        "No.",
+    ]
+    refusal({beside: ["4", "8", "15", "16"], name: answers})
+
+
+def test_the_answer_beside_a_rated_text_is_not_a_second_review() -> None:
+    answers = [f"As we all like it here: {text}" for text in REVIEWS[::-1]]
+
+    assert select({"testo": REVIEWS, "stelle": ["3"] * 8, "risposta": answers}).name == "testo"
+    assert select({"score": ["3"] * 8, "answer": answers}).name == "answer"
+
+
+def test_a_filled_in_form_is_not_a_review_in_any_language() -> None:
+    """Names of teams and towns hide the language of a sentence."""
+    matches = [
+        f"{team} United plays {team} City. Price range: none listed. Presale available: True. Status: sale."
+        for team in ("Leeds", "Hull", "York", "Bath", "Ely", "Wells")
+    ]
+    refusal({"text": matches, "venue": ["North End"] * 6})
+
+
+def test_the_same_word_in_a_few_rows_is_not_a_review() -> None:
+    refusal({"内容": ["テスト", "テスト", "テスト", ""], "id": ["1", "2", "3", "4"]})
+
+
+def test_the_comments_are_found_beside_the_posts_that_they_are_about() -> None:
+    """Each post stands in the rows of all comments on it, and so does its title."""
+    posts = [text for text in REVIEWS[:4] for _ in range(4)]
+    comments = [*SHORT_REVIEWS, *(f"{text} really" for text in SHORT_REVIEWS)]
+    chosen = select(
+        {"title": [title for title in TITLES[:4] for _ in range(4)], "content": posts, "comment": comments}
+    )
+
+    assert chosen.name == "comment"
+    assert not chosen.title
+
+
+@pytest.mark.parametrize("beside", ["ticket_id", "ticketNumber", "Ticket No."])
+def test_the_description_of_a_ticket_is_a_review(beside: str) -> None:
+    assert (
+        select({"description": REVIEWS, beside: [str(number) for number in range(8)]}).name == "description"
+    )
+    refusal({"description": TITLES, "ticket_price": ["20"] * 8})
+
+
+def test_the_text_of_a_description_is_a_description() -> None:
+    refusal({"product_description_text": REVIEWS})
+
+
+def test_names_with_commas_are_not_offered_as_a_list() -> None:
+    """The setting takes a comma for the end of a name."""
+    message = refusal({"What, if at all, was good?": REVIEWS, "What, if at all, was bad?": REVIEWS[::-1]})
+
+    assert "joined" not in message

@@ -47,7 +47,7 @@ _RESPONDERS = frozenset(
     "team brand".split()
 )
 # So is an answer of one of these.
-_ANSWERS = frozenset(
+FOREIGN_ANSWERS = frozenset(
     map(
         plain_word,
         "antwort réponse respuesta risposta resposta antwoord reactie odpowiedź odpověď cevap cevabı jawaban "
@@ -71,7 +71,7 @@ _PREPOSITIONS = frozenset("of for de du des del della di da do dos das der des v
 _DESCRIPTIONS = frozenset(
     map(
         plain_word,
-        "description descriptions desc beschreibung beschrijving descripcion descrizione descricao deskripsi "
+        "description descriptions desc descrip beschreibung beschrijving descripcion descrizione descricao deskripsi "
         "açıklama описание опис opis popis leírás beskrivelse beskrivning kuvaus descriere 説明 描述 설명".split(),
     )
 )
@@ -110,9 +110,14 @@ def is_question_in_known_language(name: str) -> bool:
     return len(words) >= _WORDS_OF_A_QUESTION and known >= KNOWN_LANGUAGE_SHARE * len(words)
 
 
+def path_parts(path: str) -> list[str]:
+    """Return the name of a field and the names of what it is nested in."""
+    return _PATH_SEPARATOR.split(path)
+
+
 def last_part(path: str) -> str:
     """Return the name of a field without what it is nested in."""
-    return _PATH_SEPARATOR.split(path)[-1]
+    return path_parts(path.rstrip(". "))[-1]  # an abbreviation ends with a dot
 
 
 def split_language(path: str) -> tuple[str, str]:
@@ -159,13 +164,15 @@ def name_score(name: str) -> float:
     words = name_words(parts[-1]) if parts else []
     if any(word_weight(word) >= TELLING_NAME_SCORE for part in parts[-2:] for word in name_words(part)):
         words = [word for word in words if word not in _DESCRIPTIONS]  # which is the review itself
+    elif not _DESCRIPTIONS.isdisjoint(words):  # and its text is still one
+        words = [word for word in words if not 0 < word_weight(word) < TELLING_NAME_SCORE]
     context = [word for part in parts[:-1] for word in name_words(part)]
     if parts and parts[-1] in _FILE_COMMENTS:
         return MIN_NAME_SCORE
     # A reply is a reply, whatever else its name says.
     all_words = {*context, *words}
     is_response = all_words & {"response", "responses"} and all_words & _RESPONDERS
-    is_answer = all_words & _ANSWERS and all_words & _MERCHANTS
+    is_answer = all_words & FOREIGN_ANSWERS and all_words & _MERCHANTS
     is_note = all_words & _NOTES and all_words & _COMMENTATORS
     if all_words & _REPLY_WORDS or is_response or is_answer or is_note:
         return _REPLY_SCORE

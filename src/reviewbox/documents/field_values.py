@@ -23,7 +23,7 @@ from reviewbox.documents.vocabulary import (
 from reviewbox.wording import number_of
 
 _MAX_VALUE_LENGTH = 500  # characters of a value that are looked at
-MAX_VALUES = 300  # of a field that are looked at
+_MAX_VALUES = 300  # of a field that are looked at
 
 # --- weights of the values -------------------------------------------------------------------------------
 
@@ -43,6 +43,11 @@ _MIN_TEMPLATE_WORDS = 5
 _BOILERPLATE_SHARE = 0.4
 _BOILERPLATE_WORDS = 4
 _NEARLY_ALL = 0.9
+_WEIGHT_GROUPED = (
+    -2.0
+)  # if each text stands in all rows of a group, such as that of a post above its comments
+_GROUPED_SHARE = 0.8  # of distinct texts
+_CHANGES_OF_GROUPS = 1.1  # for each distinct text
 _WEIGHT_OTHER_KINDS = -4.0  # times the share of values that are not text
 _WEIGHT_MARKUP = -2.0  # times the share of values that are HTML fragments
 _WEIGHT_EMPTY = -2.0  # times the share of records in which the field is empty or absent: replies are rare
@@ -79,7 +84,7 @@ _SENTENCE_END = re.compile(r"[.!。！]\s")
 # How a merchant addresses a customer.
 _REPLY = re.compile(
     r"\b(?:thank you (?:so much )?for (?:your|the|taking|choosing|letting|sharing)|(?:we are|we're|we’re) (?:so |very |truly )?"
-    r"(?:sorry|glad|happy|pleased|delighted) (?:to hear|about|that you|for (?:the|your|any)|you)|so sorry to hear|we apologi[sz]e|our apologies"
+    r"(?:sorry|glad|happy|pleased|delighted) (?:to hear|about|that you|for (?:the|your|any)|you)|so sorry to hear|we (?:deeply |sincerely |do )?apologi[sz]e|we are (?:very |so |deeply |truly )?sorry|our apologies"
     r"|please (?:accept our|contact us|reach out|get in touch|write to us|email us)|(?:contact|email|write to) us at"
     r"|we (?:appreciate|value) your|look forward to (?:welcoming|serving|seeing you)"
     r"|vielen dank für (?:ihr|die|deine)|tut uns (?:sehr )?leid|merci pour votre|nous sommes désolés|gracias por su)",
@@ -88,6 +93,18 @@ _REPLY = re.compile(
 _MARKUP = re.compile(
     r"</?(?:div|p|ul|ol|li|table|tr|td|span|h[1-6]|section|article|img|html|body|em|mark)\b", re.IGNORECASE
 )
+# What programs write into their messages: addresses, settings, paths, calls and names of errors.
+_TECHNICAL = re.compile(
+    r"\b\d{1,3}(?:\.\d{1,3}){3}\b|::1\b|\b[0-9a-f]{16,}\b|\b\w+=[\w\"'{\[]"
+    r"|(?:^|\s)(?:/[\w.-]+){2,}|\b\w+\(\)|\b[A-Za-z]+(?:Error|Exception)\b|\bHTTP[/ ]?\d"
+)
+_HTTP_STATUS = re.compile(r"[1-5]\d\d")
+_PLACEHOLDERS = frozenset(
+    "lorem ipsum dolor amet consectetur consectetuer adipiscing elit vestibulum pellentesque curabitur mauris vivamus "
+    "maecenas phasellus praesent aliquam aenean nullam suspendisse tellus ligula sapien nunc vulputate bibendum sodales "
+    "lobortis posuere tincidunt venenatis malesuada fermentum vehicula porttitor".split()
+)
+_MIN_PLACEHOLDERS = 3  # words of a text
 _TAG_OR_ENTITY = re.compile(r"<[^<>]*>|&#?\w{1,10};")
 _WORDS_TO_COMPARE = 20
 _NUMBERED = re.compile(r"\d{1,3}[.)]\s?[^\W\d]")
@@ -112,6 +129,9 @@ class FieldValues:
     multi_word: int = 0
     markup: int = 0
     replies: int = 0
+    technical: int = 0  # texts with addresses, paths or names of errors
+    placeholders: int = 0  # texts in the Latin of typesetters
+    http_statuses: int = 0
     content_words: int = 0
     in_name: int = 0  # texts that the name contains, as the options of a question
     # How many texts have the words of the first one.
@@ -127,7 +147,7 @@ class FieldValues:
 
     def add(self, value: str) -> None:
         """Count a value, unless enough have been counted."""
-        if self.seen == MAX_VALUES:
+        if self.seen == _MAX_VALUES:
             return
         value = value[:_MAX_VALUE_LENGTH].strip()
         self.seen += 1
@@ -138,6 +158,15 @@ class FieldValues:
         self.kinds[kind] += 1
         if kind == "text":
             self._add_text(value)
+        self.http_statuses += kind == "number" and bool(_HTTP_STATUS.fullmatch(value))
+
+    def add_other(self, value: object) -> None:
+        """Count a value that is not a string, unless enough have been counted."""
+        if self.seen < _MAX_VALUES:
+            self.seen += 1
+            self.present += 1
+            self.kinds["flag" if isinstance(value, bool) else "number"] += 1
+            self.http_statuses += bool(_HTTP_STATUS.fullmatch(str(value)))
 
     def _add_text(self, value: str) -> None:
         words = _WORD.findall(value)
@@ -157,6 +186,8 @@ class FieldValues:
         self.numbered += bool(_NUMBERED.match(value))
         self.replies += bool(_REPLY.search(value))
         self.markup += bool(_MARKUP.search(value))
+        self.technical += bool(_TECHNICAL.search(value))
+        self.placeholders += len(_PLACEHOLDERS.intersection(plain_words)) >= _MIN_PLACEHOLDERS
         if len(words) > 1:
             self.multi_word += 1
             self.titles += all(word[0].isupper() for word in words if plain_word(word) not in FUNCTION_WORDS)
@@ -216,6 +247,13 @@ class FieldValues:
         return are_grouped and min(counts) == max(counts) > 1
 
     @property
+    def is_grouped(self) -> bool:
+        """Whether each text is repeated in successive rows, which are about it."""
+        is_repeated = len(self.distinct) <= _GROUPED_SHARE * self.texts
+        is_in_succession = 1 < self.changes <= _CHANGES_OF_GROUPS * len(self.distinct)
+        return self.texts >= _ROWS_FOR_REPETITION and is_repeated and is_in_succession
+
+    @property
     def is_open_question(self) -> bool:
         """Whether the name is long enough for a question, and the texts are long enough for answers in prose."""
         return is_question(self.name) and self.words >= _MIN_OPEN_WORDS * self.texts
@@ -224,12 +262,14 @@ class FieldValues:
         """Return whether enough texts describe an experience or judge something; more, if the name says less."""
         if name_score >= TELLING_NAME_SCORE:
             return True
+        if max(self.technical, self.placeholders) > MIN_TEXT_SHARE * self.texts:
+            return False
         is_boilerplate = self.is_boilerplate
         is_repeated = is_boilerplate or not self.is_varied
         # The same answer to a question in every row, such as a consent, is none.
         says_text = name_score >= TEXT_NAME_SCORE and not (is_repeated and is_question(self.name))
         is_nameless = not name_words(self.name)
-        if (says_text or is_nameless) and self.texts < _ROWS_FOR_OPINIONS and not is_boilerplate:
+        if (says_text or is_nameless) and self.texts < _ROWS_FOR_OPINIONS and not is_repeated:
             return True
         chance = 1 - (1 - _OPINIONS_PER_WORD) ** (self.words / self.texts)
         least = max(_MIN_OPINIONS, chance) * (0.5 if says_text else 1 if name_score >= 0 else 2)
@@ -241,7 +281,7 @@ class FieldValues:
             is_question_in_known_language(self.name)
         )
         is_list_of_words = self.words < _MIN_NAMELESS_WORDS * self.texts
-        is_guess = not is_known_language and self.is_varied
+        is_guess = not is_known_language and not is_repeated
         return is_guess and (says_text or (is_nameless and not is_list_of_words))
 
     def score(self, records: int) -> float:
@@ -264,6 +304,8 @@ class FieldValues:
         elif self.texts >= _ROWS_FOR_REPETITION:
             missing_share = max(0.0, _USUAL_DISTINCT_SHARE - len(self.distinct) / self.texts)
             score += _WEIGHT_REPETITION * missing_share / _USUAL_DISTINCT_SHARE
+        if self.is_grouped:
+            score += _WEIGHT_GROUPED
         return score
 
     @property

@@ -15,10 +15,8 @@ from reviewbox.documents.document import ReadOptions, Value
 from reviewbox.documents.field_names import (
     DERIVED_WORDS,
     EXCLUDING_NAME_SCORE,
-    MAX_NAME_SCORE,
     MIN_NAME_SCORE,
     TELLING_NAME_SCORE,
-    TITLE_WORDS,
     is_question,
     is_title_name,
     last_part,
@@ -30,13 +28,12 @@ from reviewbox.documents.field_names import (
     word_weight,
 )
 from reviewbox.documents.field_values import (
-    MAX_VALUES,
     MIN_TEXT_SHARE,
     TEXT_NAME_SCORE,
     FieldValues,
     are_options,
-    says_published,
 )
+from reviewbox.documents.record_kinds import RecordKinds
 from reviewbox.documents.vocabulary import BLAME_WORDS, PRAISE_WORDS
 from reviewbox.errors import ErrorCode, SourceError
 
@@ -44,9 +41,7 @@ _MAX_FIELDS = 1000
 
 # The note of a row whose review is empty.
 TITLE_NOTE = "the review is empty; its title was classified"
-_WEIGHT_PUBLISHED = -6.0  # if another field says that the records are a company's own texts
 _WEIGHT_TRANSLATION = -2.0  # if another field has the same name without a language
-_WEIGHT_ARTICLE = -2.0  # if the records have a title and a sign of an article, but no author or rating
 
 # --- decision --------------------------------------------------------------------------------------------
 
@@ -70,18 +65,9 @@ _VALUES_OF_A_FORM = 2
 _MAX_LISTED = 3
 # Fields with at least this share of their texts in common are the same text in several forms.
 _MIN_COPIED_SHARE = 0.8
-_WORDS_OF_AN_ARTICLE = frozenset(
-    "category categories tag tags section categoria kategorie rubrik subtitle subtitulo sottotitolo untertitel excerpt "
-    "permalink slug layout icon cover thumbnail image photo imagen imagem immagine bild foto фото".split()
-)
-_WORDS_BESIDE_REVIEWS = frozenset(
-    "rating ratings star stars score scores nps author authors user username reviewer customer guest name email "
-    "sentiment label verified likes votes helpful recommended autor usuario auteur autore nome nombre nom imie imya "
-    "nota note ocena puan puntuacion calificacion estrellas имя автор оценка".split()
-)
 # Texts with these names are reviews beside fields whose names have a word that starts so.
 _SIGNS_OF_A_REVIEW: Mapping[str, tuple[str, ...]] = {
-    "description": ("reviewer", "complaint", "resolved"),
+    "description": tuple("reviewer complaint resolved ticketid ticketno ticketnumber".split()),
     "quote": tuple("reviewer client customer rating star role position company".split()),
 }
 _OPPOSITES = ((PRAISE_WORDS, BLAME_WORDS), (BLAME_WORDS, PRAISE_WORDS))
@@ -173,10 +159,8 @@ class FieldSample:
             values = self._fields[path] = FieldValues(path if name is None else name)
         if isinstance(value, str):
             values.add(value)
-        elif value is not None and values.seen < MAX_VALUES:
-            values.seen += 1
-            values.present += 1
-            values.kinds["flag" if isinstance(value, bool) else "number"] += 1
+        elif value is not None:
+            values.add_other(value)
 
     @property
     def paths(self) -> list[str]:
@@ -187,18 +171,13 @@ class FieldSample:
         """Return the fields that may contain the review, the best first."""
         found = []
         records = self._records()
-        articles = self._lists_of_articles()
+        kinds = RecordKinds.of(self._fields)
         descriptions = self._descriptions_of_reviews(records)
         translations = self._translations()
         choices = [*islice((values for values in self._fields.values() if values.is_choice), _MAX_CHOICES)]
-        published = {list_in(path) for path, values in self._fields.items() if says_published(values)}
         for path, values in self._fields.items():
-            from_name = name_score(values.name)
             if values.is_text:
-                if list_in(path) in published and from_name < MAX_NAME_SCORE:
-                    from_name = max(MIN_NAME_SCORE, from_name + _WEIGHT_PUBLISHED)
-                if list_in(path) in articles and from_name < TELLING_NAME_SCORE:
-                    from_name += _WEIGHT_ARTICLE
+                from_name = kinds.score_of_name(path, values, name_score(values.name))
                 if values.name in descriptions:
                     from_name = TEXT_NAME_SCORE
                 if path in translations:
@@ -222,17 +201,6 @@ class FieldSample:
                     )
                 )
         return sorted(found, key=lambda candidate: -candidate.score)
-
-    def _lists_of_articles(self) -> set[str]:
-        """Return the lists of records with a title and a sign of an article, and nobody who wrote or rated them."""
-        words: defaultdict[str, set[str]] = defaultdict(set)
-        for path, values in self._fields.items():
-            words[list_in(path)].update(name_words(last_part(values.name)))
-        return {
-            path
-            for path, known in words.items()
-            if known & TITLE_WORDS and known & _WORDS_OF_AN_ARTICLE and not known & _WORDS_BESIDE_REVIEWS
-        }
 
     def _records(self) -> dict[str, int]:
         """Return of how many records each field is: of all in its list, if less than half of these have it."""
@@ -261,11 +229,11 @@ class FieldSample:
         described: dict[str, str] = {}
         for name in {values.name for values in self._fields.values()}:
             last = last_part(name)
-            words, parent = name_words(last), name.removesuffix(last)
+            words, parent = name_words(last), name[: name.rfind(last)]
             signs[parent] |= {
                 kind
                 for kind, starts in _SIGNS_OF_A_REVIEW.items()
-                if any(word.startswith(starts) for word in words)
+                if any(word.startswith(starts) for word in [*words, "".join(words)])
             }
             if " ".join(words) in _SIGNS_OF_A_REVIEW:
                 described[name] = parent
@@ -359,6 +327,7 @@ class FieldSample:
             if candidate.path not in paths
             and is_title_name(self._fields[candidate.path].name)
             and self._fields[candidate.path].is_varied
+            and not self._fields[candidate.path].is_grouped
         )
         return next(titles, "")
 
@@ -476,6 +445,7 @@ def suggestion(candidates: Sequence[Candidate], paths: Collection[str]) -> str:
     best = "; ".join(f"{c.path[:120]!r} ({c.description})" for c in candidates[:_MAX_LISTED])
     # A title may be joined with a review, but not with something else.
     has_text = len(candidates) > 1 and _is_eligible(candidates[0])
+    has_text = has_text and not any("," in c.path for c in candidates[:2])
     joined = ",".join(c.path for c in candidates[:2]) if has_text else ""
     hint = f", or to several that are joined, such as {joined[:250]!r}" if joined else ""
     return f"set TextField to the field that contains the reviews{hint}; the best candidates are {best}"

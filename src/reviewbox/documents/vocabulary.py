@@ -26,7 +26,8 @@ NAME_WEIGHTS: Mapping[str, float] = {
     **_words(
         3.0,
         "review reviews reviewtext reviewbody reviewcontent comment comments feedback opinion opinions "
-        "verbatim verbatims testimonial testimonials remark remarks critique bewertung bewertungen "
+        "verbatim verbatims testimonial testimonials remark remarks critique critiques kritik critica "
+        "criticas bewertung bewertungen "
         "bewertungstext rezension rezensionen kommentar kommentare meinung anmerkung avis commentaire "
         "commentaires critique temoignage remarque resena resenas opiniones comentario comentarios "
         "valoracion recensione recensioni commento commenti opinione parere avaliacao avaliacoes "
@@ -87,7 +88,8 @@ NAME_WEIGHTS: Mapping[str, float] = {
         -4.0,
         "reply replies replied responses responded respond owner owners merchant vendor seller developer "
         "host manager management staff antworten reponses respuestas risposte ourreply description "
-        "descriptions desc beschreibung beschrijving descripcion descrizione descricao deskripsi aciklama "
+        "descriptions desc descrip "
+        "beschreibung beschrijving descripcion descrizione descricao deskripsi aciklama "
         "opis popis leiras beskrivelse beskrivning kuvaus descriere описание опис 説明 描述 설명 "
         "bio biography about instructions policy prompt html question questions",
     ),

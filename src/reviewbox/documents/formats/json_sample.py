@@ -2,7 +2,7 @@
 
 import re
 from collections import Counter
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any
@@ -10,6 +10,7 @@ from typing import Any
 from reviewbox.documents.field_names import is_language, is_reply, name_score
 from reviewbox.documents.formats.json_paths import Each, Path, format_path, list_of
 from reviewbox.documents.pacing import Pace
+from reviewbox.documents.record_kinds import is_log_record
 from reviewbox.documents.review_field import FieldSample
 
 # The parts of a document that are sampled: nested levels, elements of an array, names of a kind of record.
@@ -37,14 +38,6 @@ _LOCALE = re.compile(r"[a-z]{2}[-_][A-Z]{2}")
 _TYPES = frozenset("M L".split())
 # Values under such keys describe a failure.
 _FAILURE = re.compile(r"(?:.*[_.-])?(?:errors?|exceptions?|faults?|warnings?)", re.IGNORECASE)
-# Records with several of these keys are messages of programs, or elements of a page.
-_LOG_KEYS = frozenset(
-    "tagname nodename classname classlist textcontent innertext innerhtml outerhtml "
-    "level severity loglevel logger loggername traceid spanid thread threadname pid hostname stacktrace "
-    "eventid eventname eventsource requestid".split()
-)
-_MIN_LOG_KEYS = 2
-_CHANGED_ROW = "dynamodb"  # events with this key are rows of a table
 # In records with all of these keys, the texts are not all reviews: the answer beside a question may be the
 # company's, a name beside a value may be any field, a chat has two sides, and chatbots learn from any text.
 _MIXED_RECORDS = tuple(
@@ -260,12 +253,6 @@ def is_columns(value: Any) -> bool:
 
 def _is_id(key: str) -> bool:
     return bool(_ID.fullmatch(key)) and (key.startswith("-") or any(map(str.isdigit, key)))
-
-
-def is_log_record(names: Collection[str]) -> bool:
-    """Return whether the names of a record's fields are those of a program's message or a page's element."""
-    known = {name.lower().replace("_", "").replace("@", "") for name in names if len(name) < _MAX_NAME_LENGTH}
-    return len(known & _LOG_KEYS) >= _MIN_LOG_KEYS and _CHANGED_ROW not in known
 
 
 def scoring_name(path: Path, *, is_table: bool) -> str:

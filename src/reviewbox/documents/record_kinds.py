@@ -1,0 +1,170 @@
+"""Decides what the records of a list are, by all of their fields together: reviews, or something else.
+
+A text among the fields of an article, a log or an answer to a complaint is not a review, even if it is called
+`content`, `message` or `comment`. Pure functions.
+"""
+
+from collections import defaultdict
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+
+from reviewbox.documents.field_names import (
+    EXCLUDING_NAME_SCORE,
+    FOREIGN_ANSWERS,
+    MAX_NAME_SCORE,
+    MIN_NAME_SCORE,
+    TELLING_NAME_SCORE,
+    TITLE_WORDS,
+    is_question,
+    last_part,
+    list_in,
+    name_score,
+    name_words,
+    path_parts,
+    word_weight,
+)
+from reviewbox.documents.field_values import (
+    MIN_TEXT_SHARE,
+    TEXT_NAME_SCORE,
+    FieldValues,
+    says_published,
+)
+
+_WEIGHT_PUBLISHED = -6.0  # if another field says that somebody else than a customer wrote the texts
+_WEIGHT_ARTICLE = -2.0  # if the records have a title and a sign of an article, but no author or rating
+_MAX_NAME_LENGTH = 1000
+
+_WORDS_OF_AN_ARTICLE = frozenset(
+    "category categories tag tags section categoria kategorie rubrik subtitle subtitulo sottotitolo "
+    "untertitel excerpt permalink slug layout icon cover thumbnail image photo imagen imagem immagine "
+    "bild foto фото".split()
+)
+_WORDS_BESIDE_REVIEWS = frozenset(
+    "rating ratings star stars score scores nps author authors user username reviewer customer guest name "
+    "email sentiment label verified likes votes helpful recommended autor usuario auteur autore nome nombre "
+    "nom imie imya nota note ocena puan puntuacion calificacion estrellas имя автор оценка".split()
+)
+# Records with several of these fields are messages of programs, or elements of a page.
+_LOG_KEYS = frozenset(
+    "tagname nodename classname classlist textcontent innertext innerhtml outerhtml "
+    "level severity loglevel logger loggername traceid spanid thread threadname pid hostname stacktrace "
+    "eventid eventname eventsource requestid".split()
+)
+_MIN_LOG_KEYS = 2
+_CHANGED_ROW = "dynamodb"  # events with this key are rows of a table
+_STATUSES = frozenset("status code statuscode httpstatus httpcode responsecode responsestatus".split())
+_COUNTED_TOKENS = frozenset("input output prompt completion total".split())  # by services of language models
+_VOTES = frozenset(("wins", "losses"))  # of ideas that are put to a vote
+_ANSWERS = frozenset("response responses answer answers resolution".split()) | FOREIGN_ANSWERS
+_TICKETS = frozenset("ticket tickets case incident request".split())
+_ID_WORDS = frozenset("id ids key number no nr".split())
+_RATINGS = frozenset(
+    "rating ratings star stars score scores nps stelle sterne etoiles estrellas estrelas voto nota note "
+    "ocena puan bewertung valoracion calificacion оценка".split()
+)
+
+
+@dataclass(frozen=True, slots=True)
+class RecordKinds:
+    """The lists whose records are not reviews.
+
+    Attributes:
+        articles: lists of records with a title and a sign of an article, and nobody who wrote or rated them.
+        published: lists of texts that a company, a language model or the users of a vote wrote.
+        logs: lists of messages of programs, or of requests to a server with the status of each.
+        answered: lists of reviews, complaints and tickets, whose answers are not reviews. They have an id, or
+            a rating beside a text.
+    """
+
+    articles: Collection[str]
+    published: Collection[str]
+    logs: Collection[str]
+    answered: Collection[str]
+
+    @classmethod
+    def of(cls, fields: Mapping[str, FieldValues]) -> "RecordKinds":
+        """Return what the records are that have these fields, which are identified by their paths."""
+        lists: defaultdict[str, dict[str, FieldValues]] = defaultdict(dict)
+        for path, values in fields.items():
+            lists[list_in(path)][path] = values
+        return cls(
+            [name for name, columns in lists.items() if _are_articles(columns)],
+            [name for name, columns in lists.items() if _are_published(columns)],
+            [name for name, columns in lists.items() if _are_logs(columns)],
+            [name for name, columns in lists.items() if _are_answered(columns)],
+        )
+
+    def score_of_name(self, path: str, values: FieldValues, score: float) -> float:
+        """Return the score of a field's name, given its score without regard to the records."""
+        records = list_in(path)
+        if records in self.logs:
+            score = min(score, 0.0)  # whatever it is called, it has to sound like reviews
+        if records in self.answered and _is_answer(values):
+            return min(score, EXCLUDING_NAME_SCORE)
+        if records in self.published and score < MAX_NAME_SCORE:
+            score = max(MIN_NAME_SCORE, score + _WEIGHT_PUBLISHED)
+        if records in self.articles and score < TELLING_NAME_SCORE:
+            score += _WEIGHT_ARTICLE
+        return score
+
+
+def is_log_record(names: Collection[str]) -> bool:
+    """Return whether the names of a record's fields are those of a program's message or a page's element."""
+    known = {name.lower().replace("_", "").replace("@", "") for name in names if len(name) < _MAX_NAME_LENGTH}
+    return len(known & _LOG_KEYS) >= _MIN_LOG_KEYS and _CHANGED_ROW not in known
+
+
+def _are_articles(columns: Mapping[str, FieldValues]) -> bool:
+    words = {word for values in columns.values() for word in name_words(last_part(values.name))}
+    is_listed = bool(words & TITLE_WORDS and words & _WORDS_OF_AN_ARTICLE)
+    return is_listed and not words & _WORDS_BESIDE_REVIEWS
+
+
+def _are_published(columns: Mapping[str, FieldValues]) -> bool:
+    names = {" ".join(name_words(last_part(values.name))) for values in columns.values()}
+    return (
+        any(map(says_published, columns.values()))
+        or names >= _VOTES
+        or any(map(_counts_tokens, columns.values()))
+    )
+
+
+def _are_logs(columns: Mapping[str, FieldValues]) -> bool:
+    keys = [part for path in columns for part in path_parts(path)]
+    return is_log_record(keys) or any(map(_is_http_status, columns.values()))
+
+
+def _counts_tokens(values: FieldValues) -> bool:
+    words = name_words(last_part(values.name))
+    is_number = values.kinds["number"] > MIN_TEXT_SHARE * values.present
+    return is_number and words[-1:] == ["tokens"] and not _COUNTED_TOKENS.isdisjoint(words)
+
+
+def _is_http_status(values: FieldValues) -> bool:
+    is_status = "".join(name_words(last_part(values.name))) in _STATUSES
+    return is_status and 0 < values.present == values.http_statuses
+
+
+def _are_answered(columns: Mapping[str, FieldValues]) -> bool:
+    if any(map(_is_id_of_review, columns.values())):
+        return True
+    return any(map(_is_rating, columns.values())) and any(
+        values.is_text and not _is_answer(values) and name_score(values.name) >= TEXT_NAME_SCORE
+        for values in columns.values()
+    )
+
+
+def _is_rating(values: FieldValues) -> bool:
+    return not values.is_text and not _RATINGS.isdisjoint(name_words(last_part(values.name)))
+
+
+def _is_answer(values: FieldValues) -> bool:
+    words = name_words(last_part(values.name))
+    return not is_question(values.name) and not _ANSWERS.isdisjoint(words)
+
+
+def _is_id_of_review(values: FieldValues) -> bool:
+    """Return whether a field is called the id of a review, a complaint or a ticket."""
+    words = name_words(last_part(values.name))
+    is_of_review = any(word in _TICKETS or word_weight(word) >= TELLING_NAME_SCORE for word in words)
+    return is_of_review and not _ID_WORDS.isdisjoint((words[0], words[-1]))
