@@ -8,9 +8,11 @@ requests bytes of the file, and gets them. It sends the rows in batches, each as
 own; the first stream has the schema and no rows. After the last one, it waits for the next file.
 """
 
+import atexit
 import sys
 from collections.abc import Generator, Iterator
 from contextlib import suppress
+from functools import cache
 from io import SEEK_END, BytesIO
 from subprocess import DEVNULL, PIPE, Popen
 from typing import IO, TYPE_CHECKING, cast
@@ -25,9 +27,6 @@ if TYPE_CHECKING:
 DESCRIPTION = "the Parquet file"
 # SIGKILL and SIGTERM: a system whose memory is exhausted sends the first one.
 _STOPPED = (-9, -15)
-
-# Programs that wait for the next file: starting one takes as long as classifying a few reviews.
-_waiting: "list[Popen[bytes]]" = []
 
 
 def decode(file: IO[bytes], batch_rows: int) -> "Iterator[RecordBatchReader]":
@@ -44,17 +43,30 @@ def decode(file: IO[bytes], batch_rows: int) -> "Iterator[RecordBatchReader]":
         last = yield from _converse(program, file, batch_rows)
     except BaseException:  # also if the caller does not want the other batches
         program.kill()
-        program.communicate()
+        _end([program])
         raise
-    _waiting.append(program)
+    _waiting().append(program)
     if last == FAILURE:
         raise unreadable(DESCRIPTION)
 
 
+@cache
+def _waiting() -> "list[Popen[bytes]]":
+    """Return the programs that wait for a file: starting one takes as long as classifying a few reviews."""
+    programs: list[Popen[bytes]] = []
+    atexit.register(_end, programs)
+    return programs
+
+
+def _end(programs: "list[Popen[bytes]]") -> None:
+    for program in programs:
+        program.communicate()
+
+
 def _take_program() -> "Popen[bytes]":
     with suppress(IndexError):
-        while (program := _waiting.pop()).poll() is not None:
-            program.communicate()
+        while (program := _waiting().pop()).poll() is not None:
+            _end([program])
         return program
     command = [sys.executable, "-I", "-S", decoder.__file__, *sys.path]
     try:
