@@ -33,6 +33,7 @@ OWNERS = {
     "rich": ("cli/",),
     "pyarrow": ("cli/",),
     "arro3": ("documents/formats/parquet/", "catalog/parquet.py"),
+    "subprocess": ("documents/formats/parquet/decoding.py",),
     "python_calamine": ("documents/formats/xlsx/",),
 }
 

@@ -194,7 +194,7 @@ def test_a_binary_table_is_current_once_and_leaves_nothing_behind(
 
 
 def test_a_parquet_file_does_not_share_an_invocation(pipeline: Pipeline, s3: Client) -> None:
-    """Its library ends the process at some damaged pages. That must not take other files down."""
+    """A few compressed pages may hold as many reviews as an invocation can classify."""
     content = io.BytesIO()
     pd.DataFrame({"text": ["good", "bad"]}).to_parquet(content, index=False)
     file = ObjectRef(BUCKET, "incoming/a.parquet")

@@ -29,24 +29,14 @@ def open_object(store: "ObjectStore", source: Source) -> Iterator[IO[bytes]]:
 
 
 class _ObjectFile(RawIOBase):
-    """An object as a file. Blocks are kept for a while: a reader of Parquet goes from column to column.
-
-    A library that reads the file may raise an error of its own for a request that failed. So the error of
-    the request is raised again when the context ends.
-    """
+    """An object as a file. Blocks are kept for a while: a reader of Parquet goes from column to column."""
 
     def __init__(self, store: "ObjectStore", source: Source) -> None:
         self._store = store
         self._source = source
         self._size = source.size
         self._position = 0
-        self._failure: Exception | None = None
         self._block = lru_cache(_KEPT_BLOCKS)(self._read_block)
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-        if self._failure:
-            raise self._failure
 
     def readable(self) -> bool:
         return True
@@ -78,9 +68,5 @@ class _ObjectFile(RawIOBase):
     def _read_block(self, index: int) -> bytes:
         start = index * _BLOCK_BYTES
         end = min(self._size, start + _BLOCK_BYTES)
-        try:
-            with self._store.stream(self._source.ref, self._source.revision, start, end) as stream:
-                return stream.read()
-        except Exception as error:
-            self._failure = error
-            raise
+        with self._store.stream(self._source.ref, self._source.revision, start, end) as stream:
+            return stream.read()

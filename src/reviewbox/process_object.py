@@ -282,10 +282,9 @@ def _is_large_parquet(store: ObjectStore, source: Source, head: bytes, options: 
 
 
 def needs_own_invocation(body: bytes | None) -> bool:
-    """Return whether an object does not go with others: it is or may be large, or may end the process.
+    """Return whether an object does not go with others: it is large, or may be, as it is compressed.
 
-    The library for Parquet does that at some damaged pages, and no exception is raised. `body` is None if it
-    has not been read.
+    The pages of Parquet are. `body` is None if it has not been read.
     """
     return body is None or detect_compression(body) is not None or is_parquet(body)
 

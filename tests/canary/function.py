@@ -61,7 +61,9 @@ def record_outside(target: TextIO) -> None:
     """Write a line for each attempt to reach what is outside of the process."""
 
     def audit(event: str, arguments: tuple[Any, ...]) -> None:
-        is_written = event == "open" and isinstance(arguments[1], str) and arguments[1].strip("rbt")
+        # A pipe has no name, but a number.
+        is_file = event == "open" and not isinstance(arguments[0], int)
+        is_written = is_file and isinstance(arguments[1], str) and arguments[1].strip("rbt")
         if event in _AUDITED or is_written:
             print(json.dumps([event, *map(repr, arguments)]), file=target, flush=True)
 

@@ -19,6 +19,7 @@ import pytest
 from tests import faulty_codec
 from tests.canary.files import EVENT, EXTRA, NAME, VALUE, canary, faulty_files, review, valid_files
 
+from reviewbox.documents.formats.parquet import decoder
 from reviewbox.errors import ErrorCode
 from reviewbox.local.cloud import BUCKET, Cloud, start_cloud
 from reviewbox.local.function import deliver
@@ -335,11 +336,28 @@ def test_keys_and_headers_of_results_hold_no_content(outcome: Outcome) -> None:
         assert leaks(key + headers, VALUE, NAME, EVENT, EXTRA) == []
 
 
-def test_functions_connect_to_the_endpoint_alone_and_start_and_write_nothing(outcome: Outcome) -> None:
+def test_functions_start_only_the_program_that_decodes_parquet(outcome: Outcome) -> None:
+    programs = [
+        attempt
+        for function in outcome.functions
+        for attempt in map(json.loads, function.read("outside.jsonl").splitlines())
+        if attempt[0] not in ("socket.connect", "socket.getaddrinfo")
+    ]
+
+    assert {attempt[0] for attempt in programs} == {"subprocess.Popen"}
+    for _, executable, arguments, *_ in programs:
+        assert executable == repr(sys.executable)
+        assert arguments.startswith(repr([sys.executable, "-I", "-S", decoder.__file__])[:-1])
+
+
+def test_functions_connect_to_the_endpoint_alone_and_write_nothing(outcome: Outcome) -> None:
     host, _, port = outcome.endpoint.removeprefix("http://").rpartition(":")
     for function in outcome.functions:
         attempts = [json.loads(line) for line in function.read("outside.jsonl").splitlines()]
-        assert {attempt[0] for attempt in attempts} == {"socket.connect", "socket.getaddrinfo"}
+        assert {attempt[0] for attempt in attempts} - {"subprocess.Popen"} == {
+            "socket.connect",
+            "socket.getaddrinfo",
+        }
         assert {attempt[-1] for attempt in attempts if attempt[0] == "socket.connect"} == {
             repr((host, int(port)))
         }

@@ -15,6 +15,7 @@ from mypy_boto3_s3 import S3Client
 from tests import faulty_codec
 from tests.cold_start import function_process
 from tests.conftest import BUCKET
+from tests.documents.formats.binary_tables import panicking_parquet
 from tests.tiny import write_model
 from typer.testing import CliRunner
 
@@ -124,6 +125,23 @@ def test_classify_streams_parquet_files_that_are_larger_than_the_limit(
 
     assert run("classify", tmp_path, "--model", tiny_model) == unlimited
     assert [line["line"] for line in lines(unlimited)] == list(range(1, 3001))
+
+
+def test_a_file_at_which_a_library_ends_its_process_does_not_stop_the_others(
+    tmp_path: Path, tiny_model: Path
+) -> None:
+    for name in ("a.parquet", "c.parquet"):
+        (tmp_path / name).write_bytes(panicking_parquet())
+    pq.write_table(pa.table({"review": ["great film", "awful film"]}), tmp_path / "b.parquet")
+
+    found = lines(run("classify", tmp_path, "--model", tiny_model, status=1))
+
+    assert [(Path(line["file"]).name, line.get("error_code")) for line in found] == [
+        ("a.parquet", "corrupt_file"),
+        ("b.parquet", None),
+        ("b.parquet", None),
+        ("c.parquet", "corrupt_file"),
+    ]
 
 
 @pytest.mark.parametrize("name", ["a.csv", "a.csv.gz", "a.parquet"])

@@ -15,6 +15,7 @@ from tests.faults.clients import Client
 from tests.faults.s3 import S3
 from tests.large_tables.work import QUEUE, deliver, plenty, read, storage_of
 
+from reviewbox.documents.formats.parquet.segments import split_parquet
 from reviewbox.errors import ConflictError
 from reviewbox.folder_storage import FolderStorage
 from reviewbox.model.classifier import Classifier
@@ -133,22 +134,18 @@ def test_a_large_file_that_is_damaged_is_refused(
     assert result(s3)[0]["error"]["code"] == "corrupt_file"
 
 
-def test_an_error_of_s3_is_not_taken_for_a_damaged_file(store: S3, s3: Client) -> None:
-    """A library that reads the object hides the error; it comes back when the object is closed."""
-    s3.put_object(Bucket=BUCKET, Key=SOURCE.key, Body=b"x" * 600_000)
+def test_an_object_that_is_replaced_while_it_is_read_is_not_taken_for_a_damaged_file(
+    store: S3, s3: Client
+) -> None:
+    pages = {"compression": "none", "use_dictionary": False, "data_page_size": 10_000}
+    body = parquet(table(6 * ROWS), **pages)
+    s3.put_object(Bucket=BUCKET, Key=SOURCE.key, Body=body)
     storage = storage_of(store)
     source = storage.read(SOURCE, 0)
     assert source
 
-    def read() -> None:
-        with storage.open(source) as file:
-            assert file.read(10) == b"x" * 10
-            s3.put_object(Bucket=BUCKET, Key=SOURCE.key, Body=b"y" * 600_000)
-            file.seek(500_000)
-            try:
-                file.read(10)
-            except Exception as error:
-                raise ValueError from error
+    def replace_object(index: int, _: bytes) -> None:
+        s3.put_object(Bucket=BUCKET, Key=SOURCE.key, Body=body[:-1])
 
-    with pytest.raises(ConflictError):
-        read()
+    with storage.open(source) as file, pytest.raises(ConflictError):
+        split_parquet(file, SETTINGS.read_options, replace_object)

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 from tests.documents.reading import OPTIONS, VERDICT
 
@@ -57,3 +58,9 @@ def refusal(name: str, data: bytes, options: ReadOptions = OPTIONS) -> Problem:
     except SourceError as error:
         return error.problem
     raise AssertionError("the file is not refused")
+
+
+def panicking_parquet() -> bytes:
+    """Return a Parquet file with a damaged page that ends the process of the library that decodes it."""
+    case = Path(__file__).parents[2] / "fuzz" / "corpus" / "documents" / "page_that_panics.parquet"
+    return case.read_bytes().partition(b"\n")[2]

@@ -2,6 +2,8 @@ import contextlib
 import datetime as dt
 import gzip
 import io
+import os
+import signal
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -11,10 +13,11 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from tests.documents.formats.binary_tables import refusal, write_back
+from tests.documents.formats.binary_tables import panicking_parquet, refusal, write_back
 from tests.documents.reading import NAMES, OPTIONS
 
-from reviewbox.documents import ReadOptions
+from reviewbox.documents import ReadOptions, read_document
+from reviewbox.documents.formats.parquet.decoding import decode
 from reviewbox.documents.formats.parquet.table import read_cells
 from reviewbox.errors import ErrorCode, SourceError
 
@@ -315,3 +318,41 @@ def test_an_encrypted_file_is_refused() -> None:
 
     assert problem.code is ErrorCode.UNSUPPORTED_FORMAT
     assert "encrypted" in problem.message
+
+
+def test_a_page_at_which_the_library_ends_its_process_fails_its_file_only() -> None:
+    source = parquet(pa.table({"comment": REVIEWS}))
+
+    assert refusal("a.parquet", panicking_parquet()).code is ErrorCode.CORRUPT_FILE
+    assert write_back("a.parquet", source).texts == [review or "" for review in REVIEWS]
+
+
+def test_files_can_be_read_at_the_same_time() -> None:
+    """Also if one of them is not read to its end."""
+    texts = {name: [f"Good room {name}{number}." for number in range(700)] for name in "abc"}
+    rows = {
+        name: read_document(name, "", parquet(pa.table({"comment": texts[name]})), OPTIONS).rows
+        for name in texts
+    }
+
+    next(rows.pop("c"))
+
+    read = list(zip(rows["a"], rows["b"], strict=True))
+    assert [one.text for one, _ in read] == texts["a"]
+    assert [other.text for _, other in read] == texts["b"]
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="finds processes as Linux lists them")
+def test_a_decoder_that_is_killed_does_not_make_the_file_invalid() -> None:
+    """A system without memory does that. Another attempt may succeed."""
+
+    class KillingFile(io.BytesIO):
+        def read(self, size: int | None = -1) -> bytes:
+            for task in Path("/proc/self/task").iterdir():
+                for child in (task / "children").read_text().split():
+                    if b"decoder.py" in Path(f"/proc/{child}/cmdline").read_bytes():
+                        os.kill(int(child), signal.SIGKILL)
+            return super().read(size)
+
+    with pytest.raises(MemoryError):
+        list(decode(KillingFile(parquet(pa.table({"comment": REVIEWS}))), 100))

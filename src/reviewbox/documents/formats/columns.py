@@ -114,10 +114,13 @@ def call_library(description: str, function: Callable[..., _T], *arguments: Any)
         # A panic in Rust is not an Exception.
         if not isinstance(error, Exception) and type(error).__name__ != "PanicException":
             raise
-        message = (
-            f"{description} is damaged or uses an unsupported feature; save it again, or export it as CSV"
-        )
-        raise SourceError(ErrorCode.CORRUPT_FILE, message) from error
+        raise unreadable(description) from error
+
+
+def unreadable(description: str) -> SourceError:
+    """Return the error for a file that a compiled library cannot read; `description` names the file."""
+    message = f"{description} is damaged or uses an unsupported feature; save it again, or export it as CSV"
+    return SourceError(ErrorCode.CORRUPT_FILE, message)
 
 
 def _is_present(value: Any) -> bool:

@@ -19,7 +19,7 @@ from reviewbox.documents.formats.parquet.table import (
     SAMPLED_BATCHES,
     check_ratio,
     open_batches,
-    read_with,
+    read_segment,
     select_field,
 )
 from reviewbox.documents.review_field import ReviewField
@@ -64,8 +64,7 @@ class SegmentedParquet:
 
     def document(self, index: int, data: bytes, options: ReadOptions) -> Document:
         """Return the segment with this index, whose bytes are `data`, as a document of its own."""
-        footer = read_footer(data, options.check_time)
-        document = read_with(data, footer, self.field, options, self.first_rows[index])
+        document = read_segment(data, self.field, options, self.first_rows[index])
         return replace(document, rows=check_rows(document.rows, are_lines=False), notes=dict)
 
     def __len__(self) -> int:

@@ -4,16 +4,17 @@ Rows are read in batches, and read again to write the result, so that only the c
 results are held in memory. The libraries are imported when the first Parquet file is read.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 from io import SEEK_END, BytesIO
 from itertools import chain, islice
 from typing import IO, TYPE_CHECKING, Any, NoReturn
 
-from reviewbox.documents.document import BinaryTable, Cells, Document, ReadOptions, Row, Value
+from reviewbox.documents.document import BinaryTable, Cells, Document, ReadOptions, Row, RowWriter, Value
 from reviewbox.documents.format import Format
 from reviewbox.documents.formats.columns import MAX_SAMPLE_ROWS, call_library, column_keys, read_row
+from reviewbox.documents.formats.parquet.decoding import DESCRIPTION, decode
 from reviewbox.documents.formats.parquet.footer import Footer, read_footer, read_row_count, read_tail
 from reviewbox.documents.line_tables import check_row_count
 from reviewbox.documents.review_field import FieldSample, ReviewField, select_review_field
@@ -31,7 +32,6 @@ _MIN_GROUP_ROWS = 1000
 _MAX_DEPTH = 8  # of structs in which a review is looked for
 # Pages rarely compress to less than a hundredth.
 _BOMB_RATIO = 100
-_DESCRIPTION = "the Parquet file"
 # The review field is selected from this many.
 SAMPLED_BATCHES = max(1, MAX_SAMPLE_ROWS // _BATCH_ROWS)
 
@@ -50,29 +50,23 @@ def read(data: bytes, options: ReadOptions) -> Document:
     footer = read_footer(data, options.check_time)
     check_row_count(footer.rows, options.max_rows)
     check_ratio(footer, len(data), options)
-    schema, batches = open_batches(data, options)
-    field = select_field(schema, list(islice(batches, SAMPLED_BATCHES)), options)
-    return read_with(data, footer, field, options)
+    schema, batches = open_batches(BytesIO(data), options)
+    sampled = list(islice(batches, SAMPLED_BATCHES))
+    field = select_field(schema, sampled, options)
+    rows = _rows(chain(sampled, batches), _text_paths(schema), field)
+    return _document(footer, schema, field, rows, partial(_Writer, data, footer, options))
 
 
-def read_with(
-    data: bytes, footer: Footer, field: ReviewField, options: ReadOptions, first_row: int = 1
-) -> Document:
-    """Read a file whose footer and review field are known; its rows are numbered from `first_row`.
+def read_segment(data: bytes, field: ReviewField, options: ReadOptions, first_row: int) -> Document:
+    """Read a file whose review field is known; its rows are numbered from `first_row`.
 
     Raises:
         SourceError: the file is damaged.
     """
-    schema = open_batches(data, options)[0]
-    table = BinaryTable(
-        EXTENSION,
-        CONTENT_TYPE,
-        frozenset(schema.names),
-        partial(_Writer, data, footer, options),
-        has_notes=bool(field.title),
-    )
-    rows = _rows(open_batches(data, options)[1], _text_paths(schema), field, first_row)
-    return Document(rows, lambda: field.notes, table, footer.rows)
+    footer = read_footer(data, options.check_time)
+    schema, batches = open_batches(BytesIO(data), options)
+    rows = _rows(batches, _text_paths(schema), field, first_row)
+    return _document(footer, schema, field, rows, partial(_Writer, data, footer, options))
 
 
 def stream(file: IO[bytes], options: ReadOptions) -> Document:
@@ -89,7 +83,18 @@ def stream(file: IO[bytes], options: ReadOptions) -> Document:
     sampled = list(islice(batches, SAMPLED_BATCHES))
     field = select_field(schema, sampled, options)
     rows = _rows(chain(sampled, batches), _text_paths(schema), field)
-    table = BinaryTable(EXTENSION, CONTENT_TYPE, frozenset(schema.names), _refuse_to_write)
+    return _document(footer, schema, field, rows, _refuse_to_write)
+
+
+def _document(
+    footer: Footer,
+    schema: "Schema",
+    field: ReviewField,
+    rows: Iterator[Row],
+    open_writer: Callable[[Sequence[str]], RowWriter],
+) -> Document:
+    names = frozenset(schema.names)
+    table = BinaryTable(EXTENSION, CONTENT_TYPE, names, open_writer, has_notes=bool(field.title))
     return Document(rows, lambda: field.notes, table, footer.rows)
 
 
@@ -118,7 +123,7 @@ def read_cells(data: bytes, options: ReadOptions) -> Iterator[Cells]:
         SourceError: the file is damaged.
     """
     read_footer(data, options.check_time)  # which checks it
-    schema, batches = open_batches(data, options)
+    schema, batches = open_batches(BytesIO(data), options)
     keys = column_keys(schema.names)
     number = 0
     for batch in batches:
@@ -140,23 +145,21 @@ def check_ratio(footer: Footer, size: int, options: ReadOptions) -> None:
         )
 
 
-def open_batches(file: bytes | IO[bytes], options: ReadOptions) -> "tuple[Schema, Iterator[RecordBatch]]":
-    """Return the schema of a file and its rows, in small batches. Of a file object, only the pages are read.
+def open_batches(file: IO[bytes], options: ReadOptions) -> "tuple[Schema, Iterator[RecordBatch]]":
+    """Return the schema of a file and its rows, in small batches. Only the pages are read.
 
     Raises:
         SourceError: the file is damaged. Reading the batches may raise it, too.
     """
-    from arro3.io import read_parquet
-
-    reader = call_library(_DESCRIPTION, partial(read_parquet, batch_size=_BATCH_ROWS), file)
+    readers = decode(file, _BATCH_ROWS)
+    schema = next(readers).schema
 
     def batches() -> "Iterator[RecordBatch]":
-        # A default, because `next` would raise StopIteration inside a generator.
-        while (batch := call_library(_DESCRIPTION, next, reader, None)) is not None:
-            yield batch
+        for reader in readers:
+            yield from reader
             options.check_time()
 
-    return reader.schema, batches()
+    return schema, batches()
 
 
 def _text_paths(schema: "Schema") -> dict[str, list[int]]:
@@ -220,7 +223,7 @@ class _Columns:
 
     def values(self, position: Sequence[int]) -> list[Any]:
         """Return the values of the column at a position."""
-        return call_library(_DESCRIPTION, self._decode, tuple(position))
+        return call_library(DESCRIPTION, self._decode, tuple(position))
 
     def _decode(self, position: tuple[int, ...]) -> list[Any]:
         return [_decode(value) for value in self._struct(position[:-1]).column(position[-1]).to_pylist()]
@@ -289,17 +292,19 @@ class _Writer:
     def finish(self) -> bytes:
         """Return the file with the added columns, in the compression of the source."""
         from arro3.core import RecordBatchReader
-        from arro3.io import write_parquet
+        from arro3.io import read_parquet, write_parquet
 
         self._flush()
-        schema, batches = open_batches(self._data, self._options)
+        # These pages have been decoded before, so they do not end the process.
+        source = read_parquet(self._data, batch_size=_BATCH_ROWS)
+        schema = source.schema
         for field in self._fields:
             schema = schema.append(field)
         content = BytesIO()
         group_rows = min(_MAX_GROUP_ROWS, max(_MIN_GROUP_ROWS, self._footer.max_group_rows))
         try:
             write_parquet(
-                RecordBatchReader.from_batches(schema, self._widened(batches)),
+                RecordBatchReader.from_batches(schema, self._widened(source)),
                 content,
                 compression=self._footer.codec,
                 max_row_group_size=group_rows,
@@ -310,8 +315,9 @@ class _Writer:
             raise
         return content.getvalue()
 
-    def _widened(self, batches: "Iterator[RecordBatch]") -> "Iterator[RecordBatch]":
+    def _widened(self, batches: "Iterable[RecordBatch]") -> "Iterator[RecordBatch]":
         for batch, columns in zip(batches, self._batches, strict=True):
+            self._options.check_time()
             for field, column in zip(self._fields, columns, strict=True):
                 batch = batch.append_column(field, column)  # noqa: PLW2901
             yield batch
