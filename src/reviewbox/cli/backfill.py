@@ -74,7 +74,8 @@ def run_backfill(uri: str, stack_name: str, format_: Format, *, agreed: bool, dr
     parse_uri(uri)  # a typing error needs no credentials
     stack = named_stack(stack_name)
     storage = S3Storage(connect("s3"))
-    in_aws = is_aws(storage.client.meta.endpoint_url)
+    endpoint = storage.client.meta.endpoint_url
+    in_aws = is_aws(endpoint)
     terminal = terminal_beside(format_)
     backfill = Backfill(terminal, stack, backfill_prefix(stack, uri))
     counted = backfill.count(storage)
