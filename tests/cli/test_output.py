@@ -329,6 +329,15 @@ def assert_complete(path: Path) -> None:
             assert end.rstrip().endswith(b"}"), path
 
 
+def test_the_field_that_was_read_is_named_beside_a_file_of_rows(
+    reviews: Path, tmp_path: Path, tiny_model: Path
+) -> None:
+    """It is inferred, so nobody should have to look for it."""
+    result = run("classify", reviews, "--model", tiny_model, "--output", tmp_path / "a.csv")
+
+    assert result.stdout == f"{reviews}: the reviews are in `review`; --text-field selects another field.\n"
+
+
 # --- progress and color ---
 
 
