@@ -71,7 +71,7 @@ def classify_paths(  # noqa: PLR0913, PLR0917 - a command's options are its argu
     else:
         with open_output(output) as file:
             write_rows(_rows(reviews), file, format_, _COLUMNS)
-    if output or format_ is Format.TABLE:
+    if format_ is Format.TABLE or (output and sys.stdout.isatty()):
         _print_fields(run.text_fields)
     for name, doubt in run.doubts.items():
         if doubt:
