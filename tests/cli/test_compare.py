@@ -269,3 +269,24 @@ def test_the_default_output_is_tables(models: tuple[Path, Path], reviews: Path) 
     listed = [row for row in rows if row and row[0] == str(reviews)]
     assert [int(row[1]) for row in listed] == ROWS_OF_FLIPS
     assert listed[0][2:] == ["negative", "0.8808", "positive", "0.9820"]
+
+
+def test_files_as_tools_export_them_are_compared(models: tuple[Path, Path], tmp_path: Path) -> None:
+    """Neither their encoding nor the name of their column has to be changed first."""
+    rows = ["Great film, bad sequel.", "Not the good film that I wanted.", "Awful, awful, awful."]
+    export = "Package Name,Review Text,Star Rating\n" + "".join(f'com.example,"{row}",3\n' for row in rows)
+    (tmp_path / "months").mkdir()
+    (tmp_path / "months" / "202501.csv").write_text(export, encoding="utf-16")
+    (tmp_path / "months" / "202502.json").write_text(
+        json.dumps({"data": [{"id": 1, "review": row} for row in rows]}), encoding="utf-8"
+    )
+
+    comparison = compare(*models, tmp_path / "months")
+
+    assert (comparison["reviews"], comparison["a"]["accuracy"]) == (6, None)
+
+
+def test_a_file_without_reviews_is_refused_by_its_name(models: tuple[Path, Path], tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("id,price\n1,2.50\n2,3.50\n", encoding="utf-8")
+
+    assert f"{tmp_path / 'a.csv'}: " in error_message(*models, tmp_path / "a.csv")

@@ -485,6 +485,19 @@ def test_no_color(no_color: str, reviews: Path, tiny_model: Path) -> None:
     assert bool(COLOR.search(output)) is not bool(no_color)
 
 
+def test_a_person_who_writes_a_file_is_told_which_field_was_read(
+    reviews: Path, tmp_path: Path, tiny_model: Path
+) -> None:
+    """It is inferred."""
+    arguments = ["classify", str(reviews), "--model", str(tiny_model), "--output", str(tmp_path / "a.csv")]
+    session = Session(*REVIEWBOX, *arguments, NO_COLOR="1")
+
+    output = b" ".join(session.read().split())
+    session.close()
+
+    assert output.endswith(b"the reviews are in `review`; --text-field selects another field.")
+
+
 LARGE_FILES = [
     (command, max_bytes) for command in ("classify", "watch") for max_bytes in ("16777216", "100000")
 ]

@@ -458,7 +458,10 @@ def test_watching_stops_at_ctrl_c(tmp_path: Path, tiny_model: Path) -> None:
     assert f"results go to {folder}-results" in lines[0]
     assert re.fullmatch(r"Drop files here and watch them pass: http://127\.0\.0\.1:\d+/\n", lines[1])
     assert lines[2].split()[:3] == ["classified", "a.txt", "positive"]
-    assert lines[3] == "classified  t.jsonl  1 negative, 1 positive (2 rows, 0 need review, 0 failed)\n"
+    assert (
+        lines[3]
+        == "classified  t.jsonl  1 negative, 1 positive (2 rows, 0 need review, 0 failed) from `review`\n"
+    )
     assert rest == "Stopped.\n"
     assert process.returncode == 0
 

@@ -425,10 +425,10 @@ def compare(  # noqa: PLR0913, PLR0917 - a command's options are its arguments
 ) -> None:
     """Compare the verdicts and the speed of two models.
 
-    A FILE is the same as for `evaluate`, but labels are optional. If only one model knows more than positive
-    and negative, both answer only these two. If every review has a label, each model's accuracy is shown.
-    Flips (reviews that the models label differently) are listed by file and row, with the highest scores
-    first.
+    A FILE is any file or folder that `classify` reads, or one with labels as for `evaluate`. If only one
+    model knows more than positive and negative, both answer only these two. If every review has a label, each
+    model's accuracy is shown. Flips (reviews that the models label differently) are listed by file and row,
+    with the highest scores first.
 
     Examples:
         reviewbox compare model/ candidate/ reviews.csv

@@ -68,10 +68,11 @@ def classify_paths(  # noqa: PLR0913, PLR0917 - a command's options are its argu
     reviews = run.classify(inputs, hides_progress=is_terminal and format_ is not Format.TABLE)
     if format_ is Format.TABLE:
         _print_table(reviews, settings)
-        _print_fields(run.text_fields)
     else:
         with open_output(output) as file:
             write_rows(_rows(reviews), file, format_, _COLUMNS)
+    if format_ is Format.TABLE or (output and sys.stdout.isatty()):
+        _print_fields(run.text_fields)
     for name, doubt in run.doubts.items():
         if doubt:
             print_plain(f"reviewbox: {name}: {for_command_line(doubt)}", to_stderr=True)

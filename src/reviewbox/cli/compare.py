@@ -95,7 +95,7 @@ def compare_models(model_a: Path, model_b: Path, files: Sequence[Path], threads:
             verdict from both models.
     """
     run_a, run_b = _load([model_a, model_b], threads)
-    reviews = read_reviews(files)
+    reviews = read_reviews(files, need_labels=False)
     _classify_alternately([review.text for review in reviews], [run_a, run_b])
     rows = zip(reviews, run_a.predictions, run_b.predictions, strict=True)
     pairs = [Pair(review, a, b) for review, a, b in rows if a and b]

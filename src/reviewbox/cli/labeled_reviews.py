@@ -2,18 +2,20 @@
 
 import csv
 import json
+import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import closing, suppress
 from dataclasses import dataclass
 from io import TextIOWrapper
-from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from reviewbox.cli.inputs import file_input, track_inputs
-from reviewbox.errors import ReviewboxError
+from reviewbox.cli.inputs import file_input, files_below, open_document, track_inputs
+from reviewbox.errors import ReviewboxError, SourceError
 from reviewbox.model.verdicts import MIXED, NEGATIVE, NEUTRAL, POSITIVE
+from reviewbox.settings import Settings
+from reviewbox.wording import for_command_line
 
 # The labels by their accepted names, in lower case.
 LABELS = {
@@ -48,13 +50,15 @@ class _File:
     rows: _Rows
 
 
-def read_reviews(paths: Iterable[Path]) -> list[Review]:
+def read_reviews(paths: Iterable[Path], *, need_labels: bool) -> list[Review]:
     """Return the reviews of CSV, JSON Lines and Parquet files and of aclImdb folders; show the progress.
+
+    Unless they `need_labels`, files without the columns `text` and `label` are read as `classify` does.
 
     Raises:
         ReviewboxError: a row cannot be read; the message names the file and the row.
     """
-    files = list(chain.from_iterable(map(_find_files, paths)))
+    files = [file for path in paths for file in _find_files(path, need_labels=need_labels)]
     reviews: list[Review] = []
     # An error closes the bar before it is printed.
     with closing(track_inputs([file_input(file.path) for file in files], "Reading")) as inputs:
@@ -63,19 +67,37 @@ def read_reviews(paths: Iterable[Path]) -> list[Review]:
     return reviews
 
 
-def _find_files(path: Path) -> Iterator[_File]:
-    """Yield a file, or those of an aclImdb folder."""
-    if path.is_dir():
-        split = path / "test" if (path / "test").is_dir() else path
-        for folder in (split / "neg", split / "pos"):
-            texts = sorted(folder.glob("*.txt"))
-            if not texts:
-                raise ReviewboxError(f"{folder} holds no .txt files: expected an aclImdb folder")
-            yield from (_File(text, _text_rows) for text in texts)
-    elif path.suffix.lower() in _READERS:
-        yield _File(path, _READERS[path.suffix.lower()])
+def _find_files(path: Path, *, need_labels: bool) -> Iterator[_File]:
+    """Yield a file, or those of a folder."""
+    rows = _READERS.get(path.suffix.lower())
+    if path.is_dir() and (need_labels or any((path / part / "neg").is_dir() for part in ("", "test"))):
+        yield from _find_acl_imdb(path)
+    elif path.is_dir():
+        for file in files_below(path):
+            yield from _find_files(file, need_labels=False)
+    elif not need_labels and not (rows and _has_named_columns(path, rows)):
+        yield _File(path, _any_rows)
+    elif rows:
+        yield _File(path, rows)
     else:
         raise ReviewboxError(f"{path}: expected one of {', '.join(_READERS)} or an aclImdb folder")
+
+
+def _find_acl_imdb(path: Path) -> Iterator[_File]:
+    split = path / "test" if (path / "test").is_dir() else path
+    for folder in (split / "neg", split / "pos"):
+        texts = sorted(folder.glob("*.txt"))
+        if not texts:
+            raise ReviewboxError(f"{folder} holds no .txt files: expected an aclImdb folder")
+        yield from (_File(text, _text_rows) for text in texts)
+
+
+def _has_named_columns(path: Path, rows: _Rows) -> bool:
+    """Return whether the first row has a text, or what looks like a label, as `evaluate` needs them."""
+    with suppress(TypeError, ValueError, LookupError, OSError, csv.Error):
+        first = next(rows(path, lambda _: None), {})
+        return "text" in first or any("label" in str(name) for name in first)
+    return False
 
 
 def _read(file: _File, on_share: OnShare) -> Iterator[Review]:
@@ -87,6 +109,8 @@ def _read(file: _File, on_share: OnShare) -> Iterator[Review]:
                 columns = ", ".join(repr(name) for name in row if name is not None)
                 raise ReviewboxError(f"{place}: no `text`; {_COLUMNS_HINT}; the columns are {columns}")
             yield Review(str(path), number, text, _parse_label(row.get("label"), place))
+    except SourceError as error:
+        raise ReviewboxError(f"{path}: {for_command_line(str(error))}") from None
     except (TypeError, ValueError, LookupError, OSError, csv.Error) as error:  # includes pyarrow's errors
         raise ReviewboxError(f"{path}, after row {number}: {error}") from None
 
@@ -127,6 +151,14 @@ def _parquet_rows(path: Path, on_share: OnShare) -> Iterator[Mapping[str, Any]]:
         yield from batch.to_pylist()
         done += batch.num_rows
         on_share(done / file.metadata.num_rows)
+
+
+def _any_rows(path: Path, on_share: OnShare) -> Iterator[Mapping[str, Any]]:
+    with open_document(file_input(path), Settings.from_environ(os.environ)) as opened:
+        for row, share in opened.document.rows_with_shares():
+            if not row.is_passthrough:
+                yield {"text": row.text}
+            on_share(share)
 
 
 def _text_rows(path: Path, _on_share: OnShare) -> Iterator[Mapping[str, Any]]:

@@ -120,8 +120,11 @@ def receipt_line(receipt: Mapping[str, Any]) -> Text:
         return cell(f"{receipt['error']['code']} {message}".strip(), "red")
     if "counts" in receipt:
         labels, rows = label_and_row_counts(receipt["counts"])
-        line = cell(f"{labels} ({rows})" if labels else rows)
-        doubt = for_command_line(doubt_in(receipt.get("notes")))
+        notes = receipt.get("notes", {})
+        # It is named because it is inferred.
+        field = f" from `{notes['text_field']}`" if notes.get("text_field_by") == "score" else ""
+        line = cell((f"{labels} ({rows})" if labels else rows) + field)
+        doubt = for_command_line(doubt_in(notes))
         return line.append_text(cell(f". {doubt}", "yellow")) if doubt else line
     verdict, score, _ = verdict_cells({**receipt, "evidence": []}, "")
     return verdict.append(" ").append_text(score)
