@@ -29,19 +29,26 @@ from reviewbox.storage import S3Storage
 
 BUCKET = "reviewbox"
 
-# A busy machine makes no difference to the result of a test. `make properties` tries more examples every night.
+# A busy machine makes no difference to the result of a test. `make properties` tries more every night.
 hypothesis.settings.register_profile("nightly", deadline=None, max_examples=500)
 hypothesis.settings.register_profile("reviewbox", deadline=None, max_examples=40)
 hypothesis.settings.load_profile("reviewbox")
 
 # Garbage collection took a quarter of the time in which pytest collects the tests. What that leaves is in use
-# until the end, so it is never looked at again.
+# until the end, so it is never looked at again. By default, Python looks for garbage after 700 new objects.
 gc.disable()
 
 
 def pytest_collection_finish() -> None:
     gc.freeze()
+    gc.set_threshold(20_000, 20, 20)
     gc.enable()
+
+
+def pytest_sessionfinish() -> None:
+    """Find what is left at the end, for instance files that are still open. pytest would look five times."""
+    gc.collect()
+    gc.freeze()
 
 
 # Templates are read with libyaml, even by modules that read them while they are imported.

@@ -5,7 +5,7 @@ The receipt is that of the first (`tests/test_foreign_results.py`). Until there 
 
 import itertools
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any
@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from tests.faults.clients import Client, Clock
 from tests.faults.s3 import S3, Bucket
+from tests.faults.stack import inline_pools
 from tests.large_tables.work import storage_of
 
 from reviewbox.errors import ForeignResultError
@@ -37,9 +38,10 @@ def store() -> S3:
 
 
 @pytest.fixture
-def pipeline(store: S3, classifier: Classifier) -> Pipeline:
+def pipeline(store: S3, classifier: Classifier) -> Iterator[Pipeline]:
     """Both deployments have the same model and settings. Without a queue, one worker does all segments."""
-    return Pipeline(storage_of(store), classifier, Settings(results_bucket=RESULTS, segment_bytes=300))
+    with inline_pools():
+        yield Pipeline(storage_of(store), classifier, Settings(results_bucket=RESULTS, segment_bytes=300))
 
 
 @dataclass(slots=True)

@@ -2,9 +2,9 @@
 
 python -m tests.cli.interrupted
 
-Each line of the standard input is a call: `{"words": [...], "folder": ..., "seconds": ...}`. The command runs in
-the folder, and is interrupted after the seconds; 0 means never. Each line of the standard output is the exit
-status, and how many seconds it took.
+Each line of the standard input is a call: `{"words": [...], "folder": ..., "seconds": ...}`. The command runs
+in the folder, and is interrupted after the seconds; 0 means never. Each line of the standard output is the
+exit status, and how many seconds it took.
 """
 
 import json

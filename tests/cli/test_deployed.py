@@ -4,7 +4,9 @@ import csv
 import json
 import logging
 import os
-from collections.abc import Iterable, Iterator
+import time
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from io import StringIO
 from pathlib import Path
 from typing import Any
@@ -51,11 +53,27 @@ def running_cloud() -> Iterator[Cloud]:
     with pytest.MonkeyPatch.context() as patch:
         for name in [name for name in os.environ if name.startswith(("AWS_", "REVIEWBOX_"))]:
             patch.delenv(name)
+        patch.setattr(boto3, "DEFAULT_SESSION", impatient_session())
+        patch.setattr(time, "sleep", partial(sleep_briefly, time.sleep))
         with start_cloud(ROOT / "template.yaml", 0) as cloud:
             for name in CREDENTIALS:
                 patch.setenv(name, cloud.environment[name])
             cloud.s3().put_bucket_notification_configuration(Bucket=BUCKET, NotificationConfiguration={})
             yield cloud
+
+
+def impatient_session() -> boto3.Session:
+    """Return a session whose clients do not wait for messages. moto answers what is there at once."""
+    session = boto3.Session()
+    session.events.register(
+        "provide-client-params.sqs.ReceiveMessage", lambda params, **_: {**params, "WaitTimeSeconds": 0}
+    )
+    return session
+
+
+def sleep_briefly(sleep: Callable[[float], None], seconds: float) -> None:
+    """Sleep for a moment instead of a second or more, between two looks at the progress."""
+    sleep(min(seconds, 0.05))
 
 
 @pytest.fixture
@@ -69,7 +87,8 @@ def cloud(running_cloud: Cloud) -> Cloud:
         running_cloud.queue_url,
         running_cloud.segments_queue_url,
     ):
-        recreate_queue(running_cloud.sqs(), url)
+        if count_messages(running_cloud, url):
+            recreate_queue(running_cloud.sqs(), url)
     return running_cloud
 
 

@@ -507,7 +507,7 @@ LARGE_FILES = [
 def busy(
     tmp_path_factory: pytest.TempPathFactory, tiny_model: Path
 ) -> Iterator[dict[tuple[str, str], Session]]:
-    """Commands that read a large file. They run at once, because their progress is shown after two seconds."""
+    """Commands that read a large file. They run at once: each shows its progress after two seconds."""
     folder = tmp_path_factory.mktemp("large")
     lines = (f"{number},a great film that is not bad at all\n".encode() for number in range(200_000))
     data = gzip.compress(b"id,review\n" + b"".join(lines), compresslevel=1)
