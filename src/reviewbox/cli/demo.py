@@ -38,7 +38,7 @@ class _FileResult:
     place: str  # where its result is: the receipt, the classified table, or the folder of its parts
 
 
-def run_demo(  # noqa: PLR0913, PLR0917 - a command's options are its arguments
+def run_demo(
     reviews: Path,
     port: int,
     template: Path,
@@ -63,12 +63,12 @@ def run_demo(  # noqa: PLR0913, PLR0917 - a command's options are its arguments
     with start_cloud_and_console(template, port, 0, page, variables) as (cloud, address):
         until = "Ctrl-C" if stay else "the demo ends"
         render.print_line(terminal, f"Watch them pass, until {until}: {address}")
-        settings = Settings.from_environ(cloud.environment)
+        storage, settings = S3Storage(cloud.s3()), Settings.from_environ(cloud.environment)
         keys = {file: settings.source_prefix + file.relative_to(reviews).as_posix() for file in files}
-        _upload(keys, cloud)
+        _upload(keys, storage)
         uploaded = f"Uploaded {number_of(len(files), 'file')} to s3://{BUCKET}/{settings.source_prefix}"
         render.print_line(terminal, uploaded)
-        results = list(_wait_for_results(keys, settings, cloud))
+        results = list(_wait_for_results(keys, settings, storage, cloud))
         if format_ is Format.TABLE:
             _print_table(results, settings)
         made = None
@@ -85,13 +85,14 @@ def run_demo(  # noqa: PLR0913, PLR0917 - a command's options are its arguments
     render.print_line(terminal, "This cloud has stopped; `--stay` or `reviewbox local` keeps one running.")
 
 
-def _upload(keys: Mapping[Path, str], cloud: Cloud) -> None:
+def _upload(keys: Mapping[Path, str], storage: S3Storage) -> None:
     for file, key in track(keys.items(), "Uploading", len(keys)):
-        cloud.s3().put_object(Bucket=BUCKET, Key=key, Body=file.read_bytes())
+        storage.client.put_object(Bucket=BUCKET, Key=key, Body=file.read_bytes())
 
 
-def _wait_for_results(keys: Mapping[Path, str], settings: Settings, cloud: Cloud) -> Iterator[_FileResult]:
-    storage = S3Storage(cloud.s3())
+def _wait_for_results(
+    keys: Mapping[Path, str], settings: Settings, storage: S3Storage, cloud: Cloud
+) -> Iterator[_FileResult]:
     for file, key in track(keys.items(), "Waiting for results", len(keys)):
         result_key = receipt_key(settings.results_prefix, key)
         receipt = wait_for_receipt(result_key, storage, cloud)
