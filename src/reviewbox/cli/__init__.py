@@ -67,7 +67,7 @@ def main(
 
 
 @command
-def classify(  # noqa: PLR0913, PLR0917 - a command's options are its arguments
+def classify(
     paths: Annotated[
         list[str],
         typer.Argument(
@@ -99,7 +99,7 @@ def classify(  # noqa: PLR0913, PLR0917 - a command's options are its arguments
 
 
 @command
-def watch(  # noqa: PLR0913, PLR0917 - a command's options are its arguments
+def watch(
     folder: Annotated[Path, folder_argument("FOLDER", "Watch this folder.")],
     results: Annotated[
         Path | None,
@@ -151,7 +151,7 @@ def watch(  # noqa: PLR0913, PLR0917 - a command's options are its arguments
 
 
 @command
-def report(  # noqa: PLR0913, PLR0917 - a command's options are its arguments
+def report(
     path: Annotated[
         str,
         typer.Argument(
@@ -296,7 +296,7 @@ def estimate(
 
 
 @command
-def backfill(  # noqa: PLR0913, PLR0917 - a command's options are its arguments
+def backfill(
     uri: Annotated[str, typer.Argument(metavar="URI", help="Classify the objects under s3://bucket/prefix.")],
     stack: StackOption = _STACK,
     yes: YesOption = False,
@@ -411,7 +411,7 @@ def evaluate(
 
 
 @command
-def compare(  # noqa: PLR0913, PLR0917 - a command's options are its arguments
+def compare(
     model_a: Annotated[Path, folder_argument("MODEL_A", "Compare the model in this folder.")],
     model_b: Annotated[Path, folder_argument("MODEL_B", "Compare it with the model in this folder.")],
     files: FilesArgument,
@@ -462,7 +462,7 @@ def model_check(
 
 
 @command
-def local(  # noqa: PLR0913, PLR0917 - a command's options are its arguments
+def local(
     port: PortOption = 5000,
     console_port: ConsolePortOption = 0,
     text_field: TextFieldOption = "",
@@ -487,7 +487,7 @@ def local(  # noqa: PLR0913, PLR0917 - a command's options are its arguments
 
 
 @command
-def demo(  # noqa: PLR0913, PLR0917 - a command's options are its arguments
+def demo(
     reviews: Annotated[Path, folder_argument("FOLDER", "Upload the files of this folder.")],
     port: PortOption = 0,
     text_field: TextFieldOption = "",

@@ -38,7 +38,7 @@ _MAX_FIELDS = 10  # tables of which the field is printed
 _COLUMNS = "file line sentiment score needs_review other_language error_code error_message".split()
 
 
-def classify_paths(  # noqa: PLR0913, PLR0917 - a command's options are its arguments
+def classify_paths(
     paths: Sequence[str],
     model: Path | None,
     threads: int,

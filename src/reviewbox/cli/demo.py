@@ -38,7 +38,7 @@ class _FileResult:
     place: str  # where its result is: the receipt, the classified table, or the folder of its parts
 
 
-def run_demo(  # noqa: PLR0913, PLR0917 - a command's options are its arguments
+def run_demo(
     reviews: Path,
     port: int,
     template: Path,
@@ -65,8 +65,7 @@ def run_demo(  # noqa: PLR0913, PLR0917 - a command's options are its arguments
         render.print_line(terminal, f"Watch them pass, until {until}: {address}")
         storage, settings = S3Storage(cloud.s3()), Settings.from_environ(cloud.environment)
         keys = {file: settings.source_prefix + file.relative_to(reviews).as_posix() for file in files}
-        for file, key in track(keys.items(), "Uploading", len(keys)):
-            storage.client.put_object(Bucket=BUCKET, Key=key, Body=file.read_bytes())
+        _upload(keys, storage)
         uploaded = f"Uploaded {number_of(len(files), 'file')} to s3://{BUCKET}/{settings.source_prefix}"
         render.print_line(terminal, uploaded)
         results = list(_wait_for_results(keys, settings, storage, cloud))
@@ -78,13 +77,17 @@ def run_demo(  # noqa: PLR0913, PLR0917 - a command's options are its arguments
             render.print_line(terminal, "The report, to open in a browser:")
             made = write_report(summary, report, terminal)
         if format_ is not Format.TABLE:
-            rows = list(_rows(results))
-            print_report({"files": rows, "report": made}, rows, format_, indent=2)
+            _print_rows(results, made, format_)
         if stay:
             with until_ctrl_c(terminal):
                 render.print_line(terminal, f"Drop more files at {address}. Press Ctrl-C to stop.")
             return
     render.print_line(terminal, "This cloud has stopped; `--stay` or `reviewbox local` keeps one running.")
+
+
+def _upload(keys: Mapping[Path, str], storage: S3Storage) -> None:
+    for file, key in track(keys.items(), "Uploading", len(keys)):
+        storage.client.put_object(Bucket=BUCKET, Key=key, Body=file.read_bytes())
 
 
 def _wait_for_results(
@@ -132,9 +135,9 @@ def _table_key(receipt: Mapping[str, Any]) -> str | None:
     return parts[0] if len(parts) == 1 else f"{parts[0].rpartition('/')[0]}/" if parts else None
 
 
-def _rows(results: Sequence[_FileResult]) -> Iterator[dict[str, Any]]:
-    for result in results:
-        yield {"file": result.name, **render.receipt_fields(result.receipt), "result": result.place}
+def _print_rows(results: Sequence[_FileResult], report: Mapping[str, Any] | None, format_: Format) -> None:
+    rows = [{"file": r.name, **render.receipt_fields(r.receipt), "result": r.place} for r in results]
+    print_report({"files": rows, "report": report}, rows, format_, indent=2)
 
 
 def _print_table(results: Sequence[_FileResult], settings: Settings) -> None:

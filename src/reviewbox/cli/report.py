@@ -27,7 +27,7 @@ _DIGEST_LENGTH = 12
 _PAGE_SUFFIXES = (".html", ".htm")
 
 
-def run_report(  # noqa: PLR0913, PLR0917 - what the command's options say
+def run_report(
     path: str,
     output: Path,
     options: ReportOptions,

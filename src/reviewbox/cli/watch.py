@@ -154,7 +154,7 @@ class FolderWatcher:
         return reason
 
 
-def run_watch(  # noqa: PLR0913, PLR0917 - a command's options are its arguments
+def run_watch(
     folder: Path,
     results: Path | None,
     seconds: float,

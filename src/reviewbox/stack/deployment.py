@@ -16,8 +16,6 @@ class Deployment:
     """A deployed stack, and questions to AWS about it. They raise botocore's errors."""
 
     stack: Stack  # its resources and parameters
-    status: str  # of the stack in CloudFormation
-    outputs: Mapping[str, str]  # of the stack
     connect: Connect  # returns a client for an AWS service
     now: Callable[[], float]  # returns the time in seconds since 1970
 
@@ -28,16 +26,12 @@ class Deployment:
         Raises:
             ReviewboxError: see `find_stack`.
         """
-        client = connect("cloudformation")
-        stack = find_stack(client, name)
-        (description,) = client.describe_stacks(StackName=name)["Stacks"]
-        outputs = {output["OutputKey"]: output["OutputValue"] for output in description["Outputs"]}
-        return cls(stack, description["StackStatus"], outputs, connect, now)
+        return cls(find_stack(connect("cloudformation"), name), connect, now)
 
     @property
     def function(self) -> str:
         """The name of the function; "" in the local cloud, which runs it itself."""
-        return self.outputs.get("FunctionName", "")
+        return self.stack.outputs.get("FunctionName", "")
 
     @cached_property
     def configuration(self) -> Mapping[str, Any]:

@@ -1,6 +1,7 @@
 """The resources of a deployed stack, found through CloudFormation."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
@@ -46,6 +47,8 @@ class Stack:
     segment_bytes: int
     segments_queue_url: str  # "" if the stack does not have one
     batch_operations: BatchOperations | None  # None if the stack cannot run jobs
+    status: str = ""  # in CloudFormation
+    outputs: Mapping[str, str] = field(default_factory=dict)  # all of them
 
     @property
     def queue_urls(self) -> tuple[str, ...]:
@@ -93,4 +96,5 @@ def find_stack(client: "CloudFormationClient", name: str) -> Stack:
         outputs.get("SegmentsQueueUrl", ""),
     ]
     values.append(BatchOperations(*batch) if len(batch) == len(_BATCH_OUTPUTS) else None)
+    values += [description["StackStatus"], outputs]
     return Stack(*values)

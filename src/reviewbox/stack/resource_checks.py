@@ -24,11 +24,12 @@ _UPLOADS = {"s3:ObjectCreated:*", "s3:ObjectCreated:Put"}
 
 
 def _check_status(deployment: Deployment) -> Iterator[Finding]:
-    name, problems = f"{deployment.stack.name}: {deployment.status}", {}
-    if deployment.status.endswith("_FAILED") or deployment.status == "ROLLBACK_COMPLETE":
-        command = f"aws cloudformation describe-stack-events --stack-name {deployment.stack.name}"
-        problems[name] = f"read the events (`{command}`), then deploy again"
-    return conclude("stack", problems, name)
+    stack, problems = deployment.stack, {}
+    state = f"{stack.name}: {stack.status}"
+    if stack.status.endswith("_FAILED") or stack.status == "ROLLBACK_COMPLETE":
+        command = f"aws cloudformation describe-stack-events --stack-name {stack.name}"
+        problems[state] = f"read the events (`{command}`), then deploy again"
+    return conclude("stack", problems, state)
 
 
 def _check_bucket(deployment: Deployment, check: str) -> Iterator[Finding]:
@@ -82,9 +83,9 @@ def _announced_prefixes(notification: Mapping[str, Any], queue_arn: str) -> Iter
 
 def _check_catalog(deployment: Deployment) -> Iterator[Finding]:
     """Check that changes to results reach the catalog, if the stack has one."""
-    if "Catalog" not in deployment.outputs:
+    if "Catalog" not in deployment.stack.outputs:
         return iter(())
-    stack, place, problems = deployment.stack, deployment.outputs["Catalog"], {}
+    stack, place, problems = deployment.stack, deployment.stack.outputs["Catalog"], {}
     if "EventBridgeConfiguration" not in deployment.notification(stack.results_bucket):
         copy = f"reviewbox catalog s3://{stack.results_bucket}/{stack.results_prefix} --output {place}"
         problems[
