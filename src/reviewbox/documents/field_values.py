@@ -9,6 +9,7 @@ from math import log2
 from reviewbox.documents.field_names import (
     KNOWN_LANGUAGE_SHARE,
     TELLING_NAME_SCORE,
+    TEXT_NAME_SCORE,
     is_question,
     is_question_in_known_language,
     name_words,
@@ -60,7 +61,7 @@ _MIN_OPEN_WORDS = 4  # on average
 # the field contains texts, such as "text" and "answer". Names that say something else need twice the share.
 _MIN_OPINIONS = 0.2
 _OPINIONS_PER_WORD = 0.012
-TEXT_NAME_SCORE = 1.0
+_OPINIONS_OF_PHRASES = 0.5  # if none of the texts is a sentence, and they have no name
 _ROWS_FOR_OPINIONS = 5
 _MAX_MARKUP_SHARE = 0.1  # of texts without a name, which may be news of a site
 _MIN_NAMELESS_WORDS = 1.5  # on average
@@ -103,6 +104,13 @@ _TECHNICAL = re.compile(
     r"\b\d{1,3}(?:\.\d{1,3}){3}\b|::1\b|\b[0-9a-f]{16,}\b|\b\w+=[\w\"'{\[]"
     r"|(?:^|\s)(?:/[\w.-]+){2,}|\b\w+\(\)|\b[A-Za-z]+(?:Error|Exception)\b|\bHTTP[/ ]?\d"
 )
+_FROM_STAFF = re.compile(
+    r"^\W{0,3}(?:agent|support|bot|assistant|representative|advisor|ai)\b.{0,30}?:",
+    re.IGNORECASE | re.MULTILINE,
+)
+_FROM_CUSTOMER = re.compile(
+    r"^\W{0,3}(?:customer|user|client|caller|guest|visitor|human)\b.{0,30}?:", re.IGNORECASE | re.MULTILINE
+)
 _HTTP_STATUS = re.compile(r"[1-5]\d\d")
 _PLACEHOLDERS = frozenset(
     "lorem ipsum dolor amet consectetur consectetuer adipiscing elit vestibulum pellentesque curabitur mauris vivamus "
@@ -135,6 +143,7 @@ class FieldValues:
     markup: int = 0
     replies: int = 0
     technical: int = 0  # texts with addresses, paths or names of errors
+    dialogues: int = 0  # texts with the words of two sides
     placeholders: int = 0  # texts in the Latin of typesetters
     http_statuses: int = 0
     content_words: int = 0
@@ -192,6 +201,7 @@ class FieldValues:
         self.replies += bool(_REPLY.search(value))
         self.markup += bool(_MARKUP.search(value))
         self.technical += bool(_TECHNICAL.search(value))
+        self.dialogues += bool(_FROM_STAFF.search(value) and _FROM_CUSTOMER.search(value))
         self.placeholders += len(_PLACEHOLDERS.intersection(plain_words)) >= _MIN_PLACEHOLDERS
         if len(words) > 1:
             self.multi_word += 1
@@ -288,7 +298,7 @@ class FieldValues:
         if name_score >= TELLING_NAME_SCORE:
             return True
         is_nameless = not name_words(self.name)
-        if max(self.technical, self.placeholders) > MIN_TEXT_SHARE * self.texts:
+        if max(self.technical, self.dialogues, self.placeholders) > MIN_TEXT_SHARE * self.texts:
             return False
         is_boilerplate = self.is_boilerplate
         is_repeated = is_boilerplate or not self.is_varied
@@ -298,6 +308,8 @@ class FieldValues:
             return True
         chance = 1 - (1 - _OPINIONS_PER_WORD) ** (self.words / self.texts)
         least = max(_MIN_OPINIONS, chance) * (0.5 if says_text else 1 if name_score >= 0 else 2)
+        if is_nameless and not self.sentences:
+            least = max(least, _OPINIONS_OF_PHRASES)
         if self.opinions >= least * self.texts and (says_text or not is_repeated):
             return True
         # In other languages there is no telling, and only the name is left. Without a name, one word is too few.

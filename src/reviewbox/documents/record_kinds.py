@@ -14,6 +14,7 @@ from reviewbox.documents.field_names import (
     MAX_NAME_SCORE,
     MIN_NAME_SCORE,
     TELLING_NAME_SCORE,
+    TEXT_NAME_SCORE,
     TITLE_WORDS,
     is_question,
     last_part,
@@ -25,7 +26,6 @@ from reviewbox.documents.field_names import (
 )
 from reviewbox.documents.field_values import (
     MIN_TEXT_SHARE,
-    TEXT_NAME_SCORE,
     FieldValues,
     says_published,
 )

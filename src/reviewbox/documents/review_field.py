@@ -17,6 +17,7 @@ from reviewbox.documents.field_names import (
     EXCLUDING_NAME_SCORE,
     MIN_NAME_SCORE,
     TELLING_NAME_SCORE,
+    TEXT_NAME_SCORE,
     is_question,
     is_title_name,
     last_part,
@@ -29,7 +30,6 @@ from reviewbox.documents.field_names import (
 )
 from reviewbox.documents.field_values import (
     MIN_TEXT_SHARE,
-    TEXT_NAME_SCORE,
     FieldValues,
     are_options,
 )

@@ -377,7 +377,8 @@ def _is_header_of_one_column(name: str, cells: Sequence[str]) -> bool:
         is_known = words <= _MAX_NAME_WORDS and name_score(name) >= _REVIEW_NAME_SCORE
         return is_known and sum(len(cell.split()) for cell in filled) >= 2 * words * len(filled) > 0
     longer = sum(1 for cell in filled if len(cell) > 3 * len(name) or len(cell.split()) >= _MIN_PROSE_WORDS)
-    is_name = name_score(name) >= _REVIEW_NAME_SCORE or name.isdigit()
+    is_key = name.islower() and longer >= len(filled) / 2 and bool(word_weight(plain_word(name)))
+    is_name = name_score(name) >= _REVIEW_NAME_SCORE or name.isdigit() or is_key
     return is_name or (longer >= len(filled) / 2 and _is_name_of_texts(name, filled))
 
 
