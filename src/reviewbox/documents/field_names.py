@@ -1,6 +1,8 @@
 """Decides from the name of a field whether it may contain the review. Pure functions."""
 
 import re
+from collections.abc import Sequence
+from collections.abc import Set as AbstractSet
 from functools import lru_cache
 
 from reviewbox.documents.value_kinds import UNSPACED
@@ -12,6 +14,8 @@ from reviewbox.documents.vocabulary import (
 
 # If its name says that a field contains reviews, they may be a few words that are often repeated.
 TELLING_NAME_SCORE = 2.5
+# If it says that they are texts, these need fewer words of opinion.
+TEXT_NAME_SCORE = 1.0
 KNOWN_LANGUAGE_SHARE = 0.2  # of function words among all words
 # A name of at most this score says that the field is something else, whatever its values look like.
 EXCLUDING_NAME_SCORE = -2.0
@@ -66,7 +70,9 @@ _MERCHANTS = frozenset(
 # What these write about a review is a comment on it.
 _COMMENTATORS = frozenset("agency admin administrator moderator editor analyst".split())
 _NOTES = frozenset("comment comments note notes".split())
-TITLE_WORDS = frozenset("title headline heading summary titel titre titulo titolo judul baslik".split())
+TITLE_WORDS = frozenset(
+    "title headline heading summary titel titre titulo titolo judul baslik otsikko rubrik".split()
+)
 _PREPOSITIONS = frozenset("of for de du des del della di da do dos das der des von van od".split())
 _DESCRIPTIONS = frozenset(
     map(
@@ -77,6 +83,8 @@ _DESCRIPTIONS = frozenset(
 )
 # JSON has no comments, so authors of files write them under these names.
 _FILE_COMMENTS = frozenset(("_comment", "_comments", "$comment", "__comment", "__comment__"))
+# The description of one of these is what a customer wrote.
+_REPORTS = frozenset("ticket tickets issue issues problem problems incident case request".split())
 _WORDS_OF_A_QUESTION = 5
 _MIN_COMPOUND_PART = 4  # letters: "update" is not a date
 _MAX_COMPOUND_PART = 20
@@ -161,40 +169,56 @@ def name_score(name: str) -> float:
     The last part of a path such as `data.reviews[].text` is the name, and the parts before it describe it.
     """
     parts = [part for part in _PATH_SEPARATOR.split(name) if part] if " " not in name.strip() else [name]
+    if parts and parts[-1] in _FILE_COMMENTS:
+        return MIN_NAME_SCORE
     words = name_words(parts[-1]) if parts else []
+    context = [word for part in parts[:-1] for word in name_words(part)]
+    all_words = {*context, *words}
+    if _is_answer(all_words):
+        return _REPLY_SCORE
+    if len(words) > 1 and {*words} - _DESCRIPTIONS <= _REPORTS:
+        return TEXT_NAME_SCORE
     if any(word_weight(word) >= TELLING_NAME_SCORE for part in parts[-2:] for word in name_words(part)):
         words = [word for word in words if word not in _DESCRIPTIONS]  # which is the review itself
     elif not _DESCRIPTIONS.isdisjoint(words):  # and its text is still one
         words = [word for word in words if not 0 < word_weight(word) < TELLING_NAME_SCORE]
-    context = [word for part in parts[:-1] for word in name_words(part)]
-    if parts and parts[-1] in _FILE_COMMENTS:
-        return MIN_NAME_SCORE
-    # A reply is a reply, whatever else its name says.
-    all_words = {*context, *words}
-    is_response = all_words & {"response", "responses"} and all_words & _RESPONDERS
-    is_answer = all_words & FOREIGN_ANSWERS and all_words & _MERCHANTS
-    is_note = all_words & _NOTES and all_words & _COMMENTATORS
-    if all_words & _REPLY_WORDS or is_response or is_answer or is_note:
-        return _REPLY_SCORE
-    if {"accepted", "answer"} <= all_words:  # schema.org's answer to a frequent question
-        return _REPLY_SCORE
-    weights = [weight for word in words if (weight := word_weight(word))]
     outer = max((word_weight(word) for word in context), default=0.0) / 2
-    if len(words) >= _WORDS_OF_A_QUESTION and _HOW_OFTEN.search(" ".join(words)):
-        score = EXCLUDING_NAME_SCORE
-    elif len(words) >= _WORDS_OF_A_QUESTION:
-        score = _QUESTION_SCORE + sum(weight for weight in weights if weight > 0)
-    elif weights:
-        # "Review date" is a date, and so is "date of review".
-        head = 0 if any(word in _PREPOSITIONS for word in words) else len(weights) - 1
-        modifiers = weights[:head] + weights[head + 1 :]
-        score = weights[head] + sum(w / 2 if w > 0 else w / 4 for w in modifiers) + outer
-    else:
-        score = outer
+    score = _score_of_words(words, outer)
     if all_words & _TRANSLATION_WORDS:
         score += _TRANSLATION_SCORE
     score = min(MAX_NAME_SCORE, score) + (_DERIVED_SCORE if all_words & DERIVED_WORDS else 0.0)
     return max(MIN_NAME_SCORE, score)
+
+
+def _is_answer(words: AbstractSet[str]) -> bool:
+    """Return whether the words of a name say that it is what a merchant answers, whatever else they say."""
+    return bool(
+        words & _REPLY_WORDS
+        or (words & {"response", "responses"} and words & _RESPONDERS)
+        or (words & FOREIGN_ANSWERS and words & _MERCHANTS)
+        or (words & _NOTES and words & _COMMENTATORS)
+        or {"accepted", "answer"} <= words  # schema.org's answer to a frequent question
+    )
+
+
+def _score_of_words(words: Sequence[str], outer: float) -> float:
+    """Return the score of the words of a name; `outer` is that of what the field is in."""
+    weights = [weight for word in words if (weight := word_weight(word))]
+    if len(words) >= _WORDS_OF_A_QUESTION and _HOW_OFTEN.search(" ".join(words)):
+        return EXCLUDING_NAME_SCORE
+    if len(words) >= _WORDS_OF_A_QUESTION and not _is_list_of_words(words):
+        return _QUESTION_SCORE + sum(weight for weight in weights if weight > 0)
+    if not weights:
+        return outer
+    # "Review date" is a date, and so is "date of review".
+    head = 0 if any(word in _PREPOSITIONS for word in words) else len(weights) - 1
+    modifiers = weights[:head] + weights[head + 1 :]
+    return weights[head] + sum(w / 2 if w > 0 else w / 4 for w in modifiers) + outer
+
+
+def _is_list_of_words(words: Sequence[str]) -> bool:
+    """Return whether a long name is not a question: it has a description and no word that connects others."""
+    return not _DESCRIPTIONS.isdisjoint(words) and FUNCTION_WORDS.isdisjoint(words)
 
 
 def is_reply(name: str) -> bool:

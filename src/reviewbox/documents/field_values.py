@@ -9,6 +9,7 @@ from math import log2
 from reviewbox.documents.field_names import (
     KNOWN_LANGUAGE_SHARE,
     TELLING_NAME_SCORE,
+    TEXT_NAME_SCORE,
     is_question,
     is_question_in_known_language,
     name_words,
@@ -36,6 +37,7 @@ _WEIGHT_VARIATION = 0.5  # times the coefficient of variation of the length, up 
 _WEIGHT_TITLE_CASE = -1.5  # times the share of values of several words that are all capitalized
 _WEIGHT_REPETITION = -3.0  # times how far the share of distinct values is below _USUAL_DISTINCT_SHARE
 _USUAL_DISTINCT_SHARE = 0.5
+_TITLE_SHARE = 2 / 3  # of distinct titles
 _ROWS_FOR_REPETITION = 8  # in fewer rows, repetition means nothing
 _ROWS_FOR_VARIETY = 3
 _MIN_TEMPLATE_WORDS = 5
@@ -59,14 +61,17 @@ _MIN_OPEN_WORDS = 4  # on average
 # the field contains texts, such as "text" and "answer". Names that say something else need twice the share.
 _MIN_OPINIONS = 0.2
 _OPINIONS_PER_WORD = 0.012
-TEXT_NAME_SCORE = 1.0
+_OPINIONS_OF_PHRASES = 0.5  # if none of the texts is a sentence, and they have no name
 _ROWS_FOR_OPINIONS = 5
+_MAX_MARKUP_SHARE = 0.1  # of texts without a name, which may be news of a site
 _MIN_NAMELESS_WORDS = 1.5  # on average
 # Texts in at least this many rows are the options of a question if at most this share of them is distinct.
 _ROWS_FOR_CHOICE = 20
 _CHOICE_SHARE = 0.15
 _MAX_OPTIONS = 20  # of a question; more texts under a name such as "text" are repeated, but not chosen
+_OPTIONS_SHARE = 0.9  # of the texts; others are what "other" stands for
 _MIN_STATEMENTS = 10  # that are repeated as often as each other, as in statistics
+_MAX_WORDS_OF_NAMES = 3  # on average
 _MAX_CHOICE_WORDS = 12  # on average; longer ones are texts that were generated or exported twice
 _QUESTION_SHARE = 0.6
 _QUESTION_NAMES = frozenset(
@@ -91,12 +96,20 @@ _REPLY = re.compile(
     re.IGNORECASE,
 )
 _MARKUP = re.compile(
-    r"</?(?:div|p|ul|ol|li|table|tr|td|span|h[1-6]|section|article|img|html|body|em|mark)\b", re.IGNORECASE
+    r"</?(?:a\s|div|p|ul|ol|li|table|tr|td|span|h[1-6]|section|article|img|html|body|em|mark)\b",
+    re.IGNORECASE,
 )
 # What programs write into their messages: addresses, settings, paths, calls and names of errors.
 _TECHNICAL = re.compile(
     r"\b\d{1,3}(?:\.\d{1,3}){3}\b|::1\b|\b[0-9a-f]{16,}\b|\b\w+=[\w\"'{\[]"
     r"|(?:^|\s)(?:/[\w.-]+){2,}|\b\w+\(\)|\b[A-Za-z]+(?:Error|Exception)\b|\bHTTP[/ ]?\d"
+)
+_FROM_STAFF = re.compile(
+    r"^\W{0,3}(?:agent|support|bot|assistant|representative|advisor|ai)\b.{0,30}?:",
+    re.IGNORECASE | re.MULTILINE,
+)
+_FROM_CUSTOMER = re.compile(
+    r"^\W{0,3}(?:customer|user|client|caller|guest|visitor|human)\b.{0,30}?:", re.IGNORECASE | re.MULTILINE
 )
 _HTTP_STATUS = re.compile(r"[1-5]\d\d")
 _PLACEHOLDERS = frozenset(
@@ -130,6 +143,7 @@ class FieldValues:
     markup: int = 0
     replies: int = 0
     technical: int = 0  # texts with addresses, paths or names of errors
+    dialogues: int = 0  # texts with the words of two sides
     placeholders: int = 0  # texts in the Latin of typesetters
     http_statuses: int = 0
     content_words: int = 0
@@ -187,6 +201,7 @@ class FieldValues:
         self.replies += bool(_REPLY.search(value))
         self.markup += bool(_MARKUP.search(value))
         self.technical += bool(_TECHNICAL.search(value))
+        self.dialogues += bool(_FROM_STAFF.search(value) and _FROM_CUSTOMER.search(value))
         self.placeholders += len(_PLACEHOLDERS.intersection(plain_words)) >= _MIN_PLACEHOLDERS
         if len(words) > 1:
             self.multi_word += 1
@@ -215,6 +230,13 @@ class FieldValues:
         return self.texts < _ROWS_FOR_VARIETY or len(self.distinct) > 1
 
     @property
+    def is_unrepeated(self) -> bool:
+        """Whether the texts may be titles of reviews. Names of what is reviewed are repeated."""
+        return self.is_varied and (
+            self.texts < _ROWS_FOR_REPETITION or len(self.distinct) > _TITLE_SHARE * self.texts
+        )
+
+    @property
     def is_template(self) -> bool:
         """Whether all rows repeat a sentence, such as what respondents agree to."""
         return not self.is_varied and self.words >= _MIN_TEMPLATE_WORDS * self.texts
@@ -240,6 +262,19 @@ class FieldValues:
         return are_few_options and self.words <= _MAX_CHOICE_WORDS * self.parts
 
     @property
+    def is_list_of_names(self) -> bool:
+        """Whether the texts are a few words each, often repeated and never a sentence, as names of products are."""
+        is_repeated = len(self.distinct) < _USUAL_DISTINCT_SHARE * self.texts
+        is_short = not self.sentences and self.words < _MAX_WORDS_OF_NAMES * self.texts
+        return self.texts >= _ROWS_FOR_CHOICE and is_repeated and is_short
+
+    @property
+    def has_many_texts(self) -> bool:
+        """Whether more texts make up most of the rows than a question has options."""
+        common = (count for _, count in self.distinct.most_common(_MAX_OPTIONS))
+        return sum(common) < _OPTIONS_SHARE * self.texts
+
+    @property
     def is_statistics(self) -> bool:
         """Whether each text has the same number of rows in succession, one for each measure of a statement."""
         *counts, _ = self.distinct.values()  # the rows of the last one may not all be here
@@ -262,17 +297,19 @@ class FieldValues:
         """Return whether enough texts describe an experience or judge something; more, if the name says less."""
         if name_score >= TELLING_NAME_SCORE:
             return True
-        if max(self.technical, self.placeholders) > MIN_TEXT_SHARE * self.texts:
+        is_nameless = not name_words(self.name)
+        if max(self.technical, self.dialogues, self.placeholders) > MIN_TEXT_SHARE * self.texts:
             return False
         is_boilerplate = self.is_boilerplate
         is_repeated = is_boilerplate or not self.is_varied
         # The same answer to a question in every row, such as a consent, is none.
         says_text = name_score >= TEXT_NAME_SCORE and not (is_repeated and is_question(self.name))
-        is_nameless = not name_words(self.name)
         if (says_text or is_nameless) and self.texts < _ROWS_FOR_OPINIONS and not is_repeated:
             return True
         chance = 1 - (1 - _OPINIONS_PER_WORD) ** (self.words / self.texts)
         least = max(_MIN_OPINIONS, chance) * (0.5 if says_text else 1 if name_score >= 0 else 2)
+        if is_nameless and not self.sentences:
+            least = max(least, _OPINIONS_OF_PHRASES)
         if self.opinions >= least * self.texts and (says_text or not is_repeated):
             return True
         # In other languages there is no telling, and only the name is left. Without a name, one word is too few.
@@ -281,8 +318,10 @@ class FieldValues:
             is_question_in_known_language(self.name)
         )
         is_list_of_words = self.words < _MIN_NAMELESS_WORDS * self.texts
-        is_guess = not is_known_language and not is_repeated
-        return is_guess and (says_text or (is_nameless and not is_list_of_words))
+        is_page = self.markup > _MAX_MARKUP_SHARE * self.texts
+        is_list = is_list_of_words or is_page or self.titles > MIN_TEXT_SHARE * self.multi_word
+        is_guess = not is_known_language and not is_repeated and not self.is_list_of_names
+        return is_guess and (says_text or (is_nameless and not is_list))
 
     def score(self, records: int) -> float:
         """Return how much the values look like reviews, as a field of this many records; see ADR 12."""
@@ -345,7 +384,7 @@ def are_options(values: FieldValues, name_score: float) -> bool:
     if name_score >= TELLING_NAME_SCORE and not is_question(values.name):
         return False
     is_text = name_score >= TEXT_NAME_SCORE and not is_question(values.name)
-    if values.is_choice and not (is_text and len(values.distinct) > _MAX_OPTIONS):
+    if values.is_choice and not (is_text and values.has_many_texts):
         return True
     is_consent = values.is_template and not is_text
     return is_consent or values.is_statistics or values.in_name > MIN_TEXT_SHARE * values.texts

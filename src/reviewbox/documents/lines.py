@@ -18,6 +18,8 @@ from reviewbox.errors import ErrorCode, Problem, SourceError
 _BINARY_CHECK_LENGTH = 64 * 1024
 # The layout of a table is inferred from its first lines. There are few enough to hold in memory.
 _MAX_SAMPLE_LINES = 1000
+# Cells with several lines have stray line feeds in such files, too.
+_RETURNS_PER_FEED = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +92,8 @@ def read_lines(data: bytes, options: ReadOptions) -> Lines:
         wide = _wide_lines(data, bom, options.max_line_length)
         return Lines(paced(wide, options.check_time, lambda line: len(line.text)), bom)
     # Old Macintosh programs ended lines with a single carriage return.
-    encoded = BytesIO(data) if b"\n" in data else data.splitlines(keepends=True)
+    returns, feeds = data.count(b"\r") - data.count(b"\r\n"), data.count(b"\n")
+    encoded = data.splitlines(keepends=True) if returns > _RETURNS_PER_FEED * feeds else BytesIO(data)
     return Lines(decode_lines(encoded, options), bom)
 
 

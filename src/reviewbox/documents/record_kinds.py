@@ -14,6 +14,7 @@ from reviewbox.documents.field_names import (
     MAX_NAME_SCORE,
     MIN_NAME_SCORE,
     TELLING_NAME_SCORE,
+    TEXT_NAME_SCORE,
     TITLE_WORDS,
     is_question,
     last_part,
@@ -25,7 +26,6 @@ from reviewbox.documents.field_names import (
 )
 from reviewbox.documents.field_values import (
     MIN_TEXT_SHARE,
-    TEXT_NAME_SCORE,
     FieldValues,
     says_published,
 )
@@ -55,6 +55,21 @@ _CHANGED_ROW = "dynamodb"  # events with this key are rows of a table
 _STATUSES = frozenset("status code statuscode httpstatus httpcode responsecode responsestatus".split())
 _COUNTED_TOKENS = frozenset("input output prompt completion total".split())  # by services of language models
 _VOTES = frozenset(("wins", "losses"))  # of ideas that are put to a vote
+# The values of a field that says which side wrote a message.
+_SIDES = tuple(
+    frozenset(hash(side) for word in pair.split() for side in (word, word.capitalize(), word.upper()))
+    for pair in (
+        "incoming outgoing",
+        "inbound outbound",
+        "user assistant",
+        "user bot",
+        "human ai",
+        "customer agent",
+        "user agent",
+    )
+)
+_QUESTIONS_OF_DIALOGUES = frozenset("question prompt instruction".split())
+_ANSWERS_OF_DIALOGUES = frozenset("response completion output".split())
 _ANSWERS = frozenset("response responses answer answers resolution".split()) | FOREIGN_ANSWERS
 _TICKETS = frozenset("ticket tickets case incident request".split())
 _ID_WORDS = frozenset("id ids key number no nr".split())
@@ -94,12 +109,12 @@ class RecordKinds:
             [name for name, columns in lists.items() if _are_answered(columns)],
         )
 
-    def score_of_name(self, path: str, values: FieldValues, score: float) -> float:
+    def score_of_name(self, path: str, score: float) -> float:
         """Return the score of a field's name, given its score without regard to the records."""
         records = list_in(path)
         if records in self.logs:
             score = min(score, 0.0)  # whatever it is called, it has to sound like reviews
-        if records in self.answered and _is_answer(values):
+        if records in self.answered and _is_answer(path):
             return min(score, EXCLUDING_NAME_SCORE)
         if records in self.published and score < MAX_NAME_SCORE:
             score = max(MIN_NAME_SCORE, score + _WEIGHT_PUBLISHED)
@@ -122,11 +137,27 @@ def _are_articles(columns: Mapping[str, FieldValues]) -> bool:
 
 def _are_published(columns: Mapping[str, FieldValues]) -> bool:
     names = {" ".join(name_words(last_part(values.name))) for values in columns.values()}
-    return (
+    return bool(
         any(map(says_published, columns.values()))
         or names >= _VOTES
         or any(map(_counts_tokens, columns.values()))
+        or {"post title", "post content"} <= names
+        or any(map(_has_two_sides, columns.values()))
+        or _are_dialogues(columns)
     )
+
+
+def _has_two_sides(values: FieldValues) -> bool:
+    """Return whether a field says who wrote each message of a conversation."""
+    return len(values.distinct) > 1 and any(values.distinct.keys() <= sides for sides in _SIDES)
+
+
+def _are_dialogues(columns: Mapping[str, FieldValues]) -> bool:
+    """Return whether each record is a question and the response to it, and not a question of a survey."""
+    named = {" ".join(name_words(last_part(values.name))): values for values in columns.values()}
+    asked = [values for name, values in named.items() if name in _QUESTIONS_OF_DIALOGUES]
+    is_answered = not _ANSWERS_OF_DIALOGUES.isdisjoint(named)
+    return is_answered and any(values.is_unrepeated for values in asked)
 
 
 def _are_logs(columns: Mapping[str, FieldValues]) -> bool:
@@ -149,8 +180,8 @@ def _are_answered(columns: Mapping[str, FieldValues]) -> bool:
     if any(map(_is_id_of_review, columns.values())):
         return True
     return any(map(_is_rating, columns.values())) and any(
-        values.is_text and not _is_answer(values) and name_score(values.name) >= TEXT_NAME_SCORE
-        for values in columns.values()
+        values.is_text and not _is_answer(path) and name_score(values.name) >= TEXT_NAME_SCORE
+        for path, values in columns.items()
     )
 
 
@@ -158,9 +189,10 @@ def _is_rating(values: FieldValues) -> bool:
     return not values.is_text and not _RATINGS.isdisjoint(name_words(last_part(values.name)))
 
 
-def _is_answer(values: FieldValues) -> bool:
-    words = name_words(last_part(values.name))
-    return not is_question(values.name) and not _ANSWERS.isdisjoint(words)
+def _is_answer(path: str) -> bool:
+    """Return whether a field, or an object that it is in, is called an answer."""
+    name = path.rpartition("[]")[2]
+    return not is_question(name) and not _ANSWERS.isdisjoint(name_words(name))
 
 
 def _is_id_of_review(values: FieldValues) -> bool:

@@ -17,6 +17,7 @@ from reviewbox.documents.field_names import (
     EXCLUDING_NAME_SCORE,
     MIN_NAME_SCORE,
     TELLING_NAME_SCORE,
+    TEXT_NAME_SCORE,
     is_question,
     is_title_name,
     last_part,
@@ -29,7 +30,6 @@ from reviewbox.documents.field_names import (
 )
 from reviewbox.documents.field_values import (
     MIN_TEXT_SHARE,
-    TEXT_NAME_SCORE,
     FieldValues,
     are_options,
 )
@@ -58,6 +58,8 @@ _SIBLING_MARGIN = 4.0
 _SHEET_MARGIN = 3.0
 # Between two open questions of a survey, they decide only if they differ more than usual.
 _QUESTION_MARGIN = 2.0
+_MIN_REVIEW_SHARE = 0.25  # of the records with a title, which is that of something else otherwise
+_RARE = 10  # times as many texts in another field that sounds like reviews
 _MAX_CHOICES = 20  # fields of options that texts are compared with
 # In a table of at least this many columns, records with fewer values on average are lines of a form.
 _FIELDS_OF_A_FORM = 4
@@ -84,6 +86,7 @@ class Candidate:
         description: what its values are, without quoting any.
         is_plausible: whether the texts sound like reviews as much as is needed under its name.
         is_poll: whether the texts are questions, or the options of a question.
+        texts: how many of its values are texts.
         is_open_question: whether its name is long enough to be a question, and its values to be open answers.
     """
 
@@ -91,6 +94,7 @@ class Candidate:
     score: float
     name_score: float
     description: str
+    texts: int
     is_plausible: bool = True
     is_poll: bool = False
     is_open_question: bool = False
@@ -177,7 +181,7 @@ class FieldSample:
         choices = [*islice((values for values in self._fields.values() if values.is_choice), _MAX_CHOICES)]
         for path, values in self._fields.items():
             if values.is_text:
-                from_name = kinds.score_of_name(path, values, name_score(values.name))
+                from_name = kinds.score_of_name(path, name_score(values.name))
                 if values.name in descriptions:
                     from_name = TEXT_NAME_SCORE
                 if path in translations:
@@ -195,6 +199,7 @@ class FieldSample:
                         score,
                         from_name,
                         values.description,
+                        values.texts,
                         is_plausible,
                         is_poll,
                         values.is_open_question,
@@ -271,6 +276,7 @@ class FieldSample:
                 values.score(records[path]) + score,
                 score,
                 "texts beside other values",
+                values.texts,
                 is_plausible=False,
             )
             for path, values in self._fields.items()
@@ -321,13 +327,14 @@ class FieldSample:
 
     def title_of(self, paths: Collection[str]) -> str:
         """Return the field that contains the titles of the reviews in `paths`; "" if there is none."""
+        reviews = sum(self._fields[path].present for path in paths if path in self._fields)
         titles = (
             candidate.path
             for candidate in self.candidates()
             if candidate.path not in paths
             and is_title_name(self._fields[candidate.path].name)
-            and self._fields[candidate.path].is_varied
-            and not self._fields[candidate.path].is_grouped
+            and self._fields[candidate.path].is_unrepeated
+            and reviews >= _MIN_REVIEW_SHARE * candidate.texts
         )
         return next(titles, "")
 
@@ -384,6 +391,8 @@ def _is_derived(candidate: Candidate) -> bool:
 
 
 def _is_clearly_better(best: Candidate, rival: Candidate) -> bool:
+    if rival.is_plausible and _RARE * best.texts <= rival.texts:
+        return False
     better_name = max(0.0, rival.name_score - best.name_score)
     margin = _MARGIN + _WEIGHT_BETTER_NAME * better_name
     if best.is_open_question and rival.is_open_question:

@@ -37,11 +37,13 @@ NAME_WEIGHTS: Mapping[str, float] = {
         "yorum yorumlar yorumu yorumunuz degerlendirme degerlendirmeniz gorusunuz gorus отзыв отзывы "
         "отзыва отзывов комментарии комментария комментариев мнение рецензия відгук відгуки коментар "
         "κριτικη κριτικες σχολιο σχολια recenzie recenzii comentariu velemeny ertekeles レビュー 口コミ "
-        "クチコミ 感想 コメント 评论 評論 评价 評價 點評 点评 리뷰 후기 댓글 의견 รีวิว ความคิดเห็น تعليق "
+        "クチコミ 感想 コメント 评论 評論 评价 評價 點評 点评 评语 評語 리뷰 후기 댓글 의견 รีวิว "
+        "ความคิดเห็น تعليق "
         "مراجعة تقييم نظر ملاحظات ביקורת תגובה הערות חוותדעת समीक्षा टिप्पणी đanhgia nhanxet binhluan gopy "
         "отзив отзиви atsauksme atsauksmes atsiliepimas atsiliepimai arvustus tagasiside mnenje ressenya "
         "testimonio testimonios depoimento depoimentos testemunho testemunhos testimonianza testimonianze "
-        "temoignages opinioni beoordelingen kundenstimmen kommentarer omdomen recenzija recenzije",
+        "temoignages opinioni beoordelingen kundenstimmen kommentarer omdomen recenzija recenzije arvostelu "
+        "arvostelut arvio arviot kommentti kommentit",
     ),
     # a complaint
     **_words(
@@ -59,7 +61,7 @@ NAME_WEIGHTS: Mapping[str, float] = {
         "сообщение treść 本文 内容 內容 문장 내용 post tweet caption answer answers antwort reponse "
         "respuesta risposta odpowiedz jawaban cevap ответ statement sentence sentences phrase "
         "phrases utterance utterances satz satze frase frases zdanie zdania cumle cumleler "
-        "kalimat предложение предложения 句子",
+        "kalimat предложение предложения 句子 teksti szoveg κειμενο نص متن noidung ข้อความ",
     ),
     # an answer in a survey, or a reply to a review; what an analyst wrote
     **_words(-1.0, "response claim claims insight insights"),
@@ -79,6 +81,7 @@ NAME_WEIGHTS: Mapping[str, float] = {
     **_words(
         -2.0,
         "title titles headline heading subject summary titel titre titulo titolo judul baslik заголовок "
+        "otsikko rubrik "
         "标题 標題 件名 タイトル 제목 topic topics theme themes keyword keywords tag tags label labels "
         "sentiment emotion category categories type kind class group segment тип вид тема категория tipo "
         "tipologia categoria kategorie kategoria kategori typ rodzaj jenis 类型 類型 类别 分类 カテゴリ 種類 "
@@ -106,7 +109,8 @@ NAME_WEIGHTS: Mapping[str, float] = {
         "business company hotel restaurant store shop app title_of department job position role date "
         "dates time times timestamp datetime created updated modified submitted datum fecha data_ora "
         "tanggal tarih дата 日期 日付 날짜 year month day hour week hours opening duration rating ratings "
-        "star stars score scores nps rank points vote votes upvotes helpful helpfulness count counts "
+        "star stars "
+        "tahdet betyg score scores nps rank points vote votes upvotes helpful helpfulness count counts "
         "number total num nb qty quantity price amount cost currency percent length status state "
         "flag is has verified recommended version os device platform browser agent language languages "
         "lang locale sprache langue idioma lingua bahasa dil язык source channel origin medium campaign "

@@ -18,6 +18,7 @@ _CLOSING = " \t\"'”’)]"
 _LISTED_LINES = 40
 _LISTED_SHARE = 0.7
 _MAX_BLANK_SHARE = 0.2
+_WORDS_OF_A_REVIEW = 8  # on average
 # If a program wrapped the lines of a review, most of them are about as long as the longest.
 _WRAPPED_LENGTH = 0.7
 _WRAPPED_SHARE = 0.5
@@ -117,6 +118,10 @@ def _listed_reviews(text: str) -> int:
         return len(lines)
     if len(lines) >= _LISTED_LINES and is_dense and are_listed:
         return len(lines)
+    words = sum(len(line.split()) for line in lines)
+    is_spaced = len(all_lines) >= 2 * len(lines) - 1 and words >= _WORDS_OF_A_REVIEW * len(lines)
+    if len(lines) >= _LISTED_LINES and is_spaced and sentences < _LISTED_SHARE * len(lines):
+        return len(lines)  # paragraphs of one review end as sentences do
     bulleted = sum(bool(_BULLET.match(line)) for line in lines)
     if bulleted >= max(_BULLETED_LINES, _LISTED_SHARE * len(lines)):
         return bulleted

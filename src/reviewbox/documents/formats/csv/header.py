@@ -48,6 +48,7 @@ _NUMBER_ABOVE_TEXT = 0.75  # data frames number their columns
 _QUESTION_ABOVE_ANSWERS = 1.0
 _WORD_ABOVE_PROSE = 0.5
 _PROSE_ABOVE_PROSE = -1.0
+_COLON = 1.0  # of a name; no value ends with one
 
 _SENTENCE_END = re.compile(r"[.!…。！]\s*")
 _NOT_A_NAME = re.compile(r"[.!…。！]\s|[{}\[\]<>\"]|[.!…。！]$")
@@ -57,6 +58,7 @@ _QUESTION = re.compile(
     r"|share (?:your|any)|enter|write|provide|give us)\b|^(?:bitte|veuillez|por favor|si prega|prosimy)\b",
     re.IGNORECASE,
 )
+_COLONS = (":", "：")
 _IMPORT_ID = re.compile(r'\s*\{\s*"ImportId"')
 # What SurveyMonkey writes below a question whose answers are chosen, in the languages of its interface.
 _CHOSEN_ANSWER = frozenset("response antwort réponse respuesta resposta risposta antwoord".split())
@@ -316,10 +318,15 @@ def _is_header(names: Sequence[str], rows: Sequence[Sequence[str]]) -> bool:
     evidence = _SAME_START if _have_same_start(names, rows) else 0.0
     evidence += _NOTHING_ABOVE_ROW_NUMBERS if _is_unnamed_index(names[0], [row[0] for row in rows]) else 0.0
     count_up = _count_up(names)
+    evidence += sum(_COLON * _is_label(name, column) for name, column in zip(names, columns, strict=True))
     evidence += sum(
         _name_evidence(name, column, count_up=count_up) for name, column in zip(names, columns, strict=True)
     )
     return evidence > 0
+
+
+def _is_label(name: str, column: _Column) -> bool:
+    return name.endswith(_COLONS) and not any(cell.endswith(_COLONS) for cell in column.cells)
 
 
 def _is_unnamed_index(name: str, cells: Sequence[str]) -> bool:
@@ -370,7 +377,8 @@ def _is_header_of_one_column(name: str, cells: Sequence[str]) -> bool:
         is_known = words <= _MAX_NAME_WORDS and name_score(name) >= _REVIEW_NAME_SCORE
         return is_known and sum(len(cell.split()) for cell in filled) >= 2 * words * len(filled) > 0
     longer = sum(1 for cell in filled if len(cell) > 3 * len(name) or len(cell.split()) >= _MIN_PROSE_WORDS)
-    is_name = name_score(name) >= _REVIEW_NAME_SCORE or name.isdigit()
+    is_key = name.islower() and longer >= len(filled) / 2 and bool(word_weight(plain_word(name)))
+    is_name = name_score(name) >= _REVIEW_NAME_SCORE or name.isdigit() or is_key
     return is_name or (longer >= len(filled) / 2 and _is_name_of_texts(name, filled))
 
 
