@@ -2,18 +2,23 @@
 
 import json
 from collections.abc import Callable
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pytest
 from botocore.exceptions import ClientError
 from emulator import Function
-from processes import LOGS
-from samples import EVENTS, OBJECTS, batch_operation, content, load, objects_in
+from processes import LOGS, ROOT
+from pyarrow.parquet import write_table
+from samples import EVENTS, OBJECTS, batch_operation, content, created, load, objects_in
 from stored_results import keys, read, read_json, receipt_of
 
 from reviewbox.local.cloud import BUCKET, Cloud
 from reviewbox.local.function import deliver
+
+PANICKING_PARQUET = ROOT / "tests/fuzz/corpus/documents/page_that_panics.parquet"
 
 Invoke = Callable[[Any], Any]
 
@@ -64,6 +69,22 @@ def test_each_object_of_a_batch_gets_its_result(invoke: Invoke, s3: Any) -> None
     assert [row["id"] for row in rows] == [1, 2, 3, 4]
     assert [row["sentiment"] for row in rows] == ["positive", "negative", None, "positive"]
     assert rows[2]["error_code"] == "empty_review"
+
+
+def test_parquet_is_decoded_and_a_page_that_ends_the_decoder_is_refused(
+    function: Callable[[str], Function], cloud: Cloud, s3: Any
+) -> None:
+    whole, damaged = "incoming/rooms.parquet", "incoming/damaged.parquet"
+    table = BytesIO()
+    write_table(pa.table({"review": ["A lovely quiet room.", "The room was dirty and loud."]}), table)
+    s3.put_object(Bucket=BUCKET, Key=whole, Body=table.getvalue())
+    s3.put_object(Bucket=BUCKET, Key=damaged, Body=PANICKING_PARQUET.read_bytes().partition(b"\n")[2])
+
+    for key in (damaged, whole, damaged):
+        assert function(cloud.handler).invoke(created(BUCKET, key)) is not None
+
+    assert read_json(s3, BUCKET, receipt_of(damaged))["error"]["code"] == "corrupt_file"
+    assert read_json(s3, BUCKET, receipt_of(whole))["counts"]["labels"] == {"negative": 1, "positive": 1}
 
 
 def test_a_key_from_eventbridge_is_not_decoded(invoke: Invoke, s3: Any) -> None:

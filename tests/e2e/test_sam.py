@@ -29,6 +29,7 @@ from test_artifact import (  # noqa: F401
     test_each_object_of_a_batch_gets_its_result,
     test_every_sample_event_is_processed,
     test_only_the_invalid_message_of_a_batch_is_returned,
+    test_parquet_is_decoded_and_a_page_that_ends_the_decoder_is_refused,
     test_the_log_holds_no_review_text,
     test_the_tasks_of_a_batch_operation_get_their_results,
     test_uploads_reach_the_function_through_the_queue,

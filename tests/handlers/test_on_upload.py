@@ -14,6 +14,7 @@ from botocore.response import StreamingBody
 from mypy_boto3_s3 import S3Client
 from mypy_boto3_sqs import SQSClient
 from tests.conftest import BUCKET
+from tests.documents.formats.binary_tables import panicking_parquet
 from tests.handlers.conftest import Context
 
 from handlers import common, on_upload
@@ -95,6 +96,14 @@ def test_s3_s_test_event_is_acknowledged() -> None:
     test_event = {"Service": "Amazon S3", "Event": "s3:TestEvent", "Bucket": BUCKET}
 
     assert on_upload.handler(sqs(test_event), Context()) == failures()
+
+
+def test_a_file_at_which_a_library_ends_its_process_is_refused_at_once(s3: S3Client) -> None:
+    s3.put_object(Bucket=BUCKET, Key="incoming/a.parquet", Body=panicking_parquet())
+
+    assert on_upload.handler(sqs(notification("incoming/a.parquet")), Context()) == failures()
+
+    assert receipt(s3, "incoming/a.parquet")["error"]["code"] == "corrupt_file"
 
 
 def test_only_failed_messages_are_reported(s3: S3Client) -> None:

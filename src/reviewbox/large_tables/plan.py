@@ -3,9 +3,9 @@
 import hashlib
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 from reviewbox.documents.compression import COMPRESSIONS, Compression
 from reviewbox.documents.detection import with_compression
@@ -14,6 +14,8 @@ from reviewbox.documents.formats.parquet.segments import SegmentedParquet
 from reviewbox.documents.segments import SegmentedTable
 from reviewbox.objects import ObjectRef, Revision, SegmentRef
 from reviewbox.results.receipt import Counts, Provenance
+
+_T = TypeVar("_T")
 
 _SEALED = re.compile(rb'\{"sha256": "([0-9a-f]{64})", "content": (.*)\}', re.DOTALL)
 
@@ -75,9 +77,10 @@ class Plan:
     @classmethod
     def decode(cls, body: bytes | None) -> Self | None:
         """Return the plan that `encode` turned into `body`; None if `body` is anything else."""
-        data = _unseal(body)
-        if data is None:
-            return None
+        return _unseal(body, cls._from_dict)
+
+    @classmethod
+    def _from_dict(cls, data: Mapping[str, Any]) -> Self:
         is_parquet = data["segmented"]["format"] == SegmentedParquet.extension
         segmented = SegmentedParquet if is_parquet else SegmentedTable
         return cls(
@@ -103,8 +106,7 @@ class Plan:
 
 def decode_counts(body: bytes | None) -> Counts | None:
     """Return the counts that `encode_counts` turned into `body`; None if `body` is anything else."""
-    data = _unseal(body)
-    return Counts.from_dict(data) if data is not None else None
+    return _unseal(body, Counts.from_dict)
 
 
 def encode_counts(counts: Counts) -> bytes:
@@ -133,8 +135,7 @@ class Sent:
     @classmethod
     def decode(cls, body: bytes | None) -> Self | None:
         """Return the record that `encode` turned into `body`; None if `body` is anything else."""
-        data = _unseal(body)
-        return cls(data["sender"], frozenset(data["lost"]), data["complete"]) if data is not None else None
+        return _unseal(body, lambda data: cls(data["sender"], frozenset(data["lost"]), data["complete"]))
 
     def encode(self) -> bytes:
         """Return the record as it is stored."""
@@ -147,10 +148,15 @@ def _seal(content: Mapping[str, Any]) -> bytes:
     return b'{"sha256": "%b", "content": %b}' % (hashlib.sha256(text).hexdigest().encode(), text)
 
 
-def _unseal(body: bytes | None) -> Mapping[str, Any] | None:
-    """Return the content that `_seal` turned into `body`; None if any byte has changed."""
+def _unseal(body: bytes | None, convert: Callable[[Mapping[str, Any]], _T]) -> _T | None:
+    """Return what `convert` makes of the content that `_seal` turned into `body`.
+
+    Returns None if any byte has changed, or if another version of Reviewbox wrote other content.
+    """
     match = _SEALED.fullmatch(body or b"")
     if match is None or hashlib.sha256(match[2]).hexdigest().encode() != match[1]:
         return None
-    content: Mapping[str, Any] = json.loads(match[2].decode("utf-8", "surrogatepass"))
-    return content
+    try:
+        return convert(json.loads(match[2].decode("utf-8", "surrogatepass")))
+    except (AttributeError, LookupError, TypeError, ValueError):
+        return None
