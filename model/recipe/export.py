@@ -28,7 +28,7 @@ HEADS = 3  # of a `TokenClassifier`: praise, blame and language
 GOLDEN = (
     "Lovely little place, we will be back.",
     "Stopped working after a week and nobody answers my mails. 👎",
-    "The plot is thin, the jokes are old, and I still laughed more than I have all year.",
+    "Comfortable seats and a friendly crew, but we left four hours late and my bag never arrived.",
     "ARRIVED LATE, BOX CRUSHED, BUT THE LAMP ITSELF IS FINE",
     "Does it come in blue?",
 )

@@ -18,8 +18,7 @@ NO_DROPOUT = {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}
 class TokenClassifier(nn.Module):
     """A classifier with three logits per token; a text's logits are the means over its tokens.
 
-    The three ask whether the text praises, whether it blames, and whether it is in a known language. The mean
-    lets the windows of one review be pooled, weighted by their token counts.
+    The three ask whether the text praises, whether it blames, and whether it is in a known language.
     """
 
     def __init__(self, encoder: BertModel) -> None:

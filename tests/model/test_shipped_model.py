@@ -168,7 +168,7 @@ def test_every_token_of_a_long_review_is_classified(shipped: Classifier) -> None
 
 
 def test_the_logits_of_a_window_are_the_mean_of_its_tokens(shipped: Classifier) -> None:
-    """Special tokens have no weight, so windows can be pooled by their token counts."""
+    """Special tokens have no weight."""
     graph = onnxruntime.InferenceSession(MODEL / "model.onnx", providers=["CPUExecutionProvider"])
 
     for window in chain.from_iterable(shipped.windows.split(TEXTS)):

@@ -43,22 +43,25 @@ def softmax(logits: Sequence[float]) -> list[float]:
     return [exponential / sum(exponentials) for exponential in exponentials]
 
 
-@given(
-    windows=st.lists(st.tuples(st.integers(1, 126), st.integers(0, 2**32)), min_size=1, max_size=6),
-    labels=st.integers(2, 4),
-)
-def test_pooled_logits_are_the_mean_over_all_tokens(windows: list[tuple[int, int]], labels: int) -> None:
-    tokens = [np.random.default_rng(seed).normal(0, 5, (count, labels)) for count, seed in windows]
+@pytest.mark.parametrize("count", [1, 2, 5])
+def test_windows_of_one_length_count_equally(count: int) -> None:
+    logits = [np.array([number, -number]) for number in range(count)]
 
+    whole = pool_logits([window(126)] * count, logits, Answers(("no", "yes"), (0, 1)))
+
+    assert whole.logits == pytest.approx(np.mean(logits, axis=0))
+    assert whole.tokens == 126 * count
+    assert whole.windows == count
+
+
+@pytest.mark.parametrize("tokens", [1, 20, 100])
+def test_a_short_last_window_counts_more_than_its_tokens_and_less_than_a_full_one(tokens: int) -> None:
+    """Reviews often end with their verdict."""
     whole = pool_logits(
-        [window(count) for count, _ in windows],
-        [logits.mean(axis=0) for logits in tokens],
-        Answers(tuple("abcd"[:labels]), tuple(range(labels))),
+        [window(126), window(tokens)], [np.array([0, 0]), np.array([0, 1])], Answers(("no", "yes"), (0, 1))
     )
 
-    assert whole.logits == pytest.approx(np.concatenate(tokens).mean(axis=0), abs=1e-6)
-    assert whole.tokens == sum(count for count, _ in windows)
-    assert whole.windows == len(windows)
+    assert tokens / (126 + tokens) < whole.logits[1] < 1 / 2
 
 
 @pytest.mark.parametrize("temperature", [0.5, 1.0, 1.7])
@@ -92,7 +95,7 @@ def test_answers_without_two_sides_stay_as_they_are(labels: tuple[str, ...]) -> 
 @pytest.mark.parametrize(("logit", "known"), [(0.0, 0.5), (20.0, 1.0), (-20.0, 0.0)])
 def test_an_unknown_language_flattens_the_scores(logit: float, known: float) -> None:
     answers = Answers(("negative", "positive"), (0, 1), language_column=2)
-    windows, logits = [window(1), window(3)], [np.array([0, 4, logit]), np.array([0, 8, logit])]
+    windows, logits = [window(3), window(3)], [np.array([0, 6, logit]), np.array([0, 8, logit])]
 
     whole = pool_logits(windows, logits, answers)
 
