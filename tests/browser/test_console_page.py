@@ -119,6 +119,7 @@ def test_dropped_files_pass_through_the_stages_to_the_report(cloud: str, visit: 
 
     assert "negative" in result(page, "kettle.txt")
     assert "8 rows" in result(page, "app_reviews.jsonl")
+    assert "from “" in result(page, "app_reviews.jsonl")  # the field that holds the reviews
     assert "PNG image" in result(page, "not_a_review.txt")
     expect(page.locator("#stages li").last).to_have_text("12Result")
     assert {stage.partition(": ")[2] for stage in stages} == {"Upload", "Queue", "Function", "Result"}

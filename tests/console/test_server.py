@@ -401,6 +401,16 @@ def test_it_stops_while_a_browser_listens(tmp_path: Path) -> None:
         http.client.HTTPConnection("127.0.0.1", urlsplit(address).port, timeout=SECONDS_TO_WAIT).connect()
 
 
+def test_the_field_of_a_table_is_shown_if_it_was_inferred(site: Site) -> None:
+    notes = {"text_field": "comment", "text_field_by": "score"}
+    site.board.finish("a.csv", {"counts": {}, "notes": notes})
+    site.board.finish("b.csv", {"counts": {}, "notes": {**notes, "text_field_by": "setting"}})
+
+    (event,) = events(site, 1)
+
+    assert [file["receipt"].get("field") for file in event["files"]] == ["comment", None]
+
+
 def test_a_message_names_the_option_of_the_command_that_serves_the_page(site: Site) -> None:
     error = {"code": "no_text_field", "message": "set TextField to the field that contains the reviews"}
     site.board.finish("a.csv", {"error": error})

@@ -458,3 +458,20 @@ def test_an_object_that_is_deleted_before_it_is_read_is_missing(s3: S3Client) ->
     )
 
     assert place.open("results/part.csv") is None
+
+
+def test_the_share_of_a_table_that_no_receipt_names_grows_while_it_is_read(tmp_path: Path) -> None:
+    """So that a person who waits for a report on one large table sees how long it takes."""
+    row = f"Oslo,5,{'Good film. ' * 20},positive,0.9,false,false,,\n"
+    header = "store,stars,review,sentiment,score,needs_review,other_language,error_code,error_message\n"
+    (tmp_path / "a.csv").write_text(header + row * 2000, encoding="utf-8")
+    results = StoredResults(find_place(str(tmp_path / "a.csv")))
+
+    done = [results.done for _ in results]
+
+    assert results.receipts == 1
+    assert len(done) == 2000
+    assert done == sorted(done)
+    assert done[0] < 0.2
+    assert 0.4 < done[1000] < 0.7
+    assert done[-1] > 0.9

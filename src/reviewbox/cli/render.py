@@ -16,7 +16,7 @@ from rich.console import Console as Terminal
 from rich.table import Table
 from rich.text import Text
 
-from reviewbox.results.doubt import doubt_in
+from reviewbox.results.doubt import doubt_in, inferred_field
 from reviewbox.results.receipt import Receipt
 from reviewbox.wording import for_command_line, number_of
 
@@ -120,11 +120,9 @@ def receipt_line(receipt: Mapping[str, Any]) -> Text:
         return cell(f"{receipt['error']['code']} {message}".strip(), "red")
     if "counts" in receipt:
         labels, rows = label_and_row_counts(receipt["counts"])
-        notes = receipt.get("notes", {})
-        # It is named because it is inferred.
-        field = f" from `{notes['text_field']}`" if notes.get("text_field_by") == "score" else ""
-        line = cell((f"{labels} ({rows})" if labels else rows) + field)
-        doubt = for_command_line(doubt_in(notes))
+        field = inferred_field(receipt.get("notes"))
+        line = cell((f"{labels} ({rows})" if labels else rows) + (f" from `{field}`" if field else ""))
+        doubt = for_command_line(doubt_in(receipt.get("notes")))
         return line.append_text(cell(f". {doubt}", "yellow")) if doubt else line
     verdict, score, _ = verdict_cells({**receipt, "evidence": []}, "")
     return verdict.append(" ").append_text(score)

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from reviewbox.results.doubt import inferred_field
 from reviewbox.wording import for_command_line
 
 # The page shows this many files, and counts the others.
@@ -105,4 +106,6 @@ def _shown(receipt: Mapping[str, Any]) -> dict[str, Any]:
     shown = {name: receipt[name] for name in names if name in receipt}
     if error := shown.get("error"):
         shown["error"] = {**error, "message": for_command_line(str(error.get("message", "")))}
+    if field := inferred_field(receipt.get("notes")):
+        shown["field"] = field
     return shown

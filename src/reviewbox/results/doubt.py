@@ -41,3 +41,9 @@ def with_doubt(notes: Mapping[str, Value], counts: Counts, labels: Collection[st
 def doubt_in(notes: Any) -> str:
     """Return the doubt in the notes of a receipt, which anybody may have written; "" if there is none."""
     return str(notes.get(_DOUBT, "")) if isinstance(notes, Mapping) else ""
+
+
+def inferred_field(notes: Any) -> str:
+    """Return the field of the reviews that the notes of a receipt name, if it is inferred; else ""."""
+    is_inferred = isinstance(notes, Mapping) and notes.get("text_field_by") == "score"
+    return str(notes.get("text_field", "")) if is_inferred else ""

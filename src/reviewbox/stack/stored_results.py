@@ -207,8 +207,9 @@ class StoredResults:
         place: where they are.
         settings: how the sources are read.
         models: the digests of the models that made the results read so far.
-        receipts: the number of receipts and other JSON files; known when the first result is read.
-        done: how many of them are done.
+        receipts: the number of receipts and other JSON files, or of tables if no receipt names them; known
+            when the first result is read.
+        done: how many of them are done; the decimals are the share of the table that is being read.
         skipped: how many of these are not receipts of this version.
         doubts: the doubts about fields of tables, with the sources' keys; of the results read so far.
         on_listed: called for each file or object that is found, before the first result is read.
@@ -222,6 +223,7 @@ class StoredResults:
     skipped: int = 0
     doubts: list[str] = field(default_factory=list)
     on_listed: Callable[[], object] = lambda: None
+    _share_read: float = 0.0  # of the part of a table that is being read; 0 if its size is not known
 
     def __iter__(self) -> Iterator[Result]:
         """Yield every result, for a report; see `read`."""
@@ -250,7 +252,7 @@ class StoredResults:
                 yield _read_receipt(key, receipt, reader)
             self.done = done + 1
         if self.skipped == len(receipts):
-            yield from self._read_unnamed(filter(is_table, keys), reader)
+            yield from self._read_unnamed(list(filter(is_table, keys)), reader)
 
     def _read_table(self, key: str, receipt: Receipt, reader: Reader[T]) -> Iterator[T]:
         content, lines = receipt.content, Lines.of(receipt)
@@ -264,7 +266,7 @@ class StoredResults:
                 yield row
                 self.done += 1 / max(1, content["counts"]["total"])
 
-    def _read_unnamed(self, tables: Iterable[str], reader: Reader[T]) -> Iterator[T]:
+    def _read_unnamed(self, tables: Sequence[str], reader: Reader[T]) -> Iterator[T]:
         """Read tables that no receipt names. At least one of them has to be a result."""
         lines: defaultdict[str, Lines] = defaultdict(Lines)
         reasons: list[str] = []
@@ -275,10 +277,13 @@ class StoredResults:
             return reader.of_failure(source, code, message)
 
         noted = replace(reader, of_failure=of_failure)
-        for key in tables:
+        self.receipts = len(tables)
+        for number, key in enumerate(tables):
             source = source_of_table(key)
+            self.done = number
             for item in self._read_part(key, key, noted, source, "", lines[source]):
                 yield item
+                self.done = number + self._share_read
                 read += 1
         if read == len(reasons):
             raise ReviewboxError(
@@ -293,13 +298,17 @@ class StoredResults:
         self, key: str | None, name: str, reader: Reader[T], source: str, text_field: str, lines: Lines
     ) -> Iterator[T]:
         stored = self.place.open(key) if key else None
-        yield from read_table(
+        size = _size_of(stored) if stored else 0
+        for item in read_table(
             stored,
             name,
             table_options(self.settings),
             lambda table: reader.of_rows(table, source, text_field, lines),
             partial(reader.of_failure, source),
-        )
+        ):
+            if stored and size:
+                self._share_read = stored.tell() / size
+            yield item
         lines.end_part()
 
     def read_texts(self, results: Sequence[Result]) -> Iterator[str]:
@@ -365,6 +374,14 @@ def _find_file(folders: Iterable[Path], key: str) -> Path | None:
         return None
     paths = (folder.joinpath(*names[start:]) for folder in folders for start in range(len(names)))
     return next(filter(_is_file, paths), None)
+
+
+def _size_of(stored: BufferedReader) -> int:
+    """Return the size of an open file in bytes; 0 for an object, which does not tell it."""
+    try:
+        return os.fstat(stored.fileno()).st_size
+    except (OSError, AttributeError):
+        return 0
 
 
 def _is_file(path: Path) -> bool:

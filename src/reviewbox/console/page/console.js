@@ -71,7 +71,7 @@ function outcome(entry) {
   if (upload) shown.append(element("p", {}, upload.percent === null ? "Waiting…" : `${STAGES[0]} ${upload.percent}%`));
   else if (!receipt) shown.append(element("p", { class: "pending" }, pending(entry)));
   else if (receipt.error) shown.append(element("p", { class: "problem" }, receipt.error.message));
-  else if (receipt.counts) shown.append(...tableOutcome(receipt.counts, file.seconds));
+  else if (receipt.counts) shown.append(...tableOutcome(receipt.counts, receipt.field, file.seconds));
   else shown.append(...verdictOutcome(receipt, file.seconds));
   return shown;
 }
@@ -100,7 +100,7 @@ function verdictOutcome({ sentiment, score, needs_review: needsReview }, seconds
   return [answer, element("p", {}, facts([needsReview && "needs a look"], seconds))];
 }
 
-function tableOutcome({ total, labels = {}, needs_review: needsReview, failed }, seconds) {
+function tableOutcome({ total, labels = {}, needs_review: needsReview, failed }, field, seconds) {
   const names = Object.keys(labels).sort((a, b) => LABELS.indexOf(a) - LABELS.indexOf(b));
   const said = names.map((name) => `${number(labels[name])} ${name}`).join(", ");
   const bar = element("div", { class: "shares", role: "img", "aria-label": said || "no verdicts" });
@@ -116,6 +116,7 @@ function tableOutcome({ total, labels = {}, needs_review: needsReview, failed },
     said,
     needsReview > 0 && `${number(needsReview)} to look at`,
     failed > 0 && `${number(failed)} failed`,
+    field && `from “${field}”`,
   ];
   return [bar, element("p", {}, facts(rest, seconds))];
 }
