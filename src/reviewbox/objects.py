@@ -15,7 +15,7 @@ class ObjectRef:
 
     @property
     def source(self) -> "ObjectRef":
-        """The object itself: what a segment, too, has as its source."""
+        """The object itself; the source of a segment is its table."""
         return self
 
 

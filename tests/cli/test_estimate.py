@@ -158,6 +158,20 @@ def test_a_large_parquet_file_is_split(
     assert report["segments"] > 5
 
 
+def test_a_parquet_file_that_can_be_read_as_a_whole_is_not_split(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its size decides, unlike that of a table of lines, which is split if it is larger than a segment."""
+    monkeypatch.setenv("REVIEWBOX_SEGMENT_BYTES", "10000")
+    reviews = [f"the room was very good, {number:04}" for number in range(3000)]
+    pq.write_table(pa.table({"review": reviews}), tmp_path / "a.parquet", compression="none")
+
+    report = estimate(tmp_path)
+
+    assert (report["reviews"], report["tables"]) == (3000, 1)
+    assert (report["large"], report["segments"], report["beginnings"]) == (0, 0, 0)
+
+
 def test_a_table_that_cannot_be_split_is_refused_if_it_is_too_large(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
