@@ -973,3 +973,95 @@ def test_names_with_commas_are_not_offered_as_a_list() -> None:
     message = refusal({"What, if at all, was good?": REVIEWS, "What, if at all, was bad?": REVIEWS[::-1]})
 
     assert "joined" not in message
+
+
+def test_the_title_of_a_thing_does_not_stand_in_for_a_review() -> None:
+    """It is repeated, or most things have a title and no review."""
+    things = [title for title in TITLES[:3] for _ in range(3)][:8]
+    few = [REVIEWS[0], *[""] * 7]
+
+    assert select({"title": things, "review": REVIEWS}).title == ""
+    assert select({"title": TITLES, "review": few}).title == ""
+    assert select({"title": TITLES, "review": [*REVIEWS[:4], *[""] * 4]}).title == "title"
+
+
+def test_a_review_in_one_row_is_not_chosen_over_many_texts_that_judge() -> None:
+    columns = {
+        "review": [REVIEWS[0], *[""] * 15],
+        "structure rationale": [*REVIEWS, *(f"{text} Again." for text in REVIEWS)],
+    }
+
+    assert "'review'" in refusal(columns)
+
+
+def test_a_few_options_are_not_reviews_if_some_wrote_something_else() -> None:
+    options = ["I learn more", "It is a good place", "I like the people"] * 80
+    others = [f"because of the {thing}" for thing in "path pond bench view light shops bus".split()]
+    refusal({"why": [*options, *(f"{other} {number}" for other in others for number in range(4))]})
+
+
+def test_names_of_products_are_not_reviews_in_a_language_that_is_not_known() -> None:
+    names = [*["자연담은 복분자막걸리", "우포", "술아 국화주", "담솔"] * 3, "술가", "술나", "술다", "술라"]
+    refusal({"answer": [*names, *names]})
+
+
+def test_names_in_title_case_are_not_reviews_without_a_name() -> None:
+    places = [f"Kavli Institute for Astrophysics {town}" for town in ("Bath", "Leeds", "Hull", "York")]
+    people = ["Ann Lee", "Bo Orr", "Cy Fox", "Di Hay", "Ed Moss", "Flo Orr"]
+    refusal({"1": [*places, "Ely Labs", "Wells College"], "2": people})
+
+
+def test_phrases_without_a_name_need_more_words_of_opinion() -> None:
+    phrases = ["did you touch my cup", "cowboy", "wizard at night", "frog", "lost in the wood", "nice hat"]
+
+    refusal({"1": phrases, "2": ["🤠", "🐸", "🧙", "🔥", "🌲", "🎩"]})
+    assert select({"1": ["love it", "so so", "never again", "very good", "bad", "my favourite"]}).name == "1"
+
+
+def test_news_of_a_site_are_not_reviews() -> None:
+    news = [f'新しい記録に<a href="{number}.html">一覧</a>を追加。' for number in range(8)]
+    refusal({"1": [f"2026-01-0{day}" for day in range(1, 9)], "2": news})
+
+
+def test_posts_of_a_site_are_not_reviews() -> None:
+    refusal({"post_author": ["1"] * 8, "post_title": TITLES, "post_content": REVIEWS})
+    assert select({"post_title": TITLES, "comment_content": REVIEWS}).name == "comment_content"
+
+
+@pytest.mark.parametrize("sides", [("incoming", "outgoing"), ("Customer", "Agent"), ("user", "assistant")])
+def test_both_sides_of_a_chat_are_not_reviews(sides: Sequence[str]) -> None:
+    refusal({"type": [*sides] * 4, "body": REVIEWS})
+    assert select({"type": [*sides[:1]] * 8, "body": REVIEWS}).name == "body"
+
+
+def test_a_dialogue_in_one_text_is_not_a_review() -> None:
+    calls = [f"Agent: How can I help you?\n\nCustomer: {text}\n\nAgent: I am sorry." for text in REVIEWS]
+    refusal({"transcript": calls})
+
+
+@pytest.mark.parametrize(("asked", "said"), [("question", "response"), ("prompt", "completion")])
+def test_what_a_judge_says_about_dialogues_is_not_a_review(asked: str, said: str) -> None:
+    refusal({asked: TITLES, said: [f"It says: {title}." for title in TITLES], "reason": REVIEWS})
+
+
+def test_the_response_of_the_owner_is_known_by_the_object_that_it_is_in() -> None:
+    fields = {
+        "[].review_id": [f"r-{number:04}-ab" for number in range(8)],
+        "[].snippet": REVIEWS,
+        "[].response.snippet": [f"As we all like it here: {text}" for text in REVIEWS[::-1]],
+    }
+    assert select(fields).name == "[].snippet"
+
+
+def test_a_description_in_a_long_name_is_a_description() -> None:
+    refusal({"house_description near center near center": REVIEWS, "price": ["10"] * 8})
+
+
+@pytest.mark.parametrize("name", ["ticket_description", "Description of the issue", "problemDescription"])
+def test_what_is_called_the_description_of_a_problem_is_a_review(name: str) -> None:
+    assert select({name: REVIEWS, "id": list("12345678")}).name == name
+
+
+def test_finnish_reviews_are_found_by_their_names() -> None:
+    texts = ["Kahvi oli kylmää.", "Hieno palvelu", "Liian kallis", "Tulen varmasti uudelleen!", "Ihan hyvä."]
+    assert select({"otsikko": ["Hyvä", "Huono", "Kallis", "Hieno", "Ok"], "teksti": texts}).name == "teksti"

@@ -176,7 +176,8 @@ def name_score(name: str) -> float:
     all_words = {*context, *words}
     if _is_answer(all_words):
         return _REPLY_SCORE
-    if len(words) > 1 and {*words} - _DESCRIPTIONS <= _REPORTS:
+    described = {*words} - _DESCRIPTIONS - FUNCTION_WORDS
+    if described and described <= _REPORTS and not _DESCRIPTIONS.isdisjoint(words):
         return TEXT_NAME_SCORE
     if any(word_weight(word) >= TELLING_NAME_SCORE for part in parts[-2:] for word in name_words(part)):
         words = [word for word in words if word not in _DESCRIPTIONS]  # which is the review itself

@@ -37,7 +37,7 @@ _WEIGHT_VARIATION = 0.5  # times the coefficient of variation of the length, up 
 _WEIGHT_TITLE_CASE = -1.5  # times the share of values of several words that are all capitalized
 _WEIGHT_REPETITION = -3.0  # times how far the share of distinct values is below _USUAL_DISTINCT_SHARE
 _USUAL_DISTINCT_SHARE = 0.5
-_TITLE_SHARE = 2 / 3  # of distinct titles
+_UNREPEATED_SHARE = 2 / 3  # of distinct texts
 _ROWS_FOR_REPETITION = 8  # in fewer rows, repetition means nothing
 _ROWS_FOR_VARIETY = 3
 _MIN_TEMPLATE_WORDS = 5
@@ -231,10 +231,16 @@ class FieldValues:
 
     @property
     def is_unrepeated(self) -> bool:
-        """Whether the texts may be titles of reviews. Names of what is reviewed are repeated."""
+        """Whether nearly every row has a text of its own."""
         return self.is_varied and (
-            self.texts < _ROWS_FOR_REPETITION or len(self.distinct) > _TITLE_SHARE * self.texts
+            self.texts < _ROWS_FOR_REPETITION or len(self.distinct) > _UNREPEATED_SHARE * self.texts
         )
+
+    @property
+    def may_be_titles(self) -> bool:
+        """Whether the texts may be titles of reviews. Names of what is reviewed are repeated and judge nothing."""
+        do_judge = self.opinions > MIN_TEXT_SHARE * self.texts and not self.is_grouped
+        return self.is_unrepeated or (self.is_varied and do_judge)
 
     @property
     def is_template(self) -> bool:

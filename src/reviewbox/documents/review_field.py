@@ -333,7 +333,7 @@ class FieldSample:
             for candidate in self.candidates()
             if candidate.path not in paths
             and is_title_name(self._fields[candidate.path].name)
-            and self._fields[candidate.path].is_unrepeated
+            and self._fields[candidate.path].may_be_titles
             and reviews >= _MIN_REVIEW_SHARE * candidate.texts
         )
         return next(titles, "")

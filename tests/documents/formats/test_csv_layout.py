@@ -697,3 +697,24 @@ def test_cells_beyond_the_header_do_not_hide_it(surplus: int) -> None:
 
     assert "good" in texts(document("reviews.csv", data))
     assert "review" not in texts(document("reviews.csv", data))
+
+
+def test_names_that_end_with_a_colon_are_a_header() -> None:
+    """No cell below ends with one."""
+    people = "Ann Lee\tI like boats.\tAnything!\nBob Orr\tI was born in Bath.\tThe sea\n"
+    problem = refusal("people.tsv", f"Full Name\tShort bio:\tTalk to me about:\n{people}")
+
+    assert problem.code is ErrorCode.NO_TEXT_FIELD
+
+
+def test_a_word_of_programs_above_sentences_is_a_header() -> None:
+    assert texts(document("a.csv", f'response\n{GOOD}\n"{BAD}"\n')) == REVIEWS
+    assert texts(document("a.csv", f'Lovely\n{GOOD}\n"{BAD}"\n')) == ["Lovely", *REVIEWS]
+
+
+def test_stray_line_feeds_do_not_end_the_rows_of_a_file_with_carriage_returns() -> None:
+    rows = [f'{number},"It was fine,\n{GOOD}"' for number in range(2)]
+    rows += [f"{number},{GOOD}" for number in range(2, 30)]
+    read = document("a.csv", "\r".join(["id,review", *rows, ""]))
+
+    assert texts(read) == [f"It was fine,\n{GOOD}"] * 2 + [GOOD] * 28

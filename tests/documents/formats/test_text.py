@@ -271,3 +271,12 @@ def test_binary_or_undecodable_data_is_refused(data: bytes, code: ErrorCode) -> 
 @given(st.text(st.characters(min_codepoint=32, exclude_categories=["Cs"], exclude_characters="\ufeff")))
 def test_a_text_is_read_unchanged(text: str) -> None:
     assert [row.text for row in format_text.read(text.encode(), OPTIONS).rows] == [text]
+
+
+def test_a_list_of_reviews_with_blank_lines_between_them_is_refused() -> None:
+    """Paragraphs of one review end as sentences do."""
+    reviews = [f"Number {number} never worked as I had hoped it would" for number in range(50)]
+    essay = [f"{review}." for review in reviews]
+
+    assert "a list of 50 reviews" in refusal("reviews.txt", "\n\n".join(reviews)).message
+    assert len(document("essay.txt", "\n\n".join(essay)).rows) == 1
