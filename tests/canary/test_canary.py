@@ -347,7 +347,7 @@ def test_functions_start_only_the_program_that_decodes_parquet(outcome: Outcome)
     assert {attempt[0] for attempt in programs} == {"subprocess.Popen"}
     for _, executable, arguments, *_ in programs:
         assert executable == repr(sys.executable)
-        assert arguments.startswith(repr([sys.executable, "-I", "-S", decoder.__file__])[:-1])
+        assert arguments.startswith(repr([sys.executable, "-I", "-S", "-B", decoder.__file__])[:-1])
 
 
 def test_functions_connect_to_the_endpoint_alone_and_write_nothing(outcome: Outcome) -> None:

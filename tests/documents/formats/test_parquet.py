@@ -327,6 +327,22 @@ def test_a_page_at_which_the_library_ends_its_process_fails_its_file_only() -> N
     assert write_back("a.parquet", source).texts == [review or "" for review in REVIEWS]
 
 
+@pytest.mark.parametrize("damage", [0x01, 0x80])
+def test_every_byte_of_a_page_may_be_damaged(damage: int) -> None:
+    """Damage gives a result or a refusal. At some of these bytes, the library ends its process."""
+    codes = pa.array([b"123456"] * 40, pa.binary(6))
+    table = pa.table({"comment": (REVIEWS * 8)[:40], "id": range(40), "code": codes})
+    encodings = {"comment": "DELTA_BYTE_ARRAY", "id": "DELTA_BINARY_PACKED", "code": "PLAIN"}
+    source = parquet(table, compression="none", use_dictionary=False, column_encoding=encodings)
+    footer = len(source) - 8 - int.from_bytes(source[-8:-4], "little")
+
+    for offset in range(4, footer, 5):
+        damaged = bytearray(source)
+        damaged[offset] ^= damage
+        with contextlib.suppress(SourceError):
+            write_back("a.parquet", bytes(damaged), OPTIONS)
+
+
 def test_files_can_be_read_at_the_same_time() -> None:
     """Also if one of them is not read to its end."""
     texts = {name: [f"Good room {name}{number}." for number in range(700)] for name in "abc"}

@@ -68,7 +68,7 @@ def _take_program() -> "Popen[bytes]":
         while (program := _waiting().pop()).poll() is not None:
             _end([program])
         return program
-    command = [sys.executable, "-I", "-S", decoder.__file__, *sys.path]
+    command = [sys.executable, "-I", "-S", "-B", decoder.__file__, *sys.path]
     try:
         return Popen(command, stdin=PIPE, stdout=PIPE, stderr=DEVNULL)  # noqa: S603 - our own program
     except OSError as error:
