@@ -66,7 +66,7 @@ def impatient_session() -> boto3.Session:
     """Return a session whose clients do not wait for messages. moto answers what is there at once."""
     session = boto3.Session()
     session.events.register(
-        "provide-client-params.sqs.ReceiveMessage", lambda params, **_: {**params, "WaitTimeSeconds": 0}
+        "before-parameter-build.sqs.ReceiveMessage", lambda params, **_: params.update(WaitTimeSeconds=0)
     )
     return session
 
