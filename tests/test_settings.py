@@ -42,7 +42,7 @@ def test_an_empty_environment_gives_the_defaults() -> None:
     assert Settings.from_environ({}) == Settings()
 
 
-@pytest.mark.parametrize(("labels", "value"), [("2", 0.92), ("4", 0.7), ("", 0.7)])
+@pytest.mark.parametrize(("labels", "value"), [("2", 0.93), ("4", 0.7), ("", 0.7)])
 def test_the_default_for_a_person_s_look_depends_on_the_number_of_labels(labels: str, value: float) -> None:
     """The score of the better of two answers is higher than that of the best of four."""
     environ = {"REVIEWBOX_LABELS": labels, "REVIEWBOX_NEEDS_REVIEW_BELOW": ""}

@@ -66,7 +66,7 @@ def impatient_session() -> boto3.Session:
     """Return a session whose clients do not wait for messages. moto answers what is there at once."""
     session = boto3.Session()
     session.events.register(
-        "provide-client-params.sqs.ReceiveMessage", lambda params, **_: {**params, "WaitTimeSeconds": 0}
+        "before-parameter-build.sqs.ReceiveMessage", lambda params, **_: params.update(WaitTimeSeconds=0)
     )
     return session
 
@@ -82,12 +82,13 @@ def cloud(running_cloud: Cloud) -> Cloud:
     for key in keys_under(running_cloud.s3(), ""):
         running_cloud.s3().delete_object(Bucket=BUCKET, Key=key)
     # The dead-letter queue comes first because the other queues refer to it.
-    for url in (
+    urls = (
         running_cloud.dead_letter_queue_url,
         running_cloud.queue_url,
         running_cloud.segments_queue_url,
-    ):
-        if count_messages(running_cloud, url):
+    )
+    if any(count_messages(running_cloud, url) for url in urls):
+        for url in urls:
             recreate_queue(running_cloud.sqs(), url)
     return running_cloud
 

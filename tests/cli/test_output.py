@@ -14,6 +14,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -498,44 +499,49 @@ def test_a_person_who_writes_a_file_is_told_which_field_was_read(
     assert output.endswith(b"the reviews are in `review`; --text-field selects another field.")
 
 
+PROGRESS = re.compile(rb"[1-9][\d,]*/[\d,]+ +[\d.,]+/(?:s|min) +\d:\d\d:\d\d")
 LARGE_FILES = [
     (command, max_bytes) for command in ("classify", "watch") for max_bytes in ("16777216", "100000")
 ]
 
 
 @pytest.fixture(scope="module")
-def busy(
-    tmp_path_factory: pytest.TempPathFactory, tiny_model: Path
-) -> Iterator[dict[tuple[str, str], Session]]:
-    """Commands that read a large file. They run at once: each shows its progress after two seconds."""
+def shown(tmp_path_factory: pytest.TempPathFactory, tiny_model: Path) -> dict[tuple[str, str], bytes]:
+    """What commands show that read a large file, until they show their progress.
+
+    They run at once, because each does so after two seconds.
+    """
     folder = tmp_path_factory.mktemp("large")
     lines = (f"{number},a great film that is not bad at all\n".encode() for number in range(200_000))
     data = gzip.compress(b"id,review\n" + b"".join(lines), compresslevel=1)
-    sessions = {}
-    for command, max_bytes in LARGE_FILES:
+
+    def show(file: tuple[str, str]) -> bytes:
+        command, max_bytes = file
         inbox = folder / f"{command} {max_bytes}"
         inbox.mkdir()
         (inbox / "a.csv.gz").write_bytes(data)
         arguments = ["--output", f"{inbox}.csv"] if command == "classify" else ["--once"]
-        sessions[command, max_bytes] = Session(
+        session = Session(
             *(*REVIEWBOX, command, str(inbox), "--model", str(tiny_model), *arguments),
             NO_COLOR="1",
             REVIEWBOX_MAX_OBJECT_BYTES=max_bytes,
         )
-    yield sessions
-    for session in sessions.values():
-        session.close()
+        try:
+            return session.read(end=PROGRESS)
+        finally:
+            session.close()
+
+    with ThreadPoolExecutor(len(LARGE_FILES)) as pool:
+        return dict(zip(LARGE_FILES, pool.map(show, LARGE_FILES), strict=True))
 
 
 @pytest.mark.parametrize("file", LARGE_FILES, ids="-".join)
 def test_one_large_file_shows_the_rate_and_the_remaining_time(
-    file: tuple[str, str], busy: dict[tuple[str, str], Session]
+    file: tuple[str, str], shown: dict[tuple[str, str], bytes]
 ) -> None:
     """Also if it is compressed, and if it is read or split while it is classified."""
-    output = busy[file].read(end=re.compile(rb"[1-9][\d,]*/[\d,]+ +[\d.,]+/(?:s|min) +\d:\d\d:\d\d"))
-
-    assert b"Classifying (kB)" in output
-    assert re.search(rb"[1-9][\d,]*/[\d,]+ +[\d.,]+/(?:s|min) +\d:\d\d:\d\d", output)
+    assert b"Classifying (kB)" in shown[file]
+    assert PROGRESS.search(shown[file])
 
 
 def test_one_long_text_shows_the_rate_and_the_remaining_time(tmp_path: Path) -> None:
