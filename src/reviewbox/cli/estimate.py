@@ -118,10 +118,11 @@ class Inventory:
                     work += self._count(opened, item.on_share)
             except SourceError as error:
                 code = error.problem.code
-                self._add_failure(item.name, for_command_line(str(error)), code)
+                self.unreadable.append(FailureReason(item.name, code, for_command_line(str(error))))
                 work += Workload(objects=1, size=item.size, too_large=int(code is ErrorCode.TOO_LARGE))
             except ReviewboxError as error:
-                self._add_failure(item.name, str(error))
+                reason = render.printable(str(error)).removeprefix(f"{item.name}: ")
+                self.unreadable.append(FailureReason(item.name, "", reason))
         return work
 
     def _count(self, opened: OpenDocument, on_share: Callable[[float], object]) -> Workload:
@@ -147,11 +148,7 @@ class Inventory:
         return replace(read, objects=1, size=size, tables=int(table is not None))
 
     def _add_os_error(self, path: Path, error: OSError) -> None:
-        self._add_failure(str(path), error.strerror or type(error).__name__)
-
-    def _add_failure(self, name: str, message: str, code: str = "") -> None:
-        name = render.printable(name)
-        self.unreadable.append(FailureReason(name, code, render.printable(message).removeprefix(f"{name}: ")))
+        self.unreadable.append(FailureReason(str(path), "", error.strerror or type(error).__name__))
 
 
 def _first_rows(
