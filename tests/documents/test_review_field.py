@@ -932,6 +932,16 @@ def test_the_answer_beside_a_rated_text_is_not_a_second_review() -> None:
     assert select({"score": ["3"] * 8, "answer": answers}).name == "answer"
 
 
+def test_the_answer_to_the_text_of_a_user_is_not_a_review() -> None:
+    asked = ["wifi", "library", "exam dates", "parking", "sports", "canteen", "fees", "bus"]
+    refusal({"texto_usuario": asked, "respuesta_resumen": REVIEWS})
+
+
+def test_letters_in_a_mailbox_are_not_reviews() -> None:
+    refusal({"sender": ["4", "8"] * 4, "recipient": ["15", "16"] * 4, "content": REVIEWS})
+    assert select({"sender": ["4", "8"] * 4, "content": REVIEWS}).name == "content"
+
+
 def test_a_filled_in_form_is_not_a_review_in_any_language() -> None:
     """Names of teams and towns hide the language of a sentence."""
     matches = [
