@@ -931,6 +931,16 @@ def test_the_answer_beside_a_rated_text_is_not_a_second_review() -> None:
     assert select({"score": ["3"] * 8, "answer": answers}).name == "answer"
 
 
+def test_the_answer_to_the_text_of_a_user_is_not_a_review() -> None:
+    asked = ["wifi", "library", "exam dates", "parking", "sports", "canteen", "fees", "bus"]
+    refusal({"texto_usuario": asked, "respuesta_resumen": REVIEWS})
+
+
+def test_letters_in_a_mailbox_are_not_reviews() -> None:
+    refusal({"sender": ["4", "8"] * 4, "recipient": ["15", "16"] * 4, "content": REVIEWS})
+    assert select({"sender": ["4", "8"] * 4, "content": REVIEWS}).name == "content"
+
+
 def test_a_filled_in_form_is_not_a_review_in_any_language() -> None:
     """Names of teams and towns hide the language of a sentence."""
     matches = [
@@ -1001,8 +1011,9 @@ def test_a_few_options_are_not_reviews_if_some_wrote_something_else() -> None:
 
 
 def test_names_of_products_are_not_reviews_in_a_language_that_is_not_known() -> None:
-    names = [*["자연담은 복분자막걸리", "우포", "술아 국화주", "담솔"] * 3, "술가", "술나", "술다", "술라"]
-    refusal({"answer": [*names, *names]})
+    kinds = ("복분자막걸리", "국화주", "술")
+    names = [f"{name} {kind}" for name in ("우포", "담솔", "자연담은") for kind in kinds]
+    refusal({"answer": [*names[:5], *names, *names[3:], *names[:3]]})
 
 
 def test_names_in_title_case_are_not_reviews_without_a_name() -> None:
@@ -1035,7 +1046,9 @@ def test_both_sides_of_a_chat_are_not_reviews(sides: Sequence[str]) -> None:
 
 
 def test_a_dialogue_in_one_text_is_not_a_review() -> None:
-    calls = [f"Agent: How can I help you?\n\nCustomer: {text}\n\nAgent: I am sorry." for text in REVIEWS]
+    calls = [f"Agent: {title}?\nCustomer: {text}" for title, text in zip(TITLES, REVIEWS, strict=True)]
+
+    assert select({"transcript": REVIEWS}).name == "transcript"
     refusal({"transcript": calls})
 
 

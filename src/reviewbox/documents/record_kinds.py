@@ -68,9 +68,12 @@ _SIDES = tuple(
         "user agent",
     )
 )
+_MAILBOX = frozenset(("sender", "recipient"))
 _QUESTIONS_OF_DIALOGUES = frozenset("question prompt instruction".split())
 _ANSWERS_OF_DIALOGUES = frozenset("response completion output".split())
 _ANSWERS = frozenset("response responses answer answers resolution".split()) | FOREIGN_ANSWERS
+_USERS = frozenset("user usuario utente utilisateur nutzer".split())  # of chatbots; shops have customers
+_TEXTS = frozenset("text texto testo texte message mensaje messaggio nachricht question pregunta".split())
 _TICKETS = frozenset("ticket tickets case incident request".split())
 _ID_WORDS = frozenset("id ids key number no nr".split())
 _RATINGS = frozenset(
@@ -144,6 +147,7 @@ def _are_published(columns: Mapping[str, FieldValues]) -> bool:
         or {"post title", "post content"} <= names
         or any(map(_has_two_sides, columns.values()))
         or _are_dialogues(columns)
+        or names >= _MAILBOX
     )
 
 
@@ -153,11 +157,13 @@ def _has_two_sides(values: FieldValues) -> bool:
 
 
 def _are_dialogues(columns: Mapping[str, FieldValues]) -> bool:
-    """Return whether each record is a question and the response to it, and not a question of a survey."""
+    """Return whether each record is a question and the response to it, and not that of a survey."""
     named = {" ".join(name_words(last_part(values.name))): values for values in columns.values()}
     asked = [values for name, values in named.items() if name in _QUESTIONS_OF_DIALOGUES]
     is_answered = not _ANSWERS_OF_DIALOGUES.isdisjoint(named)
-    return is_answered and any(values.is_unrepeated for values in asked)
+    if is_answered and any(values.is_unrepeated for values in asked):
+        return True
+    return any(map(_is_text_of_user, columns.values())) and any(map(_is_answer, columns))
 
 
 def _are_logs(columns: Mapping[str, FieldValues]) -> bool:
@@ -183,6 +189,11 @@ def _are_answered(columns: Mapping[str, FieldValues]) -> bool:
         values.is_text and not _is_answer(path) and name_score(values.name) >= TEXT_NAME_SCORE
         for path, values in columns.items()
     )
+
+
+def _is_text_of_user(values: FieldValues) -> bool:
+    words = name_words(last_part(values.name))
+    return len(words) > 1 and not (_USERS.isdisjoint(words) or _TEXTS.isdisjoint(words))
 
 
 def _is_rating(values: FieldValues) -> bool:

@@ -701,10 +701,11 @@ def test_cells_beyond_the_header_do_not_hide_it(surplus: int) -> None:
 
 def test_names_that_end_with_a_colon_are_a_header() -> None:
     """No cell below ends with one."""
-    people = "Ann Lee\tI like boats.\tAnything!\nBob Orr\tI was born in Bath.\tThe sea\n"
+    people = f"Ann Lee\t{GOOD}\tThe old boats of my town\nBob Orr\t{BAD}\tTea from the far north\n"
     problem = refusal("people.tsv", f"Full Name\tShort bio:\tTalk to me about:\n{people}")
 
     assert problem.code is ErrorCode.NO_TEXT_FIELD
+    assert "'Short bio:'" in problem.message
 
 
 def test_a_word_of_programs_above_sentences_is_a_header() -> None:
