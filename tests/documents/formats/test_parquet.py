@@ -4,6 +4,7 @@ import gzip
 import io
 import os
 import signal
+from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -18,8 +19,9 @@ from tests.documents.reading import NAMES, OPTIONS
 
 from reviewbox.documents import ReadOptions, read_document
 from reviewbox.documents.formats.parquet.decoding import decode
+from reviewbox.documents.formats.parquet.segments import split_parquet
 from reviewbox.documents.formats.parquet.table import read_cells
-from reviewbox.errors import ErrorCode, SourceError
+from reviewbox.errors import ErrorCode, OutOfTimeError, SourceError
 
 REVIEWS = [
     "The room was clean and the staff was very friendly.",
@@ -341,6 +343,21 @@ def test_every_byte_of_a_page_may_be_damaged(damage: int) -> None:
         damaged[offset] ^= damage
         with contextlib.suppress(SourceError):
             write_back("a.parquet", bytes(damaged), OPTIONS)
+
+
+def test_splitting_stops_when_the_time_is_over() -> None:
+    source = parquet(pa.table({"comment": [f"Good room {number}." for number in range(9000)]}))
+    segments: list[int] = []
+
+    def check_time() -> None:
+        if segments:
+            raise OutOfTimeError("no time")
+
+    options = replace(OPTIONS, segment_bytes=10_000, check_time=check_time)
+    with pytest.raises(OutOfTimeError):
+        split_parquet(io.BytesIO(source), options, lambda index, _: segments.append(index))
+
+    assert len(segments) <= 4
 
 
 def test_files_can_be_read_at_the_same_time() -> None:
