@@ -13,8 +13,8 @@ from reviewbox.model.windows import Window
 # Labels whose meaning matters here; a model may have others.
 NEGATIVE, NEUTRAL, MIXED, POSITIVE = "negative", "neutral", "mixed", "positive"
 
-# A window's weight is the number of its tokens to this power. The last window of a text is usually shorter than
-# the others, and holds how the review ends, which says more than its length (ADR 4 has the measurement).
+# A window's weight is the number of its tokens to this power. The last window is usually shorter than the
+# others, and holds how the review ends, which says more than its length (ADR 4 has the measurement).
 _WEIGHT_EXPONENT = 0.25
 
 # A sentence ends after its punctuation, closing quotes and the following space, or at the end of a line.
