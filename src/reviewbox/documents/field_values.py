@@ -236,11 +236,14 @@ class FieldValues:
             self.texts < _ROWS_FOR_REPETITION or len(self.distinct) > _UNREPEATED_SHARE * self.texts
         )
 
-    @property
-    def may_be_titles(self) -> bool:
-        """Whether the texts may be titles of reviews. Names of what is reviewed are repeated and judge nothing."""
+    def may_be_titles(self, reviews: int) -> bool:
+        """Return whether the texts may be titles of this number of distinct reviews.
+
+        Names of what is reviewed are repeated and judge nothing.
+        """
         do_judge = self.opinions > MIN_TEXT_SHARE * self.texts and not self.is_grouped
-        return self.is_unrepeated or (self.is_varied and do_judge)
+        is_of_each = len(self.distinct) >= reviews
+        return self.is_varied and (self.is_unrepeated or do_judge or is_of_each)
 
     @property
     def is_template(self) -> bool:
