@@ -45,9 +45,6 @@ _MIN_TEMPLATE_WORDS = 5
 _BOILERPLATE_SHARE = 0.4
 _BOILERPLATE_WORDS = 4
 _NEARLY_ALL = 0.9
-_WEIGHT_GROUPED = (
-    -2.0
-)  # if each text stands in all rows of a group, such as that of a post above its comments
 _GROUPED_SHARE = 0.8  # of distinct texts
 _CHANGES_OF_GROUPS = 1.1  # for each distinct text
 _WEIGHT_OTHER_KINDS = -4.0  # times the share of values that are not text
@@ -352,8 +349,6 @@ class FieldValues:
         elif self.texts >= _ROWS_FOR_REPETITION:
             missing_share = max(0.0, _USUAL_DISTINCT_SHARE - len(self.distinct) / self.texts)
             score += _WEIGHT_REPETITION * missing_share / _USUAL_DISTINCT_SHARE
-        if self.is_grouped:
-            score += _WEIGHT_GROUPED
         return score
 
     @property
