@@ -41,7 +41,6 @@ _MAX_FIELDS = 1000
 
 # The note of a row whose review is empty.
 TITLE_NOTE = "the review is empty; its title was classified"
-_WEIGHT_GROUPED = (
     -2.0
 )  # if each text stands in all rows of a group, such as that of a post above its comments
 _WEIGHT_TRANSLATION = -2.0  # if another field has the same name without a language
@@ -191,8 +190,6 @@ class FieldSample:
                     from_name = max(MIN_NAME_SCORE, from_name + _WEIGHT_TRANSLATION)
                 is_plausible = values.sounds_like_reviews(from_name)
                 score = values.score(records[path]) + from_name
-                if from_name < TELLING_NAME_SCORE and values.is_grouped:  # reviews may be sorted
-                    score += _WEIGHT_GROUPED
                 is_poll = (
                     are_options(values, from_name)
                     or self._is_scale(path)
