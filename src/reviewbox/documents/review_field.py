@@ -41,8 +41,6 @@ _MAX_FIELDS = 1000
 
 # The note of a row whose review is empty.
 TITLE_NOTE = "the review is empty; its title was classified"
-    -2.0
-)  # if each text stands in all rows of a group, such as that of a post above its comments
 _WEIGHT_TRANSLATION = -2.0  # if another field has the same name without a language
 
 # --- decision --------------------------------------------------------------------------------------------
