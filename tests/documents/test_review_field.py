@@ -1074,3 +1074,51 @@ def test_what_is_called_the_description_of_a_problem_is_a_review(name: str) -> N
 def test_finnish_reviews_are_found_by_their_names() -> None:
     texts = ["Kahvi oli kylmää.", "Hieno palvelu", "Liian kallis", "Tulen varmasti uudelleen!", "Ihan hyvä."]
     assert select({"otsikko": ["Hyvä", "Huono", "Kallis", "Hieno", "Ok"], "teksti": texts}).name == "teksti"
+
+
+@pytest.mark.parametrize("keys", ["viewOnce groupInfo", "remoteJid fromMe", "sender_name timestamp_ms"])
+def test_messages_of_a_messenger_are_not_reviews(keys: str) -> None:
+    one, other = keys.split()
+    refusal({one: list("abcdefgh"), other: list("12345678"), "message": REVIEWS})
+    assert select({one: list("abcdefgh"), "message": REVIEWS}).name == "message"
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["If you answered yes, explain why", "Si la respuesta anterior fue sí, explique brevemente cuáles"],
+)
+def test_answers_to_a_follow_up_need_words_that_judge(name: str) -> None:
+    which = [f"The {title}, in two of the courses." for title in TITLES[1:]] + ["The problem with the bus."]
+
+    refusal({name: which})
+    assert select({name: REVIEWS}).name == name
+
+
+def test_people_who_introduce_themselves_do_not_review() -> None:
+    people = [
+        "I am a first-year student of chemistry, and I like to sing.",
+        "Hi! I'm currently working in a lab. My thesis is about old bridges.",
+        "I am an engineer from Pune. Before, I was in the army; my hobby is chess.",
+        "My name is Ole, and very soon I will be a father.",
+        "I grew up by the sea, and would love to help new people with what I know.",
+    ]
+
+    refusal({"1": people})
+    assert select({"1": [f"I am very happy with it. {text}" for text in REVIEWS]}).name == "1"
+
+
+def test_tickets_with_a_few_comments_are_refused_with_both_names() -> None:
+    requests = [f"{text} Please help me. ({number})" for number in range(5) for text in REVIEWS]
+    comments = ["Great help!", "", "", "", "Slow.", "", "", ""] * 5
+    tickets = {"subject": [*TITLES] * 5, "description": requests, "comment": comments}
+
+    message = refusal(tickets)
+
+    assert "'comment'" in message
+    assert "'description'" in message
+    assert select({**tickets, "comment": [text or "Fine." for text in comments]}).name == "comment"
+
+
+def test_the_description_beside_what_a_customer_requests_is_a_review() -> None:
+    fields = {"description": REVIEWS, "requested_resolution": ["refund"] * 8}
+    assert select(fields).name == "description"

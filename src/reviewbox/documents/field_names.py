@@ -73,8 +73,12 @@ _NOTES = frozenset("comment comments note notes".split())
 TITLE_WORDS = frozenset(
     "title headline heading summary titel titre titulo titolo judul baslik otsikko rubrik".split()
 )
+# Tickets have one, as e-mails do.
+SUBJECT_WORDS = frozenset(
+    "subject betreff asunto assunto objet oggetto onderwerp temat konu тема 件名".split()
+)
 _PREPOSITIONS = frozenset("of for de du des del della di da do dos das der des von van od".split())
-_DESCRIPTIONS = frozenset(
+DESCRIPTIONS = frozenset(
     map(
         plain_word,
         "description descriptions desc descrip beschreibung beschrijving descripcion descrizione descricao deskripsi "
@@ -89,6 +93,11 @@ _WORDS_OF_A_QUESTION = 5
 _MIN_COMPOUND_PART = 4  # letters: "update" is not a date
 _MAX_COMPOUND_PART = 20
 _QUESTION_SCORE = 0.5
+# The start of questions about the answer to the one before.
+_FOLLOW_UP = re.compile(
+    r"(?:if|wenn|falls|si|se|caso|als|indien|jesli|jezeli|eger|jika|если) "
+    r"(?:\w+ ){0,5}(?:yes|no|ja|nein|oui|non|si|nao|sim|nee|tak|nie|evet|hayir|ya|tidak|да|нет)\b"
+)
 # The start of questions whose answer is a number or a frequency.
 _HOW_OFTEN = re.compile(
     r"\b(?:how (?:often|many|long)|wie (?:oft|haufig|viele|lange)|(?:con|com|a|avec) (?:que|che|quelle) fre[cq]\w+|hoe vaak"
@@ -176,12 +185,12 @@ def name_score(name: str) -> float:
     all_words = {*context, *words}
     if _is_answer(all_words):
         return _REPLY_SCORE
-    described = {*words} - _DESCRIPTIONS - FUNCTION_WORDS
-    if described and described <= _REPORTS and not _DESCRIPTIONS.isdisjoint(words):
+    described = {*words} - DESCRIPTIONS - FUNCTION_WORDS
+    if described and described <= _REPORTS and not DESCRIPTIONS.isdisjoint(words):
         return TEXT_NAME_SCORE
     if any(word_weight(word) >= TELLING_NAME_SCORE for part in parts[-2:] for word in name_words(part)):
-        words = [word for word in words if word not in _DESCRIPTIONS]  # which is the review itself
-    elif not _DESCRIPTIONS.isdisjoint(words):  # and its text is still one
+        words = [word for word in words if word not in DESCRIPTIONS]  # which is the review itself
+    elif not DESCRIPTIONS.isdisjoint(words):  # and its text is still one
         words = [word for word in words if not 0 < word_weight(word) < TELLING_NAME_SCORE]
     outer = max((word_weight(word) for word in context), default=0.0) / 2
     score = _score_of_words(words, outer)
@@ -207,6 +216,8 @@ def _score_of_words(words: Sequence[str], outer: float) -> float:
     weights = [weight for word in words if (weight := word_weight(word))]
     if len(words) >= _WORDS_OF_A_QUESTION and _HOW_OFTEN.search(" ".join(words)):
         return EXCLUDING_NAME_SCORE
+    if len(words) >= _WORDS_OF_A_QUESTION and _FOLLOW_UP.match(" ".join(words)):
+        return _QUESTION_SCORE
     if len(words) >= _WORDS_OF_A_QUESTION and not _is_list_of_words(words):
         return _QUESTION_SCORE + sum(weight for weight in weights if weight > 0)
     if not weights:
@@ -219,7 +230,7 @@ def _score_of_words(words: Sequence[str], outer: float) -> float:
 
 def _is_list_of_words(words: Sequence[str]) -> bool:
     """Return whether a long name is not a question: it has a description and no word that connects others."""
-    return not _DESCRIPTIONS.isdisjoint(words) and FUNCTION_WORDS.isdisjoint(words)
+    return not DESCRIPTIONS.isdisjoint(words) and FUNCTION_WORDS.isdisjoint(words)
 
 
 def is_reply(name: str) -> bool:

@@ -108,6 +108,14 @@ _FROM_STAFF = re.compile(
 _FROM_CUSTOMER = re.compile(
     r"^\W{0,3}(?:customer|user|client|caller|guest|visitor|human)\b.{0,30}?:", re.IGNORECASE | re.MULTILINE
 )
+# How people introduce themselves.
+_INTRODUCTION = re.compile(
+    r"\W{0,3}(?:(?:hi|hello|hey|hola|hallo|bonjour|ciao|olá|привет)\b[\s,.!]*)?"
+    r"(?:my name is|(?:i am|i[’']m) (?:(?:currently|now|just) )?(?:an?|the|in|from|studying|working|pursuing)|ich (?:heiße|bin eine?)"
+    r"|je (?:m[’']appelle|suis une?)|me llamo|(?:yo )?soy una?|mi chiamo|(?:io )?sono una?|meu nome|(?:eu )?sou uma?"
+    r"|меня зовут)\b",
+    re.IGNORECASE,
+)
 _HTTP_STATUS = re.compile(r"[1-5]\d\d")
 _PLACEHOLDERS = frozenset(
     "lorem ipsum dolor amet consectetur consectetuer adipiscing elit vestibulum pellentesque curabitur mauris vivamus "
@@ -141,6 +149,7 @@ class FieldValues:
     replies: int = 0
     technical: int = 0  # texts with addresses, paths or names of errors
     dialogues: int = 0  # texts with the words of two sides
+    introductions: int = 0  # texts in which people introduce themselves
     placeholders: int = 0  # texts in the Latin of typesetters
     http_statuses: int = 0
     content_words: int = 0
@@ -199,6 +208,7 @@ class FieldValues:
         self.markup += bool(_MARKUP.search(value))
         self.technical += bool(_TECHNICAL.search(value))
         self.dialogues += bool(_FROM_STAFF.search(value) and _FROM_CUSTOMER.search(value))
+        self.introductions += bool(_INTRODUCTION.match(value))
         self.placeholders += len(_PLACEHOLDERS.intersection(plain_words)) >= _MIN_PLACEHOLDERS
         if len(words) > 1:
             self.multi_word += 1
@@ -304,7 +314,8 @@ class FieldValues:
         if name_score >= TELLING_NAME_SCORE:
             return True
         is_nameless = not name_words(self.name)
-        if max(self.technical, self.dialogues, self.placeholders) > MIN_TEXT_SHARE * self.texts:
+        of_others = (self.technical, self.dialogues, self.introductions, self.placeholders)
+        if max(of_others) > MIN_TEXT_SHARE * self.texts:
             return False
         is_boilerplate = self.is_boilerplate
         is_repeated = is_boilerplate or not self.is_varied

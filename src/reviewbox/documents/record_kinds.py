@@ -70,6 +70,12 @@ _SIDES = tuple(
 )
 _MAX_SIDES = 6  # two, in three ways of writing them
 _MAILBOX = frozenset(("sender", "recipient"))
+# What messengers store beside each message.
+_MESSENGER_KEYS = frozenset(
+    "conversationid chatid sendername timestampms fromme isfromme remotejid clientmsgid viewonce dateunixtime "
+    "expiresinseconds sourceuuid sourcedevice isunsent isgeoblockedforviewer fromid groupinfo".split()
+)
+_MIN_MESSENGER_KEYS = 2
 _QUESTIONS_OF_DIALOGUES = frozenset("question prompt instruction".split())
 _ANSWERS_OF_DIALOGUES = frozenset("response completion output".split())
 _ANSWERS = frozenset("response responses answer answers resolution".split()) | FOREIGN_ANSWERS
@@ -149,6 +155,7 @@ def _are_published(columns: Mapping[str, FieldValues]) -> bool:
         or any(map(_has_two_sides, columns.values()))
         or _are_dialogues(columns)
         or names >= _MAILBOX
+        or len(_MESSENGER_KEYS & {name.replace(" ", "") for name in names}) >= _MIN_MESSENGER_KEYS
     )
 
 
