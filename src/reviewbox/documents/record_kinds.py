@@ -72,8 +72,8 @@ _MAX_SIDES = 6  # two, in three ways of writing them
 _MAILBOX = frozenset(("sender", "recipient"))
 # What messengers store beside each message.
 _MESSENGER_KEYS = frozenset(
-    "conversationid chatid sendername timestampms fromme isfromme remotejid clientmsgid viewonce dateunixtime "
-    "expiresinseconds sourceuuid sourcedevice isunsent isgeoblockedforviewer fromid groupinfo".split()
+    "conversationid chatid sendername timestampms fromme isfromme remotejid clientmsgid viewonce fromid "
+    "expiresinseconds sourceuuid sourcedevice isunsent isgeoblockedforviewer dateunixtime groupinfo".split()
 )
 _MIN_MESSENGER_KEYS = 2
 _QUESTIONS_OF_DIALOGUES = frozenset("question prompt instruction".split())
