@@ -1122,3 +1122,48 @@ def test_tickets_with_a_few_comments_are_refused_with_both_names() -> None:
 def test_the_description_beside_what_a_customer_requests_is_a_review() -> None:
     fields = {"description": REVIEWS, "requested_resolution": ["refund"] * 8}
     assert select(fields).name == "description"
+
+
+def test_templates_with_gaps_are_not_reviews() -> None:
+    templates = [f"Dear {{name}}, I hope you liked your {title}. Thanks!" for title in TITLES[:4]]
+    others = ["We love {{ user.city }} too", "Hi %name%, good news", "Hello {first}, so nice!", "Bye {name}"]
+
+    refusal({"id": list("12345678"), "body": templates + others})
+
+
+def test_questions_without_a_name_are_those_of_a_turned_table() -> None:
+    asked = ["Respondent", "Age", "What did you like about your stay?", "Would you come back?"]
+
+    refusal({"1": asked, "2": ["1", "33", "The lake", "yes"], "3": ["2", "41", "Quiet rooms", "no"]})
+
+
+def test_lists_in_the_messages_of_a_chat_are_no_reviews_either() -> None:
+    fields = {
+        "messages[].from_id": ["user1", "user2"] * 4,
+        "messages[].date_unixtime": [f"17700000{number}" for number in range(8)],
+        "messages[].text_entities[].text": REVIEWS,
+    }
+    refusal(fields)
+
+
+@pytest.mark.parametrize(
+    "name", ["List three things that you would like to receive", "Warum möchtest du teilnehmen?"]
+)
+def test_answers_of_people_who_sign_up_are_not_reviews(name: str) -> None:
+    refusal({name: REVIEWS})
+
+
+def test_mails_are_not_reviews() -> None:
+    refusal({"From": TITLES, "To": TITLES, "Subject": TITLES[::-1], "Body": REVIEWS})
+
+
+@pytest.mark.parametrize("name", ["Rückmeldung", "Bemerkungen", "التعليق"])
+def test_more_names_of_reviews_are_known(name: str) -> None:
+    assert name_score(name) >= 2.5
+
+
+@pytest.mark.parametrize(
+    "name", ["Omschrijving", "ショップからのコメント", "商家回复", "사장님 답글", "رد الفندق"]
+)
+def test_more_names_of_descriptions_and_replies_are_known(name: str) -> None:
+    assert name_score(name) <= -4

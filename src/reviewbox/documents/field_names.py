@@ -26,7 +26,8 @@ EXCLUDING_NAME_SCORE = -2.0
 # between MIN_NAME_SCORE and MAX_NAME_SCORE.
 MIN_NAME_SCORE, MAX_NAME_SCORE = -6.0, 3.0
 _REPLY_WORDS = frozenset(
-    "reply replies replied responded respond owner merchant vendor seller developer antworten ourreply".split()
+    "reply replies replied responded respond owner merchant vendor seller developer antworten ourreply ショップから 店舗から "
+    "お店から オーナーから 出品者から 返信 回复 回復 답글 답변".split()
 )
 _REPLY_SCORE = -4.0
 # A translation is classified only if the export does not have the original.
@@ -81,7 +82,7 @@ _PREPOSITIONS = frozenset("of for de du des del della di da do dos das der des v
 DESCRIPTIONS = frozenset(
     map(
         plain_word,
-        "description descriptions desc descrip beschreibung beschrijving descripcion descrizione descricao deskripsi "
+        "description descriptions desc descrip beschreibung beschrijving omschrijving descripcion descrizione descricao deskripsi "
         "açıklama описание опис opis popis leírás beskrivelse beskrivning kuvaus descriere 説明 描述 설명".split(),
     )
 )
@@ -97,6 +98,12 @@ _QUESTION_SCORE = 0.5
 _FOLLOW_UP = re.compile(
     r"(?:if|wenn|falls|si|se|caso|als|indien|jesli|jezeli|eger|jika|если) "
     r"(?:\w+ ){0,5}(?:yes|no|ja|nein|oui|non|si|nao|sim|nee|tak|nie|evet|hayir|ya|tidak|да|нет)\b"
+)
+# Questions of a form in which people sign up for something.
+_SIGNING_UP = re.compile(
+    r"\b(?:want|would like|d like|mocht\w+|will\w*|souhait\w+|veux|voulez|quier\w*|quer\w*|vuo\w+|vorre\w+|wil\w*|chc\w+) "
+    r"(?:\w+ ){0,3}?(?:receive|join|participate|take part|attend|volunteer|apply|teilnehmen|mitmachen|participer|participar"
+    r"|partecipare|deelnemen|meedoen|uczestniczyc|recevoir|recibir|receber|ricevere)\b"
 )
 # The start of questions whose answer is a number or a frequency.
 _HOW_OFTEN = re.compile(
@@ -214,11 +221,12 @@ def _is_answer(words: AbstractSet[str]) -> bool:
 def _score_of_words(words: Sequence[str], outer: float) -> float:
     """Return the score of the words of a name; `outer` is that of what the field is in."""
     weights = [weight for word in words if (weight := word_weight(word))]
-    if len(words) >= _WORDS_OF_A_QUESTION and _HOW_OFTEN.search(" ".join(words)):
+    question, is_long = " ".join(words), len(words) >= _WORDS_OF_A_QUESTION
+    if (is_long and _HOW_OFTEN.search(question)) or _SIGNING_UP.search(question):
         return EXCLUDING_NAME_SCORE
-    if len(words) >= _WORDS_OF_A_QUESTION and _FOLLOW_UP.match(" ".join(words)):
+    if is_long and _FOLLOW_UP.match(question):
         return _QUESTION_SCORE
-    if len(words) >= _WORDS_OF_A_QUESTION and not _is_list_of_words(words):
+    if is_long and not _is_list_of_words(words):
         return _QUESTION_SCORE + sum(weight for weight in weights if weight > 0)
     if not weights:
         return outer

@@ -96,10 +96,11 @@ _MARKUP = re.compile(
     r"</?(?:a\s|div|p|ul|ol|li|table|tr|td|span|h[1-6]|section|article|img|html|body|em|mark)\b",
     re.IGNORECASE,
 )
-# What programs write into their messages: addresses, settings, paths, calls and names of errors.
+# What programs write into their messages: addresses, settings, paths, calls, names of errors, and the gaps of templates.
 _TECHNICAL = re.compile(
     r"\b\d{1,3}(?:\.\d{1,3}){3}\b|::1\b|\b[0-9a-f]{16,}\b|\b\w+=[\w\"'{\[]"
     r"|(?:^|\s)(?:/[\w.-]+){2,}|\b\w+\(\)|\b[A-Za-z]+(?:Error|Exception)\b|\bHTTP[/ ]?\d"
+    r"|\{ ?[A-Za-z_][\w.]{0,40} ?\}|%\w{1,40}%"
 )
 _FROM_STAFF = re.compile(
     r"^\W{0,3}(?:agent|support|bot|assistant|representative|advisor|ai)\b.{0,30}?:",
@@ -147,7 +148,7 @@ class FieldValues:
     multi_word: int = 0
     markup: int = 0
     replies: int = 0
-    technical: int = 0  # texts with addresses, paths or names of errors
+    technical: int = 0  # texts with addresses, paths, names of errors or gaps
     dialogues: int = 0  # texts with the words of two sides
     introductions: int = 0  # texts in which people introduce themselves
     placeholders: int = 0  # texts in the Latin of typesetters
@@ -395,6 +396,9 @@ def are_options(values: FieldValues, name_score: float) -> bool:
     Reviews may be a few words that are repeated, but then their name says so.
     """
     if values.texts >= _ROWS_FOR_OPINIONS and values.questions >= _QUESTION_SHARE * values.texts:
+        return True
+    # A column of several questions without a name is that of a table whose rows are columns.
+    if not name_words(values.name) and values.questions >= max(2, MIN_TEXT_SHARE * values.texts):
         return True
     if name_score >= TELLING_NAME_SCORE and not is_question(values.name):
         return False

@@ -69,7 +69,7 @@ _SIDES = tuple(
     )
 )
 _MAX_SIDES = 6  # two, in three ways of writing them
-_MAILBOX = frozenset(("sender", "recipient"))
+_MAILBOXES = (frozenset(("sender", "recipient")), frozenset(("from", "to", "subject")))
 # What messengers store beside each message.
 _MESSENGER_KEYS = frozenset(
     "conversationid chatid sendername timestampms fromme isfromme remotejid clientmsgid viewonce fromid "
@@ -126,7 +126,10 @@ class RecordKinds:
             score = min(score, 0.0)  # whatever it is called, it has to sound like reviews
         if records in self.answered and _is_answer(path):
             return min(score, EXCLUDING_NAME_SCORE)
-        if records in self.published and score < MAX_NAME_SCORE:
+        if (
+            any(records == name or (name and records.startswith(f"{name}[]")) for name in self.published)
+            and score < MAX_NAME_SCORE
+        ):
             score = max(MIN_NAME_SCORE, score + _WEIGHT_PUBLISHED)
         if records in self.articles and score < TELLING_NAME_SCORE:
             score += _WEIGHT_ARTICLE
@@ -154,7 +157,7 @@ def _are_published(columns: Mapping[str, FieldValues]) -> bool:
         or {"post title", "post content"} <= names
         or any(map(_has_two_sides, columns.values()))
         or _are_dialogues(columns)
-        or names >= _MAILBOX
+        or any(map(names.issuperset, _MAILBOXES))
         or len(_MESSENGER_KEYS & {name.replace(" ", "") for name in names}) >= _MIN_MESSENGER_KEYS
     )
 
