@@ -742,3 +742,11 @@ def test_names_in_lower_case_are_a_header() -> None:
 
     assert document("songs.csv", "\n".join(["artist,song,lyrics", *rows])).notes["header"] is True
     assert document("songs.csv", "\n".join([*rows, "eve,snow,so so"])).notes["header"] is False
+
+
+@pytest.mark.parametrize("header", ["Magasin;Ressenti", "Şube;İzlenim", "Cabang;Kesan"])
+def test_an_unknown_word_above_nothing_but_sentences_is_a_name(header: str) -> None:
+    rows = [f"{'Nord' if number % 2 else 'Sud'};{text}." for number, text in enumerate(MANY[:8])]
+
+    assert document("a.csv", "\n".join([header, *rows, ""])).notes["header"] is True
+    assert document("a.csv", "\n".join(["Nord;Terrible", *rows, ""])).notes["header"] is False

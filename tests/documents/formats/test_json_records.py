@@ -641,3 +641,20 @@ def test_many_lists_of_the_same_kind_may_have_any_names() -> None:
     data = {title: records()[number % 4 :][:1] for number, title in enumerate(titles)}
 
     assert len(texts(document("comments.json", json.dumps(data)))) == len(titles)
+
+
+@pytest.mark.parametrize("names", [["number", "remark"], ["Nr.", "What would you do?"], ["#", "idea"]])
+@pytest.mark.parametrize("key", ["values", ""])
+def test_the_first_row_may_name_the_columns(names: list[str], key: str) -> None:
+    rows = [names, *([number, review] for number, review in enumerate(REVIEWS))]
+
+    read = document("sheet.json", json.dumps({"range": "A1:B5", key: rows} if key else rows))
+
+    assert texts(read) == REVIEWS
+    assert [row[names[1]] for row in loaded(read)] == REVIEWS
+
+
+def test_the_first_of_rows_without_names_is_a_review() -> None:
+    for rows in ([[n, review] for n, review in enumerate(REVIEWS)], [["Ann", review] for review in REVIEWS]):
+        assert texts(document("sheet.json", json.dumps(rows))) == REVIEWS
+        assert texts(document("sheet.json", json.dumps({"values": rows}))) == REVIEWS

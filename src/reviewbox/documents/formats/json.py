@@ -7,6 +7,7 @@ import json
 import re
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import replace
+from itertools import chain, islice
 from typing import Any
 
 from reviewbox.documents.document import Document, ReadOptions, Row, Value
@@ -25,7 +26,7 @@ from reviewbox.documents.formats.json_records import (
     select_fields,
     with_title,
 )
-from reviewbox.documents.formats.json_sample import JsonSample, is_columns, is_rows
+from reviewbox.documents.formats.json_sample import JsonSample, header_of, is_columns, is_rows
 from reviewbox.documents.formats.json_single import refuse_rival, select_own_field
 from reviewbox.documents.formats.json_syntax import BOM, Repaired, RepairError, repair, skip_gap
 from reviewbox.documents.formats.text import encoding_notes
@@ -34,6 +35,8 @@ from reviewbox.documents.lines import Line, Lines, at_line
 from reviewbox.documents.pacing import Pace, paced
 from reviewbox.documents.review_field import ReviewField, eligible_candidates
 from reviewbox.errors import ErrorCode, Problem, SourceError
+
+_MAX_ROWS_BELOW_NAMES = 100  # that are compared with them
 
 # The start of an array of objects, or of an object of several lines.
 _MULTILINE = re.compile(r"\s*+(?:\[\s*+\{|\{[ \t]*+\r?\n)")
@@ -82,7 +85,10 @@ def _read_values(text: str, start: int, notes: Mapping[str, Value], options: Rea
     lines: Iterator[Line] = _values(text, start, options, tolerated)
     is_array = text[start] == "["
     if is_array and _contains_cells(text, start, options):
-        lines, is_array = map(_with_numbered_fields, lines), False
+        first = list(islice(lines, _MAX_ROWS_BELOW_NAMES))
+        names = _names_of_cells(first)
+        rows = chain(first[bool(names) :], lines)
+        lines, is_array = (_with_fields(line, names) for line in rows), False
     buffered = Lines(lines)
     schema = JsonSchema.infer(buffered, options, is_array=is_array)
     return _table(schema, schema.rows(buffered), notes, options, tolerated)
@@ -269,9 +275,18 @@ def _contains_cells(text: str, start: int, options: ReadOptions) -> bool:
     return is_rows([json.loads(first.text, parse_int=float)])
 
 
-def _with_numbered_fields(line: Line) -> Line:
+def _names_of_cells(lines: list[Line]) -> tuple[str, ...]:
+    """Return the names of columns that the first of some arrays of cells contains; () if it has none."""
+    try:
+        rows = [json.loads(line.text) for line in lines]
+    except (ValueError, RecursionError):
+        return ()
+    return header_of(rows) if is_rows(rows) else ()
+
+
+def _with_fields(line: Line, names: tuple[str, ...]) -> Line:
     is_array = line.text.startswith("[") and line.problem is None
-    return replace(line, text=object_of_cells(line.text)) if is_array else line
+    return replace(line, text=object_of_cells(line.text, names)) if is_array else line
 
 
 def _looks_like(head: str) -> bool:

@@ -54,6 +54,7 @@ class JsonSchema:
         is_array: whether the values are the elements of one array.
         columns: the names of the elements if the records are arrays, () if these are numbered; None if the
             records are objects.
+        has_paragraphs: whether the texts of the first records are arrays of paragraphs.
         kin: the names of the fields of the records that have the review field. An element of a nested list
             that has none of them is something else. Empty if every element is a record.
         tolerated: what was read although JSON does not allow it.
@@ -65,6 +66,7 @@ class JsonSchema:
     inferred: Mapping[str, Value]
     is_array: bool = False
     columns: tuple[str, ...] | None = None
+    has_paragraphs: bool = False
     kin: frozenset[str] = frozenset()
     tolerated: set[str] = field(default_factory=set, compare=False)
 
@@ -109,6 +111,7 @@ class JsonSchema:
             review_field.notes,
             is_array,
             records.columns if records else None,
+            any(map(sample.has_paragraphs, paths)),
         )
         if not schema.records_path:
             return schema
@@ -128,6 +131,7 @@ class JsonSchema:
             frozenset(data["names"]),
             data["notes"],
             columns=None if data["columns"] is None else tuple(data["columns"]),
+            has_paragraphs=data["has_paragraphs"],
             kin=frozenset(data["kin"]),
         )
 
@@ -139,6 +143,7 @@ class JsonSchema:
             "names": sorted(self.names),
             "notes": dict(self.inferred),
             "columns": self.columns,
+            "has_paragraphs": self.has_paragraphs,
             "kin": sorted(self.kin),
         }
 
@@ -216,6 +221,8 @@ class _Reader:
     def _nested_row(self, number: int, text: str, pointer: str) -> Row | None:
         """Return the row for an element of a list; None if the element is something else than a record."""
         if text.startswith("[") and self._schema.columns is not None:
+            if self._schema.columns and json.loads(text) == [*self._schema.columns]:
+                return None  # the names themselves
             text = object_of_cells(text, self._schema.columns)
         elif text in _ELLIPSES:
             return None
@@ -230,16 +237,28 @@ class _Reader:
         if self._schema.kin and not self._schema.kin & parsed.value.keys():
             return None
         raw = with_field(on_one_line(text), unused_name(POINTER_FIELD, parsed.value), pointer)
-        return review_in(number, parsed.value, raw, self._fields, self._title)
+        return self._review_in(number, parsed.value, raw)
 
     def row(self, number: int, parsed: Parsed) -> Row:
         """Return the row for a value that is a record itself."""
         if not isinstance(parsed.value, dict):
             return Row(number, problem=not_an_object(number, parsed.value), raw=render_raw(parsed.text))
-        return review_in(number, parsed.value, on_one_line(parsed.text), self._fields, self._title)
+        return self._review_in(number, parsed.value, on_one_line(parsed.text))
+
+    def _review_in(self, number: int, record: Mapping[str, Any], raw: str) -> Row:
+        has_paragraphs = self._schema.has_paragraphs
+        return review_in(number, record, raw, self._fields, self._title, has_paragraphs=has_paragraphs)
 
 
-def review_in(number: int, record: Mapping[str, Any], raw: str, fields: list[Path], title: Path) -> Row:
+def review_in(  # noqa: PLR0913 - what is the same for all rows is in _Reader
+    number: int,
+    record: Mapping[str, Any],
+    raw: str,
+    fields: list[Path],
+    title: Path,
+    *,
+    has_paragraphs: bool = False,
+) -> Row:
     """Return the row for the review in a record, or for the problem if there is none.
 
     Args:
@@ -248,8 +267,11 @@ def review_in(number: int, record: Mapping[str, Any], raw: str, fields: list[Pat
         raw: its text.
         fields: the fields whose texts are joined.
         title: the field that replaces an empty review; () if there is none.
+        has_paragraphs: whether the texts may be arrays of paragraphs.
     """
-    values = [joined_paragraphs(str(path[-1]), value_at(record, path)) for path in fields]
+    values = [value_at(record, path) for path in fields]
+    if has_paragraphs:
+        values = [joined_paragraphs(str(path[-1]), value) for path, value in zip(fields, values, strict=True)]
     texts = [value for value in values if isinstance(value, str)]
     review = "\n\n".join(filter(str.strip, texts)) if len(fields) > 1 else "".join(texts)
     if title and not review.strip():

@@ -77,6 +77,7 @@ _MIN_MAP_SIZE = 2
 _MIN_NAMED_MAP_SIZE = 3
 _MIN_SHARED_NAMES = 2
 _MAX_ID_SCORE = 0.5  # of the name of a user, for example
+_MAX_NAME_WORDS = 4  # of a column
 _MANY_LISTS = 10  # of the same kind, whose names may be any, such as the titles of articles
 
 
@@ -117,6 +118,8 @@ class JsonSample:
         self.paths: dict[str, Path] = {}
         self._is_table = is_table
         self.names: dict[str, str] = {}
+        self._joined: set[Path] = set()
+        self._plain: set[Path] = set()
         self._fields: dict[Path, str] = {}
 
     def add(self, value: Any, path: Path = (), *, is_excluded: bool = False) -> None:
@@ -130,6 +133,10 @@ class JsonSample:
             self._add_array(value, path, is_excluded=is_excluded)
         else:
             self._add_scalar(value, path, is_excluded=is_excluded)
+
+    def has_paragraphs(self, path: Path) -> bool:
+        """Return whether the texts at a path are arrays of paragraphs."""
+        return path in self._joined and path not in self._plain
 
     def candidates(self) -> FieldSample:
         """Return the fields of records, without arrays in fields that also contain texts."""
@@ -165,11 +172,14 @@ class JsonSample:
             # Several arrays of the same length are columns.
             is_array = isinstance(child, list) and lengths[len(child)] == 1 and self._is_listed(path)
             text = joined_paragraphs(key, child) if is_array else child
+            if isinstance(text, str):
+                (self._plain if text is child else self._joined).add((*path, key))
             self.add(text, (*path, key), is_excluded=is_no_review)
 
     def _add_array(self, value: list[Any], path: Path, *, is_excluded: bool) -> None:
         if is_rows(value):
-            self._add_rows(value, path, None)
+            columns = header_of(value)
+            self._add_rows(value[bool(columns) :], path, columns or None)
             return
         for child in islice(value, _MAX_ELEMENTS):
             self.add(child, (*path, Each.ELEMENT), is_excluded=is_excluded)
@@ -305,6 +315,26 @@ def scoring_name(path: Path, *, is_table: bool) -> str:
     if described and name_score(name) >= _CLEAR_NAME_SCORE and name_score(described[0]) < 0:
         described = []  # the review of a product is a review
     return ".".join([*replies, *described, *inner])
+
+
+def header_of(rows: list[list[Any]]) -> tuple[str, ...]:
+    """Return the names of columns that the first row contains, as spreadsheets are written; () without any.
+
+    One of the names is that of reviews, a question, or a word above values that are not texts.
+    """
+    names, *below = islice(rows, _MAX_ELEMENTS)
+    if not below or not all(isinstance(name, str) and name for name in names) or len(set(names)) < len(names):
+        return ()
+    columns = dict(zip(names, zip(*below, strict=True), strict=True))
+    is_header = len(names) > 1 and any(_is_name_above(name, cells) for name, cells in columns.items())
+    return tuple(names) if is_header and not any(name in cells for name, cells in columns.items()) else ()
+
+
+def _is_name_above(name: str, cells: tuple[Any, ...]) -> bool:
+    texts = [cell for cell in cells if isinstance(cell, str)]
+    is_question = name.endswith("?") and not any(text.endswith("?") for text in texts)
+    is_short = len(name.split()) <= _MAX_NAME_WORDS
+    return not texts or is_question or (is_short and name_score(name) >= TEXT_NAME_SCORE)
 
 
 def _columns_beside(value: Mapping[str, Any]) -> tuple[str, ...] | None:

@@ -13,7 +13,7 @@ from itertools import pairwise
 
 from reviewbox.documents.field_names import name_score, name_words, word_weight
 from reviewbox.documents.formats.csv.records import Record
-from reviewbox.documents.value_kinds import MISSING, kind_of
+from reviewbox.documents.value_kinds import MISSING, UNSPACED, kind_of
 from reviewbox.documents.vocabulary import OPINION_WORDS, plain_word
 
 _MAX_TITLES = 20  # lines that programs write above a table
@@ -31,6 +31,7 @@ _MIN_CONSTANT = 4  # cells, if all are the same
 # One word above at least this many texts is a name if at most this share of the texts is a single word.
 _MIN_TEXTS_BELOW_WORD = 20
 _MAX_SHARE_OF_WORDS = 0.035
+_MIN_SENTENCES = 5
 _MIN_INDEXED = 3  # rows
 _MIN_COUNTED = 3  # names
 _MAX_NAME_WORDS = 4
@@ -53,6 +54,7 @@ _PROSE_ABOVE_PROSE = -1.0
 _COLON = 1.0  # of a name; no value ends with one
 
 _SENTENCE_END = re.compile(r"[.!…。！]\s*")
+_ENDED = re.compile(r"[.!?…。！？؟]\W*$")
 _NOT_A_NAME = re.compile(r"[.!…。！]\s|[{}\[\]<>\"]|[.!…。！]$")
 # A question, or a request for an answer.
 _QUESTION = re.compile(
@@ -303,7 +305,7 @@ class _Column:
         ((kind, count),) = Counter(map(kind_of, filled)).most_common(1)
         if count < _MIN_KIND_SHARE * len(filled):
             kind = "mixed"
-        words = sum(len(cell.split()) for cell in filled)
+        words = sum(len(cell.split()) + len(UNSPACED.findall(cell)) // 2 for cell in filled)
         return cls(filled, kind, is_prose=words >= _MIN_PROSE_WORDS * len(filled))
 
     @property
@@ -441,6 +443,8 @@ def _name_evidence(name: str, column: _Column, *, count_up: bool) -> float:
         evidence += _WORD_ABOVE_CATEGORIES
     if column.is_prose:
         evidence += _evidence_above_prose(name, column, is_known=is_known)
+    elif _is_word_above_sentences(name, column.cells):
+        evidence += _WORD_ABOVE_PROSE
     return evidence
 
 
@@ -450,7 +454,16 @@ def _evidence_above_prose(name: str, column: _Column, *, is_known: bool) -> floa
         return _QUESTION_ABOVE_ANSWERS if questions < len(column.cells) / 2 else _PROSE_ABOVE_PROSE
     if len(name.split()) >= _MAX_NAME_WORDS or _SENTENCE_END.search(name):
         return _PROSE_ABOVE_PROSE
-    return _WORD_ABOVE_PROSE if is_known or _is_name_of_texts(name, column.cells) else 0.0
+    is_name = (
+        is_known or _is_name_of_texts(name, column.cells) or _is_word_above_sentences(name, column.cells)
+    )
+    return _WORD_ABOVE_PROSE if is_name else 0.0
+
+
+def _is_word_above_sentences(word: str, texts: Sequence[str]) -> bool:
+    """Return whether all texts end as sentences do, and the word above them does not."""
+    is_word = word.isalpha() and plain_word(word) not in OPINION_WORDS
+    return is_word and len(texts) >= _MIN_SENTENCES and all(map(_ENDED.search, texts))
 
 
 def _is_numbered(name: str, column: _Column, *, count_up: bool) -> bool:
