@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 
 from reviewbox.batch import Finished, announce, run_batch
 from reviewbox.deadline import Deadline
+from reviewbox.documents import Step
 from reviewbox.errors import ConflictError, NotStartedError
 from reviewbox.event_bus import EventBus
 from reviewbox.fast_path import prepare_new_review
@@ -42,7 +43,8 @@ class Pipeline:
     it, nothing is repeated.
 
     `on_share` is called with the share of an object that is classified, from 0 to 1, several times a second.
-    It cannot tell objects apart that are processed at the same time.
+    `on_step` is called repeatedly before and after that, while an object is parsed or split and while its
+    table is written. They cannot tell objects apart that are processed at the same time.
     """
 
     store: ObjectStore
@@ -53,6 +55,7 @@ class Pipeline:
     wait: Callable[[float], None] | None = None
     on_write: Callable[[Receipt], object] = lambda _: None  # called after each receipt is written
     on_share: Callable[[float], object] = lambda _: None
+    on_step: Callable[[Step], object] = lambda _: None
 
     def process_all(
         self,
@@ -204,11 +207,23 @@ class Pipeline:
     @property
     def _large_tables(self) -> SegmentCoordinator:
         return SegmentCoordinator(
-            self.store, self.classifier, self.settings, self._receipts, self.queue, self.on_share
+            self.store,
+            self.classifier,
+            self.settings,
+            self._receipts,
+            self.queue,
+            self.on_share,
+            self.on_step,
         )
 
     @property
     def _objects(self) -> ObjectProcessor:
         return ObjectProcessor(
-            self.store, self.classifier, self.settings, self._receipts, self._large_tables, self.on_share
+            self.store,
+            self.classifier,
+            self.settings,
+            self._receipts,
+            self._large_tables,
+            self.on_share,
+            self.on_step,
         )

@@ -20,7 +20,7 @@ from typing import Any
 
 from reviewbox.classification import classify_rows, classify_table, faults_as_source_errors, read_source
 from reviewbox.deadline import Deadline
-from reviewbox.documents import Document, ReadOptions
+from reviewbox.documents import Document, ReadOptions, Step
 from reviewbox.documents.compression import detect_compression, exceeds
 from reviewbox.documents.detection import SNIFF_BYTES, is_called_text, line_format
 from reviewbox.documents.formats.parquet.table import row_count_of
@@ -114,6 +114,7 @@ class ObjectProcessor:
     receipts: ReceiptStore
     large_tables: SegmentCoordinator
     on_share: Callable[[float], object] = lambda _: None  # as for `Pipeline`
+    on_step: Callable[[Step], object] = lambda _: None  # as well
 
     def process(
         self, ref: ObjectRef, context: BatchContext, pending: PendingReceipt | None = None
@@ -246,7 +247,7 @@ class ObjectProcessor:
             if whole is None or whole.revision != source.revision:
                 raise ConflictError(source.ref)
             source = whole
-        document = read_source(source, self.settings, partial(deadline.check, source.ref))
+        document = read_source(source, self.settings, partial(deadline.check, source.ref), self.on_step)
         if document.table is None:
             return self.classify_review(source, document, deadline)
         before_run = self._before_run(source.ref, deadline)

@@ -11,7 +11,16 @@ from io import SEEK_END, BytesIO
 from itertools import chain, islice
 from typing import IO, TYPE_CHECKING, Any, NoReturn
 
-from reviewbox.documents.document import BinaryTable, Cells, Document, ReadOptions, Row, RowWriter, Value
+from reviewbox.documents.document import (
+    BinaryTable,
+    Cells,
+    Document,
+    ReadOptions,
+    Row,
+    RowWriter,
+    Step,
+    Value,
+)
 from reviewbox.documents.format import Format
 from reviewbox.documents.formats.columns import MAX_SAMPLE_ROWS, call_library, column_keys, read_row
 from reviewbox.documents.formats.parquet.decoding import DESCRIPTION, decode
@@ -316,8 +325,11 @@ class _Writer:
         return content.getvalue()
 
     def _widened(self, batches: "Iterable[RecordBatch]") -> "Iterator[RecordBatch]":
+        done = 0
         for batch, columns in zip(batches, self._batches, strict=True):
             self._options.check_time()
+            self._options.on_step(Step("Writing (rows)", done, self._footer.rows))
+            done += batch.num_rows
             for field, column in zip(self._fields, columns, strict=True):
                 batch = batch.append_column(field, column)  # noqa: PLW2901
             yield batch
