@@ -20,6 +20,7 @@ from tests.faults.s3 import S3, Bucket
 from tests.large_tables.work import read, storage_of
 from tests.tiny import RecordingBackend
 
+from reviewbox.documents import Step
 from reviewbox.documents.compression import COMPRESSIONS
 from reviewbox.errors import ContentionError, NativeFaultError, NotStartedError, OutOfTimeError
 from reviewbox.folder_storage import FolderStorage
@@ -1218,3 +1219,45 @@ def test_a_truncated_file_has_one_result_whatever_the_path(
         batch = result(tmp_path / f"{size}b", cut, Settings(), batch=True)
 
         assert whole == segments == batch, f"{size} of {len(data)} bytes"
+
+
+def reported_steps(folder: Path, classifier: Classifier, settings: Settings) -> dict[str, list[Step]]:
+    """Return the steps that are reported while a folder's only file is classified, by their names."""
+    reported: dict[str, list[Step]] = {}
+    storage = FolderStorage({BUCKET: folder})
+    (name,) = (path.name for path in folder.iterdir())
+    pipeline = Pipeline(
+        storage, classifier, settings, on_step=lambda step: reported.setdefault(step.name, []).append(step)
+    )
+    assert pipeline.process(ObjectRef(BUCKET, name), plenty) is Outcome.CLASSIFIED
+    return reported
+
+
+@pytest.mark.parametrize(
+    ("name", "steps"),
+    [
+        ("a.xlsx", ["Parsing (kB)", "Writing (kB)"]),
+        ("a.parquet", ["Writing (rows)"]),
+        ("a.csv", ["Splitting (kB)"]),
+    ],
+)
+def test_steps_before_and_after_classification_are_reported(
+    name: str, steps: list[str], tmp_path: Path, classifier: Classifier
+) -> None:
+    """They may take long, so whoever waits for a large table sees how far they are."""
+    table = pd.DataFrame({"review": [f"a great film, number {number}" for number in range(4000)]})
+    path = tmp_path / name
+    write = {".xlsx": table.to_excel, ".parquet": table.to_parquet, ".csv": table.to_csv}[path.suffix]
+    write(path, index=False)
+    segment_bytes = 100_000 if name.endswith(".csv") else 1_000_000
+    settings = Settings(source_prefix="", segment_bytes=segment_bytes)
+
+    reported = reported_steps(tmp_path, classifier, settings)
+
+    assert list(reported) == steps
+    for found in reported.values():
+        done, (total,) = [step.done for step in found], {step.total for step in found}
+        assert total
+        assert len(set(done)) > 2
+        assert done == sorted(done)
+        assert done[0] < 0.6 * total < done[-1] <= total

@@ -13,7 +13,7 @@ from typing import IO, Any, cast
 
 from reviewbox.classification import read_source
 from reviewbox.cli.output import check_output
-from reviewbox.cli.progress import StepBar, open_progress, track
+from reviewbox.cli.progress import SECONDS_BEFORE, StepBar, open_progress, track
 from reviewbox.cli.render import printable
 from reviewbox.documents import Document, Step
 from reviewbox.documents.compression import exceeds
@@ -106,13 +106,18 @@ def file_input(path: Path) -> Input:
 
 
 def track_inputs(
-    inputs: Sequence[Input], description: str, *, disable: bool = False
+    inputs: Sequence[Input],
+    description: str,
+    *,
+    disable: bool = False,
+    seconds_before: float = SECONDS_BEFORE,
 ) -> Generator[Input, None, None]:
     """Yield inputs, and show how many kilobytes of them have been read, and slow steps of the one in work."""
     done = done_work = 0.0
     rest, rest_work = sum(item.size for item in inputs), sum(item.work for item in inputs)
-    with open_progress(disable=disable) as progress:
-        bar, steps = progress.add_task(f"{description} (kB)", total=rest / 1000), StepBar(progress)
+    with open_progress(disable=disable, seconds_before=seconds_before) as progress:
+        bar = progress.add_task(f"{description} (kB)", total=rest / 1000)
+        steps = StepBar(progress, seconds_before)
 
         def show(item: Input, share: float) -> None:
             steps.hide()

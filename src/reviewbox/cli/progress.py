@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-_SECONDS_BEFORE = 2.0  # what ends sooner needs no bar
+SECONDS_BEFORE = 2.0  # what ends sooner needs no bar
 _SLOW = 10  # per second; slower rates have a decimal
 
 
@@ -33,7 +33,7 @@ def progress_bar(
     total: float | None = None,
     *,
     disable: bool = False,
-    seconds_before: float = _SECONDS_BEFORE,
+    seconds_before: float = SECONDS_BEFORE,
 ) -> Iterator[Callable[..., None]]:
     """Show a bar with the rate and the remaining time while the context lasts, after the first seconds.
 
@@ -48,7 +48,7 @@ def progress_bar(
 
 
 @contextmanager
-def open_progress(*, disable: bool = False, seconds_before: float = _SECONDS_BEFORE) -> Iterator[Progress]:
+def open_progress(*, disable: bool = False, seconds_before: float = SECONDS_BEFORE) -> Iterator[Progress]:
     """Show the bars that are added to what this yields while the context lasts, after the first seconds."""
     columns = (
         TextColumn("{task.description}"),
@@ -84,7 +84,7 @@ class StepBar:
     """A bar for one step of the item in work, after its first seconds."""
 
     _progress: Progress
-    _seconds_before: float = _SECONDS_BEFORE
+    _seconds_before: float
     _task: TaskID | None = None  # None if there is no step
     _name: str = ""
     _start: float = 0.0
