@@ -1234,23 +1234,23 @@ def reported_steps(folder: Path, classifier: Classifier, settings: Settings) -> 
 
 
 @pytest.mark.parametrize(
-    ("name", "steps"),
+    ("name", "max_bytes", "steps"),
     [
-        ("a.xlsx", ["Parsing (kB)", "Writing (kB)"]),
-        ("a.parquet", ["Writing (rows)"]),
-        ("a.csv", ["Splitting (kB)"]),
+        ("a.xlsx", 10_000_000, ["Parsing (kB)", "Writing (kB)"]),
+        ("a.parquet", 10_000_000, ["Writing (rows)"]),
+        ("a.parquet", 20_000, ["Splitting (rows)"]),
+        ("a.csv", 20_000, ["Splitting (kB)"]),
     ],
 )
 def test_steps_before_and_after_classification_are_reported(
-    name: str, steps: list[str], tmp_path: Path, classifier: Classifier
+    name: str, max_bytes: int, steps: list[str], tmp_path: Path, classifier: Classifier
 ) -> None:
     """They may take long, so whoever waits for a large table sees how far they are."""
     table = pd.DataFrame({"review": [f"a great film, number {number}" for number in range(4000)]})
     path = tmp_path / name
     write = {".xlsx": table.to_excel, ".parquet": table.to_parquet, ".csv": table.to_csv}[path.suffix]
     write(path, index=False)
-    segment_bytes = 100_000 if name.endswith(".csv") else 1_000_000
-    settings = Settings(source_prefix="", segment_bytes=segment_bytes)
+    settings = Settings(source_prefix="", max_object_bytes=max_bytes, segment_bytes=max_bytes)
 
     reported = reported_steps(tmp_path, classifier, settings)
 

@@ -36,7 +36,7 @@ class Input:
             ReviewboxError. It may call a function repeatedly with how far it is.
         open: opens it as a file; None for stdin.
         size: its size in bytes, as it is stored; until it is read, a guess if it is not a file.
-        overhead: how many bytes of a review take as long as what each input takes whatever its size.
+        overhead: how many more bytes could be processed in the time that an input takes whatever its size.
         on_share: is called with the share of it that has been read, from 0 to 1.
         on_step: is called with how far a step before or after that is.
     """
@@ -45,13 +45,13 @@ class Input:
     read: Callable[[int, Callable[[Step], object]], Source]
     open: Callable[[Source], AbstractContextManager[IO[bytes]]] | None = None
     size: int = 1000
-    overhead: int = 1000
+    overhead: int = 100
     on_share: Callable[[float], object] = lambda _: None
     on_step: Callable[[Step], object] = lambda _: None
 
     @property
     def work(self) -> int:
-        """The work on it, in bytes of a review that take as long."""
+        """The work on it, in bytes that take as long."""
         return self.size + self.overhead
 
 

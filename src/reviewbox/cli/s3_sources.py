@@ -12,10 +12,11 @@ from reviewbox.errors import ReviewboxError
 from reviewbox.objects import ObjectRef, Source
 from reviewbox.stack import aws
 from reviewbox.stack.listing import list_objects, parse_uri
+from reviewbox.stack.prices import CPU_SECONDS_PER_KILOBYTE
 from reviewbox.storage import S3Storage
 
-# Assumed, not measured: the requests for an object take as long as a review of that many bytes.
-_OVERHEAD = 8000
+_SECONDS_PER_OBJECT = 0.05  # until its first byte has come; assumed, not measured
+_OVERHEAD = round(1000 * _SECONDS_PER_OBJECT / CPU_SECONDS_PER_KILOBYTE)
 
 
 def object_inputs(uri: str) -> Iterator[Input]:
@@ -31,9 +32,8 @@ def object_inputs(uri: str) -> Iterator[Input]:
 
 def object_input(storage: S3Storage, ref: ObjectRef, size: int) -> Input:
     """Return an object as an input. Only reading it tells whether that is possible."""
-    return Input(
-        str(ref), partial(_read_object, storage, ref), partial(_open_object, storage), size, _OVERHEAD
-    )
+    read, open_ = partial(_read_object, storage, ref), partial(_open_object, storage)
+    return Input(str(ref), read, open_, size, _OVERHEAD)
 
 
 def _find_objects(storage: S3Storage, uri: str) -> dict[ObjectRef, int]:

@@ -11,7 +11,7 @@ from itertools import chain, islice
 from typing import IO, TYPE_CHECKING, Any, Self
 
 from reviewbox.documents.checks import check_rows
-from reviewbox.documents.document import Document, ReadOptions, Value
+from reviewbox.documents.document import Document, ReadOptions, Step, Value
 from reviewbox.documents.formats.parquet.footer import Footer, read_footer, read_tail
 from reviewbox.documents.formats.parquet.table import (
     CONTENT_TYPE,
@@ -92,6 +92,7 @@ def split_parquet(
     first_rows: list[int] = []
     row = 1
     for segment in _segments(chain(sampled, batches), options.segment_bytes):
+        options.on_step(Step("Splitting (rows)", row - 1, footer.rows))
         on_segment(len(first_rows), _render(schema, segment, footer))
         first_rows.append(row)
         row += sum(batch.num_rows for batch in segment)
