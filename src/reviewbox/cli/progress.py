@@ -37,8 +37,7 @@ def progress_bar(
 ) -> Iterator[Callable[..., None]]:
     """Show a bar with the rate and the remaining time while the context lasts, after the first seconds.
 
-    Yields `rich.progress.Progress.update` for the bar's only task. The field `share` is the share of the work
-    that is done, if the steps are not equally long.
+    Yields `rich.progress.Progress.update` for the bar's only task.
     """
     with open_progress(disable=disable, seconds_before=seconds_before) as progress:
         if progress.disable:
@@ -49,7 +48,10 @@ def progress_bar(
 
 @contextmanager
 def open_progress(*, disable: bool = False, seconds_before: float = SECONDS_BEFORE) -> Iterator[Progress]:
-    """Show the bars that are added to what this yields while the context lasts, after the first seconds."""
+    """Show the bars that are added to what this yields while the context lasts, after the first seconds.
+
+    The field `share` of a task is the share of its work that is done, if that is not the share of its steps.
+    """
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
