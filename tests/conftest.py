@@ -57,7 +57,7 @@ for loader in ("Loader", "SafeLoader"):
 
 
 def _once(make: Callable[..., Any], key: Callable[..., Any]) -> Callable[..., Any]:
-    """Return a function that keeps what another one returns, by a key of the arguments."""
+    """Return a function that caches the results of another, by a key made from the arguments."""
     kept: dict[Any, Any] = {}
 
     def get(*args: Any, **options: Any) -> Any:

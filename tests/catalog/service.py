@@ -48,7 +48,7 @@ class UploadedOn:
 class Service:
     """A bucket whose results and copies are brought up to date on request, as events do it."""
 
-    s3: Any  # a client of moto or of the model of S3
+    s3: Any  # a client of moto or of our in-memory S3
     classifier: Classifier
     settings: Settings = field(default_factory=Settings)
 

@@ -53,7 +53,7 @@ def is_slow(items: Any, *, is_followed: bool = False) -> bool:
 
 
 def alternatives(operation: Any, argument: Any) -> Sequence[Any]:
-    """Return the patterns in a group, of which one has to match; none if it is not a group."""
+    """Return the patterns in a group, one of which has to match; none if it is not a group."""
     if operation is _constants.BRANCH:
         return list(argument[1])
     if operation is _constants.SUBPATTERN:

@@ -141,7 +141,7 @@ def expected(key: str, body: bytes, deployment: Deployment) -> Expected:
 
 @cache
 def segments_of(body: bytes, segment_bytes: int) -> int:
-    """Return how many segments an upload has at most."""
+    """Return the maximum number of segments of an upload."""
     if body.startswith(b"PAR1"):
         return int(pq.read_metadata(io.BytesIO(body)).num_rows) // _PARQUET_BATCH + 1
     return len(decompressed(body)) // segment_bytes + 1

@@ -69,7 +69,7 @@ def run_local(
 def start_cloud_and_console(
     template: Path, port: int, console_port: int, report: Callable[[Cloud], str], variables: Mapping[str, str]
 ) -> Iterator[tuple[Cloud, str]]:
-    """Do as `start_service_and_console` does, and show meanwhile that it takes some seconds."""
+    """Do what `start_service_and_console` does, with a progress bar, because it takes some seconds."""
     with ExitStack() as running:
         with progress_bar("Starting the local cloud"):
             started = running.enter_context(

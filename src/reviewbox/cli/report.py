@@ -124,7 +124,7 @@ def _score_sentences(
     """Yield the sentences of each text with the label of each sentence alone.
 
     `on_done` is called before each run of the model, with two numbers of sentences that are done: those of
-    earlier texts, and those of the texts in work.
+    earlier texts, and those of the texts in progress.
     """
     remaining, earlier = iter(texts), 0
     while chunk := list(islice(remaining, _TEXTS_AT_ONCE)):

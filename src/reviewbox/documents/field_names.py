@@ -119,12 +119,12 @@ def is_question_in_known_language(name: str) -> bool:
 
 
 def path_parts(path: str) -> list[str]:
-    """Return the name of a field and the names of what it is nested in."""
+    """Return the names in the path of a field, from the outermost to the field's own."""
     return _PATH_SEPARATOR.split(path)
 
 
 def last_part(path: str) -> str:
-    """Return the name of a field without what it is nested in."""
+    """Return the last name in the path of a field."""
     return path_parts(path.rstrip(". "))[-1]  # an abbreviation ends with a dot
 
 

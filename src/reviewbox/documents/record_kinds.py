@@ -101,7 +101,7 @@ class RecordKinds:
 
     @classmethod
     def of(cls, fields: Mapping[str, FieldValues]) -> "RecordKinds":
-        """Return what the records are that have these fields, which are identified by their paths."""
+        """Return the kinds of the records that have these fields, which are identified by their paths."""
         lists: defaultdict[str, dict[str, FieldValues]] = defaultdict(dict)
         for path, values in fields.items():
             lists[list_in(path)][path] = values

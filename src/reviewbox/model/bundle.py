@@ -216,7 +216,7 @@ def _read_bundle(path: Path) -> dict[str, Any]:
 
 
 def _is_number(value: Any) -> bool:
-    """Return whether a JSON value is a number. In Python, `True` is one, too."""
+    """Return whether a JSON value is a number. `True` is an `int` in Python, but not a number in JSON."""
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 

@@ -59,7 +59,7 @@ _MIXED_RECORDS = tuple(
 _CELL = ("f", Each.ELEMENT, "v")
 _CLEAR_NAME_SCORE = 3.0  # of a review by any name
 _RESPONSES = re.compile(r"responses?(?![a-z])", re.IGNORECASE)
-# A field is called so if its values are no reviews, whatever they look like.
+# The name given to a field whose values are not reviews, whatever they look like.
 _EXCLUDING_NAME = "reply"
 
 # A key that is an id rather than a name.

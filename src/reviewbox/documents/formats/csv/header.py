@@ -227,7 +227,7 @@ def _has_row_names(records: Sequence[Record], index: int, width: int) -> bool:
 
 
 def _padded(cells: Sequence[str], width: int) -> list[str]:
-    """Return the names of all columns, of which R omits the first."""
+    """Return the names of all columns, including the first, which R omits."""
     names = [cell.strip() for cell in cells]
     return ["", *names] if len(names) == width - 1 else names
 
