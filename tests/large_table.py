@@ -1,4 +1,4 @@
-"""What a large table takes of S3, counted while it is classified on models of S3 and SQS."""
+"""The S3 requests that a large table takes, counted while it is classified on fakes of S3 and SQS."""
 
 from collections import Counter
 from collections.abc import Callable

@@ -51,7 +51,7 @@ def plenty() -> float:
 
 @pytest.fixture
 def store() -> S3:
-    """An in-memory S3, which gives the same answers as moto in a hundredth of the time."""
+    """A fake S3, which gives the same answers as moto in a hundredth of the time."""
     return S3(Clock(), buckets={BUCKET: Bucket()})
 
 

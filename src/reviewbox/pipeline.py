@@ -161,7 +161,7 @@ class Pipeline:
             if self.wait is None or not context.deadline.allows(seconds):
                 return False
             self.wait(seconds)
-            # The attempt that failed may have left something, as a worker does that dies.
+            # The attempt that failed may have left something, as a worker that dies does.
             context = replace(context, redelivered=True)
             return True
 

@@ -153,7 +153,7 @@ def last_delivery(event: Any) -> dict[str, Any]:
 
 
 def strange_events() -> list[Any]:
-    """Return events that cannot be parsed, and what is no event at all."""
+    """Return events that cannot be parsed, and values that are not events at all."""
     text = review(EVENT)
     return [
         {text: text, "Records": [{"s3": {"bucket": {"name": text}}}]},

@@ -46,9 +46,9 @@ class UploadedOn:
 
 @dataclass(slots=True)
 class Service:
-    """A bucket whose results and copies are brought up to date on request, as events do it."""
+    """A bucket whose results and copies are brought up to date on request, as events would do."""
 
-    s3: Any  # a client of moto or of our in-memory S3
+    s3: Any  # a client of moto or of the fake S3
     classifier: Classifier
     settings: Settings = field(default_factory=Settings)
 

@@ -32,7 +32,7 @@ TITLES = (
     "Cast Iron Pan 28 cm",
 )
 REPLIES = ("Thank you so much for your kind words, we are glad that you enjoyed your stay with us.",) * 8
-# Columns that exports have beside the reviews.
+# Columns that exports have besides the reviews.
 OTHER_COLUMNS: Mapping[str, Sequence[str]] = {
     "review_id": [f"r-{number:04}-ab" for number in range(8)],
     "comments": ["3", "0", "12", "7", "1", "0", "2", "5"],

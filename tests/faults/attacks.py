@@ -37,7 +37,7 @@ _KEYS = (
     "a.csv.classified/part-00000.csv",  # as if it were a part of the first
     _LONG_KEY,
 )
-# What events may name beside uploads: it is not there, or is not to be classified.
+# What events may name besides uploads: it is not there, or is not to be classified.
 _OTHER_KEYS = ("incoming/absent.csv", "incoming/.DS_Store", "results/incoming/a.csv.json", "elsewhere/a.csv")
 _OPERATIONS = (
     "GetObject",

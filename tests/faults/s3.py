@@ -1,7 +1,7 @@
-"""S3 in memory: the operations, parameters and errors that Reviewbox uses.
+"""A fake S3 in memory: the operations, parameters and errors that Reviewbox uses.
 
-An operation is one atomic step, as in S3. A parameter that is not modelled is a TypeError. `test_models.py`
-compares the model to moto.
+An operation is one atomic step, as in S3. An unknown parameter is a TypeError. `test_fakes.py` compares this
+fake with moto.
 """
 
 import hashlib

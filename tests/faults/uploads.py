@@ -101,7 +101,7 @@ KINDS: Mapping[str, Callable[[int], bytes]] = {
 }
 
 _BROKEN = [KINDS["broken gzip"](variant) for variant in range(VARIANTS)]
-# How a table starts whose content is what its name says.
+# The first bytes of a table whose content is what its name says.
 _FIRST_BYTES = {
     ".csv": b"id,",
     ".csv.gz": b"id,",

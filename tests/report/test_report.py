@@ -101,7 +101,7 @@ def test_rows_without_a_value_are_counted_as_empty() -> None:
 
 
 def test_a_column_of_numbers_is_in_their_order() -> None:
-    """Also if it has gaps: nobody looks for a grade from 0 to 10 in the order of its frequency."""
+    """Even if it has gaps: nobody looks for a grade from 0 to 10 in the order of its frequency."""
     grades = ["10"] * 9 + ["9,5"] * 6 + ["0"] * 5 + ["2"] * 4 + [""] * 3
     results = [review("negative" if grade == "0" else "positive", nps=grade) for grade in grades]
 

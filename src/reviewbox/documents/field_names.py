@@ -96,7 +96,7 @@ _HOW_OFTEN = re.compile(
 )
 _UNSPACED_WORD = re.compile("|".join(sorted(filter(UNSPACED.match, NAME_WEIGHTS), key=len, reverse=True)))
 _PATH_SEPARATOR = re.compile(r"[.\[\]/*]+")
-# Signs that belong to the letter before them in Indian and Thai scripts are no letters themselves.
+# Signs that belong to the letter before them in Indian and Thai scripts are not letters themselves.
 _NAME_WORD = re.compile(r"(?:[^\W\d_]|[\u0900-\u0dff\u0e31-\u0e4e])+")
 _WORD_OR_NUMBER = re.compile(r"[^\W_]+")
 _CAMEL_CASE = re.compile(r"(?<=[a-z])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")

@@ -30,7 +30,7 @@ from reviewbox.documents.field_values import (
     says_published,
 )
 
-_WEIGHT_PUBLISHED = -6.0  # if another field says that somebody else than a customer wrote the texts
+_WEIGHT_PUBLISHED = -6.0  # if another field says that someone other than a customer wrote the texts
 _WEIGHT_ARTICLE = -2.0  # if the records have a title and a sign of an article, but no author or rating
 _MAX_NAME_LENGTH = 1000
 

@@ -280,7 +280,7 @@ def scoring_name(path: Path, *, is_table: bool) -> str:
 
 
 def _columns_beside(value: Mapping[str, Any]) -> tuple[str, ...] | None:
-    """Return the names of columns that an object contains beside rows, as data frames are written."""
+    """Return the names of columns that an object contains along with rows, as data frames are written."""
     for child in value.values():
         if isinstance(child, list) and child:
             names = [_column_name(element) for element in islice(child, _MAX_ELEMENTS)]
