@@ -71,7 +71,7 @@ def test_the_bill_of_materials_has_each_package_with_its_version_and_license(
         ([], "unknown license"),
     ],
 )
-def test_a_licence_that_is_unknown_or_not_allowed_fails_the_build(
+def test_a_license_that_is_unknown_or_not_allowed_fails_the_build(
     tmp_path: Path, metadata: list[str], complaint: str
 ) -> None:
     install(tmp_path / "site", "fine", "License-Expression: MIT")

@@ -53,7 +53,7 @@ class Service:
     settings: Settings = field(default_factory=Settings)
 
     def other_worker(self) -> "Service":
-        """Return the same bucket of the model for somebody whose requests are not disturbed."""
+        """Return the same bucket of the fake for a worker whose requests are not disturbed."""
         return replace(self, s3=Client(self.s3.service))
 
     def upload(self, key: str, body: bytes) -> None:

@@ -233,7 +233,7 @@ def _sweep(stack: Stack, step: Callable[[], None]) -> None:
 
 
 def _check_unless_damaged(stack: Stack, *, is_swept: bool = False) -> None:
-    """Check the results, which is of no use while somebody else has changed them."""
+    """Check the results, which is useless while somebody else has changed them."""
     if not stack.is_damaged:
         check(stack, stack.deployed, is_swept=is_swept)
 

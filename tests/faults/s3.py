@@ -124,7 +124,7 @@ class S3(Service):
         MaxKeys: int = _PAGE_SIZE,
         ContinuationToken: str = "",
     ) -> Any:
-        """Return one page of a listing. A continuation token is the last key of the page before."""
+        """Return one page of a listing. A continuation token is the last key of the previous page."""
         objects = self._bucket("ListObjectsV2", Bucket).objects
         after = ContinuationToken or StartAfter
         keys = sorted((key for key in objects if key.startswith(Prefix) and key > after), key=str.encode)

@@ -418,7 +418,7 @@ def test_the_page_forbids_network_and_every_script_but_its_own() -> None:
     assert sum(map(len, scripts)) < 1_500_000
 
 
-def test_the_libraries_of_the_page_are_those_that_were_checked_and_keep_their_licences() -> None:
+def test_the_libraries_of_the_page_are_those_that_were_checked_and_keep_their_licenses() -> None:
     """`make vendor` writes the digests after it has checked those of the packages."""
     folder = Path(reviewbox.__file__).parent / "report" / "page" / "vendor"
     lines = (folder / "SHA256SUMS").read_text().splitlines()

@@ -26,7 +26,7 @@ from reviewbox.stack.stored_results import S3Place
 from reviewbox.storage import S3Storage
 
 _INSTRUCTIONS = """\
-Drop files here and watch them pass: {console}
+Drop files here and watch their progress: {console}
 
 Or drop a review from another terminal:
 
