@@ -84,7 +84,7 @@ def test_the_demo_stays_until_ctrl_c(tiny_model: Path, tmp_path: Path) -> None:
         connection.close()
         rest = stop(process)
 
-    assert f"Watch them pass, until Ctrl-C: http://{address[1]}/" in printed
+    assert f"Watch their progress, until Ctrl-C: http://{address[1]}/" in printed
     assert b"1 review " in page.read_bytes()
     assert b"1 review " in report
     assert rest.splitlines()[-1] == "Stopped."
