@@ -185,7 +185,7 @@ def _dead_letter_reasons(
     for message in track(parsed, "Explaining dead letters", len(records)):
         for error in message.errors:
             yield FailureReason("", "", f"the message is not an event: {error}")
-        sources = (*message.refs, *(segment.source for segment in message.segments))
+        sources = [target.source for target in message.targets]
         keys = (receipt_key(stack.results_prefix, ref.key) for ref in sources)
         receipts = _read_receipts(storage, [ObjectRef(stack.results_bucket, key) for key in keys])
         for ref, content in zip(sources, receipts, strict=True):
