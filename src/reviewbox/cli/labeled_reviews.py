@@ -38,8 +38,9 @@ class Review:
     label: str | None  # a value of `LABELS`
 
 
-OnShare = Callable[[float], object]  # is called with the share of a file that has been read, from 0 to 1
-_Rows = Callable[[Path, OnShare], Iterator[Mapping[str, Any]]]
+# Is called with the share of a file that has been read, from 0 to 1.
+_OnShare = Callable[[float], object]
+_Rows = Callable[[Path, _OnShare], Iterator[Mapping[str, Any]]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +101,7 @@ def _has_named_columns(path: Path, rows: _Rows) -> bool:
     return False
 
 
-def _read(file: _File, on_share: OnShare) -> Iterator[Review]:
+def _read(file: _File, on_share: _OnShare) -> Iterator[Review]:
     path, number = file.path, 0
     try:
         for number, row in enumerate(file.rows(path, on_share), 1):
@@ -126,16 +127,16 @@ def _parse_label(label: Any, place: str) -> str | None:
     return LABELS[name]
 
 
-def _csv_rows(path: Path, on_share: OnShare) -> Iterator[Mapping[str, Any]]:
+def _csv_rows(path: Path, on_share: _OnShare) -> Iterator[Mapping[str, Any]]:
     csv.field_size_limit(sys.maxsize)
     return iter(csv.DictReader(_lines(path, on_share)))
 
 
-def _json_rows(path: Path, on_share: OnShare) -> Iterator[Mapping[str, Any]]:
+def _json_rows(path: Path, on_share: _OnShare) -> Iterator[Mapping[str, Any]]:
     return (dict(json.loads(line)) for line in _lines(path, on_share) if line.strip())
 
 
-def _lines(path: Path, on_share: OnShare) -> Iterator[str]:
+def _lines(path: Path, on_share: _OnShare) -> Iterator[str]:
     with path.open("rb") as stored, TextIOWrapper(stored, encoding="utf-8-sig", newline="") as text:
         size = max(path.stat().st_size, 1)
         for line in text:
@@ -143,7 +144,7 @@ def _lines(path: Path, on_share: OnShare) -> Iterator[str]:
             on_share(stored.tell() / size)
 
 
-def _parquet_rows(path: Path, on_share: OnShare) -> Iterator[Mapping[str, Any]]:
+def _parquet_rows(path: Path, on_share: _OnShare) -> Iterator[Mapping[str, Any]]:
     import pyarrow.parquet
 
     file, done = pyarrow.parquet.ParquetFile(path), 0
@@ -153,7 +154,7 @@ def _parquet_rows(path: Path, on_share: OnShare) -> Iterator[Mapping[str, Any]]:
         on_share(done / file.metadata.num_rows)
 
 
-def _any_rows(path: Path, on_share: OnShare) -> Iterator[Mapping[str, Any]]:
+def _any_rows(path: Path, on_share: _OnShare) -> Iterator[Mapping[str, Any]]:
     with open_document(file_input(path), Settings.from_environ(os.environ)) as opened:
         for row, share in opened.document.rows_with_shares():
             if not row.is_passthrough:
@@ -161,7 +162,7 @@ def _any_rows(path: Path, on_share: OnShare) -> Iterator[Mapping[str, Any]]:
             on_share(share)
 
 
-def _text_rows(path: Path, _on_share: OnShare) -> Iterator[Mapping[str, Any]]:
+def _text_rows(path: Path, _on_share: _OnShare) -> Iterator[Mapping[str, Any]]:
     yield {"text": path.read_text(encoding="utf-8"), "label": path.parent.name}
 
 
