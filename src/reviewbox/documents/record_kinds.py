@@ -7,6 +7,7 @@ A text among the fields of an article, a log or an answer to a complaint is not 
 from collections import defaultdict
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 
 from reviewbox.documents.field_names import (
     EXCLUDING_NAME_SCORE,
@@ -21,7 +22,6 @@ from reviewbox.documents.field_names import (
     list_in,
     name_score,
     name_words,
-    path_parts,
     word_weight,
 )
 from reviewbox.documents.field_values import (
@@ -68,6 +68,7 @@ _SIDES = tuple(
         "user agent",
     )
 )
+_MAX_SIDES = 6  # two, in three ways of writing them
 _MAILBOX = frozenset(("sender", "recipient"))
 _QUESTIONS_OF_DIALOGUES = frozenset("question prompt instruction".split())
 _ANSWERS_OF_DIALOGUES = frozenset("response completion output".split())
@@ -133,13 +134,13 @@ def is_log_record(names: Collection[str]) -> bool:
 
 
 def _are_articles(columns: Mapping[str, FieldValues]) -> bool:
-    words = {word for values in columns.values() for word in name_words(last_part(values.name))}
+    words = {word for values in columns.values() for word in _words(values)}
     is_listed = bool(words & TITLE_WORDS and words & _WORDS_OF_AN_ARTICLE)
     return is_listed and not words & _WORDS_BESIDE_REVIEWS
 
 
 def _are_published(columns: Mapping[str, FieldValues]) -> bool:
-    names = {" ".join(name_words(last_part(values.name))) for values in columns.values()}
+    names = {" ".join(_words(values)) for values in columns.values()}
     return bool(
         any(map(says_published, columns.values()))
         or names >= _VOTES
@@ -153,12 +154,12 @@ def _are_published(columns: Mapping[str, FieldValues]) -> bool:
 
 def _has_two_sides(values: FieldValues) -> bool:
     """Return whether a field says who wrote each message of a conversation."""
-    return len(values.distinct) > 1 and any(values.distinct.keys() <= sides for sides in _SIDES)
+    return 1 < len(values.distinct) <= _MAX_SIDES and any(values.distinct.keys() <= sides for sides in _SIDES)
 
 
 def _are_dialogues(columns: Mapping[str, FieldValues]) -> bool:
     """Return whether each record is a question and the response to it, and not that of a survey."""
-    named = {" ".join(name_words(last_part(values.name))): values for values in columns.values()}
+    named = {words[0]: values for values in columns.values() if len(words := _words(values)) == 1}
     asked = [values for name, values in named.items() if name in _QUESTIONS_OF_DIALOGUES]
     is_answered = not _ANSWERS_OF_DIALOGUES.isdisjoint(named)
     if is_answered and any(values.is_unrepeated for values in asked):
@@ -167,19 +168,22 @@ def _are_dialogues(columns: Mapping[str, FieldValues]) -> bool:
 
 
 def _are_logs(columns: Mapping[str, FieldValues]) -> bool:
-    keys = [part for path in columns for part in path_parts(path)]
-    return is_log_record(keys) or any(map(_is_http_status, columns.values()))
+    keys = _LOG_KEYS.intersection("".join(_words(values)) for values in columns.values())
+    is_log = len(keys) >= _MIN_LOG_KEYS and not any(_CHANGED_ROW in path for path in columns)
+    return is_log or any(map(_is_http_status, columns.values()))
 
 
 def _counts_tokens(values: FieldValues) -> bool:
-    words = name_words(last_part(values.name))
-    is_number = values.kinds["number"] > MIN_TEXT_SHARE * values.present
-    return is_number and words[-1:] == ["tokens"] and not _COUNTED_TOKENS.isdisjoint(words)
+    words = _words(values)
+    return (
+        values.kinds["number"] > MIN_TEXT_SHARE * values.present
+        and words[-1:] == ("tokens",)
+        and not _COUNTED_TOKENS.isdisjoint(words)
+    )
 
 
 def _is_http_status(values: FieldValues) -> bool:
-    is_status = "".join(name_words(last_part(values.name))) in _STATUSES
-    return is_status and 0 < values.present == values.http_statuses
+    return 0 < values.present == values.http_statuses and "".join(_words(values)) in _STATUSES
 
 
 def _are_answered(columns: Mapping[str, FieldValues]) -> bool:
@@ -192,12 +196,12 @@ def _are_answered(columns: Mapping[str, FieldValues]) -> bool:
 
 
 def _is_text_of_user(values: FieldValues) -> bool:
-    words = name_words(last_part(values.name))
+    words = _words(values)
     return len(words) > 1 and not (_USERS.isdisjoint(words) or _TEXTS.isdisjoint(words))
 
 
 def _is_rating(values: FieldValues) -> bool:
-    return not values.is_text and not _RATINGS.isdisjoint(name_words(last_part(values.name)))
+    return not values.is_text and not _RATINGS.isdisjoint(_words(values))
 
 
 def _is_answer(path: str) -> bool:
@@ -208,6 +212,15 @@ def _is_answer(path: str) -> bool:
 
 def _is_id_of_review(values: FieldValues) -> bool:
     """Return whether a field is called the id of a review, a complaint or a ticket."""
-    words = name_words(last_part(values.name))
+    words = _words(values)
     is_of_review = any(word in _TICKETS or word_weight(word) >= TELLING_NAME_SCORE for word in words)
     return is_of_review and not _ID_WORDS.isdisjoint((words[0], words[-1]))
+
+
+def _words(values: FieldValues) -> tuple[str, ...]:
+    return _words_of(values.name)
+
+
+@lru_cache(maxsize=10_000)  # all of the questions above ask for them
+def _words_of(name: str) -> tuple[str, ...]:
+    return tuple(name_words(last_part(name)))
