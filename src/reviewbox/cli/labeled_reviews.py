@@ -2,11 +2,11 @@
 
 import csv
 import json
-import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import closing, suppress
 from dataclasses import dataclass
+from functools import partial
 from io import TextIOWrapper
 from pathlib import Path
 from typing import Any
@@ -51,15 +51,15 @@ class _File:
     rows: _Rows
 
 
-def read_reviews(paths: Iterable[Path], *, need_labels: bool) -> list[Review]:
+def read_reviews(paths: Iterable[Path], settings: Settings | None = None) -> list[Review]:
     """Return the reviews of CSV, JSON Lines and Parquet files and of aclImdb folders; show the progress.
 
-    Unless they `need_labels`, files without the columns `text` and `label` are read as `classify` does.
+    With settings, other files and folders are read as `classify` does.
 
     Raises:
         ReviewboxError: a row cannot be read; the message names the file and the row.
     """
-    files = [file for path in paths for file in _find_files(path, need_labels=need_labels)]
+    files = [file for path in paths for file in _find_files(path, settings)]
     reviews: list[Review] = []
     # An error closes the bar before it is printed.
     with closing(track_inputs([file_input(file.path) for file in files], "Reading")) as inputs:
@@ -68,16 +68,16 @@ def read_reviews(paths: Iterable[Path], *, need_labels: bool) -> list[Review]:
     return reviews
 
 
-def _find_files(path: Path, *, need_labels: bool) -> Iterator[_File]:
+def _find_files(path: Path, settings: Settings | None) -> Iterator[_File]:
     """Yield a file, or those of a folder."""
     rows = _READERS.get(path.suffix.lower())
-    if path.is_dir() and (need_labels or any((path / part / "neg").is_dir() for part in ("", "test"))):
+    if path.is_dir() and (settings is None or any((path / part / "neg").is_dir() for part in ("", "test"))):
         yield from _find_acl_imdb(path)
     elif path.is_dir():
         for file in files_below(path):
-            yield from _find_files(file, need_labels=False)
-    elif not need_labels and not (rows and _has_named_columns(path, rows)):
-        yield _File(path, _any_rows)
+            yield from _find_files(file, settings)
+    elif settings and not (rows and _has_named_columns(path, rows)):
+        yield _File(path, partial(_any_rows, settings))
     elif rows:
         yield _File(path, rows)
     else:
@@ -154,8 +154,8 @@ def _parquet_rows(path: Path, on_share: _OnShare) -> Iterator[Mapping[str, Any]]
         on_share(done / file.metadata.num_rows)
 
 
-def _any_rows(path: Path, on_share: _OnShare) -> Iterator[Mapping[str, Any]]:
-    with open_document(file_input(path), Settings.from_environ(os.environ)) as opened:
+def _any_rows(settings: Settings, path: Path, on_share: _OnShare) -> Iterator[Mapping[str, Any]]:
+    with open_document(file_input(path), settings) as opened:
         for row, share in opened.document.rows_with_shares():
             if not row.is_passthrough:
                 yield {"text": row.text}
