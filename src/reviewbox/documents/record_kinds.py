@@ -156,7 +156,7 @@ def _has_two_sides(values: FieldValues) -> bool:
 
 
 def _are_dialogues(columns: Mapping[str, FieldValues]) -> bool:
-    """Return whether each record is a question and the response to it, and not that of a survey."""
+    """Return whether each record is a question and the response to it, but not the question of a survey."""
     named = {words[0]: values for values in columns.values() if len(words := _words(values)) == 1}
     asked = [values for name, values in named.items() if name in _QUESTIONS_OF_DIALOGUES]
     is_answered = not _ANSWERS_OF_DIALOGUES.isdisjoint(named)
