@@ -106,7 +106,7 @@ class _Run:
                         tally.add(fields)
                         yield Classified(item.name, row.line, row.text, fields)
                 notes = with_doubt(document.notes(), tally.counts, self.classifier.answers.labels)
-                if text_field := inferred_field(notes):
+                if document.table and (text_field := inferred_field(notes)):
                     self.text_fields[item.name], self.doubts[item.name] = text_field, doubt_in(notes)
         except SourceError as error:
             if error.problem.code is ErrorCode.INTERNAL_ERROR:
