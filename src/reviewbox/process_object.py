@@ -85,7 +85,7 @@ class BatchContext:
     exclusive: bool = True  # whether each object may use all of the invocation's memory and time
     redelivered: bool = False  # whether another worker may have died while it was working on the objects
     stale: SegmentRef | None = None  # the segment of an outdated plan that led to the object
-    last: Container[ObjectRef | SegmentRef] = ()  # those that no later attempt follows if this one fails
+    last: Container[ObjectRef | SegmentRef] = ()  # those for which this is the last attempt
     # Set once an object of the batch turns out to have a result, so that the others probably have one, too.
     # Classifying them before looking at their receipts would be wasted work.
     has_results: Event = field(default_factory=Event)

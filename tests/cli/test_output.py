@@ -336,7 +336,7 @@ def classified(tmp_path_factory: pytest.TempPathFactory, tiny_model: Path) -> Pa
 def test_whenever_ctrl_c_comes_a_file_is_complete_or_not_there(
     command: str, interrupter: Interrupter, classified: Path, tmp_path: Path, tiny_model: Path
 ) -> None:
-    """Also the file that a catalog or a watched folder gets for a table."""
+    """This includes the file that a catalog or a watched folder gets for a table."""
     if "watch" in command:
         command += f" --model {tiny_model}"
     interrupter.run(command, shutil.copytree(classified, tmp_path / "first"))  # imports what it needs
@@ -510,7 +510,7 @@ LARGE_FILES = [
 
 @pytest.fixture(scope="module")
 def shown(tmp_path_factory: pytest.TempPathFactory, tiny_model: Path) -> dict[tuple[str, str], bytes]:
-    """What commands show that read a large file, until they show their progress.
+    """What commands that read a large file show, up to their first progress.
 
     They run at once, because each does so after two seconds.
     """
@@ -542,7 +542,7 @@ def shown(tmp_path_factory: pytest.TempPathFactory, tiny_model: Path) -> dict[tu
 def test_one_large_file_shows_the_rate_and_the_remaining_time(
     file: tuple[str, str], shown: dict[tuple[str, str], bytes]
 ) -> None:
-    """Also if it is compressed, and if it is read or split while it is classified."""
+    """Even if it is compressed, and if it is read or split while it is classified."""
     assert b"Classifying (kB)" in shown[file]
     assert PROGRESS.search(shown[file])
 

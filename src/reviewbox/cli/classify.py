@@ -31,7 +31,7 @@ class Classified:
     fields: Mapping[str, Any]  # as results show them
 
 
-_MAX_FIELDS = 10  # tables of which the field is printed
+_MAX_FIELDS = 10  # the most tables whose review field is printed
 
 # The columns of CSV. Only JSON has the evidence and all scores.
 _COLUMNS = "file line sentiment score needs_review other_language error_code error_message".split()
@@ -47,8 +47,8 @@ def classify_paths(
 ) -> int:
     """Classify every review in files and objects, print it or write it to a file; return the exit status.
 
-    It is 2 if an input could not be read, 1 if a review has no verdict, and else 0. An input that fails is
-    reported, and the others are classified all the same. A path is a file, a folder, the `s3://` URI of an
+    It is 2 if an input could not be read, 1 if a review has no verdict, and 0 otherwise. An input that fails
+    is reported, and the others are classified all the same. A path is a file, a folder, the `s3://` URI of an
     object or (with a trailing slash) of a prefix, or "-" for stdin. Without a format, the name of `output`
     decides; without both, a terminal gets a table and a pipe JSON Lines.
 

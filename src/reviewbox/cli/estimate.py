@@ -143,7 +143,7 @@ class Inventory:
         # A binary table is split only if it is too large to be read as a whole.
         is_large = size > options.max_bytes or len(rows) / share > options.max_rows
         if opened.stored and (is_large or not isinstance(table, BinaryTable)):
-            # Of a binary table, only the reviews are known. It is at least as large as it is stored.
+            # Only the reviews of a binary table are known. It is at least as large as it is stored.
             row_bytes = sum(len((row.raw or row.text).encode("utf-8", "replace")) + 1 for row in rows)
             read += cost.split_work(max(round(row_bytes / share), size), options)
         return replace(read, objects=1, size=size, tables=int(table is not None))

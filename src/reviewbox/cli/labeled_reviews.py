@@ -61,7 +61,7 @@ def read_reviews(paths: Iterable[Path], settings: Settings | None = None) -> lis
     """
     files = [file for path in paths for file in _find_files(path, settings)]
     reviews: list[Review] = []
-    # An error closes the bar before it is printed.
+    # If there is an error, the bar is closed before the error is printed.
     with closing(track_inputs([file_input(file.path) for file in files], "Reading")) as inputs:
         for file, item in zip(files, inputs, strict=True):
             reviews += _read(file, item.on_share)

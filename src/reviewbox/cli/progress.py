@@ -46,7 +46,7 @@ def progress_bar(
     if disable or not sys.stderr.isatty():
         yield lambda **_: None
         return
-    # What is printed meanwhile appears above the bar, unless the standard output is a file.
+    # What is printed while the bar is shown appears above it, unless the standard output is a file.
     progress = Progress(
         *columns, console=Terminal(stderr=True), transient=True, redirect_stdout=sys.stdout.isatty()
     )

@@ -92,7 +92,7 @@ _HOW_OFTEN = re.compile(
 )
 _UNSPACED_WORD = re.compile("|".join(sorted(filter(UNSPACED.match, NAME_WEIGHTS), key=len, reverse=True)))
 _PATH_SEPARATOR = re.compile(r"[.\[\]/*]+")
-# Signs that belong to the letter before them in Indian and Thai scripts are no letters themselves.
+# Signs that belong to the letter before them in Indian and Thai scripts are not letters themselves.
 _NAME_WORD = re.compile(r"(?:[^\W\d_]|[\u0900-\u0dff\u0e31-\u0e4e])+")
 _WORD_OR_NUMBER = re.compile(r"[^\W_]+")
 _CAMEL_CASE = re.compile(r"(?<=[a-z])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
@@ -115,12 +115,12 @@ def is_question_in_known_language(name: str) -> bool:
 
 
 def path_parts(path: str) -> list[str]:
-    """Return the name of a field and the names of what it is nested in."""
+    """Return the names in the path of a field, from the outermost to the field's own."""
     return _PATH_SEPARATOR.split(path)
 
 
 def last_part(path: str) -> str:
-    """Return the name of a field without what it is nested in."""
+    """Return the last name in the path of a field."""
     return path_parts(path.rstrip(". "))[-1]  # an abbreviation ends with a dot
 
 

@@ -26,7 +26,7 @@ from reviewbox.documents.field_names import (
 )
 from reviewbox.documents.field_values import MIN_TEXT_SHARE, FieldValues, says_published
 
-_WEIGHT_PUBLISHED = -6.0  # if another field says that somebody else than a customer wrote the texts
+_WEIGHT_PUBLISHED = -6.0  # if another field says that someone other than a customer wrote the texts
 _WEIGHT_ARTICLE = -2.0  # if the records have a title and a sign of an article, but no author or rating
 _MAX_NAME_LENGTH = 1000
 
@@ -102,7 +102,7 @@ class RecordKinds:
 
     @classmethod
     def of(cls, fields: Mapping[str, FieldValues]) -> "RecordKinds":
-        """Return what the records are that have these fields, which are identified by their paths."""
+        """Return the kinds of the records that have these fields, which are identified by their paths."""
         lists: defaultdict[str, dict[str, FieldValues]] = defaultdict(dict)
         for path, values in fields.items():
             lists[list_in(path)][path] = values

@@ -64,7 +64,7 @@ _VALUES_OF_A_FORM = 2
 _MAX_LISTED = 3
 # Fields with at least this share of their texts in common are the same text in several forms.
 _MIN_COPIED_SHARE = 0.8
-# Texts with these names are reviews beside fields whose names have a word that starts so.
+# Texts with these names are reviews beside fields whose names have a word that starts with one of these.
 _SIGNS_OF_A_REVIEW: Mapping[str, tuple[str, ...]] = {
     "description": tuple("reviewer complaint resolved ticketid ticketno ticketnumber".split()),
     "quote": tuple("reviewer client customer rating star role position company".split()),

@@ -349,7 +349,7 @@ class StoredResults:
 
 
 def _read_receipt(key: str, receipt: Receipt, reader: Reader[T]) -> T:
-    """Return what a reader makes of a receipt that is no table's, whoever wrote it."""
+    """Return what a reader makes of a receipt that is not a table's, whoever wrote it."""
     source = receipt.content["source"]["key"]
     try:
         result_of_receipt(receipt, source)

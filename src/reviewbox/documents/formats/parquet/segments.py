@@ -49,7 +49,7 @@ class SegmentedParquet:
         return cls(field, tuple(data["first_rows"]), data["notes"])
 
     def to_dict(self) -> dict[str, Any]:
-        """Return it as JSON data."""
+        """Return the file as JSON data."""
         return {
             "format": EXTENSION,
             "paths": list(self.field.paths),

@@ -101,7 +101,7 @@ def open_table(file: IO[bytes], footer: Footer, options: ReadOptions) -> OpenTab
 
 
 def footer_of(file: IO[bytes], options: ReadOptions) -> Footer:
-    """Return the footer of a file, of which only the end is read.
+    """Return the footer of a file; only the end of the file is read.
 
     Raises:
         SourceError: the file is damaged.
@@ -110,7 +110,7 @@ def footer_of(file: IO[bytes], options: ReadOptions) -> Footer:
 
 
 def row_count_of(file: IO[bytes], options: ReadOptions) -> int:
-    """Return the number of rows of a file, of which only the end is read.
+    """Return the number of rows of a file; only the end of the file is read.
 
     Raises:
         SourceError: the file is damaged.
@@ -218,7 +218,7 @@ def _select_field(schema: "Schema", batches: Sequence["RecordBatch"], options: R
 
 
 class _Columns:
-    """The columns of a batch, also those in structs. A struct of many fields takes long to open."""
+    """The columns of a batch, including those in structs. A struct of many fields takes long to open."""
 
     def __init__(self, batch: "RecordBatch") -> None:
         self._structs: dict[tuple[int, ...], RecordBatch] = {(): batch}  # by their position
