@@ -282,9 +282,9 @@ def _is_large_parquet(store: ObjectStore, source: Source, head: bytes, options: 
 
 
 def needs_own_invocation(body: bytes | None) -> bool:
-    """Return whether an object does not go with others: it is large, or may be, as it is compressed.
+    """Return whether an object is large, or may be once it is decompressed, as the pages of Parquet are.
 
-    The pages of Parquet are. `body` is None if it has not been read.
+    `body` is None if it was too large to be read with others.
     """
     return body is None or detect_compression(body) is not None or is_parquet(body)
 

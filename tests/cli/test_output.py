@@ -128,13 +128,16 @@ def test_rows_without_any_are_still_valid() -> None:
     assert outputs == {Format.JSON: "[]\n", Format.JSONL: "", Format.CSV: "a,b\n"}
 
 
-def test_a_table_for_the_terminal_names_the_field_that_was_read(tmp_path: Path, tiny_model: Path) -> None:
+def test_a_table_for_the_terminal_names_the_field_that_was_inferred(tmp_path: Path, tiny_model: Path) -> None:
     path = tmp_path / "a.csv"
     path.write_text("Q8;Q7_open\n5;a great film\n1;awful and bad\n", encoding="utf-8")
 
-    output = run("classify", path, "--model", tiny_model, "--format", "table").stdout
+    arguments = ["classify", path, "--model", tiny_model, "--format", "table"]
+    output = run(*arguments).stdout
+    chosen = run(*arguments, "--text-field", "Q7_open").stdout
 
     assert "the reviews are in `Q7_open`; --text-field selects another field." in " ".join(output.split())
+    assert "--text-field" not in chosen
 
 
 def test_watch_can_classify_once_and_stop(tmp_path: Path, tiny_model: Path) -> None:

@@ -32,6 +32,7 @@ _SAMPLE_SIZE = 20  # objects under a prefix that are read
 _MIN_ROWS = 1000  # of a table that is read in part; as many lines are read ahead
 _HIGH_CONCURRENCY = 1000  # an account's default limit
 _WAYS = {"queue": "as uploads", "job": "as a batch job", "comprehend": "Amazon Comprehend"}
+
 # What a listing says exactly, or as an upper bound. All else is extrapolated from a sample of the objects.
 _LISTED = "objects size tables compressed too_large archived largest_split".split()
 # Lines printed below the first one, by the name of a number in the report. If it is 0, its line is left out.
@@ -148,7 +149,8 @@ class Inventory:
         return replace(read, objects=1, size=size, tables=int(table is not None))
 
     def _add_os_error(self, path: Path, error: OSError) -> None:
-        self.unreadable.append(FailureReason(str(path), "", error.strerror or type(error).__name__))
+        name = render.printable(str(path))
+        self.unreadable.append(FailureReason(name, "", error.strerror or type(error).__name__))
 
 
 def _first_rows(

@@ -36,7 +36,7 @@ class Input:
             ReviewboxError.
         open: opens it as a file; None for stdin.
         size: its size in bytes, as it is stored; until it is read, a guess if it is not a file.
-        on_share: is called with the share of it that has been read, from 0 to 1.
+        on_share: is called with the share of it that is done, from 0 to 1.
     """
 
     name: str
@@ -99,7 +99,7 @@ def file_input(path: Path) -> Input:
 def track_inputs(
     inputs: Sequence[Input], description: str, *, disable: bool = False
 ) -> Generator[Input, None, None]:
-    """Yield inputs, and show how many kilobytes of them have been read."""
+    """Yield inputs, and show how many kilobytes of them are done."""
     done, rest = 0.0, float(sum(item.size for item in inputs))
     with progress_bar(f"{description} (kB)", rest / 1000, disable=disable) as update:
 

@@ -75,7 +75,7 @@ def track_results(items: Iterable[T], results: "StoredResults") -> Iterator[T]:
     with progress_bar("Listing results") as update:
         results.on_listed = lambda: update(advance=1)
         for item in items:
-            update(description="Reading results", total=results.receipts, completed=results.done)
+            update(description="Reading results", total=results.total, completed=results.done)
             yield item
 
 

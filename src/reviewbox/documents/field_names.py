@@ -6,11 +6,7 @@ from collections.abc import Set as AbstractSet
 from functools import lru_cache
 
 from reviewbox.documents.value_kinds import UNSPACED
-from reviewbox.documents.vocabulary import (
-    FUNCTION_WORDS,
-    NAME_WEIGHTS,
-    plain_word,
-)
+from reviewbox.documents.vocabulary import FUNCTION_WORDS, NAME_WEIGHTS, plain_word
 
 # If its name says that a field contains reviews, they may be a few words that are often repeated.
 TELLING_NAME_SCORE = 2.5
@@ -174,7 +170,7 @@ def name_score(name: str) -> float:
     words = name_words(parts[-1]) if parts else []
     context = [word for part in parts[:-1] for word in name_words(part)]
     all_words = {*context, *words}
-    if _is_answer(all_words):
+    if _is_by_merchant(all_words):
         return _REPLY_SCORE
     described = {*words} - _DESCRIPTIONS - FUNCTION_WORDS
     if described and described <= _REPORTS and not _DESCRIPTIONS.isdisjoint(words):
@@ -191,7 +187,7 @@ def name_score(name: str) -> float:
     return max(MIN_NAME_SCORE, score)
 
 
-def _is_answer(words: AbstractSet[str]) -> bool:
+def _is_by_merchant(words: AbstractSet[str]) -> bool:
     """Return whether the words of a name say that it is what a merchant answers, whatever else they say."""
     return bool(
         words & _REPLY_WORDS

@@ -16,11 +16,7 @@ from reviewbox.documents.field_names import (
     spaced_words,
 )
 from reviewbox.documents.value_kinds import MISSING, UNSPACED, kind_of
-from reviewbox.documents.vocabulary import (
-    FUNCTION_WORDS,
-    OPINION_WORDS,
-    plain_word,
-)
+from reviewbox.documents.vocabulary import FUNCTION_WORDS, OPINION_WORDS, plain_word
 from reviewbox.wording import number_of
 
 _MAX_VALUE_LENGTH = 500  # characters of a value that are looked at
@@ -45,9 +41,6 @@ _MIN_TEMPLATE_WORDS = 5
 _BOILERPLATE_SHARE = 0.4
 _BOILERPLATE_WORDS = 4
 _NEARLY_ALL = 0.9
-_WEIGHT_GROUPED = (
-    -2.0
-)  # if each text stands in all rows of a group, such as that of a post above its comments
 _GROUPED_SHARE = 0.8  # of distinct texts
 _CHANGES_OF_GROUPS = 1.1  # for each distinct text
 _WEIGHT_OTHER_KINDS = -4.0  # times the share of values that are not text
@@ -236,11 +229,14 @@ class FieldValues:
             self.texts < _ROWS_FOR_REPETITION or len(self.distinct) > _UNREPEATED_SHARE * self.texts
         )
 
-    @property
-    def may_be_titles(self) -> bool:
-        """Whether the texts may be titles of reviews. Names of what is reviewed are repeated and judge nothing."""
+    def may_be_titles(self, reviews: int) -> bool:
+        """Return whether the texts may be titles of this number of distinct reviews.
+
+        Names of what is reviewed are repeated and judge nothing.
+        """
         do_judge = self.opinions > MIN_TEXT_SHARE * self.texts and not self.is_grouped
-        return self.is_unrepeated or (self.is_varied and do_judge)
+        is_of_each = len(self.distinct) >= reviews
+        return self.is_varied and (self.is_unrepeated or do_judge or is_of_each)
 
     @property
     def is_template(self) -> bool:
@@ -349,8 +345,6 @@ class FieldValues:
         elif self.texts >= _ROWS_FOR_REPETITION:
             missing_share = max(0.0, _USUAL_DISTINCT_SHARE - len(self.distinct) / self.texts)
             score += _WEIGHT_REPETITION * missing_share / _USUAL_DISTINCT_SHARE
-        if self.is_grouped:
-            score += _WEIGHT_GROUPED
         return score
 
     @property

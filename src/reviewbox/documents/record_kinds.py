@@ -7,6 +7,7 @@ A text among the fields of an article, a log or an answer to a complaint is not 
 from collections import defaultdict
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 
 from reviewbox.documents.field_names import (
     EXCLUDING_NAME_SCORE,
@@ -21,14 +22,9 @@ from reviewbox.documents.field_names import (
     list_in,
     name_score,
     name_words,
-    path_parts,
     word_weight,
 )
-from reviewbox.documents.field_values import (
-    MIN_TEXT_SHARE,
-    FieldValues,
-    says_published,
-)
+from reviewbox.documents.field_values import MIN_TEXT_SHARE, FieldValues, says_published
 
 _WEIGHT_PUBLISHED = -6.0  # if another field says that someone other than a customer wrote the texts
 _WEIGHT_ARTICLE = -2.0  # if the records have a title and a sign of an article, but no author or rating
@@ -54,7 +50,12 @@ _MIN_LOG_KEYS = 2
 _CHANGED_ROW = "dynamodb"  # events with this key are rows of a table
 _STATUSES = frozenset("status code statuscode httpstatus httpcode responsecode responsestatus".split())
 _COUNTED_TOKENS = frozenset("input output prompt completion total".split())  # by services of language models
-_VOTES = frozenset(("wins", "losses"))  # of ideas that are put to a vote
+# Names of fields beside the texts of others than customers.
+_BESIDE_PUBLISHED = (
+    frozenset(("wins", "losses")),  # of ideas that are put to a vote
+    frozenset(("post title", "post content")),  # of a site
+    frozenset(("sender", "recipient")),  # of messages in a mailbox
+)
 # The values of a field that says which side wrote a message.
 _SIDES = tuple(
     frozenset(hash(side) for word in pair.split() for side in (word, word.capitalize(), word.upper()))
@@ -68,7 +69,7 @@ _SIDES = tuple(
         "user agent",
     )
 )
-_MAILBOX = frozenset(("sender", "recipient"))
+_MAX_SIDES = 6  # two, in three ways of writing them
 _QUESTIONS_OF_DIALOGUES = frozenset("question prompt instruction".split())
 _ANSWERS_OF_DIALOGUES = frozenset("response completion output".split())
 _ANSWERS = frozenset("response responses answer answers resolution".split()) | FOREIGN_ANSWERS
@@ -88,7 +89,7 @@ class RecordKinds:
 
     Attributes:
         articles: lists of records with a title and a sign of an article, and nobody who wrote or rated them.
-        published: lists of texts that a company, a language model or the users of a vote wrote.
+        published: lists of texts that others than customers wrote, such as companies and language models.
         logs: lists of messages of programs, or of requests to a server with the status of each.
         answered: lists of reviews, complaints and tickets, whose answers are not reviews. They have an id, or
             a rating beside a text.
@@ -133,32 +134,30 @@ def is_log_record(names: Collection[str]) -> bool:
 
 
 def _are_articles(columns: Mapping[str, FieldValues]) -> bool:
-    words = {word for values in columns.values() for word in name_words(last_part(values.name))}
+    words = {word for values in columns.values() for word in _words(values)}
     is_listed = bool(words & TITLE_WORDS and words & _WORDS_OF_AN_ARTICLE)
     return is_listed and not words & _WORDS_BESIDE_REVIEWS
 
 
 def _are_published(columns: Mapping[str, FieldValues]) -> bool:
-    names = {" ".join(name_words(last_part(values.name))) for values in columns.values()}
+    names = {" ".join(_words(values)) for values in columns.values()}
     return bool(
         any(map(says_published, columns.values()))
-        or names >= _VOTES
+        or any(names >= beside for beside in _BESIDE_PUBLISHED)
         or any(map(_counts_tokens, columns.values()))
-        or {"post title", "post content"} <= names
         or any(map(_has_two_sides, columns.values()))
         or _are_dialogues(columns)
-        or names >= _MAILBOX
     )
 
 
 def _has_two_sides(values: FieldValues) -> bool:
     """Return whether a field says who wrote each message of a conversation."""
-    return len(values.distinct) > 1 and any(values.distinct.keys() <= sides for sides in _SIDES)
+    return 1 < len(values.distinct) <= _MAX_SIDES and any(values.distinct.keys() <= sides for sides in _SIDES)
 
 
 def _are_dialogues(columns: Mapping[str, FieldValues]) -> bool:
-    """Return whether each record is a question and the response to it, and not that of a survey."""
-    named = {" ".join(name_words(last_part(values.name))): values for values in columns.values()}
+    """Return whether each record is a question and the response to it, but not the question of a survey."""
+    named = {words[0]: values for values in columns.values() if len(words := _words(values)) == 1}
     asked = [values for name, values in named.items() if name in _QUESTIONS_OF_DIALOGUES]
     is_answered = not _ANSWERS_OF_DIALOGUES.isdisjoint(named)
     if is_answered and any(values.is_unrepeated for values in asked):
@@ -167,19 +166,22 @@ def _are_dialogues(columns: Mapping[str, FieldValues]) -> bool:
 
 
 def _are_logs(columns: Mapping[str, FieldValues]) -> bool:
-    keys = [part for path in columns for part in path_parts(path)]
-    return is_log_record(keys) or any(map(_is_http_status, columns.values()))
+    keys = _LOG_KEYS.intersection("".join(_words(values)) for values in columns.values())
+    is_log = len(keys) >= _MIN_LOG_KEYS and not any(_CHANGED_ROW in path for path in columns)
+    return is_log or any(map(_is_http_status, columns.values()))
 
 
 def _counts_tokens(values: FieldValues) -> bool:
-    words = name_words(last_part(values.name))
-    is_number = values.kinds["number"] > MIN_TEXT_SHARE * values.present
-    return is_number and words[-1:] == ["tokens"] and not _COUNTED_TOKENS.isdisjoint(words)
+    words = _words(values)
+    return (
+        values.kinds["number"] > MIN_TEXT_SHARE * values.present
+        and words[-1:] == ("tokens",)
+        and not _COUNTED_TOKENS.isdisjoint(words)
+    )
 
 
 def _is_http_status(values: FieldValues) -> bool:
-    is_status = "".join(name_words(last_part(values.name))) in _STATUSES
-    return is_status and 0 < values.present == values.http_statuses
+    return 0 < values.present == values.http_statuses and "".join(_words(values)) in _STATUSES
 
 
 def _are_answered(columns: Mapping[str, FieldValues]) -> bool:
@@ -192,12 +194,12 @@ def _are_answered(columns: Mapping[str, FieldValues]) -> bool:
 
 
 def _is_text_of_user(values: FieldValues) -> bool:
-    words = name_words(last_part(values.name))
+    words = _words(values)
     return len(words) > 1 and not (_USERS.isdisjoint(words) or _TEXTS.isdisjoint(words))
 
 
 def _is_rating(values: FieldValues) -> bool:
-    return not values.is_text and not _RATINGS.isdisjoint(name_words(last_part(values.name)))
+    return not values.is_text and not _RATINGS.isdisjoint(_words(values))
 
 
 def _is_answer(path: str) -> bool:
@@ -208,6 +210,15 @@ def _is_answer(path: str) -> bool:
 
 def _is_id_of_review(values: FieldValues) -> bool:
     """Return whether a field is called the id of a review, a complaint or a ticket."""
-    words = name_words(last_part(values.name))
+    words = _words(values)
     is_of_review = any(word in _TICKETS or word_weight(word) >= TELLING_NAME_SCORE for word in words)
     return is_of_review and not _ID_WORDS.isdisjoint((words[0], words[-1]))
+
+
+def _words(values: FieldValues) -> tuple[str, ...]:
+    return _words_of(values.name)
+
+
+@lru_cache(maxsize=10_000)  # all of the questions above ask for them
+def _words_of(name: str) -> tuple[str, ...]:
+    return tuple(name_words(last_part(name)))

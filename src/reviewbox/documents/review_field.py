@@ -1,9 +1,10 @@
 """Chooses the field that contains the review.
 
 Every text field of a record is a candidate. Its score is the sum of two parts: what its values look like, and
-what it is called. A field is chosen only if its score is clearly the best; otherwise the file is refused, because
-classifying the wrong text is worse than classifying none. ADR 12 explains the weights: those of values are in
-`field_values.py`, those of words in `vocabulary.py`.
+what it is called, among the other fields of the record. A field is chosen only if its score is clearly the best;
+otherwise the file is refused, because classifying the wrong text is worse than classifying none. ADR 12 explains
+the weights: those of values are in `field_values.py`, those of words in `vocabulary.py`, and those of records in
+`record_kinds.py`.
 """
 
 from collections import defaultdict
@@ -28,11 +29,7 @@ from reviewbox.documents.field_names import (
     split_language,
     word_weight,
 )
-from reviewbox.documents.field_values import (
-    MIN_TEXT_SHARE,
-    FieldValues,
-    are_options,
-)
+from reviewbox.documents.field_values import MIN_TEXT_SHARE, FieldValues, are_options
 from reviewbox.documents.record_kinds import RecordKinds
 from reviewbox.documents.vocabulary import BLAME_WORDS, PRAISE_WORDS
 from reviewbox.errors import ErrorCode, SourceError
@@ -327,13 +324,15 @@ class FieldSample:
 
     def title_of(self, paths: Collection[str]) -> str:
         """Return the field that contains the titles of the reviews in `paths`; "" if there is none."""
-        reviews = sum(self._fields[path].present for path in paths if path in self._fields)
+        texts = [self._fields[path] for path in paths if path in self._fields]
+        reviews = sum(values.present for values in texts)
+        distinct = max((len(values.distinct) for values in texts), default=0)
         titles = (
             candidate.path
             for candidate in self.candidates()
             if candidate.path not in paths
             and is_title_name(self._fields[candidate.path].name)
-            and self._fields[candidate.path].may_be_titles
+            and self._fields[candidate.path].may_be_titles(distinct)
             and reviews >= _MIN_REVIEW_SHARE * candidate.texts
         )
         return next(titles, "")
@@ -352,7 +351,7 @@ def select_review_field(sample: FieldSample, options: ReadOptions) -> ReviewFiel
         paths = _configured(options.text_field, sample.paths)
         return ReviewField(paths, "setting", title="" if len(paths) > 1 else sample.title_of(paths))
     candidates = sample.candidates()
-    eligible = eligible_candidates(sample)
+    eligible = [candidate for candidate in candidates if _is_eligible(candidate)]
     if not eligible or not eligible[0].is_plausible:
         listed = sorted([*candidates, *sample.mixed_candidates()], key=lambda candidate: -candidate.score)
         raise SourceError(
