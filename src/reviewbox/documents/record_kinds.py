@@ -55,6 +55,7 @@ _BESIDE_PUBLISHED = (
     frozenset(("wins", "losses")),  # of ideas that are put to a vote
     frozenset(("post title", "post content")),  # of a site
     frozenset(("sender", "recipient")),  # of messages in a mailbox
+    frozenset(("from", "to", "subject")),
 )
 # The values of a field that says which side wrote a message.
 _SIDES = tuple(
@@ -70,6 +71,12 @@ _SIDES = tuple(
     )
 )
 _MAX_SIDES = 6  # two, in three ways of writing them
+# What messengers store beside each message.
+_MESSENGER_KEYS = frozenset(
+    "conversationid chatid sendername timestampms fromme isfromme remotejid clientmsgid viewonce fromid "
+    "expiresinseconds sourceuuid sourcedevice isunsent isgeoblockedforviewer dateunixtime groupinfo".split()
+)
+_MIN_MESSENGER_KEYS = 2
 _QUESTIONS_OF_DIALOGUES = frozenset("question prompt instruction".split())
 _ANSWERS_OF_DIALOGUES = frozenset("response completion output".split())
 _ANSWERS = frozenset("response responses answer answers resolution".split()) | FOREIGN_ANSWERS
@@ -120,7 +127,10 @@ class RecordKinds:
             score = min(score, 0.0)  # whatever it is called, it has to sound like reviews
         if records in self.answered and _is_answer(path):
             return min(score, EXCLUDING_NAME_SCORE)
-        if records in self.published and score < MAX_NAME_SCORE:
+        if (
+            any(records == name or (name and records.startswith(f"{name}[]")) for name in self.published)
+            and score < MAX_NAME_SCORE
+        ):
             score = max(MIN_NAME_SCORE, score + _WEIGHT_PUBLISHED)
         if records in self.articles and score < TELLING_NAME_SCORE:
             score += _WEIGHT_ARTICLE
@@ -147,6 +157,7 @@ def _are_published(columns: Mapping[str, FieldValues]) -> bool:
         or any(map(_counts_tokens, columns.values()))
         or any(map(_has_two_sides, columns.values()))
         or _are_dialogues(columns)
+        or len(_MESSENGER_KEYS & {name.replace(" ", "") for name in names}) >= _MIN_MESSENGER_KEYS
     )
 
 

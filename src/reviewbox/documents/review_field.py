@@ -15,8 +15,10 @@ from itertools import islice
 from reviewbox.documents.document import ReadOptions, Value
 from reviewbox.documents.field_names import (
     DERIVED_WORDS,
+    DESCRIPTIONS,
     EXCLUDING_NAME_SCORE,
     MIN_NAME_SCORE,
+    SUBJECT_WORDS,
     TELLING_NAME_SCORE,
     TEXT_NAME_SCORE,
     is_question,
@@ -57,6 +59,7 @@ _SHEET_MARGIN = 3.0
 _QUESTION_MARGIN = 2.0
 _MIN_REVIEW_SHARE = 0.25  # of the records with a title, which is that of something else otherwise
 _RARE = 10  # times as many texts in another field that sounds like reviews
+_RARE_BESIDE_TICKETS = 4
 _MAX_CHOICES = 20  # fields of options that texts are compared with
 # In a table of at least this many columns, records with fewer values on average are lines of a form.
 _FIELDS_OF_A_FORM = 4
@@ -66,7 +69,10 @@ _MAX_LISTED = 3
 _MIN_COPIED_SHARE = 0.8
 # Texts with these names are reviews beside fields whose names have a word that starts with one of these.
 _SIGNS_OF_A_REVIEW: Mapping[str, tuple[str, ...]] = {
-    "description": tuple("reviewer complaint resolved ticketid ticketno ticketnumber".split()),
+    "description": tuple(
+        "reviewer complaint resolved resolutiontime resolutiondate requestedresolution ticketid ticketno "
+        "ticketnumber".split()
+    ),
     "quote": tuple("reviewer client customer rating star role position company".split()),
 }
 _OPPOSITES = ((PRAISE_WORDS, BLAME_WORDS), (BLAME_WORDS, PRAISE_WORDS))
@@ -322,6 +328,21 @@ class FieldSample:
             and is_title_name(self._fields[candidate.path].name)
         ]
 
+    def tickets(self, candidates: Sequence[Candidate], best: Candidate) -> list[Candidate]:
+        """Return the descriptions of tickets, of which only a few have a comment, the best candidate."""
+        records = list_in(best.path)
+        words = {path: {*name_words(last_part(values.name))} for path, values in self._fields.items()}
+        if all(SUBJECT_WORDS.isdisjoint(words[path]) for path in words if list_in(path) == records):
+            return []
+        return [
+            candidate
+            for candidate in candidates
+            if set() < words[candidate.path] <= DESCRIPTIONS
+            and list_in(candidate.path) == records
+            and candidate.is_plausible
+            and _RARE_BESIDE_TICKETS * best.texts <= candidate.texts
+        ]
+
     def title_of(self, paths: Collection[str]) -> str:
         """Return the field that contains the titles of the reviews in `paths`; "" if there is none."""
         texts = [self._fields[path] for path in paths if path in self._fields]
@@ -366,7 +387,7 @@ def select_review_field(sample: FieldSample, options: ReadOptions) -> ReviewFiel
             + suggestion(candidates, sample.paths),
         )
     close = [c for c in others if not _is_clearly_better(best, c) and not sample.is_copy(c.path, best.path)]
-    close += sample.long_titles(candidates, best)
+    close += [*sample.long_titles(candidates, best), *sample.tickets(candidates, best)]
     if close:
         raise SourceError(
             ErrorCode.NO_TEXT_FIELD,

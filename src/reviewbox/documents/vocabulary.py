@@ -41,7 +41,8 @@ NAME_WEIGHTS: Mapping[str, float] = {
         "отзив отзиви atsauksme atsauksmes atsiliepimas atsiliepimai arvustus tagasiside mnenje ressenya "
         "testimonio testimonios depoimento depoimentos testemunho testemunhos testimonianza testimonianze "
         "temoignages opinioni beoordelingen kundenstimmen kommentarer omdomen recenzija recenzije "
-        "arvostelut arvio arviot kommentti kommentit",
+        "arvostelut arvio arviot kommentti kommentit ruckmeldung ruckmeldungen bemerkung bemerkungen "
+        "التعليق المراجعة الملاحظات",
     ),
     # a complaint
     **_words(
@@ -90,7 +91,8 @@ NAME_WEIGHTS: Mapping[str, float] = {
         "host manager management staff antworten reponses respuestas risposte ourreply description "
         "descriptions desc descrip beschreibung beschrijving descripcion descrizione descricao deskripsi "
         "aciklama opis popis leiras beskrivelse beskrivning kuvaus descriere описание опис 説明 描述 설명 "
-        "bio biography about instructions policy prompt html question questions",
+        "omschrijving رد الرد ショップから 店舗から お店から オーナーから 出品者から 返信 回复 回復 "
+        "답글 답변 bio biography about instructions policy prompt html question questions",
     ),
     **_words(
         -5.0,

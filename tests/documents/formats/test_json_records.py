@@ -617,3 +617,27 @@ def test_a_language_is_not_the_name_of_a_text() -> None:
     items = [{"fields": {"statement": {"en-GB": statement}}} for statement in statements]
 
     assert texts(document("entries.json", json.dumps({"items": items}))) == statements
+
+
+def test_the_paragraphs_of_a_text_are_one_review() -> None:
+    data = [{"name": "Ivo", "content": REVIEWS[:2]}, {"name": "Una", "content": ["Bad.", "", "Never again."]}]
+
+    read = document("reviews.json", json.dumps(data))
+
+    assert texts(read) == ["\n\n".join(REVIEWS[:2]), "Bad.\n\nNever again."]
+    assert [row["content"] for row in loaded(read)] == [record["content"] for record in data]
+
+
+def test_an_array_under_a_plural_or_among_columns_is_not_one_text() -> None:
+    by_product = [{"name": "Kettle", "answers": REVIEWS[:2]}, {"name": "Lamp", "answers": REVIEWS[2:]}]
+    by_column = {"text": REVIEWS, "stars": [1, 5, 4, 2]}
+
+    assert texts(document("reviews.json", json.dumps(by_product))) == REVIEWS
+    assert texts(document("reviews.jsonl", json.dumps(by_column))) == REVIEWS
+
+
+def test_many_lists_of_the_same_kind_may_have_any_names() -> None:
+    titles = "name tags lamp-review ideas my-email a-cat-photo about 12-hours phone how-i-write".split()
+    data = {title: records()[number % 4 :][:1] for number, title in enumerate(titles)}
+
+    assert len(texts(document("comments.json", json.dumps(data)))) == len(titles)
