@@ -52,7 +52,7 @@ def plenty() -> float:
 
 @pytest.fixture
 def store() -> S3:
-    """A model of S3, which answers as moto does and takes a hundredth of the time."""
+    """A fake S3, which gives the same answers as moto in a hundredth of the time."""
     return S3(Clock(), buckets={BUCKET: Bucket()})
 
 
@@ -333,7 +333,7 @@ def test_the_newer_revision_wins_a_race_of_two_workers(
     work(pipeline, ref)
 
     assert rival_results
-    # Only a table is gone that the worker had written before it was overtaken.
+    # Only a table that the worker had written before it was overtaken is gone.
     remaining = everything(other_client)
     assert remaining.items() <= rival_results.items()
     assert tables_of(other_client, ref) == {
@@ -868,7 +868,7 @@ def test_a_redelivered_batch_does_not_take_the_fast_path(
     outcomes = dict(batch.process_all([REVIEW, TABLE], plenty, redelivered=True))
 
     assert outcomes == {REVIEW: Outcome.CLASSIFIED, TABLE: Outcome.GONE}
-    # The lists look for what a worker left that died.
+    # The lists look for the leftovers of a worker that died.
     assert sorted(requested) == [*["GetObject"] * 4, *["ListObjectsV2"] * 2, "PutObject"]
 
 

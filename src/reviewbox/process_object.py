@@ -85,7 +85,7 @@ class BatchContext:
     exclusive: bool = True  # whether each object may use all of the invocation's memory and time
     redelivered: bool = False  # whether another worker may have died while it was working on the objects
     stale: SegmentRef | None = None  # the segment of an outdated plan that led to the object
-    last: Container[ObjectRef | SegmentRef] = ()  # those that no later attempt follows if this one fails
+    last: Container[ObjectRef | SegmentRef] = ()  # those for which this is the last attempt
     # Set once an object of the batch turns out to have a result, so that the others probably have one, too.
     # Classifying them before looking at their receipts would be wasted work.
     has_results: Event = field(default_factory=Event)
@@ -283,9 +283,9 @@ def _is_large_parquet(store: ObjectStore, source: Source, head: bytes, options: 
 
 
 def needs_own_invocation(body: bytes | None) -> bool:
-    """Return whether an object does not go with others: it is large, or may be, as it is compressed.
+    """Return whether an object is large, or may be once it is decompressed, as the pages of Parquet are.
 
-    The pages of Parquet are. `body` is None if it has not been read.
+    `body` is None if it was too large to be read with others.
     """
     return body is None or detect_compression(body) is not None or is_parquet(body)
 

@@ -133,13 +133,16 @@ def test_rows_without_any_are_still_valid() -> None:
     assert outputs == {Format.JSON: "[]\n", Format.JSONL: "", Format.CSV: "a,b\n"}
 
 
-def test_a_table_for_the_terminal_names_the_field_that_was_read(tmp_path: Path, tiny_model: Path) -> None:
+def test_a_table_for_the_terminal_names_the_field_that_was_inferred(tmp_path: Path, tiny_model: Path) -> None:
     path = tmp_path / "a.csv"
     path.write_text("Q8;Q7_open\n5;a great film\n1;awful and bad\n", encoding="utf-8")
 
-    output = run("classify", path, "--model", tiny_model, "--format", "table").stdout
+    arguments = ["classify", path, "--model", tiny_model, "--format", "table"]
+    output = run(*arguments).stdout
+    chosen = run(*arguments, "--text-field", "Q7_open").stdout
 
     assert "the reviews are in `Q7_open`; --text-field selects another field." in " ".join(output.split())
+    assert "--text-field" not in chosen
 
 
 def test_watch_can_classify_once_and_stop(tmp_path: Path, tiny_model: Path) -> None:
@@ -338,7 +341,7 @@ def classified(tmp_path_factory: pytest.TempPathFactory, tiny_model: Path) -> Pa
 def test_whenever_ctrl_c_comes_a_file_is_complete_or_not_there(
     command: str, interrupter: Interrupter, classified: Path, tmp_path: Path, tiny_model: Path
 ) -> None:
-    """Also the file that a catalog or a watched folder gets for a table."""
+    """This includes the file that a catalog or a watched folder gets for a table."""
     if "watch" in command:
         command += f" --model {tiny_model}"
     interrupter.run(command, shutil.copytree(classified, tmp_path / "first"))  # imports what it needs
@@ -597,7 +600,7 @@ DOWNLOADING = re.compile(rb"Downloading \(kB\)[^\r\n]* " + PROGRESS.pattern)
 
 @pytest.fixture(scope="module")
 def shown(tmp_path_factory: pytest.TempPathFactory, tiny_model: Path) -> dict[tuple[str, str], bytes]:
-    """What commands show that read a large file or object, until they show their progress.
+    """What commands that read a large file or object show, up to their first progress.
 
     They run at once, because each does so after two seconds.
     """
@@ -652,7 +655,7 @@ def shown(tmp_path_factory: pytest.TempPathFactory, tiny_model: Path) -> dict[tu
 def test_one_large_file_shows_the_rate_and_the_remaining_time(
     file: tuple[str, str], shown: dict[tuple[str, str], bytes]
 ) -> None:
-    """Also if it is compressed, and if it is read or split while it is classified."""
+    """Even if it is compressed, and if it is read or split while it is classified."""
     assert b"Classifying (kB)" in shown[file]
     assert PROGRESS.search(shown[file])
 

@@ -32,7 +32,7 @@ TITLES = (
     "Cast Iron Pan 28 cm",
 )
 REPLIES = ("Thank you so much for your kind words, we are glad that you enjoyed your stay with us.",) * 8
-# Columns that exports have beside the reviews.
+# Columns that exports have besides the reviews.
 OTHER_COLUMNS: Mapping[str, Sequence[str]] = {
     "review_id": [f"r-{number:04}-ab" for number in range(8)],
     "comments": ["3", "0", "12", "7", "1", "0", "2", "5"],
@@ -479,7 +479,7 @@ def test_the_lines_of_an_order_are_not_reviews(name: str) -> None:
 
 
 def test_a_field_that_is_called_value_may_be_a_review() -> None:
-    """Scrapers that read one thing call it so."""
+    """Scrapers that read one thing give it this name."""
     assert select({"value": REVIEWS}).name == "value"
     refusal({"value": TITLES})
 
@@ -738,7 +738,7 @@ def test_letters_with_a_stroke_are_known_without_it() -> None:
     ],
 )
 def test_a_long_path_is_not_a_question(name: str) -> None:
-    """Exports of search engines flatten objects to columns. Reviews may repeat, answers to a poll, too."""
+    """Exports of search engines flatten objects to columns. Reviews may repeat, as answers to a poll do."""
     assert select({"_id": [f"k-{n}-x" for n in range(80)], name: SHORT_REVIEWS * 10}).name == name
 
 
@@ -747,7 +747,7 @@ def test_a_long_path_is_not_a_question(name: str) -> None:
     ["Which meal do you like to have from us?", "Which.meal.do.you.like.to.have.from.us."],
 )
 def test_a_question_is_one_with_dots_for_spaces_too(name: str) -> None:
-    """R writes column names so."""
+    """R writes column names this way."""
     refusal({name: ["soup with bread", "rice with beans", "fish with chips"] * 20})
 
 
@@ -1074,3 +1074,96 @@ def test_what_is_called_the_description_of_a_problem_is_a_review(name: str) -> N
 def test_finnish_reviews_are_found_by_their_names() -> None:
     texts = ["Kahvi oli kylmää.", "Hieno palvelu", "Liian kallis", "Tulen varmasti uudelleen!", "Ihan hyvä."]
     assert select({"otsikko": ["Hyvä", "Huono", "Kallis", "Hieno", "Ok"], "teksti": texts}).name == "teksti"
+
+
+@pytest.mark.parametrize("keys", ["viewOnce groupInfo", "remoteJid fromMe", "sender_name timestamp_ms"])
+def test_messages_of_a_messenger_are_not_reviews(keys: str) -> None:
+    one, other = keys.split()
+    refusal({one: list("abcdefgh"), other: list("12345678"), "message": REVIEWS})
+    assert select({one: list("abcdefgh"), "message": REVIEWS}).name == "message"
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["If you answered yes, explain why", "Si la respuesta anterior fue sí, explique brevemente cuáles"],
+)
+def test_answers_to_a_follow_up_need_words_that_judge(name: str) -> None:
+    which = [f"The {title}, in two of the courses." for title in TITLES[1:]] + ["The problem with the bus."]
+
+    refusal({name: which})
+    assert select({name: REVIEWS}).name == name
+
+
+def test_people_who_introduce_themselves_do_not_review() -> None:
+    people = [
+        "I am a first-year student of chemistry, and I like to sing.",
+        "Hi! I'm currently working in a lab. My thesis is about old bridges.",
+        "I am an engineer from Pune. Before, I was in the army; my hobby is chess.",
+        "My name is Ole, and very soon I will be a father.",
+        "I grew up by the sea, and would love to help new people with what I know.",
+    ]
+
+    refusal({"1": people})
+    assert select({"1": [f"I am very happy with it. {text}" for text in REVIEWS]}).name == "1"
+
+
+def test_tickets_with_a_few_comments_are_refused_with_both_names() -> None:
+    requests = [f"{text} Please help me. ({number})" for number in range(5) for text in REVIEWS]
+    comments = ["Great help!", "", "", "", "Slow.", "", "", ""] * 5
+    tickets = {"subject": [*TITLES] * 5, "description": requests, "comment": comments}
+
+    message = refusal(tickets)
+
+    assert "'comment'" in message
+    assert "'description'" in message
+    assert select({**tickets, "comment": [text or "Fine." for text in comments]}).name == "comment"
+
+
+def test_the_description_beside_what_a_customer_requests_is_a_review() -> None:
+    fields = {"description": REVIEWS, "requested_resolution": ["refund"] * 8}
+    assert select(fields).name == "description"
+
+
+def test_templates_with_gaps_are_not_reviews() -> None:
+    templates = [f"Dear {{name}}, I hope you liked your {title}. Thanks!" for title in TITLES[:4]]
+    others = ["We love {{ user.city }} too", "Hi %name%, good news", "Hello {first}, so nice!", "Bye {name}"]
+
+    refusal({"id": list("12345678"), "body": templates + others})
+
+
+def test_questions_without_a_name_are_those_of_a_turned_table() -> None:
+    asked = ["Respondent", "Age", "What did you like about your stay?", "Would you come back?"]
+
+    refusal({"1": asked, "2": ["1", "33", "The lake", "yes"], "3": ["2", "41", "Quiet rooms", "no"]})
+
+
+def test_lists_in_the_messages_of_a_chat_are_no_reviews_either() -> None:
+    fields = {
+        "messages[].from_id": ["user1", "user2"] * 4,
+        "messages[].date_unixtime": [f"17700000{number}" for number in range(8)],
+        "messages[].text_entities[].text": REVIEWS,
+    }
+    refusal(fields)
+
+
+@pytest.mark.parametrize(
+    "name", ["List three things that you would like to receive", "Warum möchtest du teilnehmen?"]
+)
+def test_answers_of_people_who_sign_up_are_not_reviews(name: str) -> None:
+    refusal({name: REVIEWS})
+
+
+def test_mails_are_not_reviews() -> None:
+    refusal({"From": TITLES, "To": TITLES, "Subject": TITLES[::-1], "Body": REVIEWS})
+
+
+@pytest.mark.parametrize("name", ["Rückmeldung", "Bemerkungen", "التعليق"])
+def test_more_names_of_reviews_are_known(name: str) -> None:
+    assert name_score(name) >= 2.5
+
+
+@pytest.mark.parametrize(
+    "name", ["Omschrijving", "ショップからのコメント", "商家回复", "사장님 답글", "رد الفندق"]
+)
+def test_more_names_of_descriptions_and_replies_are_known(name: str) -> None:
+    assert name_score(name) <= -4

@@ -469,7 +469,7 @@ def test_the_share_of_a_table_that_no_receipt_names_grows_while_it_is_read(tmp_p
 
     done = [results.done for _ in results]
 
-    assert results.receipts == 1
+    assert results.total == 1
     assert len(done) == 2000
     assert done == sorted(done)
     assert done[0] < 0.2

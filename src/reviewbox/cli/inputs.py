@@ -37,7 +37,7 @@ class Input:
         open: opens it as a file; None for stdin.
         size: its size in bytes, as it is stored; until it is read, a guess if it is not a file.
         overhead: how many more bytes could be processed in the time that an input takes whatever its size.
-        on_share: is called with the share of it that has been read, from 0 to 1.
+        on_share: is called with the share of it that is done, from 0 to 1.
         on_step: is called with how far a step before or after that is.
     """
 
@@ -112,7 +112,7 @@ def track_inputs(
     disable: bool = False,
     seconds_before: float = SECONDS_BEFORE,
 ) -> Generator[Input, None, None]:
-    """Yield inputs, and show how many kilobytes of them have been read, and slow steps of the one in work."""
+    """Yield inputs, and show how many kilobytes of them are done, and slow steps of the current one."""
     done = done_work = 0.0
     rest, rest_work = sum(item.size for item in inputs), sum(item.work for item in inputs)
     with open_progress(disable=disable, seconds_before=seconds_before) as progress:

@@ -59,7 +59,7 @@ def open_progress(*, disable: bool = False, seconds_before: float = SECONDS_BEFO
         _RateColumn(),
         _RemainingColumn(),
     )
-    # What is printed meanwhile appears above the bar, unless the standard output is a file.
+    # What is printed while the bar is shown appears above it, unless the standard output is a file.
     progress = Progress(
         *columns,
         console=Terminal(stderr=True),
@@ -120,7 +120,7 @@ def track_results(items: Iterable[T], results: "StoredResults") -> Iterator[T]:
     with progress_bar("Listing results") as update:
         results.on_listed = lambda: update(advance=1)
         for item in items:
-            update(description="Reading results", total=results.receipts, completed=results.done)
+            update(description="Reading results", total=results.total, completed=results.done)
             yield item
 
 

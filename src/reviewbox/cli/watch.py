@@ -201,7 +201,7 @@ def _scan_until_ctrl_c(
     try:
         tell(f"Watching {watcher.folder}; results go to {watcher.results}. Press Ctrl-C to stop.")
         if address:
-            tell(f"Drop files here and watch them pass: {address}")
+            tell(f"Drop files here and watch their progress: {address}")
         while True:
             watcher.scan()
             time.sleep(seconds)

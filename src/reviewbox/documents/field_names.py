@@ -6,11 +6,7 @@ from collections.abc import Set as AbstractSet
 from functools import lru_cache
 
 from reviewbox.documents.value_kinds import UNSPACED
-from reviewbox.documents.vocabulary import (
-    FUNCTION_WORDS,
-    NAME_WEIGHTS,
-    plain_word,
-)
+from reviewbox.documents.vocabulary import FUNCTION_WORDS, NAME_WEIGHTS, plain_word
 
 # If its name says that a field contains reviews, they may be a few words that are often repeated.
 TELLING_NAME_SCORE = 2.5
@@ -26,7 +22,8 @@ EXCLUDING_NAME_SCORE = -2.0
 # between MIN_NAME_SCORE and MAX_NAME_SCORE.
 MIN_NAME_SCORE, MAX_NAME_SCORE = -6.0, 3.0
 _REPLY_WORDS = frozenset(
-    "reply replies replied responded respond owner merchant vendor seller developer antworten ourreply".split()
+    "reply replies replied responded respond owner merchant vendor seller developer antworten ourreply ショップから 店舗から "
+    "お店から オーナーから 出品者から 返信 回复 回復 답글 답변".split()
 )
 _REPLY_SCORE = -4.0
 # A translation is classified only if the export does not have the original.
@@ -73,11 +70,15 @@ _NOTES = frozenset("comment comments note notes".split())
 TITLE_WORDS = frozenset(
     "title headline heading summary titel titre titulo titolo judul baslik otsikko rubrik".split()
 )
+# Tickets have one, as e-mails do.
+SUBJECT_WORDS = frozenset(
+    "subject betreff asunto assunto objet oggetto onderwerp temat konu тема 件名".split()
+)
 _PREPOSITIONS = frozenset("of for de du des del della di da do dos das der des von van od".split())
-_DESCRIPTIONS = frozenset(
+DESCRIPTIONS = frozenset(
     map(
         plain_word,
-        "description descriptions desc descrip beschreibung beschrijving descripcion descrizione descricao deskripsi "
+        "description descriptions desc descrip beschreibung beschrijving omschrijving descripcion descrizione descricao deskripsi "
         "açıklama описание опис opis popis leírás beskrivelse beskrivning kuvaus descriere 説明 描述 설명".split(),
     )
 )
@@ -89,6 +90,17 @@ _WORDS_OF_A_QUESTION = 5
 _MIN_COMPOUND_PART = 4  # letters: "update" is not a date
 _MAX_COMPOUND_PART = 20
 _QUESTION_SCORE = 0.5
+# The start of questions about the answer to the one before.
+_FOLLOW_UP = re.compile(
+    r"(?:if|wenn|falls|si|se|caso|als|indien|jesli|jezeli|eger|jika|если) "
+    r"(?:\w+ ){0,5}(?:yes|no|ja|nein|oui|non|si|nao|sim|nee|tak|nie|evet|hayir|ya|tidak|да|нет)\b"
+)
+# Questions of a form in which people sign up for something.
+_SIGNING_UP = re.compile(
+    r"\b(?:want|would like|d like|mocht\w+|will\w*|souhait\w+|veux|voulez|quier\w*|quer\w*|vuo\w+|vorre\w+|wil\w*|chc\w+) "
+    r"(?:\w+ ){0,3}?(?:receive|join|participate|take part|attend|volunteer|apply|teilnehmen|mitmachen|participer|participar"
+    r"|partecipare|deelnemen|meedoen|uczestniczyc|recevoir|recibir|receber|ricevere)\b"
+)
 # The start of questions whose answer is a number or a frequency.
 _HOW_OFTEN = re.compile(
     r"\b(?:how (?:often|many|long)|wie (?:oft|haufig|viele|lange)|(?:con|com|a|avec) (?:que|che|quelle) fre[cq]\w+|hoe vaak"
@@ -96,7 +108,7 @@ _HOW_OFTEN = re.compile(
 )
 _UNSPACED_WORD = re.compile("|".join(sorted(filter(UNSPACED.match, NAME_WEIGHTS), key=len, reverse=True)))
 _PATH_SEPARATOR = re.compile(r"[.\[\]/*]+")
-# Signs that belong to the letter before them in Indian and Thai scripts are no letters themselves.
+# Signs that belong to the letter before them in Indian and Thai scripts are not letters themselves.
 _NAME_WORD = re.compile(r"(?:[^\W\d_]|[\u0900-\u0dff\u0e31-\u0e4e])+")
 _WORD_OR_NUMBER = re.compile(r"[^\W_]+")
 _CAMEL_CASE = re.compile(r"(?<=[a-z])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
@@ -119,12 +131,12 @@ def is_question_in_known_language(name: str) -> bool:
 
 
 def path_parts(path: str) -> list[str]:
-    """Return the name of a field and the names of what it is nested in."""
+    """Return the names in the path of a field, from the outermost to the field's own."""
     return _PATH_SEPARATOR.split(path)
 
 
 def last_part(path: str) -> str:
-    """Return the name of a field without what it is nested in."""
+    """Return the last name in the path of a field."""
     return path_parts(path.rstrip(". "))[-1]  # an abbreviation ends with a dot
 
 
@@ -174,14 +186,14 @@ def name_score(name: str) -> float:
     words = name_words(parts[-1]) if parts else []
     context = [word for part in parts[:-1] for word in name_words(part)]
     all_words = {*context, *words}
-    if _is_answer(all_words):
+    if _is_by_merchant(all_words):
         return _REPLY_SCORE
-    described = {*words} - _DESCRIPTIONS - FUNCTION_WORDS
-    if described and described <= _REPORTS and not _DESCRIPTIONS.isdisjoint(words):
+    described = {*words} - DESCRIPTIONS - FUNCTION_WORDS
+    if described and described <= _REPORTS and not DESCRIPTIONS.isdisjoint(words):
         return TEXT_NAME_SCORE
     if any(word_weight(word) >= TELLING_NAME_SCORE for part in parts[-2:] for word in name_words(part)):
-        words = [word for word in words if word not in _DESCRIPTIONS]  # which is the review itself
-    elif not _DESCRIPTIONS.isdisjoint(words):  # and its text is still one
+        words = [word for word in words if word not in DESCRIPTIONS]  # which is the review itself
+    elif not DESCRIPTIONS.isdisjoint(words):  # and its text is still one
         words = [word for word in words if not 0 < word_weight(word) < TELLING_NAME_SCORE]
     outer = max((word_weight(word) for word in context), default=0.0) / 2
     score = _score_of_words(words, outer)
@@ -191,7 +203,7 @@ def name_score(name: str) -> float:
     return max(MIN_NAME_SCORE, score)
 
 
-def _is_answer(words: AbstractSet[str]) -> bool:
+def _is_by_merchant(words: AbstractSet[str]) -> bool:
     """Return whether the words of a name say that it is what a merchant answers, whatever else they say."""
     return bool(
         words & _REPLY_WORDS
@@ -205,9 +217,12 @@ def _is_answer(words: AbstractSet[str]) -> bool:
 def _score_of_words(words: Sequence[str], outer: float) -> float:
     """Return the score of the words of a name; `outer` is that of what the field is in."""
     weights = [weight for word in words if (weight := word_weight(word))]
-    if len(words) >= _WORDS_OF_A_QUESTION and _HOW_OFTEN.search(" ".join(words)):
+    question, is_long = " ".join(words), len(words) >= _WORDS_OF_A_QUESTION
+    if (is_long and _HOW_OFTEN.search(question)) or _SIGNING_UP.search(question):
         return EXCLUDING_NAME_SCORE
-    if len(words) >= _WORDS_OF_A_QUESTION and not _is_list_of_words(words):
+    if is_long and _FOLLOW_UP.match(question):
+        return _QUESTION_SCORE
+    if is_long and not _is_list_of_words(words):
         return _QUESTION_SCORE + sum(weight for weight in weights if weight > 0)
     if not weights:
         return outer
@@ -219,7 +234,7 @@ def _score_of_words(words: Sequence[str], outer: float) -> float:
 
 def _is_list_of_words(words: Sequence[str]) -> bool:
     """Return whether a long name is not a question: it has a description and no word that connects others."""
-    return not _DESCRIPTIONS.isdisjoint(words) and FUNCTION_WORDS.isdisjoint(words)
+    return not DESCRIPTIONS.isdisjoint(words) and FUNCTION_WORDS.isdisjoint(words)
 
 
 def is_reply(name: str) -> bool:

@@ -16,11 +16,7 @@ from reviewbox.documents.field_names import (
     spaced_words,
 )
 from reviewbox.documents.value_kinds import MISSING, UNSPACED, kind_of
-from reviewbox.documents.vocabulary import (
-    FUNCTION_WORDS,
-    OPINION_WORDS,
-    plain_word,
-)
+from reviewbox.documents.vocabulary import FUNCTION_WORDS, OPINION_WORDS, plain_word
 from reviewbox.wording import number_of
 
 _MAX_VALUE_LENGTH = 500  # characters of a value that are looked at
@@ -96,10 +92,11 @@ _MARKUP = re.compile(
     r"</?(?:a\s|div|p|ul|ol|li|table|tr|td|span|h[1-6]|section|article|img|html|body|em|mark)\b",
     re.IGNORECASE,
 )
-# What programs write into their messages: addresses, settings, paths, calls and names of errors.
+# What programs write into their messages: addresses, settings, paths, calls, names of errors, and the gaps of templates.
 _TECHNICAL = re.compile(
     r"\b\d{1,3}(?:\.\d{1,3}){3}\b|::1\b|\b[0-9a-f]{16,}\b|\b\w+=[\w\"'{\[]"
     r"|(?:^|\s)(?:/[\w.-]+){2,}|\b\w+\(\)|\b[A-Za-z]+(?:Error|Exception)\b|\bHTTP[/ ]?\d"
+    r"|\{ ?[A-Za-z_][\w.]{0,40} ?\}|%\w{1,40}%"
 )
 _FROM_STAFF = re.compile(
     r"^\W{0,3}(?:agent|support|bot|assistant|representative|advisor|ai)\b.{0,30}?:",
@@ -107,6 +104,14 @@ _FROM_STAFF = re.compile(
 )
 _FROM_CUSTOMER = re.compile(
     r"^\W{0,3}(?:customer|user|client|caller|guest|visitor|human)\b.{0,30}?:", re.IGNORECASE | re.MULTILINE
+)
+# How people introduce themselves.
+_INTRODUCTION = re.compile(
+    r"\W{0,3}(?:(?:hi|hello|hey|hola|hallo|bonjour|ciao|olá|привет)\b[\s,.!]*)?"
+    r"(?:my name is|(?:i am|i[’']m) (?:(?:currently|now|just) )?(?:an?|the|in|from|studying|working|pursuing)|ich (?:heiße|bin eine?)"
+    r"|je (?:m[’']appelle|suis une?)|me llamo|(?:yo )?soy una?|mi chiamo|(?:io )?sono una?|meu nome|(?:eu )?sou uma?"
+    r"|меня зовут)\b",
+    re.IGNORECASE,
 )
 _HTTP_STATUS = re.compile(r"[1-5]\d\d")
 _PLACEHOLDERS = frozenset(
@@ -139,8 +144,9 @@ class FieldValues:
     multi_word: int = 0
     markup: int = 0
     replies: int = 0
-    technical: int = 0  # texts with addresses, paths or names of errors
+    technical: int = 0  # texts with addresses, paths, names of errors or gaps
     dialogues: int = 0  # texts with the words of two sides
+    introductions: int = 0  # texts in which people introduce themselves
     placeholders: int = 0  # texts in the Latin of typesetters
     http_statuses: int = 0
     content_words: int = 0
@@ -199,6 +205,7 @@ class FieldValues:
         self.markup += bool(_MARKUP.search(value))
         self.technical += bool(_TECHNICAL.search(value))
         self.dialogues += bool(_FROM_STAFF.search(value) and _FROM_CUSTOMER.search(value))
+        self.introductions += bool(_INTRODUCTION.match(value))
         self.placeholders += len(_PLACEHOLDERS.intersection(plain_words)) >= _MIN_PLACEHOLDERS
         if len(words) > 1:
             self.multi_word += 1
@@ -304,7 +311,8 @@ class FieldValues:
         if name_score >= TELLING_NAME_SCORE:
             return True
         is_nameless = not name_words(self.name)
-        if max(self.technical, self.dialogues, self.placeholders) > MIN_TEXT_SHARE * self.texts:
+        of_others = (self.technical, self.dialogues, self.introductions, self.placeholders)
+        if max(of_others) > MIN_TEXT_SHARE * self.texts:
             return False
         is_boilerplate = self.is_boilerplate
         is_repeated = is_boilerplate or not self.is_varied
@@ -384,6 +392,9 @@ def are_options(values: FieldValues, name_score: float) -> bool:
     Reviews may be a few words that are repeated, but then their name says so.
     """
     if values.texts >= _ROWS_FOR_OPINIONS and values.questions >= _QUESTION_SHARE * values.texts:
+        return True
+    # A column of several questions without a name is that of a table whose rows are columns.
+    if not name_words(values.name) and values.questions >= max(2, MIN_TEXT_SHARE * values.texts):
         return True
     if name_score >= TELLING_NAME_SCORE and not is_question(values.name):
         return False

@@ -1,9 +1,10 @@
 """Chooses the field that contains the review.
 
 Every text field of a record is a candidate. Its score is the sum of two parts: what its values look like, and
-what it is called. A field is chosen only if its score is clearly the best; otherwise the file is refused, because
-classifying the wrong text is worse than classifying none. ADR 12 explains the weights: those of values are in
-`field_values.py`, those of words in `vocabulary.py`.
+what it is called, among the other fields of the record. A field is chosen only if its score is clearly the best;
+otherwise the file is refused, because classifying the wrong text is worse than classifying none. ADR 12 explains
+the weights: those of values are in `field_values.py`, those of words in `vocabulary.py`, and those of records in
+`record_kinds.py`.
 """
 
 from collections import defaultdict
@@ -14,8 +15,10 @@ from itertools import islice
 from reviewbox.documents.document import ReadOptions, Value
 from reviewbox.documents.field_names import (
     DERIVED_WORDS,
+    DESCRIPTIONS,
     EXCLUDING_NAME_SCORE,
     MIN_NAME_SCORE,
+    SUBJECT_WORDS,
     TELLING_NAME_SCORE,
     TEXT_NAME_SCORE,
     is_question,
@@ -28,11 +31,7 @@ from reviewbox.documents.field_names import (
     split_language,
     word_weight,
 )
-from reviewbox.documents.field_values import (
-    MIN_TEXT_SHARE,
-    FieldValues,
-    are_options,
-)
+from reviewbox.documents.field_values import MIN_TEXT_SHARE, FieldValues, are_options
 from reviewbox.documents.record_kinds import RecordKinds
 from reviewbox.documents.vocabulary import BLAME_WORDS, PRAISE_WORDS
 from reviewbox.errors import ErrorCode, SourceError
@@ -60,6 +59,7 @@ _SHEET_MARGIN = 3.0
 _QUESTION_MARGIN = 2.0
 _MIN_REVIEW_SHARE = 0.25  # of the records with a title, which is that of something else otherwise
 _RARE = 10  # times as many texts in another field that sounds like reviews
+_RARE_BESIDE_TICKETS = 4
 _MAX_CHOICES = 20  # fields of options that texts are compared with
 # In a table of at least this many columns, records with fewer values on average are lines of a form.
 _FIELDS_OF_A_FORM = 4
@@ -67,9 +67,12 @@ _VALUES_OF_A_FORM = 2
 _MAX_LISTED = 3
 # Fields with at least this share of their texts in common are the same text in several forms.
 _MIN_COPIED_SHARE = 0.8
-# Texts with these names are reviews beside fields whose names have a word that starts so.
+# Texts with these names are reviews beside fields whose names have a word that starts with one of these.
 _SIGNS_OF_A_REVIEW: Mapping[str, tuple[str, ...]] = {
-    "description": tuple("reviewer complaint resolved ticketid ticketno ticketnumber".split()),
+    "description": tuple(
+        "reviewer complaint resolved resolutiontime resolutiondate requestedresolution ticketid ticketno "
+        "ticketnumber".split()
+    ),
     "quote": tuple("reviewer client customer rating star role position company".split()),
 }
 _OPPOSITES = ((PRAISE_WORDS, BLAME_WORDS), (BLAME_WORDS, PRAISE_WORDS))
@@ -325,6 +328,21 @@ class FieldSample:
             and is_title_name(self._fields[candidate.path].name)
         ]
 
+    def tickets(self, candidates: Sequence[Candidate], best: Candidate) -> list[Candidate]:
+        """Return the descriptions of tickets, of which only a few have a comment, the best candidate."""
+        records = list_in(best.path)
+        words = {path: {*name_words(last_part(values.name))} for path, values in self._fields.items()}
+        if all(SUBJECT_WORDS.isdisjoint(words[path]) for path in words if list_in(path) == records):
+            return []
+        return [
+            candidate
+            for candidate in candidates
+            if set() < words[candidate.path] <= DESCRIPTIONS
+            and list_in(candidate.path) == records
+            and candidate.is_plausible
+            and _RARE_BESIDE_TICKETS * best.texts <= candidate.texts
+        ]
+
     def title_of(self, paths: Collection[str]) -> str:
         """Return the field that contains the titles of the reviews in `paths`; "" if there is none."""
         texts = [self._fields[path] for path in paths if path in self._fields]
@@ -369,7 +387,7 @@ def select_review_field(sample: FieldSample, options: ReadOptions) -> ReviewFiel
             + suggestion(candidates, sample.paths),
         )
     close = [c for c in others if not _is_clearly_better(best, c) and not sample.is_copy(c.path, best.path)]
-    close += sample.long_titles(candidates, best)
+    close += [*sample.long_titles(candidates, best), *sample.tickets(candidates, best)]
     if close:
         raise SourceError(
             ErrorCode.NO_TEXT_FIELD,

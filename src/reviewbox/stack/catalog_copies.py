@@ -46,7 +46,7 @@ class FolderResults:
         return self.place.open(file) if file else None
 
     def uploaded(self, key: str, receipt: Receipt) -> str:
-        """Return the date of upload, of results that come from S3; else that of the result."""
+        """Return the date of upload of a source in S3; otherwise, the date of the result."""
         if date := upload_date(receipt):
             return date
         return datetime.fromtimestamp((self.place.root / key).stat().st_mtime, UTC).date().isoformat()

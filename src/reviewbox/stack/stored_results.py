@@ -221,10 +221,10 @@ class StoredResults:
         place: where they are.
         settings: how the sources are read.
         models: the digests of the models that made the results read so far.
-        receipts: the number of receipts and other JSON files, or of tables if no receipt names them; known
+        total: the number of receipts and other JSON files, or of tables if no receipt names them; known
             when the first result is read.
         done: how many of them are done; the decimals are the share of the table that is being read.
-        skipped: how many of these are not receipts of this version.
+        skipped: how many JSON files are not receipts of this version.
         doubts: the doubts about fields of tables, with the sources' keys; of the results read so far.
         on_listed: called for each file or object that is found, before the first result is read.
     """
@@ -232,7 +232,7 @@ class StoredResults:
     place: Place
     settings: Settings = field(default_factory=Settings)
     models: set[str] = field(default_factory=set)
-    receipts: int = 0
+    total: int = 0
     done: float = 0.0
     skipped: int = 0
     doubts: list[str] = field(default_factory=list)
@@ -255,7 +255,7 @@ class StoredResults:
             keys.append(key)
             self.on_listed()
         receipts = [key for key in keys if is_receipt(key)]
-        self.receipts = len(receipts)
+        self.total = len(receipts)
         for key, receipt in self._receipts(receipts):
             done, model = self.done, receipt.content.get("model")
             self.models.add(str(model.get("sha256")) if isinstance(model, dict) else "")
@@ -290,7 +290,7 @@ class StoredResults:
             return reader.of_failure(source, code, message)
 
         noted = replace(reader, of_failure=of_failure)
-        self.receipts = len(tables)
+        self.total = len(tables)
         for number, key in enumerate(tables):
             source, size = source_of_table(key), max(1, self.place.size(key))
 
@@ -370,7 +370,7 @@ class StoredResults:
 
 
 def _read_receipt(key: str, receipt: Receipt, reader: Reader[T]) -> T:
-    """Return what a reader makes of a receipt that is no table's, whoever wrote it."""
+    """Return what a reader makes of a receipt that is not a table's, whoever wrote it."""
     source = receipt.content["source"]["key"]
     try:
         result_of_receipt(receipt, source)

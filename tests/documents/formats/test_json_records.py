@@ -541,7 +541,7 @@ def test_no_expression_scans_a_text_again_and_again(shape: Callable[[int], str])
 
 
 def test_an_object_may_map_ids_to_lists_of_reviews() -> None:
-    """Web sites keep the reviews of each product so."""
+    """Websites keep the reviews of each product this way."""
     data = {
         f"kettle-{n}x": [{"name": "Ann", "stars": 4, "text": f"Boils fast, and I like it. {n}"}]
         for n in range(4)
@@ -612,8 +612,32 @@ def test_the_mark_of_a_shortened_text_is_not_a_review() -> None:
 
 
 def test_a_language_is_not_the_name_of_a_text() -> None:
-    """Contentful keeps the texts of each language so."""
+    """Contentful keeps the texts of each language this way."""
     statements = ["They mended the roof within a day.", "The bill doubled once the work had started."]
     items = [{"fields": {"statement": {"en-GB": statement}}} for statement in statements]
 
     assert texts(document("entries.json", json.dumps({"items": items}))) == statements
+
+
+def test_the_paragraphs_of_a_text_are_one_review() -> None:
+    data = [{"name": "Ivo", "content": REVIEWS[:2]}, {"name": "Una", "content": ["Bad.", "", "Never again."]}]
+
+    read = document("reviews.json", json.dumps(data))
+
+    assert texts(read) == ["\n\n".join(REVIEWS[:2]), "Bad.\n\nNever again."]
+    assert [row["content"] for row in loaded(read)] == [record["content"] for record in data]
+
+
+def test_an_array_under_a_plural_or_among_columns_is_not_one_text() -> None:
+    by_product = [{"name": "Kettle", "answers": REVIEWS[:2]}, {"name": "Lamp", "answers": REVIEWS[2:]}]
+    by_column = {"text": REVIEWS, "stars": [1, 5, 4, 2]}
+
+    assert texts(document("reviews.json", json.dumps(by_product))) == REVIEWS
+    assert texts(document("reviews.jsonl", json.dumps(by_column))) == REVIEWS
+
+
+def test_many_lists_of_the_same_kind_may_have_any_names() -> None:
+    titles = "name tags lamp-review ideas my-email a-cat-photo about 12-hours phone how-i-write".split()
+    data = {title: records()[number % 4 :][:1] for number, title in enumerate(titles)}
+
+    assert len(texts(document("comments.json", json.dumps(data)))) == len(titles)

@@ -280,3 +280,13 @@ def test_a_list_of_reviews_with_blank_lines_between_them_is_refused() -> None:
 
     assert "a list of 50 reviews" in refusal("reviews.txt", "\n\n".join(reviews)).message
     assert len(document("essay.txt", "\n\n".join(essay)).rows) == 1
+
+
+def test_a_short_list_of_sentences_is_refused() -> None:
+    """Whoever drops one review writes fewer lines, longer paragraphs, or lines that a program wrapped."""
+    reviews = [f"I used number {number} for a week, and it broke." for number in range(10)]
+    paragraphs = [review * 5 for review in reviews]
+
+    assert "a list of 10 reviews" in refusal("reviews.txt", "\n".join(reviews)).message
+    assert len(document("review.txt", "\n".join(reviews[:9])).rows) == 1
+    assert len(document("essay.txt", "\n".join(paragraphs)).rows) == 1

@@ -1,7 +1,6 @@
 """Tables whose records are JSON objects: lines, values of an array, or elements of a list inside of them."""
 
 import json
-import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -30,7 +29,7 @@ from reviewbox.documents.formats.json_paths import (
     split_names,
     value_at,
 )
-from reviewbox.documents.formats.json_sample import JsonSample, numbered
+from reviewbox.documents.formats.json_sample import ELLIPSES, JsonSample, joined_paragraphs, numbered
 from reviewbox.documents.lines import Line, Lines, at_line
 from reviewbox.documents.review_field import TITLE_NOTE, ReviewField, select_review_field, suggestion
 from reviewbox.errors import ErrorCode, Problem, SourceError
@@ -39,7 +38,7 @@ from reviewbox.errors import ErrorCode, Problem, SourceError
 POINTER_FIELD = "reviewbox_pointer"
 
 _DEFAULT_FIELD = "text"  # of a table whose first rows are all broken
-_ELLIPSIS = re.compile(r'"(?:\.\.\.|…|\\u2026)"')
+_ELLIPSES = frozenset(f'"{mark}"' for mark in (*ELLIPSES, "\\u2026"))  # as they stand in a file
 _STEPS = (Each.ELEMENT, Each.VALUE)
 
 
@@ -133,7 +132,7 @@ class JsonSchema:
         )
 
     def to_dict(self) -> dict[str, Any]:
-        """Return it as JSON data."""
+        """Return the schema as JSON data."""
         return {
             "paths": [_path_to_data(path) for path in self.paths],
             "title": _path_to_data(self.title),
@@ -218,8 +217,8 @@ class _Reader:
         """Return the row for an element of a list; None if the element is something else than a record."""
         if text.startswith("[") and self._schema.columns is not None:
             text = object_of_cells(text, self._schema.columns)
-        elif _ELLIPSIS.fullmatch(text):
-            return None  # what a scraper finds where a page shortens a text
+        elif text in _ELLIPSES:
+            return None
         elif not text.startswith("{"):
             text = f'{{"{_DEFAULT_FIELD}": {text}}}'
         try:
@@ -250,7 +249,7 @@ def review_in(number: int, record: Mapping[str, Any], raw: str, fields: list[Pat
         fields: the fields whose texts are joined.
         title: the field that replaces an empty review; () if there is none.
     """
-    values = [value_at(record, path) for path in fields]
+    values = [joined_paragraphs(str(path[-1]), value_at(record, path)) for path in fields]
     texts = [value for value in values if isinstance(value, str)]
     review = "\n\n".join(filter(str.strip, texts)) if len(fields) > 1 else "".join(texts)
     if title and not review.strip():

@@ -7,7 +7,13 @@ from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any
 
-from reviewbox.documents.field_names import is_language, is_reply, name_score
+from reviewbox.documents.field_names import (
+    TELLING_NAME_SCORE,
+    TEXT_NAME_SCORE,
+    is_language,
+    is_reply,
+    name_score,
+)
 from reviewbox.documents.formats.json_paths import Each, Path, format_path, list_of
 from reviewbox.documents.pacing import Pace
 from reviewbox.documents.record_kinds import is_log_record
@@ -59,9 +65,11 @@ _MIXED_RECORDS = tuple(
 _CELL = ("f", Each.ELEMENT, "v")
 _CLEAR_NAME_SCORE = 3.0  # of a review by any name
 _RESPONSES = re.compile(r"responses?(?![a-z])", re.IGNORECASE)
-# A field is called so if its values are no reviews, whatever they look like.
+# The name given to a field whose values are not reviews, whatever they look like.
 _EXCLUDING_NAME = "reply"
 
+# What scrapers find where a page shortens a text.
+ELLIPSES = frozenset(("...", "…"))
 # A key that is an id rather than a name.
 _ID = re.compile(r"[\w.:|-]++")
 _MIN_RECORD_SHARE = 0.5
@@ -69,6 +77,7 @@ _MIN_MAP_SIZE = 2
 _MIN_NAMED_MAP_SIZE = 3
 _MIN_SHARED_NAMES = 2
 _MAX_ID_SCORE = 0.5  # of the name of a user, for example
+_MANY_LISTS = 10  # of the same kind, whose names may be any, such as the titles of articles
 
 
 @dataclass(slots=True)
@@ -147,12 +156,16 @@ class JsonSample:
         lower = {key.lower() for key in value if len(key) < _MAX_NAME_LENGTH}
         mixed = {name for names in _MIXED_RECORDS if names <= lower for name in names}
         columns = _columns_beside(value)
+        lengths = Counter(len(child) for child in value.values() if isinstance(child, list))
         for key, child in islice(value.items(), _MAX_NAMES):
             if columns is not None and is_rows(child, len(columns)):
                 self._add_rows(child, (*path, key), columns)
                 continue
             is_no_review = is_excluded or key.lower() in mixed or bool(_FAILURE.fullmatch(key))
-            self.add(child, (*path, key), is_excluded=is_no_review)
+            # Several arrays of the same length are columns.
+            is_array = isinstance(child, list) and lengths[len(child)] == 1 and self._is_listed(path)
+            text = joined_paragraphs(key, child) if is_array else child
+            self.add(text, (*path, key), is_excluded=is_no_review)
 
     def _add_array(self, value: list[Any], path: Path, *, is_excluded: bool) -> None:
         if is_rows(value):
@@ -180,14 +193,26 @@ class JsonSample:
             known = self._fields[path] = format_path(path)
             self.paths[known] = path
             self.names[known] = scoring_name(path, is_table=self._is_table)
-        is_listed = self._is_table or any(isinstance(step, Each) for step in path)
         name = _EXCLUDING_NAME if is_excluded else self.names[known]
-        (self.listed if is_listed else self.own).add(known, value, name)
+        (self.listed if self._is_listed(path) else self.own).add(known, value, name)
+
+    def _is_listed(self, path: Path) -> bool:
+        return self._is_table or any(isinstance(step, Each) for step in path)
 
 
 def is_wrapper(key: str) -> bool:
     """Return whether the key of a record or of a list says nothing about what it contains."""
     return key in _LISTS
+
+
+def joined_paragraphs(key: str, value: Any) -> Any:
+    """Return the paragraphs of a text as one; any other value itself.
+
+    An array of texts is one text if its key is that of one text, such as "content", and not "reviews".
+    """
+    is_array = isinstance(value, list) and bool(value) and all(isinstance(part, str) for part in value)
+    is_text = is_array and TEXT_NAME_SCORE <= name_score(key) < TELLING_NAME_SCORE and not key.endswith("s")
+    return "\n\n".join(part for part in value if part.strip() and part not in ELLIPSES) if is_text else value
 
 
 def numbered(count: int) -> tuple[str, ...]:
@@ -222,7 +247,10 @@ def is_map(value: Mapping[str, Any], min_size: int = _MIN_MAP_SIZE) -> bool:
     return (
         len(records) >= (_MIN_MAP_SIZE if are_lists else _MIN_NAMED_MAP_SIZE)
         and shared >= max(min(_MIN_SHARED_NAMES, len(counts)), len(counts) / 2)
-        and all(abs(name_score(key)) <= _MAX_ID_SCORE for key in value)
+        and (
+            (are_lists and len(records) >= _MANY_LISTS)
+            or all(abs(name_score(key)) <= _MAX_ID_SCORE for key in value)
+        )
         and (are_lists or not all(map(is_language, value)))  # which hold the same texts
     )
 
@@ -280,7 +308,7 @@ def scoring_name(path: Path, *, is_table: bool) -> str:
 
 
 def _columns_beside(value: Mapping[str, Any]) -> tuple[str, ...] | None:
-    """Return the names of columns that an object contains beside rows, as data frames are written."""
+    """Return the names of columns that an object contains along with rows, as data frames are written."""
     for child in value.values():
         if isinstance(child, list) and child:
             names = [_column_name(element) for element in islice(child, _MAX_ELEMENTS)]

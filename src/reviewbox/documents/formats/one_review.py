@@ -16,6 +16,9 @@ _SENTENCE_ENDS = (".", "!", "?", "…")
 _CLOSING = " \t\"'”’)]"
 # A review rarely has this many lines with few blank ones between them, most of them sentences.
 _LISTED_LINES = 40
+# Nor does it often have this many short lines that all end as sentences do.
+_LISTED_SENTENCES = 10
+_WORDS_OF_A_PARAGRAPH = 30  # on average
 _LISTED_SHARE = 0.7
 _MAX_BLANK_SHARE = 0.2
 _WORDS_OF_A_REVIEW = 8  # on average
@@ -113,14 +116,16 @@ def _listed_reviews(text: str) -> int:
     sentences = sum(line.rstrip(_CLOSING).endswith(_SENTENCE_ENDS) for line in lines)
     is_dense = len(lines) >= (1 - _MAX_BLANK_SHARE) * len(all_lines)
     dated = sum(bool(_DATE.search(line)) for line in lines)
-    are_listed = sentences >= _LISTED_SHARE * len(lines) or not _are_wrapped(lines)
+    words = sum(len(line.split()) for line in lines)
+    are_sentences = sentences >= _LISTED_SHARE * len(lines)
+    are_short = words <= _WORDS_OF_A_PARAGRAPH * len(lines)
+    least = _LISTED_SENTENCES if are_sentences and are_short else _LISTED_LINES
     if len(lines) >= _LONG_LINES and is_dense and all(len(line) >= _LONG_LINE for line in lines):
         return len(lines)
-    if len(lines) >= _LISTED_LINES and is_dense and are_listed:
+    if len(lines) >= least and is_dense and (are_sentences or not _are_wrapped(lines)):
         return len(lines)
-    words = sum(len(line.split()) for line in lines)
     is_spaced = len(all_lines) >= 2 * len(lines) - 1 and words >= _WORDS_OF_A_REVIEW * len(lines)
-    if len(lines) >= _LISTED_LINES and is_spaced and sentences < _LISTED_SHARE * len(lines):
+    if len(lines) >= _LISTED_LINES and is_spaced and not are_sentences:
         return len(lines)  # paragraphs of one review end as sentences do
     bulleted = sum(bool(_BULLET.match(line)) for line in lines)
     if bulleted >= max(_BULLETED_LINES, _LISTED_SHARE * len(lines)):

@@ -27,6 +27,7 @@ _MIN_KIND_SHARE = 0.7
 _MIN_PROSE_WORDS = 4
 # A column holds categories if it has at least this many cells, and every value occurs more than once.
 _MIN_CATEGORIZED = 10
+_MIN_CONSTANT = 4  # cells, if all are the same
 # One word above at least this many texts is a name if at most this share of the texts is a single word.
 _MIN_TEXTS_BELOW_WORD = 20
 _MAX_SHARE_OF_WORDS = 0.035
@@ -41,6 +42,7 @@ _UNLIKE_COLUMN = 1.5  # words above numbers, dates, links or ids
 _WORD_ABOVE_FLAGS = 0.75  # flags are words, too
 _WORD_ABOVE_CATEGORIES = 1.0  # a word that is none of a few words that are repeated below
 _NOTHING_ABOVE_ROW_NUMBERS = 1.5  # data frames number their rows
+_PROGRAM_NAMES = 1.0  # all names are lower case, as programs write them, and few cells below are
 _SAME_START = 1.5  # all names start with the same word, such as that of the program
 _LIKE_COLUMN = -1.5  # of the same kind as the cells below
 _KNOWN_NAME = 0.75
@@ -71,6 +73,8 @@ _ANSWER_LABELS = _CHOSEN_ANSWER | frozenset(
 )
 _NAME_OF_CHOICES = "category"  # is not the name of a review
 # A word that programs write, such as "review_2", and not one that a person would.
+_PROGRAM_NAME = re.compile(r"[a-z][a-z0-9_]*")
+_MAX_LIKE_NAMES = 0.1  # of the cells of a column
 _PROGRAM_WORD = re.compile(r"\w*(?:\d|_|[a-z][A-Z])\w*")
 # What else a column of texts is called, apart from the names that suggest reviews.
 _NAMES_OF_TEXTS = frozenset(
@@ -227,7 +231,7 @@ def _has_row_names(records: Sequence[Record], index: int, width: int) -> bool:
 
 
 def _padded(cells: Sequence[str], width: int) -> list[str]:
-    """Return the names of all columns, of which R omits the first."""
+    """Return the names of all columns, including the first, which R omits."""
     names = [cell.strip() for cell in cells]
     return ["", *names] if len(names) == width - 1 else names
 
@@ -305,7 +309,9 @@ class _Column:
     @property
     def is_categories(self) -> bool:
         """Whether the cells are a few words, each of which is repeated."""
-        is_repeated = len(self.cells) >= _MIN_CATEGORIZED and min(Counter(self.cells).values()) > 1
+        counts = Counter(self.cells)
+        least = _MIN_CONSTANT if len(counts) == 1 else _MIN_CATEGORIZED
+        is_repeated = len(self.cells) >= least and min(counts.values()) > 1
         return is_repeated and self.kind == "text" and not self.is_prose
 
 
@@ -317,12 +323,21 @@ def _is_header(names: Sequence[str], rows: Sequence[Sequence[str]]) -> bool:
     columns = [_Column.of([row[index] for row in rows]) for index in range(len(names))]
     evidence = _SAME_START if _have_same_start(names, rows) else 0.0
     evidence += _NOTHING_ABOVE_ROW_NUMBERS if _is_unnamed_index(names[0], [row[0] for row in rows]) else 0.0
+    evidence += _PROGRAM_NAMES if _are_names_of_programs(names, columns) else 0.0
     count_up = _count_up(names)
     evidence += sum(_COLON * _is_label(name, column) for name, column in zip(names, columns, strict=True))
     evidence += sum(
         _name_evidence(name, column, count_up=count_up) for name, column in zip(names, columns, strict=True)
     )
     return evidence > 0
+
+
+def _are_names_of_programs(names: Sequence[str], columns: Sequence[_Column]) -> bool:
+    texts = [column.cells for column in columns if column.kind in ("text", "mixed")]
+    return all(map(_PROGRAM_NAME.fullmatch, names)) and all(
+        sum(1 for cell in cells if _PROGRAM_NAME.fullmatch(cell)) <= _MAX_LIKE_NAMES * len(cells)
+        for cells in texts
+    )
 
 
 def _is_label(name: str, column: _Column) -> bool:
@@ -366,8 +381,8 @@ def could_be_names(cells: Sequence[str]) -> bool:
 def _is_header_of_one_column(name: str, cells: Sequence[str]) -> bool:
     filled = [cell for cell in cells if cell and cell not in MISSING]
     words = len(name.split())
-    labelled = sum(cell.startswith(f"{name}:") for cell in filled)
-    if name and labelled >= _MIN_KIND_SHARE * len(filled) > 0:
+    labeled = sum(cell.startswith(f"{name}:") for cell in filled)
+    if name and labeled >= _MIN_KIND_SHARE * len(filled) > 0:
         return True
     if name in filled or (_SENTENCE_END.search(name) and not _QUESTION.search(name)):
         return False
