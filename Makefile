@@ -47,7 +47,7 @@ SECONDS ?= 600
 SEED ?= 0
 
 # Sets of strings have the same order in every run only if their hashes do not depend on chance.
-faults: $(VENV)/.installed ## Attack the handlers with faults, on models of S3 and SQS (SECONDS=600 SEED=0)
+faults: $(VENV)/.installed ## Attack the handlers with faults, on fakes of S3 and SQS (SECONDS=600 SEED=0)
 	@PYTHONHASHSEED=0 $(BIN)/python -m tests.faults --seconds $(SECONDS) --seed $(SEED) $(if $(REPEAT),--repeat $(REPEAT))
 
 # The pytest options in pyproject.toml exclude these tests, so they are reset.

@@ -1,4 +1,4 @@
-"""List what is installed in a folder, and check its licences: `sbom.py FOLDER OUTPUT`.
+"""List what is installed in a folder, and check its licenses: `sbom.py FOLDER OUTPUT`.
 
 The list is a software bill of materials in CycloneDX's JSON format. It has no time and no serial number, so
 that the same packages give the same bytes.
@@ -17,7 +17,7 @@ ALLOWED = {
     *("0BSD", "Apache-2.0", "BSD-2-Clause", "BSD-3-Clause", "CC0-1.0", "ISC", "MIT", "MPL-2.0", "PSF-2.0"),
     *("Unlicense", "Zlib"),
 }
-# How packages without a License-Expression call these licences, in a classifier or in the License field.
+# How packages without a License-Expression call these licenses, in a classifier or in the License field.
 SPDX_NAMES = {
     "Apache Software License": "Apache-2.0",
     "3-Clause BSD License": "BSD-3-Clause",
@@ -34,14 +34,14 @@ IGNORED = {"pip", "reviewbox", "setuptools"}
 
 
 def main() -> None:
-    """Write the list, or fail and name the packages whose licences are unknown or not allowed."""
+    """Write the list, or fail and name the packages whose licenses are unknown or not allowed."""
     if len(sys.argv) != 3:  # noqa: PLR2004 - its name, the folder and the output
         sys.exit("usage: sbom.py FOLDER OUTPUT (or make build)")
     packages = installed(Path(sys.argv[1]))
-    if problems := list(licence_problems(packages)):
+    if problems := list(license_problems(packages)):
         sys.exit("\n".join(f"sbom.py: {problem}" for problem in problems))
     Path(sys.argv[2]).write_text(json.dumps(bill_of_materials(packages), indent=2) + "\n", encoding="utf-8")
-    print(f"{sys.argv[2]}: {len(packages)} packages, all with allowed licences")
+    print(f"{sys.argv[2]}: {len(packages)} packages, all with allowed licenses")
 
 
 def installed(folder: Path) -> list[Distribution]:
@@ -50,20 +50,20 @@ def installed(folder: Path) -> list[Distribution]:
     return [package for name, package in sorted(found.items()) if name not in IGNORED]
 
 
-def licence_problems(packages: Iterable[Distribution]) -> Iterator[str]:
-    """Yield a message for each package whose licence is unknown or not allowed."""
+def license_problems(packages: Iterable[Distribution]) -> Iterator[str]:
+    """Yield a message for each package whose license is unknown or not allowed."""
     for package in packages:
-        expression = licence(package)
+        expression = license_of(package)
         identifiers = identifiers_in(expression)
         if not expression:
-            yield f"{package.name} {package.version}: unknown licence; look it up, then extend SPDX_NAMES"
+            yield f"{package.name} {package.version}: unknown license; look it up, then extend SPDX_NAMES"
         elif not identifiers <= ALLOWED:
             names = ", ".join(sorted(identifiers - ALLOWED))
             yield f"{package.name} {package.version}: {names} is not allowed; see ALLOWED"
 
 
-def licence(package: Distribution) -> str:
-    """Return the SPDX expression of a package's licence, or "" if it is unknown."""
+def license_of(package: Distribution) -> str:
+    """Return the SPDX expression of a package's license, or "" if it is unknown."""
     metadata = package.metadata
     if expression := metadata.get("License-Expression"):
         return expression
@@ -101,7 +101,7 @@ def component(package: Distribution) -> dict[str, Any]:
         "bom-ref": purl,
         "name": package.name,
         "version": package.version,
-        "licenses": [{"expression": licence(package)}],
+        "licenses": [{"expression": license_of(package)}],
         "purl": purl,
     }
 

@@ -57,7 +57,7 @@ for loader in ("Loader", "SafeLoader"):
 
 
 def _once(make: Callable[..., Any], key: Callable[..., Any]) -> Callable[..., Any]:
-    """Return a function that keeps what another one returns, by a key of the arguments."""
+    """Return a function that caches the results of another, by a key made from the arguments."""
     kept: dict[Any, Any] = {}
 
     def get(*args: Any, **options: Any) -> Any:
@@ -71,7 +71,7 @@ def _once(make: Callable[..., Any], key: Callable[..., Any]) -> Callable[..., An
 
 @pytest.fixture(scope="session", autouse=True)
 def _libraries_are_fast() -> Iterator[None]:
-    """Most of the time of tests with AWS was spent on what the libraries do again and again.
+    """Most of the time of tests with AWS was spent on what the libraries do repeatedly.
 
     All sessions of botocore get the data that the first one has parsed, and all clients share what they make
     of it. Typer makes commands once. moto keeps what it finds out about a service, tries the services that

@@ -1,4 +1,4 @@
-"""An encoding whose decoder has a fault: the only way to make a reader fail that is not a test's own code."""
+"""An encoding whose decoder has a fault: the only way to make a real reader fail."""
 
 import codecs
 from typing import Any

@@ -1,4 +1,4 @@
-"""What a large table takes of S3, counted while it is classified on models of S3 and SQS."""
+"""The S3 requests that a large table takes, counted while it is classified on fakes of S3 and SQS."""
 
 from collections import Counter
 from collections.abc import Callable
@@ -23,27 +23,27 @@ class Requests:
     """What was counted.
 
     Attributes:
-        segments: how many there were.
-        calls: of S3, by their names and the first folders of the keys.
+        segments: the number of segments.
+        calls: the number of calls of S3, by operation and by the first folder of the key.
     """
 
     segments: int = 0
     calls: Counter[tuple[str, str]] = field(default_factory=Counter)
 
     def under(self, folder: str, *operations: str) -> int:
-        """Return how many calls of some kinds there were for keys below a folder."""
+        """Return the number of calls of these operations for keys below a folder."""
         return sum(
             n for (name, key), n in self.calls.items() if key.startswith(folder) and name in operations
         )
 
 
 def count_requests(classifier: Classifier, body: bytes, segment_bytes: int) -> Requests:
-    """Drop a table into a bucket, classify it by way of a queue, and count.
+    """Drop a table into a bucket, classify it through a queue, and count the requests.
 
     Args:
-        classifier: what judges.
-        body: JSON Lines.
-        segment_bytes: smaller than that.
+        classifier: classifies the rows.
+        body: the table, as JSON Lines.
+        segment_bytes: the size of a segment, smaller than the table.
     """
     store = S3(Clock(), buckets={BUCKET: Bucket()})
     sqs: Any = Client(Sqs(store.clock, queues={QUEUE: MessageQueue()}))

@@ -125,7 +125,7 @@ def _texts(file: Path, text_field: str = "", encoding: str = "windows-1252") -> 
 
 
 def _sentiments(texts: Sequence[str]) -> str:
-    """Return the first letter of the sentiment of each text, by the shipped model."""
+    """Return the first letter of the sentiment that the shipped model gives each text."""
     outcomes = Classifier.load(two_labels=True).classify_each(texts, explain=False)
     return "".join(outcome.label[0] if isinstance(outcome, Verdict) else "-" for outcome in outcomes)
 

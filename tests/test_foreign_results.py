@@ -129,7 +129,7 @@ def test_a_corrupt_receipt_has_no_owner(deployments: dict[str, Pipeline], s3: S3
 def test_a_receipt_that_names_a_source_which_cannot_have_it_has_no_owner(
     deployments: dict[str, Pipeline], s3: S3Client, key: str
 ) -> None:
-    """Whoever may write results could stop a source with it for ever."""
+    """Whoever may write results could stop a source with it forever."""
     alone(deployments["hotel"], ObjectRef("hotel", REVIEW))
     content = {**receipt(s3, REVIEW), "source": {"bucket": "shop", "key": key}}
     s3.put_object(Bucket=RESULTS, Key=f"results/{REVIEW}.json", Body=json.dumps(content).encode())

@@ -20,6 +20,7 @@ from tests.faults.s3 import S3, Bucket
 from tests.large_tables.work import read, storage_of
 from tests.tiny import RecordingBackend
 
+from reviewbox.documents import Step
 from reviewbox.documents.compression import COMPRESSIONS
 from reviewbox.errors import ContentionError, NativeFaultError, NotStartedError, OutOfTimeError
 from reviewbox.folder_storage import FolderStorage
@@ -51,7 +52,7 @@ def plenty() -> float:
 
 @pytest.fixture
 def store() -> S3:
-    """A model of S3, which answers as moto does and takes a hundredth of the time."""
+    """A fake S3, which gives the same answers as moto in a hundredth of the time."""
     return S3(Clock(), buckets={BUCKET: Bucket()})
 
 
@@ -332,7 +333,7 @@ def test_the_newer_revision_wins_a_race_of_two_workers(
     work(pipeline, ref)
 
     assert rival_results
-    # Only a table is gone that the worker had written before it was overtaken.
+    # Only a table that the worker had written before it was overtaken is gone.
     remaining = everything(other_client)
     assert remaining.items() <= rival_results.items()
     assert tables_of(other_client, ref) == {
@@ -867,7 +868,7 @@ def test_a_redelivered_batch_does_not_take_the_fast_path(
     outcomes = dict(batch.process_all([REVIEW, TABLE], plenty, redelivered=True))
 
     assert outcomes == {REVIEW: Outcome.CLASSIFIED, TABLE: Outcome.GONE}
-    # The lists look for what a worker left that died.
+    # The lists look for the leftovers of a worker that died.
     assert sorted(requested) == [*["GetObject"] * 4, *["ListObjectsV2"] * 2, "PutObject"]
 
 
@@ -1218,3 +1219,45 @@ def test_a_truncated_file_has_one_result_whatever_the_path(
         batch = result(tmp_path / f"{size}b", cut, Settings(), batch=True)
 
         assert whole == segments == batch, f"{size} of {len(data)} bytes"
+
+
+def reported_steps(folder: Path, classifier: Classifier, settings: Settings) -> dict[str, list[Step]]:
+    """Return the steps that are reported while a folder's only file is classified, by their names."""
+    reported: dict[str, list[Step]] = {}
+    storage = FolderStorage({BUCKET: folder})
+    (name,) = (path.name for path in folder.iterdir())
+    pipeline = Pipeline(
+        storage, classifier, settings, on_step=lambda step: reported.setdefault(step.name, []).append(step)
+    )
+    assert pipeline.process(ObjectRef(BUCKET, name), plenty) is Outcome.CLASSIFIED
+    return reported
+
+
+@pytest.mark.parametrize(
+    ("name", "max_bytes", "steps"),
+    [
+        ("a.xlsx", 10_000_000, ["Parsing (kB)", "Writing (kB)"]),
+        ("a.parquet", 10_000_000, ["Writing (rows)"]),
+        ("a.parquet", 20_000, ["Splitting (rows)"]),
+        ("a.csv", 20_000, ["Splitting (kB)"]),
+    ],
+)
+def test_steps_before_and_after_classification_are_reported(
+    name: str, max_bytes: int, steps: list[str], tmp_path: Path, classifier: Classifier
+) -> None:
+    """They may take long, so whoever waits for a large table sees how far they are."""
+    table = pd.DataFrame({"review": [f"a great film, number {number}" for number in range(4000)]})
+    path = tmp_path / name
+    write = {".xlsx": table.to_excel, ".parquet": table.to_parquet, ".csv": table.to_csv}[path.suffix]
+    write(path, index=False)
+    settings = Settings(source_prefix="", max_object_bytes=max_bytes, segment_bytes=max_bytes)
+
+    reported = reported_steps(tmp_path, classifier, settings)
+
+    assert list(reported) == steps
+    for found in reported.values():
+        done, (total,) = [step.done for step in found], {step.total for step in found}
+        assert total
+        assert len(set(done)) > 2
+        assert done == sorted(done)
+        assert done[0] < 0.6 * total < done[-1] <= total

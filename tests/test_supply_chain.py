@@ -1,4 +1,4 @@
-"""What a release contains: a bill of materials, allowed licences, and a zip file that anybody can build."""
+"""What a release contains: a bill of materials, allowed licenses, and a zip file that anybody can build."""
 
 import json
 import os
@@ -27,7 +27,7 @@ def run(script: str, *arguments: Path) -> subprocess.CompletedProcess[str]:
 
 
 @pytest.mark.parametrize(
-    ("metadata", "licence"),
+    ("metadata", "expression"),
     [
         (["License-Expression: MIT OR Apache-2.0"], "MIT OR Apache-2.0"),
         (["Classifier: License :: OSI Approved :: MIT License"], "MIT"),
@@ -44,8 +44,8 @@ def run(script: str, *arguments: Path) -> subprocess.CompletedProcess[str]:
         (["License: 3-Clause BSD License"], "BSD-3-Clause"),
     ],
 )
-def test_the_bill_of_materials_has_each_package_with_its_version_and_licence(
-    tmp_path: Path, metadata: list[str], licence: str
+def test_the_bill_of_materials_has_each_package_with_its_version_and_license(
+    tmp_path: Path, metadata: list[str], expression: str
 ) -> None:
     install(tmp_path / "site", "Some_Package", *metadata)
     install(tmp_path / "site", "pip", "License: unknown")
@@ -58,7 +58,7 @@ def test_the_bill_of_materials_has_each_package_with_its_version_and_licence(
     (component,) = bill["components"]
     assert component["purl"] == component["bom-ref"] == "pkg:pypi/some-package@1.0"
     assert (component["name"], component["version"]) == ("Some_Package", "1.0")
-    assert component["licenses"] == [{"expression": licence}]
+    assert component["licenses"] == [{"expression": expression}]
 
 
 @pytest.mark.parametrize(
@@ -66,12 +66,12 @@ def test_the_bill_of_materials_has_each_package_with_its_version_and_licence(
     [
         (["License-Expression: AGPL-3.0-only"], "AGPL-3.0-only is not allowed"),
         (["License-Expression: MIT AND GPL-2.0-or-later"], "GPL-2.0-or-later is not allowed"),
-        (["Classifier: License :: Other/Proprietary License"], "unknown licence"),
-        (["License: as you like it"], "unknown licence"),
-        ([], "unknown licence"),
+        (["Classifier: License :: Other/Proprietary License"], "unknown license"),
+        (["License: as you like it"], "unknown license"),
+        ([], "unknown license"),
     ],
 )
-def test_a_licence_that_is_unknown_or_not_allowed_fails_the_build(
+def test_a_license_that_is_unknown_or_not_allowed_fails_the_build(
     tmp_path: Path, metadata: list[str], complaint: str
 ) -> None:
     install(tmp_path / "site", "fine", "License-Expression: MIT")

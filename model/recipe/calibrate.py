@@ -1,6 +1,6 @@
 """Stage 5, calibrate: fit the scores to held-out texts, and write `calibration.json`.
 
-Three numbers are fitted, so they hardly overfit. They change the logits of praise and blame by way of their
+Three numbers are fitted, so they hardly overfit. They change the logits of praise and blame through their
 difference and their sum:
 
 - `difference_scale` makes the two-sided score ("positive rather than negative") of validation reviews as

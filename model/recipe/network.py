@@ -30,7 +30,7 @@ class TokenClassifier(nn.Module):
     def from_pretrained(cls, folder: Path) -> "TokenClassifier":
         """Load the encoder's weights from `folder`; the head's weights are zero.
 
-        Of the embeddings, only those of emoji are trained. They start as the mean of their names' embeddings.
+        Only the embeddings of emoji are trained. Each starts as the mean of the embeddings of its name.
         """
         encoder = BertModel.from_pretrained(
             folder, add_pooling_layer=False, attn_implementation="sdpa", **NO_DROPOUT

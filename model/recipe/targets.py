@@ -35,7 +35,7 @@ _BY_STARS = {
     5: (0.98, 0.06, 1.0, 1.0),
 }
 
-# Of a review that is only known to be positive, or only known to be negative.
+# The targets of a review that is only known to be positive, or only known to be negative.
 _BY_LABEL = {1: (0.97, 0.12, 1.0, 1.0), 0: (0.12, 0.97, 0.0, 1.0), -1: (_UNKNOWN,) * COLUMNS}
 
 

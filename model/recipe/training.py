@@ -31,7 +31,7 @@ SPLIT_PREFIXES = {
     "short_validation": "!",
 }
 
-# Of the four columns of a target.
+# The weight of each of the four columns of a target.
 LOSS_WEIGHTS = (0.5, 0.5, 1.0, 0.25)
 
 DEVICE = torch.device("cuda" if torch.cuda.is_available() else "cpu")

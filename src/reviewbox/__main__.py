@@ -1,4 +1,4 @@
-"""`python -m reviewbox`: the command line, also where its scripts are not on the path."""
+"""`python -m reviewbox`: the command line, even if its scripts are not on the path."""
 
 from reviewbox.cli import app
 

@@ -17,7 +17,7 @@ _MIN_WAIT_SECONDS = 1.0
 
 @dataclass(frozen=True, slots=True)
 class Finished:
-    """An object that is done, and the event that announces its result."""
+    """An object or segment with what became of it, and the event that announces its result."""
 
     ref: ObjectRef | SegmentRef
     outcome: Outcome | Exception

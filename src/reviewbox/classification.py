@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
-from reviewbox.documents import BinaryTable, Document, Row, Table, read_document
+from reviewbox.documents import BinaryTable, Document, Row, Step, Table, read_document
 from reviewbox.errors import ErrorCode, Problem, ReviewboxError, SourceError
 from reviewbox.model.classifier import Classifier
 from reviewbox.model.verdicts import Verdict
@@ -42,12 +42,15 @@ class RenderedTable:
 
 
 def read_source(
-    source: Source, settings: Settings, check_time: Callable[[], None] = lambda: None
+    source: Source,
+    settings: Settings,
+    check_time: Callable[[], None] = lambda: None,
+    on_step: Callable[[Step], object] = lambda _: None,
 ) -> Document:
     """Return the document in a source.
 
     `check_time` is called repeatedly while the source and then its rows are read. If it raises, the work
-    stops.
+    stops. For `on_step`, see `ReadOptions`.
 
     Raises:
         SourceError: the source is too large or cannot be parsed. Reading its rows may raise it, too.
@@ -59,7 +62,7 @@ def read_source(
             f"{settings.max_object_bytes:,}; split it, save a workbook as CSV, or raise MAX_OBJECT_BYTES",
         )
     with faults_as_source_errors((Exception,)):  # there is no request that could fail
-        options = replace(settings.read_options, check_time=check_time)
+        options = replace(settings.read_options, check_time=check_time, on_step=on_step)
         document = read_document(source.ref.key, source.content_type, source.body, options)
     return replace(document, rows=guarded(document.rows))
 

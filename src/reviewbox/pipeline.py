@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 
 from reviewbox.batch import Finished, announce, run_batch
 from reviewbox.deadline import Deadline
+from reviewbox.documents import Step
 from reviewbox.errors import ConflictError, NotStartedError
 from reviewbox.event_bus import EventBus
 from reviewbox.fast_path import prepare_new_review
@@ -38,11 +39,12 @@ class Pipeline:
     Segments, and objects that need an invocation of their own, are sent to the queue. Without a queue they
     are processed here, one after the other. With an event bus, each result is announced by an event.
 
-    `wait` waits for a number of seconds before work is repeated that failed because AWS was busy. Without
-    it, nothing is repeated.
+    `wait` waits for a number of seconds before work that failed because AWS was busy is repeated. Without it,
+    nothing is repeated.
 
     `on_share` is called with the share of an object that is classified, from 0 to 1, several times a second.
-    It cannot tell objects apart that are processed at the same time.
+    `on_step` is called repeatedly before and after that, while an object is parsed or split and while its
+    table is written. They cannot tell apart objects that are processed at the same time.
     """
 
     store: ObjectStore
@@ -53,6 +55,7 @@ class Pipeline:
     wait: Callable[[float], None] | None = None
     on_write: Callable[[Receipt], object] = lambda _: None  # called after each receipt is written
     on_share: Callable[[float], object] = lambda _: None
+    on_step: Callable[[Step], object] = lambda _: None
 
     def process_all(
         self,
@@ -65,14 +68,14 @@ class Pipeline:
     ) -> Iterator[tuple[ObjectRef | SegmentRef, Outcome | Exception]]:
         """Process objects and segments; yield each with its outcome, or its error, once it is done.
 
-        While some objects wait for S3, others are classified, and their windows share runs of the model. A
-        large object is not started if it is one of several, so that a batch needs little memory and small
-        objects do not wait. It fails with NotStartedError, and the caller sends it to the queue.
+        While some objects wait for S3, others are classified, and their windows share runs of the model. If
+        there are several objects, the large ones are not started, so that a batch needs little memory and
+        small objects do not wait. They fail with NotStartedError, and the caller sends them to the queue.
 
         If `exclusive` is true, objects are processed one after the other, whatever their sizes. A pipeline
-        without a queue always does that. If some were `redelivered`, they may have results, and none takes
-        the fast path; and what a worker left that died is removed. An object that is among the `last` will
-        not be tried again, so that it gets an error receipt first, unless it has a receipt.
+        without a queue always does that. If some were `redelivered`, they may have results, so none takes the
+        fast path, and the leftovers of workers that died are removed. An object among the `last` will not be
+        tried again, so it first gets an error receipt, unless it has a receipt.
 
         An object is yielded after its event has been sent. If that fails, so does the object: the next
         delivery finds its result current, and sends the event.
@@ -161,7 +164,7 @@ class Pipeline:
             if self.wait is None or not context.deadline.allows(seconds):
                 return False
             self.wait(seconds)
-            # The attempt that failed may have left something, as a worker does that dies.
+            # The attempt that failed may have left something, as a worker that dies does.
             context = replace(context, redelivered=True)
             return True
 
@@ -204,11 +207,23 @@ class Pipeline:
     @property
     def _large_tables(self) -> SegmentCoordinator:
         return SegmentCoordinator(
-            self.store, self.classifier, self.settings, self._receipts, self.queue, self.on_share
+            self.store,
+            self.classifier,
+            self.settings,
+            self._receipts,
+            self.queue,
+            self.on_share,
+            self.on_step,
         )
 
     @property
     def _objects(self) -> ObjectProcessor:
         return ObjectProcessor(
-            self.store, self.classifier, self.settings, self._receipts, self._large_tables, self.on_share
+            self.store,
+            self.classifier,
+            self.settings,
+            self._receipts,
+            self._large_tables,
+            self.on_share,
+            self.on_step,
         )

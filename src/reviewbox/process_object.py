@@ -20,7 +20,7 @@ from typing import Any
 
 from reviewbox.classification import classify_rows, classify_table, faults_as_source_errors, read_source
 from reviewbox.deadline import Deadline
-from reviewbox.documents import Document, ReadOptions
+from reviewbox.documents import Document, ReadOptions, Step
 from reviewbox.documents.compression import detect_compression, exceeds
 from reviewbox.documents.detection import SNIFF_BYTES, is_called_text, line_format
 from reviewbox.documents.formats.parquet.table import row_count_of
@@ -85,7 +85,7 @@ class BatchContext:
     exclusive: bool = True  # whether each object may use all of the invocation's memory and time
     redelivered: bool = False  # whether another worker may have died while it was working on the objects
     stale: SegmentRef | None = None  # the segment of an outdated plan that led to the object
-    last: Container[ObjectRef | SegmentRef] = ()  # those that no later attempt follows if this one fails
+    last: Container[ObjectRef | SegmentRef] = ()  # those for which this is the last attempt
     # Set once an object of the batch turns out to have a result, so that the others probably have one, too.
     # Classifying them before looking at their receipts would be wasted work.
     has_results: Event = field(default_factory=Event)
@@ -114,6 +114,7 @@ class ObjectProcessor:
     receipts: ReceiptStore
     large_tables: SegmentCoordinator
     on_share: Callable[[float], object] = lambda _: None  # as for `Pipeline`
+    on_step: Callable[[Step], object] = lambda _: None  # as well
 
     def process(
         self, ref: ObjectRef, context: BatchContext, pending: PendingReceipt | None = None
@@ -246,7 +247,7 @@ class ObjectProcessor:
             if whole is None or whole.revision != source.revision:
                 raise ConflictError(source.ref)
             source = whole
-        document = read_source(source, self.settings, partial(deadline.check, source.ref))
+        document = read_source(source, self.settings, partial(deadline.check, source.ref), self.on_step)
         if document.table is None:
             return self.classify_review(source, document, deadline)
         before_run = self._before_run(source.ref, deadline)
@@ -282,9 +283,9 @@ def _is_large_parquet(store: ObjectStore, source: Source, head: bytes, options: 
 
 
 def needs_own_invocation(body: bytes | None) -> bool:
-    """Return whether an object does not go with others: it is large, or may be, as it is compressed.
+    """Return whether an object is large, or may be once it is decompressed, as the pages of Parquet are.
 
-    The pages of Parquet are. `body` is None if it has not been read.
+    `body` is None if it was too large to be read with others.
     """
     return body is None or detect_compression(body) is not None or is_parquet(body)
 

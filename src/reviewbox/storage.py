@@ -1,6 +1,6 @@
 """Reads objects and writes them conditionally. The only core module that accesses S3."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, closing
 from dataclasses import dataclass
@@ -21,6 +21,7 @@ from reviewbox.object_file import open_object
 from reviewbox.objects import Listed, ObjectRef, Revision, Source
 
 if TYPE_CHECKING:
+    from botocore.response import StreamingBody
     from mypy_boto3_s3 import S3Client
     from mypy_boto3_s3.type_defs import ObjectTypeDef
 
@@ -54,6 +55,7 @@ _CONFIG = Config(
 )
 _PARALLEL_DELETES = 10
 _READ_AHEAD = 1024 * 1024  # bytes
+_DOWNLOAD_CHUNK = 64 * 1024  # bytes
 
 
 class ObjectStore(Protocol):
@@ -102,10 +104,13 @@ class S3Storage:
         client.meta.events.register_last("before-call.s3", _send_body_at_once)
         return cls(client)
 
-    def read(self, ref: ObjectRef, max_bytes: int) -> Source | None:
+    def read(
+        self, ref: ObjectRef, max_bytes: int, on_bytes: Callable[[int, int], object] = lambda *_: None
+    ) -> Source | None:
         """Return an object as it is now, or None if it does not exist.
 
-        The body is None if it is larger than `max_bytes`.
+        The body is None if it is larger than `max_bytes`. `on_bytes` is called repeatedly with the number of
+        bytes that have been downloaded, and of all.
 
         Raises:
             ArchivedError: the object cannot be read until it is restored.
@@ -120,12 +125,13 @@ class S3Storage:
             raise
         # A body's own context manager would return the stream without botocore's check of its length.
         with closing(response["Body"]) as body:
+            size = response["ContentLength"]
             return Source(
                 ref=ref,
                 revision=_revision(response),
-                size=response["ContentLength"],
+                size=size,
                 content_type=response.get("ContentType", ""),
-                body=body.read() if response["ContentLength"] <= max_bytes else None,
+                body=_download(body, size, on_bytes) if size <= max_bytes else None,
             )
 
     def stream(
@@ -294,6 +300,14 @@ def is_transient(error: Exception) -> bool:
     status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
     code = _code(error)
     return status >= _SERVER_ERROR or code in _TRANSIENT or "Throttl" in code
+
+
+def _download(body: "StreamingBody", size: int, on_bytes: Callable[[int, int], object]) -> bytes:
+    content = bytearray()
+    for chunk in body.iter_chunks(_DOWNLOAD_CHUNK):
+        content += chunk
+        on_bytes(len(content), size)
+    return bytes(content)
 
 
 def _send_body_at_once(params: Any, **_: Any) -> None:

@@ -1,4 +1,4 @@
-"""Removes what workers left behind, which died or were overtaken before they could record it."""
+"""Removes the leftovers of workers that died or were overtaken before they could record their work."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -27,7 +27,7 @@ class SourceSweeper:
     receipts: ReceiptStore
 
     def sweep(self, ref: ObjectRef, abandoned_before: float | None = None) -> bool:
-        """Remove what workers left behind, which died or were overtaken before they could record it.
+        """Remove the leftovers of workers that died or were overtaken before they could record their work.
 
         What may still be recorded stays while work is in progress; returns False then. Work is given up if
         nothing has changed since `abandoned_before`, in seconds since 1970. The source then gets an error,

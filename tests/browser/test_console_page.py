@@ -90,7 +90,7 @@ def drop(page: Page, *paths: Path) -> None:
 
 
 def note_stages(page: Page) -> set[str]:
-    """Return a set to which each stage is added that the page shows from now on."""
+    """Return a set that collects each stage that the page shows from now on."""
     seen: set[str] = set()
     page.expose_function("noteStage", lambda stage: seen.add(stage))  # noqa: PLW0108 - playwright cannot take a built-in method
     page.evaluate(
@@ -237,7 +237,7 @@ def test_a_console_that_has_stopped_says_so(watcher: FolderWatcher, browser: Bro
 
 
 def test_files_that_only_the_queue_knows_are_counted_as_waiting(visit: Visit, tmp_path: Path) -> None:
-    """The page and the queue agree, although files came in other ways than through the page."""
+    """The page and the queue agree, although files did not all come through the page."""
     inbox = Inbox(FolderStorage({"inbox": tmp_path}), "inbox")
     board = Board(("Upload", "Queue", "Function", "Result"))
     queues = {"waiting": 902, "in flight": 10, "dead letters": 0}

@@ -52,7 +52,7 @@ def test_long_names_that_differ_only_in_the_middle_or_at_the_end_can_be_told_apa
 
 
 def test_the_line_is_seen_beside_a_long_name_of_a_file(opened: Open) -> None:
-    """Else nobody finds the review again."""
+    """Otherwise nobody finds the review again."""
     name = "Kundenzufriedenheit Export aller Filialen Januar bis Dezember 2026.csv"
 
     page = opened([Result(name, name, 41, "negative", 0.9, text="Cold soup.")])

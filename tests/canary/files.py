@@ -1,4 +1,4 @@
-"""Files of every format and with every error, each of whose fields holds a text that occurs nowhere else."""
+"""Files of every format and with every error. Each field contains a text that occurs nowhere else."""
 
 import gzip
 import io

@@ -42,7 +42,7 @@ class Context:
 
 
 class WholeRecord(logging.Formatter):
-    """Formats all that a record holds, also what Lambda's formats leave out."""
+    """Formats everything in a record, including what Lambda's formats leave out."""
 
     def format(self, record: logging.LogRecord) -> str:
         """Return a line of JSON; `text` is the record as text, with the exception."""

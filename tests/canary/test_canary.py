@@ -153,7 +153,7 @@ def last_delivery(event: Any) -> dict[str, Any]:
 
 
 def strange_events() -> list[Any]:
-    """Return events that cannot be parsed, and what is no event at all."""
+    """Return events that cannot be parsed, and values that are not events at all."""
     text = review(EVENT)
     return [
         {text: text, "Records": [{"s3": {"bucket": {"name": text}}}]},
@@ -326,7 +326,7 @@ def test_receipts_hold_no_content_but_names_of_fields(outcome: Outcome) -> None:
     for receipt in outcome.receipts.values():
         assert leaks(receipt, VALUE, EVENT, EXTRA) == []
         content = json.loads(receipt)
-        # The field that was chosen and the next best one, or the candidates of which none was chosen.
+        # The field that was chosen and the next best one, or the candidates if none was chosen.
         described = json.dumps([content.get("notes"), content.get("error")], ensure_ascii=False)
         assert len(leaks(receipt, NAME)) == len(leaks(described, NAME))
 

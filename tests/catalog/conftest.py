@@ -1,4 +1,4 @@
-"""A bucket in the model of S3, which answers as moto does and takes a hundredth of the time."""
+"""A bucket in the fake S3, which gives the same answers as moto in a hundredth of the time."""
 
 from collections.abc import Callable
 from typing import Any

@@ -46,14 +46,14 @@ class UploadedOn:
 
 @dataclass(slots=True)
 class Service:
-    """A bucket whose results and copies are brought up to date on request, as events do it."""
+    """A bucket whose results and copies are brought up to date on request, as events would do."""
 
-    s3: Any  # a client of moto or of the model of S3
+    s3: Any  # a client of moto or of the fake S3
     classifier: Classifier
     settings: Settings = field(default_factory=Settings)
 
     def other_worker(self) -> "Service":
-        """Return the same bucket of the model for somebody whose requests are not disturbed."""
+        """Return the same bucket of the fake for a worker whose requests are not disturbed."""
         return replace(self, s3=Client(self.s3.service))
 
     def upload(self, key: str, body: bytes) -> None:

@@ -14,8 +14,11 @@ from tests.cold_start import ROOT
 from tests.conftest import BUCKET
 from typer.testing import CliRunner, Result
 
+from reviewbox.catalog import CopyOutcome
 from reviewbox.cli import app
 from reviewbox.model.classifier import Classifier
+from reviewbox.settings import Settings
+from reviewbox.stack.catalog_copies import Copying
 
 CATALOG = "s3://reviewbox/catalog/results/"
 
@@ -66,6 +69,22 @@ def test_a_second_run_follows_what_has_changed(results: Path, tmp_path: Path, cl
 
     assert "1 result copied, 0 already up to date, 1 removed" in run(results, "--output", catalog).stdout
     assert query(catalog, "review, sentiment") == [("a bad film", "negative")]
+
+
+def test_removed_copies_are_counted_beside_the_others(results: Path, tmp_path: Path) -> None:
+    """So that the bar moves while they are removed."""
+    catalog, advances = tmp_path / "catalog", list[float]()
+    run(results, "--output", catalog)
+    (results / "a.txt.json").unlink()
+    copying = Copying.between(str(results), str(catalog), Settings())
+
+    receipts = list(copying.list_receipts())
+    gone = list(copying.list_gone(receipts))
+    outcomes = list(copying.copy([*receipts, *gone], advances.append))
+
+    assert (receipts, gone) == (["b.csv.json"], ["a.txt.json"])
+    assert outcomes == [CopyOutcome.CURRENT, CopyOutcome.REMOVED]
+    assert sum(advances) == pytest.approx(2)
 
 
 def test_results_from_before_the_catalog_are_copied_once(s3: S3Client, classifier: Classifier) -> None:

@@ -290,3 +290,12 @@ def test_a_file_without_reviews_is_refused_by_its_name(models: tuple[Path, Path]
     (tmp_path / "a.csv").write_text("id,price\n1,2.50\n2,3.50\n", encoding="utf-8")
 
     assert f"{tmp_path / 'a.csv'}: " in error_message(*models, tmp_path / "a.csv")
+
+
+def test_the_settings_name_the_field_of_such_a_file(
+    models: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "a.csv").write_text("pros;cons\na good film;none\ngood;too long\n", encoding="utf-8")
+    monkeypatch.setenv("REVIEWBOX_TEXT_FIELD", "pros,cons")
+
+    assert compare(*models, tmp_path / "a.csv")["reviews"] == 2

@@ -206,7 +206,7 @@ def test_a_backfill_interrupted_and_run_again_classifies_each_object_once(
 
 
 def test_a_backfill_is_summarized(cloud: Cloud, handler: Handler) -> None:
-    """What is data goes to the standard output, and everything else to the standard error."""
+    """Data goes to the standard output, and everything else to the standard error."""
     put(cloud, "incoming/a.txt", "incoming/b.txt")
     uri = f"s3://{BUCKET}/incoming/"
 

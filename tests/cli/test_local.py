@@ -84,7 +84,7 @@ def test_the_demo_stays_until_ctrl_c(tiny_model: Path, tmp_path: Path) -> None:
         connection.close()
         rest = stop(process)
 
-    assert f"Watch them pass, until Ctrl-C: http://{address[1]}/" in printed
+    assert f"Watch their progress, until Ctrl-C: http://{address[1]}/" in printed
     assert b"1 review " in page.read_bytes()
     assert b"1 review " in report
     assert rest.splitlines()[-1] == "Stopped."
@@ -117,7 +117,7 @@ def test_the_local_cloud_runs_until_ctrl_c(tiny_model: Path) -> None:
 
     assert places["endpoint"] == endpoint[1]
     assert re.fullmatch(r"http://127\.0\.0\.1:\d+/", places["console"])
-    assert f"Drop files here and watch them pass: {places['console']}\n" in printed
+    assert f"Drop files here and watch their progress: {places['console']}\n" in printed
     assert "aws s3 cp review.txt s3://reviewbox/incoming/review.txt" in printed
     assert "object.classified" in rest
     assert "invocation.measured" not in rest  # metrics are for CloudWatch

@@ -15,6 +15,8 @@ import sys
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -23,8 +25,11 @@ import typer
 from typer.testing import CliRunner, Result
 
 from reviewbox.cli import app
+from reviewbox.cli.inputs import Input, track_inputs
 from reviewbox.cli.output import Format, complete_file, write_rows
 from reviewbox.cli.progress import progress_bar, track
+from reviewbox.documents import Step
+from reviewbox.objects import ObjectRef, Revision, Source
 
 ROOT = Path(__file__).parents[2]
 ROWS = 1000  # of a table that takes a while
@@ -128,13 +133,16 @@ def test_rows_without_any_are_still_valid() -> None:
     assert outputs == {Format.JSON: "[]\n", Format.JSONL: "", Format.CSV: "a,b\n"}
 
 
-def test_a_table_for_the_terminal_names_the_field_that_was_read(tmp_path: Path, tiny_model: Path) -> None:
+def test_a_table_for_the_terminal_names_the_field_that_was_inferred(tmp_path: Path, tiny_model: Path) -> None:
     path = tmp_path / "a.csv"
     path.write_text("Q8;Q7_open\n5;a great film\n1;awful and bad\n", encoding="utf-8")
 
-    output = run("classify", path, "--model", tiny_model, "--format", "table").stdout
+    arguments = ["classify", path, "--model", tiny_model, "--format", "table"]
+    output = run(*arguments).stdout
+    chosen = run(*arguments, "--text-field", "Q7_open").stdout
 
     assert "the reviews are in `Q7_open`; --text-field selects another field." in " ".join(output.split())
+    assert "--text-field" not in chosen
 
 
 def test_watch_can_classify_once_and_stop(tmp_path: Path, tiny_model: Path) -> None:
@@ -333,7 +341,7 @@ def classified(tmp_path_factory: pytest.TempPathFactory, tiny_model: Path) -> Pa
 def test_whenever_ctrl_c_comes_a_file_is_complete_or_not_there(
     command: str, interrupter: Interrupter, classified: Path, tmp_path: Path, tiny_model: Path
 ) -> None:
-    """Also the file that a catalog or a watched folder gets for a table."""
+    """This includes the file that a catalog or a watched folder gets for a table."""
     if "watch" in command:
         command += f" --model {tiny_model}"
     interrupter.run(command, shutil.copytree(classified, tmp_path / "first"))  # imports what it needs
@@ -414,6 +422,64 @@ def test_the_rate_is_that_of_all_work(monkeypatch: pytest.MonkeyPatch) -> None:
     rates = [float(rate.replace(",", "")) for rate in re.findall(r"([\d.,]+)/s", terminal.getvalue())]
     assert rates
     assert max(rates) <= 2000 / 0.5
+
+
+def inputs_of_sizes(*sizes: int, overhead: int = 0) -> list[Input]:
+    """Return inputs that nobody reads."""
+    source = Source(ObjectRef("", ""), Revision("", ""), 0, "", b"")
+    return [
+        Input(str(number), lambda *_: source, size=size, overhead=overhead)
+        for number, size in enumerate(sizes)
+    ]
+
+
+def test_a_slow_step_of_a_file_has_a_bar_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Such as its download. Nothing of the file is classified meanwhile."""
+    terminal = Terminal()
+    monkeypatch.setattr(sys, "stderr", terminal)
+
+    for item in track_inputs(inputs_of_sizes(5000), "Classifying", seconds_before=0):
+        item.on_step(Step("Downloading (kB)", 1, 5))
+        time.sleep(0.3)
+        during = terminal.getvalue()
+        item.on_share(0.1)
+        time.sleep(0.2)
+        terminal.truncate(terminal.seek(0))
+        time.sleep(0.2)
+        after = terminal.getvalue()
+
+    assert re.search(r"Downloading \(kB\)[^\r\n]*1/5[^\r\n]*/s[^\r\n]*\d:\d\d:\d\d", during)
+    assert "Classifying (kB)" in after
+    assert "Downloading" not in after
+
+
+def test_a_step_without_a_known_total_shows_what_is_done(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Such as reading the standard input."""
+    terminal = Terminal()
+    monkeypatch.setattr(sys, "stderr", terminal)
+
+    for item in track_inputs(inputs_of_sizes(1000), "Classifying", seconds_before=0):
+        time.sleep(0.1)
+        item.on_step(Step("Reading (kB)", 1234, None))
+        time.sleep(0.3)
+
+    assert re.search(r"Reading \(kB\)[^\r\n]*1,234[^\r\n]*/s", terminal.getvalue())
+
+
+def test_the_remaining_time_counts_files_as_well_as_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each takes time whatever its size. After a small one, bytes alone would say hours."""
+    terminal = Terminal()
+    monkeypatch.setattr(sys, "stderr", terminal)
+
+    inputs = inputs_of_sizes(1, 9999, overhead=10_000)
+    for number, _ in enumerate(track_inputs(inputs, "Classifying", seconds_before=0)):
+        if number:
+            time.sleep(0.3)
+            break
+        time.sleep(0.5)
+
+    hours, minutes, _ = re.findall(r"(\d+):(\d\d):(\d\d)", terminal.getvalue())[-1]
+    assert (int(hours), int(minutes)) == (0, 0)
 
 
 def test_quick_work_shows_no_progress(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -499,15 +565,42 @@ def test_a_person_who_writes_a_file_is_told_which_field_was_read(
     assert output.endswith(b"the reviews are in `review`; --text-field selects another field.")
 
 
+class SlowBucket(BaseHTTPRequestHandler):
+    """Any bucket, in which each object is large and takes long to download."""
+
+    SIZE = 100_000_000
+
+    def do_HEAD(self) -> None:
+        """Answer with the size."""
+        self.send_response(200)
+        self.send_header("Content-Length", str(self.SIZE))
+        self.send_header("ETag", '"etag"')
+        self.send_header("Last-Modified", "Mon, 02 Nov 2026 10:00:00 GMT")
+        self.end_headers()
+
+    def do_GET(self) -> None:
+        """Send bytes until nobody reads them any more."""
+        self.do_HEAD()
+        with suppress(OSError):
+            for _ in range(0, self.SIZE, 100_000):
+                self.wfile.write(b"good film\n" * 10_000)
+                time.sleep(0.1)
+
+    def log_message(self, *_: object) -> None:
+        """Print nothing."""
+
+
 PROGRESS = re.compile(rb"[1-9][\d,]*/[\d,]+ +[\d.,]+/(?:s|min) +\d:\d\d:\d\d")
 LARGE_FILES = [
     (command, max_bytes) for command in ("classify", "watch") for max_bytes in ("16777216", "100000")
 ]
+DOWNLOAD = ("classify s3://bucket/a.txt", str(SlowBucket.SIZE))
+DOWNLOADING = re.compile(rb"Downloading \(kB\)[^\r\n]* " + PROGRESS.pattern)
 
 
 @pytest.fixture(scope="module")
 def shown(tmp_path_factory: pytest.TempPathFactory, tiny_model: Path) -> dict[tuple[str, str], bytes]:
-    """What commands show that read a large file, until they show their progress.
+    """What commands that read a large file or object show, up to their first progress.
 
     They run at once, because each does so after two seconds.
     """
@@ -531,17 +624,47 @@ def shown(tmp_path_factory: pytest.TempPathFactory, tiny_model: Path) -> dict[tu
         finally:
             session.close()
 
-    with ThreadPoolExecutor(len(LARGE_FILES)) as pool:
-        return dict(zip(LARGE_FILES, pool.map(show, LARGE_FILES), strict=True))
+    def show_download(command: str, max_bytes: str) -> bytes:
+        session = Session(
+            *(*REVIEWBOX, *command.split(), "--model", str(tiny_model)),
+            NO_COLOR="1",
+            AWS_ENDPOINT_URL=f"http://127.0.0.1:{server.server_port}",
+            AWS_ACCESS_KEY_ID="testing",
+            AWS_SECRET_ACCESS_KEY="testing",
+            AWS_DEFAULT_REGION="us-east-1",
+            REVIEWBOX_MAX_OBJECT_BYTES=max_bytes,
+        )
+        try:
+            return session.read(end=DOWNLOADING)
+        finally:
+            session.close()
+
+    with (
+        ThreadingHTTPServer(("127.0.0.1", 0), SlowBucket) as server,
+        ThreadPoolExecutor(len(LARGE_FILES) + 2) as pool,
+    ):
+        pool.submit(server.serve_forever)
+        download = pool.submit(show_download, *DOWNLOAD)
+        outputs = dict(zip(LARGE_FILES, pool.map(show, LARGE_FILES), strict=True))
+        outputs[DOWNLOAD] = download.result()
+        server.shutdown()
+    return outputs
 
 
 @pytest.mark.parametrize("file", LARGE_FILES, ids="-".join)
 def test_one_large_file_shows_the_rate_and_the_remaining_time(
     file: tuple[str, str], shown: dict[tuple[str, str], bytes]
 ) -> None:
-    """Also if it is compressed, and if it is read or split while it is classified."""
+    """Even if it is compressed, and if it is read or split while it is classified."""
     assert b"Classifying (kB)" in shown[file]
     assert PROGRESS.search(shown[file])
+
+
+def test_one_large_object_shows_the_rate_and_the_remaining_time_of_its_download(
+    shown: dict[tuple[str, str], bytes],
+) -> None:
+    """It is classified only after that."""
+    assert DOWNLOADING.search(shown[DOWNLOAD])
 
 
 def test_one_long_text_shows_the_rate_and_the_remaining_time(tmp_path: Path) -> None:

@@ -456,7 +456,7 @@ def test_watching_stops_at_ctrl_c(tmp_path: Path, tiny_model: Path) -> None:
             process.kill()
 
     assert f"results go to {folder}-results" in lines[0]
-    assert re.fullmatch(r"Drop files here and watch them pass: http://127\.0\.0\.1:\d+/\n", lines[1])
+    assert re.fullmatch(r"Drop files here and watch their progress: http://127\.0\.0\.1:\d+/\n", lines[1])
     assert lines[2].split()[:3] == ["classified", "a.txt", "positive"]
     assert (
         lines[3]

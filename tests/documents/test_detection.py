@@ -103,7 +103,7 @@ TEXT_TABLES = {
 )
 @pytest.mark.parametrize("kind", TEXT_TABLES)
 def test_a_text_file_that_is_plainly_a_table_is_one(kind: str, name: str, content_type: str) -> None:
-    """The receipt says so, whether it is read as a whole or in segments."""
+    """The receipt says so, whether the file is read as a whole or in segments."""
     data, format_name = TEXT_TABLES[kind]
 
     read = document(name, data, OPTIONS, content_type)

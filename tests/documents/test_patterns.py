@@ -36,7 +36,7 @@ def is_slow(items: Any, *, is_followed: bool = False) -> bool:
     """Return whether a parsed pattern can begin with a long run that is scanned in vain.
 
     `is_followed` is whether more has to match after it. A run with nothing after it always matches, and one
-    behind a lookbehind begins in one place only.
+    after a lookbehind begins in one place only.
     """
     for index, (operation, argument) in enumerate(items):
         rest = items[index + 1 :]
@@ -53,7 +53,7 @@ def is_slow(items: Any, *, is_followed: bool = False) -> bool:
 
 
 def alternatives(operation: Any, argument: Any) -> Sequence[Any]:
-    """Return the patterns in a group, of which one has to match; none if it is not a group."""
+    """Return the patterns in a group, one of which has to match; none if it is not a group."""
     if operation is _constants.BRANCH:
         return list(argument[1])
     if operation is _constants.SUBPATTERN:

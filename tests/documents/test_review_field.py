@@ -32,7 +32,7 @@ TITLES = (
     "Cast Iron Pan 28 cm",
 )
 REPLIES = ("Thank you so much for your kind words, we are glad that you enjoyed your stay with us.",) * 8
-# Columns that exports have beside the reviews.
+# Columns that exports have besides the reviews.
 OTHER_COLUMNS: Mapping[str, Sequence[str]] = {
     "review_id": [f"r-{number:04}-ab" for number in range(8)],
     "comments": ["3", "0", "12", "7", "1", "0", "2", "5"],
@@ -479,7 +479,7 @@ def test_the_lines_of_an_order_are_not_reviews(name: str) -> None:
 
 
 def test_a_field_that_is_called_value_may_be_a_review() -> None:
-    """Scrapers that read one thing call it so."""
+    """Scrapers that read one thing give it this name."""
     assert select({"value": REVIEWS}).name == "value"
     refusal({"value": TITLES})
 
@@ -738,7 +738,7 @@ def test_letters_with_a_stroke_are_known_without_it() -> None:
     ],
 )
 def test_a_long_path_is_not_a_question(name: str) -> None:
-    """Exports of search engines flatten objects to columns. Reviews may repeat, answers to a poll, too."""
+    """Exports of search engines flatten objects to columns. Reviews may repeat, as answers to a poll do."""
     assert select({"_id": [f"k-{n}-x" for n in range(80)], name: SHORT_REVIEWS * 10}).name == name
 
 
@@ -747,7 +747,7 @@ def test_a_long_path_is_not_a_question(name: str) -> None:
     ["Which meal do you like to have from us?", "Which.meal.do.you.like.to.have.from.us."],
 )
 def test_a_question_is_one_with_dots_for_spaces_too(name: str) -> None:
-    """R writes column names so."""
+    """R writes column names this way."""
     refusal({name: ["soup with bread", "rice with beans", "fish with chips"] * 20})
 
 

@@ -9,7 +9,7 @@ from typing import Any
 def lines_executed(call: Callable[[], object]) -> int:
     """Return how many lines of Python are executed in a call.
 
-    This shows if values are read again and again. It does not show what a compiled function does, such as a
+    This shows whether values are read repeatedly. It does not show what a compiled function does, such as a
     single regular expression.
     """
     with counted_lines() as lines:

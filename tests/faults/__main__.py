@@ -1,4 +1,4 @@
-"""Attacks the real handlers with faults, on models of S3 and SQS, and checks what is left at rest.
+"""Attacks the real handlers with faults, on fakes of S3 and SQS, and checks what is left at rest.
 
     make faults                                  for ten minutes, from seed 0
     make faults SECONDS=60 SEED=17               for a minute, from another seed
@@ -9,9 +9,9 @@ There are three kinds of attacks; each gets a third of the time.
 - scripts: an upload, or one after another to the same key; at each of its requests to S3 and SQS, one
   disturbance: each fault of `workers.Fault` and each interference of `attacks.Interference`. Which of them
   are tried first depends on the seed.
-- calls: random sequences of uploads, deletions, deployments, sweeps and deliveries on up to four workers, of
-  which one performs a request at a time. The seed decides the order of all requests, and their faults. In
-  some sequences, somebody else changes results.
+- calls: random sequences of uploads, deletions, deployments, sweeps and deliveries on up to four workers, one
+  of which performs a request at a time. The seed decides the order of all requests, and their faults. In some
+  sequences, somebody else changes results.
 - threads: the same, but the workers are threads that run at once. The seed decides what happens, and the
   operating system in which order.
 

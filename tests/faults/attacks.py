@@ -37,7 +37,7 @@ _KEYS = (
     "a.csv.classified/part-00000.csv",  # as if it were a part of the first
     _LONG_KEY,
 )
-# What events may name beside uploads: it is not there, or is not to be classified.
+# What events may name besides uploads: it is not there, or is not to be classified.
 _OTHER_KEYS = ("incoming/absent.csv", "incoming/.DS_Store", "results/incoming/a.csv.json", "elsewhere/a.csv")
 _OPERATIONS = (
     "GetObject",
@@ -233,7 +233,7 @@ def _sweep(stack: Stack, step: Callable[[], None]) -> None:
 
 
 def _check_unless_damaged(stack: Stack, *, is_swept: bool = False) -> None:
-    """Check the results, which is of no use while somebody else has changed them."""
+    """Check the results, which is useless while somebody else has changed them."""
     if not stack.is_damaged:
         check(stack, stack.deployed, is_swept=is_swept)
 

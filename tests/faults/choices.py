@@ -10,7 +10,7 @@ _CERTAIN = 100
 
 
 class Choices:
-    """A source of choices. Of each choice, 0 is the simplest outcome.
+    """A source of choices. Choice 0 is always the simplest outcome.
 
     Args:
         seed: what random choices depend on.

@@ -1,4 +1,4 @@
-"""What the models of S3 and SQS have in common: a clock, atomic operations, and clients like botocore's."""
+"""What the fakes of S3 and SQS have in common: a clock, atomic operations, and clients like botocore's."""
 
 import threading
 from collections.abc import Callable, Iterator

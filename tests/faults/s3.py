@@ -1,7 +1,7 @@
-"""S3 in memory: the operations, parameters and errors that Reviewbox uses.
+"""A fake S3 in memory: the operations, parameters and errors that Reviewbox uses.
 
-An operation is one atomic step, as in S3. A parameter that is not modelled is a TypeError. `test_models.py`
-compares the model to moto.
+An operation is one atomic step, as in S3. An unknown parameter is a TypeError. `test_fakes.py` compares this
+fake with moto.
 """
 
 import hashlib
@@ -124,7 +124,7 @@ class S3(Service):
         MaxKeys: int = _PAGE_SIZE,
         ContinuationToken: str = "",
     ) -> Any:
-        """Return one page of a listing. A continuation token is the last key of the page before."""
+        """Return one page of a listing. A continuation token is the last key of the previous page."""
         objects = self._bucket("ListObjectsV2", Bucket).objects
         after = ContinuationToken or StartAfter
         keys = sorted((key for key in objects if key.startswith(Prefix) and key > after), key=str.encode)

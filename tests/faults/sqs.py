@@ -1,7 +1,7 @@
-"""SQS in memory: the operations, parameters and errors that Reviewbox uses.
+"""A fake SQS in memory: the operations, parameters and errors that Reviewbox uses.
 
-Redelivery, visibility and dead letters follow a clock that only moves when it is told to. `test_models.py`
-compares the model to moto.
+Redelivery, visibility and dead letters follow a clock that only moves when it is told to. `test_fakes.py`
+compares this fake with moto.
 """
 
 import hashlib

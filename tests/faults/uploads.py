@@ -101,7 +101,7 @@ KINDS: Mapping[str, Callable[[int], bytes]] = {
 }
 
 _BROKEN = [KINDS["broken gzip"](variant) for variant in range(VARIANTS)]
-# How a table starts whose content is what its name says.
+# The first bytes of a table whose content is what its name says.
 _FIRST_BYTES = {
     ".csv": b"id,",
     ".csv.gz": b"id,",
@@ -141,7 +141,7 @@ def expected(key: str, body: bytes, deployment: Deployment) -> Expected:
 
 @cache
 def segments_of(body: bytes, segment_bytes: int) -> int:
-    """Return how many segments an upload has at most."""
+    """Return the maximum number of segments of an upload."""
     if body.startswith(b"PAR1"):
         return int(pq.read_metadata(io.BytesIO(body)).num_rows) // _PARQUET_BATCH + 1
     return len(decompressed(body)) // segment_bytes + 1

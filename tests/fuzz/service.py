@@ -261,7 +261,8 @@ def _check_sweep(service: Service, receipts: Mapping[ObjectRef, Receipt]) -> Non
     leftovers = {_leftover(part.ref): ref for ref, found in receipts.items() for part in found.parts}
     service.store.objects |= dict.fromkeys(leftovers, b"id,review")
     service.sweep()
-    # Of a very long key, the parts may have a digest and the receipt none. Then nobody knows whose they are.
+    # If a key is very long, its parts may have a digest although the receipt has none. Then nobody knows
+    # whose they are.
     known = {part for part, ref in leftovers.items() if part.key.startswith(ref.key.removesuffix("json"))}
     assert {**before, **dict.fromkeys(leftovers.keys() - known, b"id,review")} == service.store.objects
 

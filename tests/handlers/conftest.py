@@ -9,7 +9,7 @@ from handlers import common
 
 
 class Context:
-    """What the runtime passes beside the event: a time that stands still."""
+    """What the runtime passes along with the event: a time that stands still."""
 
     def __init__(self, milliseconds: int = 900_000) -> None:
         self._milliseconds = milliseconds

@@ -14,7 +14,7 @@ from handlers import common, on_batch_operation
 from reviewbox.errors import EventError, SettingsError
 from reviewbox.storage import S3Storage
 
-SECRET = "zanzibar"  # a word that only reviews hold
+SECRET = "zanzibar"  # a word that occurs only in reviews
 
 
 def request(*keys: str, version: str = "1.0") -> dict[str, Any]:

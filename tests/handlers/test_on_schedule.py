@@ -274,7 +274,7 @@ def deny(storage: Any, key: str) -> None:
 def test_each_deployment_goes_on_from_its_own_place(
     s3: S3Client, monkeypatch: pytest.MonkeyPatch, other: dict[str, str]
 ) -> None:
-    """Two deployments share a results bucket. The sweep of one does not end for that of the other."""
+    """Two deployments share a results bucket. A complete sweep of one does not end the sweep of the other."""
     monkeypatch.setenv("REVIEWBOX_RESULTS_BUCKET", BUCKET)
     monkeypatch.setenv("REVIEWBOX_OBJECTS_AT_ONCE", "1")
     for number in range(8):
@@ -304,7 +304,7 @@ def test_objects_that_are_no_parts_are_left_alone(s3: S3Client) -> None:
 
 
 class TickingContext(Context):
-    """An invocation of which a second passes whenever the time is asked for."""
+    """An invocation in which a second passes each time that the remaining time is requested."""
 
     def get_remaining_time_in_millis(self) -> int:
         self._milliseconds -= 1000

@@ -111,7 +111,7 @@ def test_an_older_version_that_is_current_again_has_its_result_at_the_next_event
 
 
 def test_versioning_may_be_switched_on_and_suspended_at_any_time(s3: S3Client) -> None:
-    """Whatever is uploaded meanwhile, also the same bytes again, an event finds the current result."""
+    """Whatever is uploaded in the meantime, even the same bytes again, an event finds the current result."""
     upload(s3)
     for status in ("Enabled", "Suspended", "Enabled"):
         s3.put_bucket_versioning(Bucket=BUCKET, VersioningConfiguration={"Status": status})

@@ -1,4 +1,4 @@
-"""A pipeline on models of S3 and SQS, which answer as moto does and take a hundredth of the time."""
+"""A pipeline on fakes of S3 and SQS, which give the same answers as moto in a hundredth of the time."""
 
 from collections.abc import Iterator
 from typing import Any

@@ -1,4 +1,4 @@
-"""A large table replaces another one, and whatever happens meanwhile, readers find a complete result."""
+"""A large table replaces another one. Whatever happens in the meantime, readers find a complete result."""
 
 import itertools
 from collections.abc import Callable

@@ -169,7 +169,7 @@ def test_the_whole_batch_of_a_failed_invocation_is_redelivered(cloud: Cloud) -> 
     deliver(cloud, broken, seconds_to_retry=0)
     deliver(cloud, working)
 
-    # Other tests share the queue, and their messages may become visible meanwhile.
+    # Other tests share the queue, and their messages may become visible in the meantime.
     assert redelivered.count(body) == 1
 
 

@@ -38,7 +38,7 @@ class MeanBackend:
 
 
 class SlowBackend(MeanBackend):
-    """Takes a millisecond per run and lets other threads work meanwhile, as an inference runtime does."""
+    """Takes a millisecond per run and lets other threads work during it, as an inference runtime does."""
 
     def run(self, input_ids: Ids, attention_mask: Ids, token_type_ids: Ids) -> Logits:
         time.sleep(0.001)

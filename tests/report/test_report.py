@@ -101,7 +101,7 @@ def test_rows_without_a_value_are_counted_as_empty() -> None:
 
 
 def test_a_column_of_numbers_is_in_their_order() -> None:
-    """Also if it has gaps: nobody looks for a grade from 0 to 10 in the order of its frequency."""
+    """Even if it has gaps: nobody looks for a grade from 0 to 10 in the order of its frequency."""
     grades = ["10"] * 9 + ["9,5"] * 6 + ["0"] * 5 + ["2"] * 4 + [""] * 3
     results = [review("negative" if grade == "0" else "positive", nps=grade) for grade in grades]
 
@@ -418,7 +418,7 @@ def test_the_page_forbids_network_and_every_script_but_its_own() -> None:
     assert sum(map(len, scripts)) < 1_500_000
 
 
-def test_the_libraries_of_the_page_are_those_that_were_checked_and_keep_their_licences() -> None:
+def test_the_libraries_of_the_page_are_those_that_were_checked_and_keep_their_licenses() -> None:
     """`make vendor` writes the digests after it has checked those of the packages."""
     folder = Path(reviewbox.__file__).parent / "report" / "page" / "vendor"
     lines = (folder / "SHA256SUMS").read_text().splitlines()

@@ -469,9 +469,25 @@ def test_the_share_of_a_table_that_no_receipt_names_grows_while_it_is_read(tmp_p
 
     done = [results.done for _ in results]
 
-    assert results.receipts == 1
+    assert results.total == 1
     assert len(done) == 2000
     assert done == sorted(done)
     assert done[0] < 0.2
     assert 0.4 < done[1000] < 0.7
+    assert done[-1] > 0.9
+
+
+def test_the_share_of_a_table_in_s3_that_no_receipt_names_grows_while_it_is_read(s3: S3Client) -> None:
+    """S3 says its size."""
+    row = f"Oslo,5,{'Good film. ' * 100},positive,0.9,false,false,,\n"
+    header = "store,stars,review,sentiment,score,needs_review,other_language,error_code,error_message\n"
+    s3.put_object(Bucket=BUCKET, Key="a.csv", Body=(header + row * 4000).encode())
+    results = StoredResults(S3Place(S3Storage(s3), ObjectRef(BUCKET, "a.csv")))
+
+    done = [results.done for _ in results]
+
+    assert len(done) == 4000
+    assert done == sorted(done)
+    assert done[0] < 0.2
+    assert 0.4 < done[2000] < 0.9
     assert done[-1] > 0.9

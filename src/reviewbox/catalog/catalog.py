@@ -53,7 +53,7 @@ class Catalog:
         return retry_on_conflict(lambda: self._attempt(key, deadline), ObjectRef(self.place.bucket, key))
 
     def copied_besides(self, receipts: Iterable[str]) -> Iterator[str]:
-        """Yield the keys of all receipts that have a pointer, except for some."""
+        """Yield the keys of all receipts that have a pointer, except for `receipts`."""
         return self._pointers.results_besides(receipts)
 
     def _attempt(self, key: str, deadline: Deadline) -> CopyOutcome:

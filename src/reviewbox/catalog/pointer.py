@@ -26,7 +26,7 @@ class Pointer:
         receipt: the ETag of the receipt that is copied; None if there is no receipt any more.
         date: when the source was uploaded, as YYYY-MM-DD; the copy is below it. "" if there is no receipt.
         dates: all dates below which files of the result may be, in the order in which they were added.
-        replaces: the ETag of the pointer before; None for the first. Because of it, no pointer occurs twice.
+        replaces: the ETag of the previous pointer; None for the first. So no pointer occurs twice.
         format: the version of the columns.
     """
 

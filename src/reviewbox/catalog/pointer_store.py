@@ -51,7 +51,7 @@ class PointerStore:
             raise ConflictError(self._ref(result))
 
     def results_besides(self, results: Iterable[str]) -> Iterator[str]:
-        """Yield all results that have a pointer, except for some."""
+        """Yield all results that have a pointer, except for `results`."""
         known = {self._ref(result).key for result in results}
         stored = list_etags(self.store, self.place.bucket, keys.pointers_prefix(self.place.key))
         for key in stored.keys() - known:

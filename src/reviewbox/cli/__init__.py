@@ -436,7 +436,7 @@ def compare(
     """
     from reviewbox.cli.compare import compare_models, print_comparison
 
-    comparison = compare_models(model_a, model_b, files, threads)
+    comparison = compare_models(model_a, model_b, files, threads, _settings(""))
     print_comparison(comparison, flips, _report_format(format_, as_json), show_text=show_text)
 
 

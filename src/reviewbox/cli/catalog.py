@@ -1,6 +1,7 @@
 """`reviewbox catalog`: copies all results as Parquet, in the layout of a stack's catalog."""
 
 from collections import Counter
+from itertools import chain
 from typing import Any
 
 from reviewbox.catalog import CopyOutcome
@@ -25,8 +26,9 @@ def run_catalog(path: str, target: str, settings: Settings, format_: Format) -> 
     with errors_at(path):
         copying = Copying.between(path, target, settings)
         receipts = list(track(copying.list_receipts(), "Listing results"))
-        with progress_bar("Copying results", len(receipts)) as update:
-            for outcome in copying.copy(receipts, lambda share: update(advance=share)):
+        gone = list(track(copying.list_gone(receipts), "Listing copies"))
+        with progress_bar("Copying results", len(receipts) + len(gone)) as update:
+            for outcome in copying.copy(chain(receipts, gone), lambda share: update(advance=share)):
                 if isinstance(outcome, Exception):
                     reasons[getattr(outcome, "strerror", None) or describe(outcome)] += 1
                 else:

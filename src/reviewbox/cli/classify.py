@@ -12,12 +12,11 @@ from reviewbox.cli.inputs import Input, find_inputs, open_document, track_inputs
 from reviewbox.cli.loading import load_model
 from reviewbox.cli.output import Format, format_of, open_output, write_rows
 from reviewbox.cli.render import cell, new_terminal, print_line, print_plain, verdict_cells, verdict_table
-from reviewbox.errors import ErrorCode, Problem, ReviewboxError, SourceError
+from reviewbox.errors import ErrorCode, ReviewboxError, SourceError
 from reviewbox.model.classifier import Classifier
-from reviewbox.model.verdicts import Verdict
 from reviewbox.results.added_fields import Tally
-from reviewbox.results.doubt import doubt_in, with_doubt
-from reviewbox.results.receipt import problem_fields, verdict_fields
+from reviewbox.results.doubt import doubt_in, inferred_field, with_doubt
+from reviewbox.results.receipt import outcome_fields, problem_fields
 from reviewbox.settings import Settings
 from reviewbox.wording import for_command_line
 
@@ -32,7 +31,7 @@ class Classified:
     fields: Mapping[str, Any]  # as results show them
 
 
-_MAX_FIELDS = 10  # tables of which the field is printed
+_MAX_FIELDS = 10  # the most tables whose review field is printed
 
 # The columns of CSV. Only JSON has the evidence and all scores.
 _COLUMNS = "file line sentiment score needs_review other_language error_code error_message".split()
@@ -48,8 +47,8 @@ def classify_paths(
 ) -> int:
     """Classify every review in files and objects, print it or write it to a file; return the exit status.
 
-    It is 2 if an input could not be read, 1 if a review has no verdict, and else 0. An input that fails is
-    reported, and the others are classified all the same. A path is a file, a folder, the `s3://` URI of an
+    It is 2 if an input could not be read, 1 if a review has no verdict, and 0 otherwise. An input that fails
+    is reported, and the others are classified all the same. A path is a file, a folder, the `s3://` URI of an
     object or (with a trailing slash) of a prefix, or "-" for stdin. Without a format, the name of `output`
     decides; without both, a terminal gets a table and a pipe JSON Lines.
 
@@ -87,7 +86,7 @@ class _Run:
     settings: Settings
     failed: int = 0  # reviews without a verdict
     has_unreadable: bool = False  # whether an input could not be read
-    text_fields: dict[str, str] = field(default_factory=dict)  # of the tables that were read, by their names
+    text_fields: dict[str, str] = field(default_factory=dict)  # inferred ones, by the names of their tables
     doubts: dict[str, str] = field(default_factory=dict)  # about these fields, once they are classified
 
     def classify(self, inputs: Sequence[Input], *, hides_progress: bool) -> Iterator[Classified]:
@@ -103,12 +102,12 @@ class _Run:
                 tally = Tally()
                 for row, outcome in classify_rows(document, self.classifier, item.on_share):
                     if outcome is not None:
-                        fields = self._fields(outcome)
+                        fields = outcome_fields(outcome, self.settings.needs_review_below)
                         tally.add(fields)
                         yield Classified(item.name, row.line, row.text, fields)
                 notes = with_doubt(document.notes(), tally.counts, self.classifier.answers.labels)
-                if document.table and (text_field := notes.get("text_field")):
-                    self.text_fields[item.name], self.doubts[item.name] = str(text_field), doubt_in(notes)
+                if document.table and (text_field := inferred_field(notes)):
+                    self.text_fields[item.name], self.doubts[item.name] = text_field, doubt_in(notes)
         except SourceError as error:
             if error.problem.code is ErrorCode.INTERNAL_ERROR:
                 _print_fault(item, error.__cause__ or error)
@@ -121,11 +120,6 @@ class _Run:
         except Exception as error:  # noqa: BLE001 - a fault at one file must not stop the others
             _print_fault(item, error)
             yield Classified(item.name, 1, "", problem_fields(internal_error(error).problem))
-
-    def _fields(self, outcome: Verdict | Problem) -> dict[str, Any]:
-        if isinstance(outcome, Problem):
-            return problem_fields(outcome)
-        return verdict_fields(outcome, self.settings.needs_review_below)
 
 
 def _print_fault(item: Input, fault: BaseException) -> None:

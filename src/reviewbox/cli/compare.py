@@ -17,6 +17,7 @@ from reviewbox.cli.render import cell, new_table, new_terminal, print_plain, pri
 from reviewbox.errors import Problem, ReviewboxError
 from reviewbox.model.classifier import Classifier
 from reviewbox.model.verdicts import POSITIVE
+from reviewbox.settings import Settings
 
 # The models alternate every few seconds, so that other load on the machine slows both equally. A turn has
 # enough reviews to fill the batches of inference.
@@ -84,18 +85,21 @@ class Pair:
     b: Prediction
 
 
-def compare_models(model_a: Path, model_b: Path, files: Sequence[Path], threads: int) -> dict[str, Any]:
+def compare_models(
+    model_a: Path, model_b: Path, files: Sequence[Path], threads: int, settings: Settings
+) -> dict[str, Any]:
     """Return the differences between two models over all reviews of the files, as JSON data.
 
     "flips" has all reviews that the models label differently, with the highest scores first. If one model has
-    more labels than the other, both answer only positive or negative.
+    more labels than the other, both answer only positive or negative. The settings say how files without the
+    columns `text` and `label` are read.
 
     Raises:
         ReviewboxError: a file or model cannot be read, the models' labels differ, or no review has a
             verdict from both models.
     """
     run_a, run_b = _load([model_a, model_b], threads)
-    reviews = read_reviews(files, need_labels=False)
+    reviews = read_reviews(files, settings)
     _classify_alternately([review.text for review in reviews], [run_a, run_b])
     rows = zip(reviews, run_a.predictions, run_b.predictions, strict=True)
     pairs = [Pair(review, a, b) for review, a, b in rows if a and b]

@@ -50,7 +50,7 @@ def run_demo(
 ) -> None:
     """Upload the files of a folder, print a table of their results, and write the report on them.
 
-    The console shows what happens meanwhile. With `stay`, it and the cloud run on until Ctrl-C.
+    The console shows what is happening. With `stay`, it and the cloud run on until Ctrl-C.
 
     Raises:
         ReviewboxError: the folder holds no files, or the cloud cannot start.
@@ -62,7 +62,7 @@ def run_demo(
     page = partial(cloud_report, title=title)
     with start_cloud_and_console(template, port, 0, page, variables) as (cloud, address):
         until = "Ctrl-C" if stay else "the demo ends"
-        render.print_line(terminal, f"Watch them pass, until {until}: {address}")
+        render.print_line(terminal, f"Watch their progress, until {until}: {address}")
         storage, settings = S3Storage(cloud.s3()), Settings.from_environ(cloud.environment)
         keys = {file: settings.source_prefix + file.relative_to(reviews).as_posix() for file in files}
         _upload(keys, storage)
@@ -113,7 +113,7 @@ def wait_for_receipt(
 ) -> Mapping[str, Any]:
     """Return the content of the receipt with a key, or an error once it is known that there will be none.
 
-    `on_poll` is called again and again with the number of uploads and segments that remain.
+    `on_poll` is called repeatedly with the number of uploads and segments that remain.
     """
     while True:
         # The order matters: once the cloud is idle, all receipts have been written.

@@ -32,6 +32,7 @@ _SAMPLE_SIZE = 20  # objects under a prefix that are read
 _MIN_ROWS = 1000  # of a table that is read in part; as many lines are read ahead
 _HIGH_CONCURRENCY = 1000  # an account's default limit
 _WAYS = {"queue": "as uploads", "job": "as a batch job", "comprehend": "Amazon Comprehend"}
+
 # What a listing says exactly, or as an upper bound. All else is extrapolated from a sample of the objects.
 _LISTED = "objects size tables compressed too_large archived largest_split".split()
 # Lines printed below the first one, by the name of a number in the report. If it is 0, its line is left out.
@@ -142,13 +143,14 @@ class Inventory:
         # A binary table is split only if it is too large to be read as a whole.
         is_large = size > options.max_bytes or len(rows) / share > options.max_rows
         if opened.stored and (is_large or not isinstance(table, BinaryTable)):
-            # Of a binary table, only the reviews are known. It is at least as large as it is stored.
+            # Only the reviews of a binary table are known. It is at least as large as it is stored.
             row_bytes = sum(len((row.raw or row.text).encode("utf-8", "replace")) + 1 for row in rows)
             read += cost.split_work(max(round(row_bytes / share), size), options)
         return replace(read, objects=1, size=size, tables=int(table is not None))
 
     def _add_os_error(self, path: Path, error: OSError) -> None:
-        self.unreadable.append(FailureReason(str(path), "", error.strerror or type(error).__name__))
+        name = render.printable(str(path))
+        self.unreadable.append(FailureReason(name, "", error.strerror or type(error).__name__))
 
 
 def _first_rows(

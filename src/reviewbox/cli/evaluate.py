@@ -27,7 +27,7 @@ def evaluate_files(files: Sequence[Path], model: Path | None, threads: int, form
     Raises:
         ReviewboxError: a file cannot be read, a label is missing or unknown, or the model has other labels.
     """
-    reviews = read_reviews(files, need_labels=True)
+    reviews = read_reviews(files)
     if not reviews:
         raise ReviewboxError("the files hold no labeled reviews")
     unlabeled = next((review for review in reviews if review.label is None), None)

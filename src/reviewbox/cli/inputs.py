@@ -9,13 +9,13 @@ from dataclasses import dataclass, replace
 from functools import partial
 from io import BufferedReader, BytesIO
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, cast
 
 from reviewbox.classification import read_source
 from reviewbox.cli.output import check_output
-from reviewbox.cli.progress import progress_bar, track
+from reviewbox.cli.progress import SECONDS_BEFORE, StepBar, open_progress, track
 from reviewbox.cli.render import printable
-from reviewbox.documents import Document
+from reviewbox.documents import Document, Step
 from reviewbox.documents.compression import exceeds
 from reviewbox.documents.detection import SNIFF_BYTES, read_stream
 from reviewbox.documents.unsupported import is_parquet
@@ -33,17 +33,26 @@ class Input:
     Attributes:
         name: its name, as it is printed.
         read: returns it, without the body if that is larger than the given number of bytes; raises
-            ReviewboxError.
+            ReviewboxError. It may call a function repeatedly with how far it is.
         open: opens it as a file; None for stdin.
         size: its size in bytes, as it is stored; until it is read, a guess if it is not a file.
-        on_share: is called with the share of it that has been read, from 0 to 1.
+        overhead: how many more bytes could be processed in the time that an input takes whatever its size.
+        on_share: is called with the share of it that is done, from 0 to 1.
+        on_step: is called with how far a step before or after that is.
     """
 
     name: str
-    read: Callable[[int], Source]
+    read: Callable[[int, Callable[[Step], object]], Source]
     open: Callable[[Source], AbstractContextManager[IO[bytes]]] | None = None
     size: int = 1000
+    overhead: int = 100
     on_share: Callable[[float], object] = lambda _: None
+    on_step: Callable[[Step], object] = lambda _: None
+
+    @property
+    def work(self) -> int:
+        """The work on it, in bytes that take as long."""
+        return self.size + self.overhead
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,21 +106,34 @@ def file_input(path: Path) -> Input:
 
 
 def track_inputs(
-    inputs: Sequence[Input], description: str, *, disable: bool = False
+    inputs: Sequence[Input],
+    description: str,
+    *,
+    disable: bool = False,
+    seconds_before: float = SECONDS_BEFORE,
 ) -> Generator[Input, None, None]:
-    """Yield inputs, and show how many kilobytes of them have been read."""
-    done, rest = 0.0, float(sum(item.size for item in inputs))
-    with progress_bar(f"{description} (kB)", rest / 1000, disable=disable) as update:
+    """Yield inputs, and show how many kilobytes of them are done, and slow steps of the current one."""
+    done = done_work = 0.0
+    rest, rest_work = sum(item.size for item in inputs), sum(item.work for item in inputs)
+    with open_progress(disable=disable, seconds_before=seconds_before) as progress:
+        bar = progress.add_task(f"{description} (kB)", total=rest / 1000)
+        steps = StepBar(progress, seconds_before)
 
         def show(item: Input, share: float) -> None:
-            update(completed=(done + share * item.size) / 1000, total=(done + item.size + rest) / 1000)
+            steps.hide()
+            progress.update(
+                bar,
+                completed=(done + share * item.size) / 1000,
+                total=(done + item.size + rest) / 1000,
+                share=(done_work + share * item.work) / (done_work + item.work + rest_work),
+            )
 
         for item in inputs:
-            rest -= item.size
-            item.on_share = partial(show, item)
+            rest, rest_work = rest - item.size, rest_work - item.work
+            item.on_share, item.on_step = partial(show, item), steps.show
             yield item
             item.on_share(1.0)
-            done += item.size
+            done, done_work = done + item.size, done_work + item.work
 
 
 @contextmanager
@@ -122,7 +144,7 @@ def open_document(item: Input, settings: Settings) -> Iterator[OpenDocument]:
         ReviewboxError: the input cannot be read.
         SourceError: it cannot be parsed.
     """
-    source = item.read(settings.max_object_bytes)
+    source = item.read(settings.max_object_bytes, item.on_step)
     item.size = source.size
     body, options = source.body, settings.read_options
     with ExitStack() as files:
@@ -131,7 +153,7 @@ def open_document(item: Input, settings: Settings) -> Iterator[OpenDocument]:
         elif body is not None and (exceeds(body, options.segment_bytes) or is_parquet(body)):
             file = BytesIO(body)
         else:
-            yield OpenDocument(source, read_source(source, settings))
+            yield OpenDocument(source, read_source(source, settings, on_step=item.on_step))
             return
         stored = files.enter_context(BufferedReader(file, SNIFF_BYTES))
         streamed = read_stream(source.ref.key, source.content_type, stored, options)
@@ -140,7 +162,7 @@ def open_document(item: Input, settings: Settings) -> Iterator[OpenDocument]:
             document = replace(streamed, share=lambda: stored.tell() / max(source.size, 1))
             yield OpenDocument(source, document, stored)
         else:
-            yield OpenDocument(source, read_source(source, settings))
+            yield OpenDocument(source, read_source(source, settings, on_step=item.on_step))
 
 
 def files_below(folder: Path, on_error: Callable[[Path, OSError], None] | None = None) -> list[Path]:
@@ -176,7 +198,7 @@ def files_below(folder: Path, on_error: Callable[[Path, OSError], None] | None =
     return sorted(track(find(), "Listing files"))
 
 
-def _read_file(path: Path, max_bytes: int) -> Source:
+def _read_file(path: Path, max_bytes: int, _on_step: Callable[[Step], object]) -> Source:
     try:
         with path.open("rb") as file:
             body = file.read(max_bytes + 1)
@@ -186,8 +208,12 @@ def _read_file(path: Path, max_bytes: int) -> Source:
     return _source(str(path), size, body if len(body) <= max_bytes else None)
 
 
-def _read_stdin(max_bytes: int) -> Source:
-    body = sys.stdin.buffer.read()
+def _read_stdin(max_bytes: int, on_step: Callable[[Step], object]) -> Source:
+    content, stdin = bytearray(), cast("BufferedReader", sys.stdin.buffer)
+    while chunk := stdin.read1():
+        content += chunk
+        on_step(Step("Reading (kB)", len(content) / 1000, None))
+    body = bytes(content)
     # Without a name or a content type, the first bytes decide the format.
     return _source("stdin", len(body), body if len(body) <= max_bytes else None)
 
@@ -200,5 +226,5 @@ def _open_file(source: Source) -> IO[bytes]:
     return Path(source.ref.key).open("rb", buffering=0)
 
 
-def _refuse_empty_folder(path: str, _max_bytes: int) -> Source:
+def _refuse_empty_folder(path: str, _max_bytes: int, _on_step: Callable[[Step], object]) -> Source:
     raise ReviewboxError(f"{path}: there are no files in this folder")

@@ -2,11 +2,11 @@
 
 import csv
 import json
-import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import closing, suppress
 from dataclasses import dataclass
+from functools import partial
 from io import TextIOWrapper
 from pathlib import Path
 from typing import Any
@@ -38,8 +38,9 @@ class Review:
     label: str | None  # a value of `LABELS`
 
 
-OnShare = Callable[[float], object]  # is called with the share of a file that has been read, from 0 to 1
-_Rows = Callable[[Path, OnShare], Iterator[Mapping[str, Any]]]
+# Is called with the share of a file that has been read, from 0 to 1.
+_OnShare = Callable[[float], object]
+_Rows = Callable[[Path, _OnShare], Iterator[Mapping[str, Any]]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,33 +51,33 @@ class _File:
     rows: _Rows
 
 
-def read_reviews(paths: Iterable[Path], *, need_labels: bool) -> list[Review]:
+def read_reviews(paths: Iterable[Path], settings: Settings | None = None) -> list[Review]:
     """Return the reviews of CSV, JSON Lines and Parquet files and of aclImdb folders; show the progress.
 
-    Unless they `need_labels`, files without the columns `text` and `label` are read as `classify` does.
+    With settings, other files and folders are read as `classify` does.
 
     Raises:
         ReviewboxError: a row cannot be read; the message names the file and the row.
     """
-    files = [file for path in paths for file in _find_files(path, need_labels=need_labels)]
+    files = [file for path in paths for file in _find_files(path, settings)]
     reviews: list[Review] = []
-    # An error closes the bar before it is printed.
+    # If there is an error, the bar is closed before the error is printed.
     with closing(track_inputs([file_input(file.path) for file in files], "Reading")) as inputs:
         for file, item in zip(files, inputs, strict=True):
             reviews += _read(file, item.on_share)
     return reviews
 
 
-def _find_files(path: Path, *, need_labels: bool) -> Iterator[_File]:
+def _find_files(path: Path, settings: Settings | None) -> Iterator[_File]:
     """Yield a file, or those of a folder."""
     rows = _READERS.get(path.suffix.lower())
-    if path.is_dir() and (need_labels or any((path / part / "neg").is_dir() for part in ("", "test"))):
+    if path.is_dir() and (settings is None or any((path / part / "neg").is_dir() for part in ("", "test"))):
         yield from _find_acl_imdb(path)
     elif path.is_dir():
         for file in files_below(path):
-            yield from _find_files(file, need_labels=False)
-    elif not need_labels and not (rows and _has_named_columns(path, rows)):
-        yield _File(path, _any_rows)
+            yield from _find_files(file, settings)
+    elif settings and not (rows and _has_named_columns(path, rows)):
+        yield _File(path, partial(_any_rows, settings))
     elif rows:
         yield _File(path, rows)
     else:
@@ -100,7 +101,7 @@ def _has_named_columns(path: Path, rows: _Rows) -> bool:
     return False
 
 
-def _read(file: _File, on_share: OnShare) -> Iterator[Review]:
+def _read(file: _File, on_share: _OnShare) -> Iterator[Review]:
     path, number = file.path, 0
     try:
         for number, row in enumerate(file.rows(path, on_share), 1):
@@ -126,16 +127,16 @@ def _parse_label(label: Any, place: str) -> str | None:
     return LABELS[name]
 
 
-def _csv_rows(path: Path, on_share: OnShare) -> Iterator[Mapping[str, Any]]:
+def _csv_rows(path: Path, on_share: _OnShare) -> Iterator[Mapping[str, Any]]:
     csv.field_size_limit(sys.maxsize)
     return iter(csv.DictReader(_lines(path, on_share)))
 
 
-def _json_rows(path: Path, on_share: OnShare) -> Iterator[Mapping[str, Any]]:
+def _json_rows(path: Path, on_share: _OnShare) -> Iterator[Mapping[str, Any]]:
     return (dict(json.loads(line)) for line in _lines(path, on_share) if line.strip())
 
 
-def _lines(path: Path, on_share: OnShare) -> Iterator[str]:
+def _lines(path: Path, on_share: _OnShare) -> Iterator[str]:
     with path.open("rb") as stored, TextIOWrapper(stored, encoding="utf-8-sig", newline="") as text:
         size = max(path.stat().st_size, 1)
         for line in text:
@@ -143,7 +144,7 @@ def _lines(path: Path, on_share: OnShare) -> Iterator[str]:
             on_share(stored.tell() / size)
 
 
-def _parquet_rows(path: Path, on_share: OnShare) -> Iterator[Mapping[str, Any]]:
+def _parquet_rows(path: Path, on_share: _OnShare) -> Iterator[Mapping[str, Any]]:
     import pyarrow.parquet
 
     file, done = pyarrow.parquet.ParquetFile(path), 0
@@ -153,15 +154,15 @@ def _parquet_rows(path: Path, on_share: OnShare) -> Iterator[Mapping[str, Any]]:
         on_share(done / file.metadata.num_rows)
 
 
-def _any_rows(path: Path, on_share: OnShare) -> Iterator[Mapping[str, Any]]:
-    with open_document(file_input(path), Settings.from_environ(os.environ)) as opened:
+def _any_rows(settings: Settings, path: Path, on_share: _OnShare) -> Iterator[Mapping[str, Any]]:
+    with open_document(file_input(path), settings) as opened:
         for row, share in opened.document.rows_with_shares():
             if not row.is_passthrough:
                 yield {"text": row.text}
             on_share(share)
 
 
-def _text_rows(path: Path, _on_share: OnShare) -> Iterator[Mapping[str, Any]]:
+def _text_rows(path: Path, _on_share: _OnShare) -> Iterator[Mapping[str, Any]]:
     yield {"text": path.read_text(encoding="utf-8"), "label": path.parent.name}
 
 

@@ -26,7 +26,7 @@ from reviewbox.stack.stored_results import S3Place
 from reviewbox.storage import S3Storage
 
 _INSTRUCTIONS = """\
-Drop files here and watch them pass: {console}
+Drop files here and watch their progress: {console}
 
 Or drop a review from another terminal:
 
@@ -69,7 +69,7 @@ def run_local(
 def start_cloud_and_console(
     template: Path, port: int, console_port: int, report: Callable[[Cloud], str], variables: Mapping[str, str]
 ) -> Iterator[tuple[Cloud, str]]:
-    """Do as `start_service_and_console` does, and show meanwhile that it takes some seconds."""
+    """Do what `start_service_and_console` does, with a progress bar, because it takes some seconds."""
     with ExitStack() as running:
         with progress_bar("Starting the local cloud"):
             started = running.enter_context(

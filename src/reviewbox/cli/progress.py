@@ -3,24 +3,27 @@
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
 from math import ceil
 from threading import Timer
+from time import monotonic
 from typing import TYPE_CHECKING, TypeVar
 
 from rich.console import Console as Terminal
-from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn
+from rich.progress import BarColumn, Progress, ProgressColumn, Task, TaskID, TextColumn
 from rich.text import Text
 
 from reviewbox.cli.render import cell
 
 if TYPE_CHECKING:
+    from reviewbox.documents import Step
     from reviewbox.stack.stored_results import StoredResults
 
 T = TypeVar("T")
 
-_SECONDS_BEFORE = 2.0  # what ends sooner needs no bar
+SECONDS_BEFORE = 2.0  # what ends sooner needs no bar
 _SLOW = 10  # per second; slower rates have a decimal
 
 
@@ -30,11 +33,24 @@ def progress_bar(
     total: float | None = None,
     *,
     disable: bool = False,
-    seconds_before: float = _SECONDS_BEFORE,
+    seconds_before: float = SECONDS_BEFORE,
 ) -> Iterator[Callable[..., None]]:
     """Show a bar with the rate and the remaining time while the context lasts, after the first seconds.
 
     Yields `rich.progress.Progress.update` for the bar's only task.
+    """
+    with open_progress(disable=disable, seconds_before=seconds_before) as progress:
+        if progress.disable:
+            yield lambda **_: None
+        else:
+            yield partial(progress.update, progress.add_task(description, total=total))
+
+
+@contextmanager
+def open_progress(*, disable: bool = False, seconds_before: float = SECONDS_BEFORE) -> Iterator[Progress]:
+    """Show the bars that are added to what this yields while the context lasts, after the first seconds.
+
+    The field `share` of a task is the share of its work that is done, if that is not the share of its steps.
     """
     columns = (
         TextColumn("{task.description}"),
@@ -43,23 +59,52 @@ def progress_bar(
         _RateColumn(),
         _RemainingColumn(),
     )
-    if disable or not sys.stderr.isatty():
-        yield lambda **_: None
-        return
-    # What is printed meanwhile appears above the bar, unless the standard output is a file.
+    # What is printed while the bar is shown appears above it, unless the standard output is a file.
     progress = Progress(
-        *columns, console=Terminal(stderr=True), transient=True, redirect_stdout=sys.stdout.isatty()
+        *columns,
+        console=Terminal(stderr=True),
+        transient=True,
+        redirect_stdout=sys.stdout.isatty(),
+        disable=disable or not sys.stderr.isatty(),
     )
-    update = partial(progress.update, progress.add_task(description, total=total))
+    if progress.disable:
+        yield progress
+        return
     timer = Timer(seconds_before, progress.start)
     timer.daemon = True
     timer.start()
     try:
-        yield update
+        yield progress
     finally:
         timer.cancel()
         timer.join()
         progress.stop()
+
+
+@dataclass(slots=True)
+class StepBar:
+    """A bar for one step of the item in work, after its first seconds."""
+
+    _progress: Progress
+    _seconds_before: float
+    _task: TaskID | None = None  # None if there is no step
+    _name: str = ""
+    _start: float = 0.0
+
+    def show(self, step: "Step") -> None:
+        """Show how far a step is."""
+        if self._task is None or step.name != self._name:
+            self.hide()
+            self._name, self._start = step.name, monotonic()
+            self._task = self._progress.add_task(step.name, total=step.total, visible=False)
+        is_slow = monotonic() - self._start >= self._seconds_before
+        self._progress.update(self._task, completed=step.done, visible=is_slow)
+
+    def hide(self) -> None:
+        """Hide the bar, because the step is over."""
+        if self._task is not None:
+            self._progress.remove_task(self._task)
+            self._task = None
 
 
 def track(items: Iterable[T], description: str, total: float | None = None) -> Iterator[T]:
@@ -75,8 +120,14 @@ def track_results(items: Iterable[T], results: "StoredResults") -> Iterator[T]:
     with progress_bar("Listing results") as update:
         results.on_listed = lambda: update(advance=1)
         for item in items:
-            update(description="Reading results", total=results.receipts, completed=results.done)
+            update(description="Reading results", total=results.total, completed=results.done)
             yield item
+
+
+def _remaining_seconds(task: Task) -> float | None:
+    """Return how long the rest takes; None if that is not known."""
+    share = task.fields.get("share", task.completed / task.total if task.total else 0.0)
+    return task.elapsed * max(0.0, 1 - share) / share if share and task.elapsed else None
 
 
 def _rate(task: Task) -> float | None:
@@ -115,10 +166,8 @@ class _RemainingColumn(ProgressColumn):
 
     def render(self, task: Task) -> Text:
         """Return the time; dashes until it is known, and nothing if there is no total to tell it from."""
-        rate = _rate(task)
         if task.total is None:
             return cell("")
-        if rate is None:
-            return cell("-:--:--", "progress.remaining")
-        seconds = ceil(max(0.0, task.total - task.completed) / rate)
-        return cell(str(timedelta(seconds=seconds)), "progress.remaining")
+        seconds = _remaining_seconds(task)
+        text = "-:--:--" if seconds is None else str(timedelta(seconds=ceil(seconds)))
+        return cell(text, "progress.remaining")

@@ -1,8 +1,7 @@
 """`reviewbox report`: makes one HTML page from results."""
 
 import os
-from collections.abc import Callable, Iterator, Sequence
-from functools import partial
+from collections.abc import Iterator, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -22,7 +21,6 @@ from reviewbox.stack import aws
 from reviewbox.stack.stored_results import Place, StoredResults, find_place
 from reviewbox.wording import number_of
 
-_TEXTS_AT_ONCE = 50
 _DIGEST_LENGTH = 12
 _PAGE_SUFFIXES = (".html", ".htm")
 
@@ -75,11 +73,9 @@ def make_report(
         return texts if quiet else track(texts, "Reading texts", len(found))
 
     def score(texts: Sequence[str]) -> Iterator[Sequence[Sentence]]:
-        if not classifier:
-            return
-        total = min(options.scored_sentences, sum(len(list(sentences(text))) for text in texts))
-        with progress_bar("Classifying sentences", total, disable=quiet) as update:
-            yield from _score_sentences(classifier, texts, lambda *done: update(completed=sum(done)))
+        if classifier is None:
+            return iter(())
+        return _score_sentences(classifier, texts, options.scored_sentences, quiet=quiet)
 
     def sentences_by() -> str:
         if classifier is None:
@@ -119,19 +115,19 @@ def write_report(summary: Summary, output: Path, terminal: Terminal) -> dict[str
 
 
 def _score_sentences(
-    classifier: Classifier, texts: Sequence[str], on_done: Callable[[int, float], object]
+    classifier: Classifier, texts: Sequence[str], wanted: int, *, quiet: bool
 ) -> Iterator[Sequence[Sentence]]:
     """Yield the sentences of each text with the label of each sentence alone.
 
-    `on_done` is called before each run of the model, with two numbers of sentences that are done: those of
-    earlier texts, and those of the texts in work.
+    The caller takes texts until they have the wanted number of sentences.
     """
-    remaining, earlier = iter(texts), 0
-    while chunk := list(islice(remaining, _TEXTS_AT_ONCE)):
-        spans = [list(sentences(text)) for text in chunk]
-        alone = [text[start:end] for text, found in zip(chunk, spans, strict=True) for start, end in found]
-        outcomes = classifier.classify_each(alone, explain=False, before_run=partial(on_done, earlier))
-        earlier += len(alone)
+    spans = [list(sentences(text)) for text in texts]
+    alone = (text[start:end] for text, found in zip(texts, spans, strict=True) for start, end in found)
+    total = min(wanted, sum(map(len, spans)))
+    with progress_bar("Classifying sentences", total, disable=quiet) as update:
+        outcomes = classifier.classify_each(
+            alone, explain=False, before_run=lambda done: update(completed=done)
+        )
         for found in spans:
             scored = zip(found, islice(outcomes, len(found)), strict=True)
             yield [

@@ -1,17 +1,22 @@
 """Objects in S3 as inputs of commands. It is a module of its own because boto3 takes long to import."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from typing import IO
 
 from reviewbox.cli.inputs import Input
 from reviewbox.cli.progress import track
+from reviewbox.documents import Step
 from reviewbox.errors import ReviewboxError
 from reviewbox.objects import ObjectRef, Source
 from reviewbox.stack import aws
 from reviewbox.stack.listing import list_objects, parse_uri
+from reviewbox.stack.prices import CPU_SECONDS_PER_KILOBYTE
 from reviewbox.storage import S3Storage
+
+_SECONDS_PER_OBJECT = 0.05  # until its first byte has come; assumed, not measured
+_OVERHEAD = round(1000 * _SECONDS_PER_OBJECT / CPU_SECONDS_PER_KILOBYTE)
 
 
 def object_inputs(uri: str) -> Iterator[Input]:
@@ -27,7 +32,8 @@ def object_inputs(uri: str) -> Iterator[Input]:
 
 def object_input(storage: S3Storage, ref: ObjectRef, size: int) -> Input:
     """Return an object as an input. Only reading it tells whether that is possible."""
-    return Input(str(ref), partial(_read_object, storage, ref), partial(_open_object, storage), size)
+    read, open_ = partial(_read_object, storage, ref), partial(_open_object, storage)
+    return Input(str(ref), read, open_, size, _OVERHEAD)
 
 
 def _find_objects(storage: S3Storage, uri: str) -> dict[ObjectRef, int]:
@@ -43,9 +49,14 @@ def _find_objects(storage: S3Storage, uri: str) -> dict[ObjectRef, int]:
     return found
 
 
-def _read_object(storage: S3Storage, ref: ObjectRef, max_bytes: int) -> Source:
+def _read_object(
+    storage: S3Storage, ref: ObjectRef, max_bytes: int, on_step: Callable[[Step], object]
+) -> Source:
+    def on_bytes(done: int, total: int) -> None:
+        on_step(Step("Downloading (kB)", done / 1000, total / 1000))
+
     with aws.errors_at(str(ref)):
-        source = storage.read(ref, max_bytes)
+        source = storage.read(ref, max_bytes, on_bytes)
     if source is None:
         raise ReviewboxError(f"{ref}: the object was deleted")
     return source

@@ -11,7 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from reviewbox.cli.inputs import file_input, files_below, track_inputs
+from reviewbox.cli.inputs import Input, file_input, files_below, track_inputs
 from reviewbox.cli.output import Format, open_rows, terminal_beside
 from reviewbox.cli.render import cell, new_terminal, print_line, printable, receipt_fields, receipt_line
 from reviewbox.cli.report import make_report
@@ -103,12 +103,12 @@ class FolderWatcher:
         with closing(track_inputs([file_input(path) for path in states], "Classifying")) as inputs:
             for (path, state), item in zip(states.items(), inputs, strict=True):
                 ref = ObjectRef(self.folder.name, path.relative_to(self.folder).as_posix())
-                self._process(ref, item.on_share)
+                self._process(ref, item)
                 self._processed[path] = state
 
-    def _process(self, ref: ObjectRef, on_share: Callable[[float], object]) -> None:
+    def _process(self, ref: ObjectRef, item: Input) -> None:
         try:
-            self._classify(ref, on_share)
+            self._classify(ref, item)
         except ForeignResultError as error:
             raise ReviewboxError(
                 f"{self.results}: the result of {printable(ref.key)} belongs to the folder "
@@ -118,9 +118,10 @@ class FolderWatcher:
         except Exception as error:  # noqa: BLE001 - a file's failure must not affect other files
             self._report_failure(ref.key, error)
 
-    def _classify(self, ref: ObjectRef, on_share: Callable[[float], object]) -> None:
+    def _classify(self, ref: ObjectRef, item: Input) -> None:
         self.progress(ref.key, "classifying", {})
-        outcome = replace(self.pipeline, on_share=on_share).process(ref, lambda: math.inf)
+        pipeline = replace(self.pipeline, on_share=item.on_share, on_step=item.on_step)
+        outcome = pipeline.process(ref, lambda: math.inf)
         receipt = self.pipeline.read_receipt(ref)
         content = receipt.content if receipt else {}
         self.progress(ref.key, outcome, content)
@@ -200,7 +201,7 @@ def _scan_until_ctrl_c(
     try:
         tell(f"Watching {watcher.folder}; results go to {watcher.results}. Press Ctrl-C to stop.")
         if address:
-            tell(f"Drop files here and watch them pass: {address}")
+            tell(f"Drop files here and watch their progress: {address}")
         while True:
             watcher.scan()
             time.sleep(seconds)

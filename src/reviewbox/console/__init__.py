@@ -1,6 +1,6 @@
 """The console: a page on this machine that takes files and shows their progress and results.
 
-It serves `reviewbox local`, `reviewbox demo` and `reviewbox watch --serve`. Nothing of it runs on AWS.
+It serves `reviewbox local`, `reviewbox demo` and `reviewbox watch --serve`. None of it runs on AWS.
 """
 
 from reviewbox.console.board import Board, File

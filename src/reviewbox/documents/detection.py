@@ -60,7 +60,7 @@ _EXTENSION = re.compile(r"(?<=[^/])\.[A-Za-z][A-Za-z0-9]{0,9}$")
 def read_document(name: str, content_type: str, data: bytes, options: ReadOptions) -> Document:
     """Parse a whole file.
 
-    The file name decides the format, else the content type, else the first bytes. A table that is called
+    The file name decides the format, then the content type, then the first bytes. A table that is called
     text is recognized by its first bytes, and so are formats that are not supported. Compressed data is
     decompressed first, and its table is written back with the same compression.
 
@@ -226,7 +226,7 @@ def _detect_format(name: str, content_type: str, content: bytes) -> Format:
         return format_
     head = decode_start(content, SNIFF_BYTES)
     sniffed = _sniff(head)
-    # Of a file that is called text, only a delimited table and JSON are not one review.
+    # A file that is called text is one review, unless it is a delimited table or JSON.
     if sniffed in _DATA:
         return _noted(sniffed)
     if sniffed is text.FORMAT and (message := describe_code(extension)):

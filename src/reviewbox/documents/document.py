@@ -16,6 +16,21 @@ MAX_LINE_LENGTH = 4_000_000
 
 
 @dataclass(frozen=True, slots=True)
+class Step:
+    """How far a step of the work on a source is, during which no row is classified.
+
+    Attributes:
+        name: what is done, and the unit of the numbers.
+        done: how much of it is done.
+        total: how much there is to do; None if that is not known.
+    """
+
+    name: str
+    done: float
+    total: float | None
+
+
+@dataclass(frozen=True, slots=True)
 class ReadOptions:
     """How to read a document.
 
@@ -27,6 +42,7 @@ class ReadOptions:
         max_rows: the most rows of a table that is read as a whole, so that they fit in memory.
         max_line_length: the longest line of a table, or value of a JSON array, that is classified.
         check_time: called repeatedly while a document is read; if it raises, reading stops.
+        on_step: called repeatedly while a table is parsed before its first row, or written after its last.
     """
 
     text_field: str = ""
@@ -36,6 +52,7 @@ class ReadOptions:
     max_rows: int = 1_000_000
     max_line_length: int = MAX_LINE_LENGTH
     check_time: Callable[[], None] = field(default=lambda: None, compare=False)
+    on_step: Callable[[Step], object] = field(default=lambda _: None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

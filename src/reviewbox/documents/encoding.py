@@ -44,7 +44,7 @@ def bom_encoding(data: bytes) -> str | None:
 
 
 def decode(data: bytes, fallback_encoding: str) -> Decoded:
-    """Decode as the byte-order mark says, else as UTF-8, else in the fallback encoding ("" for none).
+    """Decode as the byte-order mark says, or else as UTF-8, or else in the fallback encoding ("" for none).
 
     Half of a surrogate pair is decoded as a lone surrogate.
 
@@ -56,7 +56,7 @@ def decode(data: bytes, fallback_encoding: str) -> Decoded:
 
 
 def decode_without_bom(data: bytes, fallback_encoding: str) -> Decoded:
-    """Decode part of a text as UTF-8, else in the fallback encoding; raises what `decode` raises."""
+    """Decode part of a text as UTF-8, or else in the fallback encoding; raises what `decode` raises."""
     return _decode_first(["utf-8", fallback_encoding] if fallback_encoding else ["utf-8"], data)
 
 

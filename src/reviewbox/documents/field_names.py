@@ -6,11 +6,7 @@ from collections.abc import Set as AbstractSet
 from functools import lru_cache
 
 from reviewbox.documents.value_kinds import UNSPACED
-from reviewbox.documents.vocabulary import (
-    FUNCTION_WORDS,
-    NAME_WEIGHTS,
-    plain_word,
-)
+from reviewbox.documents.vocabulary import FUNCTION_WORDS, NAME_WEIGHTS, plain_word
 
 # If its name says that a field contains reviews, they may be a few words that are often repeated.
 TELLING_NAME_SCORE = 2.5
@@ -112,7 +108,7 @@ _HOW_OFTEN = re.compile(
 )
 _UNSPACED_WORD = re.compile("|".join(sorted(filter(UNSPACED.match, NAME_WEIGHTS), key=len, reverse=True)))
 _PATH_SEPARATOR = re.compile(r"[.\[\]/*]+")
-# Signs that belong to the letter before them in Indian and Thai scripts are no letters themselves.
+# Signs that belong to the letter before them in Indian and Thai scripts are not letters themselves.
 _NAME_WORD = re.compile(r"(?:[^\W\d_]|[\u0900-\u0dff\u0e31-\u0e4e])+")
 _WORD_OR_NUMBER = re.compile(r"[^\W_]+")
 _CAMEL_CASE = re.compile(r"(?<=[a-z])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
@@ -135,12 +131,12 @@ def is_question_in_known_language(name: str) -> bool:
 
 
 def path_parts(path: str) -> list[str]:
-    """Return the name of a field and the names of what it is nested in."""
+    """Return the names in the path of a field, from the outermost to the field's own."""
     return _PATH_SEPARATOR.split(path)
 
 
 def last_part(path: str) -> str:
-    """Return the name of a field without what it is nested in."""
+    """Return the last name in the path of a field."""
     return path_parts(path.rstrip(". "))[-1]  # an abbreviation ends with a dot
 
 
@@ -190,7 +186,7 @@ def name_score(name: str) -> float:
     words = name_words(parts[-1]) if parts else []
     context = [word for part in parts[:-1] for word in name_words(part)]
     all_words = {*context, *words}
-    if _is_answer(all_words):
+    if _is_by_merchant(all_words):
         return _REPLY_SCORE
     described = {*words} - DESCRIPTIONS - FUNCTION_WORDS
     if described and described <= _REPORTS and not DESCRIPTIONS.isdisjoint(words):
@@ -207,7 +203,7 @@ def name_score(name: str) -> float:
     return max(MIN_NAME_SCORE, score)
 
 
-def _is_answer(words: AbstractSet[str]) -> bool:
+def _is_by_merchant(words: AbstractSet[str]) -> bool:
     """Return whether the words of a name say that it is what a merchant answers, whatever else they say."""
     return bool(
         words & _REPLY_WORDS

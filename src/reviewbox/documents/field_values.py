@@ -16,11 +16,7 @@ from reviewbox.documents.field_names import (
     spaced_words,
 )
 from reviewbox.documents.value_kinds import MISSING, UNSPACED, kind_of
-from reviewbox.documents.vocabulary import (
-    FUNCTION_WORDS,
-    OPINION_WORDS,
-    plain_word,
-)
+from reviewbox.documents.vocabulary import FUNCTION_WORDS, OPINION_WORDS, plain_word
 from reviewbox.wording import number_of
 
 _MAX_VALUE_LENGTH = 500  # characters of a value that are looked at

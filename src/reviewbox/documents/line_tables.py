@@ -33,7 +33,7 @@ class Schema(Protocol):
         """
 
     def to_dict(self) -> dict[str, Any]:
-        """Return it as JSON data, for `LineFormat.from_dict`."""
+        """Return the schema as JSON data, for `LineFormat.from_dict`."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,13 +24,9 @@ from reviewbox.documents.field_names import (
     name_words,
     word_weight,
 )
-from reviewbox.documents.field_values import (
-    MIN_TEXT_SHARE,
-    FieldValues,
-    says_published,
-)
+from reviewbox.documents.field_values import MIN_TEXT_SHARE, FieldValues, says_published
 
-_WEIGHT_PUBLISHED = -6.0  # if another field says that somebody else than a customer wrote the texts
+_WEIGHT_PUBLISHED = -6.0  # if another field says that someone other than a customer wrote the texts
 _WEIGHT_ARTICLE = -2.0  # if the records have a title and a sign of an article, but no author or rating
 _MAX_NAME_LENGTH = 1000
 
@@ -54,7 +50,13 @@ _MIN_LOG_KEYS = 2
 _CHANGED_ROW = "dynamodb"  # events with this key are rows of a table
 _STATUSES = frozenset("status code statuscode httpstatus httpcode responsecode responsestatus".split())
 _COUNTED_TOKENS = frozenset("input output prompt completion total".split())  # by services of language models
-_VOTES = frozenset(("wins", "losses"))  # of ideas that are put to a vote
+# Names of fields beside the texts of others than customers.
+_BESIDE_PUBLISHED = (
+    frozenset(("wins", "losses")),  # of ideas that are put to a vote
+    frozenset(("post title", "post content")),  # of a site
+    frozenset(("sender", "recipient")),  # of messages in a mailbox
+    frozenset(("from", "to", "subject")),
+)
 # The values of a field that says which side wrote a message.
 _SIDES = tuple(
     frozenset(hash(side) for word in pair.split() for side in (word, word.capitalize(), word.upper()))
@@ -69,7 +71,6 @@ _SIDES = tuple(
     )
 )
 _MAX_SIDES = 6  # two, in three ways of writing them
-_MAILBOXES = (frozenset(("sender", "recipient")), frozenset(("from", "to", "subject")))
 # What messengers store beside each message.
 _MESSENGER_KEYS = frozenset(
     "conversationid chatid sendername timestampms fromme isfromme remotejid clientmsgid viewonce fromid "
@@ -95,7 +96,7 @@ class RecordKinds:
 
     Attributes:
         articles: lists of records with a title and a sign of an article, and nobody who wrote or rated them.
-        published: lists of texts that a company, a language model or the users of a vote wrote.
+        published: lists of texts that others than customers wrote, such as companies and language models.
         logs: lists of messages of programs, or of requests to a server with the status of each.
         answered: lists of reviews, complaints and tickets, whose answers are not reviews. They have an id, or
             a rating beside a text.
@@ -108,7 +109,7 @@ class RecordKinds:
 
     @classmethod
     def of(cls, fields: Mapping[str, FieldValues]) -> "RecordKinds":
-        """Return what the records are that have these fields, which are identified by their paths."""
+        """Return the kinds of the records that have these fields, which are identified by their paths."""
         lists: defaultdict[str, dict[str, FieldValues]] = defaultdict(dict)
         for path, values in fields.items():
             lists[list_in(path)][path] = values
@@ -152,12 +153,10 @@ def _are_published(columns: Mapping[str, FieldValues]) -> bool:
     names = {" ".join(_words(values)) for values in columns.values()}
     return bool(
         any(map(says_published, columns.values()))
-        or names >= _VOTES
+        or any(names >= beside for beside in _BESIDE_PUBLISHED)
         or any(map(_counts_tokens, columns.values()))
-        or {"post title", "post content"} <= names
         or any(map(_has_two_sides, columns.values()))
         or _are_dialogues(columns)
-        or any(map(names.issuperset, _MAILBOXES))
         or len(_MESSENGER_KEYS & {name.replace(" ", "") for name in names}) >= _MIN_MESSENGER_KEYS
     )
 
@@ -168,7 +167,7 @@ def _has_two_sides(values: FieldValues) -> bool:
 
 
 def _are_dialogues(columns: Mapping[str, FieldValues]) -> bool:
-    """Return whether each record is a question and the response to it, and not that of a survey."""
+    """Return whether each record is a question and the response to it, but not the question of a survey."""
     named = {words[0]: values for values in columns.values() if len(words := _words(values)) == 1}
     asked = [values for name, values in named.items() if name in _QUESTIONS_OF_DIALOGUES]
     is_answered = not _ANSWERS_OF_DIALOGUES.isdisjoint(named)

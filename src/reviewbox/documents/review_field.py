@@ -1,9 +1,10 @@
 """Chooses the field that contains the review.
 
 Every text field of a record is a candidate. Its score is the sum of two parts: what its values look like, and
-what it is called. A field is chosen only if its score is clearly the best; otherwise the file is refused, because
-classifying the wrong text is worse than classifying none. ADR 12 explains the weights: those of values are in
-`field_values.py`, those of words in `vocabulary.py`.
+what it is called, among the other fields of the record. A field is chosen only if its score is clearly the best;
+otherwise the file is refused, because classifying the wrong text is worse than classifying none. ADR 12 explains
+the weights: those of values are in `field_values.py`, those of words in `vocabulary.py`, and those of records in
+`record_kinds.py`.
 """
 
 from collections import defaultdict
@@ -30,11 +31,7 @@ from reviewbox.documents.field_names import (
     split_language,
     word_weight,
 )
-from reviewbox.documents.field_values import (
-    MIN_TEXT_SHARE,
-    FieldValues,
-    are_options,
-)
+from reviewbox.documents.field_values import MIN_TEXT_SHARE, FieldValues, are_options
 from reviewbox.documents.record_kinds import RecordKinds
 from reviewbox.documents.vocabulary import BLAME_WORDS, PRAISE_WORDS
 from reviewbox.errors import ErrorCode, SourceError
@@ -70,7 +67,7 @@ _VALUES_OF_A_FORM = 2
 _MAX_LISTED = 3
 # Fields with at least this share of their texts in common are the same text in several forms.
 _MIN_COPIED_SHARE = 0.8
-# Texts with these names are reviews beside fields whose names have a word that starts so.
+# Texts with these names are reviews beside fields whose names have a word that starts with one of these.
 _SIGNS_OF_A_REVIEW: Mapping[str, tuple[str, ...]] = {
     "description": tuple(
         "reviewer complaint resolved resolutiontime resolutiondate requestedresolution ticketid ticketno "

@@ -66,7 +66,7 @@ class SegmentedTable:
         )
 
     def to_dict(self) -> dict[str, Any]:
-        """Return it as JSON data."""
+        """Return the file as JSON data."""
         return {
             "format": self.format_name,
             "schema": self.schema.to_dict(),

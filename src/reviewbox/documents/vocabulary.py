@@ -27,24 +27,22 @@ NAME_WEIGHTS: Mapping[str, float] = {
         3.0,
         "review reviews reviewtext reviewbody reviewcontent comment comments feedback opinion opinions "
         "verbatim verbatims testimonial testimonials remark remarks critique critiques kritik critica "
-        "criticas bewertung bewertungen "
-        "bewertungstext rezension rezensionen kommentar kommentare meinung anmerkung avis commentaire "
-        "commentaires critique temoignage remarque resena resenas opiniones comentario comentarios "
-        "valoracion recensione recensioni commento commenti opinione parere avaliacao avaliacoes "
-        "comentario comente opiniao beoordeling recensie recensies opmerking opmerkingen recenzja recenzje "
+        "criticas bewertung bewertungen bewertungstext rezension rezensionen kommentar kommentare meinung "
+        "anmerkung avis commentaire commentaires temoignage remarque resena resenas opiniones comentario "
+        "comentarios valoracion recensione recensioni commento commenti opinione parere avaliacao "
+        "avaliacoes comente opiniao beoordeling recensie recensies opmerking opmerkingen recenzja recenzje "
         "parecer recenzji opinia opinii opinie komentarz komentarze recenze hodnoceni komentar recenzia "
-        "hodnotenie omdome recension anmeldelse anmeldelser arvostelu palaute ulasan komentar tanggapan "
-        "yorum yorumlar yorumu yorumunuz degerlendirme degerlendirmeniz gorusunuz gorus отзыв отзывы "
-        "отзыва отзывов комментарии комментария комментариев мнение рецензия відгук відгуки коментар "
-        "κριτικη κριτικες σχολιο σχολια recenzie recenzii comentariu velemeny ertekeles レビュー 口コミ "
-        "クチコミ 感想 コメント 评论 評論 评价 評價 點評 点评 评语 評語 리뷰 후기 댓글 의견 รีวิว "
-        "ความคิดเห็น تعليق "
+        "hodnotenie omdome recension anmeldelse anmeldelser arvostelu palaute ulasan tanggapan yorum "
+        "yorumlar yorumu yorumunuz degerlendirme degerlendirmeniz gorusunuz gorus отзыв отзывы отзыва "
+        "отзывов комментарии комментария комментариев мнение рецензия відгук відгуки коментар κριτικη "
+        "κριτικες σχολιο σχολια recenzie recenzii comentariu velemeny ertekeles レビュー 口コミ クチコミ "
+        "感想 コメント 评论 評論 评价 評價 點評 点评 评语 評語 리뷰 후기 댓글 의견 รีวิว ความคิดเห็น تعليق "
         "مراجعة تقييم نظر ملاحظات ביקורת תגובה הערות חוותדעת समीक्षा टिप्पणी đanhgia nhanxet binhluan gopy "
         "отзив отзиви atsauksme atsauksmes atsiliepimas atsiliepimai arvustus tagasiside mnenje ressenya "
         "testimonio testimonios depoimento depoimentos testemunho testemunhos testimonianza testimonianze "
-        "temoignages opinioni beoordelingen kundenstimmen kommentarer omdomen recenzija recenzije arvostelu "
-        "arvostelut arvio arviot kommentti kommentit ruckmeldung ruckmeldungen bemerkung bemerkungen التعليق "
-        "المراجعة الملاحظات",
+        "temoignages opinioni beoordelingen kundenstimmen kommentarer omdomen recenzija recenzije "
+        "arvostelut arvio arviot kommentti kommentit ruckmeldung ruckmeldungen bemerkung bemerkungen "
+        "التعليق المراجعة الملاحظات",
     ),
     # a complaint
     **_words(
@@ -82,41 +80,38 @@ NAME_WEIGHTS: Mapping[str, float] = {
     **_words(
         -2.0,
         "title titles headline heading subject summary titel titre titulo titolo judul baslik заголовок "
-        "otsikko rubrik "
-        "标题 標題 件名 タイトル 제목 topic topics theme themes keyword keywords tag tags label labels "
-        "sentiment emotion category categories type kind class group segment тип вид тема категория tipo "
-        "tipologia categoria kategorie kategoria kategori typ rodzaj jenis 类型 類型 类别 分类 カテゴリ 種類 "
-        "유형",
+        "otsikko rubrik 标题 標題 件名 タイトル 제목 topic topics theme themes keyword keywords tag tags "
+        "label labels sentiment emotion category categories type kind class group segment тип вид тема "
+        "категория tipo tipologia categoria kategorie kategoria kategori typ rodzaj jenis 类型 類型 类别 "
+        "分类 カテゴリ 種類 유형",
     ),
     **_words(
         -4.0,
         "reply replies replied responses responded respond owner owners merchant vendor seller developer "
         "host manager management staff antworten reponses respuestas risposte ourreply description "
-        "descriptions desc descrip "
-        "beschreibung beschrijving descripcion descrizione descricao deskripsi aciklama "
-        "opis popis leiras beskrivelse beskrivning kuvaus descriere описание опис 説明 描述 설명 "
+        "descriptions desc descrip beschreibung beschrijving descripcion descrizione descricao deskripsi "
+        "aciklama opis popis leiras beskrivelse beskrivning kuvaus descriere описание опис 説明 描述 설명 "
         "omschrijving رد الرد ショップから 店舗から お店から オーナーから 出品者から 返信 回复 回復 "
         "답글 답변 bio biography about instructions policy prompt html question questions",
     ),
     **_words(
         -5.0,
-        "id ids uid uuid guid key keys hash token cursor code codes sku asin isbn ean upc url urls uri "
-        "link links href permalink path file filename slug handle image images img photo photos picture "
-        "avatar thumbnail video videos icon email mail phone fax ip address adresse direccion indirizzo "
-        "street city town state province country region zip postcode postal latitude longitude lat lng "
-        "geo location place name names firstname lastname fullname username nickname person author authors "
-        "reviewername nom nombre nome naam imie isim имя 名前 姓名 名 商品 店舗 投稿者 时间 時間 日時 者 "
-        "人 昵称 用户 产品 评分 이름 평점 별점 작성자 상품 제품 product products produkt produit producto "
+        "id ids uid uuid guid key keys hash token cursor code codes sku asin isbn ean upc url urls uri link "
+        "links href permalink path file filename slug handle image images img photo photos picture avatar "
+        "thumbnail video videos icon email mail phone fax ip address adresse direccion indirizzo street "
+        "city town state province country region zip postcode postal latitude longitude lat lng geo "
+        "location place name names firstname lastname fullname username nickname person author authors "
+        "reviewername nom nombre nome naam imie isim имя 名前 姓名 名 商品 店舗 投稿者 时间 時間 日時 者 人 "
+        "昵称 用户 产品 评分 이름 평점 별점 작성자 상품 제품 product products produkt produit producto "
         "prodotto produto produk urun artikel article_name bezeichnung item items brand model variant "
-        "business company hotel restaurant store shop app title_of department job position role date "
-        "dates time times timestamp datetime created updated modified submitted datum fecha data_ora "
-        "tanggal tarih дата 日期 日付 날짜 year month day hour week hours opening duration rating ratings "
-        "star stars "
-        "tahdet betyg score scores nps rank points vote votes upvotes helpful helpfulness count counts "
-        "number total num nb qty quantity price amount cost currency percent length status state "
-        "flag is has verified recommended version os device platform browser agent language languages "
-        "lang locale sprache langue idioma lingua bahasa dil язык source channel origin medium campaign "
-        "gender age birthday session order orders ticket index row line page size format encoding",
+        "business company hotel restaurant store shop app title_of department job position role date dates "
+        "time times timestamp datetime created updated modified submitted datum fecha data_ora tanggal "
+        "tarih дата 日期 日付 날짜 year month day hour week hours opening duration rating ratings star "
+        "stars tahdet betyg score scores nps rank points vote votes upvotes helpful helpfulness count "
+        "counts number total num nb qty quantity price amount cost currency percent length status flag is "
+        "has verified recommended version os device platform browser agent language languages lang locale "
+        "sprache langue idioma lingua bahasa dil язык source channel origin medium campaign gender age "
+        "birthday session order orders ticket index row line page size format encoding",
     ),
 }
 

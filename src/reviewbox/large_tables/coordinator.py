@@ -8,10 +8,11 @@ done writes the receipt.
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
+from io import BufferedReader
 
 from reviewbox.classification import classify_table, faults_as_source_errors
 from reviewbox.deadline import Deadline
-from reviewbox.documents import ReadOptions
+from reviewbox.documents import ReadOptions, Step
 from reviewbox.documents.formats.parquet.segments import split_parquet
 from reviewbox.documents.segments import Content, LineFormat, split
 from reviewbox.errors import ConflictError
@@ -37,7 +38,7 @@ class SegmentCoordinator:
     """Splits large tables, classifies their segments and writes their receipts.
 
     Without a queue, segments are classified one after the other. `on_share` is called with the share of the
-    table that is classified.
+    table that is classified, and `on_step` while the table is split.
     """
 
     store: ObjectStore
@@ -46,6 +47,7 @@ class SegmentCoordinator:
     receipts: ReceiptStore
     queue: Queue | None
     on_share: Callable[[float], object] = lambda _: None
+    on_step: Callable[[Step], object] = lambda _: None
 
     def start(
         self,
@@ -76,7 +78,7 @@ class SegmentCoordinator:
         is_new = plan is None or not work.has_inputs(plan)
         if plan is None or is_new:
             options = replace(self.settings.read_options, check_time=partial(deadline.check, source.ref))
-            plan = _split(source, provenance, line_format, work, options)
+            plan = _split(source, provenance, line_format, work, replace(options, on_step=self.on_step))
             work.write_plan(plan)
         if self.queue is None:
             return self._classify_all(plan, deadline)
@@ -193,7 +195,18 @@ def _split(
             parquet = split_parquet(file, options, store_segment)
         return Plan(work.table_id, provenance, parquet, None, tuple(inputs))
     with work.store.stream(source.ref, source.revision) as stream:
+        options = _with_steps(options, stream, source.size)
         content = Content(stream, options)
         with faults_as_source_errors():
             segmented = split(content, line_format, options, store_segment if content.compression else None)
     return Plan(work.table_id, provenance, segmented, content.compression, tuple(inputs))
+
+
+def _with_steps(options: ReadOptions, stream: BufferedReader, size: int) -> ReadOptions:
+    """Return options that tell how much of a stream has been read, whenever the time is checked."""
+
+    def check_time() -> None:
+        options.check_time()
+        options.on_step(Step("Splitting (kB)", stream.tell() / 1000, size / 1000))
+
+    return replace(options, check_time=check_time)

@@ -184,8 +184,8 @@ def _relieve_moto() -> None:
     # It counts all messages of the queue for each message that is received. No message gets older than the
     # retention period of days while a local cloud runs.
     sqs.SQSBackend.is_message_valid_based_on_retention_period = lambda *_: True
-    # It keeps every object and message that there has ever been, also those that are deleted. At a reset,
-    # it closes the objects' files, which would otherwise warn.
+    # It keeps every object and message that there has ever been, including those that were deleted. At a
+    # reset, it closes the objects' files, which would otherwise warn.
     models: Any = import_module("moto.core.common_models")
     models.BaseModel.__new__ = lambda cls, *_, **__: object.__new__(cls)
     s3: Any = import_module("moto.s3.models")
@@ -244,7 +244,7 @@ def _expand(template: Path) -> dict[str, Any]:
 def _create_resources(template: dict[str, Any], private: str, endpoint: str) -> Cloud:
     """Create the bucket and the queues of an expanded template through the endpoint `private`."""
     # moto would run functions in Docker. Instead this process runs the function for uploads, and reads the
-    # function's resolved properties from outputs of the stack. The other functions get no events here.
+    # function's resolved properties from the stack's outputs. The other functions get no events here.
     function = template["Resources"][_FUNCTION]["Properties"]
     variables = function["Environment"]["Variables"]
     mapping = template["Resources"][_EVENT_SOURCE_MAPPING]["Properties"]

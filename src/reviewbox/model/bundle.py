@@ -18,7 +18,7 @@ MODEL, TOKENIZER, CONFIG, BUNDLE = "model.onnx", "tokenizer.json", "config.json"
 
 # Most encoders were trained with inputs of this length. Used if the folder does not state one.
 _DEFAULT_WINDOW_TOKENS = 512
-# How the text files start that stand for large files in a clone without Git LFS.
+# The start of the text files that stand for large files in a clone without Git LFS.
 _LFS_POINTER = b"version https://git-lfs.github.com/spec/"
 # One token of the text and the two special tokens around it.
 MIN_WINDOW_TOKENS = 3
@@ -216,7 +216,7 @@ def _read_bundle(path: Path) -> dict[str, Any]:
 
 
 def _is_number(value: Any) -> bool:
-    """Return whether a JSON value is a number. In Python, `True` is one, too."""
+    """Return whether a JSON value is a number. `True` is an `int` in Python, but not a number in JSON."""
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 

@@ -121,8 +121,8 @@ class Classifier:
             texts: consumed in chunks, only as far as needed.
             explain: whether to classify each sentence too, for the evidence. This doubles the time.
             before_run: called before each run of the model, several times a second, with the number of texts
-                that are done; the decimals are the share of texts that are in work. An exception that it
-                raises stops the iteration.
+                that are done; the decimals are the share of the texts in progress that is done. An exception
+                that it raises stops the iteration.
         """
         chunk: list[str] = []
         characters = done = 0

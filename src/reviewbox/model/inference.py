@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 _INPUTS = ("input_ids", "attention_mask", "token_type_ids")
 _OUTPUT = "logits"
-# Of our own models: the log-odds that the text is in a language that the model knows, shape (B, 1).
+# Only in our own models: the log-odds that the text is in a language that the model knows, shape (B, 1).
 _LANGUAGE_OUTPUT = "language_logits"
 _TYPES = {"tensor(int64)": np.int64, "tensor(int32)": np.int32}
 _DIMENSIONS = 2  # of each input: windows, and tokens of a window

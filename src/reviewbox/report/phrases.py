@@ -15,9 +15,9 @@ _MIN_REVIEWS = 2
 _MAX_PHRASES = 150  # of each side
 # Two phrases stand for the same if they share this many of the reviews in which either occurs.
 _SAME_SHARE = 0.6
-# How much more often a side must use a phrase than both together.
+# A phrase must be at least this many times as frequent on one side as on both together.
 _MIN_LIFT = 1.15
-_MAX_FOLDED_ENDING = 4  # letters that a word keeps at least
+_MAX_FOLDED_ENDING = 4  # the fewest letters that a word keeps
 
 _WORD = re.compile(r"[^\W\d_]+(?:['’][^\W\d_]+)?")
 _BREAK = re.compile(r"[.,;:!?()\"\n…–—]")

@@ -30,7 +30,7 @@ class Reservoir(Generic[T]):
 
 
 class Top(Generic[T]):
-    """The items with the highest keys. Of several with the same text, it keeps one."""
+    """The items with the highest keys. It keeps one of several with the same text."""
 
     def __init__(self, size: int) -> None:
         self._size = size

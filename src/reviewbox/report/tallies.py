@@ -75,7 +75,7 @@ class Tallies:
         """Take note that there are no more results.
 
         Raises:
-            ReviewboxError: a column that somebody asked for does not exist, or does not hold that.
+            ReviewboxError: a chosen column does not exist, or its values are not ratings or dates.
         """
         self._end_source()
         self._check_chosen_columns()
@@ -86,7 +86,7 @@ class Tallies:
         self._rows_of_source = 0
 
     def _check_chosen_columns(self) -> None:
-        """Raise ReviewboxError if a column that somebody asked for does not exist, or does not hold that."""
+        """Raise ReviewboxError if a chosen column does not exist, or its values are not ratings or dates."""
         if missing := sorted(self._chosen - self.columns.keys()):
             known = ", ".join(map(repr, self.columns)) or "none"
             raise ReviewboxError(f"no result has the column {missing[0]!r}; the columns are {known}")

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from reviewbox.documents import BinaryTable, Row, Table, Value
 from reviewbox.errors import Problem
 from reviewbox.model.verdicts import Verdict
-from reviewbox.results.receipt import Counts, problem_fields, verdict_fields
+from reviewbox.results.receipt import Counts, outcome_fields
 
 # Not all tables get the last one.
 OWN_FIELDS = ("sentiment", "score", "needs_review", "other_language", "error_code", "error_message", "note")
@@ -22,7 +22,7 @@ class Tally:
         self._needs_review = self._other_language = 0
 
     def add(self, fields: Mapping[str, Value]) -> None:
-        """Count a result: what `verdict_fields` or `problem_fields` returns."""
+        """Count a result: what `outcome_fields` returns."""
         if "error_code" in fields:
             self._errors[str(fields["error_code"])] += 1
         else:
@@ -56,13 +56,8 @@ class AddedFields:
         A row without an outcome is not a review: its added fields are empty, and it is not counted.
         """
         values: Mapping[str, Value]
-        if outcome is None:
-            values = {}
-        elif isinstance(outcome, Problem):
-            values = problem_fields(outcome)
-        else:
-            values = verdict_fields(outcome, self._needs_review_below)
-        if outcome is not None:
+        values = outcome_fields(outcome, self._needs_review_below) if outcome else {}
+        if values:
             self._tally.add(values)
         values = {**values, "note": row.note or None}
         return {unused: values.get(name) for name, unused in self._names.items()}

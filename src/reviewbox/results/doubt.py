@@ -26,9 +26,9 @@ def with_doubt(notes: Mapping[str, Value], counts: Counts, labels: Collection[st
     classified = sum(counts.labels.values())
     judging = classified - counts.labels.get(NEUTRAL, 0)
     known = classified - counts.other_language
-    is_inferred = notes.get("text_field_by") == "score"
     has_own_labels = {*labels} != {NEGATIVE, NEUTRAL, MIXED, POSITIVE}
-    if not is_inferred or has_own_labels or known < _MIN_TEXTS or judging >= _MIN_JUDGING_SHARE * known:
+    hardly_judge = known >= _MIN_TEXTS and judging < _MIN_JUDGING_SHARE * known
+    if has_own_labels or not hardly_judge or not inferred_field(notes):
         return notes
     runner_up = f" The next best is `{notes['runner_up']}`." if "runner_up" in notes else ""
     doubt = (

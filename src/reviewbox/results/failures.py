@@ -34,7 +34,7 @@ def record_failure(receipts: ReceiptStore, ref: ObjectRef, error: Exception) -> 
 
 
 def record_last_attempt(receipts: ReceiptStore, ref: ObjectRef) -> None:
-    """Record that an object has no result, if it has no receipt, before the last attempt to make one.
+    """Before the last attempt at an object, record that it has no result, unless it has a receipt.
 
     If the worker dies during that attempt, nobody else would say what became of the object.
 

@@ -246,6 +246,13 @@ def is_made_from(table_id: str, source: ObjectRef) -> bool:
     return table_id[_ID_START:].startswith(_table_id_owner(source))
 
 
+def outcome_fields(outcome: Verdict | Problem, needs_review_below: float) -> dict[str, Any]:
+    """Return a verdict, or the reason why there is none, as results show it."""
+    if isinstance(outcome, Problem):
+        return problem_fields(outcome)
+    return verdict_fields(outcome, needs_review_below)
+
+
 def verdict_fields(verdict: Verdict, needs_review_below: float) -> dict[str, Any]:
     """Return a verdict as results show it; a table's rows get the first four fields only."""
     scores = _rounded_shares(verdict.scores)

@@ -62,7 +62,7 @@ def read_table(
 
 @dataclass(slots=True)
 class Lines:
-    """The numbers of lines in the source, of which each part has some, below a header."""
+    """The numbers of lines in the source. Each part of the table has some of them, below a header."""
 
     added: int = 0  # how many lines of the header the source does not have
     before: int | None = None  # the number of lines in the source before the part

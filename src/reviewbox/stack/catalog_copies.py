@@ -2,7 +2,7 @@
 
 import hashlib
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -46,7 +46,7 @@ class FolderResults:
         return self.place.open(file) if file else None
 
     def uploaded(self, key: str, receipt: Receipt) -> str:
-        """Return the date of upload, of results that come from S3; else that of the result."""
+        """Return the date of upload of a source in S3; otherwise, the date of the result."""
         if date := upload_date(receipt):
             return date
         return datetime.fromtimestamp((self.place.root / key).stat().st_mtime, UTC).date().isoformat()
@@ -54,7 +54,7 @@ class FolderResults:
 
 @dataclass(frozen=True, slots=True)
 class Copying:
-    """Copies all results of a place; call `list_receipts`, and then `copy` with what it yields."""
+    """Copies all results of a place; call `copy` with what `list_receipts` and `list_gone` yield."""
 
     place: Place  # where the results are
     catalog: Catalog  # where their copies are
@@ -92,10 +92,14 @@ class Copying:
         """Yield the keys of all receipts."""
         return filter(is_receipt, self.place.list_keys())
 
+    def list_gone(self, receipts: Sequence[str]) -> Iterator[str]:
+        """Yield the keys of the receipts that have copies, but are not among these, which are all."""
+        return self.catalog.copied_besides(receipts)
+
     def copy(
-        self, receipts: Sequence[str], on_advance: Callable[[float], object]
+        self, receipts: Iterable[str], on_advance: Callable[[float], object]
     ) -> Iterator[CopyOutcome | Exception]:
-        """Bring the copies of all results up to date, and remove those of results that are gone.
+        """Bring the copies of results up to date, and remove those of results that are gone.
 
         `on_advance` is called with each share of a receipt's result that is done. The shares of a result add
         up to 1. Several threads may call it.
@@ -104,8 +108,6 @@ class Copying:
         with ThreadPoolExecutor(self.threads) as pool:
             while chunk := list(islice(remaining, _CHUNK)):
                 yield from pool.map(update, chunk)
-            gone = self.catalog.copied_besides(receipts)
-            yield from pool.map(partial(self._update, lambda _: None), gone)
 
     def _update(self, on_advance: Callable[[float], object], key: str) -> CopyOutcome | Exception:
         done = 0.0

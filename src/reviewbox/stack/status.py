@@ -84,9 +84,8 @@ def collect_status(stack: Stack, s3: "S3Client", sqs: "SQSClient", newest: int, 
     """
     source = ObjectRef(stack.bucket, stack.source_prefix)
     results = ObjectRef(stack.results_bucket, stack.results_prefix)
-    queues = [
-        Queue(url, sqs).count() for url in track(stack.queue_urls, "Counting messages", len(stack.queue_urls))
-    ]
+    urls = stack.queue_urls
+    queues = [Queue(url, sqs).count() for url in track(urls, "Counting messages", len(urls))]
     dead_letter_queue = Queue(stack.dead_letter_queue_url, sqs)
     dead_lettered = dead_letter_queue.count().total
     storage = S3Storage(s3)
@@ -185,7 +184,7 @@ def _dead_letter_reasons(
     for message in track(parsed, "Explaining dead letters", len(records)):
         for error in message.errors:
             yield FailureReason("", "", f"the message is not an event: {error}")
-        sources = (*message.refs, *(segment.source for segment in message.segments))
+        sources = [target.source for target in message.targets]
         keys = (receipt_key(stack.results_prefix, ref.key) for ref in sources)
         receipts = _read_receipts(storage, [ObjectRef(stack.results_bucket, key) for key in keys])
         for ref, content in zip(sources, receipts, strict=True):

@@ -51,6 +51,9 @@ class Place(Protocol):
     def open(self, key: str) -> BufferedReader | None:
         """Open an object, with a buffer of at least `SNIFF_BYTES`; None if it is gone."""
 
+    def size(self, key: str) -> int:
+        """Return the size of an object in bytes; 0 if it is gone."""
+
     def part_key(self, receipt_key: str, receipt: Receipt, part: Part) -> str | None:
         """Return the key of a part of a table; None if it is not there or cannot be the receipt's."""
 
@@ -96,6 +99,12 @@ class FolderPlace:
         with suppress(FileNotFoundError):
             return BufferedReader((self.root / key).open("rb", buffering=0), SNIFF_BYTES)
         return None
+
+    def size(self, key: str) -> int:
+        """Return the size of a file."""
+        with suppress(FileNotFoundError):
+            return (self.root / key).stat().st_size
+        return 0
 
     def part_key(self, receipt_key: str, receipt: Receipt, part: Part) -> str | None:  # noqa: ARG002 - as documented
         """Return where a part of a table is: the folder may hold only some levels of the bucket's keys."""
@@ -147,6 +156,11 @@ class S3Place:
         with suppress(ConflictError):
             return self.storage.stream(self._ref(key), revision) if revision else None
         return None
+
+    def size(self, key: str) -> int:
+        """Return the size of an object."""
+        source = self.storage.read(self._ref(key), 0)
+        return source.size if source else 0
 
     def part_key(self, receipt_key: str, receipt: Receipt, part: Part) -> str | None:
         """Return the key of a part, unless the receipt names an object that is not its own."""
@@ -207,10 +221,10 @@ class StoredResults:
         place: where they are.
         settings: how the sources are read.
         models: the digests of the models that made the results read so far.
-        receipts: the number of receipts and other JSON files, or of tables if no receipt names them; known
+        total: the number of receipts and other JSON files, or of tables if no receipt names them; known
             when the first result is read.
         done: how many of them are done; the decimals are the share of the table that is being read.
-        skipped: how many of these are not receipts of this version.
+        skipped: how many JSON files are not receipts of this version.
         doubts: the doubts about fields of tables, with the sources' keys; of the results read so far.
         on_listed: called for each file or object that is found, before the first result is read.
     """
@@ -218,12 +232,11 @@ class StoredResults:
     place: Place
     settings: Settings = field(default_factory=Settings)
     models: set[str] = field(default_factory=set)
-    receipts: int = 0
+    total: int = 0
     done: float = 0.0
     skipped: int = 0
     doubts: list[str] = field(default_factory=list)
     on_listed: Callable[[], object] = lambda: None
-    _share_read: float = 0.0  # of the part of a table that is being read; 0 if its size is not known
 
     def __iter__(self) -> Iterator[Result]:
         """Yield every result, for a report; see `read`."""
@@ -242,7 +255,7 @@ class StoredResults:
             keys.append(key)
             self.on_listed()
         receipts = [key for key in keys if is_receipt(key)]
-        self.receipts = len(receipts)
+        self.total = len(receipts)
         for key, receipt in self._receipts(receipts):
             done, model = self.done, receipt.content.get("model")
             self.models.add(str(model.get("sha256")) if isinstance(model, dict) else "")
@@ -277,13 +290,15 @@ class StoredResults:
             return reader.of_failure(source, code, message)
 
         noted = replace(reader, of_failure=of_failure)
-        self.receipts = len(tables)
+        self.total = len(tables)
         for number, key in enumerate(tables):
-            source = source_of_table(key)
-            self.done = number
-            for item in self._read_part(key, key, noted, source, "", lines[source]):
+            source, size = source_of_table(key), max(1, self.place.size(key))
+
+            def on_bytes(done: int, number: int = number, size: int = size) -> None:
+                self.done = number + done / size
+
+            for item in self._read_part(key, key, noted, source, "", lines[source], on_bytes):
                 yield item
-                self.done = number + self._share_read
                 read += 1
         if read == len(reasons):
             raise ReviewboxError(
@@ -295,10 +310,16 @@ class StoredResults:
             )
 
     def _read_part(  # noqa: PLR0913, PLR0917 - what a part is, and what it is a part of
-        self, key: str | None, name: str, reader: Reader[T], source: str, text_field: str, lines: Lines
+        self,
+        key: str | None,
+        name: str,
+        reader: Reader[T],
+        source: str,
+        text_field: str,
+        lines: Lines,
+        on_bytes: Callable[[int], object] | None = None,
     ) -> Iterator[T]:
         stored = self.place.open(key) if key else None
-        size = _size_of(stored) if stored else 0
         for item in read_table(
             stored,
             name,
@@ -306,9 +327,9 @@ class StoredResults:
             lambda table: reader.of_rows(table, source, text_field, lines),
             partial(reader.of_failure, source),
         ):
-            if stored and size:
-                self._share_read = stored.tell() / size
             yield item
+            if stored and on_bytes:
+                on_bytes(stored.tell())
         lines.end_part()
 
     def read_texts(self, results: Sequence[Result]) -> Iterator[str]:
@@ -349,7 +370,7 @@ class StoredResults:
 
 
 def _read_receipt(key: str, receipt: Receipt, reader: Reader[T]) -> T:
-    """Return what a reader makes of a receipt that is no table's, whoever wrote it."""
+    """Return what a reader makes of a receipt that is not a table's, whoever wrote it."""
     source = receipt.content["source"]["key"]
     try:
         result_of_receipt(receipt, source)
@@ -374,14 +395,6 @@ def _find_file(folders: Iterable[Path], key: str) -> Path | None:
         return None
     paths = (folder.joinpath(*names[start:]) for folder in folders for start in range(len(names)))
     return next(filter(_is_file, paths), None)
-
-
-def _size_of(stored: BufferedReader) -> int:
-    """Return the size of an open file in bytes; 0 for an object, which does not tell it."""
-    try:
-        return os.fstat(stored.fileno()).st_size
-    except (OSError, AttributeError):
-        return 0
 
 
 def _is_file(path: Path) -> bool:

@@ -541,7 +541,7 @@ def test_no_expression_scans_a_text_again_and_again(shape: Callable[[int], str])
 
 
 def test_an_object_may_map_ids_to_lists_of_reviews() -> None:
-    """Web sites keep the reviews of each product so."""
+    """Websites keep the reviews of each product this way."""
     data = {
         f"kettle-{n}x": [{"name": "Ann", "stars": 4, "text": f"Boils fast, and I like it. {n}"}]
         for n in range(4)
@@ -612,7 +612,7 @@ def test_the_mark_of_a_shortened_text_is_not_a_review() -> None:
 
 
 def test_a_language_is_not_the_name_of_a_text() -> None:
-    """Contentful keeps the texts of each language so."""
+    """Contentful keeps the texts of each language this way."""
     statements = ["They mended the roof within a day.", "The bill doubled once the work had started."]
     items = [{"fields": {"statement": {"en-GB": statement}}} for statement in statements]
 

@@ -361,7 +361,7 @@ def test_splitting_stops_when_the_time_is_over() -> None:
 
 
 def test_files_can_be_read_at_the_same_time() -> None:
-    """Also if one of them is not read to its end."""
+    """Even if one of them is not read to its end."""
     texts = {name: [f"Good room {name}{number}." for number in range(700)] for name in "abc"}
     rows = {
         name: read_document(name, "", parquet(pa.table({"comment": texts[name]})), OPTIONS).rows

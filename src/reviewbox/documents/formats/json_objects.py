@@ -50,7 +50,7 @@ class Parsed:
 def parse(line: Line, check_time: Callable[[], None] = lambda: None) -> Parsed:
     """Parse a text that contains one JSON value, or what `json_syntax` tolerates.
 
-    `check_time` is called repeatedly while a text is read that is not valid JSON.
+    `check_time` is called repeatedly while a text that is not valid JSON is read.
 
     Raises:
         SourceError: the text is not one value. The message starts with the line number.

@@ -136,7 +136,7 @@ class JsonSchema:
         )
 
     def to_dict(self) -> dict[str, Any]:
-        """Return it as JSON data."""
+        """Return the schema as JSON data."""
         return {
             "paths": [_path_to_data(path) for path in self.paths],
             "title": _path_to_data(self.title),

@@ -65,7 +65,7 @@ _MIXED_RECORDS = tuple(
 _CELL = ("f", Each.ELEMENT, "v")
 _CLEAR_NAME_SCORE = 3.0  # of a review by any name
 _RESPONSES = re.compile(r"responses?(?![a-z])", re.IGNORECASE)
-# A field is called so if its values are no reviews, whatever they look like.
+# The name given to a field whose values are not reviews, whatever they look like.
 _EXCLUDING_NAME = "reply"
 
 # What scrapers find where a page shortens a text.
@@ -338,7 +338,7 @@ def _is_name_above(name: str, cells: tuple[Any, ...]) -> bool:
 
 
 def _columns_beside(value: Mapping[str, Any]) -> tuple[str, ...] | None:
-    """Return the names of columns that an object contains beside rows, as data frames are written."""
+    """Return the names of columns that an object contains along with rows, as data frames are written."""
     for child in value.values():
         if isinstance(child, list) and child:
             names = [_column_name(element) for element in islice(child, _MAX_ELEMENTS)]

@@ -224,7 +224,7 @@
     );
   }
 
-  /** Names for the axis of a chart. Of long names that would look the same, it shows where they differ. */
+  /** Names for the axis of a chart. Long names that would look the same are cut so that they show where they differ. */
   function shortNames(names, longest) {
     const half = longest / 2;
     const middleCut = names.map((name) => (name.length > longest ? `${name.slice(0, half - 1)}…${name.slice(-half)}` : name));
@@ -335,7 +335,7 @@
     return unit.offset(new Date(period), 1).toISOString().slice(0, period.length);
   }
 
-  /** The periods from the first to the last, also those without reviews. A break stands for many of these. */
+  /** The periods from the first to the last, including those without reviews. A break stands for many of these. */
   function course(periods) {
     const all = [];
     for (const period of periods) {
@@ -434,7 +434,7 @@
     ]);
   }
 
-  /** The sentences that praise or blame most clearly, for a side of which there are few phrases. */
+  /** The sentences that praise or blame most clearly, for a side with few phrases. */
   function clearest(side, passing) {
     const sentences = data.reviews.flatMap((review, index) => passing[index] && !review.otherLanguage ? review.segments.filter((segment) => said(segment) === side && [side, "mixed"].includes(data.labels[review.label])) : []);
     const texts = new Set(sentences.sort((a, b) => b[2] - a[2]).map(([text]) => text));

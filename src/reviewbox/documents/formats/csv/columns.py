@@ -33,7 +33,7 @@ class Columns:
         return self._keys.index(key)
 
     def select(self, options: ReadOptions) -> ReviewField:
-        """Return the columns that the settings name, else the column that scores best.
+        """Return the columns that the settings name, or else the column that scores best.
 
         Raises:
             SourceError: no column qualifies or several do, or the settings name none or an ambiguous one.

@@ -233,7 +233,7 @@ def _has_row_names(records: Sequence[Record], index: int, width: int) -> bool:
 
 
 def _padded(cells: Sequence[str], width: int) -> list[str]:
-    """Return the names of all columns, of which R omits the first."""
+    """Return the names of all columns, including the first, which R omits."""
     names = [cell.strip() for cell in cells]
     return ["", *names] if len(names) == width - 1 else names
 
@@ -383,8 +383,8 @@ def could_be_names(cells: Sequence[str]) -> bool:
 def _is_header_of_one_column(name: str, cells: Sequence[str]) -> bool:
     filled = [cell for cell in cells if cell and cell not in MISSING]
     words = len(name.split())
-    labelled = sum(cell.startswith(f"{name}:") for cell in filled)
-    if name and labelled >= _MIN_KIND_SHARE * len(filled) > 0:
+    labeled = sum(cell.startswith(f"{name}:") for cell in filled)
+    if name and labeled >= _MIN_KIND_SHARE * len(filled) > 0:
         return True
     if name in filled or (_SENTENCE_END.search(name) and not _QUESTION.search(name)):
         return False

@@ -68,7 +68,7 @@ class DelimitedSchema:
         return cls(**{**data, "layout": Layout.from_dict(data["layout"])})
 
     def to_dict(self) -> dict[str, Any]:
-        """Return it as JSON data."""
+        """Return the schema as JSON data."""
         data = asdict(self)
         del data["_counts"]
         return data
@@ -237,7 +237,7 @@ def _fit(record: Record, layout: Layout) -> Record:
     """Return a record with one cell per column.
 
     A record with more or fewer cells has a problem, but it can be written back so that the table loads:
-    missing cells are empty, and surplus cells are joined in the last column.
+    missing cells are empty, and surplus cells are joined into the last column.
     """
     dialect, width = layout.dialect, len(layout.names)
     cells, problem = record.cells, record.problem

@@ -6,21 +6,18 @@ read and written back as a file of its own.
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from io import SEEK_END, BytesIO
-from itertools import chain, islice
+from io import BytesIO
 from typing import IO, TYPE_CHECKING, Any, Self
 
 from reviewbox.documents.checks import check_rows
-from reviewbox.documents.document import Document, ReadOptions, Value
-from reviewbox.documents.formats.parquet.footer import Footer, read_footer, read_tail
+from reviewbox.documents.document import Document, ReadOptions, Step, Value
+from reviewbox.documents.formats.parquet.footer import Footer
 from reviewbox.documents.formats.parquet.table import (
     CONTENT_TYPE,
     EXTENSION,
-    SAMPLED_BATCHES,
-    check_ratio,
-    open_batches,
+    footer_of,
+    open_table,
     read_segment,
-    select_field,
 )
 from reviewbox.documents.review_field import ReviewField
 
@@ -52,7 +49,7 @@ class SegmentedParquet:
         return cls(field, tuple(data["first_rows"]), data["notes"])
 
     def to_dict(self) -> dict[str, Any]:
-        """Return it as JSON data."""
+        """Return the file as JSON data."""
         return {
             "format": EXTENSION,
             "paths": list(self.field.paths),
@@ -84,18 +81,15 @@ def split_parquet(
     Raises:
         SourceError: the file is damaged, there is no row, or no column can be the review.
     """
-    footer = read_footer(read_tail(file, options.max_bytes), options.check_time)
-    check_ratio(footer, file.seek(0, SEEK_END), options)
-    schema, batches = open_batches(file, options)
-    sampled = list(islice(batches, SAMPLED_BATCHES))
-    field = select_field(schema, sampled, options)
+    opened = open_table(file, footer_of(file, options), options)
     first_rows: list[int] = []
     row = 1
-    for segment in _segments(chain(sampled, batches), options.segment_bytes):
-        on_segment(len(first_rows), _render(schema, segment, footer))
+    for segment in _segments(opened.batches, options.segment_bytes):
+        options.on_step(Step("Splitting (rows)", row - 1, opened.footer.rows))
+        on_segment(len(first_rows), _render(opened.schema, segment, opened.footer))
         first_rows.append(row)
         row += sum(batch.num_rows for batch in segment)
-    return SegmentedParquet(field, tuple(first_rows), field.notes)
+    return SegmentedParquet(opened.field, tuple(first_rows), opened.field.notes)
 
 
 def _segments(batches: "Iterable[RecordBatch]", segment_bytes: int) -> "Iterator[list[RecordBatch]]":

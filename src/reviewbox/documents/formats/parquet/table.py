@@ -6,12 +6,22 @@ results are held in memory. The libraries are imported when the first Parquet fi
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from functools import partial
 from io import SEEK_END, BytesIO
 from itertools import chain, islice
 from typing import IO, TYPE_CHECKING, Any, NoReturn
 
-from reviewbox.documents.document import BinaryTable, Cells, Document, ReadOptions, Row, RowWriter, Value
+from reviewbox.documents.document import (
+    BinaryTable,
+    Cells,
+    Document,
+    ReadOptions,
+    Row,
+    RowWriter,
+    Step,
+    Value,
+)
 from reviewbox.documents.format import Format
 from reviewbox.documents.formats.columns import MAX_SAMPLE_ROWS, call_library, column_keys, read_row
 from reviewbox.documents.formats.parquet.decoding import DESCRIPTION, decode
@@ -33,12 +43,22 @@ _MAX_DEPTH = 8  # of structs in which a review is looked for
 # Pages rarely compress to less than a hundredth.
 _BOMB_RATIO = 100
 # The review field is selected from this many.
-SAMPLED_BATCHES = max(1, MAX_SAMPLE_ROWS // _BATCH_ROWS)
+_SAMPLED_BATCHES = max(1, MAX_SAMPLE_ROWS // _BATCH_ROWS)
 
 EXTENSION = "parquet"
 CONTENT_TYPE = "application/vnd.apache.parquet"
 # Impala, Hive and old Spark do not say which of their binary columns are text.
 _TEXT_TYPES = ("string", "large_string", "string_view", "binary", "large_binary", "binary_view")
+
+
+@dataclass(frozen=True, slots=True)
+class OpenTable:
+    """A file whose rows can be read."""
+
+    footer: Footer
+    schema: "Schema"
+    field: ReviewField  # the column that holds the review
+    batches: "Iterator[RecordBatch]"  # all rows
 
 
 def read(data: bytes, options: ReadOptions) -> Document:
@@ -49,12 +69,8 @@ def read(data: bytes, options: ReadOptions) -> Document:
     """
     footer = read_footer(data, options.check_time)
     check_row_count(footer.rows, options.max_rows)
-    check_ratio(footer, len(data), options)
-    schema, batches = open_batches(BytesIO(data), options)
-    sampled = list(islice(batches, SAMPLED_BATCHES))
-    field = select_field(schema, sampled, options)
-    rows = _rows(chain(sampled, batches), _text_paths(schema), field)
-    return _document(footer, schema, field, rows, partial(_Writer, data, footer, options))
+    opened = open_table(BytesIO(data), footer, options)
+    return _document(opened, partial(_Writer, data, footer, options))
 
 
 def read_segment(data: bytes, field: ReviewField, options: ReadOptions, first_row: int) -> Document:
@@ -64,9 +80,9 @@ def read_segment(data: bytes, field: ReviewField, options: ReadOptions, first_ro
         SourceError: the file is damaged.
     """
     footer = read_footer(data, options.check_time)
-    schema, batches = open_batches(BytesIO(data), options)
-    rows = _rows(batches, _text_paths(schema), field, first_row)
-    return _document(footer, schema, field, rows, partial(_Writer, data, footer, options))
+    schema, batches = _open_batches(BytesIO(data), options)
+    opened = OpenTable(footer, schema, field, batches)
+    return _document(opened, partial(_Writer, data, footer, options), first_row)
 
 
 def stream(file: IO[bytes], options: ReadOptions) -> Document:
@@ -77,29 +93,24 @@ def stream(file: IO[bytes], options: ReadOptions) -> Document:
     Raises:
         SourceError: the file is damaged, there is no row, or no column can be the review.
     """
-    footer = footer_of(file, options)
-    check_ratio(footer, file.seek(0, SEEK_END), options)
-    schema, batches = open_batches(file, options)
-    sampled = list(islice(batches, SAMPLED_BATCHES))
-    field = select_field(schema, sampled, options)
-    rows = _rows(chain(sampled, batches), _text_paths(schema), field)
-    return _document(footer, schema, field, rows, _refuse_to_write)
+    return _document(open_table(file, footer_of(file, options), options), _refuse_to_write)
 
 
-def _document(
-    footer: Footer,
-    schema: "Schema",
-    field: ReviewField,
-    rows: Iterator[Row],
-    open_writer: Callable[[Sequence[str]], RowWriter],
-) -> Document:
-    names = frozenset(schema.names)
-    table = BinaryTable(EXTENSION, CONTENT_TYPE, names, open_writer, has_notes=bool(field.title))
-    return Document(rows, lambda: field.notes, table, footer.rows)
+def open_table(file: IO[bytes], footer: Footer, options: ReadOptions) -> OpenTable:
+    """Open a file with this footer. Its first rows decide which column holds the review.
+
+    Raises:
+        SourceError: the file is damaged, expands to suspiciously many bytes, or has no row, or no column can
+            be the review. Reading the rows may raise it, too.
+    """
+    _check_ratio(footer, file.seek(0, SEEK_END), options)
+    schema, batches = _open_batches(file, options)
+    sampled = list(islice(batches, _SAMPLED_BATCHES))
+    return OpenTable(footer, schema, _select_field(schema, sampled, options), chain(sampled, batches))
 
 
 def footer_of(file: IO[bytes], options: ReadOptions) -> Footer:
-    """Return the footer of a file, of which only the end is read.
+    """Return the footer of a file; only the end of the file is read.
 
     Raises:
         SourceError: the file is damaged.
@@ -108,7 +119,7 @@ def footer_of(file: IO[bytes], options: ReadOptions) -> Footer:
 
 
 def row_count_of(file: IO[bytes], options: ReadOptions) -> int:
-    """Return the number of rows of a file, of which only the end is read.
+    """Return the number of rows of a file; only the end of the file is read.
 
     Raises:
         SourceError: the file is damaged.
@@ -123,7 +134,7 @@ def read_cells(data: bytes, options: ReadOptions) -> Iterator[Cells]:
         SourceError: the file is damaged.
     """
     read_footer(data, options.check_time)  # which checks it
-    schema, batches = open_batches(BytesIO(data), options)
+    schema, batches = _open_batches(BytesIO(data), options)
     keys = column_keys(schema.names)
     number = 0
     for batch in batches:
@@ -134,7 +145,7 @@ def read_cells(data: bytes, options: ReadOptions) -> Iterator[Cells]:
             yield Cells(number, 1, dict(zip(keys, values, strict=True)))
 
 
-def check_ratio(footer: Footer, size: int, options: ReadOptions) -> None:
+def _check_ratio(footer: Footer, size: int, options: ReadOptions) -> None:
     """Raise SourceError if a file of `size` bytes expands to suspiciously many."""
     ratio = footer.uncompressed_bytes / size
     if footer.uncompressed_bytes > options.max_bytes and ratio > _BOMB_RATIO:
@@ -145,7 +156,7 @@ def check_ratio(footer: Footer, size: int, options: ReadOptions) -> None:
         )
 
 
-def open_batches(file: IO[bytes], options: ReadOptions) -> "tuple[Schema, Iterator[RecordBatch]]":
+def _open_batches(file: IO[bytes], options: ReadOptions) -> "tuple[Schema, Iterator[RecordBatch]]":
     """Return the schema of a file and its rows, in small batches. Only the pages are read.
 
     Raises:
@@ -190,7 +201,7 @@ def _is(kind: "DataType", name: str) -> bool:
     return bool(getattr(DataType, f"is_{name}")(kind))
 
 
-def select_field(schema: "Schema", batches: Sequence["RecordBatch"], options: ReadOptions) -> ReviewField:
+def _select_field(schema: "Schema", batches: Sequence["RecordBatch"], options: ReadOptions) -> ReviewField:
     """Return the field that holds the review, given the first batches.
 
     Raises:
@@ -216,7 +227,7 @@ def select_field(schema: "Schema", batches: Sequence["RecordBatch"], options: Re
 
 
 class _Columns:
-    """The columns of a batch, also those in structs. A struct of many fields takes long to open."""
+    """The columns of a batch, including those in structs. A struct of many fields takes long to open."""
 
     def __init__(self, batch: "RecordBatch") -> None:
         self._structs: dict[tuple[int, ...], RecordBatch] = {(): batch}  # by their position
@@ -250,17 +261,20 @@ def _refuse_to_write(_names: Sequence[str]) -> NoReturn:
     raise SourceError(ErrorCode.TOO_LARGE, "a Parquet file that is streamed is not written back as one file")
 
 
-def _rows(
-    batches: "Iterable[RecordBatch]",
-    paths: Mapping[str, list[int]],
-    field: ReviewField,
-    first_row: int = 1,
-) -> Iterator[Row]:
-    number = first_row
+def _document(
+    opened: OpenTable, open_writer: Callable[[Sequence[str]], RowWriter], first_row: int = 1
+) -> Document:
+    names, notes = frozenset(opened.schema.names), opened.field.notes
+    table = BinaryTable(EXTENSION, CONTENT_TYPE, names, open_writer, has_notes=bool(opened.field.title))
+    return Document(_rows(opened, first_row), lambda: notes, table, opened.footer.rows)
+
+
+def _rows(opened: OpenTable, first_row: int) -> Iterator[Row]:
+    number, field, paths = first_row, opened.field, _text_paths(opened.schema)
     wanted = {path: paths[path] for path in (*field.paths, field.title) if path in paths}
-    for batch in batches:
-        opened = _Columns(batch)
-        columns = {path: opened.values(position) for path, position in wanted.items()}
+    for batch in opened.batches:
+        read = _Columns(batch)
+        columns = {path: read.values(position) for path, position in wanted.items()}
         for index in range(batch.num_rows):
             values = {path: column[index] for path, column in columns.items()}
             yield read_row(number, field, values.get)
@@ -316,8 +330,11 @@ class _Writer:
         return content.getvalue()
 
     def _widened(self, batches: "Iterable[RecordBatch]") -> "Iterator[RecordBatch]":
+        done = 0
         for batch, columns in zip(batches, self._batches, strict=True):
             self._options.check_time()
+            self._options.on_step(Step("Writing (rows)", done, self._footer.rows))
+            done += batch.num_rows
             for field, column in zip(self._fields, columns, strict=True):
                 batch = batch.append_column(field, column)  # noqa: PLW2901
             yield batch

@@ -16,7 +16,7 @@ from reviewbox.errors import ErrorCode, SourceError
 
 MAX_COLUMNS = 16_384
 
-_PARSED_BYTES = 64 * 1024  # between two calls of `check_time`
+_PARSED_BYTES = 64 * 1024  # between two calls of `on_bytes`
 
 _TAG = re.compile(rb"""<(?:[^>"']|"[^"]*"|'[^']*')*+>""")
 _SPANS = re.compile(rb"""\sspans=(?:"[^"]*"|'[^']*')""")
@@ -62,10 +62,10 @@ def sheet_members(members: Mapping[str, bytes]) -> dict[str, str]:
     return {name: member for name, member in found.items() if member in members}
 
 
-def measure(xml: bytes, check_time: Callable[[], None] = lambda: None) -> Extent:
+def measure(xml: bytes, on_bytes: Callable[[int], object] = lambda _: None) -> Extent:
     """Return the extent of a sheet. Cells that have only a format do not count.
 
-    `check_time` is called repeatedly.
+    `on_bytes` is called repeatedly with the number of bytes that have been parsed.
 
     Raises:
         SourceError: the XML is damaged.
@@ -78,7 +78,7 @@ def measure(xml: bytes, check_time: Callable[[], None] = lambda: None) -> Extent
         if position.enter(_local(tag), attributes):
             rows, columns = max(rows, position.row), max(columns, position.column)
 
-    _parse(xml, start, check_time=check_time)
+    _parse(xml, start, on_bytes=on_bytes)
     return Extent(rows, columns)
 
 
@@ -87,7 +87,7 @@ def add_cells(
     column: int,
     rows: Mapping[int, Sequence[Value]],
     header_row: int,
-    check_time: Callable[[], None] = lambda: None,
+    on_bytes: Callable[[int], object] = lambda _: None,
 ) -> bytes:
     """Return the XML of a sheet with more cells.
 
@@ -96,9 +96,9 @@ def add_cells(
         column: the number of the first column to fill, after all columns with values.
         rows: the values to write by the number of their row. No cell is written for None.
         header_row: the row whose new cells get the format of the cell before them; 0 for none.
-        check_time: called repeatedly.
+        on_bytes: called repeatedly with the number of bytes that have been parsed.
     """
-    return _Editor(xml, column, rows, header_row).edited(check_time)
+    return _Editor(xml, column, rows, header_row).edited(on_bytes)
 
 
 class _Position:
@@ -138,8 +138,8 @@ class _Editor:
         self._drop_start: int | None = None
         self._is_empty_tag = False
 
-    def edited(self, check_time: Callable[[], None]) -> bytes:
-        _parse(self._xml, self._start, self._end, self._set_offset, check_time)
+    def edited(self, on_bytes: Callable[[int], object]) -> bytes:
+        _parse(self._xml, self._start, self._end, self._set_offset, on_bytes)
         self._pieces.append(self._xml[self._copied :])
         return b"".join(self._pieces)
 
@@ -269,7 +269,7 @@ def _parse(
     start: Callable[[str, Mapping[str, str]], None],
     end: Callable[[str], None] | None = None,
     set_offset: Callable[[Callable[[], int]], None] | None = None,
-    check_time: Callable[[], None] = lambda: None,
+    on_bytes: Callable[[int], object] = lambda _: None,
 ) -> None:
     def refuse(*_: object) -> None:
         raise _damaged()
@@ -282,7 +282,7 @@ def _parse(
         set_offset(lambda: parser.CurrentByteIndex)
     try:
         for position in range(0, len(xml), _PARSED_BYTES):
-            check_time()
+            on_bytes(position)
             parser.Parse(xml[position : position + _PARSED_BYTES], False)  # noqa: FBT003 - this is not all
         parser.Parse(b"", True)  # noqa: FBT003 - this is all
     except ExpatError as error:

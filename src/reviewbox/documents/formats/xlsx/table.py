@@ -11,7 +11,7 @@ from io import BytesIO
 from itertools import islice
 from typing import Any
 
-from reviewbox.documents.document import BinaryTable, Document, ReadOptions, Row, Value
+from reviewbox.documents.document import BinaryTable, Document, ReadOptions, Row, Step, Value
 from reviewbox.documents.document import Cells as TableCells
 from reviewbox.documents.format import Format
 from reviewbox.documents.formats.columns import (
@@ -186,7 +186,8 @@ def _read_sheets(archive: Archive, options: ReadOptions) -> list[_Sheet]:
     for name in visible:
         if name not in members:
             continue
-        extent = measure(archive.members[members[name]], options.check_time)
+        xml = archive.members[members[name]]
+        extent = measure(xml, partial(_on_bytes, options, "Parsing", len(xml)))
         size += extent.rows * extent.columns * _BYTES_PER_CELL
         if size > options.max_bytes:
             raise SourceError(
@@ -208,6 +209,12 @@ def _read_sheets(archive: Archive, options: ReadOptions) -> list[_Sheet]:
             raise SourceError(ErrorCode.HEADER_ONLY, "the workbook has a header row and no rows below it")
         raise SourceError(ErrorCode.EMPTY_TABLE, "the workbook has no visible sheet with rows")
     return sheets
+
+
+def _on_bytes(options: ReadOptions, step: str, total: int, done: int) -> None:
+    """Check the time, and tell how many bytes of a sheet are done."""
+    options.check_time()
+    options.on_step(Step(f"{step} (kB)", done / 1000, total / 1000))
 
 
 def _choose(sheets: Sequence[_Sheet], options: ReadOptions) -> _Choice:
@@ -313,7 +320,7 @@ class _Writer:
             SourceError: the sheet has no room for more columns.
         """
         self._archive = archive
-        self._check_time = options.check_time
+        self._options = options
         self._member = sheet.member
         self._column = sheet.columns + 1
         self._header_row = sheet.header.index + 1 if sheet.header else 0
@@ -329,7 +336,8 @@ class _Writer:
     def finish(self) -> bytes:
         """Return the workbook with the added cells."""
         xml = self._archive.members[self._member]
-        xml = add_cells(xml, self._column, self._rows, self._header_row, self._check_time)
+        on_bytes = partial(_on_bytes, self._options, "Writing", len(xml))
+        xml = add_cells(xml, self._column, self._rows, self._header_row, on_bytes)
         return self._archive.replaced({self._member: xml})
 
 

@@ -1,4 +1,4 @@
-"""The models of S3 and SQS answer random calls as moto does."""
+"""The fakes of S3 and SQS answer random calls as moto does."""
 
 import json
 import random
@@ -88,13 +88,13 @@ def test_s3_answers_as_moto_does(s3: RealS3Client, seed: int, is_versioned: bool
     choose = random.Random(seed)
     if is_versioned:
         s3.put_bucket_versioning(Bucket=BUCKET, VersioningConfiguration={"Status": "Enabled"})
-    model = Client(S3(Clock(), buckets={BUCKET: Bucket(is_versioned)}))
+    fake = Client(S3(Clock(), buckets={BUCKET: Bucket(is_versioned)}))
     etags = ['"0"']
 
     for number in range(CALLS):
         description, call = s3_call(choose, etags)
         expected = comparable(outcome(lambda: call(s3)))  # noqa: B023 - called at once
-        answer = comparable(outcome(lambda: call(model)))  # noqa: B023 - called at once
+        answer = comparable(outcome(lambda: call(fake)))  # noqa: B023 - called at once
         assert answer == expected, f"call {number}: {description}"
         if isinstance(expected, dict) and "ETag" in expected:
             etags.append(expected["ETag"])
@@ -170,7 +170,7 @@ def test_sqs_answers_as_moto_does(s3: RealS3Client, clock: Clock, seed: int) -> 
     attributes: Any = {"VisibilityTimeout": "60", "RedrivePolicy": redrive}
     url = real.create_queue(QueueName="uploads", Attributes=attributes)["QueueUrl"]
     letters = MessageQueue()
-    model = Client(Sqs(clock, queues={url: MessageQueue(60.0, 3, letters), dead: letters}))
+    fake = Client(Sqs(clock, queues={url: MessageQueue(60.0, 3, letters), dead: letters}))
     queues = [url] * 8 + [dead] * 3 + [f"{url}-absent"]
     handles: list[dict[str, str]] = []
 
@@ -179,11 +179,11 @@ def test_sqs_answers_as_moto_does(s3: RealS3Client, clock: Clock, seed: int) -> 
         queue = choose.choice(queues)
         description, call = sqs_call(choose, queue, handles, number)
         expected = outcome(lambda: call(real, "real"))  # noqa: B023 - called at once
-        answer = outcome(lambda: call(model, "model"))  # noqa: B023 - called at once
+        answer = outcome(lambda: call(fake, "fake"))  # noqa: B023 - called at once
         assert described(answer) == described(expected), f"call {number}: {description}"
         if isinstance(expected, dict):
             pairs = zip(expected.get("Messages", []), answer.get("Messages", []), strict=True)
             handles += [
-                {"queue": queue, "real": one["ReceiptHandle"], "model": two["ReceiptHandle"]}
+                {"queue": queue, "real": one["ReceiptHandle"], "fake": two["ReceiptHandle"]}
                 for one, two in pairs
             ]
