@@ -4,7 +4,7 @@ from itertools import cycle
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from tests.documents.reading import NAMES as NAMES_ADDED
 from tests.documents.reading import OPTIONS, VERDICT, ReadDocument, read_all, texts, written_rows
@@ -363,6 +363,7 @@ def test_objects_are_returned_with_added_fields(
     data=st.binary() | st.lists(st.sampled_from(FRAGMENTS), max_size=40).map(b"".join),
     options=st.builds(ReadOptions, st.sampled_from(["", "text"]), st.sampled_from(["", "windows-1252"])),
 )
+@example(data=b"\xed\xa0\x80", options=ReadOptions())
 def test_any_bytes_are_refused_or_every_line_is_accounted_for(data: bytes, options: ReadOptions) -> None:
     document = attempt(data, options)
 
@@ -380,7 +381,8 @@ def test_any_bytes_are_refused_or_every_line_is_accounted_for(data: bytes, optio
     for line in written_rows(document):
         assert isinstance(json.loads(line), dict)
         assert line.count("\n") == 1
-        line.encode()
+        # Half of a surrogate pair, which UTF-8 cannot encode, is written as an escape of JSON.
+        assert json.loads(line.encode("utf-8", "backslashreplace")) == json.loads(line)
 
 
 def is_visible(line: bytes) -> bool:
