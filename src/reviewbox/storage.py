@@ -105,7 +105,7 @@ class S3Storage:
         return cls(client)
 
     def read(
-        self, ref: ObjectRef, max_bytes: int, on_bytes: Callable[[int, int], object] = lambda *_: None
+        self, ref: ObjectRef, max_bytes: int, on_bytes: Callable[[int, int], object] | None = None
     ) -> Source | None:
         """Return an object as it is now, or None if it does not exist.
 
@@ -302,7 +302,9 @@ def is_transient(error: Exception) -> bool:
     return status >= _SERVER_ERROR or code in _TRANSIENT or "Throttl" in code
 
 
-def _download(body: "StreamingBody", size: int, on_bytes: Callable[[int, int], object]) -> bytes:
+def _download(body: "StreamingBody", size: int, on_bytes: Callable[[int, int], object] | None) -> bytes:
+    if on_bytes is None:
+        return body.read()
     content = bytearray()
     for chunk in body.iter_chunks(_DOWNLOAD_CHUNK):
         content += chunk
