@@ -6,7 +6,14 @@ from collections.abc import Set as AbstractSet
 from functools import lru_cache
 
 from reviewbox.documents.value_kinds import UNSPACED
-from reviewbox.documents.vocabulary import FUNCTION_WORDS, NAME_WEIGHTS, plain_word
+from reviewbox.documents.vocabulary import (
+    DESCRIPTIONS,
+    FUNCTION_WORDS,
+    NAME_WEIGHTS,
+    REPLY_WORDS,
+    TITLE_WORDS,
+    plain_word,
+)
 
 # If its name says that a field contains reviews, they may be a few words that are often repeated.
 TELLING_NAME_SCORE = 2.5
@@ -21,10 +28,6 @@ EXCLUDING_NAME_SCORE = -2.0
 # What each word of a field's name adds. Words are lower case and without accents. The total is limited to
 # between MIN_NAME_SCORE and MAX_NAME_SCORE.
 MIN_NAME_SCORE, MAX_NAME_SCORE = -6.0, 3.0
-_REPLY_WORDS = frozenset(
-    "reply replies replied responded respond owner merchant vendor seller developer antworten ourreply ショップから 店舗から "
-    "お店から オーナーから 出品者から 返信 回复 回復 답글 답변".split()
-)
 _REPLY_SCORE = -4.0
 # A translation is classified only if the export does not have the original.
 _TRANSLATION_WORDS = frozenset("translated translation".split())
@@ -67,21 +70,11 @@ _MERCHANTS = frozenset(
 # What these write about a review is a comment on it.
 _COMMENTATORS = frozenset("agency admin administrator moderator editor analyst".split())
 _NOTES = frozenset("comment comments note notes".split())
-TITLE_WORDS = frozenset(
-    "title headline heading summary titel titre titulo titolo judul baslik otsikko rubrik".split()
-)
 # Tickets have one, as e-mails do.
 SUBJECT_WORDS = frozenset(
     "subject betreff asunto assunto objet oggetto onderwerp temat konu тема 件名".split()
 )
 _PREPOSITIONS = frozenset("of for de du des del della di da do dos das der des von van od".split())
-DESCRIPTIONS = frozenset(
-    map(
-        plain_word,
-        "description descriptions desc descrip beschreibung beschrijving omschrijving descripcion descrizione descricao deskripsi "
-        "açıklama описание опис opis popis leírás beskrivelse beskrivning kuvaus descriere 説明 描述 설명".split(),
-    )
-)
 # JSON has no comments, so authors of files write them under these names.
 _FILE_COMMENTS = frozenset(("_comment", "_comments", "$comment", "__comment", "__comment__"))
 # The description of one of these is what a customer wrote.
@@ -206,7 +199,7 @@ def name_score(name: str) -> float:
 def _is_by_merchant(words: AbstractSet[str]) -> bool:
     """Return whether the words of a name say that it is what a merchant answers, whatever else they say."""
     return bool(
-        words & _REPLY_WORDS
+        words & REPLY_WORDS
         or (words & {"response", "responses"} and words & _RESPONDERS)
         or (words & FOREIGN_ANSWERS and words & _MERCHANTS)
         or (words & _NOTES and words & _COMMENTATORS)
@@ -239,7 +232,7 @@ def _is_list_of_words(words: Sequence[str]) -> bool:
 
 def is_reply(name: str) -> bool:
     """Return whether a name says that a field contains the answer to a review."""
-    return any(word in _REPLY_WORDS for word in name_words(name))
+    return any(word in REPLY_WORDS for word in name_words(name))
 
 
 def name_words(name: str) -> list[str]:

@@ -16,7 +16,6 @@ from reviewbox.documents.field_names import (
     MIN_NAME_SCORE,
     TELLING_NAME_SCORE,
     TEXT_NAME_SCORE,
-    TITLE_WORDS,
     is_question,
     last_part,
     list_in,
@@ -25,6 +24,7 @@ from reviewbox.documents.field_names import (
     word_weight,
 )
 from reviewbox.documents.field_values import MIN_TEXT_SHARE, FieldValues, says_published
+from reviewbox.documents.vocabulary import TITLE_WORDS
 
 _WEIGHT_PUBLISHED = -6.0  # if another field says that someone other than a customer wrote the texts
 _WEIGHT_ARTICLE = -2.0  # if the records have a title and a sign of an article, but no author or rating
@@ -50,7 +50,7 @@ _MIN_LOG_KEYS = 2
 _CHANGED_ROW = "dynamodb"  # events with this key are rows of a table
 _STATUSES = frozenset("status code statuscode httpstatus httpcode responsecode responsestatus".split())
 _COUNTED_TOKENS = frozenset("input output prompt completion total".split())  # by services of language models
-# Names of fields beside the texts of others than customers.
+# Names of fields beside texts that customers did not write.
 _BESIDE_PUBLISHED = (
     frozenset(("wins", "losses")),  # of ideas that are put to a vote
     frozenset(("post title", "post content")),  # of a site
@@ -96,7 +96,7 @@ class RecordKinds:
 
     Attributes:
         articles: lists of records with a title and a sign of an article, and nobody who wrote or rated them.
-        published: lists of texts that others than customers wrote, such as companies and language models.
+        published: lists of texts that customers did not write, but companies or language models, for example.
         logs: lists of messages of programs, or of requests to a server with the status of each.
         answered: lists of reviews, complaints and tickets, whose answers are not reviews. They have an id, or
             a rating beside a text.

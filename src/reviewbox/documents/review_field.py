@@ -15,7 +15,6 @@ from itertools import islice
 from reviewbox.documents.document import ReadOptions, Value
 from reviewbox.documents.field_names import (
     DERIVED_WORDS,
-    DESCRIPTIONS,
     EXCLUDING_NAME_SCORE,
     MIN_NAME_SCORE,
     SUBJECT_WORDS,
@@ -33,7 +32,7 @@ from reviewbox.documents.field_names import (
 )
 from reviewbox.documents.field_values import MIN_TEXT_SHARE, FieldValues, are_options
 from reviewbox.documents.record_kinds import RecordKinds
-from reviewbox.documents.vocabulary import BLAME_WORDS, PRAISE_WORDS
+from reviewbox.documents.vocabulary import BLAME_WORDS, DESCRIPTIONS, PRAISE_WORDS
 from reviewbox.errors import ErrorCode, SourceError
 
 _MAX_FIELDS = 1000

@@ -21,6 +21,30 @@ def _words(weight: float, text: str) -> dict[str, float]:
     return dict.fromkeys(map(plain_word, text.split()), weight)
 
 
+# What a merchant answers to a review.
+REPLY_WORDS = frozenset(
+    map(
+        plain_word,
+        (
+            "reply replies replied responded respond owner merchant vendor seller developer antworten "
+            "ourreply ショップから 店舗から お店から オーナーから 出品者から 返信 回复 回復 답글 답변"
+        ).split(),
+    )
+)
+DESCRIPTIONS = frozenset(
+    map(
+        plain_word,
+        (
+            "description descriptions desc descrip beschreibung beschrijving omschrijving descripcion "
+            "descrizione descricao deskripsi açıklama описание опис opis popis leírás beskrivelse "
+            "beskrivning kuvaus descriere 説明 描述 설명"
+        ).split(),
+    )
+)
+TITLE_WORDS = frozenset(
+    "title headline heading summary titel titre titulo titolo judul baslik otsikko rubrik".split()
+)
+
 NAME_WEIGHTS: Mapping[str, float] = {
     # a review, in the languages that people export in
     **_words(
@@ -79,21 +103,18 @@ NAME_WEIGHTS: Mapping[str, float] = {
     # something else about a review
     **_words(
         -2.0,
-        "title titles headline heading subject summary titel titre titulo titolo judul baslik заголовок "
-        "otsikko rubrik 标题 標題 件名 タイトル 제목 topic topics theme themes keyword keywords tag tags "
-        "label labels sentiment emotion category categories type kind class group segment тип вид тема "
-        "категория tipo tipologia categoria kategorie kategoria kategori typ rodzaj jenis 类型 類型 类别 "
-        "分类 カテゴリ 種類 유형",
+        "titles subject заголовок 标题 標題 件名 タイトル 제목 topic topics theme themes keyword keywords "
+        "tag tags label labels sentiment emotion category categories type kind class group segment тип вид "
+        "тема категория tipo tipologia categoria kategorie kategoria kategori typ rodzaj jenis 类型 類型 "
+        "类别 分类 カテゴリ 種類 유형",
     ),
+    **dict.fromkeys(TITLE_WORDS, -2.0),
     **_words(
         -4.0,
-        "reply replies replied responses responded respond owner owners merchant vendor seller developer "
-        "host manager management staff antworten reponses respuestas risposte ourreply description "
-        "descriptions desc descrip beschreibung beschrijving descripcion descrizione descricao deskripsi "
-        "aciklama opis popis leiras beskrivelse beskrivning kuvaus descriere описание опис 説明 描述 설명 "
-        "omschrijving رد الرد ショップから 店舗から お店から オーナーから 出品者から 返信 回复 回復 "
-        "답글 답변 bio biography about instructions policy prompt html question questions",
+        "responses owners host manager management staff reponses respuestas risposte رد الرد bio biography "
+        "about instructions policy prompt html question questions",
     ),
+    **dict.fromkeys(REPLY_WORDS | DESCRIPTIONS, -4.0),
     **_words(
         -5.0,
         "id ids uid uuid guid key keys hash token cursor code codes sku asin isbn ean upc url urls uri link "
