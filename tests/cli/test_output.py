@@ -614,28 +614,23 @@ def shown(tmp_path_factory: pytest.TempPathFactory, tiny_model: Path) -> dict[tu
         inbox.mkdir()
         (inbox / "a.csv.gz").write_bytes(data)
         arguments = ["--output", f"{inbox}.csv"] if command == "classify" else ["--once"]
-        session = Session(
-            *(*REVIEWBOX, command, str(inbox), "--model", str(tiny_model), *arguments),
-            NO_COLOR="1",
-            REVIEWBOX_MAX_OBJECT_BYTES=max_bytes,
-        )
-        try:
-            return session.read(end=PROGRESS)
-        finally:
-            session.close()
+        return show_until(PROGRESS, command, str(inbox), *arguments, REVIEWBOX_MAX_OBJECT_BYTES=max_bytes)
 
     def show_download(command: str, max_bytes: str) -> bytes:
-        session = Session(
-            *(*REVIEWBOX, *command.split(), "--model", str(tiny_model)),
-            NO_COLOR="1",
+        return show_until(
+            DOWNLOADING,
+            *command.split(),
             AWS_ENDPOINT_URL=f"http://127.0.0.1:{server.server_port}",
             AWS_ACCESS_KEY_ID="testing",
             AWS_SECRET_ACCESS_KEY="testing",
             AWS_DEFAULT_REGION="us-east-1",
             REVIEWBOX_MAX_OBJECT_BYTES=max_bytes,
         )
+
+    def show_until(end: re.Pattern[bytes], *words: str, **variables: str) -> bytes:
+        session = Session(*REVIEWBOX, *words, "--model", str(tiny_model), NO_COLOR="1", **variables)
         try:
-            return session.read(end=DOWNLOADING)
+            return session.read(end=end)
         finally:
             session.close()
 
