@@ -596,15 +596,20 @@ LARGE_FILES = [
 ]
 DOWNLOAD = ("classify s3://bucket/a.txt", str(SlowBucket.SIZE))
 DOWNLOADING = re.compile(rb"Downloading \(kB\)[^\r\n]* " + PROGRESS.pattern)
+LONG_TEXT = ("classify", "a.txt")
+LONG_TEXT_PROGRESS = re.compile(rb"[1-9]\d*/860 +[\d.,]+/(?:s|min) +\d:\d\d:\d\d")
+LABELED = [("evaluate", "a.csv"), ("evaluate", "a.jsonl")]
+READING = re.compile(rb"Reading \(kB\)[^\r]* [1-9][\d,]*/[\d,]+ +[\d.,]+/s +\d:\d\d:\d\d")
 
 
 @pytest.fixture(scope="module")
 def shown(tmp_path_factory: pytest.TempPathFactory, tiny_model: Path) -> dict[tuple[str, str], bytes]:
     """What commands that read a large file or object show, up to their first progress.
 
-    They run at once, because each does so after two seconds.
+    They run at once, because each shows it after two seconds.
     """
     folder = tmp_path_factory.mktemp("large")
+    model = ["--model", str(tiny_model)]
     lines = (f"{number},a great film that is not bad at all\n".encode() for number in range(200_000))
     data = gzip.compress(b"id,review\n" + b"".join(lines), compresslevel=1)
 
@@ -614,12 +619,14 @@ def shown(tmp_path_factory: pytest.TempPathFactory, tiny_model: Path) -> dict[tu
         inbox.mkdir()
         (inbox / "a.csv.gz").write_bytes(data)
         arguments = ["--output", f"{inbox}.csv"] if command == "classify" else ["--once"]
-        return show_until(PROGRESS, command, str(inbox), *arguments, REVIEWBOX_MAX_OBJECT_BYTES=max_bytes)
+        variables = {"REVIEWBOX_MAX_OBJECT_BYTES": max_bytes}
+        return show_until(PROGRESS, command, str(inbox), *arguments, *model, **variables)
 
     def show_download(command: str, max_bytes: str) -> bytes:
         return show_until(
             DOWNLOADING,
             *command.split(),
+            *model,
             AWS_ENDPOINT_URL=f"http://127.0.0.1:{server.server_port}",
             AWS_ACCESS_KEY_ID="testing",
             AWS_SECRET_ACCESS_KEY="testing",
@@ -627,8 +634,20 @@ def shown(tmp_path_factory: pytest.TempPathFactory, tiny_model: Path) -> dict[tu
             REVIEWBOX_MAX_OBJECT_BYTES=max_bytes,
         )
 
+    def show_long_text(command: str, name: str) -> bytes:
+        text = "The seats are soft, but the soup was cold. " * 20_000
+        (folder / name).write_text(text, encoding="utf-8")
+        return show_until(LONG_TEXT_PROGRESS, command, str(folder / name))
+
+    def show_labeled(file: tuple[str, str]) -> bytes:
+        command, name = file
+        row, rows = {"text": "a great film that is not bad at all", "label": 1}, 1_000_000
+        lines = {"a.csv": "text,label\n" + "a great film that is not bad at all,1\n" * rows}
+        (folder / name).write_text(lines.get(name) or f"{json.dumps(row)}\n" * rows, encoding="utf-8")
+        return show_until(READING, command, str(folder / name), *model)
+
     def show_until(end: re.Pattern[bytes], *words: str, **variables: str) -> bytes:
-        session = Session(*REVIEWBOX, *words, "--model", str(tiny_model), NO_COLOR="1", **variables)
+        session = Session(*REVIEWBOX, *words, NO_COLOR="1", **variables)
         try:
             return session.read(end=end)
         finally:
@@ -636,12 +655,14 @@ def shown(tmp_path_factory: pytest.TempPathFactory, tiny_model: Path) -> dict[tu
 
     with (
         ThreadingHTTPServer(("127.0.0.1", 0), SlowBucket) as server,
-        ThreadPoolExecutor(len(LARGE_FILES) + 2) as pool,
+        ThreadPoolExecutor(len(LARGE_FILES) + len(LABELED) + 3) as pool,
     ):
         pool.submit(server.serve_forever)
-        download = pool.submit(show_download, *DOWNLOAD)
-        outputs = dict(zip(LARGE_FILES, pool.map(show, LARGE_FILES), strict=True))
-        outputs[DOWNLOAD] = download.result()
+        started = {file: pool.submit(show, file) for file in LARGE_FILES}
+        started |= {file: pool.submit(show_labeled, file) for file in LABELED}
+        started[LONG_TEXT] = pool.submit(show_long_text, *LONG_TEXT)
+        started[DOWNLOAD] = pool.submit(show_download, *DOWNLOAD)
+        outputs = {file: output.result() for file, output in started.items()}
         server.shutdown()
     return outputs
 
@@ -662,32 +683,18 @@ def test_one_large_object_shows_the_rate_and_the_remaining_time_of_its_download(
     assert DOWNLOADING.search(shown[DOWNLOAD])
 
 
-def test_one_long_text_shows_the_rate_and_the_remaining_time(tmp_path: Path) -> None:
+def test_one_long_text_shows_the_rate_and_the_remaining_time(shown: dict[tuple[str, str], bytes]) -> None:
     """Its windows are classified in many runs of the model, and each of them is progress."""
-    (tmp_path / "a.txt").write_text("The seats are soft, but the soup was cold. " * 20_000, encoding="utf-8")
-    session = Session(*REVIEWBOX, "classify", str(tmp_path / "a.txt"), NO_COLOR="1")
-
-    output = session.read(end=re.compile(rb"[1-9]\d*/860 +[\d.,]+/(?:s|min) +\d:\d\d:\d\d"))
-    session.close()
-
-    assert b"Classifying (kB)" in output
-    assert re.search(rb"[1-9]\d*/860 +[\d.,]+/(?:s|min) +\d:\d\d:\d\d", output)
+    assert b"Classifying (kB)" in shown[LONG_TEXT]
+    assert LONG_TEXT_PROGRESS.search(shown[LONG_TEXT])
 
 
-@pytest.mark.parametrize("name", ["a.csv", "a.jsonl"])
+@pytest.mark.parametrize("file", LABELED, ids="-".join)
 def test_reading_labeled_reviews_shows_the_remaining_time(
-    name: str, tmp_path: Path, tiny_model: Path
+    file: tuple[str, str], shown: dict[tuple[str, str], bytes]
 ) -> None:
     """With the remaining time, because the size of the files is known."""
-    row, rows = {"text": "a great film that is not bad at all", "label": 1}, 1_000_000
-    lines = {"a.csv": "text,label\n" + "a great film that is not bad at all,1\n" * rows}
-    (tmp_path / name).write_text(lines.get(name) or f"{json.dumps(row)}\n" * rows, encoding="utf-8")
-    session = Session(*REVIEWBOX, "evaluate", str(tmp_path / name), "--model", str(tiny_model), NO_COLOR="1")
-
-    output = session.read(end=re.compile(rb"[1-9][\d,]*/[\d,]+ +[\d.,]+/s +\d:\d\d:\d\d"))
-    session.close()
-
-    assert re.search(rb"Reading \(kB\)[^\r]* [1-9][\d,]*/[\d,]+ +[\d.,]+/s +\d:\d\d:\d\d", output)
+    assert READING.search(shown[file])
 
 
 def test_work_without_a_known_total_shows_what_is_done(monkeypatch: pytest.MonkeyPatch) -> None:
