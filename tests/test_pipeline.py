@@ -1056,7 +1056,7 @@ def test_large_objects_are_processed_one_after_the_other(
     """If there is time for half of the work, some objects are finished, instead of all being started."""
     first, *refs = [ObjectRef(BUCKET, f"incoming/{number}.txt") for number in range(7)]
     for ref in (first, *refs):
-        put(s3, ref, b"great film . " * 3000)
+        put(s3, ref, b"great film . " * 2000)
     recording = RecordingBackend(classifier.batcher.backend)
     batcher = Batcher(recording, pad_token_id=classifier.bundle.pad_token_id)
     pipeline = Pipeline(storage, replace(classifier, batcher=batcher), Settings())
@@ -1196,27 +1196,27 @@ def test_reading_ends_with_the_time(pipeline: Pipeline, s3: Client, key: str, bo
 @pytest.mark.parametrize("content", [b"", b"id,review\n1,good\n"])
 @pytest.mark.parametrize("name", ["a.csv", "a"])
 def test_a_truncated_file_has_one_result_whatever_the_path(
-    classifier: Classifier, tmp_path: Path, compress: Callable[[bytes], bytes], content: bytes, name: str
+    classifier: Classifier, compress: Callable[[bytes], bytes], content: bytes, name: str
 ) -> None:
     """Truncated at each byte, and read as a whole, in segments or from a batch."""
     data = compress(content)
-    ref = ObjectRef("bucket", f"incoming/{name}")
+    ref = ObjectRef(BUCKET, f"incoming/{name}")
 
-    def result(folder: Path, data: bytes, settings: Settings, *, batch: bool) -> Any:
-        (folder / "incoming").mkdir(parents=True)
-        (folder / ref.key).write_bytes(data)
-        pipeline = Pipeline(FolderStorage({"bucket": folder}), classifier, settings, QUEUE if batch else None)
-        outcome = dict(pipeline.process_all([ref, ObjectRef("bucket", "elsewhere/a")], plenty))[ref]
+    def result(data: bytes, settings: Settings, *, batch: bool) -> Any:
+        store = S3(Clock(), buckets={BUCKET: Bucket()})
+        put(Client(store), ref, data)
+        pipeline = Pipeline(storage_of(store), classifier, settings, QUEUE if batch else None)
+        outcome = dict(pipeline.process_all([ref, ObjectRef(BUCKET, "elsewhere/a")], plenty))[ref]
         if isinstance(outcome, NotStartedError):
             replace(pipeline, queue=None).process(ref, plenty)
-        receipt = json.loads((folder / f"results/{ref.key}.json").read_bytes())
+        receipt = json.loads(store.buckets[BUCKET].objects[f"results/{ref.key}.json"].body)
         return receipt.get("error") or receipt.get("counts") or receipt.get("sentiment")
 
     for size in range(1, len(data) + 1):
         cut = data[:size]
-        whole = result(tmp_path / f"{size}w", cut, Settings(), batch=False)
-        segments = result(tmp_path / f"{size}s", cut, Settings(segment_bytes=1), batch=False)
-        batch = result(tmp_path / f"{size}b", cut, Settings(), batch=True)
+        whole = result(cut, Settings(), batch=False)
+        segments = result(cut, Settings(segment_bytes=1), batch=False)
+        batch = result(cut, Settings(), batch=True)
 
         assert whole == segments == batch, f"{size} of {len(data)} bytes"
 
@@ -1238,7 +1238,7 @@ def reported_steps(folder: Path, classifier: Classifier, settings: Settings) -> 
     [
         ("a.xlsx", 10_000_000, ["Parsing (kB)", "Writing (kB)"]),
         ("a.parquet", 10_000_000, ["Writing (rows)"]),
-        ("a.parquet", 20_000, ["Splitting (rows)"]),
+        ("a.parquet", 8_000, ["Splitting (rows)"]),
         ("a.csv", 20_000, ["Splitting (kB)"]),
     ],
 )
@@ -1246,7 +1246,7 @@ def test_steps_before_and_after_classification_are_reported(
     name: str, max_bytes: int, steps: list[str], tmp_path: Path, classifier: Classifier
 ) -> None:
     """They may take long, so whoever waits for a large table sees how far they are."""
-    table = pd.DataFrame({"review": [f"a great film, number {number}" for number in range(4000)]})
+    table = pd.DataFrame({"review": [f"a great film, number {number}" for number in range(2000)]})
     path = tmp_path / name
     write = {".xlsx": table.to_excel, ".parquet": table.to_parquet, ".csv": table.to_csv}[path.suffix]
     write(path, index=False)

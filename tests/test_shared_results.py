@@ -79,7 +79,7 @@ def assert_complete(store: S3) -> str:
     return bucket
 
 
-@pytest.mark.parametrize("rows", [3, 40])
+@pytest.mark.parametrize("rows", [3, 24])
 def test_nothing_is_left_of_the_deployment_that_loses_a_race(
     store: S3, pipeline: Pipeline, rows: int
 ) -> None:
@@ -99,7 +99,7 @@ def test_nothing_is_left_of_the_deployment_that_loses_a_race(
 
 
 @pytest.mark.parametrize("what", ["redelivery", "sweep"])
-@pytest.mark.parametrize("rows", [3, 40])
+@pytest.mark.parametrize("rows", [3, 24])
 @pytest.mark.parametrize("damaged", [None, b"{"])
 def test_a_deleted_file_of_one_deployment_does_not_harm_that_of_the_other(
     store: S3, pipeline: Pipeline, rows: int, what: str, damaged: bytes | None

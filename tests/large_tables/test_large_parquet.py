@@ -3,6 +3,7 @@
 import hashlib
 import io
 import json
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ import pytest
 from tests.conftest import BUCKET
 from tests.faults.clients import Client
 from tests.faults.s3 import S3
+from tests.faults.stack import inline_pools
 from tests.large_tables.work import QUEUE, deliver, plenty, read, storage_of
 
 from reviewbox.documents.formats.parquet.segments import split_parquet
@@ -28,7 +30,7 @@ from reviewbox.settings import Settings
 SOURCE = ObjectRef(BUCKET, "incoming/export.parquet")
 RECEIPT = "results/incoming/export.parquet.json"
 SETTINGS = Settings(max_object_bytes=40_000, segment_bytes=40_000)
-ROWS = 3000
+ROWS = 1500
 TEXTS = ("a good film, and the end was great", None, "an awful film, it was bad and slow", " ")
 
 
@@ -57,8 +59,9 @@ def result(s3: Client) -> tuple[dict[str, Any], list[pa.Table]]:
 
 
 @pytest.fixture
-def pipeline(store: S3, classifier: Classifier) -> Pipeline:
-    return Pipeline(storage_of(store), classifier, SETTINGS)
+def pipeline(store: S3, classifier: Classifier) -> Iterator[Pipeline]:
+    with inline_pools():
+        yield Pipeline(storage_of(store), classifier, SETTINGS)
 
 
 @pytest.mark.parametrize("group_rows", [100, 10**6])

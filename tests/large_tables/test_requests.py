@@ -5,7 +5,7 @@
 
 import json
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -13,6 +13,7 @@ import pytest
 from tests.conftest import BUCKET
 from tests.faults.clients import Client
 from tests.faults.s3 import S3
+from tests.faults.stack import inline_pools
 from tests.large_tables.work import QUEUE, keys, storage_of
 
 from reviewbox.events import parse
@@ -26,7 +27,7 @@ TABLE = ObjectRef(BUCKET, "incoming/export.jsonl")
 PARTS = f"results/{TABLE.key}.classified/"
 SEGMENT_BYTES = 100
 ROW = json.dumps({"text": "good film . " * 9}).encode() + b"\n"  # longer than that, so a segment of its own
-SEGMENTS = (14, 28, 57, 200)
+SEGMENTS = (14, 28, 57, 114)
 
 
 def most_requests(segments: int, works: int = 1) -> int:
@@ -83,7 +84,7 @@ class Taken:
 
 
 @pytest.fixture
-def service(store: S3, sqs: Any, classifier: Classifier) -> Service:
+def service(store: S3, sqs: Any, classifier: Classifier) -> Iterator[Service]:
     requests: Counter[str] = Counter()
 
     def count(operation: str, _params: dict[str, Any], perform: Callable[[], Any]) -> Any:
@@ -92,7 +93,9 @@ def service(store: S3, sqs: Any, classifier: Classifier) -> Service:
         return perform()
 
     settings = Settings(segment_bytes=SEGMENT_BYTES)
-    return Service(Pipeline(storage_of(store, count), classifier, settings, Queue(QUEUE, sqs)), requests)
+    pipeline = Pipeline(storage_of(store, count), classifier, settings, Queue(QUEUE, sqs))
+    with inline_pools():
+        yield Service(pipeline, requests)
 
 
 def put_table(s3: Client, segments: int) -> None:

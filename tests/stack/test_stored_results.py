@@ -403,7 +403,7 @@ def test_a_score_that_was_edited_cannot_break_the_page(score: str, expected: flo
 @pytest.fixture
 def bucket(s3: S3Client, storage: S3Storage, classifier: Classifier) -> S3Client:
     """A bucket with the results of a table in parts and of a single review."""
-    pipeline = Pipeline(storage, classifier, Settings(segment_bytes=100))
+    pipeline = Pipeline(storage, classifier, Settings(segment_bytes=300))
     table = "store,review\n" + "Oslo,good film\nRome,awful film\n" * 20
     for key, body in (("incoming/a b.csv", table), ("incoming/films/c.txt", "Good film.")):
         s3.put_object(Bucket=BUCKET, Key=key, Body=body.encode())

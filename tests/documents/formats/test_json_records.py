@@ -505,7 +505,7 @@ HOSTILE: dict[str, Callable[[int], str]] = {
     "broken nested arrays that close": lambda n: "[" + '{"a":[' * (n // 8) + "x" + "]}" * (n // 8) + "]",
     "broken rows": lambda n: "[" + '{"text" "a"},\n' * (n // 14) + "]",
     "deep arrays": lambda n: "[" * n,
-    "deep objects": lambda n: '[{"text": "It was good."},' + '{"a":' * (n // 6) + "1" + "}" * (n // 6) + "]",
+    "deep objects": lambda n: '[{"text": "It was good."},' + '{"a":' * (n // 3) + "1" + "}" * (n // 3) + "]",
     "commas between values": lambda n: '[{"text": "It was good."}' + "," * n + '{"text":"Bad"}]',
     "commas in an object": lambda n: '[{"text": "It was good."' + "," * n + "}]",
     "backslashes": lambda n: '[{"text": "It was good' + "\\" * n + '"}]',
@@ -525,7 +525,7 @@ def work(data: str) -> int:
 
 @pytest.mark.parametrize("shape", HOSTILE.values(), ids=HOSTILE)
 def test_the_work_grows_with_the_size(shape: Callable[[int], str]) -> None:
-    small, large = work(shape(6_000)), work(shape(24_000))
+    small, large = work(shape(3_000)), work(shape(12_000))
 
     assert large <= 4.1 * small
 
@@ -535,9 +535,9 @@ def test_no_expression_scans_a_text_again_and_again(shape: Callable[[int], str])
     """A scan in quadratic time takes minutes. The limit is far from both."""
     started = time.process_time()
 
-    attempt("a.json", shape(150_000), ReadOptions(max_line_length=10**9))
+    attempt("a.json", shape(100_000), ReadOptions(max_line_length=10**9))
 
-    assert time.process_time() - started < 20
+    assert time.process_time() - started < 10
 
 
 def test_an_object_may_map_ids_to_lists_of_reviews() -> None:
