@@ -162,7 +162,7 @@ def test_a_verdict_depends_only_on_its_text(texts: list[str], classifier: Classi
 def test_texts_are_consumed_in_chunks_as_needed(classifier: Classifier) -> None:
     consumed: list[str] = []
 
-    outcomes = classifier.classify_each(recorded(repeat("a good film"), consumed))
+    outcomes = classifier.classify_each(recorded(repeat("a good film " * 8), consumed))
 
     assert consumed == []
     next(outcomes)
