@@ -18,7 +18,7 @@ from reviewbox.catalog import CopyOutcome
 from reviewbox.cli import app
 from reviewbox.model.classifier import Classifier
 from reviewbox.settings import Settings
-from reviewbox.stack.catalog_copies import Copying
+from reviewbox.stack.catalog_copies import Copying, date_of
 
 CATALOG = "s3://reviewbox/catalog/results/"
 
@@ -164,3 +164,10 @@ def test_the_reason_of_a_failure_is_named(results: Path) -> None:
 
     assert result.exit_code == 1
     assert "2 results failed: No such file or directory" in result.stderr
+
+
+def test_a_file_of_any_time_has_a_date() -> None:
+    """Some file systems keep times beyond the calendar, and some copies have none."""
+    assert [date_of(seconds) for seconds in (0, 1_798_761_599.9, 253_402_300_800, 1e18, -1, -1e18)] == [
+        *("1970-01-01", "2026-12-31", "9999-12-31", "9999-12-31", "1970-01-01", "1970-01-01")
+    ]

@@ -26,6 +26,7 @@ from reviewbox.storage import ObjectStore, S3Storage
 
 _CHUNK = 256  # results that are copied before more are started
 _FOLDER = "catalog"  # the name of the bucket that stands for a folder
+_LAST_SECOND = 253_402_300_799  # of the year 9999, after which `datetime` has no dates
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +50,7 @@ class FolderResults:
         """Return the date of upload of a source in S3; otherwise, the date of the result."""
         if date := upload_date(receipt):
             return date
-        return datetime.fromtimestamp((self.place.root / key).stat().st_mtime, UTC).date().isoformat()
+        return date_of((self.place.root / key).stat().st_mtime)
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +124,14 @@ class Copying:
             return error
         finally:
             on_advance(1 - done)
+
+
+def date_of(seconds: float) -> str:
+    """Return the date of a time in seconds since 1970, as YYYY-MM-DD in UTC.
+
+    A file may have any time. Before 1970, it is the first date, and after the year 9999 the last one.
+    """
+    return datetime.fromtimestamp(min(max(seconds, 0), _LAST_SECOND), UTC).date().isoformat()
 
 
 def _folder(uri: str) -> ObjectRef:
