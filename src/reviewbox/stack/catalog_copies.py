@@ -13,7 +13,7 @@ from pathlib import Path
 
 from reviewbox.catalog import BucketResults, Catalog, CopyOutcome, Results, upload_date
 from reviewbox.deadline import Deadline
-from reviewbox.errors import ReviewboxError
+from reviewbox.errors import ReviewboxError, contain
 from reviewbox.folder_storage import FolderStorage
 from reviewbox.objects import ObjectRef
 from reviewbox.results.receipt import Part, Receipt
@@ -120,8 +120,8 @@ class Copying:
 
         try:
             return replace(self.catalog, on_advance=advance).update(key, Deadline(lambda: math.inf))
-        except Exception as error:  # noqa: BLE001 - one result's failure must not affect another
-            return error
+        except BaseException as error:  # noqa: BLE001 - one result's failure must not affect another
+            return contain(error)
         finally:
             on_advance(1 - done)
 
