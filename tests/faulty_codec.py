@@ -6,12 +6,19 @@ from typing import Any
 ENCODING = "reviewboxfaulty"
 # Not valid in UTF-8, so that the fallback encoding is tried.
 TRIGGER = b"\xfe\xfe"
+PANIC = b"\xfe\xfd"
 SECRET = "my secret review"
+
+
+class PanicException(BaseException):
+    """A panic of a library in Rust."""
 
 
 def _decode(data: Any, errors: str = "strict", /) -> tuple[str, int]:
     if TRIGGER in bytes(data):
         raise RuntimeError(SECRET)
+    if PANIC in bytes(data):
+        raise PanicException(SECRET)
     return codecs.latin_1_decode(data, errors)
 
 

@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -250,3 +251,52 @@ def test_the_rule_in_the_guide_writes_a_mail_about_a_refused_file_only(
 
     (message,) = sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10)["Messages"]
     assert json.loads(message["Body"]) == f"{REVIEW.key} could not be classified: empty_file"
+
+
+def edited(content: Any, path: tuple[str, ...]) -> Iterator[Any]:
+    """Yield receipts without a value, or with another one in its place."""
+    values: list[Any] = [None, "x", [], {}, -0.5, ...]
+    for value in values:
+        copy = json.loads(json.dumps(content))
+        parent = copy
+        for name in path[:-1]:
+            parent = parent[name]
+        parent[path[-1]] = value
+        if value is ...:
+            del parent[path[-1]]
+        yield copy
+
+
+@pytest.mark.parametrize(
+    ("ref", "body", "path"),
+    [
+        (REVIEW, b"good", ("sentiment",)),
+        (REVIEW, b"good", ("needs_review",)),
+        (REVIEW, b"good", ("other_language",)),
+        (TABLE, ROWS, ("counts", "other_language")),
+        (TABLE, ROWS, ("counts", "labels", "positive")),
+        (TABLE, ROWS, ("counts", "errors", "empty_review")),
+        (TABLE, b'{"id": 1}\n', ("error", "final")),
+    ],
+)
+def test_a_receipt_that_somebody_has_edited_can_be_announced_or_is_made_anew(
+    s3: S3Client, classifier: Classifier, ref: ObjectRef, body: bytes, path: tuple[str, ...]
+) -> None:
+    """It still names the right revision, model and settings."""
+    subscriber = Subscriber()
+    key = f"results/{ref.key}.json"
+    s3.put_object(Bucket=BUCKET, Key=ref.key, Body=body)
+    pipeline = Pipeline(S3Storage(s3), classifier, Settings(), event_bus=EventBus("default"))
+    list(pipeline.process_all([ref], plenty))
+    (first,) = subscriber.details()
+    receipt = json.loads(s3.get_object(Bucket=BUCKET, Key=key)["Body"].read())
+
+    for forged in edited(receipt, path):
+        s3.put_object(Bucket=BUCKET, Key=key, Body=json.dumps(forged).encode())
+        ((_, outcome),) = pipeline.process_all([ref], plenty)
+        again = json.loads(s3.get_object(Bucket=BUCKET, Key=key)["Body"].read())
+
+        assert not isinstance(outcome, Exception), forged
+        made_anew = {**receipt, **{name: again[name] for name in ("parts", "replaces") if name in again}}
+        assert again == (forged if outcome is Outcome.CURRENT else made_anew)
+        assert [detail["source"] for detail in subscriber.details()] == [first["source"]]

@@ -176,6 +176,26 @@ def test_other_errors_are_not_transient(error: Exception) -> None:
     assert not is_transient(error)
 
 
+@pytest.mark.parametrize(
+    ("message", "added"),
+    [
+        (
+            "User: arn:aws:sts::1:assumed-role/a is not authorized to perform: kms:Decrypt on the resource",
+            ": kms:Decrypt is not allowed",
+        ),
+        ("Access Denied", ""),
+        ("a is not authorized to perform: a secret", ""),
+        (None, ""),
+    ],
+)
+def test_an_action_that_is_not_allowed_is_named_and_nothing_else_of_the_message(
+    message: str | None, added: str
+) -> None:
+    error: Any = {"Error": {"Code": "AccessDenied", "Message": message}}
+
+    assert describe(ClientError(error, "GetObject")) == f"AWS answered AccessDenied to GetObject{added}"
+
+
 def test_a_write_sends_its_body_at_once(s3: S3Client) -> None:
     """Asking S3 first would cost another round trip per result."""
     sent: list[Any] = []

@@ -5,6 +5,8 @@ import re
 import subprocess
 import sys
 from dataclasses import fields
+from datetime import date, timedelta
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -434,6 +436,16 @@ def test_the_catalog_is_outside_of_all_other_prefixes() -> None:
     for prefix in (written, rules["query-results"]["Prefix"]):
         for parameter in ("SourcePrefix", "ResultsPrefix"):
             assert not re.search(PARAMETERS[parameter]["AllowedPattern"], prefix)
+
+
+def test_the_catalog_starts_at_a_date_of_the_calendar() -> None:
+    pattern, day = re.compile(PARAMETERS["CatalogFrom"]["AllowedPattern"]), date(2000, 1, 1)
+    dates = {(day + timedelta(number)).isoformat() for number in range(36_525)}
+    tried = {f"20{y:02}-{m:02}-{d:02}" for y, m, d in product(range(100), range(14), range(34))}
+
+    assert {text for text in tried if pattern.search(text)} == dates
+    others = ("1999-12-31", "2100-01-01", "2026-1-01", "2026-01-01 ", "x2026-01-01")
+    assert not any(map(pattern.search, others))
 
 
 def test_the_rule_for_receipts_selects_those_of_this_stack_only() -> None:

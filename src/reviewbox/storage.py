@@ -1,5 +1,6 @@
 """Reads objects and writes them conditionally. The only core module that accesses S3."""
 
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, closing
@@ -34,6 +35,8 @@ _CHANGED = frozenset({"412", "PreconditionFailed"}) | _ABSENT
 _CONFLICT = _CHANGED | _BUSY
 # Errors that are temporary although their status is 4xx. A new invocation gets new credentials.
 _TRANSIENT = frozenset({"RequestTimeout", "SlowDown", "TooManyRequestsException", "ExpiredToken"}) | _BUSY
+# The action that a role lacks. It may differ from the operation: reading needs the right to decrypt.
+_NOT_ALLOWED = re.compile(r" is not authorized to perform: ([a-z0-9-]{1,50}:[A-Za-z]{1,50})\b")
 _SERVER_ERROR = 500
 # There was no answer, or it was cut off or damaged.
 _BROKEN_ANSWERS = (
@@ -289,7 +292,9 @@ def remove_all(store: ObjectStore, objects: Mapping[ObjectRef, str]) -> None:
 def describe(error: Exception) -> str:
     """Return what went wrong, without quoting content that the error may contain."""
     if isinstance(error, ClientError):
-        return f"AWS answered {_code(error)} to {error.operation_name}"
+        answer = f"AWS answered {_code(error)} to {error.operation_name}"
+        denied = _NOT_ALLOWED.search(str(error.response.get("Error", {}).get("Message")))
+        return f"{answer}: {denied[1]} is not allowed" if denied else answer
     return str(error) if isinstance(error, ReviewboxError) else type(error).__name__
 
 

@@ -2,12 +2,14 @@
 
 import re
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import duckdb
 import pytest
 from mypy_boto3_s3 import S3Client
+from tests import faulty_codec
 from tests.catalog.service import Service
 from tests.cli.test_results import classify
 from tests.cold_start import ROOT
@@ -17,8 +19,10 @@ from typer.testing import CliRunner, Result
 from reviewbox.catalog import CopyOutcome
 from reviewbox.cli import app
 from reviewbox.model.classifier import Classifier
+from reviewbox.results.receipt import Receipt
 from reviewbox.settings import Settings
-from reviewbox.stack.catalog_copies import Copying
+from reviewbox.stack.catalog_copies import Copying, FolderResults, date_of
+from reviewbox.stack.stored_results import FolderPlace
 
 CATALOG = "s3://reviewbox/catalog/results/"
 
@@ -164,3 +168,27 @@ def test_the_reason_of_a_failure_is_named(results: Path) -> None:
 
     assert result.exit_code == 1
     assert "2 results failed: No such file or directory" in result.stderr
+
+
+def test_a_file_of_any_time_has_a_date() -> None:
+    """Some file systems keep times beyond the calendar, and some copies have none."""
+    assert [date_of(seconds) for seconds in (0, 1_798_761_599.9, 253_402_300_800, 1e18, -1, -1e18)] == [
+        *("1970-01-01", "2026-12-31", "9999-12-31", "9999-12-31", "1970-01-01", "1970-01-01")
+    ]
+
+
+def test_a_library_that_panics_at_a_result_does_not_stop_the_others(results: Path, tmp_path: Path) -> None:
+    class Panicking(FolderResults):
+        def uploaded(self, key: str, receipt: Receipt) -> str:
+            if key == "a.txt.json":
+                raise faulty_codec.PanicException(faulty_codec.SECRET)
+            return super().uploaded(key, receipt)
+
+    copying = Copying.between(str(results), str(tmp_path / "catalog"), Settings())
+    place = copying.place
+    assert isinstance(place, FolderPlace)
+    copying = replace(copying, catalog=replace(copying.catalog, results=Panicking(place)))
+
+    failed, copied = copying.copy(["a.txt.json", "b.csv.json"], lambda _: None)
+
+    assert (str(failed), copied) == ("a library failed with PanicException", CopyOutcome.COPIED)

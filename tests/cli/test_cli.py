@@ -176,13 +176,17 @@ def test_an_invalid_setting_is_reported_on_one_line(
         assert result.stderr == "reviewbox: REVIEWBOX_NEEDS_REVIEW_BELOW must be between 0 and 1\n"
 
 
+@pytest.mark.parametrize(
+    ("trigger", "fault"),
+    [(faulty_codec.TRIGGER, "RuntimeError"), (faulty_codec.PANIC, "NativeFaultError")],
+)
 def test_a_fault_at_one_file_does_not_stop_the_others(
-    tmp_path: Path, tiny_model: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, tiny_model: Path, monkeypatch: pytest.MonkeyPatch, trigger: bytes, fault: str
 ) -> None:
     faulty_codec.register()
     monkeypatch.setenv("REVIEWBOX_FALLBACK_ENCODING", faulty_codec.ENCODING)
     (tmp_path / "a.txt").write_bytes(b"great film")
-    (tmp_path / "b.txt").write_bytes(b"great film " + faulty_codec.TRIGGER)
+    (tmp_path / "b.txt").write_bytes(b"great film " + trigger)
     (tmp_path / "c.txt").write_bytes(b"awful film")
 
     result = CliRunner().invoke(app, ["classify", str(tmp_path), "--model", str(tiny_model)])
@@ -191,7 +195,7 @@ def test_a_fault_at_one_file_does_not_stop_the_others(
     assert result.exit_code == 1
     assert [o.get("sentiment") for o in output] == ["positive", None, "negative"]
     assert output[1]["error_code"] == "internal_error"
-    assert f"{tmp_path / 'b.txt'}: RuntimeError is a fault" in result.stderr
+    assert f"{tmp_path / 'b.txt'}: {fault} is a fault" in result.stderr
     assert "encoding.py" in result.stderr
     assert faulty_codec.SECRET not in result.output + result.stderr
 

@@ -151,16 +151,20 @@ def no_policies(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
 
 
-def with_permissions(*denied: str) -> Callable[[str], Any]:
-    """Return a factory of clients whose IAM denies some actions; moto cannot simulate policies."""
-    iam = boto3.client("iam")
-    stubber = Stubber(iam)
-    decisions = {**dict.fromkeys(denied, "implicitDeny"), "s3:Other": "allowed"}
-    for _ in range(10):
-        results = [{"EvalActionName": name, "EvalDecision": decision} for name, decision in decisions.items()]
-        stubber.add_response("simulate_principal_policy", {"EvaluationResults": results})
-    stubber.activate()
-    return lambda service: iam if service == "iam" else connect(service)
+def with_permissions(*denied: str, only: str = "") -> Callable[[str], Any]:
+    """Return a factory of clients whose IAM denies some actions, perhaps on one resource only.
+
+    moto cannot simulate policies.
+    """
+
+    class Iam:
+        def simulate_principal_policy(self, **request: Any) -> dict[str, Any]:
+            refused = denied if only in ("", *request["ResourceArns"]) else ()
+            decisions = {"s3:Other": "allowed", **dict.fromkeys(refused, "implicitDeny")}
+            results = [{"EvalActionName": name, "EvalDecision": decisions[name]} for name in decisions]
+            return {"EvaluationResults": results}
+
+    return lambda service: Iam() if service == "iam" else connect(service)
 
 
 def findings(connect_to: Callable[[str], Any] | None = None, name: str = "reviewbox") -> list[Finding]:
@@ -409,6 +413,45 @@ def test_a_missing_permission_of_the_function_is_named() -> None:
     assert "deploy the stack again" in line
 
 
+def encrypt(key: str) -> None:
+    default: Any = {"SSEAlgorithm": "aws:kms", "KMSMasterKeyID": key}
+    boto3.client("s3").put_bucket_encryption(
+        Bucket=REVIEWS,
+        ServerSideEncryptionConfiguration={"Rules": [{"ApplyServerSideEncryptionByDefault": default}]},
+    )
+
+
+@pytest.mark.usefixtures("deployed")
+def test_a_key_that_encrypts_a_bucket_and_that_the_function_may_not_use_is_named() -> None:
+    key = boto3.client("kms").create_key()["KeyMetadata"]["Arn"]
+    encrypt(key)
+
+    assert not problems()
+    line = problems(with_permissions("kms:Decrypt", only=key))["permissions"]
+
+    assert f"may not kms:Decrypt on {key} -> deploy the stack again with KmsKeyArn={key}" in line
+
+
+@pytest.mark.usefixtures("deployed")
+def test_a_key_that_cannot_be_used_is_named() -> None:
+    client = boto3.client("kms")
+    states = {}
+    for change in (client.disable_key, client.schedule_key_deletion):
+        metadata = client.create_key()["KeyMetadata"]
+        encrypt(key := metadata["Arn"])
+        change(KeyId=metadata["KeyId"])
+        states[key] = problems()["bucket"]
+    encrypt(missing := f"{key[:-12]}000000000000")
+    states[missing] = problems()["bucket"]
+
+    found = [line.partition(" -> ") for line in states.values()]
+    assert [detail for detail, _, _ in found] == [
+        f"{key}, which encrypts the bucket {REVIEWS}, is {state}"
+        for key, state in zip(states, ("Disabled", "PendingDeletion", "missing"), strict=True)
+    ]
+    assert all("enable the key, or cancel its deletion" in remedy for _, _, remedy in found)
+
+
 @pytest.mark.usefixtures("deployed")
 def test_permissions_that_the_user_may_not_simulate_are_skipped() -> None:
     iam = boto3.client("iam")
@@ -426,7 +469,7 @@ def test_a_check_that_aws_refuses_does_not_stop_the_others() -> None:
     sts, s3 = boto3.client("sts"), boto3.client("s3")
     stubber = Stubber(s3)
     listing, notification = "list_objects_v2", "get_bucket_notification_configuration"
-    for operation in (listing, listing, notification, listing):
+    for operation in (listing, listing, notification, "get_bucket_encryption", listing):
         stubber.add_client_error(operation, "AccessDenied", "not allowed")
     stubber.activate()
     permissions = with_permissions()

@@ -13,6 +13,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
+from tests import faulty_codec
 from typer.testing import CliRunner
 
 from reviewbox.cli import app
@@ -496,3 +497,19 @@ def test_a_file_that_is_refused_has_a_result(tmp_path: Path, tiny_model: Path) -
 
     assert result.exit_code == 0
     assert "refused" in result.stdout
+
+
+def test_a_library_that_panics_at_a_file_does_not_stop_the_watch(
+    tmp_path: Path, classifier: Classifier
+) -> None:
+    faulty_codec.register()
+    settings = Settings(source_prefix="", fallback_encoding=faulty_codec.ENCODING)
+    watched = WatchedFolder(tmp_path / "inbox", classifier, settings)
+    watched.write("a.txt", b"great film " + faulty_codec.PANIC)
+    watched.write("b.txt", b"great film")
+
+    reports = watched.scan(2)
+
+    assert ("b.txt", "classified") in reports
+    assert watched.watcher.failures == 1
+    assert not any(faulty_codec.SECRET in outcome for _, outcome in reports)

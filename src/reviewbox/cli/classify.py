@@ -12,7 +12,7 @@ from reviewbox.cli.inputs import Input, find_inputs, open_document, track_inputs
 from reviewbox.cli.loading import load_model
 from reviewbox.cli.output import Format, format_of, open_output, write_rows
 from reviewbox.cli.render import cell, new_terminal, print_line, print_plain, verdict_cells, verdict_table
-from reviewbox.errors import ErrorCode, ReviewboxError, SourceError
+from reviewbox.errors import ErrorCode, ReviewboxError, SourceError, contain
 from reviewbox.model.classifier import Classifier
 from reviewbox.results.added_fields import Tally
 from reviewbox.results.doubt import doubt_in, inferred_field, with_doubt
@@ -117,9 +117,10 @@ class _Run:
         except ReviewboxError as error:
             print_plain(f"reviewbox: {error}", to_stderr=True)
             self.has_unreadable = True
-        except Exception as error:  # noqa: BLE001 - a fault at one file must not stop the others
-            _print_fault(item, error)
-            yield Classified(item.name, 1, "", problem_fields(internal_error(error).problem))
+        except BaseException as error:  # noqa: BLE001 - a fault at one file must not stop the others
+            fault = contain(error)
+            _print_fault(item, fault)
+            yield Classified(item.name, 1, "", problem_fields(internal_error(fault).problem))
 
 
 def _print_fault(item: Input, fault: BaseException) -> None:

@@ -16,7 +16,7 @@ from reviewbox.cli.output import Format, open_rows, terminal_beside
 from reviewbox.cli.render import cell, new_terminal, print_line, printable, receipt_fields, receipt_line
 from reviewbox.cli.report import make_report
 from reviewbox.console import Board, Console, Inbox, start_console
-from reviewbox.errors import ForeignResultError, ReviewboxError
+from reviewbox.errors import ForeignResultError, ReviewboxError, contain
 from reviewbox.folder_storage import FolderStorage
 from reviewbox.model.classifier import Classifier
 from reviewbox.objects import ObjectRef
@@ -115,8 +115,8 @@ class FolderWatcher:
                 f"{error.owner.bucket!r}, and {ref.bucket!r} would overwrite it; pass another --results, or "
                 "delete the results if the folder has been renamed"
             ) from None
-        except Exception as error:  # noqa: BLE001 - a file's failure must not affect other files
-            self._report_failure(ref.key, error)
+        except BaseException as error:  # noqa: BLE001 - a file's failure must not affect other files
+            self._report_failure(ref.key, contain(error))
 
     def _classify(self, ref: ObjectRef, item: Input) -> None:
         self.progress(ref.key, "classifying", {})

@@ -10,10 +10,11 @@ from reviewbox.results.receipt import Receipt
 def completion_detail(receipt: Receipt, place: ObjectRef) -> dict[str, Any] | None:
     """Return the detail of the event that announces the receipt at `place`.
 
-    It has no review text. Returns None if the receipt is not final, so that another attempt follows.
+    It has no review text. Returns None if the receipt is not final, so that another attempt follows, or if
+    somebody else wrote it.
     """
     error = receipt.content.get("error")
-    if not receipt.content or (error and not error.get("final")):
+    if not receipt.is_complete or not receipt.is_final:
         return None
     return {
         "outcome": "refused" if error else "classified",

@@ -222,6 +222,19 @@ class Receipt:
         """Whether it records a verdict or a table, and not an error."""
         return bool(self.content) and "error" not in self.content
 
+    @property
+    def is_complete(self) -> bool:
+        """Whether it says what became of its source as workers say it. Somebody else may have written it."""
+        content = self.content
+        if "error" in content:
+            return isinstance(content["error"].get("final"), bool)
+        if "counts" in content:
+            counts = content["counts"]
+            rows = [*counts["labels"].values(), *counts["errors"].values(), counts.get("other_language")]
+            return all(isinstance(count, int) for count in rows)
+        is_verdict = isinstance(content.get("sentiment"), str) and "other_language" in content
+        return is_verdict and isinstance(content.get("needs_review"), bool)
+
     def is_of_revision(self, provenance: Provenance) -> bool:
         """Return whether the receipt is for this revision of the source, with any model and settings."""
         recorded: Any = self.content.get("source")
@@ -230,7 +243,8 @@ class Receipt:
     def is_current(self, provenance: Provenance) -> bool:
         """Return whether the receipt is the final result for exactly this source, model and settings."""
         expected = provenance.to_dict()
-        return self.is_final and {name: self.content.get(name) for name in expected} == expected
+        is_for = {name: self.content.get(name) for name in expected} == expected
+        return is_for and self.is_final and self.is_complete
 
 
 def may_replace(table_id: str, etag: str | None) -> bool:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from reviewbox.catalog import BucketResults, Catalog, CopyOutcome, Results, upload_date
 from reviewbox.deadline import Deadline
-from reviewbox.errors import ReviewboxError
+from reviewbox.errors import ReviewboxError, contain
 from reviewbox.folder_storage import FolderStorage
 from reviewbox.objects import ObjectRef
 from reviewbox.results.receipt import Part, Receipt
@@ -26,6 +26,7 @@ from reviewbox.storage import ObjectStore, S3Storage
 
 _CHUNK = 256  # results that are copied before more are started
 _FOLDER = "catalog"  # the name of the bucket that stands for a folder
+_LAST_SECOND = 253_402_300_799  # of the year 9999, after which `datetime` has no dates
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +50,7 @@ class FolderResults:
         """Return the date of upload of a source in S3; otherwise, the date of the result."""
         if date := upload_date(receipt):
             return date
-        return datetime.fromtimestamp((self.place.root / key).stat().st_mtime, UTC).date().isoformat()
+        return date_of((self.place.root / key).stat().st_mtime)
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,10 +120,18 @@ class Copying:
 
         try:
             return replace(self.catalog, on_advance=advance).update(key, Deadline(lambda: math.inf))
-        except Exception as error:  # noqa: BLE001 - one result's failure must not affect another
-            return error
+        except BaseException as error:  # noqa: BLE001 - one result's failure must not affect another
+            return contain(error)
         finally:
             on_advance(1 - done)
+
+
+def date_of(seconds: float) -> str:
+    """Return the date of a time in seconds since 1970, as YYYY-MM-DD in UTC.
+
+    A file may have any time. Before 1970, it is the first date, and after the year 9999 the last one.
+    """
+    return datetime.fromtimestamp(min(max(seconds, 0), _LAST_SECOND), UTC).date().isoformat()
 
 
 def _folder(uri: str) -> ObjectRef:

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+from botocore.exceptions import ClientError
+
 from reviewbox.stack.discovery import Stack, find_stack
 
 # Returns a client for an AWS service.
@@ -51,3 +53,24 @@ class Deployment:
         """Return what a bucket announces to whom."""
         found: Mapping[str, Any] = self.connect("s3").get_bucket_notification_configuration(Bucket=bucket)
         return found
+
+    def key(self, bucket: str) -> Mapping[str, Any] | None:
+        """Return the ARN and the state of the KMS key with which a bucket encrypts new objects.
+
+        Returns None if S3 encrypts them with a key of AWS, or if you may not see that.
+        """
+        try:
+            answer = self.connect("s3").get_bucket_encryption(Bucket=bucket)
+        except ClientError:  # other implementations of S3 may have no encryption
+            return None
+        rules = answer["ServerSideEncryptionConfiguration"]["Rules"]
+        defaults = [rule.get("ApplyServerSideEncryptionByDefault", {}) for rule in rules]
+        key = next((default["KMSMasterKeyID"] for default in defaults if "KMSMasterKeyID" in default), None)
+        if key is None:
+            return None
+        try:
+            metadata: Mapping[str, Any] = self.connect("kms").describe_key(KeyId=key)["KeyMetadata"]
+        except ClientError as error:
+            is_missing = error.response["Error"]["Code"] == "NotFoundException"
+            return {"Arn": key, "KeyState": "missing"} if is_missing else None
+        return metadata if metadata.get("KeyManager") != "AWS" else None

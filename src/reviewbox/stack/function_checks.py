@@ -96,6 +96,8 @@ def check_permissions(deployment: Deployment) -> Iterator[Finding]:
         yield Finding("permissions", State.SKIPPED, str(explain(error)), remedy)
         return
     remedy = "deploy the stack again, and look for a permissions boundary or an organization's policy"
+    if any("kms:" in action for action in denied):
+        remedy = f"deploy the stack again with KmsKeyArn={denied[-1].rpartition(' ')[2]}"
     problems = {f"the role {role} may not {', '.join(denied)}": remedy} if denied else {}
     yield from conclude("permissions", problems, f"{role} may do all that the function does")
 
@@ -117,7 +119,15 @@ def _needed_permissions(deployment: Deployment) -> Mapping[str, str]:
         f"{results}/work/a": "s3:GetObject s3:PutObject",
         uploads: consume,
         **dict.fromkeys(others, f"{consume} sqs:SendMessage"),
+        **dict.fromkeys(_keys(deployment), "kms:Decrypt kms:GenerateDataKey"),
     }
+
+
+def _keys(deployment: Deployment) -> Iterator[str]:
+    """Yield the ARNs of the keys that encrypt the buckets."""
+    for bucket in dict.fromkeys((deployment.stack.bucket, deployment.stack.results_bucket)):
+        if key := deployment.key(bucket):
+            yield key["Arn"]
 
 
 def _denied_actions(deployment: Deployment, role: str, resource: str, actions: str) -> Iterator[str]:
@@ -125,16 +135,18 @@ def _denied_actions(deployment: Deployment, role: str, resource: str, actions: s
     # The function may list only its own prefixes.
     prefixes = {stack.results_bucket: stack.results_prefix, stack.bucket: stack.source_prefix}
     prefix = prefixes.get(resource.rpartition(":::")[2])
-    condition = {
-        "ContextKeyName": "s3:prefix",
-        "ContextKeyValues": [f"{prefix}a"],
-        "ContextKeyType": "string",
-    }
+    context = {} if prefix is None else {"s3:prefix": f"{prefix}a"}
+    _, partition, service, region, *_ = resource.split(":")
+    if service == "kms":  # the function may use a key through S3 only
+        context = {"kms:ViaService": f"s3.{region}.amazonaws.com{'.cn' * (partition == 'aws-cn')}"}
     answer = deployment.connect("iam").simulate_principal_policy(
         PolicySourceArn=role,
         ActionNames=actions.split(),
         ResourceArns=[resource],
-        ContextEntries=[] if prefix is None else [condition],
+        ContextEntries=[
+            {"ContextKeyName": name, "ContextKeyValues": [value], "ContextKeyType": "string"}
+            for name, value in context.items()
+        ],
     )
     for result in answer["EvaluationResults"]:
         if result["EvalDecision"] != "allowed":

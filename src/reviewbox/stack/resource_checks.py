@@ -44,6 +44,14 @@ def _check_bucket(deployment: Deployment, check: str) -> Iterator[Finding]:
             raise
         remedy = "create the bucket again under this name, or deploy the stack with a different one"
         problems[f"the bucket {bucket} does not exist"] = remedy
+    else:
+        key = deployment.key(bucket)
+        if key and key["KeyState"] != "Enabled":
+            detail = f"{key['Arn']}, which encrypts the bucket {bucket}, is {key['KeyState']}"
+            problems[detail] = (
+                "enable the key, or cancel its deletion, then run `reviewbox redrive`; if it is gone, so is "
+                "what it encrypts: choose another key for the bucket"
+            )
     return conclude(check, problems, f"s3://{bucket}/{prefix}")
 
 

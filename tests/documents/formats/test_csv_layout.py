@@ -629,7 +629,18 @@ def characters_read(data: str, dialect: Dialect) -> int:
 @pytest.mark.parametrize("quotes", [DOUBLED, ESCAPED])
 @pytest.mark.parametrize(
     "line",
-    ['x","y"\n', '"x\n', 'a,"b\n', '"\\\n', "a\\\n", '"a ""\n', '"a" b\n', 'a,"b\n"c" d\n', '"\n\n'],
+    [
+        'x","y"\n',
+        'x","y\n',
+        '"x\n',
+        'a,"b\n',
+        '"\\\n',
+        "a\\\n",
+        '"a ""\n',
+        '"a" b\n',
+        'a,"b\n"c" d\n',
+        '"\n\n',
+    ],
 )
 def test_quotes_that_never_close_take_linear_work(line: str, quotes: str) -> None:
     size, double, quadruple = (characters_read(line * n, Dialect(",", quotes)) for n in (500, 1000, 2000))

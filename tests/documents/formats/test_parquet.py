@@ -313,6 +313,17 @@ def test_every_byte_of_the_footer_may_be_damaged() -> None:
             list(read_cells(bytes(damaged), OPTIONS))
 
 
+def test_a_whole_footer_that_exceeds_the_limit_is_too_large_and_not_damaged() -> None:
+    source = parquet(pa.table({"comment": REVIEWS}))
+    codes = []
+    for data in (source, source[:-8] + b"\xff\xff\xff\x00PAR1", source[:-4] + b"PAR2"):
+        with pytest.raises(SourceError) as raised:
+            split_parquet(io.BytesIO(data), ReadOptions(max_bytes=1), lambda *_: None)
+        codes.append(raised.value.problem.code)
+
+    assert codes == [ErrorCode.TOO_LARGE, ErrorCode.CORRUPT_FILE, ErrorCode.CORRUPT_FILE]
+
+
 def test_an_encrypted_file_is_refused() -> None:
     source = parquet(pa.table({"comment": REVIEWS}))
 

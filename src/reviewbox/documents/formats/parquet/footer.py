@@ -100,14 +100,17 @@ def read_tail(file: IO[bytes], max_bytes: int) -> bytes:
     start = file.read(len(_MAGIC))
     length = file.seek(0, SEEK_END)
     file.seek(max(0, length - _TRAILER_BYTES))
-    size = int.from_bytes(file.read(4), "little") + _TRAILER_BYTES
+    trailer = file.read()
+    size = int.from_bytes(trailer[:4], "little") + _TRAILER_BYTES
+    if not trailer.endswith(_MAGIC) or size > length:
+        return start + trailer  # `read_footer` says what is wrong
     if size > max_bytes:
         raise SourceError(
-            ErrorCode.CORRUPT_FILE,
+            ErrorCode.TOO_LARGE,
             f"the footer of the Parquet file has {size:,} bytes, but MAX_OBJECT_BYTES allows {max_bytes:,}; "
-            "upload the file again, or raise MAX_OBJECT_BYTES",
+            "split the file, or raise MAX_OBJECT_BYTES",
         )
-    file.seek(max(0, length - size))
+    file.seek(length - size)
     return start + file.read()
 
 
