@@ -20,16 +20,19 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
+import openpyxl
 import pytest
 import typer
 from typer.testing import CliRunner, Result
 
 from reviewbox.cli import app
 from reviewbox.cli.inputs import Input, track_inputs
+from reviewbox.cli.labeled_reviews import read_reviews
 from reviewbox.cli.output import Format, complete_file, write_rows
 from reviewbox.cli.progress import progress_bar, track
 from reviewbox.documents import Step
 from reviewbox.objects import ObjectRef, Revision, Source
+from reviewbox.settings import Settings
 
 ROOT = Path(__file__).parents[2]
 ROWS = 1000  # of a table that takes a while
@@ -688,6 +691,37 @@ def test_reading_labeled_reviews_shows_the_remaining_time(
     session.close()
 
     assert re.search(rb"Reading \(kB\)[^\r]* [1-9][\d,]*/[\d,]+ +[\d.,]+/s +\d:\d\d:\d\d", output)
+
+
+def test_parsing_a_workbook_to_compare_shows_how_far_it_is(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    workbook = openpyxl.Workbook(write_only=True)
+    sheet = workbook.create_sheet()
+    for row in [("id", "review"), *((number, "not bad at all") for number in range(50_000))]:
+        sheet.append(row)
+    workbook.save(tmp_path / "a.xlsx")
+    terminal = Terminal()
+    monkeypatch.setattr(sys, "stderr", terminal)
+
+    read_reviews([tmp_path / "a.xlsx"], Settings(), seconds_before=0)
+
+    assert re.search(r"Parsing \(kB\)[^\r\n]*[1-9][\d,]*/[\d,]+", terminal.getvalue())
+
+
+def test_the_demo_shows_how_far_the_function_is_with_one_file(tmp_path: Path, tiny_model: Path) -> None:
+    """Not only how many of the files are done."""
+    (tmp_path / "reviews").mkdir()
+    rows = [{"id": number, "review": "a great film that is not bad"} for number in range(250_000)]
+    (tmp_path / "reviews" / "a.json").write_text(json.dumps(rows), encoding="utf-8")
+    arguments = ["demo", str(tmp_path / "reviews"), "--report", str(tmp_path / "a.html")]
+    progress = re.compile(rb"Waiting for results[^\r\n]* 0/1 +[\d.,]+/(?:s|min) +\d:\d\d:\d\d")
+    session = Session(*REVIEWBOX, *arguments, NO_COLOR="1", REVIEWBOX_MODEL_DIR=str(tiny_model))
+
+    output = session.read(end=progress)
+    session.close()
+
+    assert progress.search(output)
 
 
 def test_work_without_a_known_total_shows_what_is_done(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,13 +7,14 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from boto3.s3.transfer import TransferConfig
 from rich.text import Text
 
 from reviewbox.cli import render
-from reviewbox.cli.inputs import files_below
+from reviewbox.cli.inputs import Input, file_input, files_below, track_inputs
 from reviewbox.cli.local import cloud_report, start_cloud_and_console, summarize_cloud, until_ctrl_c
 from reviewbox.cli.output import Format, print_report, terminal_beside
-from reviewbox.cli.progress import progress_bar, track
+from reviewbox.cli.progress import StepBar, open_progress
 from reviewbox.cli.report import write_report
 from reviewbox.documents import read_document
 from reviewbox.errors import AbsenceCode, ReviewboxError
@@ -26,6 +27,8 @@ from reviewbox.storage import S3Storage
 from reviewbox.wording import for_command_line, number_of
 
 _SECONDS_BETWEEN_POLLS = 0.1
+# Uploads in parts are for networks.
+_IN_ONE_REQUEST = TransferConfig(multipart_threshold=2**40, use_threads=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,24 +89,35 @@ def run_demo(
 
 
 def _upload(keys: Mapping[Path, str], storage: S3Storage) -> None:
-    for file, key in track(keys.items(), "Uploading", len(keys)):
-        storage.client.put_object(Bucket=BUCKET, Key=key, Body=file.read_bytes())
+    inputs = track_inputs([file_input(file) for file in keys], "Uploading")
+    for (file, key), item in zip(keys.items(), inputs, strict=True):
+        sent = 0
+
+        def on_bytes(count: int, item: Input = item) -> None:
+            nonlocal sent
+            sent += count
+            item.on_share(sent / max(item.size, 1))
+
+        storage.client.upload_file(str(file), BUCKET, key, Callback=on_bytes, Config=_IN_ONE_REQUEST)
 
 
 def _wait_for_results(
     keys: Mapping[Path, str], settings: Settings, storage: S3Storage, cloud: Cloud
 ) -> Iterator[_FileResult]:
-    with progress_bar("Waiting for results", len(keys)) as update:
+    with open_progress() as progress:
         most = len(keys)
+        bar, steps = progress.add_task("Waiting for results", total=most), StepBar(progress)
 
-        def show(remaining: int) -> None:
+        def show(done: int, remaining: int) -> None:
             nonlocal most
             most = max(most, remaining)  # a large table becomes many segments
-            update(total=most, completed=most - remaining)
+            # Messages are deleted in batches, and results come one by one.
+            progress.update(bar, total=most, completed=max(done, most - remaining) + cloud.work.share)
+            steps.show(cloud.work.step)
 
-        for file, key in keys.items():
+        for number, (file, key) in enumerate(keys.items()):
             result_key = receipt_key(settings.results_prefix, key)
-            receipt = wait_for_receipt(result_key, storage, cloud, show)
+            receipt = wait_for_receipt(result_key, storage, cloud, partial(show, number))
             place = f"s3://{BUCKET}/{_table_key(receipt) or result_key}"
             yield _FileResult(file, key.removeprefix(settings.source_prefix), receipt, place)
 

@@ -10,7 +10,7 @@ import urllib.request
 import warnings
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cache
 from importlib import import_module
 from pathlib import Path
@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 import boto3
 from botocore.config import Config
 
+from reviewbox.documents import Step
 from reviewbox.errors import ReviewboxError
 from reviewbox.queue import Queue
 
@@ -42,9 +43,30 @@ _CONFIG = Config(read_timeout=3600)
 _OWN_HOST = re.compile(r"(?:127\.0\.0\.1|(?:[^:]+\.)?localhost):\d+", re.IGNORECASE)
 
 
+@dataclass(slots=True)
+class Work:
+    """How far the function is with the message in work.
+
+    Attributes:
+        share: the share of its object or segment that is classified.
+        step: the step before or after that which is in progress.
+    """
+
+    share: float = 0.0
+    step: Step | None = None
+
+    def show_share(self, share: float) -> None:
+        """Set the share. No other step is in progress then."""
+        self.share, self.step = share, None
+
+    def show_step(self, step: Step) -> None:
+        """Set the step."""
+        self.step = step
+
+
 @dataclass(frozen=True, slots=True)
 class Cloud:
-    """A local cloud: its endpoint, its queues and the properties of its function."""
+    """A local cloud: its endpoint, its queues, the properties of its function and what that is doing."""
 
     endpoint: str
     queue_url: str  # of uploads
@@ -54,6 +76,7 @@ class Cloud:
     environment: Mapping[str, str]  # of the function, including the endpoint and credentials
     batch_size: int  # messages per invocation, at most
     timeout_seconds: int
+    work: Work = field(default_factory=Work)
 
     def s3(self) -> "S3Client":
         """Return the cloud's S3 client."""
