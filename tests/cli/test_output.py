@@ -605,7 +605,7 @@ DOWNLOADING = re.compile(rb"Downloading \(kB\)[^\r\n]* " + PROGRESS.pattern)
 def shown(tmp_path_factory: pytest.TempPathFactory, tiny_model: Path) -> dict[tuple[str, str], bytes]:
     """What commands that read a large file or object show, up to their first progress.
 
-    They run at once, because each does so after two seconds.
+    They run at once, because each does so after a second.
     """
     folder = tmp_path_factory.mktemp("large")
     lines = (f"{number},a great film that is not bad at all\n".encode() for number in range(200_000))

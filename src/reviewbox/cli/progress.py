@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-SECONDS_BEFORE = 2.0  # what ends sooner needs no bar
+SECONDS_BEFORE = 1.0  # what ends sooner needs no bar, and two such steps take no more than two seconds
 _SLOW = 10  # per second; slower rates have a decimal
 
 
