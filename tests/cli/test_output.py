@@ -741,6 +741,21 @@ def test_work_without_a_known_total_shows_what_is_done(monkeypatch: pytest.Monke
     assert ":" not in shown
 
 
+def test_ctrl_c_shows_no_traceback_while_the_code_is_loaded(tmp_path: Path) -> None:
+    (tmp_path / "typer.py").write_text("raise KeyboardInterrupt", encoding="utf-8")
+    path = os.pathsep.join(filter(None, (str(tmp_path), os.environ.get("PYTHONPATH"))))
+
+    process = subprocess.run(
+        [sys.executable, "-m", "reviewbox", "--help"],
+        env={**os.environ, "PYTHONPATH": path},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert (process.returncode, process.stderr) == (130, "reviewbox: interrupted\n")
+
+
 def test_a_full_disk_is_named(reviews: Path, tiny_model: Path) -> None:
     command = [*REVIEWBOX, "classify", str(reviews), "--model", str(tiny_model), "--format", "jsonl"]
     with Path("/dev/full").open("w") as full:

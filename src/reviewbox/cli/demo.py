@@ -7,7 +7,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from boto3.s3.transfer import TransferConfig
 from rich.text import Text
 
 from reviewbox.cli import render
@@ -27,8 +26,6 @@ from reviewbox.storage import S3Storage
 from reviewbox.wording import for_command_line, number_of
 
 _SECONDS_BETWEEN_POLLS = 0.1
-# Uploads in parts are for networks.
-_IN_ONE_REQUEST = TransferConfig(multipart_threshold=2**40, use_threads=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +65,7 @@ def run_demo(
         render.print_line(terminal, f"Watch their progress, until {until}: {address}")
         storage, settings = S3Storage(cloud.s3()), Settings.from_environ(cloud.environment)
         keys = {file: settings.source_prefix + file.relative_to(reviews).as_posix() for file in files}
-        _upload(keys, storage)
+        _upload(keys, cloud)
         uploaded = f"Uploaded {number_of(len(files), 'file')} to s3://{BUCKET}/{settings.source_prefix}"
         render.print_line(terminal, uploaded)
         results = list(_wait_for_results(keys, settings, storage, cloud))
@@ -88,7 +85,7 @@ def run_demo(
     render.print_line(terminal, "This cloud has stopped; `--stay` or `reviewbox local` keeps one running.")
 
 
-def _upload(keys: Mapping[Path, str], storage: S3Storage) -> None:
+def _upload(keys: Mapping[Path, str], cloud: Cloud) -> None:
     inputs = track_inputs([file_input(file) for file in keys], "Uploading")
     for (file, key), item in zip(keys.items(), inputs, strict=True):
         sent = 0
@@ -98,7 +95,7 @@ def _upload(keys: Mapping[Path, str], storage: S3Storage) -> None:
             sent += count
             item.on_share(sent / max(item.size, 1))
 
-        storage.client.upload_file(str(file), BUCKET, key, Callback=on_bytes, Config=_IN_ONE_REQUEST)
+        cloud.upload(file, key, on_bytes)
 
 
 def _wait_for_results(

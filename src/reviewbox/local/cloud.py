@@ -18,6 +18,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import boto3
+from boto3.s3.transfer import TransferConfig
 from botocore.config import Config
 
 from reviewbox.documents import Step
@@ -39,6 +40,8 @@ _CREDENTIAL = "local"  # moto accepts any
 # The server is this process, so a late answer is not a lost one. On a busy machine, creating the stack may
 # take more than botocore's minute, and a second request for it would fail because the bucket exists.
 _CONFIG = Config(read_timeout=3600)
+# Uploads in parts are for networks.
+_IN_ONE_REQUEST = TransferConfig(multipart_threshold=2**40, use_threads=False)
 # Clients may name a bucket before the host.
 _OWN_HOST = re.compile(r"(?:127\.0\.0\.1|(?:[^:]+\.)?localhost):\d+", re.IGNORECASE)
 
@@ -87,6 +90,10 @@ class Cloud:
         """Return the cloud's SQS client."""
         client: SQSClient = _client("sqs", self.endpoint)
         return client
+
+    def upload(self, file: Path, key: str, on_bytes: Callable[[int], object]) -> None:
+        """Upload a file, and call `on_bytes` with each number of bytes that is sent."""
+        self.s3().upload_file(str(file), BUCKET, key, Callback=on_bytes, Config=_IN_ONE_REQUEST)
 
     def remaining(self) -> int:
         """Return the number of uploads and segments that are waiting or in flight."""
