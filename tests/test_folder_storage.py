@@ -43,6 +43,28 @@ def test_a_file_that_is_too_large_has_no_body(storage: FolderStorage) -> None:
     assert (source.body, source.size, source.revision.etag) == (None, 5, digest(b"great"))
 
 
+def test_a_large_file_is_hashed_once_until_it_changes(tmp_path: Path) -> None:
+    """With progress, because gigabytes take long."""
+    hashed: list[tuple[int, int]] = []
+    storage = FolderStorage({"reviews": tmp_path}, lambda done, total: hashed.append((done, total)))
+    path, size = tmp_path / "a.csv", 2**24
+    path.write_bytes(b"a" * size)
+
+    first = storage.read(ObjectRef("reviews", "a.csv"), 5)
+    calls = len(hashed)
+    again = storage.revision(ObjectRef("reviews", "a.csv"))
+    path.write_bytes(b"b" * (size + 1))
+    changed = storage.revision(ObjectRef("reviews", "a.csv"))
+
+    assert first is not None
+    assert first.revision == again
+    assert hashed[calls - 1] == (size, size)
+    assert hashed[-1] == (size + 1, size + 1)
+    assert len(hashed) == 2 * calls + 1
+    assert changed is not None
+    assert changed.etag == digest(b"b" * (size + 1))
+
+
 @pytest.mark.parametrize(
     "ref",
     [REF, ObjectRef("reviews", "a.txt/b.txt"), ObjectRef("elsewhere", "a.txt"), ObjectRef("reviews", "x")],

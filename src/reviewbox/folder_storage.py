@@ -3,15 +3,34 @@
 import hashlib
 import os
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from io import BufferedReader, BytesIO
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, Self
 
 from reviewbox.errors import ConflictError
 from reviewbox.objects import Listed, ObjectRef, Revision, Source
+
+# To hash a smaller file again takes no time that anyone notices.
+_LARGE = 2**24  # bytes
+_CHUNK = 2**20
+
+
+@dataclass(frozen=True, slots=True)
+class FileState:
+    """The size and times of a file, which change when it is written."""
+
+    size: int  # in bytes
+    modified: int  # when its content changed, in nanoseconds
+    changed: int  # when anything about it changed, in nanoseconds
+
+    @classmethod
+    def of(cls, path: Path) -> Self:
+        """Return the state of a file; raise OSError if there is none."""
+        status = path.stat()
+        return cls(status.st_size, status.st_mtime_ns, status.st_ctime_ns)
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,21 +38,32 @@ class FolderStorage:
     """Objects in folders: an `ObjectStore` that lets errors of the file system through.
 
     A file's ETag is the SHA-256 of its content, so a result stays current if a file is copied or touched.
+    A large file is hashed again only if its size or its times have changed.
     A conditional write is not atomic: another process can write between the check and the write. That is
     harmless, because two processes that watch the same folder write the same results.
     """
 
     folders: Mapping[str, Path]  # by bucket
+    on_hash: Callable[[int, int], object] = lambda *_: None  # as for `read_file`
+    _hashed: dict[Path, tuple[FileState, Revision]] = field(default_factory=dict)
 
     def read(self, ref: ObjectRef, max_bytes: int) -> Source | None:
         """Return a file, with its body unless it is larger than `max_bytes`; None if there is no file."""
         # A result may name a bucket that no longer exists, because the folder has been renamed.
         if ref.bucket not in self.folders:
             return None
+        path = self.folders[ref.bucket] / ref.key
         try:
-            return read_file(self.folders[ref.bucket] / ref.key, ref, max_bytes)
+            state = FileState.of(path)
+            known, revision = self._hashed.get(path, (None, None))
+            if revision and known == state and state.size > max_bytes:
+                return Source(ref, revision, state.size, "", None)
+            source = read_file(path, ref, max_bytes, self.on_hash)
+            if source.size >= _LARGE and state == FileState.of(path):
+                self._hashed[path] = state, source.revision
         except (FileNotFoundError, NotADirectoryError):
             return None
+        return source
 
     def stream(
         self, ref: ObjectRef, revision: Revision, start: int = 0, end: int | None = None
@@ -109,8 +139,12 @@ class FolderStorage:
                 path.rmdir()
 
 
-def read_file(path: Path, ref: ObjectRef, max_bytes: int) -> Source:
+def read_file(
+    path: Path, ref: ObjectRef, max_bytes: int, on_hash: Callable[[int, int], object] = lambda *_: None
+) -> Source:
     """Return a file as the source `ref`, with its body unless it is larger than `max_bytes`.
+
+    `on_hash` is called repeatedly with how many bytes of such a file have been hashed, and its size.
 
     Raises:
         OSError: the file cannot be read.
@@ -120,8 +154,11 @@ def read_file(path: Path, ref: ObjectRef, max_bytes: int) -> Source:
         if len(body) <= max_bytes:
             return Source(ref, Revision(_etag(body), ""), len(body), "", body)
         file.seek(0)
-        etag = f'"{hashlib.file_digest(file, "sha256").hexdigest()}"'
-        return Source(ref, Revision(etag, ""), file.tell(), "", None)
+        size, digest = os.fstat(file.fileno()).st_size, hashlib.sha256()
+        while chunk := file.read(_CHUNK):
+            digest.update(chunk)
+            on_hash(file.tell(), size)
+        return Source(ref, Revision(f'"{digest.hexdigest()}"', ""), file.tell(), "", None)
 
 
 def _etag(body: bytes) -> str:

@@ -42,9 +42,9 @@ class Pipeline:
     `wait` waits for a number of seconds before work that failed because AWS was busy is repeated. Without it,
     nothing is repeated.
 
-    `on_share` is called with the share of an object that is classified, from 0 to 1, several times a second.
-    `on_step` is called repeatedly before and after that, while an object is parsed or split and while its
-    table is written. They cannot tell apart objects that are processed at the same time.
+    `on_share` is called with the share of an object or segment that is classified, from 0 to 1, several times
+    a second. `on_step` is called repeatedly before and after that, while an object is parsed or split and
+    while its table is written. They cannot tell apart objects that are processed at the same time.
     """
 
     store: ObjectStore

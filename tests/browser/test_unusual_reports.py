@@ -51,6 +51,44 @@ def test_long_names_that_differ_only_in_the_middle_or_at_the_end_can_be_told_apa
     assert len(names) == len(set(names)) == len(products)
 
 
+def test_names_of_lines_that_end_at_the_same_share_can_be_read(opened: Open) -> None:
+    page = opened(
+        review(label=label, date=f"2025-{month:02}")
+        for month in range(1, 5)
+        for label in ("negative", "positive")
+    )
+
+    boxes = [
+        page.locator("#time svg text", has_text=name).bounding_box() for name in ("positive", "negative")
+    ]
+
+    upper, lower = sorted((box for box in boxes if box), key=lambda box: box["y"])
+    assert upper["y"] + upper["height"] <= lower["y"] + 1
+
+
+def test_long_names_of_other_labels_stay_inside_their_charts(opened: Open) -> None:
+    name = "disappointment and anger"
+
+    page = opened(review(label=name, date=f"2025-{month:02}") for month in range(1, 5))
+
+    for section in ("shares", "time"):
+        chart = page.locator(f"#{section} svg").first.bounding_box()
+        text = page.locator(f"#{section} svg text", has_text=name).bounding_box()
+        assert chart
+        assert text
+        assert chart["x"] <= text["x"]
+        assert text["x"] + text["width"] <= chart["x"] + chart["width"]
+
+
+def test_a_search_needs_no_curly_quotes_and_no_line_breaks(opened: Open) -> None:
+    """A person types neither, and a phrase of the page has neither."""
+    page = opened([review(text="It isn’t\n“quiet” 👍🏽."), review(text="It is loud.")])
+
+    for words in ('isn\'t "quiet"', "“quiet” 👍", "IT ISN’T"):
+        page.get_by_label("Search the texts").fill(words)
+        expect(page.locator("#state")).to_have_text("1 review of the 2 whose texts are on this page.")
+
+
 def test_the_line_is_seen_beside_a_long_name_of_a_file(opened: Open) -> None:
     """Otherwise nobody finds the review again."""
     name = "Kundenzufriedenheit Export aller Filialen Januar bis Dezember 2026.csv"

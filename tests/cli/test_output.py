@@ -20,16 +20,19 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
+import openpyxl
 import pytest
 import typer
 from typer.testing import CliRunner, Result
 
 from reviewbox.cli import app
 from reviewbox.cli.inputs import Input, track_inputs
+from reviewbox.cli.labeled_reviews import read_reviews
 from reviewbox.cli.output import Format, complete_file, write_rows
 from reviewbox.cli.progress import progress_bar, track
 from reviewbox.documents import Step
 from reviewbox.objects import ObjectRef, Revision, Source
+from reviewbox.settings import Settings
 
 ROOT = Path(__file__).parents[2]
 ROWS = 1000  # of a table that takes a while
@@ -606,7 +609,7 @@ READING = re.compile(rb"Reading \(kB\)[^\r]* [1-9][\d,]*/[\d,]+ +[\d.,]+/s +\d:\
 def shown(tmp_path_factory: pytest.TempPathFactory, tiny_model: Path) -> dict[tuple[str, str], bytes]:
     """What commands that read a large file or object show, up to their first progress.
 
-    They run at once, because each shows it after two seconds.
+    They run at once, because each shows it after a second.
     """
     folder = tmp_path_factory.mktemp("large")
     model = ["--model", str(tiny_model)]
@@ -697,6 +700,37 @@ def test_reading_labeled_reviews_shows_the_remaining_time(
     assert READING.search(shown[file])
 
 
+def test_parsing_a_workbook_to_compare_shows_how_far_it_is(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    workbook = openpyxl.Workbook(write_only=True)
+    sheet = workbook.create_sheet()
+    for row in [("id", "review"), *((number, "not bad at all") for number in range(50_000))]:
+        sheet.append(row)
+    workbook.save(tmp_path / "a.xlsx")
+    terminal = Terminal()
+    monkeypatch.setattr(sys, "stderr", terminal)
+
+    read_reviews([tmp_path / "a.xlsx"], Settings(), seconds_before=0)
+
+    assert re.search(r"Parsing \(kB\)[^\r\n]*[1-9][\d,]*/[\d,]+", terminal.getvalue())
+
+
+def test_the_demo_shows_how_far_the_function_is_with_one_file(tmp_path: Path, tiny_model: Path) -> None:
+    """Not only how many of the files are done."""
+    (tmp_path / "reviews").mkdir()
+    rows = [{"id": number, "review": "a great film that is not bad"} for number in range(250_000)]
+    (tmp_path / "reviews" / "a.json").write_text(json.dumps(rows), encoding="utf-8")
+    arguments = ["demo", str(tmp_path / "reviews"), "--report", str(tmp_path / "a.html")]
+    progress = re.compile(rb"Waiting for results[^\r\n]* 0/1 +[\d.,]+/(?:s|min) +\d:\d\d:\d\d")
+    session = Session(*REVIEWBOX, *arguments, NO_COLOR="1", REVIEWBOX_MODEL_DIR=str(tiny_model))
+
+    output = session.read(end=progress)
+    session.close()
+
+    assert progress.search(output)
+
+
 def test_work_without_a_known_total_shows_what_is_done(monkeypatch: pytest.MonkeyPatch) -> None:
     """A remaining time would be invented."""
     terminal = Terminal()
@@ -712,6 +746,21 @@ def test_work_without_a_known_total_shows_what_is_done(monkeypatch: pytest.Monke
     assert "/s" in shown
     assert "?" not in shown.replace("\x1b[?", "")
     assert ":" not in shown
+
+
+def test_ctrl_c_shows_no_traceback_while_the_code_is_loaded(tmp_path: Path) -> None:
+    (tmp_path / "typer.py").write_text("raise KeyboardInterrupt", encoding="utf-8")
+    path = os.pathsep.join(filter(None, (str(tmp_path), os.environ.get("PYTHONPATH"))))
+
+    process = subprocess.run(
+        [sys.executable, "-m", "reviewbox", "--help"],
+        env={**os.environ, "PYTHONPATH": path},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert (process.returncode, process.stderr) == (130, "reviewbox: interrupted\n")
 
 
 def test_a_full_disk_is_named(reviews: Path, tiny_model: Path) -> None:

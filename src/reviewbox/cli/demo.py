@@ -10,10 +10,10 @@ from typing import Any
 from rich.text import Text
 
 from reviewbox.cli import render
-from reviewbox.cli.inputs import files_below
+from reviewbox.cli.inputs import Input, file_input, files_below, track_inputs
 from reviewbox.cli.local import cloud_report, start_cloud_and_console, summarize_cloud, until_ctrl_c
 from reviewbox.cli.output import Format, print_report, terminal_beside
-from reviewbox.cli.progress import progress_bar, track
+from reviewbox.cli.progress import StepBar, open_progress
 from reviewbox.cli.report import write_report
 from reviewbox.documents import read_document
 from reviewbox.errors import AbsenceCode, ReviewboxError
@@ -65,7 +65,7 @@ def run_demo(
         render.print_line(terminal, f"Watch their progress, until {until}: {address}")
         storage, settings = S3Storage(cloud.s3()), Settings.from_environ(cloud.environment)
         keys = {file: settings.source_prefix + file.relative_to(reviews).as_posix() for file in files}
-        _upload(keys, storage)
+        _upload(keys, cloud)
         uploaded = f"Uploaded {number_of(len(files), 'file')} to s3://{BUCKET}/{settings.source_prefix}"
         render.print_line(terminal, uploaded)
         results = list(_wait_for_results(keys, settings, storage, cloud))
@@ -85,25 +85,36 @@ def run_demo(
     render.print_line(terminal, "This cloud has stopped; `--stay` or `reviewbox local` keeps one running.")
 
 
-def _upload(keys: Mapping[Path, str], storage: S3Storage) -> None:
-    for file, key in track(keys.items(), "Uploading", len(keys)):
-        storage.client.put_object(Bucket=BUCKET, Key=key, Body=file.read_bytes())
+def _upload(keys: Mapping[Path, str], cloud: Cloud) -> None:
+    inputs = track_inputs([file_input(file) for file in keys], "Uploading")
+    for (file, key), item in zip(keys.items(), inputs, strict=True):
+        sent = 0
+
+        def on_bytes(count: int, item: Input = item) -> None:
+            nonlocal sent
+            sent += count
+            item.on_share(sent / max(item.size, 1))
+
+        cloud.upload(file, key, on_bytes)
 
 
 def _wait_for_results(
     keys: Mapping[Path, str], settings: Settings, storage: S3Storage, cloud: Cloud
 ) -> Iterator[_FileResult]:
-    with progress_bar("Waiting for results", len(keys)) as update:
+    with open_progress() as progress:
         most = len(keys)
+        bar, steps = progress.add_task("Waiting for results", total=most), StepBar(progress)
 
-        def show(remaining: int) -> None:
+        def show(done: int, remaining: int) -> None:
             nonlocal most
             most = max(most, remaining)  # a large table becomes many segments
-            update(total=most, completed=most - remaining)
+            # Messages are deleted in batches, and results come one by one.
+            progress.update(bar, total=most, completed=max(done, most - remaining) + cloud.work.share)
+            steps.show(cloud.work.step)
 
-        for file, key in keys.items():
+        for number, (file, key) in enumerate(keys.items()):
             result_key = receipt_key(settings.results_prefix, key)
-            receipt = wait_for_receipt(result_key, storage, cloud, show)
+            receipt = wait_for_receipt(result_key, storage, cloud, partial(show, number))
             place = f"s3://{BUCKET}/{_table_key(receipt) or result_key}"
             yield _FileResult(file, key.removeprefix(settings.source_prefix), receipt, place)
 

@@ -11,7 +11,8 @@ from io import TextIOWrapper
 from pathlib import Path
 from typing import Any
 
-from reviewbox.cli.inputs import file_input, files_below, open_document, track_inputs
+from reviewbox.cli.inputs import Input, file_input, files_below, open_document, track_inputs
+from reviewbox.cli.progress import SECONDS_BEFORE
 from reviewbox.errors import ReviewboxError, SourceError
 from reviewbox.model.verdicts import MIXED, NEGATIVE, NEUTRAL, POSITIVE
 from reviewbox.settings import Settings
@@ -38,9 +39,8 @@ class Review:
     label: str | None  # a value of `LABELS`
 
 
-# Is called with the share of a file that has been read, from 0 to 1.
-_OnShare = Callable[[float], object]
-_Rows = Callable[[Path, _OnShare], Iterator[Mapping[str, Any]]]
+# Yields the rows of a file, and tells the input how far it is.
+_Rows = Callable[[Path, Input], Iterator[Mapping[str, Any]]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +51,9 @@ class _File:
     rows: _Rows
 
 
-def read_reviews(paths: Iterable[Path], settings: Settings | None = None) -> list[Review]:
+def read_reviews(
+    paths: Iterable[Path], settings: Settings | None = None, *, seconds_before: float = SECONDS_BEFORE
+) -> list[Review]:
     """Return the reviews of CSV, JSON Lines and Parquet files and of aclImdb folders; show the progress.
 
     With settings, other files and folders are read as `classify` does.
@@ -60,11 +62,12 @@ def read_reviews(paths: Iterable[Path], settings: Settings | None = None) -> lis
         ReviewboxError: a row cannot be read; the message names the file and the row.
     """
     files = [file for path in paths for file in _find_files(path, settings)]
+    found = [file_input(file.path) for file in files]
     reviews: list[Review] = []
     # If there is an error, the bar is closed before the error is printed.
-    with closing(track_inputs([file_input(file.path) for file in files], "Reading")) as inputs:
+    with closing(track_inputs(found, "Reading", seconds_before=seconds_before)) as inputs:
         for file, item in zip(files, inputs, strict=True):
-            reviews += _read(file, item.on_share)
+            reviews += _read(file, item)
     return reviews
 
 
@@ -96,15 +99,15 @@ def _find_acl_imdb(path: Path) -> Iterator[_File]:
 def _has_named_columns(path: Path, rows: _Rows) -> bool:
     """Return whether the first row has a text, or what looks like a label, as `evaluate` needs them."""
     with suppress(TypeError, ValueError, LookupError, OSError, csv.Error):
-        first = next(rows(path, lambda _: None), {})
+        first = next(rows(path, file_input(path)), {})
         return "text" in first or any("label" in str(name) for name in first)
     return False
 
 
-def _read(file: _File, on_share: _OnShare) -> Iterator[Review]:
+def _read(file: _File, item: Input) -> Iterator[Review]:
     path, number = file.path, 0
     try:
-        for number, row in enumerate(file.rows(path, on_share), 1):
+        for number, row in enumerate(file.rows(path, item), 1):
             text, place = row.get("text"), f"{path}, row {number}"
             if not isinstance(text, str):
                 columns = ", ".join(repr(name) for name in row if name is not None)
@@ -127,42 +130,42 @@ def _parse_label(label: Any, place: str) -> str | None:
     return LABELS[name]
 
 
-def _csv_rows(path: Path, on_share: _OnShare) -> Iterator[Mapping[str, Any]]:
+def _csv_rows(path: Path, item: Input) -> Iterator[Mapping[str, Any]]:
     csv.field_size_limit(sys.maxsize)
-    return iter(csv.DictReader(_lines(path, on_share)))
+    return iter(csv.DictReader(_lines(path, item)))
 
 
-def _json_rows(path: Path, on_share: _OnShare) -> Iterator[Mapping[str, Any]]:
-    return (dict(json.loads(line)) for line in _lines(path, on_share) if line.strip())
+def _json_rows(path: Path, item: Input) -> Iterator[Mapping[str, Any]]:
+    return (dict(json.loads(line)) for line in _lines(path, item) if line.strip())
 
 
-def _lines(path: Path, on_share: _OnShare) -> Iterator[str]:
+def _lines(path: Path, item: Input) -> Iterator[str]:
     with path.open("rb") as stored, TextIOWrapper(stored, encoding="utf-8-sig", newline="") as text:
         size = max(path.stat().st_size, 1)
         for line in text:
             yield line
-            on_share(stored.tell() / size)
+            item.on_share(stored.tell() / size)
 
 
-def _parquet_rows(path: Path, on_share: _OnShare) -> Iterator[Mapping[str, Any]]:
+def _parquet_rows(path: Path, item: Input) -> Iterator[Mapping[str, Any]]:
     import pyarrow.parquet
 
     file, done = pyarrow.parquet.ParquetFile(path), 0
     for batch in file.iter_batches(columns=["text", "label"]):
         yield from batch.to_pylist()
         done += batch.num_rows
-        on_share(done / file.metadata.num_rows)
+        item.on_share(done / file.metadata.num_rows)
 
 
-def _any_rows(settings: Settings, path: Path, on_share: _OnShare) -> Iterator[Mapping[str, Any]]:
-    with open_document(file_input(path), settings) as opened:
+def _any_rows(settings: Settings, _path: Path, item: Input) -> Iterator[Mapping[str, Any]]:
+    with open_document(item, settings) as opened:
         for row, share in opened.document.rows_with_shares():
             if not row.is_passthrough:
                 yield {"text": row.text}
-            on_share(share)
+            item.on_share(share)
 
 
-def _text_rows(path: Path, _on_share: _OnShare) -> Iterator[Mapping[str, Any]]:
+def _text_rows(path: Path, _item: Input) -> Iterator[Mapping[str, Any]]:
     yield {"text": path.read_text(encoding="utf-8"), "label": path.parent.name}
 
 

@@ -43,7 +43,7 @@ _SENTENCES = (
 )
 _MAX_SENTENCES = 24
 _TEXTS = 32
-_RUNS = 5  # of the texts: together, alone, backwards, with two threads, and in a process of its own
+_RUNS = 4  # of the texts: together, alone, backwards, and with two threads
 
 # What each field of bundle.json adds to an exported model.
 _BUNDLE_FIELDS = {
@@ -67,17 +67,17 @@ class Measured:
 
 def check_model(folder: Path, format_: Format) -> bool:
     """Print what a model folder is; return whether the service can use it."""
-    with progress_bar("Classifying sample texts", _RUNS * _TEXTS) as update:
-        findings = list(_examine(folder, lambda texts: update(advance=texts)))
+    findings = list(_examine(folder))
     print_findings(findings, format_)
     return not any(finding.state is State.FAILED for finding in findings)
 
 
-def _examine(folder: Path, advance: Callable[[float], object]) -> Iterator[Finding]:
+def _examine(folder: Path) -> Iterator[Finding]:
     yield Finding("kind", State.OK, _kind(folder))
     try:
         started = time.perf_counter()
-        classifier = Classifier.load(folder)
+        with progress_bar("Loading the model"):
+            classifier = Classifier.load(folder)
         load_seconds = time.perf_counter() - started
     except ReviewboxError as error:
         yield Finding(
@@ -90,7 +90,7 @@ def _examine(folder: Path, advance: Callable[[float], object]) -> Iterator[Findi
     yield Finding("loads", State.OK, f"in {load_seconds:.2f} s, windows of {bundle.window_tokens} tokens")
     yield _labels(bundle)
     yield _languages(bundle)
-    measured = _measure(classifier, advance)
+    measured = _measure(classifier)
     yield from _run(measured)
     yield from _lambda(folder, bundle, measured.peak_megabytes)
     yield from _bundle(folder)
@@ -124,16 +124,21 @@ def _languages(bundle: Bundle) -> Finding:
     return judge("languages", ", ".join(bundle.languages) or "not stated", remedy)
 
 
-def _measure(classifier: Classifier, advance: Callable[[float], object]) -> Measured:
+def _measure(classifier: Classifier) -> Measured:
     texts = list(_sample_texts())
     list(classifier.classify_each(texts[:4], explain=False))  # the first runs allocate memory
-    started = time.process_time()
-    verdicts = _classify(classifier, texts, advance)
-    cpu_seconds = time.process_time() - started
-    tokens = sum(verdict.tokens for verdict in verdicts)
-    alone = [_classify(classifier, [text], advance)[0] for text in texts]
-    backwards = _classify(classifier, texts[::-1], advance)[::-1]
-    threads = _classify(Classifier.load(classifier.bundle.folder, threads=2), texts, advance)
+    with progress_bar("Classifying sample texts", _RUNS * len(texts)) as update:
+
+        def advance(done: float) -> None:
+            update(advance=done)
+
+        started = time.process_time()
+        verdicts = _classify(classifier, texts, advance)
+        cpu_seconds = time.process_time() - started
+        tokens = sum(verdict.tokens for verdict in verdicts)
+        alone = [_classify(classifier, [text], advance)[0] for text in texts]
+        backwards = _classify(classifier, texts[::-1], advance)[::-1]
+        threads = _classify(Classifier.load(classifier.bundle.folder, threads=2), texts, advance)
     changes = [
         abs(verdict.scores[label] - other.scores[label])
         for others in (alone, backwards, threads)
@@ -141,9 +146,8 @@ def _measure(classifier: Classifier, advance: Callable[[float], object]) -> Meas
         for label in verdict.scores
     ]
     # A new process, whose memory holds nothing else.
-    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as process:
+    with progress_bar("Measuring memory"), ProcessPoolExecutor(1, mp_context=get_context("spawn")) as process:
         peak = process.submit(peak_megabytes, classifier.bundle.folder, texts).result()
-    advance(len(texts))
     return Measured(1000 * cpu_seconds / len(texts), 1e6 * cpu_seconds / max(tokens, 1), max(changes), peak)
 
 

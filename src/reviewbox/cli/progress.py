@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-SECONDS_BEFORE = 2.0  # what ends sooner needs no bar
+SECONDS_BEFORE = 1.0  # what ends sooner needs no bar, and two such steps take no more than two seconds
 _SLOW = 10  # per second; slower rates have a decimal
 
 
@@ -86,13 +86,16 @@ class StepBar:
     """A bar for one step of the item in work, after its first seconds."""
 
     _progress: Progress
-    _seconds_before: float
+    _seconds_before: float = SECONDS_BEFORE
     _task: TaskID | None = None  # None if there is no step
     _name: str = ""
     _start: float = 0.0
 
-    def show(self, step: "Step") -> None:
-        """Show how far a step is."""
+    def show(self, step: "Step | None") -> None:
+        """Show how far a step is, or that there is none."""
+        if step is None:
+            self.hide()
+            return
         if self._task is None or step.name != self._name:
             self.hide()
             self._name, self._start = step.name, monotonic()

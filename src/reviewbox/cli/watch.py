@@ -9,15 +9,16 @@ from contextlib import closing, contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from reviewbox.cli.inputs import Input, file_input, files_below, track_inputs
 from reviewbox.cli.output import Format, open_rows, terminal_beside
 from reviewbox.cli.render import cell, new_terminal, print_line, printable, receipt_fields, receipt_line
 from reviewbox.cli.report import make_report
 from reviewbox.console import Board, Console, Inbox, start_console
+from reviewbox.documents import Step
 from reviewbox.errors import ForeignResultError, ReviewboxError, contain
-from reviewbox.folder_storage import FolderStorage
+from reviewbox.folder_storage import FileState, FolderStorage
 from reviewbox.model.classifier import Classifier
 from reviewbox.objects import ObjectRef
 from reviewbox.pipeline import Pipeline
@@ -41,15 +42,6 @@ _STAGES = ("Upload", "Saved", "Classifying", "Result")  # on the console
 _CLASSIFYING = 2
 
 
-@dataclass(frozen=True, slots=True)
-class _FileState:
-    """The size and times of a file, which change when it is written."""
-
-    size: int  # in bytes
-    modified: int  # when its content changed, in nanoseconds
-    changed: int  # when anything about it changed, in nanoseconds
-
-
 @dataclass(slots=True)
 class FolderWatcher:
     """A folder that is scanned repeatedly. Hidden files are ignored.
@@ -71,8 +63,8 @@ class FolderWatcher:
     # Called before with "classifying", and after with any outcome, for instance that a result is current.
     progress: Report = lambda *_: None
     failures: int = 0
-    _last_scan: dict[Path, _FileState] = field(default_factory=dict)
-    _processed: dict[Path, _FileState] = field(default_factory=dict)
+    _last_scan: dict[Path, FileState] = field(default_factory=dict)
+    _processed: dict[Path, FileState] = field(default_factory=dict)
     _unreadable: dict[Path, OSError] = field(default_factory=dict)
 
     def scan(self) -> None:
@@ -96,7 +88,7 @@ class FolderWatcher:
         self._unreadable, self._last_scan = unreadable, states
         self._processed = {path: state for path, state in self._processed.items() if path in states}
 
-    def _process_all(self, states: Mapping[Path, _FileState]) -> None:
+    def _process_all(self, states: Mapping[Path, FileState]) -> None:
         if not states:
             return
         # Ctrl-C must close the bar before "Stopped." is printed.
@@ -120,7 +112,12 @@ class FolderWatcher:
 
     def _classify(self, ref: ObjectRef, item: Input) -> None:
         self.progress(ref.key, "classifying", {})
-        pipeline = replace(self.pipeline, on_share=item.on_share, on_step=item.on_step)
+
+        def on_hash(done: int, total: int) -> None:
+            item.on_step(Step("Hashing (kB)", done / 1000, total / 1000))
+
+        store = replace(cast("FolderStorage", self.pipeline.store), on_hash=on_hash)
+        pipeline = replace(self.pipeline, store=store, on_share=item.on_share, on_step=item.on_step)
         outcome = pipeline.process(ref, lambda: math.inf)
         receipt = self.pipeline.read_receipt(ref)
         content = receipt.content if receipt else {}
@@ -293,10 +290,9 @@ def _print_outcome(key: str, outcome: str, receipt: Mapping[str, Any]) -> None:
     new_terminal().print(line, soft_wrap=True)
 
 
-def _file_state(path: Path) -> _FileState | None:
+def _file_state(path: Path) -> FileState | None:
     """Return the state of a file; None if it no longer exists."""
     try:
-        status = path.stat()
+        return FileState.of(path)
     except OSError:
         return None
-    return _FileState(status.st_size, status.st_mtime_ns, status.st_ctime_ns)

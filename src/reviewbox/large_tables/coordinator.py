@@ -38,7 +38,8 @@ class SegmentCoordinator:
     """Splits large tables, classifies their segments and writes their receipts.
 
     Without a queue, segments are classified one after the other. `on_share` is called with the share of the
-    table that is classified, and `on_step` while the table is split.
+    table that is classified, or of the only segment that this one classifies, and `on_step` while the table
+    is split.
     """
 
     store: ObjectStore
@@ -121,7 +122,7 @@ class SegmentCoordinator:
 
         def before_run(share: float) -> None:
             check_time()
-            self.on_share((index + share) / len(plan))
+            self.on_share(share)
 
         classified = classify_table(document, self.classifier, self.settings, before_run)
         part = self._finisher.part_ref(plan, index)
@@ -140,7 +141,11 @@ class SegmentCoordinator:
     def _classify_all(self, plan: Plan, deadline: Deadline) -> Progress:
         progress = Progress.STALE
         for segment in plan.segments:
-            progress = self.classify(segment, deadline)
+
+            def on_share(share: float, before: int = segment.index) -> None:
+                self.on_share((before + share) / len(plan))
+
+            progress = replace(self, on_share=on_share).classify(segment, deadline)
         if progress is not Progress.COMPLETE:
             raise ConflictError(plan.source)
         return progress

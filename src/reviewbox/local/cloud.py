@@ -10,7 +10,7 @@ import urllib.request
 import warnings
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cache
 from importlib import import_module
 from pathlib import Path
@@ -18,8 +18,10 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import boto3
+from boto3.s3.transfer import TransferConfig
 from botocore.config import Config
 
+from reviewbox.documents import Step
 from reviewbox.errors import ReviewboxError
 from reviewbox.queue import Queue
 
@@ -38,13 +40,36 @@ _CREDENTIAL = "local"  # moto accepts any
 # The server is this process, so a late answer is not a lost one. On a busy machine, creating the stack may
 # take more than botocore's minute, and a second request for it would fail because the bucket exists.
 _CONFIG = Config(read_timeout=3600)
+# Uploads in parts are for networks.
+_IN_ONE_REQUEST = TransferConfig(multipart_threshold=2**40, use_threads=False)
 # Clients may name a bucket before the host.
 _OWN_HOST = re.compile(r"(?:127\.0\.0\.1|(?:[^:]+\.)?localhost):\d+", re.IGNORECASE)
 
 
+@dataclass(slots=True)
+class Work:
+    """How far the function is with the message in work.
+
+    Attributes:
+        share: the share of its object or segment that is classified.
+        step: the step before or after that which is in progress.
+    """
+
+    share: float = 0.0
+    step: Step | None = None
+
+    def show_share(self, share: float) -> None:
+        """Set the share. No other step is in progress then."""
+        self.share, self.step = share, None
+
+    def show_step(self, step: Step) -> None:
+        """Set the step."""
+        self.step = step
+
+
 @dataclass(frozen=True, slots=True)
 class Cloud:
-    """A local cloud: its endpoint, its queues and the properties of its function."""
+    """A local cloud: its endpoint, its queues, the properties of its function and what that is doing."""
 
     endpoint: str
     queue_url: str  # of uploads
@@ -54,6 +79,7 @@ class Cloud:
     environment: Mapping[str, str]  # of the function, including the endpoint and credentials
     batch_size: int  # messages per invocation, at most
     timeout_seconds: int
+    work: Work = field(default_factory=Work)
 
     def s3(self) -> "S3Client":
         """Return the cloud's S3 client."""
@@ -64,6 +90,10 @@ class Cloud:
         """Return the cloud's SQS client."""
         client: SQSClient = _client("sqs", self.endpoint)
         return client
+
+    def upload(self, file: Path, key: str, on_bytes: Callable[[int], object]) -> None:
+        """Upload a file, and call `on_bytes` with each number of bytes that is sent."""
+        self.s3().upload_file(str(file), BUCKET, key, Callback=on_bytes, Config=_IN_ONE_REQUEST)
 
     def remaining(self) -> int:
         """Return the number of uploads and segments that are waiting or in flight."""

@@ -8,6 +8,8 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -65,6 +67,8 @@ def start_service(
 def load_handler(cloud: Cloud, code: Path) -> Handler:
     """Import the function's handler from the folder `code`, and invoke it with an empty batch: a cold start.
 
+    The handler that is returned tells `cloud.work` how far it is.
+
     The function's variables are set in this process's environment. An invalid variable or model raises its
     error here.
     """
@@ -72,10 +76,13 @@ def load_handler(cloud: Cloud, code: Path) -> Handler:
         del os.environ[name]  # the function must not see the shell's credentials or region
     os.environ.update(cloud.environment)
     sys.path.insert(0, str(code))
-    module, _, name = cloud.handler.rpartition(".")
-    handler: Handler = getattr(importlib.import_module(module), name)
+    module_name, _, name = cloud.handler.rpartition(".")
+    module = importlib.import_module(module_name)
+    handler = getattr(module, name)
     handler({"Records": []}, Context(cloud.timeout_seconds))
-    return handler
+    work = cloud.work
+    worker = replace(module.pipeline(), on_share=work.show_share, on_step=work.show_step)
+    return partial(handler, worker=worker)
 
 
 def deliveries(cloud: Cloud, handler: Handler) -> AbstractContextManager[None]:
@@ -136,6 +143,7 @@ def _deliver_batch(cloud: Cloud, handler: Handler, queue_url: str, size: int, se
     except Exception:
         logger.exception("invocation.failed")
         failed = {message["MessageId"] for message in messages}
+    cloud.work.show_share(0)
     queue = Queue(queue_url, sqs)
     handled = [ReceivedMessage(m["MessageId"], m["Body"], m["ReceiptHandle"]) for m in messages]
     queue.delete(message for message in handled if message.message_id not in failed)

@@ -28,6 +28,7 @@ _MAX_DAYS = 3700  # that are counted one by one
 _MIN_DATE_SHARE = 0.9  # of the values of a date column
 _PATIENCE = 20  # values that are not dates before that is decided
 _MAX_DAYS_SHOWN, _MAX_MONTHS_SHOWN = 62, 72
+_MAX_DAYS_BETWEEN = 10  # on average
 _MIN_REVIEWS_PER_DAY = 3  # on average, unless all days are in one month
 _DATE_WORDS = frozenset(
     "date datum fecha data day created submitted posted published reviewed time timestamp at when month "
@@ -74,13 +75,21 @@ class _Dates:
             self.is_by_month = True
             self.days = _merged(self.days, lambda day: Day(day.year, day.month))
 
+    def _are_sparse(self) -> bool:
+        """Return whether most days of the time are missing, for instance if all are the first of a month."""
+        first, last = min(self.days), max(self.days)
+        months = 12 * (last.year - first.year) + last.month - first.month
+        days = 31 * months + last.day - first.day  # or a little less
+        return days > _MAX_DAYS_BETWEEN * (len(self.days) - 1)
+
     def unit(self) -> Callable[[Day], str]:
         """Return how days are called: by day, month or year, so that there are not too many with too few."""
         months = {(day.year, day.month) for day in self.days}
         reviews = sum(counts.total() for counts in self.days.values())
         are_full = reviews >= _MIN_REVIEWS_PER_DAY * len(self.days) or len(months) == 1
+        are_dense = len(months) == 1 or not self._are_sparse()
         has_days = not self.is_by_month and all(day.day for day in self.days)
-        if has_days and are_full and len(self.days) <= _MAX_DAYS_SHOWN:
+        if has_days and are_full and are_dense and len(self.days) <= _MAX_DAYS_SHOWN:
             return lambda day: f"{day.year:04}-{day.month:02}-{day.day:02}"
         if len(months) <= _MAX_MONTHS_SHOWN:
             return lambda day: f"{day.year:04}-{day.month:02}"

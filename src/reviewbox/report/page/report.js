@@ -128,12 +128,14 @@
     return true;
   }
 
-  const reviewText = (review) => (review.lower ??= review.segments.map((s) => s[0]).join("").toLowerCase());
+  /** What a search compares: people type neither curly quotes nor line breaks. */
+  const plain = (text) => text.normalize().toLowerCase().replace(/[‘’]/g, "'").replace(/[“”„]/g, '"').replace(/\s+/g, " ");
+  const reviewText = (review) => (review.plain ??= plain(review.segments.map((s) => s[0]).join("")));
   function reviewPasses(review) {
     if (!passes(review.label, review.needsReview, (index) => review.codes[index])) return false;
     if (!state.search) return true;
-    const words = state.search.toLowerCase();
-    return reviewText(review).includes(words) || review.source.toLowerCase().includes(words);
+    const words = plain(state.search);
+    return reviewText(review).includes(words) || plain(review.source).includes(words);
   }
 
   /** Count the reviews that pass: per label, and per value of each dimension. `scale` makes counts of all. */
@@ -191,6 +193,8 @@
     }
     container.querySelector("svg").setAttribute("role", "img");
   }
+  /** The space that the names of the labels take beside a chart, which other models may have longer ones of. */
+  const labelMargin = () => Math.max(78, 14 + 7.5 * Math.max(...data.labels.map((name) => name.length)));
   const labelColors = () => ({ domain: data.labels, range: data.labels.map((_, label) => color(label)) });
 
   function drawShares(counts) {
@@ -202,7 +206,7 @@
     const most = Math.max(0.05, ...shares.map((s) => (total ? s.high : 0)));
     place(document.querySelector('[data-chart="shares"]'), `Share of each answer: ${shares.map((s) => `${s.name} ${percent(s.share)}`).join(", ")}`, {
       height: 28 + 44 * shares.length,
-      marginLeft: 78, marginRight: 64,
+      marginLeft: labelMargin(), marginRight: 64,
       x: { axis: null, domain: [0, most] },
       y: { label: null, domain: data.labels, tickSize: 0 },
       color: labelColors(),
@@ -383,7 +387,10 @@
     const x = { type: "point", domain: periods, label: null, ticks, tickSize: 4 };
     const last = rows.at(-1)?.value;
     const top = Math.max(0.1, ...points.map((point) => point.high));
-    const layout = { marginLeft: 48, marginRight: 76 };
+    const layout = { marginLeft: 48, marginRight: labelMargin() };
+    // The names of lines that end close together are apart, in the order of the lines.
+    const ends = d3.sort(points.filter((point) => point.period === last), (point) => point.share).map((point) => ({ ...point }));
+    ends.forEach((end, above) => { end.at = Math.max(end.share, above ? ends[above - 1].at + 0.07 * top : 0); });
     place(chart, `Share of ${lines.map((line) => line.name).join(" and ")} reviews over time`, {
       height: 260, ...layout, x: { ...x, axis: null },
       y: { label: null, grid: true, domain: [0, top], tickFormat: (d) => `${Math.round(100 * d)}%`, ticks: 5 },
@@ -393,7 +400,7 @@
         Plot.areaY(lined, { x: "period", y1: "low", y2: "high", fill: "name", z: "name", fillOpacity: 0.16 }),
         lines.map(({ name }) => Plot.lineY(lined.filter((p) => p.name === name), { x: "period", y: "share", stroke: "name", strokeWidth: 2.2, strokeDasharray: name === "negative" ? "6 3" : null })),
         rows.length <= 40 ? Plot.dot(points, { x: "period", y: "share", fill: "name", symbol: "name", r: 3.2, title: (d) => `${d.period}: ${percent(d.share)} ${d.name} of ${number(d.total)}` }) : null,
-        Plot.text(points.filter((point) => point.period === last), { x: "period", y: "share", text: "name", textAnchor: "start", dx: 10, fill: "var(--ink)", fontWeight: 600 }),
+        Plot.text(ends, { x: "period", y: "at", text: "name", textAnchor: "start", dx: 10, fill: "var(--ink)", fontWeight: 600 }),
       ],
     });
     place(volume, "Number of reviews over time", {
@@ -589,9 +596,9 @@
     if (!rows.length) return;
     const cells = rows.flatMap((row) => data.labels.map((name, label) => ({ value: row.value, name, label, share: row.counts[label] / row.total, count: row.counts[label] })));
     const totals = new Map(rows.map((row) => [row.value, number(row.total * counts.scale)]));
-    const every = Math.ceil(dimension.values.length / Math.max(2, Math.floor((chart.clientWidth - 78) / 44)));
+    const every = Math.ceil(dimension.values.length / Math.max(2, Math.floor((chart.clientWidth - labelMargin()) / 44)));
     place(chart, `Share of each answer by ${dimension.name}`, {
-      height: 52 + 40 * data.labels.length, marginLeft: 78, marginBottom: 44,
+      height: 52 + 40 * data.labels.length, marginLeft: labelMargin(), marginBottom: 44,
       x: {
         label: null, domain: dimension.values, tickSize: 0,
         ticks: dimension.values.filter((_, position) => position % every === 0),
@@ -610,11 +617,11 @@
     const section = $("failures");
     section.hidden = !data.failures.length;
     if (!data.failures.length) return;
-    const words = state.search.toLowerCase();
+    const words = plain(state.search);
     const file = data.dimensions.findIndex((dimension) => dimension.kind === "file");
     const group = file >= 0 && file in state.filters ? data.dimensions[file].values[state.filters[file]] : "";
     const fits = ([source, , message]) =>
-      (!words || `${source} ${message}`.toLowerCase().includes(words)) && (!group || source === group || source.startsWith(group));
+      (!words || plain(`${source} ${message}`).includes(words)) && (!group || source === group || source.startsWith(group));
     rebuild(section, [
       h("h2", { id: "failures-title" }, "What failed?"),
       h("p", {}, `${many(data.failed, "row or file")} without an answer. ${data.total ? "They are not part of the shares above." : ""}`.replace("row or files", "rows or files")),
