@@ -26,7 +26,7 @@ from reviewbox.stack.backfill import (
     send_uploads,
     watch_queues,
 )
-from reviewbox.stack.cost import MAX_SPLIT_SECONDS, Estimate, Workload, count_listed, estimate
+from reviewbox.stack.cost import MAX_SPLIT_SECONDS, Estimate, Workload, estimate, judge
 from reviewbox.stack.discovery import Stack
 from reviewbox.stack.jobs import report_uri, start_job, watch_job
 from reviewbox.stack.listing import is_receipt, list_objects, parse_uri
@@ -98,7 +98,7 @@ def run_backfill(uri: str, stack_name: str, format_: Format, *, agreed: bool, dr
         "prefix": str(backfill.prefix),
         "way": "job" if as_job else "queue",
         **{name: getattr(counted, name) for name in _REPORTED},
-        "dollars": estimated.dollars,
+        "dollars": sum(item.dollars for item in estimated.items),
         "seconds": estimated.seconds,
         "done": asdict(done) if done else None,
     }
@@ -126,7 +126,7 @@ class Backfill:
             ReviewboxError: there are no objects under the prefix.
         """
         listed = track(list_objects(storage, self.prefix), "Counting objects")
-        counted = count_listed(listed, self.stack.read_options)
+        counted = sum((judge(item, self.stack.read_options) for item in listed), Workload())
         if not counted.objects:
             raise ReviewboxError(f"{self.prefix}: there are no objects under this prefix")
         results = ObjectRef(self.stack.results_bucket, self.stack.results_prefix + self.prefix.key)
