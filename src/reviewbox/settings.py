@@ -115,6 +115,7 @@ class Settings:
         return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
 
     def _errors(self) -> list[str]:
+        sources = [] if self.results_bucket else [self.source_prefix]  # in the results bucket
         rules = {
             "SOURCE_PREFIX must be empty or end with a slash": self.source_prefix[-1:] in ("", "/"),
             "RESULTS_PREFIX must end with a slash": self.results_prefix.endswith("/"),
@@ -128,7 +129,10 @@ class Settings:
             "CATALOG_PREFIX must be empty or end with a slash": self.catalog_prefix[-1:] in ("", "/"),
             f"CATALOG_PREFIX must not overlap with {_VARIABLE_PREFIX}SOURCE_PREFIX, {_VARIABLE_PREFIX}"
             f"RESULTS_PREFIX or {_VARIABLE_PREFIX}WORK_PREFIX": not self.catalog_prefix
-            or not any(_overlap(self.catalog_prefix, prefix) for prefix in self._other_prefixes()),
+            or not any(
+                _overlap(self.catalog_prefix, prefix)
+                for prefix in (self.results_prefix, self.work_prefix, *sources)
+            ),
             f"FALLBACK_ENCODING: Python does not know the encoding {self.fallback_encoding!r}": (
                 not self.fallback_encoding or is_encoding(self.fallback_encoding)
             ),
@@ -141,11 +145,6 @@ class Settings:
             "OBJECTS_AT_ONCE must be at least 1": self.objects_at_once >= 1,
         }
         return [_VARIABLE_PREFIX + rule for rule, is_met in rules.items() if not is_met]
-
-    def _other_prefixes(self) -> list[str]:
-        """Return the prefixes of everything else in the results bucket."""
-        sources = [] if self.results_bucket else [self.source_prefix]
-        return [self.results_prefix, self.work_prefix, *sources]
 
 
 def _overlap(prefix: str, other: str) -> bool:

@@ -102,7 +102,9 @@ def file_input(path: Path) -> Input:
     size = 0
     with suppress(OSError):
         size = path.stat().st_size
-    return Input(printable(str(path)), partial(_read_file, path), _open_file, size)
+    return Input(
+        printable(str(path)), partial(_read_file, path), lambda _: path.open("rb", buffering=0), size
+    )
 
 
 def track_inputs(
@@ -220,10 +222,6 @@ def _read_stdin(max_bytes: int, on_step: Callable[[Step], object]) -> Source:
 
 def _source(name: str, size: int, body: bytes | None) -> Source:
     return Source(ObjectRef("", name), Revision("", ""), size, "", body)
-
-
-def _open_file(source: Source) -> IO[bytes]:
-    return Path(source.ref.key).open("rb", buffering=0)
 
 
 def _refuse_empty_folder(path: str, _max_bytes: int, _on_step: Callable[[Step], object]) -> Source:

@@ -225,7 +225,7 @@ def _detect_format(name: str, content_type: str, content: bytes) -> Format:
     if format_ not in (None, text.FORMAT):
         return format_
     head = decode_start(content, SNIFF_BYTES)
-    sniffed = _sniff(head)
+    sniffed = next((format_ for format_ in FORMATS if format_.looks_like(head)), text.FORMAT)
     # A file that is called text is one review, unless it is a delimited table or JSON.
     if sniffed in _DATA:
         return _noted(sniffed)
@@ -256,7 +256,3 @@ def _refuse_unsupported(content: bytes, extension: str) -> None:
         message = f"the file is compressed twice, the second time with {compression.name}; decompress it once"
     if message:
         raise SourceError(ErrorCode.UNSUPPORTED_FORMAT, message)
-
-
-def _sniff(head: str) -> Format:
-    return next((format_ for format_ in FORMATS if format_.looks_like(head)), text.FORMAT)

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 from reviewbox.documents.segments import SegmentedTable
 from reviewbox.errors import ConflictError
-from reviewbox.large_tables.plan import Plan, Sent, decode_counts, encode_counts
+from reviewbox.large_tables.plan import Plan, Sent, seal, unseal
 from reviewbox.objects import ObjectRef
 from reviewbox.results.receipt import Counts, Part
 from reviewbox.retry import retry_on_conflict
@@ -95,13 +95,13 @@ class Workspace:
 
     def write_counts(self, index: int, etag: str, counts: Counts) -> None:
         """Record the result of a segment whose part has this ETag."""
-        result, body = self.result_ref(index, etag), encode_counts(counts)
+        result, body = self.result_ref(index, etag), seal(counts.to_dict())
         retry_on_conflict(lambda: write_once(self.store, result, body, _JSON), result)
 
     def read_counts(self, index: int, etag: str) -> Counts | None:
         """Return the counts of a segment whose part has this ETag; None if they are not recorded."""
         stored = self.store.read(self.result_ref(index, etag), _MAX_COUNTS_BYTES)
-        return decode_counts(stored.body) if stored else None
+        return unseal(stored.body, Counts.from_dict) if stored else None
 
     def read_all_counts(self, done: Mapping[int, Part]) -> dict[int, Counts]:
         """Return the counts of the segments that are done, except those that cannot be read."""

@@ -7,7 +7,7 @@ from typing import Self
 
 import numpy as np
 import numpy.typing as npt
-from tokenizers import Encoding, Tokenizer
+from tokenizers import Tokenizer
 
 from reviewbox.errors import ModelError
 
@@ -73,9 +73,10 @@ class Windows:
         # One text at a time, because `encode_batch` starts its own threads.
         first = self._tokenizer.encode(segment)
         for encoding in (first, *first.overflowing):
-            window = _window(encoding)
-            if window.tokens:
-                yield window
+            content = np.array(encoding.special_tokens_mask, dtype=np.int64) == 0
+            ids, type_ids = np.array([encoding.ids, encoding.type_ids], dtype=np.int64)
+            if content.any():
+                yield Window(ids, type_ids, content)
 
 
 def _segments(text: str) -> Iterator[str]:
@@ -87,12 +88,3 @@ def _segments(text: str) -> Iterator[str]:
             end = max(text.rfind(space, start, end) for space in " \n") + 1 or end
         yield text[start:end]
         start = end
-
-
-def _window(encoding: Encoding) -> Window:
-    content = np.array(encoding.special_tokens_mask, dtype=np.int64) == 0
-    return Window(
-        input_ids=np.array(encoding.ids, dtype=np.int64),
-        token_type_ids=np.array(encoding.type_ids, dtype=np.int64),
-        content=content,
-    )

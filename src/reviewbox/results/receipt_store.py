@@ -7,12 +7,7 @@ from reviewbox.errors import ForeignResultError
 from reviewbox.model.bundle import Bundle
 from reviewbox.objects import Listed, ObjectRef, Revision
 from reviewbox.results import keys
-from reviewbox.results.receipt import (
-    MAX_RECEIPT_BYTES,
-    RECEIPT_CONTENT_TYPE,
-    Provenance,
-    Receipt,
-)
+from reviewbox.results.receipt import MAX_RECEIPT_BYTES, RECEIPT_CONTENT_TYPE, Provenance, Receipt
 from reviewbox.settings import Settings
 from reviewbox.storage import ObjectStore, remove_all
 

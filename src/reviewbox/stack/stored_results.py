@@ -240,7 +240,14 @@ class StoredResults:
 
     def __iter__(self) -> Iterator[Result]:
         """Yield every result, for a report; see `read`."""
-        return self.read(Reader(_result_of_receipt, results_of_table, _failed))
+
+        def of_receipt(key: str, receipt: Receipt) -> Result:
+            return replace(result_of_receipt(receipt, receipt.content["source"]["key"]), receipt=key)
+
+        def of_failure(source: str, code: str, message: str) -> Result:
+            return Result(source, source, failure=Failure(source, 0, code, message))
+
+        return self.read(Reader(of_receipt, results_of_table, of_failure))
 
     def read(self, reader: Reader[T]) -> Iterator[T]:
         """Yield what a reader makes of every result, in the order of the results' keys.
@@ -378,14 +385,6 @@ def _read_receipt(key: str, receipt: Receipt, reader: Reader[T]) -> T:
         message = f"the receipt {key} was not written by Reviewbox; classify the file again"
         return reader.of_failure(source, AbsenceCode.BROKEN_RECEIPT, message)
     return reader.of_receipt(key, receipt)
-
-
-def _result_of_receipt(key: str, receipt: Receipt) -> Result:
-    return replace(result_of_receipt(receipt, receipt.content["source"]["key"]), receipt=key)
-
-
-def _failed(source: str, code: str, message: str) -> Result:
-    return Result(source, source, failure=Failure(source, 0, code, message))
 
 
 def _find_file(folders: Iterable[Path], key: str) -> Path | None:

@@ -9,7 +9,7 @@ from reviewbox.documents.document import Row
 from reviewbox.documents.lines import at_row
 from reviewbox.documents.review_field import TITLE_NOTE, ReviewField
 from reviewbox.documents.value_kinds import MISSING, kind_of
-from reviewbox.errors import ErrorCode, Problem, SourceError
+from reviewbox.errors import ErrorCode, Problem, SourceError, contain
 
 # The number of rows that decide which column holds the review.
 MAX_SAMPLE_ROWS = 1000
@@ -111,9 +111,7 @@ def call_library(description: str, function: Callable[..., _T], *arguments: Any)
     except (SourceError, MemoryError):
         raise
     except BaseException as error:
-        # A panic in Rust is not an Exception.
-        if not isinstance(error, Exception) and type(error).__name__ != "PanicException":
-            raise
+        contain(error)
         raise unreadable(description) from error
 
 

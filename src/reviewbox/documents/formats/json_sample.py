@@ -185,17 +185,15 @@ class JsonSample:
             self.add(child, (*path, Each.ELEMENT), is_excluded=is_excluded)
 
     def _add_rows(self, rows: list[list[Any]], path: Path, columns: tuple[str, ...] | None) -> None:
+        """Add records that are arrays, whose elements are called 1, 2, 3 if they have no names."""
+        path = (*path, Each.ELEMENT)
         for row in islice(rows, _MAX_ELEMENTS):
-            self.add_row(row, (*path, Each.ELEMENT), columns)
-
-    def add_row(self, row: list[Any], path: Path, columns: tuple[str, ...] | None = None) -> None:
-        """Add a record that is an array, whose elements are called 1, 2, 3 if they have no names."""
-        records = self.records.setdefault(path, Records())
-        names = columns or numbered(len(row))
-        records.columns = columns or ()
-        records.names.update(names)
-        for name, child in zip(names, row, strict=False):
-            self.add(child, (*path, name))
+            records = self.records.setdefault(path, Records())
+            names = columns or numbered(len(row))
+            records.columns = columns or ()
+            records.names.update(names)
+            for name, child in zip(names, row, strict=False):
+                self.add(child, (*path, name))
 
     def _add_scalar(self, value: Any, path: Path, *, is_excluded: bool) -> None:
         known = self._fields.get(path)

@@ -16,7 +16,6 @@ from typing import Any
 
 from reviewbox.documents.formats.csv.dialect import DOUBLED, ESCAPED, NONE, TEXT, Dialect
 from reviewbox.documents.formats.csv.header import (
-    Header,
     could_be_names,
     find_header,
     footer_line,
@@ -151,7 +150,7 @@ def infer_layout(
     if header and header.index:
         preamble = preamble + body[: first.line - body[0].number]
     names = header.names if header else [str(number + 1) for number in range(width)]
-    rows = records[header.index + header.count if header else 0 :]
+    start, end = (header.index, header.index + header.count) if header else (0, 0)
     layout = Layout(
         dialect=dialect,
         header=first.raw if header else None,
@@ -159,8 +158,8 @@ def infer_layout(
         names=names,
         preamble=[line.text for line in preamble],
         line_end="\r\n" if lines[0].text.endswith("\r\n") else "\n",
-        more_headers=_more_headers(records, header),
-        footer_line=footer_line(rows, width) if is_all else 0,
+        more_headers=[record.raw for record in records[start + 1 : end]],
+        footer_line=footer_line(records[end:], width) if is_all else 0,
     )
     return InferredLayout(layout, header.titles if header else names)
 
@@ -197,12 +196,6 @@ def _is_plainly_tabbed(candidate: "_Candidate") -> bool:
             sum(len(cell.split()) for cell in column) >= _WORDS_OF_PROSE * len(rows)
             for column in zip(*rows, strict=True)
         )
-    )
-
-
-def _more_headers(records: Sequence[Record], header: Header | None) -> list[str]:
-    return (
-        [record.raw for record in records[header.index + 1 : header.index + header.count]] if header else []
     )
 
 

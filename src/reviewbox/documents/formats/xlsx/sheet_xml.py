@@ -136,7 +136,6 @@ class _Editor:
         # In the current row: whether cells are to be added, and the offset at which a cell to drop starts.
         self._adds = False
         self._drop_start: int | None = None
-        self._is_empty_tag = False
 
     def edited(self, on_bytes: Callable[[int], object]) -> bytes:
         _parse(self._xml, self._start, self._end, self._set_offset, on_bytes)
@@ -151,8 +150,8 @@ class _Editor:
         self._position.enter(tag, attributes)
         if tag == "dimension" and attributes.get("ref"):
             start, end = self._tag_span()
-            ref = self._dimension(attributes["ref"])
-            self._replace(start, end, f'<{name} ref="{ref}"'.encode() + self._tag_end(end))
+            ref, slash = self._dimension(attributes["ref"]), "/" if self._is_empty_tag(end) else ""
+            self._replace(start, end, f'<{name} ref="{ref}"{slash}>'.encode())
         elif tag == "row":
             self._start_row(name)
         elif tag == "c" and self._adds:
@@ -178,7 +177,7 @@ class _Editor:
             # The cell has only a format.
             start, end = self._tag_span()
             self._drop_start = start
-            if self._xml[end - 2 : end] == b"/>":
+            if self._is_empty_tag(end):
                 self._drop(end)
         else:
             self._insert(self._offset(), name)
@@ -227,8 +226,8 @@ class _Editor:
             raise _damaged()
         return start, match.end()
 
-    def _tag_end(self, end: int) -> bytes:
-        return b"/>" if self._xml[end - 2 : end] == b"/>" else b">"
+    def _is_empty_tag(self, end: int) -> bool:
+        return self._xml[end - 2 : end] == b"/>"
 
     def _replace(self, start: int, end: int, data: bytes) -> None:
         self._pieces += [self._xml[self._copied : start], data]

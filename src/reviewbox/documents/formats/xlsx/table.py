@@ -147,11 +147,7 @@ def read(data: bytes, options: ReadOptions) -> Document:
         partial(_Writer, archive, sheet, options),
         has_notes=bool(choice.field.title),
     )
-    notes: dict[str, Value] = {
-        "sheet": sheet.name,
-        "header": sheet.header is not None,
-        **choice.field.notes,
-    }
+    notes: dict[str, Value] = {"sheet": sheet.name, "header": sheet.header is not None, **choice.field.notes}
     return Document(limited(_rows(choice), options.max_rows), lambda: notes, table, len(sheet.rows))
 
 
@@ -173,7 +169,9 @@ def _read_sheets(archive: Archive, options: ReadOptions) -> list[_Sheet]:
     """Return the visible sheets that contain records."""
     from python_calamine import SheetTypeEnum, SheetVisibleEnum, load_workbook
 
-    workbook = call_library(_DESCRIPTION, load_workbook, BytesIO(archive.uncompressed()))
+    # The sizes in an archive may be wrong on purpose. What was read has the size that was checked.
+    content = BytesIO(archive.write({}, is_compressed=False))
+    workbook = call_library(_DESCRIPTION, load_workbook, content)
     members = sheet_members(archive.members)
     visible = [
         sheet.name
@@ -338,7 +336,7 @@ class _Writer:
         xml = self._archive.members[self._member]
         on_bytes = partial(_on_bytes, self._options, "Writing", len(xml))
         xml = add_cells(xml, self._column, self._rows, self._header_row, on_bytes)
-        return self._archive.replaced({self._member: xml})
+        return self._archive.write({self._member: xml})
 
 
 FORMAT = Format(
