@@ -45,19 +45,13 @@ _REPORTED = "objects size compressed large segments too_large archived".split()
 
 @dataclass(frozen=True, slots=True)
 class Backfilled:
-    """What became of the objects of a backfill.
+    """What became of the objects of a backfill."""
 
-    Attributes:
-        objects: how many were queued, or are those of the job.
-        failed: how many messages became dead letters, or objects of the job failed, as far as that is known.
-        status: that of the job; of a queue `Complete`, or `Continues` if nobody waited for the end.
-        job: the id of the job of S3 Batch Operations; "" if the objects were queued.
-    """
-
-    objects: int
+    objects: int  # how many were queued, or are those of the job
+    # How many messages became dead letters, or objects of the job failed, as far as that is known.
     failed: int
-    status: str
-    job: str = ""
+    status: str  # that of the job; of a queue `Complete`, or `Continues` if nobody waited for the end
+    job: str = ""  # the id of the job of S3 Batch Operations; "" if the objects were queued
 
     @property
     def is_good(self) -> bool:

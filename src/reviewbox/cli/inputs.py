@@ -57,16 +57,11 @@ class Input:
 
 @dataclass(frozen=True, slots=True)
 class OpenDocument:
-    """A document whose rows can be read as long as its input is open.
+    """A document whose rows can be read as long as its input is open."""
 
-    Attributes:
-        source: where it is from.
-        document: what it says.
-        stored: the bytes of a table that the service splits, which are read as the rows are; None for others.
-    """
-
-    source: Source
-    document: Document
+    source: Source  # where it is from
+    document: Document  # what it says
+    # The bytes of a table that the service splits, which are read as the rows are; None for others.
     stored: BufferedReader | None = None
 
 

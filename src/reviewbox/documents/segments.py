@@ -32,24 +32,16 @@ class Segment:
 
 @dataclass(frozen=True, slots=True)
 class SegmentedTable:
-    """A table that is split into segments.
+    """A table that is split into segments."""
 
-    Attributes:
-        format_name: the name of its `LineFormat`.
-        schema: the schema that was inferred from the first lines.
-        segments: the segments, in order and without gaps.
-        notes: what was inferred about the whole table, for the receipt.
-        line_count: the number of lines that have a line end.
-        end_row: the row for what is missing or left over at the end; None if the table is intact.
-        open_quote_line: the line of the first quote that does not close before the end of the table, if any.
-    """
-
-    format_name: str
-    schema: Schema
-    segments: tuple[Segment, ...]
-    notes: Mapping[str, Value]
-    line_count: int
+    format_name: str  # the name of its `LineFormat`
+    schema: Schema  # the schema that was inferred from the first lines
+    segments: tuple[Segment, ...]  # the segments, in order and without gaps
+    notes: Mapping[str, Value]  # what was inferred about the whole table, for the receipt
+    line_count: int  # the number of lines that have a line end
+    # The row for what is missing or left over at the end; None if the table is intact.
     end_row: Row | None = None
+    # The line of the first quote that does not close before the end of the table, if any.
     open_quote_line: int | None = None
 
     @classmethod

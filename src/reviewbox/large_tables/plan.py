@@ -106,16 +106,11 @@ class Plan:
 
 @dataclass(frozen=True, slots=True)
 class Sent:
-    """Which segments of a table were sent to the queue: all that were not done, by one worker at a time.
+    """Which segments of a table were sent to the queue: all that were not done, by one worker at a time."""
 
-    Attributes:
-        sender: what the worker was working on that sent them.
-        lost: those that had been done before, and whose parts were lost since.
-        complete: whether the worker has sent them all. If it died, its own message is delivered again.
-    """
-
-    sender: str
-    lost: frozenset[int] = frozenset()
+    sender: str  # what the worker was working on that sent them
+    lost: frozenset[int] = frozenset()  # those that had been done before, and whose parts were lost since
+    # Whether the worker has sent them all. If it died, its own message is delivered again.
     complete: bool = False
 
     def is_interrupted(self, sender: str) -> bool:

@@ -17,16 +17,11 @@ _SEGMENT_CHARACTERS = 50_000
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """Consecutive tokens of one text, between the special tokens that the model expects.
+    """Consecutive tokens of one text, between the special tokens that the model expects."""
 
-    Attributes:
-        input_ids: shape (T,), int64.
-        token_type_ids: shape (T,), int64.
-        content: which positions hold tokens of the text, not special tokens, shape (T,), bool.
-    """
-
-    input_ids: npt.NDArray[np.int64]
-    token_type_ids: npt.NDArray[np.int64]
+    input_ids: npt.NDArray[np.int64]  # shape (T,), int64
+    token_type_ids: npt.NDArray[np.int64]  # shape (T,), int64
+    # Which positions hold tokens of the text, not special tokens, shape (T,), bool.
     content: npt.NDArray[np.bool_]
 
     @property

@@ -63,16 +63,11 @@ class Place(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class FolderPlace:
-    """Results in a folder: of `reviewbox watch`, or copied from S3.
+    """Results in a folder: of `reviewbox watch`, or copied from S3."""
 
-    Attributes:
-        root: the folder.
-        file: the only file to report on, within the folder; "" for all.
-        sources: the folder of the files that were classified; None to look beside the results.
-    """
-
-    root: Path
-    file: str = ""
+    root: Path  # the folder
+    file: str = ""  # the only file to report on, within the folder; "" for all
+    # The folder of the files that were classified; None to look beside the results.
     sources: Path | None = None
 
     def list_keys(self) -> Iterator[str]:

@@ -44,30 +44,21 @@ _STEPS = (Each.ELEMENT, Each.VALUE)
 
 @dataclass(frozen=True, slots=True)
 class JsonSchema:
-    """Where the reviews are in a table.
+    """Where the reviews are in a table."""
 
-    Attributes:
-        paths: the fields that hold the review, from the top of the file on.
-        title: the field that is classified where the review is empty; () if there is none.
-        names: the names of the fields that the first records have.
-        inferred: what was inferred, for the receipt.
-        is_array: whether the values are the elements of one array.
-        columns: the names of the elements if the records are arrays, () if these are numbered; None if the
-            records are objects.
-        has_paragraphs: whether the texts of the first records are arrays of paragraphs.
-        kin: the names of the fields of the records that have the review field. An element of a nested list
-            that has none of them is something else. Empty if every element is a record.
-        tolerated: what was read although JSON does not allow it.
-    """
-
-    paths: tuple[Path, ...]
-    title: Path
-    names: frozenset[str]
-    inferred: Mapping[str, Value]
-    is_array: bool = False
+    paths: tuple[Path, ...]  # the fields that hold the review, from the top of the file on
+    title: Path  # the field that is classified where the review is empty; () if there is none
+    names: frozenset[str]  # the names of the fields that the first records have
+    inferred: Mapping[str, Value]  # what was inferred, for the receipt
+    is_array: bool = False  # whether the values are the elements of one array
+    # The names of the elements if the records are arrays, () if these are numbered; None if the records are
+    # objects.
     columns: tuple[str, ...] | None = None
-    has_paragraphs: bool = False
+    has_paragraphs: bool = False  # whether the texts of the first records are arrays of paragraphs
+    # The names of the fields of the records that have the review field. An element of a nested list that has
+    # none of them is something else. Empty if every element is a record.
     kin: frozenset[str] = frozenset()
+    # What was read although JSON does not allow it.
     tolerated: set[str] = field(default_factory=set, compare=False)
 
     @classmethod

@@ -83,14 +83,10 @@ _MANY_LISTS = 10  # of the same kind, whose names may be any, such as the titles
 
 @dataclass(slots=True)
 class Records:
-    """The records at one path.
+    """The records at one path."""
 
-    Attributes:
-        names: the names of their fields.
-        columns: the names of the elements if the records are arrays; None otherwise.
-    """
-
-    names: set[str] = field(default_factory=set)
+    names: set[str] = field(default_factory=set)  # the names of their fields
+    # The names of the elements if the records are arrays; None otherwise.
     columns: tuple[str, ...] | None = None
 
 

@@ -65,30 +65,19 @@ class RepairError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Gap:
-    """What stands between two values.
+    """What stands between two values."""
 
-    Attributes:
-        end: the offset after it.
-        tolerated: what it contains that JSON does not allow between values.
-    """
-
-    end: int
-    tolerated: frozenset[str]
+    end: int  # the offset after it
+    tolerated: frozenset[str]  # what it contains that JSON does not allow between values
 
 
 @dataclass(frozen=True, slots=True)
 class Repaired:
-    """A value as JSON.
+    """A value as JSON."""
 
-    Attributes:
-        text: the JSON; the original characters if nothing had to be tolerated. NaN and Infinity remain.
-        end: the offset after the value in the original text.
-        tolerated: the deviations.
-    """
-
-    text: str
-    end: int
-    tolerated: frozenset[str]
+    text: str  # the JSON; the original characters if nothing had to be tolerated. NaN and Infinity remain
+    end: int  # the offset after the value in the original text
+    tolerated: frozenset[str]  # the deviations
 
 
 def skip_gap(text: str, position: int, allowed_commas: int = 0) -> Gap:

@@ -73,27 +73,16 @@ _LEADING_QUOTE = re.compile(r'(?:^|\t)"', re.MULTILINE)
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """The layout of a delimited table.
+    """The layout of a delimited table."""
 
-    Attributes:
-        dialect: how fields are separated.
-        header: the text of the header row; None without one.
-        header_line: the number of its first line; 0 without a header row.
-        names: the names of the columns; their numbers, from 1, without a header row.
-        preamble: the lines before the header row: Excel's own line, or titles.
-        line_end: the end of lines that are written.
-        more_headers: the texts of the header rows after the first one.
-        footer_line: the number of the first line of the notes below a table; 0 without any.
-    """
-
-    dialect: Dialect
-    header: str | None
-    header_line: int
-    names: list[str]
-    preamble: list[str]
-    line_end: str
-    more_headers: list[str]
-    footer_line: int = 0
+    dialect: Dialect  # how fields are separated
+    header: str | None  # the text of the header row; None without one
+    header_line: int  # the number of its first line; 0 without a header row
+    names: list[str]  # the names of the columns; their numbers, from 1, without a header row
+    preamble: list[str]  # the lines before the header row: Excel's own line, or titles
+    line_end: str  # the end of lines that are written
+    more_headers: list[str]  # the texts of the header rows after the first one
+    footer_line: int = 0  # the number of the first line of the notes below a table; 0 without any
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> "Layout":
@@ -103,15 +92,10 @@ class Layout:
 
 @dataclass(frozen=True, slots=True)
 class InferredLayout:
-    """A layout and what is only needed to infer the rest of the schema.
-
-    Attributes:
-        layout: the layout.
-        titles: what each column is called, for the choice of the review field.
-    """
+    """A layout and what is only needed to infer the rest of the schema."""
 
     layout: Layout
-    titles: list[str]
+    titles: list[str]  # what each column is called, for the choice of the review field
 
 
 def infer_layout(
@@ -269,25 +253,15 @@ def _possible_quotes(text: str, delimiter: str) -> list[str]:
 
 @dataclass(frozen=True, slots=True)
 class _Candidate:
-    """A dialect that may be the one of the table.
-
-    Attributes:
-        dialect: the dialect.
-        records: the first records in this dialect.
-        width: the number of cells of a row.
-        regular_share: the share of records, after titles, that have this number of cells.
-        tidy_share: the share of records that can be written back unchanged.
-        score: how well the dialect fits.
-        is_too_wide: whether every record has more cells than any table should have.
-    """
+    """A dialect that may be the one of the table."""
 
     dialect: Dialect
-    records: list[Record]
-    width: int
-    regular_share: float
-    tidy_share: float
-    score: float
-    is_too_wide: bool = False
+    records: list[Record]  # the first records in this dialect
+    width: int  # the number of cells of a row
+    regular_share: float  # the share of records, after titles, that have this number of cells
+    tidy_share: float  # the share of records that can be written back unchanged
+    score: float  # how well the dialect fits
+    is_too_wide: bool = False  # whether every record has more cells than any table should have
 
     @property
     def fit(self) -> float:

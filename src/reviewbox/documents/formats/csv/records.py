@@ -13,25 +13,16 @@ from reviewbox.errors import ErrorCode, Problem
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """One or more lines that form a record.
+    """One or more lines that form a record."""
 
-    Attributes:
-        line: the number of the first line.
-        raw: the text of the lines, without the last line end.
-        cells: the cells; if there is a problem, as far as they could be separated.
-        problem: why the record cannot be used.
-        is_tidy: whether `raw` can be written back unchanged.
-        open_at_end: whether a quote opens in the record and no closing quote follows up to the last line.
-        is_joined: whether a backslash at the end of a line joins it with the next one.
-    """
-
-    line: int
-    raw: str
-    cells: list[str]
-    problem: Problem | None = None
-    is_tidy: bool = True
+    line: int  # the number of the first line
+    raw: str  # the text of the lines, without the last line end
+    cells: list[str]  # the cells; if there is a problem, as far as they could be separated
+    problem: Problem | None = None  # why the record cannot be used
+    is_tidy: bool = True  # whether `raw` can be written back unchanged
+    # Whether a quote opens in the record and no closing quote follows up to the last line.
     open_at_end: bool = False
-    is_joined: bool = False
+    is_joined: bool = False  # whether a backslash at the end of a line joins it with the next one
 
     def as_one_cell(self) -> "Record":
         """Return the record with its whole text as the only cell, whatever delimiters it contains."""

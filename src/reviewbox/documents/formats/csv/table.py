@@ -41,25 +41,15 @@ _DELIMITER_NAMES = {
 
 @dataclass(frozen=True, slots=True)
 class DelimitedSchema:
-    """The schema of a delimited table. Blank lines are not rows.
+    """The schema of a delimited table. Blank lines are not rows."""
 
-    Attributes:
-        layout: how records are separated, and what precedes and follows them.
-        text_columns: the indexes of the columns that hold the review.
-        title_column: the index of the column that holds its title; None without one.
-        bom: the byte-order mark of the written table, or "".
-        extension: the extension of the written table.
-        content_type: the content type of the written table.
-        inferred: what was inferred, for the receipt.
-    """
-
-    layout: Layout
-    text_columns: list[int]
-    title_column: int | None
-    bom: str
-    extension: str
-    content_type: str
-    inferred: Mapping[str, Value]
+    layout: Layout  # how records are separated, and what precedes and follows them
+    text_columns: list[int]  # the indexes of the columns that hold the review
+    title_column: int | None  # the index of the column that holds its title; None without one
+    bom: str  # the byte-order mark of the written table, or ""
+    extension: str  # the extension of the written table
+    content_type: str  # the content type of the written table
+    inferred: Mapping[str, Value]  # what was inferred, for the receipt
     _counts: Counter[str] = field(default_factory=Counter, init=False, compare=False, repr=False)
 
     @classmethod

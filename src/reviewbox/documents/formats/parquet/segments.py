@@ -27,17 +27,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class SegmentedParquet:
-    """A Parquet file that is split into segments.
+    """A Parquet file that is split into segments."""
 
-    Attributes:
-        field: the column that holds the review, of all segments.
-        first_rows: the number of the first row of each segment; rows are numbered from 1.
-        notes: what was inferred about the file, for the receipt.
-    """
-
-    field: ReviewField
-    first_rows: tuple[int, ...]
-    notes: Mapping[str, Value]
+    field: ReviewField  # the column that holds the review, of all segments
+    first_rows: tuple[int, ...]  # the number of the first row of each segment; rows are numbered from 1
+    notes: Mapping[str, Value]  # what was inferred about the file, for the receipt
 
     extension = EXTENSION
     content_type = CONTENT_TYPE

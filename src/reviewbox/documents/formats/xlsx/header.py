@@ -14,19 +14,12 @@ _MAX_END_ROWS = 100  # in which the end of the table is looked for
 
 @dataclass(frozen=True, slots=True)
 class Header:
-    """Where the header row of a sheet is.
-
-    Attributes:
-        index: the index of the header row.
-        first: the index of the first row below it, and below the other header rows of survey tools.
-        names: the names of the columns; "" where a column has none.
-        titles: what each column is called for the choice of the review.
-    """
+    """Where the header row of a sheet is."""
 
     index: int
-    first: int
-    names: list[str]
-    titles: list[str]
+    first: int  # the index of the first row below it, and below the other header rows of survey tools
+    names: list[str]  # the names of the columns; "" where a column has none
+    titles: list[str]  # what each column is called for the choice of the review
 
 
 def find_header(rows: Sequence[Cells]) -> Header | None:

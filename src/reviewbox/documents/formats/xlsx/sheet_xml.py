@@ -27,15 +27,10 @@ _INVALID_IN_XML = re.compile(r"[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010
 
 @dataclass(frozen=True, slots=True)
 class Extent:
-    """The part of a sheet that contains values or formulas.
+    """The part of a sheet that contains values or formulas."""
 
-    Attributes:
-        rows: the number of its last row; 0 if the sheet is empty.
-        columns: the number of its last column; 0 if the sheet is empty.
-    """
-
-    rows: int
-    columns: int
+    rows: int  # the number of its last row; 0 if the sheet is empty
+    columns: int  # the number of its last column; 0 if the sheet is empty
 
 
 def sheet_members(members: Mapping[str, bytes]) -> dict[str, str]:

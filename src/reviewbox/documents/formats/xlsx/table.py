@@ -45,23 +45,14 @@ _CONTENT_TYPES = {
 
 @dataclass(frozen=True, slots=True)
 class _Sheet:
-    """A sheet that contains records.
-
-    Attributes:
-        name: its name.
-        member: the name of the archive's member that contains it.
-        rows: the cells of all its rows, starting at A1, all with the same number of cells.
-        header: the header row; None without one.
-        end: the index after the last row of the table.
-        columns: the number of the last column with a value or a formula, in the table or beside it.
-    """
+    """A sheet that contains records."""
 
     name: str
-    member: str
-    rows: Sequence[Cells]
-    header: Header | None
-    end: int
-    columns: int
+    member: str  # the name of the archive's member that contains it
+    rows: Sequence[Cells]  # the cells of all its rows, starting at A1, all with the same number of cells
+    header: Header | None  # the header row; None without one
+    end: int  # the index after the last row of the table
+    columns: int  # the number of the last column with a value or a formula, in the table or beside it
 
     @property
     def names(self) -> Sequence[str]:
@@ -88,37 +79,24 @@ class _Sheet:
 
 @dataclass(frozen=True, slots=True)
 class _Column:
-    """A column of a sheet.
+    """A column of a sheet."""
 
-    Attributes:
-        path: identifies it in the workbook: its key among the columns of its sheet; after the name of
-            the sheet if several sheets contain records.
-        sheet: the sheet.
-        index: its index.
-        name: its name; "" if it has none.
-        title: what it is called for the choice of the review.
-    """
-
+    # Identifies it in the workbook: its key among the columns of its sheet; after the name of the sheet if
+    # several sheets contain records.
     path: str
     sheet: _Sheet
     index: int
-    name: str
-    title: str
+    name: str  # its name; "" if it has none
+    title: str  # what it is called for the choice of the review
 
 
 @dataclass(frozen=True, slots=True)
 class _Choice:
-    """The sheet and the columns that contain the reviews.
-
-    Attributes:
-        sheet: the sheet.
-        field: the columns, and why they were chosen.
-        columns: the index of each column by its path.
-    """
+    """The sheet and the columns that contain the reviews."""
 
     sheet: _Sheet
-    field: ReviewField
-    columns: Mapping[str, int]
+    field: ReviewField  # the columns, and why they were chosen
+    columns: Mapping[str, int]  # the index of each column by its path
 
 
 def read(data: bytes, options: ReadOptions) -> Document:
