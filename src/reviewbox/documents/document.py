@@ -26,26 +26,18 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class ReadOptions:
-    """How to read a document.
+    """How to read a document."""
 
-    Attributes:
-        text_field: the field that holds the review; "" to infer it.
-        fallback_encoding: the encoding of bytes that are not valid UTF-8; "" to refuse them.
-        max_bytes: the largest document that is read as a whole, decompressed.
-        segment_bytes: the size at which a segment of a table is full.
-        max_rows: the most rows of a table that is read as a whole, so that they fit in memory.
-        max_line_length: the longest line of a table, or value of a JSON array, that is classified.
-        check_time: called repeatedly while a document is read; if it raises, reading stops.
-        on_step: called repeatedly while a table is parsed before its first row, or written after its last.
-    """
-
-    text_field: str = ""
-    fallback_encoding: str = ""
-    max_bytes: int = 16 * 1024 * 1024
-    segment_bytes: int = 1024 * 1024
-    max_rows: int = 1_000_000
+    text_field: str = ""  # the field that holds the review; "" to infer it
+    fallback_encoding: str = ""  # the encoding of bytes that are not valid UTF-8; "" to refuse them
+    max_bytes: int = 16 * 1024 * 1024  # the largest document that is read as a whole, decompressed
+    segment_bytes: int = 1024 * 1024  # the size at which a segment of a table is full
+    max_rows: int = 1_000_000  # the most rows of a table that is read as a whole, so that they fit in memory
+    # The longest line of a table, or value of a JSON array, that is classified.
     max_line_length: int = MAX_LINE_LENGTH
+    # Called repeatedly while a document is read; if it raises, reading stops.
     check_time: Callable[[], None] = field(default=lambda: None, compare=False)
+    # Called repeatedly while a table is parsed before its first row, or written after its last.
     on_step: Callable[[Step], object] = field(default=lambda _: None, compare=False)
 
 
@@ -67,27 +59,19 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """How the rows of a document are written back.
+    """How the rows of a document are written back."""
 
-    Attributes:
-        extension: the extension of the written table, without a leading dot.
-        content_type: the content type of the written table.
-        field_names: the names of the fields that the first rows have.
-        render_row: returns the line for a row and the named values to add to it, line end included.
-        render_raw: returns the `Row.raw` that stands for text that is not a row.
-        render_header: returns the text before all rows, given the names of the added fields.
-        compress: returns the bytes to store for the bytes of the written table.
-        has_notes: whether rows may have a note, so that a field for it is added.
-    """
-
-    extension: str
-    content_type: str
-    field_names: frozenset[str]
+    extension: str  # the extension of the written table, without a leading dot
+    content_type: str  # the content type of the written table
+    field_names: frozenset[str]  # the names of the fields that the first rows have
+    # Returns the line for a row and the named values to add to it, line end included.
     render_row: Callable[[Row, Mapping[str, Value]], str]
-    render_raw: Callable[[str], str]
+    render_raw: Callable[[str], str]  # returns the `Row.raw` that stands for text that is not a row
+    # Returns the text before all rows, given the names of the added fields.
     render_header: Callable[[Sequence[str]], str] = lambda _: ""
+    # Returns the bytes to store for the bytes of the written table.
     compress: Callable[[bytes], bytes] = bytes
-    has_notes: bool = False
+    has_notes: bool = False  # whether rows may have a note, so that a field for it is added
 
     def open_writer(self, added: Sequence[str]) -> "RowWriter":
         """Return a writer for all rows in order, given the names of the added fields."""

@@ -146,14 +146,10 @@ def _segments(rows: Iterable[Row], buffer: "LineBuffer", size: int) -> Iterator[
 
 
 class LineBuffer:
-    """Passes lines on and holds their bytes until they are taken: about as much as a segment.
-
-    Attributes:
-        end: the number of bytes read so far.
-    """
+    """Passes lines on and holds their bytes until they are taken: about as much as a segment."""
 
     def __init__(self, lines: Iterable[bytes]) -> None:
-        self.end = 0
+        self.end = 0  # the number of bytes read so far
         self._lines = lines
         self._held = bytearray()
         self._held_from = 0  # the offset of the first held byte

@@ -210,27 +210,20 @@ class Reader(Generic[T]):
 
 @dataclass(slots=True)
 class StoredResults:
-    """The results in a place, read one by one.
+    """The results in a place, read one by one."""
 
-    Attributes:
-        place: where they are.
-        settings: how the sources are read.
-        models: the digests of the models that made the results read so far.
-        total: the number of receipts and other JSON files, or of tables if no receipt names them; known
-            when the first result is read.
-        done: how many of them are done; the decimals are the share of the table that is being read.
-        skipped: how many JSON files are not receipts of this version.
-        doubts: the doubts about fields of tables, with the sources' keys; of the results read so far.
-        on_listed: called for each file or object that is found, before the first result is read.
-    """
-
-    place: Place
-    settings: Settings = field(default_factory=Settings)
+    place: Place  # where they are
+    settings: Settings = field(default_factory=Settings)  # how the sources are read
+    # The digests of the models that made the results read so far.
     models: set[str] = field(default_factory=set)
+    # The number of receipts and other JSON files, or of tables if no receipt names them; known when the first
+    # result is read.
     total: int = 0
-    done: float = 0.0
-    skipped: int = 0
+    done: float = 0.0  # how many of them are done; the decimals are the share of the table that is being read
+    skipped: int = 0  # how many JSON files are not receipts of this version
+    # The doubts about fields of tables, with the sources' keys; of the results read so far.
     doubts: list[str] = field(default_factory=list)
+    # Called for each file or object that is found, before the first result is read.
     on_listed: Callable[[], object] = lambda: None
 
     def __iter__(self) -> Iterator[Result]:

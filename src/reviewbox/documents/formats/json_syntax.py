@@ -52,15 +52,11 @@ _ESCAPE = re.compile(
 
 
 class RepairError(ValueError):
-    """A value that is not JSON even if every deviation is tolerated.
-
-    Attributes:
-        position: the offset of the error.
-    """
+    """A value that is not JSON even if every deviation is tolerated."""
 
     def __init__(self, position: int) -> None:
         super().__init__(f"not JSON at offset {position}")
-        self.position = position
+        self.position = position  # the offset of the error
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,19 +22,14 @@ _TEXT_ESCAPES = {"b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t", "v": "\v
 
 @dataclass(frozen=True, slots=True)
 class Dialect:
-    """A delimiter and a quoting style.
+    """A delimiter and a quoting style."""
 
-    Attributes:
-        delimiter: the character between two fields.
-        quotes: the quoting style.
-        skips_space: whether spaces after a delimiter are not part of the field, so that `a, "b"` is quoted.
-        is_wrapped: whether a record may be one quoted field that contains the actual record, as Excel writes
-            a table that was pasted into one column.
-    """
-
-    delimiter: str
-    quotes: str = DOUBLED
+    delimiter: str  # the character between two fields
+    quotes: str = DOUBLED  # the quoting style
+    # Whether spaces after a delimiter are not part of the field, so that `a, "b"` is quoted.
     skips_space: bool = False
+    # Whether a record may be one quoted field that contains the actual record, as Excel writes a table that
+    # was pasted into one column.
     is_wrapped: bool = False
 
     def reader(self, lines: Iterable[str], *, strict: bool) -> Iterator[list[str]]:

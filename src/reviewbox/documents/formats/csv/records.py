@@ -64,15 +64,12 @@ class _Unread:
 
     If a search for a closing quote failed, one that starts between its first and its last line would fail at
     the same place: at the start of each line, both are inside a quoted field. So it is not repeated.
-
-    Attributes:
-        failed_through: the number of the last line in which a failed search looked for a closing quote.
-        is_end_reached: whether that search failed because there were no more lines.
     """
 
     def __init__(self, lines: Iterable[Line]) -> None:
+        # The number of the last line in which a failed search looked for a closing quote.
         self.failed_through = 0
-        self.is_end_reached = False
+        self.is_end_reached = False  # whether that search failed because there were no more lines
         self._lines = iter(lines)
         self._pushed_back: deque[Line] = deque()
 

@@ -14,11 +14,7 @@ _ENCRYPTED = 1  # a flag of a member
 
 
 class Archive:
-    """The members of a workbook's ZIP archive.
-
-    Attributes:
-        members: the content of each member by its name.
-    """
+    """The members of a workbook's ZIP archive."""
 
     def __init__(self, data: bytes, options: ReadOptions) -> None:
         """Read an archive.
@@ -26,7 +22,7 @@ class Archive:
         Raises:
             SourceError: the archive is damaged, encrypted or too large.
         """
-        self.members: dict[str, bytes] = {}
+        self.members: dict[str, bytes] = {}  # the content of each member by its name
         self._infos: dict[str, ZipInfo] = {}
         try:
             with ZipFile(BytesIO(data)) as archive:
