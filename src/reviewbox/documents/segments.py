@@ -90,11 +90,8 @@ def split(
 ) -> SegmentedTable:
     """Split a table in UTF-8. A segment ends where the next row starts, once it is full.
 
-    Args:
-        content: the table; it is read to its end.
-        line_format: its format.
-        options: how to read it, and the size of a segment. The last segment may be smaller.
-        on_segment: called with the index of each segment, from 0, and its bytes.
+    The last segment may be smaller. `on_segment` is called with the index of each segment, from 0, and its
+    bytes.
 
     Raises:
         SourceError: the table has no row or no review field, or a line is longer than `options.max_bytes`.

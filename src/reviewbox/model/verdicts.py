@@ -159,10 +159,8 @@ def choose_evidence(
 ) -> list[Evidence]:
     """Return the sentences that explain a verdict with this label.
 
-    Args:
-        sentences: the span and the logits of each sentence.
-        labels: the label of each column of the logits.
-        label: the verdict's label.
+    `sentences` are the span and the logits of each sentence, and `labels` the label of each column of the
+    logits.
     """
     if label == MIXED and {NEGATIVE, POSITIVE} <= set(labels):
         best: list[Evidence] = []

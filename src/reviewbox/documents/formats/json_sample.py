@@ -104,9 +104,8 @@ class JsonSample:
     def __init__(self, *, is_table: bool, check_time: Callable[[], None] = lambda: None) -> None:
         """Start a sample.
 
-        Args:
-            is_table: whether each value that is added is a record itself.
-            check_time: called repeatedly; if it raises, the sample is not taken.
+        `is_table` is whether each value that is added is a record itself. If `check_time`, which is called
+        repeatedly, raises, the sample is not taken.
         """
         self._pace = Pace(check_time)
         self.listed, self.own = FieldSample(), FieldSample()

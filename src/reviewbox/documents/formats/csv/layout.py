@@ -103,11 +103,8 @@ def infer_layout(
 ) -> InferredLayout:
     """Infer the layout from the first lines.
 
-    Args:
-        lines: the lines.
-        preferred_delimiter: the delimiter to use if several fit.
-        text_field: the names of columns in the settings; "" without any.
-        is_all: whether there are no more lines.
+    `preferred_delimiter` is used if several fit, `text_field` has the names of columns in the settings, and
+    `is_all` is whether there are no more lines.
 
     Raises:
         SourceError: there is no record, or the first one is broken.
@@ -151,8 +148,7 @@ def infer_layout(
 def plain_delimiter(head: str) -> str | None:
     """Return the delimiter of a text that is plainly a table, although its name does not say so; else None.
 
-    Args:
-        head: the start of the text; if it is long, its last line may be incomplete.
+    If the start of the text is long, its last line may be incomplete.
     """
     if not (_LINE_BREAK.search(head.strip()) and _PLAIN_DELIMITER.search(head)):
         return None  # most reviews in text files have one line

@@ -133,10 +133,7 @@ class DelimitedSchema:
 def infer(lines: Lines, options: ReadOptions, *, preferred_delimiter: str) -> DelimitedSchema:
     """Infer the schema of a table from its first lines.
 
-    Args:
-        lines: the lines of the table.
-        options: how to read them.
-        preferred_delimiter: the delimiter to use if several fit.
+    `preferred_delimiter` is used if several fit.
 
     Raises:
         SourceError: there is no row, or no field that can be the review.
@@ -180,10 +177,8 @@ def infer(lines: Lines, options: ReadOptions, *, preferred_delimiter: str) -> De
 def read_cells(lines: Lines, delimiter: str, known_names: str) -> Iterator[Cells]:
     """Yield the cells of each row by column, whatever they contain.
 
-    Args:
-        lines: the lines of the table.
-        delimiter: the delimiter to use if several fit.
-        known_names: the names of columns that the table has, separated by commas.
+    `delimiter` is used if several fit. `known_names` are names of columns that the table has, separated by
+    commas.
 
     Raises:
         SourceError: there is no row.

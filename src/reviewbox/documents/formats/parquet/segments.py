@@ -67,10 +67,8 @@ def split_parquet(
 ) -> SegmentedParquet:
     """Split a Parquet file. A segment is full once its values take `options.segment_bytes` in memory.
 
-    Args:
-        file: the file, which can be read from any position.
-        options: how to read it.
-        on_segment: called with the index of each segment, from 0, and its bytes.
+    The file can be read from any position. `on_segment` is called with the index of each segment, from 0, and
+    its bytes.
 
     Raises:
         SourceError: the file is damaged, there is no row, or no column can be the review.

@@ -25,8 +25,7 @@ class Header:
 def find_header(rows: Sequence[Cells]) -> Header | None:
     """Return where the header row among the first rows of a sheet is; None without one.
 
-    Args:
-        rows: the rows, all with the same number of cells.
+    All rows have the same number of cells.
     """
     records = _records(rows, 1)
     found = csv_header.find_header(records, len(rows[0])) if records else None

@@ -86,12 +86,10 @@ def add_cells(
 ) -> bytes:
     """Return the XML of a sheet with more cells.
 
-    Args:
-        xml: the XML of the sheet.
-        column: the number of the first column to fill, after all columns with values.
-        rows: the values to write by the number of their row. No cell is written for None.
-        header_row: the row whose new cells get the format of the cell before them; 0 for none.
-        on_bytes: called repeatedly with the number of bytes that have been parsed.
+    `column` is the number of the first column to fill, after all columns with values, and `rows` has the
+    values by the number of their row; None for no cell. The new cells of `header_row` (0 for none) get the
+    format of the cell before them. `on_bytes` is called repeatedly with the number of bytes that have been
+    parsed.
     """
     return _Editor(xml, column, rows, header_row).edited(on_bytes)
 
