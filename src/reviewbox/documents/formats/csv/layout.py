@@ -112,10 +112,8 @@ def infer_layout(
     declared = _SEP_LINE.fullmatch(lines[0].text) if lines else None
     body = lines[1:] if declared else lines
     delimiters = [declared[1]] if declared else sorted(_DELIMITERS, key=lambda d: d != preferred_delimiter)
-    known_names = {
-        name.strip() for name in (text_field, *text_field.split(",")) if not name.strip().isdigit()
-    }
-    known_names.discard("")
+    named = {name.strip() for name in (text_field, *text_field.split(","))}
+    known_names = {name for name in named if name and not name.isdigit()}
     dialect, width = _infer_dialect(body, delimiters, known_names)
     records = list(read_records(body, dialect))
     if not records:

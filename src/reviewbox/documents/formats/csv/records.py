@@ -10,6 +10,11 @@ from reviewbox.documents.formats.csv.dialect import ESCAPED, NONE, TEXT, Dialect
 from reviewbox.documents.lines import Line, at_line
 from reviewbox.errors import ErrorCode, Problem
 
+_UNCLOSED = Problem(
+    ErrorCode.UNCLOSED_QUOTE,
+    "a quote opens in this line and does not close; double the quotes inside quoted fields",
+)
+
 
 @dataclass(frozen=True, slots=True)
 class Record:
@@ -151,11 +156,7 @@ def _quoted_record(first: Line, unread: _Unread, dialect: Dialect) -> Record:
             unread.push_back(lines[1:])
             unread.failed_through = lines[-1].number
             unread.is_end_reached = is_end_reached
-        problem = Problem(
-            ErrorCode.UNCLOSED_QUOTE,
-            "a quote opens in this line and does not close; double the quotes inside quoted fields",
-        )
-        record = _unquoted_record(first, dialect, at_line(first.number, problem))
+        record = _unquoted_record(first, dialect, at_line(first.number, _UNCLOSED))
         return replace(record, open_at_end=unread.is_end_reached)
     problem_inside = next((line.problem for line in lines if line.problem), None)
     raw = "".join(line.text for line in lines).rstrip("\r\n")

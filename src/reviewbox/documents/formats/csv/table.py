@@ -153,6 +153,19 @@ def infer(lines: Lines, options: ReadOptions, *, preferred_delimiter: str) -> De
     if not options.text_field and rows[0].problem and all(record.problem for record in rows):
         raise SourceError(rows[0].problem.code, f"no row can be read; {rows[0].problem.message}")
     choice = columns.select(options)
+    # Without a byte-order mark, Excel does not recognize UTF-8. A table that was UTF-8 without one gets none.
+    needs_bom = lines.bom is not None or any(line.in_fallback for line in sample.lines)
+    return DelimitedSchema(
+        layout,
+        [columns.index(path) for path in choice.paths],
+        columns.index(choice.title) if choice.title else None,
+        "\N{ZERO WIDTH NO-BREAK SPACE}" if needs_bom else "",
+        *_WRITTEN_AS[preferred_delimiter],
+        {**_notes(layout), **choice.notes},
+    )
+
+
+def _notes(layout: Layout) -> dict[str, Value]:
     notes: dict[str, Value] = {
         "delimiter": _DELIMITER_NAMES.get(layout.dialect.delimiter, layout.dialect.delimiter),
         "quotes": layout.dialect.quotes,
@@ -162,16 +175,7 @@ def infer(lines: Lines, options: ReadOptions, *, preferred_delimiter: str) -> De
         notes["header_rows"] = 1 + len(layout.more_headers)
     if layout.dialect.is_wrapped:
         notes["quoted_lines"] = True
-    # Without a byte-order mark, Excel does not recognize UTF-8. A table that was UTF-8 without one gets none.
-    needs_bom = lines.bom is not None or any(line.in_fallback for line in sample.lines)
-    return DelimitedSchema(
-        layout,
-        [columns.index(path) for path in choice.paths],
-        columns.index(choice.title) if choice.title else None,
-        "\N{ZERO WIDTH NO-BREAK SPACE}" if needs_bom else "",
-        *_WRITTEN_AS[preferred_delimiter],
-        {**notes, **choice.notes},
-    )
+    return notes
 
 
 def read_cells(lines: Lines, delimiter: str, known_names: str) -> Iterator[Cells]:

@@ -154,14 +154,14 @@ def _read_sheets(archive: Archive, options: ReadOptions) -> list[_Sheet]:
     visible = [
         sheet.name
         for sheet in workbook.sheets_metadata
-        if sheet.typ == SheetTypeEnum.WorkSheet and sheet.visible == SheetVisibleEnum.Visible
+        if sheet.typ == SheetTypeEnum.WorkSheet
+        and sheet.visible == SheetVisibleEnum.Visible
+        and sheet.name in members
     ]
     sheets = []
     has_header = False
     size = 0
     for name in visible:
-        if name not in members:
-            continue
         xml = archive.members[members[name]]
         extent = measure(xml, partial(_on_bytes, options, "Parsing", len(xml)))
         size += extent.rows * extent.columns * _BYTES_PER_CELL
