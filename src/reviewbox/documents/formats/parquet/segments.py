@@ -11,14 +11,8 @@ from typing import IO, TYPE_CHECKING, Any, Self
 
 from reviewbox.documents.checks import check_rows
 from reviewbox.documents.document import Document, ReadOptions, Step, Value
+from reviewbox.documents.formats.parquet import table
 from reviewbox.documents.formats.parquet.footer import Footer
-from reviewbox.documents.formats.parquet.table import (
-    CONTENT_TYPE,
-    EXTENSION,
-    footer_of,
-    open_table,
-    read_segment,
-)
 from reviewbox.documents.review_field import ReviewField
 
 if TYPE_CHECKING:
@@ -33,8 +27,8 @@ class SegmentedParquet:
     first_rows: tuple[int, ...]  # the number of the first row of each segment; rows are numbered from 1
     notes: Mapping[str, Value]  # what was inferred about the file, for the receipt
 
-    extension = EXTENSION
-    content_type = CONTENT_TYPE
+    extension = table.EXTENSION
+    content_type = table.CONTENT_TYPE
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Self:
@@ -45,7 +39,7 @@ class SegmentedParquet:
     def to_dict(self) -> dict[str, Any]:
         """Return the file as JSON data."""
         return {
-            "format": EXTENSION,
+            "format": table.EXTENSION,
             "paths": list(self.field.paths),
             "reason": self.field.reason,
             "title": self.field.title,
@@ -55,7 +49,7 @@ class SegmentedParquet:
 
     def document(self, index: int, data: bytes, options: ReadOptions) -> Document:
         """Return the segment with this index, whose bytes are `data`, as a document of its own."""
-        document = read_segment(data, self.field, options, self.first_rows[index])
+        document = table.read_segment(data, self.field, options, self.first_rows[index])
         return replace(document, rows=check_rows(document.rows, are_lines=False), notes=dict)
 
     def __len__(self) -> int:
@@ -73,7 +67,7 @@ def split_parquet(
     Raises:
         SourceError: the file is damaged, there is no row, or no column can be the review.
     """
-    opened = open_table(file, footer_of(file, options), options)
+    opened = table.open_table(file, table.footer_of(file, options), options)
     first_rows: list[int] = []
     row = 1
     for segment in _segments(opened.batches, options.segment_bytes):
