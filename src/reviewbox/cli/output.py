@@ -57,11 +57,7 @@ def format_of(path: Path, formats: type[F]) -> F:
 
 
 def check_output(output: Path | None, read: Path) -> None:
-    """Raise an error if an output would replace a file that is read.
-
-    Raises:
-        ReviewboxError: it would.
-    """
+    """Raise ReviewboxError if an output would replace a file that is read."""
     if output and output.exists() and read.exists() and output.samefile(read):
         raise ReviewboxError(f"{output} would replace the file that is read; choose another --output")
 

@@ -177,11 +177,7 @@ class S3Place:
 
 
 def find_place(path: str, sources: Path | None = None) -> Place:
-    """Return the place that a path or an S3 URI names.
-
-    Raises:
-        ReviewboxError: it does not exist.
-    """
+    """Return the place that a path or an S3 URI names; raise ReviewboxError if it does not exist."""
     if is_uri(path):
         return S3Place(S3Storage(aws.connect("s3")), parse_uri(path))
     if Path(path).is_dir():

@@ -17,11 +17,7 @@ class Archive:
     """The members of a workbook's ZIP archive."""
 
     def __init__(self, data: bytes, options: ReadOptions) -> None:
-        """Read an archive.
-
-        Raises:
-            SourceError: the archive is damaged, encrypted or too large.
-        """
+        """Read an archive; raise SourceError if the archive is damaged, encrypted or too large."""
         self.members: dict[str, bytes] = {}  # the content of each member by its name
         self._infos: dict[str, ZipInfo] = {}
         try:

@@ -290,11 +290,7 @@ class _Writer:
     """Adds columns to a sheet of a workbook."""
 
     def __init__(self, archive: Archive, sheet: _Sheet, options: ReadOptions, names: Sequence[str]) -> None:
-        """Start writing.
-
-        Raises:
-            SourceError: the sheet has no room for more columns.
-        """
+        """Start writing; raise SourceError if the sheet has no room for more columns."""
         self._archive = archive
         self._options = options
         self._member = sheet.member
