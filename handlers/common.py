@@ -54,10 +54,7 @@ def pipeline() -> Pipeline:
     return Pipeline(S3Storage.connect(), classifier, settings, queue, event_bus, wait=time.sleep)
 
 
-@cache
-def source_queue(arn: str) -> Queue:
-    """Return the queue that an event comes from."""
-    return Queue.of_arn(arn)
+source_queue = cache(Queue.of_arn)  # of this process
 
 
 def delay_redelivery(

@@ -1,4 +1,4 @@
-"""The S3 requests that a large table takes, counted while it is classified on fakes of S3 and SQS."""
+"""The S3 requests that an object takes, counted while it is classified on fakes of S3 and SQS."""
 
 from collections import Counter
 from collections.abc import Callable
@@ -37,17 +37,20 @@ class Requests:
         )
 
 
-def count_requests(classifier: Classifier, body: bytes, segment_bytes: int) -> Requests:
-    """Drop a table into a bucket, classify it through a queue, and count the requests.
+def count_requests(
+    classifier: Classifier, body: bytes, segment_bytes: int, name: str = "a.jsonl"
+) -> Requests:
+    """Drop a file into a bucket, classify it through a queue, and count the requests.
 
     Args:
         classifier: classifies the rows.
-        body: the table, as JSON Lines.
-        segment_bytes: the size of a segment, smaller than the table.
+        body: the content of the file.
+        segment_bytes: the size of a segment.
+        name: the name of the file, which says that it is a table of JSON Lines, or something else.
     """
     store = S3(Clock(), buckets={BUCKET: Bucket()})
     sqs: Any = Client(Sqs(store.clock, queues={QUEUE: MessageQueue()}))
-    ref = ObjectRef(BUCKET, "incoming/a.jsonl")
+    ref = ObjectRef(BUCKET, f"incoming/{name}")
     put(Client(store), body, ref)
     counted = Requests()
 

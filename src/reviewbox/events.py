@@ -125,14 +125,10 @@ def parse(event: Any) -> list[Message]:
     Raises:
         EventError: a record of an SQS batch has no message id.
     """
-    records = event.get("Records") if isinstance(event, Mapping) else None
-    if isinstance(records, list) and records and _is_from_sqs(records[0]):
-        return [_sqs_message(record) for record in records]
+    match event:
+        case {"Records": [{"eventSource": "aws:sqs"}, *_] as records}:
+            return [_sqs_message(record) for record in records]
     return [_message(_parse_event(event, envelopes=0))]
-
-
-def _is_from_sqs(record: Any) -> bool:
-    return isinstance(record, Mapping) and record.get("eventSource") == "aws:sqs"
 
 
 def _sqs_message(record: Any) -> Message:

@@ -18,11 +18,8 @@ def metric_lines(
 
     The metrics have no dimensions, so their number, and what they cost, depends on the labels only.
 
-    Args:
-        namespace: the namespace of the metrics.
-        timestamp: the time of the metrics, in milliseconds since the epoch.
-        counts: the reviews in the results that were written.
-        latencies: how long each result took, in milliseconds.
+    `timestamp` is in milliseconds since the epoch. `latencies` says how long each result took, in
+    milliseconds.
     """
     failed = sum(counts.errors.values())
     answered = sum(counts.labels.values())

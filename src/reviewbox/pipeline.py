@@ -113,10 +113,7 @@ class Pipeline:
     def sweep(self, bucket: str, now: float, remaining_seconds: Callable[[], float]) -> Swept:
         """Remove the parts of tables that workers left long ago and that no receipt names.
 
-        Args:
-            bucket: that of the sources.
-            now: the time, in seconds since 1970.
-            remaining_seconds: returns how much of the invocation's time is left.
+        `bucket` is that of the sources, and `now` is in seconds since 1970.
         """
         finder = LeftoverFinder(self.store, self.settings, bucket, now - ABANDONED_SECONDS)
         return Sweeper(finder, SourceSweeper(self._receipts)).run(Deadline(remaining_seconds))

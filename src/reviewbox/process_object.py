@@ -26,14 +26,7 @@ from reviewbox.documents.detection import SNIFF_BYTES, is_called_text, line_form
 from reviewbox.documents.formats.parquet.table import row_count_of
 from reviewbox.documents.segments import LineFormat
 from reviewbox.documents.unsupported import is_parquet
-from reviewbox.errors import (
-    ArchivedError,
-    ConflictError,
-    ErrorCode,
-    NotStartedError,
-    Problem,
-    SourceError,
-)
+from reviewbox.errors import ArchivedError, ConflictError, ErrorCode, NotStartedError, Problem, SourceError
 from reviewbox.large_tables.coordinator import SegmentCoordinator
 from reviewbox.large_tables.finisher import Progress
 from reviewbox.model.classifier import Classifier

@@ -27,10 +27,8 @@ def retry_on_conflict(
 ) -> T:
     """Call `attempt` until no other worker interferes, and return what it returns.
 
-    Args:
-        attempt: reads the current state and writes on condition that the state has not changed.
-        ref: what the attempt is about, for the error message.
-        on_conflict: called with the contended object after each attempt that lost a race.
+    The attempt reads the current state, and writes on condition that it has not changed. `on_conflict` is
+    called with the contended object after each attempt that lost a race.
 
     Raises:
         ContentionError: every attempt lost a race.
@@ -50,10 +48,7 @@ def retry_transient(attempt: Callable[[], T], source: ObjectRef, wait: Callable[
     The waits grow and are random, so that many workers do not come back at once. Errors of the last attempt
     pass through.
 
-    Args:
-        attempt: does the work; it may run several times.
-        source: what the attempt is about, for the log.
-        wait: waits for a number of seconds; returns False at once if too little time is left for that.
+    `wait` waits for a number of seconds; it returns False at once if too little time is left for that.
     """
     for seconds in _SECONDS_TO_WAIT:
         try:

@@ -34,10 +34,7 @@ def send_batch(
 ) -> Mapping[int, str]:
     """Send items with one request. Those that the service rejects are sent again with exponential backoff.
 
-    Args:
-        items: what to send.
-        send: sends numbered items, and returns the error codes of those that were rejected, by number.
-        sleep: waits for a number of seconds.
+    `send` gets numbered items, and returns the error codes of those that were rejected, by number.
 
     Returns:
         The last error codes of the items that were rejected each time, by their position in `items`.

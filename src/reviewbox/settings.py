@@ -21,50 +21,38 @@ NEEDS_REVIEW_BELOW = {2: 0.93, 4: 0.7}
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """Each attribute is an environment variable: `REVIEWBOX_` and the attribute's name in capitals.
+    """Each attribute is an environment variable: `REVIEWBOX_` and the attribute's name in capitals."""
 
-    Attributes:
-        results_bucket: the bucket for results; "" for the bucket of the source.
-        source_prefix: only objects whose keys start with it are classified; "" for all objects.
-        results_prefix: the prefix of result keys.
-        text_field: the field of a table that contains the review; "" to detect it.
-        fallback_encoding: the encoding of bytes that are not UTF-8; "" to refuse them.
-        labels: 2 to answer only positive or negative; 4 for all answers of the model.
-        needs_review_below: reviews with a lower score are marked for a person to check; 0 to 1. The default
-            of the variable depends on `labels`.
-        max_object_bytes: the largest object, decompressed, that is read as a whole; larger ones get an error.
-            Tables of lines and Parquet files may be larger.
-        segment_bytes: tables of lines that are larger are classified in segments of about this size.
-        work_prefix: the prefix of the keys that coordinate large tables, in the results bucket.
-        queue_url: the queue whose messages get an invocation each: segments, and uploads that a batch
-            could not start; "" to classify segments one after the other.
-        max_receives: how often the queue delivers a message before it becomes a dead letter.
-        threads: the number of threads for inference.
-        objects_at_once: how many small objects of a batch are processed concurrently, so that waiting for
-            S3 costs no time.
-        model_dir: the model folder; "" for the shipped model.
-        metrics_namespace: the CloudWatch namespace of the metrics that are logged; "" to log none.
-        event_bus: the EventBridge bus that gets an event for each result; "" to send none.
-        catalog_prefix: the prefix of the keys of the catalog, in the results bucket; "" for no catalog.
-    """
-
-    results_bucket: str = ""
+    results_bucket: str = ""  # the bucket for results; "" for the bucket of the source
+    # Only objects whose keys start with it are classified; "" for all objects.
     source_prefix: str = "incoming/"
-    results_prefix: str = "results/"
+    results_prefix: str = "results/"  # the prefix of result keys
+    # The field of a table that contains the review; "" to detect it.
     text_field: str = field(default="", metadata=_AFFECTS_RESULTS)
+    # The encoding of bytes that are not UTF-8; "" to refuse them.
     fallback_encoding: str = field(default="windows-1252", metadata=_AFFECTS_RESULTS)
+    # 2 to answer only positive or negative; 4 for all answers of the model.
     labels: int = field(default=4, metadata=_AFFECTS_RESULTS)
+    # Reviews with a lower score are marked for a person to check; 0 to 1. The default of the variable depends
+    # on `labels`.
     needs_review_below: float = field(default=NEEDS_REVIEW_BELOW[4], metadata=_AFFECTS_RESULTS)
+    # The largest object, decompressed, that is read as a whole; larger ones get an error. Tables of lines and
+    # Parquet files may be larger.
     max_object_bytes: int = field(default=16 * 1024 * 1024, metadata=_AFFECTS_RESULTS)
+    # Tables of lines that are larger are classified in segments of about this size.
     segment_bytes: int = field(default=1024 * 1024, metadata=_AFFECTS_RESULTS)
-    work_prefix: str = "work/"
+    work_prefix: str = "work/"  # the prefix of the keys that coordinate large tables, in the results bucket
+    # The queue whose messages get an invocation each: segments, and uploads that a batch could not start; ""
+    # to classify segments one after the other.
     queue_url: str = ""
-    max_receives: int = 5
-    threads: int = 1
+    max_receives: int = 5  # how often the queue delivers a message before it becomes a dead letter
+    threads: int = 1  # the number of threads for inference
+    # How many small objects of a batch are processed concurrently, so that waiting for S3 costs no time.
     objects_at_once: int = 100
-    model_dir: str = ""
-    metrics_namespace: str = ""
-    event_bus: str = ""
+    model_dir: str = ""  # the model folder; "" for the shipped model
+    metrics_namespace: str = ""  # the CloudWatch namespace of the metrics that are logged; "" to log none
+    event_bus: str = ""  # the EventBridge bus that gets an event for each result; "" to send none
+    # The prefix of the keys of the catalog, in the results bucket; "" for no catalog.
     catalog_prefix: str = ""
 
     @classmethod
@@ -115,6 +103,7 @@ class Settings:
         return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
 
     def _errors(self) -> list[str]:
+        sources = [] if self.results_bucket else [self.source_prefix]  # in the results bucket
         rules = {
             "SOURCE_PREFIX must be empty or end with a slash": self.source_prefix[-1:] in ("", "/"),
             "RESULTS_PREFIX must end with a slash": self.results_prefix.endswith("/"),
@@ -128,7 +117,10 @@ class Settings:
             "CATALOG_PREFIX must be empty or end with a slash": self.catalog_prefix[-1:] in ("", "/"),
             f"CATALOG_PREFIX must not overlap with {_VARIABLE_PREFIX}SOURCE_PREFIX, {_VARIABLE_PREFIX}"
             f"RESULTS_PREFIX or {_VARIABLE_PREFIX}WORK_PREFIX": not self.catalog_prefix
-            or not any(_overlap(self.catalog_prefix, prefix) for prefix in self._other_prefixes()),
+            or not any(
+                _overlap(self.catalog_prefix, prefix)
+                for prefix in (self.results_prefix, self.work_prefix, *sources)
+            ),
             f"FALLBACK_ENCODING: Python does not know the encoding {self.fallback_encoding!r}": (
                 not self.fallback_encoding or is_encoding(self.fallback_encoding)
             ),
@@ -141,11 +133,6 @@ class Settings:
             "OBJECTS_AT_ONCE must be at least 1": self.objects_at_once >= 1,
         }
         return [_VARIABLE_PREFIX + rule for rule, is_met in rules.items() if not is_met]
-
-    def _other_prefixes(self) -> list[str]:
-        """Return the prefixes of everything else in the results bucket."""
-        sources = [] if self.results_bucket else [self.source_prefix]
-        return [self.results_prefix, self.work_prefix, *sources]
 
 
 def _overlap(prefix: str, other: str) -> bool:

@@ -25,8 +25,9 @@ from rich.table import Table
 from tests.benchmarks import cold_start_probe as probe
 from tests.benchmarks.figures import ROOT
 from tests.benchmarks.texts import generate_review
+from tests.local_cloud import start_cloud
 
-from reviewbox.local.cloud import BUCKET, Cloud, start_cloud
+from reviewbox.local.cloud import BUCKET, Cloud
 from reviewbox.model.self_check import processor
 from reviewbox.stack import prices
 

@@ -16,8 +16,9 @@ from pathlib import Path
 from typing import Any
 
 from tests.benchmarks.figures import ROOT
+from tests.local_cloud import start_cloud
 
-from reviewbox.local.cloud import Cloud, start_cloud
+from reviewbox.local.cloud import Cloud
 
 # A forked process would start with its parent's memory, and so measure that too.
 _SPAWN = get_context("spawn")

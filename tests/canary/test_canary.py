@@ -18,10 +18,11 @@ from typing import Any
 import pytest
 from tests import faulty_codec
 from tests.canary.files import EVENT, EXTRA, NAME, VALUE, canary, faulty_files, review, valid_files
+from tests.local_cloud import start_cloud
 
 from reviewbox.documents.formats.parquet import decoder
 from reviewbox.errors import ErrorCode
-from reviewbox.local.cloud import BUCKET, Cloud, start_cloud
+from reviewbox.local.cloud import BUCKET, Cloud
 from reviewbox.local.function import deliver
 
 ROOT = Path(__file__).parents[2]

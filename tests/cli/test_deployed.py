@@ -19,6 +19,7 @@ from mypy_boto3_s3 import S3Client
 from mypy_boto3_sqs import SQSClient
 from rich.console import Console
 from tests.cold_start import cold_start
+from tests.local_cloud import start_cloud
 from typer.testing import CliRunner, Result
 
 from reviewbox.cli import app
@@ -27,7 +28,7 @@ from reviewbox.cli.demo import wait_for_receipt
 from reviewbox.cli.redrive import redrive
 from reviewbox.errors import ErrorCode, Problem
 from reviewbox.events import upload_message
-from reviewbox.local.cloud import BUCKET, Cloud, start_cloud
+from reviewbox.local.cloud import BUCKET, Cloud
 from reviewbox.local.function import Handler, deliver, deliveries
 from reviewbox.objects import Listed, ObjectRef
 from reviewbox.queue import Queue

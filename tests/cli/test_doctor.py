@@ -16,13 +16,14 @@ import pytest
 from botocore.stub import Stubber
 from moto.core.config import default_user_config
 from mypy_boto3_s3 import S3Client
+from tests.local_cloud import start_cloud
 from tests.tiny import write_model
 from typer.testing import CliRunner
 
 from reviewbox.cli import app
 from reviewbox.cli.doctor import run_doctor
 from reviewbox.cli.output import Format
-from reviewbox.local.cloud import _expand, start_cloud
+from reviewbox.local.cloud import _expand
 from reviewbox.model.classifier import Classifier
 from reviewbox.objects import ObjectRef
 from reviewbox.results.keys import part_key

@@ -21,7 +21,7 @@ from typer.testing import CliRunner, Result
 from reviewbox.cli import app
 from reviewbox.settings import Settings
 from reviewbox.stack import prices
-from reviewbox.stack.cost import Function
+from reviewbox.stack.cost import OBJECTS_AT_ONCE, Function
 
 ROOT = Path(__file__).parents[2]
 
@@ -210,7 +210,7 @@ def test_a_million_characters_cost_what_the_price_table_says(tmp_path: Path) -> 
 
     report = estimate(tmp_path)
 
-    seconds = 1000 * prices.CPU_SECONDS_PER_KILOBYTE + prices.WAIT_SECONDS_PER_OBJECT
+    seconds = 1000 * prices.CPU_SECONDS_PER_KILOBYTE + prices.WAIT_SECONDS_PER_OBJECT / OBJECTS_AT_ONCE
     assert report["seconds"] == {"10": pytest.approx(seconds), "1000": pytest.approx(seconds)}  # one object
     assert dollars(report, "queue") == {
         "Lambda, computing": pytest.approx(seconds * 1769 / 1024 * prices.LAMBDA_GB_SECOND),
@@ -230,7 +230,7 @@ def test_evidence_for_a_single_review_doubles_the_time(tmp_path: Path) -> None:
 
     single, row = (estimate(tmp_path / name)["seconds"]["10"] for name in ("a.txt", "b.jsonl"))
 
-    waiting = prices.WAIT_SECONDS_PER_OBJECT
+    waiting = prices.WAIT_SECONDS_PER_OBJECT / OBJECTS_AT_ONCE
     assert single - waiting == pytest.approx(prices.EVIDENCE_FACTOR * (row - waiting))
 
 
@@ -240,7 +240,7 @@ def test_another_rate_changes_only_the_cost_of_computing(tmp_path: Path) -> None
     report, other = estimate(tmp_path), estimate(tmp_path, "--rate", 50)
 
     assert other["rate"] == {"cpu_ms_per_1000_characters": 50, "source": "set with --rate"}
-    assert other["seconds"]["10"] == pytest.approx(50.1)
+    assert other["seconds"]["10"] == pytest.approx(50.001)
     assert dollars(report, "queue")["Lambda, computing"] != dollars(other, "queue")["Lambda, computing"]
     for name in dollars(report, "queue").keys() - {"Lambda, computing"}:
         assert dollars(report, "queue")[name] == dollars(other, "queue")[name]

@@ -9,8 +9,9 @@ import pytest
 from emulator import Function, emulated
 from processes import LOGS, ROOT
 from samples import OBJECTS, content
+from tests.local_cloud import start_cloud
 
-from reviewbox.local.cloud import BUCKET, Cloud, start_cloud
+from reviewbox.local.cloud import BUCKET, Cloud
 from reviewbox.local.function import deliver
 
 _MAX_LOG_CHARACTERS = 20_000

@@ -13,9 +13,10 @@ from uuid import uuid4
 import boto3
 import pytest
 from tests.cold_start import cold_start
+from tests.local_cloud import start_cloud
 
 from reviewbox.errors import ReviewboxError
-from reviewbox.local.cloud import BUCKET, Cloud, start_cloud
+from reviewbox.local.cloud import BUCKET, Cloud
 from reviewbox.local.function import Handler, deliver, deliveries
 
 ROOT = Path(__file__).parents[2]

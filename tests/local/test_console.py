@@ -9,10 +9,11 @@ from urllib.parse import urlsplit
 
 import pytest
 from tests.cold_start import function_process
+from tests.local_cloud import start_cloud
 
 from reviewbox.cli.local import cloud_report
 from reviewbox.console import Board, File
-from reviewbox.local.cloud import BUCKET, Cloud, start_cloud
+from reviewbox.local.cloud import BUCKET, Cloud
 from reviewbox.local.console import count_queues, observe, start_service_and_console
 from reviewbox.local.function import deliver
 

@@ -19,23 +19,15 @@ _ID_LENGTH = 16
 
 @dataclass(frozen=True, slots=True)
 class Pointer:
-    """The declaration that a copy of a result is to be in the catalog, and no other.
+    """The declaration that a copy of a result is to be in the catalog, and no other."""
 
-    Attributes:
-        result: the key of the receipt.
-        receipt: the ETag of the receipt that is copied; None if there is no receipt any more.
-        date: when the source was uploaded, as YYYY-MM-DD; the copy is below it. "" if there is no receipt.
-        dates: all dates below which files of the result may be, in the order in which they were added.
-        replaces: the ETag of the previous pointer; None for the first. So no pointer occurs twice.
-        format: the version of the columns.
-    """
-
-    result: str
-    receipt: str | None
-    date: str
+    result: str  # the key of the receipt
+    receipt: str | None  # the ETag of the receipt that is copied; None if there is no receipt any more
+    date: str  # when the source was uploaded, as YYYY-MM-DD; the copy is below it. "" if there is no receipt
+    # All dates below which files of the result may be, in the order in which they were added.
     dates: tuple[str, ...]
-    replaces: str | None
-    format: int = _FORMAT
+    replaces: str | None  # the ETag of the previous pointer; None for the first. So no pointer occurs twice
+    format: int = _FORMAT  # the version of the columns
 
     @classmethod
     def decode(cls, body: bytes) -> Self | None:

@@ -14,41 +14,25 @@ from reviewbox.results.rows import Lines, read_table, rows_with_reviews
 
 @dataclass(frozen=True, slots=True)
 class CatalogRow:
-    """One review with its verdict, or one error. The catalog has a column for each attribute.
+    """One review with its verdict, or one error. The catalog has a column for each attribute."""
 
-    Attributes:
-        source_bucket: the bucket of the file.
-        source_key: the key of the file.
-        source_line: the line of the review in the file, as in `reviewbox results`; None if the file failed.
-        review: the text, in a table; None for a file that is one review.
-        sentiment: the verdict; None if there is none.
-        score: the probability of the verdict.
-        scores: the probability of each label, of a file that is one review; else empty.
-        needs_review: whether a person should look at it.
-        other_language: whether the text is in a language that the model does not know.
-        evidence: the sentences named as evidence, as JSON, of a file that is one review.
-        note: what is unusual about the review, such as that it is a title.
-        error_code: why there is no verdict.
-        error_message: the same in words.
-        model: the digest of the model.
-        fields: the other cells of a row of a table, as text.
-    """
-
-    source_bucket: str
-    source_key: str
+    source_bucket: str  # the bucket of the file
+    source_key: str  # the key of the file
+    # The line of the review in the file, as in `reviewbox results`; None if the file failed.
     source_line: int | None = None
-    review: str | None = None
-    sentiment: str | None = None
-    score: float | None = None
+    review: str | None = None  # the text, in a table; None for a file that is one review
+    sentiment: str | None = None  # the verdict; None if there is none
+    score: float | None = None  # the probability of the verdict
+    # The probability of each label, of a file that is one review; else empty.
     scores: Mapping[str, float] = field(default_factory=dict)
-    needs_review: bool | None = None
-    other_language: bool | None = None
-    evidence: str | None = None
-    note: str | None = None
-    error_code: str | None = None
-    error_message: str | None = None
-    model: str | None = None
-    fields: Mapping[str, str] = field(default_factory=dict)
+    needs_review: bool | None = None  # whether a person should look at it
+    other_language: bool | None = None  # whether the text is in a language that the model does not know
+    evidence: str | None = None  # the sentences named as evidence, as JSON, of a file that is one review
+    note: str | None = None  # what is unusual about the review, such as that it is a title
+    error_code: str | None = None  # why there is no verdict
+    error_message: str | None = None  # the same in words
+    model: str | None = None  # the digest of the model
+    fields: Mapping[str, str] = field(default_factory=dict)  # the other cells of a row of a table, as text
 
     @classmethod
     def begin(cls, receipt: Receipt) -> Self:

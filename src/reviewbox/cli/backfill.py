@@ -26,7 +26,7 @@ from reviewbox.stack.backfill import (
     send_uploads,
     watch_queues,
 )
-from reviewbox.stack.cost import MAX_SPLIT_SECONDS, Estimate, Workload, count_listed, estimate
+from reviewbox.stack.cost import MAX_SPLIT_SECONDS, Estimate, Workload, estimate, judge
 from reviewbox.stack.discovery import Stack
 from reviewbox.stack.jobs import report_uri, start_job, watch_job
 from reviewbox.stack.listing import is_receipt, list_objects, parse_uri
@@ -45,19 +45,13 @@ _REPORTED = "objects size compressed large segments too_large archived".split()
 
 @dataclass(frozen=True, slots=True)
 class Backfilled:
-    """What became of the objects of a backfill.
+    """What became of the objects of a backfill."""
 
-    Attributes:
-        objects: how many were queued, or are those of the job.
-        failed: how many messages became dead letters, or objects of the job failed, as far as that is known.
-        status: that of the job; of a queue `Complete`, or `Continues` if nobody waited for the end.
-        job: the id of the job of S3 Batch Operations; "" if the objects were queued.
-    """
-
-    objects: int
+    objects: int  # how many were queued, or are those of the job
+    # How many messages became dead letters, or objects of the job failed, as far as that is known.
     failed: int
-    status: str
-    job: str = ""
+    status: str  # that of the job; of a queue `Complete`, or `Continues` if nobody waited for the end
+    job: str = ""  # the id of the job of S3 Batch Operations; "" if the objects were queued
 
     @property
     def is_good(self) -> bool:
@@ -98,7 +92,7 @@ def run_backfill(uri: str, stack_name: str, format_: Format, *, agreed: bool, dr
         "prefix": str(backfill.prefix),
         "way": "job" if as_job else "queue",
         **{name: getattr(counted, name) for name in _REPORTED},
-        "dollars": estimated.dollars,
+        "dollars": sum(item.dollars for item in estimated.items),
         "seconds": estimated.seconds,
         "done": asdict(done) if done else None,
     }
@@ -126,7 +120,7 @@ class Backfill:
             ReviewboxError: there are no objects under the prefix.
         """
         listed = track(list_objects(storage, self.prefix), "Counting objects")
-        counted = count_listed(listed, self.stack.read_options)
+        counted = sum((judge(item, self.stack.read_options) for item in listed), Workload())
         if not counted.objects:
             raise ReviewboxError(f"{self.prefix}: there are no objects under this prefix")
         results = ObjectRef(self.stack.results_bucket, self.stack.results_prefix + self.prefix.key)

@@ -1,8 +1,9 @@
 """`reviewbox doctor`: checks the installation and a stack, and says how to fix what is wrong."""
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
+from itertools import chain
 from pathlib import Path
 
 from reviewbox.cli.output import Format, print_report
@@ -20,7 +21,8 @@ _STYLES = {State.OK: "green", State.WARNING: "yellow", State.FAILED: "red", Stat
 
 def run_doctor(stack: str, model: Path | None, format_: Format, connect_to: Connect = connect) -> bool:
     """Print the findings of all checks; return whether nothing failed."""
-    findings = list(track(_examine(stack, model, connect_to), "Checking", _CHECKS))
+    examined = chain(examine_installation(model), examine_stack(stack, connect_to, time.time))
+    findings = list(track(examined, "Checking", _CHECKS))
     print_findings(findings, format_)
     return not any(finding.state is State.FAILED for finding in findings)
 
@@ -36,8 +38,3 @@ def print_findings(findings: Sequence[Finding], format_: Format) -> None:
         state = cell(finding.state, _STYLES[finding.state])
         table.add_row(finding.check, state, cell(finding.detail), cell(finding.remedy))
     new_terminal().print(table)
-
-
-def _examine(stack: str, model: Path | None, connect_to: Connect) -> Iterator[Finding]:
-    yield from examine_installation(model)
-    yield from examine_stack(stack, connect_to, time.time)

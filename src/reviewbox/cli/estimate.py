@@ -2,7 +2,7 @@
 
 from bisect import insort
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, replace
 from functools import partial
 from hashlib import sha256
 from pathlib import Path
@@ -16,7 +16,7 @@ from reviewbox.cli.output import Format, print_report
 from reviewbox.cli.progress import track
 from reviewbox.cli.s3_sources import object_input
 from reviewbox.cli.status import print_reasons
-from reviewbox.documents import BinaryTable, Row
+from reviewbox.documents import BinaryTable, ReadOptions, Row
 from reviewbox.errors import ErrorCode, ReviewboxError, SourceError
 from reviewbox.objects import Listed, ObjectRef
 from reviewbox.settings import Settings
@@ -30,9 +30,8 @@ from reviewbox.wording import for_command_line, number_of
 
 _SAMPLE_SIZE = 20  # objects under a prefix that are read
 _MIN_ROWS = 1000  # of a table that is read in part; as many lines are read ahead
-_HIGH_CONCURRENCY = 1000  # an account's default limit
+_CONCURRENCIES = (Function().max_concurrency, 1000)  # the template's default, and an account's default limit
 _WAYS = {"queue": "as uploads", "job": "as a batch job", "comprehend": "Amazon Comprehend"}
-
 # What a listing says exactly, or as an upper bound. All else is extrapolated from a sample of the objects.
 _LISTED = "objects size tables compressed too_large archived largest_split".split()
 # Lines printed below the first one, by the name of a number in the report. If it is 0, its line is left out.
@@ -52,135 +51,117 @@ def show_estimate(paths: Sequence[str], settings: Settings, rate: float | None, 
     Raises:
         ReviewboxError: a path does not exist, or there is nothing to classify.
     """
-    inventory = Inventory(settings)
+    unreadable = list[FailureReason]()
+    workload = Workload()
     for path in paths:
         if is_uri(path):
-            inventory.add_objects(path)
+            workload += _objects(path, settings, unreadable)
         elif Path(path).exists():
-            inventory.add_files(Path(path))
+            workload += _files(Path(path), settings, unreadable)
         else:
             raise ReviewboxError(f"{render.printable(path)}: no such file or folder")
-    if not inventory.workload.objects and not inventory.unreadable:
+    if not workload.objects and not unreadable:
         raise ReviewboxError(f"{', '.join(paths)}: nothing to classify")
-    report = _report(paths, inventory, rate)
+    report = _report(paths, workload, unreadable, rate)
     if format_ is Format.TABLE:
-        _print(report, inventory.unreadable, render.new_terminal())
+        _print(report, unreadable, render.new_terminal())
     else:
         items = ({"way": way, **item} for way in _WAYS for item in report[way]["items"])
         print_report(report, items, format_, indent=2)
 
 
-@dataclass(slots=True)
-class Inventory:
-    """What there is to classify, how much of it was read, and why some of it could not be read."""
+def _files(path: Path, settings: Settings, unreadable: list[FailureReason]) -> Workload:
+    """Return the work on a file, or on the files below a folder."""
 
-    settings: Settings
-    workload: Workload = field(default_factory=Workload)
-    unreadable: list[FailureReason] = field(default_factory=list)
-    listed: int = 0  # objects of which only a sample was read
-    sampled: int = 0  # the objects in these samples
-    beginnings: int = 0  # tables of which only the first rows were read
+    def on_error(path: Path, error: OSError) -> None:
+        reason = error.strerror or type(error).__name__
+        unreadable.append(FailureReason(render.printable(str(path)), "", reason))
 
-    def add_files(self, path: Path) -> None:
-        """Add a file, or the files below a folder."""
-        files = files_below(path, self._add_os_error) if path.is_dir() else [path]
-        self.workload += self._read([file_input(file) for file in files])
-
-    def add_objects(self, uri: str) -> None:
-        """Add the objects under a prefix. Their contents are extrapolated from a sample of them.
-
-        Raises:
-            ReviewboxError: there are no objects under the prefix.
-        """
-        prefix, storage, options = parse_uri(uri), S3Storage(connect("s3")), self.settings.read_options
-        listed, readable, sample = Workload(), 0, list[Listed]()
-        with errors_at(uri):
-            for found in track(list_objects(storage, prefix), "Listing"):
-                judged = cost.judge(found, options)
-                listed += judged
-                if not (judged.too_large or judged.archived):
-                    readable += judged.work
-                    # A digest of the key decides which objects are read.
-                    insort(sample, found, key=lambda item: sha256(item.key.encode()).digest())
-                    del sample[_SAMPLE_SIZE:]
-        if not listed.objects:
-            raise ReviewboxError(f"{uri}: no objects with this prefix")
-        inputs = [object_input(storage, ObjectRef(prefix.bucket, item.key), item.size) for item in sample]
-        content = self._read(inputs).scaled(readable / max(cost.count_listed(sample, options).work, 1))
-        self.workload += replace(content, **{name: getattr(listed, name) for name in _LISTED})
-        self.listed, self.sampled = self.listed + listed.objects, self.sampled + len(sample)
-
-    def _read(self, inputs: Sequence[Input]) -> Workload:
-        """Return the work on inputs; of those that cannot be read, remember why."""
-        work = Workload()
-        for item in track_inputs(inputs, "Reading"):
-            try:
-                with open_document(item, self.settings) as opened:
-                    work += self._count(opened, item.on_share)
-            except SourceError as error:
-                code = error.problem.code
-                self.unreadable.append(FailureReason(item.name, code, for_command_line(str(error))))
-                work += Workload(objects=1, size=item.size, too_large=int(code is ErrorCode.TOO_LARGE))
-            except ReviewboxError as error:
-                reason = render.printable(str(error)).removeprefix(f"{item.name}: ")
-                self.unreadable.append(FailureReason(item.name, "", reason))
-        return work
-
-    def _count(self, opened: OpenDocument, on_share: Callable[[float], object]) -> Workload:
-        """Return the work on a source, extrapolated from its first rows if it is a large table."""
-        options, table, size = self.settings.read_options, opened.document.table, opened.source.size
-        rows, share = _first_rows(opened, options.max_bytes, on_share)
-        self.beginnings += share < 1
-        texts = [row.text for row in rows if row.text.strip() and not (row.problem or row.is_passthrough)]
-        characters = sum(map(len, texts))
-        read = Workload(
-            work=characters * (1 if table else prices.EVIDENCE_FACTOR),
-            reviews=len(texts),
-            failed_reviews=sum(not row.is_passthrough for row in rows) - len(texts),
-            characters=characters,
-            units=sum(cost.comprehend_units(len(text)) for text in texts),
-        ).scaled(1 / share)
-        # A binary table is split only if it is too large to be read as a whole.
-        is_large = size > options.max_bytes or len(rows) / share > options.max_rows
-        if opened.stored and (is_large or not isinstance(table, BinaryTable)):
-            # Only the reviews of a binary table are known. It is at least as large as it is stored.
-            row_bytes = sum(len((row.raw or row.text).encode("utf-8", "replace")) + 1 for row in rows)
-            read += cost.split_work(max(round(row_bytes / share), size), options)
-        return replace(read, objects=1, size=size, tables=int(table is not None))
-
-    def _add_os_error(self, path: Path, error: OSError) -> None:
-        name = render.printable(str(path))
-        self.unreadable.append(FailureReason(name, "", error.strerror or type(error).__name__))
+    files = files_below(path, on_error) if path.is_dir() else [path]
+    return _read([file_input(file) for file in files], settings, unreadable)
 
 
-def _first_rows(
-    opened: OpenDocument, max_bytes: int, on_share: Callable[[float], object]
-) -> tuple[Sequence[Row], float]:
-    """Return all rows of a document, or the first ones of a table that is split; and their share of it."""
-    rows, size = list[Row](), 0
+def _objects(uri: str, settings: Settings, unreadable: list[FailureReason]) -> Workload:
+    """Return the work on the objects under a prefix, extrapolated from a sample of them."""
+    prefix, storage = parse_uri(uri), S3Storage(connect("s3"))
+    listed, readable, sample = Workload(), 0, list[Listed]()
+    with errors_at(uri):
+        for found in track(list_objects(storage, prefix), "Listing"):
+            judged = cost.judge(found, settings.read_options)
+            listed += judged
+            if not (judged.too_large or judged.archived):
+                readable += found.size
+                # A digest of the key decides which objects are read.
+                insort(sample, found, key=lambda item: sha256(item.key.encode()).digest())
+                del sample[_SAMPLE_SIZE:]
+    if not listed.objects:
+        raise ReviewboxError(f"{uri}: no objects with this prefix")
+    inputs = [object_input(storage, ObjectRef(prefix.bucket, item.key), item.size) for item in sample]
+    read = _read(inputs, settings, unreadable)
+    content = read.scaled(readable / max(sum(item.size for item in sample), 1))
+    numbers = {name: getattr(listed, name) for name in _LISTED}
+    numbers |= {"listed": listed.objects, "sampled": len(sample), "beginnings": read.beginnings}
+    return replace(content, **numbers)
+
+
+def _read(inputs: Sequence[Input], settings: Settings, unreadable: list[FailureReason]) -> Workload:
+    """Return the work on inputs; of those that cannot be read, remember why."""
+    work = Workload()
+    for item in track_inputs(inputs, "Reading"):
+        try:
+            with open_document(item, settings) as opened:
+                work += _count(opened, settings.read_options, item.on_share)
+        except ReviewboxError as error:
+            code = error.problem.code if isinstance(error, SourceError) else ""
+            reason = render.printable(for_command_line(str(error))).removeprefix(f"{item.name}: ")
+            unreadable.append(FailureReason(item.name, code, reason))
+            work += Workload(objects=1, size=item.size, too_large=int(code is ErrorCode.TOO_LARGE))
+    return work
+
+
+def _count(opened: OpenDocument, options: ReadOptions, on_share: Callable[[float], object]) -> Workload:
+    """Return the work on a source, extrapolated from its first rows if it is a large table."""
+    rows, row_bytes, share = list[Row](), 0, 1.0
     for row, share in opened.document.rows_with_shares():
         rows.append(row)
-        size += len(row.raw or row.text)
+        row_bytes += len((row.raw or row.text).encode("utf-8", "replace")) + 1
         on_share(share)
-        if opened.stored and size > max_bytes and len(rows) > _MIN_ROWS:
-            return rows, share
-    return rows, 1.0
+        if opened.stored and row_bytes > options.max_bytes and len(rows) > _MIN_ROWS:
+            break
+    else:
+        share = 1.0
+    texts = [row.text for row in rows if row.text.strip() and not (row.problem or row.is_passthrough)]
+    characters = sum(map(len, texts))
+    table, size = opened.document.table, opened.source.size
+    read = Workload(
+        work=characters * (1 if table else prices.EVIDENCE_FACTOR),
+        reviews=len(texts),
+        failed_reviews=sum(not row.is_passthrough for row in rows) - len(texts),
+        characters=characters,
+        units=sum(map(cost.comprehend_units, map(len, texts))),
+    ).scaled(1 / share)
+    # A binary table is split only if it is too large to be read as a whole.
+    is_large = size > options.max_bytes or len(rows) / share > options.max_rows
+    if opened.stored and (is_large or not isinstance(table, BinaryTable)):
+        # Only the reviews of a binary table are known. It is at least as large as it is stored.
+        read += cost.split_work(max(round(row_bytes / share), size), options)
+    return replace(read, objects=1, size=size, tables=int(table is not None), beginnings=int(share < 1))
 
 
-def _report(paths: Sequence[str], inventory: Inventory, rate: float | None) -> dict[str, Any]:
+def _report(
+    paths: Sequence[str], workload: Workload, unreadable: Sequence[FailureReason], rate: float | None
+) -> dict[str, Any]:
     """Return the estimate as `--json` prints it."""
-    workload = inventory.workload
     cpu_ms = 1000 * prices.CPU_SECONDS_PER_KILOBYTE if rate is None else rate
     estimated = partial(cost.estimate, workload, cpu_seconds_per_kilobyte=cpu_ms / 1000)
-    queue, job = (estimated(Function(), as_job=as_job) for as_job in (False, True))
-    fast = estimated(Function(max_concurrency=_HIGH_CONCURRENCY), as_job=False)
+    queue, fast = (estimated(Function(max_concurrency=n), as_job=False) for n in _CONCURRENCIES)
+    job = estimated(Function(), as_job=True)
     comprehend = Item("units of text", f"{workload.units:,}", cost.comprehend_dollars(workload.units))
     return {
         "paths": [render.printable(path) for path in paths],
         "bytes": workload.size,
         **asdict(workload),
-        **{name: getattr(inventory, name) for name in ("listed", "sampled", "beginnings")},
-        "unreadable": [asdict(reason) for reason in inventory.unreadable],
+        "unreadable": [asdict(reason) for reason in unreadable],
         "region": prices.REGION,
         "date": prices.DATE,
         "rate": {
@@ -191,7 +172,7 @@ def _report(paths: Sequence[str], inventory: Inventory, rate: float | None) -> d
         "job": _bill(job.items),
         "comprehend": {"units": workload.units, **_bill([comprehend])},
         "longest_cut": queue.longest_split,
-        "seconds": {str(Function().max_concurrency): queue.seconds, str(_HIGH_CONCURRENCY): fast.seconds},
+        "seconds": {str(n): each.seconds for n, each in zip(_CONCURRENCIES, (queue, fast), strict=True)},
     }
 
 
@@ -213,14 +194,11 @@ def _print(report: Mapping[str, Any], unreadable: Sequence[FailureReason], termi
         duration = render.rounded_seconds(report["longest_cut"])
         tell(f"  one invocation must split the largest table, which may take {duration}: divide it", "yellow")
     print_bills(
-        terminal, {heading: [Item(**each) for each in report[way]["items"]] for way, heading in _WAYS.items()}
+        terminal, {name: [Item(**each) for each in report[way]["items"]] for way, name in _WAYS.items()}
     )
-    durations = " or ".join(
-        f"{render.rounded_seconds(seconds)} with {int(number):,}"
-        for number, seconds in report["seconds"].items()
-    )
+    durations = (f"{render.rounded_seconds(time)} with {int(n):,}" for n, time in report["seconds"].items())
     tell(
-        f"About {durations} concurrent functions of {Function().memory_megabytes:,} MB, at "
+        f"About {' or '.join(durations)} concurrent functions of {Function().memory_megabytes:,} MB, at "
         f"{report['rate']['cpu_ms_per_1000_characters']:.1f} ms of processor time for 1,000 characters "
         f"({report['rate']['source']}). Prices of {report['region']}, {report['date']}."
     )

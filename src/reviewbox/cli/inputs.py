@@ -57,16 +57,11 @@ class Input:
 
 @dataclass(frozen=True, slots=True)
 class OpenDocument:
-    """A document whose rows can be read as long as its input is open.
+    """A document whose rows can be read as long as its input is open."""
 
-    Attributes:
-        source: where it is from.
-        document: what it says.
-        stored: the bytes of a table that the service splits, which are read as the rows are; None for others.
-    """
-
-    source: Source
-    document: Document
+    source: Source  # where it is from
+    document: Document  # what it says
+    # The bytes of a table that the service splits, which are read as the rows are; None for others.
     stored: BufferedReader | None = None
 
 
@@ -102,7 +97,9 @@ def file_input(path: Path) -> Input:
     size = 0
     with suppress(OSError):
         size = path.stat().st_size
-    return Input(printable(str(path)), partial(_read_file, path), _open_file, size)
+    return Input(
+        printable(str(path)), partial(_read_file, path), lambda _: path.open("rb", buffering=0), size
+    )
 
 
 def track_inputs(
@@ -220,10 +217,6 @@ def _read_stdin(max_bytes: int, on_step: Callable[[Step], object]) -> Source:
 
 def _source(name: str, size: int, body: bytes | None) -> Source:
     return Source(ObjectRef("", name), Revision("", ""), size, "", body)
-
-
-def _open_file(source: Source) -> IO[bytes]:
-    return Path(source.ref.key).open("rb", buffering=0)
 
 
 def _refuse_empty_folder(path: str, _max_bytes: int, _on_step: Callable[[Step], object]) -> Source:

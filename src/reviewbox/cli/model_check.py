@@ -89,7 +89,8 @@ def _examine(folder: Path) -> Iterator[Finding]:
     bundle = classifier.bundle
     yield Finding("loads", State.OK, f"in {load_seconds:.2f} s, windows of {bundle.window_tokens} tokens")
     yield _labels(bundle)
-    yield _languages(bundle)
+    remedy = "" if bundle.languages else f"state them as `languages` in {BUNDLE}"
+    yield judge("languages", ", ".join(bundle.languages) or "not stated", remedy)
     measured = _measure(classifier)
     yield from _run(measured)
     yield from _lambda(folder, bundle, measured.peak_megabytes)
@@ -117,11 +118,6 @@ def _labels(bundle: Bundle) -> Finding:
     has_both = {"positive", "negative"} <= {label.casefold() for label in bundle.labels}
     remedy = f"name them positive and negative in `id2label` of {CONFIG}, which Labels=2 and `compare` need"
     return judge("labels", ", ".join(bundle.labels), "" if has_both else remedy)
-
-
-def _languages(bundle: Bundle) -> Finding:
-    remedy = "" if bundle.languages else f"state them as `languages` in {BUNDLE}"
-    return judge("languages", ", ".join(bundle.languages) or "not stated", remedy)
 
 
 def _measure(classifier: Classifier) -> Measured:

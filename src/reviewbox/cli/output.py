@@ -57,11 +57,7 @@ def format_of(path: Path, formats: type[F]) -> F:
 
 
 def check_output(output: Path | None, read: Path) -> None:
-    """Raise an error if an output would replace a file that is read.
-
-    Raises:
-        ReviewboxError: it would.
-    """
+    """Raise ReviewboxError if an output would replace a file that is read."""
     if output and output.exists() and read.exists() and output.samefile(read):
         raise ReviewboxError(f"{output} would replace the file that is read; choose another --output")
 
@@ -77,10 +73,8 @@ def write_rows(rows: Iterable[Row], file: TextIO, format_: Format, columns: Sequ
 def open_rows(file: TextIO, format_: Format, columns: Sequence[str] = ()) -> Iterator[Callable[[Row], None]]:
     """Yield a function that writes a row at once; its values are JSON data.
 
-    Args:
-        file: where to write them.
-        format_: any format but a table.
-        columns: the columns of CSV; by default those of the first row, which all rows must then have.
+    `format_` is any but a table. `columns` are those of CSV; by default those of the first row, which all
+    rows must then have.
     """
     from reviewbox.cli.render import json_text
 

@@ -50,7 +50,8 @@ def show_results(path: str, settings: Settings, format_: ExportFormat | None, ou
         ReviewboxError: there are no results, or the file cannot be written.
     """
     if format_ is None:
-        format_ = _default_format(output)
+        default = ExportFormat.TABLE if sys.stdout.isatty() else ExportFormat.CSV
+        format_ = format_of(output, ExportFormat) if output else default
     if output is None and format_ is ExportFormat.PARQUET:
         raise ReviewboxError("Parquet is written to a file only; name it with --output")
     if output and format_ is ExportFormat.TABLE:
@@ -72,12 +73,6 @@ def show_results(path: str, settings: Settings, format_: ExportFormat | None, ou
     if results.skipped:
         files = number_of(results.skipped, "JSON file")
         print_plain(f"reviewbox: skipped {files}: not receipts of this version", to_stderr=True)
-
-
-def _default_format(output: Path | None) -> ExportFormat:
-    if output is None:
-        return ExportFormat.TABLE if sys.stdout.isatty() else ExportFormat.CSV
-    return format_of(output, ExportFormat)
 
 
 def _write(rows: Iterable[Row], file: TextIO, format_: Format) -> None:

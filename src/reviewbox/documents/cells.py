@@ -28,11 +28,8 @@ def read_cells(
     Tables of lines are streamed, compressed or not. A member of an object in JSON Lines or Parquet is a cell
     of its own, called `outer.inner`.
 
-    Args:
-        name: the file name or key of the table.
-        stored: its bytes, with a buffer of at least `SNIFF_BYTES`.
-        options: how to read them.
-        known_names: names of columns that the table has.
+    `name` is the file name or key of the table, `stored` has a buffer of at least `SNIFF_BYTES`, and
+    `known_names` are names of columns that the table has.
 
     Raises:
         SourceError: the table is damaged or has no rows, or it is not a table.

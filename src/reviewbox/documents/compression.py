@@ -4,7 +4,7 @@ import gzip
 import sys
 import zlib
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass, field
 from functools import partial
 from io import BytesIO, RawIOBase
 from typing import Any, BinaryIO, Protocol
@@ -107,6 +107,7 @@ def stem(name: str) -> str:
     return name[: len(name) - len(extension)]
 
 
+@dataclass(eq=False)
 class DecompressedStream(RawIOBase):
     """Reads the content of a compressed stream.
 
@@ -119,25 +120,17 @@ class DecompressedStream(RawIOBase):
         problem: why data is missing or left over at the end; None until everything is read.
     """
 
-    def __init__(  # noqa: PLR0913 - the last two are for tests
-        self,
-        stored: BinaryIO,
-        compression: Compression,
-        max_bytes: int,
-        *,
-        is_limit: bool = True,
-        check_time: Callable[[], None] = lambda: None,
-        chunk_bytes: int = _CHUNK_BYTES,
-        piece_bytes: int = _PIECE_BYTES,
-    ) -> None:
-        self.problem: Problem | None = None
-        self._stored = stored
-        self._compression = compression
-        self._max_bytes = max_bytes
-        self._is_limit = is_limit
-        self._check_time = check_time
-        self._chunk_bytes = chunk_bytes
-        self._piece_bytes = piece_bytes
+    stored: BinaryIO
+    compression: Compression
+    max_bytes: int
+    _: KW_ONLY
+    is_limit: bool = True
+    check_time: Callable[[], None] = lambda: None
+    chunk_bytes: int = _CHUNK_BYTES
+    piece_bytes: int = _PIECE_BYTES
+    problem: Problem | None = field(default=None, init=False)
+
+    def __post_init__(self) -> None:
         self._size = 0  # bytes decompressed so far
         self._pieces = self._decompress()
         self._piece = memoryview(b"")
@@ -156,21 +149,21 @@ class DecompressedStream(RawIOBase):
 
     def _decompress(self) -> Iterator[bytes]:
         """Decompress member by member; what is not a member after the first one is trailing data."""
-        name, stored_size = self._compression.name, 0
-        chunk = self._stored.read(_MAGIC_BYTES)
+        name, stored_size = self.compression.name, 0
+        chunk = self.stored.read(_MAGIC_BYTES)
         is_complete = True
-        while is_complete and self._compression.starts(chunk):
-            member = self._compression.decompressor()
+        while is_complete and self.compression.starts(chunk):
+            member = self.compression.decompressor()
             while not member.eof and chunk:
                 stored_size += len(chunk)
                 for piece in self._pieces_of(member, chunk):
                     self._size += len(piece)
                     self._check_size(self._size / stored_size)
                     yield piece
-                chunk = b"" if member.eof else self._stored.read(self._chunk_bytes)
+                chunk = b"" if member.eof else self.stored.read(self.chunk_bytes)
             is_complete = member.eof
             stored_size -= len(member.unused_data)
-            chunk = member.unused_data + self._stored.read(_MAGIC_BYTES)
+            chunk = member.unused_data + self.stored.read(_MAGIC_BYTES)
         if not is_complete:
             message = f"the {name} data ends early; upload the file again"
             self.problem = Problem(ErrorCode.TRUNCATED_FILE, message)
@@ -178,9 +171,9 @@ class DecompressedStream(RawIOBase):
         # Some programs pad the last block with zeros.
         trailing_bytes = 0
         while chunk:
-            self._check_time()
+            self.check_time()
             trailing_bytes += len(chunk if trailing_bytes else chunk.lstrip(b"\0"))
-            chunk = self._stored.read(self._chunk_bytes)
+            chunk = self.stored.read(self.chunk_bytes)
         if trailing_bytes:
             message = f"{trailing_bytes:,} bytes follow the {name} data; check whether the file is complete"
             self.problem = Problem(ErrorCode.TRAILING_GARBAGE, message)
@@ -188,8 +181,8 @@ class DecompressedStream(RawIOBase):
     def _pieces_of(self, member: _Decompressor, chunk: bytes) -> Iterator[bytes]:
         try:
             while not member.eof:
-                self._check_time()
-                piece = member.decompress(chunk, self._piece_bytes)
+                self.check_time()
+                piece = member.decompress(chunk, self.piece_bytes)
                 if not piece:
                     return
                 chunk = b""
@@ -197,21 +190,21 @@ class DecompressedStream(RawIOBase):
         except (zlib.error, zstd.ZstdError) as error:
             raise SourceError(
                 ErrorCode.CORRUPT_FILE,
-                f"the {self._compression.name} data is damaged after {self._size:,} decompressed bytes; "
+                f"the {self.compression.name} data is damaged after {self._size:,} decompressed bytes; "
                 "upload the file again",
             ) from error
 
     def _check_size(self, ratio: float) -> None:
-        if self._size <= self._max_bytes:
+        if self._size <= self.max_bytes:
             return
-        limit = f"the {self._max_bytes:,} bytes that MAX_OBJECT_BYTES allows"
+        limit = f"the {self.max_bytes:,} bytes that MAX_OBJECT_BYTES allows"
         if ratio > _BOMB_RATIO:
             raise SourceError(
                 ErrorCode.DECOMPRESSION_BOMB,
-                f"the {self._compression.name} data expands to {ratio:,.0f} times its size, which text does "
+                f"the {self.compression.name} data expands to {ratio:,.0f} times its size, which text does "
                 f"not do, and to more than {limit}",
             )
-        if self._is_limit:
+        if self.is_limit:
             raise SourceError(
                 ErrorCode.TOO_LARGE,
                 f"the file decompresses to more than {limit}; split it or raise MAX_OBJECT_BYTES",

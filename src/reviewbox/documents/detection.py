@@ -64,11 +64,8 @@ def read_document(name: str, content_type: str, data: bytes, options: ReadOption
     text is recognized by its first bytes, and so are formats that are not supported. Compressed data is
     decompressed first, and its table is written back with the same compression.
 
-    Args:
-        name: the key or file name of the source.
-        content_type: a MIME type, which may have parameters; "" if it is unknown.
-        data: the bytes of the source.
-        options: how to read them.
+    `name` is the key or file name of the source. `content_type` is a MIME type, which may have parameters, or
+    "".
 
     Raises:
         SourceError: the file is empty or damaged, or its format is unsupported or violated.
@@ -106,12 +103,8 @@ def read_stream(
 
     It is possible for tables of lines, and for Parquet files that are not compressed as a whole.
 
-    Args:
-        name: the key or file name of the source.
-        content_type: as for `read_document`.
-        stored: the bytes of the source, with a buffer of at least `SNIFF_BYTES`. If it is a Parquet
-            file, any position can be read.
-        options: how to read them.
+    `name` and `content_type` are those of `read_document`. `stored` has a buffer of at least `SNIFF_BYTES`;
+    of a Parquet file, any position can be read.
 
     Raises:
         SourceError: the table has no row, or no field that can be the review.
@@ -131,10 +124,8 @@ def read_stream(
 def line_format(name: str, content_type: str, head: bytes) -> LineFormat | None:
     """Return how to read a source line by line; None if it is not a table of lines in UTF-8.
 
-    Args:
-        name: the key or file name of the source.
-        content_type: as for `read_document`.
-        head: the first `SNIFF_BYTES` of the source as it is stored.
+    `name` and `content_type` are those of `read_document`. `head` is the first `SNIFF_BYTES` of the source as
+    it is stored.
 
     Raises:
         SourceError: the format is not supported.
@@ -225,7 +216,7 @@ def _detect_format(name: str, content_type: str, content: bytes) -> Format:
     if format_ not in (None, text.FORMAT):
         return format_
     head = decode_start(content, SNIFF_BYTES)
-    sniffed = _sniff(head)
+    sniffed = next((format_ for format_ in FORMATS if format_.looks_like(head)), text.FORMAT)
     # A file that is called text is one review, unless it is a delimited table or JSON.
     if sniffed in _DATA:
         return _noted(sniffed)
@@ -256,7 +247,3 @@ def _refuse_unsupported(content: bytes, extension: str) -> None:
         message = f"the file is compressed twice, the second time with {compression.name}; decompress it once"
     if message:
         raise SourceError(ErrorCode.UNSUPPORTED_FORMAT, message)
-
-
-def _sniff(head: str) -> Format:
-    return next((format_ for format_ in FORMATS if format_.looks_like(head)), text.FORMAT)

@@ -17,91 +17,61 @@ MAX_LINE_LENGTH = 4_000_000
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """How far a step of the work on a source is, during which no row is classified.
+    """How far a step of the work on a source is, during which no row is classified."""
 
-    Attributes:
-        name: what is done, and the unit of the numbers.
-        done: how much of it is done.
-        total: how much there is to do; None if that is not known.
-    """
-
-    name: str
-    done: float
-    total: float | None
+    name: str  # what is done, and the unit of the numbers
+    done: float  # how much of it is done
+    total: float | None  # how much there is to do; None if that is not known
 
 
 @dataclass(frozen=True, slots=True)
 class ReadOptions:
-    """How to read a document.
+    """How to read a document."""
 
-    Attributes:
-        text_field: the field that holds the review; "" to infer it.
-        fallback_encoding: the encoding of bytes that are not valid UTF-8; "" to refuse them.
-        max_bytes: the largest document that is read as a whole, decompressed.
-        segment_bytes: the size at which a segment of a table is full.
-        max_rows: the most rows of a table that is read as a whole, so that they fit in memory.
-        max_line_length: the longest line of a table, or value of a JSON array, that is classified.
-        check_time: called repeatedly while a document is read; if it raises, reading stops.
-        on_step: called repeatedly while a table is parsed before its first row, or written after its last.
-    """
-
-    text_field: str = ""
-    fallback_encoding: str = ""
-    max_bytes: int = 16 * 1024 * 1024
-    segment_bytes: int = 1024 * 1024
-    max_rows: int = 1_000_000
+    text_field: str = ""  # the field that holds the review; "" to infer it
+    fallback_encoding: str = ""  # the encoding of bytes that are not valid UTF-8; "" to refuse them
+    max_bytes: int = 16 * 1024 * 1024  # the largest document that is read as a whole, decompressed
+    segment_bytes: int = 1024 * 1024  # the size at which a segment of a table is full
+    max_rows: int = 1_000_000  # the most rows of a table that is read as a whole, so that they fit in memory
+    # The longest line of a table, or value of a JSON array, that is classified.
     max_line_length: int = MAX_LINE_LENGTH
+    # Called repeatedly while a document is read; if it raises, reading stops.
     check_time: Callable[[], None] = field(default=lambda: None, compare=False)
+    # Called repeatedly while a table is parsed before its first row, or written after its last.
     on_step: Callable[[Step], object] = field(default=lambda _: None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One review, or the reason why there is none.
+    """One review, or the reason why there is none."""
 
-    Attributes:
-        line: the number of its first line in the source, or of its row in a binary table, from 1.
-        text: the review; "" if there is a problem.
-        problem: why there is no review.
-        raw: the source text of a table's row, from which the row is written back.
-        open_at_end: whether a quote opens in the row and does not close before the end of the source.
-        note: what is unusual about the review, such as that it is the title; "" if nothing is.
-        is_passthrough: whether the row is not a review but a part of the table that is written back as it is,
-            such as a second header row. It is neither classified nor counted.
-    """
-
-    line: int
-    text: str = ""
-    problem: Problem | None = None
-    raw: str = ""
+    line: int  # the number of its first line in the source, or of its row in a binary table, from 1
+    text: str = ""  # the review; "" if there is a problem
+    problem: Problem | None = None  # why there is no review
+    raw: str = ""  # the source text of a table's row, from which the row is written back
+    # Whether a quote opens in the row and does not close before the end of the source.
     open_at_end: bool = False
-    note: str = ""
+    note: str = ""  # what is unusual about the review, such as that it is the title; "" if nothing is
+    # Whether the row is not a review but a part of the table that is written back as it is, such as a second
+    # header row. It is neither classified nor counted.
     is_passthrough: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """How the rows of a document are written back.
+    """How the rows of a document are written back."""
 
-    Attributes:
-        extension: the extension of the written table, without a leading dot.
-        content_type: the content type of the written table.
-        field_names: the names of the fields that the first rows have.
-        render_row: returns the line for a row and the named values to add to it, line end included.
-        render_raw: returns the `Row.raw` that stands for text that is not a row.
-        render_header: returns the text before all rows, given the names of the added fields.
-        compress: returns the bytes to store for the bytes of the written table.
-        has_notes: whether rows may have a note, so that a field for it is added.
-    """
-
-    extension: str
-    content_type: str
-    field_names: frozenset[str]
+    extension: str  # the extension of the written table, without a leading dot
+    content_type: str  # the content type of the written table
+    field_names: frozenset[str]  # the names of the fields that the first rows have
+    # Returns the line for a row and the named values to add to it, line end included.
     render_row: Callable[[Row, Mapping[str, Value]], str]
-    render_raw: Callable[[str], str]
+    render_raw: Callable[[str], str]  # returns the `Row.raw` that stands for text that is not a row
+    # Returns the text before all rows, given the names of the added fields.
     render_header: Callable[[Sequence[str]], str] = lambda _: ""
+    # Returns the bytes to store for the bytes of the written table.
     compress: Callable[[bytes], bytes] = bytes
-    has_notes: bool = False
+    has_notes: bool = False  # whether rows may have a note, so that a field for it is added
 
     def open_writer(self, added: Sequence[str]) -> "RowWriter":
         """Return a writer for all rows in order, given the names of the added fields."""
@@ -148,24 +118,16 @@ class RowWriter(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class BinaryTable:
-    """How the rows of a document are written back if they are not lines of text.
+    """How the rows of a document are written back if they are not lines of text."""
 
-    Attributes:
-        extension: the extension of the written table, without a leading dot.
-        content_type: the content type of the written table.
-        field_names: the names of the user's fields.
-        open_writer: returns a writer for all rows in order, given the names of the added fields. It may raise
-            SourceError.
-        compress: returns the bytes to store for the bytes of the written table.
-        has_notes: whether rows may have a note, so that a field for it is added.
-    """
-
-    extension: str
-    content_type: str
-    field_names: frozenset[str]
+    extension: str  # the extension of the written table, without a leading dot
+    content_type: str  # the content type of the written table
+    field_names: frozenset[str]  # the names of the user's fields
+    # Returns a writer for all rows in order, given the names of the added fields. It may raise SourceError.
     open_writer: Callable[[Sequence[str]], RowWriter]
+    # Returns the bytes to store for the bytes of the written table.
     compress: Callable[[bytes], bytes] = bytes
-    has_notes: bool = False
+    has_notes: bool = False  # whether rows may have a note, so that a field for it is added
 
 
 @dataclass(frozen=True, slots=True)

@@ -69,11 +69,9 @@ def is_encoding(name: str) -> bool:
     """Return whether Python has a text encoding with that name."""
     try:
         b"?".decode(name)
-    except LookupError:  # unknown, or not a text encoding ("base64")
-        return False
     except UnicodeError:  # a known encoding in which one byte is not a character
         return True
-    except ValueError:  # no name at all, such as one that contains a NUL
+    except (LookupError, ValueError):  # unknown, not a text encoding ("base64"), or no name (a NUL)
         return False
     return True
 

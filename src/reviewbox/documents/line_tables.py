@@ -38,31 +38,22 @@ class Schema(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class LineFormat:
-    """A format in which each row of a table is one or more lines.
+    """A format in which each row of a table is one or more lines."""
 
-    Attributes:
-        name: identifies the format.
-        infer: infers the schema from a sample of the lines, without consuming them; raises SourceError.
-        from_dict: returns the schema for the data that `Schema.to_dict` returned.
-        notes: how the format was recognized, for the receipt.
-    """
-
-    name: str
+    name: str  # identifies the format
+    # Infers the schema from a sample of the lines, without consuming them; raises SourceError.
     infer: Callable[[Lines, ReadOptions], Schema]
+    # Returns the schema for the data that `Schema.to_dict` returned.
     from_dict: Callable[[Mapping[str, Any]], Schema]
-    notes: Mapping[str, Value] = field(default_factory=dict)
+    notes: Mapping[str, Value] = field(default_factory=dict)  # how the format was recognized, for the receipt
 
 
 class Content:
-    """The content of a stored table, decompressed as it is read.
-
-    Attributes:
-        stream: the content.
-        compression: how it is stored; None if it is not compressed.
-    """
+    """The content of a stored table, decompressed as it is read."""
 
     def __init__(self, stored: BufferedReader, options: ReadOptions) -> None:
-        self.stream = stored
+        self.stream = stored  # the content
+        # How it is stored; None if it is not compressed.
         self.compression: Compression | None = detect_compression(stored.peek())
         self._decompressed: DecompressedStream | None = None
         if self.compression:
@@ -82,15 +73,11 @@ class ContentLines:
     """Iterates over the lines of a table's content.
 
     An incomplete last line of truncated content is not returned: it is not a row.
-
-    Attributes:
-        count: the number of lines that were read and have a line end.
-        incomplete: the last line of truncated content, without a line end.
     """
 
     def __init__(self, content: Content, options: ReadOptions) -> None:
-        self.count = 0
-        self.incomplete = b""
+        self.count = 0  # the number of lines that were read and have a line end
+        self.incomplete = b""  # the last line of truncated content, without a line end
         self._content = content
         self._max_bytes = options.max_bytes
 

@@ -41,14 +41,10 @@ class Sample:
 
 
 class Lines:
-    """An iterator over lines that are read once. A sample of the first lines can be taken before.
-
-    Attributes:
-        bom: the encoding that a byte-order mark names; None if there is no byte-order mark.
-    """
+    """An iterator over lines that are read once. A sample of the first lines can be taken before."""
 
     def __init__(self, lines: Iterable[Line], bom: str | None = None) -> None:
-        self.bom = bom
+        self.bom = bom  # the encoding that a byte-order mark names; None if there is no byte-order mark
         self._lines = iter(lines)
         self._buffer: deque[Line] = deque()
         self._lines_in_fallback = 0

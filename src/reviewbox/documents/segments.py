@@ -32,24 +32,16 @@ class Segment:
 
 @dataclass(frozen=True, slots=True)
 class SegmentedTable:
-    """A table that is split into segments.
+    """A table that is split into segments."""
 
-    Attributes:
-        format_name: the name of its `LineFormat`.
-        schema: the schema that was inferred from the first lines.
-        segments: the segments, in order and without gaps.
-        notes: what was inferred about the whole table, for the receipt.
-        line_count: the number of lines that have a line end.
-        end_row: the row for what is missing or left over at the end; None if the table is intact.
-        open_quote_line: the line of the first quote that does not close before the end of the table, if any.
-    """
-
-    format_name: str
-    schema: Schema
-    segments: tuple[Segment, ...]
-    notes: Mapping[str, Value]
-    line_count: int
+    format_name: str  # the name of its `LineFormat`
+    schema: Schema  # the schema that was inferred from the first lines
+    segments: tuple[Segment, ...]  # the segments, in order and without gaps
+    notes: Mapping[str, Value]  # what was inferred about the whole table, for the receipt
+    line_count: int  # the number of lines that have a line end
+    # The row for what is missing or left over at the end; None if the table is intact.
     end_row: Row | None = None
+    # The line of the first quote that does not close before the end of the table, if any.
     open_quote_line: int | None = None
 
     @classmethod
@@ -98,11 +90,8 @@ def split(
 ) -> SegmentedTable:
     """Split a table in UTF-8. A segment ends where the next row starts, once it is full.
 
-    Args:
-        content: the table; it is read to its end.
-        line_format: its format.
-        options: how to read it, and the size of a segment. The last segment may be smaller.
-        on_segment: called with the index of each segment, from 0, and its bytes.
+    The last segment may be smaller. `on_segment` is called with the index of each segment, from 0, and its
+    bytes.
 
     Raises:
         SourceError: the table has no row or no review field, or a line is longer than `options.max_bytes`.
@@ -154,14 +143,10 @@ def _segments(rows: Iterable[Row], buffer: "LineBuffer", size: int) -> Iterator[
 
 
 class LineBuffer:
-    """Passes lines on and holds their bytes until they are taken: about as much as a segment.
-
-    Attributes:
-        end: the number of bytes read so far.
-    """
+    """Passes lines on and holds their bytes until they are taken: about as much as a segment."""
 
     def __init__(self, lines: Iterable[bytes]) -> None:
-        self.end = 0
+        self.end = 0  # the number of bytes read so far
         self._lines = lines
         self._held = bytearray()
         self._held_from = 0  # the offset of the first held byte

@@ -136,9 +136,8 @@ _MAIL_HEADERS = frozenset(
 def describe_unsupported(content: bytes, extension: str = "") -> str | None:
     """Return what content in an unsupported format is and what to do; None for any other content.
 
-    Args:
-        content: the decompressed content, or at least its first 64 KiB.
-        extension: the extension of the file's name, in lower case. It confirms what the content looks like.
+    `content` is decompressed, and has at least the first 64 KiB. The extension, in lower case, confirms what
+    the content looks like.
     """
     description = _describe_binary(content) or _describe_text(decode_start(content, _HEAD_BYTES), extension)
     return "the file is {}; {}".format(*description) if description else None

@@ -1,8 +1,8 @@
 """Classifies a large table in segments: split once, classified by many workers, recorded in one receipt.
 
-Workers share nothing but objects in S3 (see `keys`). Every object depends on the plan alone, and is written
-once. So a step may run twice, on two workers at once, or again after a crash. Whoever finds the last segment
-done writes the receipt.
+Workers share nothing but objects in S3 (see `workspace`). Every object depends on the plan alone, and is
+written once. So a step may run twice, on two workers at once, or again after a crash. Whoever finds the last
+segment done writes the receipt.
 """
 
 from collections.abc import Callable
@@ -18,7 +18,6 @@ from reviewbox.documents.segments import Content, LineFormat, split
 from reviewbox.errors import ConflictError
 from reviewbox.large_tables.dispatch import Dispatch
 from reviewbox.large_tables.finisher import Finisher, Progress
-from reviewbox.large_tables.keys import WorkKeys
 from reviewbox.large_tables.plan import Plan, Sent
 from reviewbox.large_tables.workspace import Workspace
 from reviewbox.model.classifier import Classifier
@@ -178,8 +177,8 @@ class SegmentCoordinator:
         return Finisher(self.receipts, self.queue, self.classifier.answers.labels)
 
     def _workspace(self, source: ObjectRef, table_id: str) -> Workspace:
-        keys = WorkKeys(self.receipts.bucket(source), f"{self.settings.work_prefix}{table_id}/")
-        return Workspace(self.store, keys, source, table_id)
+        place = ObjectRef(self.receipts.bucket(source), f"{self.settings.work_prefix}{table_id}/")
+        return Workspace(self.store, place, source, table_id)
 
 
 def _split(

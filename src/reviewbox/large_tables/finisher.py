@@ -84,7 +84,7 @@ class Finisher:
         for index in set(results.values()):
             part = self.part_ref(plan, index)
             etag = present.get(part)
-            if etag and work.keys.result(index, etag) in results:
+            if etag and work.result_ref(index, etag) in results:
                 done[index] = Part(part.bucket, part.key, etag)
         return Parts(done, frozenset(results.values()) - done.keys())
 

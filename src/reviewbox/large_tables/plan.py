@@ -13,7 +13,7 @@ from reviewbox.documents.document import Document, ReadOptions, Table, Value
 from reviewbox.documents.formats.parquet.segments import SegmentedParquet
 from reviewbox.documents.segments import SegmentedTable
 from reviewbox.objects import ObjectRef, Revision, SegmentRef
-from reviewbox.results.receipt import Counts, Provenance
+from reviewbox.results.receipt import Provenance
 
 _T = TypeVar("_T")
 
@@ -77,7 +77,7 @@ class Plan:
     @classmethod
     def decode(cls, body: bytes | None) -> Self | None:
         """Return the plan that `encode` turned into `body`; None if `body` is anything else."""
-        return _unseal(body, cls._from_dict)
+        return unseal(body, cls._from_dict)
 
     @classmethod
     def _from_dict(cls, data: Mapping[str, Any]) -> Self:
@@ -93,7 +93,7 @@ class Plan:
 
     def encode(self) -> bytes:
         """Return the plan as it is stored."""
-        return _seal(
+        return seal(
             {
                 "id": self.id,
                 "provenance": self.provenance.to_dict(),
@@ -104,28 +104,13 @@ class Plan:
         )
 
 
-def decode_counts(body: bytes | None) -> Counts | None:
-    """Return the counts that `encode_counts` turned into `body`; None if `body` is anything else."""
-    return _unseal(body, Counts.from_dict)
-
-
-def encode_counts(counts: Counts) -> bytes:
-    """Return the counts of a segment as they are stored."""
-    return _seal(counts.to_dict())
-
-
 @dataclass(frozen=True, slots=True)
 class Sent:
-    """Which segments of a table were sent to the queue: all that were not done, by one worker at a time.
+    """Which segments of a table were sent to the queue: all that were not done, by one worker at a time."""
 
-    Attributes:
-        sender: what the worker was working on that sent them.
-        lost: those that had been done before, and whose parts were lost since.
-        complete: whether the worker has sent them all. If it died, its own message is delivered again.
-    """
-
-    sender: str
-    lost: frozenset[int] = frozenset()
+    sender: str  # what the worker was working on that sent them
+    lost: frozenset[int] = frozenset()  # those that had been done before, and whose parts were lost since
+    # Whether the worker has sent them all. If it died, its own message is delivered again.
     complete: bool = False
 
     def is_interrupted(self, sender: str) -> bool:
@@ -135,21 +120,21 @@ class Sent:
     @classmethod
     def decode(cls, body: bytes | None) -> Self | None:
         """Return the record that `encode` turned into `body`; None if `body` is anything else."""
-        return _unseal(body, lambda data: cls(data["sender"], frozenset(data["lost"]), data["complete"]))
+        return unseal(body, lambda data: cls(data["sender"], frozenset(data["lost"]), data["complete"]))
 
     def encode(self) -> bytes:
         """Return the record as it is stored."""
-        return _seal({"sender": self.sender, "lost": sorted(self.lost), "complete": self.complete})
+        return seal({"sender": self.sender, "lost": sorted(self.lost), "complete": self.complete})
 
 
-def _seal(content: Mapping[str, Any]) -> bytes:
+def seal(content: Mapping[str, Any]) -> bytes:
     """Return content as JSON, with its digest."""
     text = json.dumps(content, ensure_ascii=False).encode("utf-8", "surrogatepass")
     return b'{"sha256": "%b", "content": %b}' % (hashlib.sha256(text).hexdigest().encode(), text)
 
 
-def _unseal(body: bytes | None, convert: Callable[[Mapping[str, Any]], _T]) -> _T | None:
-    """Return what `convert` makes of the content that `_seal` turned into `body`.
+def unseal(body: bytes | None, convert: Callable[[Mapping[str, Any]], _T]) -> _T | None:
+    """Return what `convert` makes of the content that `seal` turned into `body`.
 
     Returns None if any byte has changed, or if another version of Reviewbox wrote other content.
     """

@@ -103,19 +103,6 @@ class Cloud:
         return sum(Queue(url, self.sqs()).count().total for url in queue_urls)
 
 
-@contextmanager
-def start_cloud(template: Path, port: int) -> Iterator[Cloud]:
-    """Run a cloud on `127.0.0.1:port` (0 for any free port) while the context lasts.
-
-    Raises:
-        ReviewboxError: the port is taken, or the template does not exist.
-    """
-    with listen(port) as listener:
-        cloud = provision(template, listener)
-        with serve(listener):
-            yield cloud
-
-
 def listen(port: int) -> socket.socket:
     """Return a socket that listens on `127.0.0.1:port` (0 for any free port).
 

@@ -35,12 +35,8 @@ def start_service_and_console(
 ) -> Iterator[tuple[Cloud, str]]:
     """Run a cloud with its function, and a console for it; yield the cloud and the console's address.
 
-    Args:
-        template: the template whose resources the cloud has.
-        port: of the cloud; 0 for any free port.
-        console_port: of the console; 0 for any free port.
-        report: returns the report on the cloud's results as HTML.
-        variables: of the function's environment, in place of the template's.
+    A port is 0 for any free one. `report` returns the report on the cloud's results as HTML, and `variables`
+    replace those of the template in the environment of the function.
 
     Raises:
         ReviewboxError: a port is taken, the template does not exist, or the function cannot start.

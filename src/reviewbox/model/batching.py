@@ -49,17 +49,13 @@ class Backend(Protocol):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Request:
-    """The windows that one thread wants to have classified.
+    """The windows that one thread wants to have classified."""
 
-    Attributes:
-        windows: the input.
-        before_run: called before each run of the backend in a round that this request is the first of, with
-            the share of the round's tokens that is done.
-        logits: the output: one array per window, in order, or what `before_run` or the backend raised.
-    """
-
-    windows: Sequence[Window]
+    windows: Sequence[Window]  # the input
+    # Called before each run of the backend in a round that this request is the first of, with the share of
+    # the round's tokens that is done.
     before_run: Callable[[float], object]
+    # The output: one array per window, in order, or what `before_run` or the backend raised.
     logits: Future[list[Logits]] = field(default_factory=Future)
 
 

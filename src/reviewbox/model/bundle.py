@@ -43,29 +43,19 @@ class GoldenReview:
 
 @dataclass(frozen=True, slots=True)
 class Bundle:
-    """A complete model folder. If it carries digests, its files match them.
+    """A complete model folder. If it carries digests, its files match them."""
 
-    Attributes:
-        folder: the folder's path.
-        labels: the name of each column of the logits.
-        window_tokens: the maximum length of an input in tokens, special tokens included.
-        pad_token_id: the token that pads the shorter rows of a batch.
-        temperature: the divisor of the logits before the softmax (Guo et al. 2017).
-        calibrated: whether the temperature was fitted. If not, it is 1.
-        digest: SHA-256 of the files' digests (external weights included), the window size and the
-            temperature. Two folders with the same digest return the same verdict for a text.
-        golden: texts whose verdicts must be the same on every machine.
-        languages: the languages that the model knows (ISO 639-1); empty if the folder does not state them.
-    """
-
-    folder: Path
-    labels: tuple[str, ...]
-    window_tokens: int
-    pad_token_id: int
-    temperature: float
-    calibrated: bool
+    folder: Path  # the folder's path
+    labels: tuple[str, ...]  # the name of each column of the logits
+    window_tokens: int  # the maximum length of an input in tokens, special tokens included
+    pad_token_id: int  # the token that pads the shorter rows of a batch
+    temperature: float  # the divisor of the logits before the softmax (Guo et al. 2017)
+    calibrated: bool  # whether the temperature was fitted. If not, it is 1
+    # SHA-256 of the files' digests (external weights included), the window size and the temperature. Two
+    # folders with the same digest return the same verdict for a text.
     digest: str
-    golden: tuple[GoldenReview, ...]
+    golden: tuple[GoldenReview, ...]  # texts whose verdicts must be the same on every machine
+    # The languages that the model knows (ISO 639-1); empty if the folder does not state them.
     languages: tuple[str, ...] = ()
 
     @property

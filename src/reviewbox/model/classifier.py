@@ -144,7 +144,10 @@ class Classifier:
         self, originals: Sequence[str], before_run: Callable[[float], object], *, explain: bool
     ) -> Iterator[Verdict | Problem]:
         texts = [plain_text(original) for original in originals]
-        reviews = [text.text if _can_be_classified(text.text) else "" for text in texts]
+        # Some tokenizers return tokens for white space alone.
+        reviews = [
+            "" if len(text.text) > _MAX_CHARACTERS or text.text.isspace() else text.text for text in texts
+        ]
         spans = [list(sentences(review)) if explain else [] for review in reviews]
         # A review of one sentence needs no second run: its sentence has the same logits.
         sentence_texts = [
@@ -180,8 +183,3 @@ class Classifier:
             pool_logits(group, list(islice(logits, len(group))), self.answers) if group else None
             for group in windows_by_text
         ]
-
-
-def _can_be_classified(text: str) -> bool:
-    # Some tokenizers return tokens for white space alone.
-    return bool(text.strip()) and len(text) <= _MAX_CHARACTERS

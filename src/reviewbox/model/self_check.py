@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from reviewbox.errors import ModelError, ReviewboxError
+from reviewbox.errors import ModelError, ReviewboxError, contain
 from reviewbox.model.bundle import BUNDLE
 from reviewbox.model.verdicts import Verdict
 
@@ -34,10 +34,8 @@ def check_model(classifier: "Classifier") -> None:
         (_check_golden if bundle.golden else _check_probe)(classifier)
     except ReviewboxError:
         raise
-    except BaseException as error:
-        # onnxruntime's errors share no public base, and a panic in Rust is not an Exception.
-        if not isinstance(error, Exception) and type(error).__name__ != "PanicException":
-            raise
+    except BaseException as error:  # noqa: BLE001 - onnxruntime's errors share no public base
+        contain(error)
         raise ModelError(
             f"{bundle.model} cannot run on tokens of {bundle.tokenizer}: {error}; export both from the "
             "same model"

@@ -71,19 +71,13 @@ class Verdict:
 
 @dataclass(frozen=True, slots=True)
 class Answers:
-    """What a model's logits stand for.
+    """What a model's logits stand for."""
 
-    Attributes:
-        labels: the labels that a verdict chooses from.
-        columns: the column of each label in the logits.
-        temperature: the divisor of the labels' logits before the softmax (Guo et al. 2017).
-        language_column: the column of the logit of "the text is in a language that the model knows"; None
-            if the model cannot tell.
-    """
-
-    labels: tuple[str, ...]
-    columns: tuple[int, ...]
-    temperature: float = 1.0
+    labels: tuple[str, ...]  # the labels that a verdict chooses from
+    columns: tuple[int, ...]  # the column of each label in the logits
+    temperature: float = 1.0  # the divisor of the labels' logits before the softmax (Guo et al. 2017)
+    # The column of the logit of "the text is in a language that the model knows"; None if the model cannot
+    # tell.
     language_column: int | None = None
 
     def two_sided(self) -> Self:
@@ -101,18 +95,12 @@ class Answers:
 
 @dataclass(frozen=True, slots=True)
 class PooledLogits:
-    """The logits of a whole text.
+    """The logits of a whole text."""
 
-    Attributes:
-        logits: one per label, calibrated, shape (L,).
-        tokens: the number of tokens in the text.
-        windows: the number of windows that hold the tokens.
-        known_language: the probability that the text is in a language that the model knows, if it can tell.
-    """
-
-    logits: npt.NDArray[np.float64]
-    tokens: int
-    windows: int
+    logits: npt.NDArray[np.float64]  # one per label, calibrated, shape (L,)
+    tokens: int  # the number of tokens in the text
+    windows: int  # the number of windows that hold the tokens
+    # The probability that the text is in a language that the model knows, if it can tell.
     known_language: float | None = None
 
     @property
@@ -171,10 +159,8 @@ def choose_evidence(
 ) -> list[Evidence]:
     """Return the sentences that explain a verdict with this label.
 
-    Args:
-        sentences: the span and the logits of each sentence.
-        labels: the label of each column of the logits.
-        label: the verdict's label.
+    `sentences` are the span and the logits of each sentence, and `labels` the label of each column of the
+    logits.
     """
     if label == MIXED and {NEGATIVE, POSITIVE} <= set(labels):
         best: list[Evidence] = []

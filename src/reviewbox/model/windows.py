@@ -7,7 +7,7 @@ from typing import Self
 
 import numpy as np
 import numpy.typing as npt
-from tokenizers import Encoding, Tokenizer
+from tokenizers import Tokenizer
 
 from reviewbox.errors import ModelError
 
@@ -17,16 +17,11 @@ _SEGMENT_CHARACTERS = 50_000
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """Consecutive tokens of one text, between the special tokens that the model expects.
+    """Consecutive tokens of one text, between the special tokens that the model expects."""
 
-    Attributes:
-        input_ids: shape (T,), int64.
-        token_type_ids: shape (T,), int64.
-        content: which positions hold tokens of the text, not special tokens, shape (T,), bool.
-    """
-
-    input_ids: npt.NDArray[np.int64]
-    token_type_ids: npt.NDArray[np.int64]
+    input_ids: npt.NDArray[np.int64]  # shape (T,), int64
+    token_type_ids: npt.NDArray[np.int64]  # shape (T,), int64
+    # Which positions hold tokens of the text, not special tokens, shape (T,), bool.
     content: npt.NDArray[np.bool_]
 
     @property
@@ -73,9 +68,10 @@ class Windows:
         # One text at a time, because `encode_batch` starts its own threads.
         first = self._tokenizer.encode(segment)
         for encoding in (first, *first.overflowing):
-            window = _window(encoding)
-            if window.tokens:
-                yield window
+            content = np.array(encoding.special_tokens_mask, dtype=np.int64) == 0
+            ids, type_ids = np.array([encoding.ids, encoding.type_ids], dtype=np.int64)
+            if content.any():
+                yield Window(ids, type_ids, content)
 
 
 def _segments(text: str) -> Iterator[str]:
@@ -87,12 +83,3 @@ def _segments(text: str) -> Iterator[str]:
             end = max(text.rfind(space, start, end) for space in " \n") + 1 or end
         yield text[start:end]
         start = end
-
-
-def _window(encoding: Encoding) -> Window:
-    content = np.array(encoding.special_tokens_mask, dtype=np.int64) == 0
-    return Window(
-        input_ids=np.array(encoding.ids, dtype=np.int64),
-        token_type_ids=np.array(encoding.type_ids, dtype=np.int64),
-        content=content,
-    )

@@ -17,11 +17,8 @@ _DOUBT = "doubt"
 def with_doubt(notes: Mapping[str, Value], counts: Counts, labels: Collection[str]) -> Mapping[str, Value]:
     """Return the notes on a table, with a doubt if hardly any text of the inferred field judges something.
 
-    Args:
-        notes: what reading the table found out.
-        counts: the results of all of its rows.
-        labels: the model's labels. If they are not the usual four, none is known to be neutral, so nothing is
-                doubted.
+    `counts` are the results of all rows. If the model's labels are not the usual four, none is known to be
+    neutral, so nothing is doubted.
     """
     classified = sum(counts.labels.values())
     judging = classified - counts.labels.get(NEUTRAL, 0)

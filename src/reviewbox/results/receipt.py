@@ -158,10 +158,7 @@ class Receipt:
     def for_error(cls, problem: Problem, provenance: Provenance, *, final: bool) -> Self:
         """Return the receipt of a source that has no result.
 
-        Args:
-            problem: why it has none.
-            provenance: what was tried.
-            final: whether another attempt would give the same error; if not, the next delivery tries again.
+        `final` is whether another attempt would give the same error; if not, the next delivery tries again.
         """
         error = {"code": problem.code, "message": problem.message, "final": final}
         return cls({"error": error, **provenance.to_dict()})

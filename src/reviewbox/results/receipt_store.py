@@ -7,12 +7,7 @@ from reviewbox.errors import ForeignResultError
 from reviewbox.model.bundle import Bundle
 from reviewbox.objects import Listed, ObjectRef, Revision
 from reviewbox.results import keys
-from reviewbox.results.receipt import (
-    MAX_RECEIPT_BYTES,
-    RECEIPT_CONTENT_TYPE,
-    Provenance,
-    Receipt,
-)
+from reviewbox.results.receipt import MAX_RECEIPT_BYTES, RECEIPT_CONTENT_TYPE, Provenance, Receipt
 from reviewbox.settings import Settings
 from reviewbox.storage import ObjectStore, remove_all
 
@@ -90,11 +85,8 @@ class ReceiptStore:
         has just been replaced (ADR 14). The record of a failed attempt does not end the work of others, and
         then only what the old receipt names is removed.
 
-        Args:
-            ref: the source.
-            receipt: its new receipt. If the old one records the same result, none is written.
-            replaces: the old one, as it was read.
-            present: the objects of the source's tables, listed after the old receipt was read.
+        `replaces` is the old receipt as it was read; if it records the same result, none is written.
+        `present` are the objects of the source's tables, listed after that.
 
         Raises:
             ConflictError: another worker has written a receipt since. Nothing was removed.

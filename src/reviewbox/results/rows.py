@@ -43,12 +43,8 @@ def read_table(
 
     If the table is missing or cannot be read, the last item is what `failed` makes of the error.
 
-    Args:
-        stored: the table; None if it is not there.
-        name: what messages call it; its extension is that of the table.
-        options: see `table_options`.
-        read: may raise SourceError.
-        failed: gets the code and the message of the error.
+    `stored` is None if the table is not there. Messages call it `name`, whose extension is that of the table.
+    `read` may raise SourceError, and `failed` gets the code and the message of the error.
     """
     if stored is None:
         yield failed(AbsenceCode.MISSING_TABLE, f"the table {name} is missing; classify the file again")

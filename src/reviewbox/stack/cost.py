@@ -1,8 +1,8 @@
-"""The cost and duration of a workload on AWS: pure arithmetic, with flat numbers of requests."""
+"""The cost and duration of a workload on AWS, from flat numbers of requests per object and per segment."""
 
 import math
-from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, fields, replace
+from operator import mul
 
 from reviewbox.documents import ReadOptions
 from reviewbox.documents.compression import stem
@@ -18,17 +18,24 @@ OBJECTS_AT_ONCE = 100
 # The template's timeout, less the seconds that the function reserves to finish.
 MAX_SPLIT_SECONDS = 900.0 - 15.0
 
+# The price of a request, and how many an object takes at most, a table in addition, and each of its segments.
+# S3 reads are GET and HEAD, and writes are PUT and LIST. tests/stack/test_cost.py counts those that are made.
+_REQUESTS = {
+    "Lambda, requests": (prices.LAMBDA_REQUEST, 1 / OBJECTS_PER_BATCH, 0, 1),
+    "S3, writing results": (prices.S3_WRITE, 1, 1, 9),
+    "S3, reading": (prices.S3_READ, 4, 1, 9),
+    "SQS, requests": (prices.SQS_REQUEST, 3, 0, 3),
+}
+# A job invokes the function for each object, without a message.
+_REQUESTS_OF_JOB = _REQUESTS | {
+    "Lambda, requests": (prices.LAMBDA_REQUEST, 1, 0, 1),
+    "SQS, requests": (prices.SQS_REQUEST, 0, 0, 3),
+}
 _MAX_COMPRESSION_RATIO = 10  # reviews compress to a third or a quarter
 _EXTENSIONS = tuple(extension for form in FORMATS for extension in form.extensions)
 # Objects in these storage classes are refused until they are restored. A listing shows neither which of them
 # have been restored nor what Intelligent-Tiering has archived.
 _ARCHIVE_CLASSES = ("GLACIER", "DEEP_ARCHIVE")
-
-# Requests to S3, at most: GET and HEAD are reads, PUT and LIST are writes. A table takes one more of each.
-# tests/stack/test_cost.py compares the sums with the requests that are made.
-_READS_PER_OBJECT, _WRITES_PER_OBJECT = 4, 1
-_REQUESTS_PER_SEGMENT = 9  # reads, and as many writes
-_SQS_REQUESTS_PER_MESSAGE = 3  # send, receive, delete
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +57,9 @@ class Workload:
     failed_reviews: int = 0  # rows that will get an error
     characters: int = 0
     units: int = 0  # of Amazon Comprehend
+    listed: int = 0  # objects of which only a sample was read
+    sampled: int = 0  # the objects in these samples
+    beginnings: int = 0  # tables of which only the first rows were read
 
     def __add__(self, other: "Workload") -> "Workload":
         sums = {each.name: getattr(self, each.name) + getattr(other, each.name) for each in fields(self)}
@@ -88,11 +98,6 @@ class Estimate:
     longest_split: float  # seconds to split the largest table, which happens in one invocation
     segment_seconds: float  # how long the queue holds segments, if it holds nothing else
 
-    @property
-    def dollars(self) -> float:
-        """The total of the bill."""
-        return sum(item.dollars for item in self.items)
-
 
 def judge(listed: Listed, options: ReadOptions) -> Workload:
     """Return the workload of a listed object, at most, judged by its name and size."""
@@ -110,11 +115,6 @@ def judge(listed: Listed, options: ReadOptions) -> Workload:
     return replace(work, objects=1, size=listed.size, compressed=int(is_compressed), archived=archived)
 
 
-def count_listed(listed: Iterable[Listed], options: ReadOptions) -> Workload:
-    """Return the workload of listed objects, judged by their names and sizes."""
-    return sum((judge(item, options) for item in listed), Workload())
-
-
 def split_work(size: int, options: ReadOptions) -> Workload:
     """Return the work of splitting a table of this decompressed size, if it is larger than a segment."""
     if size <= options.segment_bytes:
@@ -130,11 +130,7 @@ def comprehend_units(characters: int) -> int:
 
 def comprehend_dollars(units: float) -> float:
     """Return what Amazon Comprehend charges for this many units in a month."""
-    dollars = 0.0
-    for tier, price in prices.COMPREHEND_TIERS:
-        dollars += min(units, tier) * price
-        units = max(units - tier, 0)
-    return dollars
+    return sum(max(units - start, 0) * change for start, change in prices.COMPREHEND_PRICE_CHANGES)
 
 
 def estimate(
@@ -149,41 +145,24 @@ def estimate(
     vcpus = function.memory_megabytes / prices.MEGABYTES_PER_VCPU
     # A vCPU without a thread is paid for, but does not make inference faster. One thread splits tables.
     seconds_per_byte = cpu_seconds_per_kilobyte / 1000 / min(function.threads, vcpus)
-    invocations = objects if as_job else math.ceil(objects / OBJECTS_PER_BATCH)
-    # The first object of an invocation waits alone; the others wait together.
-    waits = invocations + (objects - invocations) / OBJECTS_AT_ONCE
-    split_bytes_per_second = prices.SPLIT_BYTES_PER_SECOND * min(1, vcpus)
-    segment_waits = segments * 2 * _REQUESTS_PER_SEGMENT * prices.WAIT_SECONDS_PER_REQUEST
-    seconds = workload.work * seconds_per_byte + waits * prices.WAIT_SECONDS_PER_OBJECT
-    seconds += workload.split_bytes / split_bytes_per_second + segment_waits
-    # One invocation splits a table before its segments are classified. Nothing is divided further.
-    longest_split = workload.largest_split / split_bytes_per_second
-    at_once = min(function.max_concurrency, max(objects, segments, 1))
-    return Estimate(
-        tuple(_bill(workload, seconds * function.memory_megabytes / 1024, invocations, as_job=as_job)),
-        seconds=longest_split + (seconds - longest_split) / at_once,
-        longest_split=longest_split,
-        segment_seconds=(workload.split_bytes * seconds_per_byte + segment_waits) / function.max_concurrency,
-    )
-
-
-def _bill(workload: Workload, gb_seconds: float, invocations: int, *, as_job: bool) -> Iterator[Item]:
-    objects, segments = workload.objects, workload.segments
-    more = workload.tables + segments * _REQUESTS_PER_SEGMENT
-    messages = segments if as_job else segments + objects
-    yield Item("Lambda, computing", f"{gb_seconds:,.0f} GB-s", gb_seconds * prices.LAMBDA_GB_SECOND)
-    yield _item("Lambda, requests", invocations + segments, prices.LAMBDA_REQUEST)
-    yield _item("S3, writing results", objects * _WRITES_PER_OBJECT + more, prices.S3_WRITE)
-    yield _item("S3, reading", objects * _READS_PER_OBJECT + more, prices.S3_READ)
+    longest_split = workload.largest_split / prices.SPLIT_BYTES_PER_SECOND / min(1, vcpus)
+    segment_waits = segments * prices.WAIT_SECONDS_PER_SEGMENT
+    object_waits = objects * prices.WAIT_SECONDS_PER_OBJECT / (1 if as_job else OBJECTS_AT_ONCE)
+    seconds = workload.work * seconds_per_byte + object_waits + segment_waits
+    gb_seconds = seconds * function.memory_megabytes / 1024
+    items = [Item("Lambda, computing", f"{gb_seconds:,.0f} GB-s", gb_seconds * prices.LAMBDA_GB_SECOND)]
+    for name, (price, *numbers) in (_REQUESTS_OF_JOB if as_job else _REQUESTS).items():
+        count = math.ceil(sum(map(mul, numbers, (objects, workload.tables, segments))))
+        items += [Item(name, f"{count:,}", count * price)] if count else []
     if as_job:
         job = prices.BATCH_OPERATIONS_JOB + objects * prices.BATCH_OPERATIONS_OBJECT
-        yield Item("S3 Batch Operations", f"1 job, {number_of(objects, 'object')}", job)
         # S3 lists the whole bucket for the job; only the objects under the prefix have been counted.
         listing = objects * prices.BATCH_OPERATIONS_LISTED
-        yield Item("S3 Batch Operations, listing", f"{objects:,} or more", listing)
-    if messages:
-        yield _item("SQS, requests", messages * _SQS_REQUESTS_PER_MESSAGE, prices.SQS_REQUEST)
-
-
-def _item(name: str, count: int, price: float) -> Item:
-    return Item(name, f"{count:,}", count * price)
+        items.append(Item("S3 Batch Operations", f"1 job, {number_of(objects, 'object')}", job))
+        items.append(Item("S3 Batch Operations, listing", f"{objects:,} or more", listing))
+    return Estimate(
+        tuple(items),
+        longest_split + seconds / min(function.max_concurrency, max(objects, segments, 1)),
+        longest_split,
+        (workload.split_bytes * seconds_per_byte + segment_waits) / function.max_concurrency,
+    )

@@ -38,10 +38,7 @@ def examine_installation(model: Path | None) -> Iterator[Finding]:
 def examine_stack(name: str, connect: Connect, now: Callable[[], float]) -> Iterator[Finding]:
     """Check the AWS account and a deployed stack.
 
-    Args:
-        name: the stack.
-        connect: returns a client for an AWS service.
-        now: returns the time in seconds since 1970.
+    `connect` returns a client for an AWS service, and `now` the time in seconds since 1970.
     """
     if not has_credentials():
         remedy = "to check a stack, set AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"

@@ -34,11 +34,7 @@ def conclude(
 ) -> Iterator[Finding]:
     """Yield a finding for each problem or, if there is none, one that the check is OK.
 
-    Args:
-        check: what was checked.
-        problems: what to do, by what is wrong.
-        healthy: what was found if nothing is wrong.
-        state: how serious a problem is.
+    `problems` maps what is wrong to what to do. `healthy` is what was found if nothing is wrong.
     """
     for detail, remedy in problems.items():
         yield Finding(check, state, detail, remedy)

@@ -15,11 +15,11 @@ BATCH_OPERATIONS_JOB = 0.25
 BATCH_OPERATIONS_OBJECT = 1.00 / 1e6
 BATCH_OPERATIONS_LISTED = 0.015 / 1e6  # per object in the source bucket, for the manifest that S3 generates
 
-# Amazon Comprehend charges for units of 100 characters, and for at least 3 units per review. A tier is a
-# number of units in a month and the price of each.
+# Amazon Comprehend charges for units of 100 characters, and for at least 3 units per review. The price of a
+# unit changes after this many units in a month.
 COMPREHEND_CHARACTERS = 100
 COMPREHEND_MIN_UNITS = 3
-COMPREHEND_TIERS = ((10e6, 0.0001), (40e6, 0.00005), (float("inf"), 0.000025))
+COMPREHEND_PRICE_CHANGES = ((0, 0.0001), (10e6, -0.00005), (50e6, -0.000025))
 
 # Processor time for a review of this length, on one vCPU, which a function of 1,769 MB has. In the languages
 # that the model knows, a character takes about one byte.
@@ -28,14 +28,12 @@ MEASURED_CHARACTERS = 1_300
 MEASURED_BY = "`reviewbox evaluate` on 1,232 film reviews, one thread of a shared AMD EPYC"
 CPU_SECONDS_PER_KILOBYTE = MEASURED_CPU_SECONDS / MEASURED_CHARACTERS * 1000
 MEGABYTES_PER_VCPU = 1769
-
-# Evidence doubles the processor time, as `make bench` measures. Only a file that is a single review gets it.
+# Evidence doubles it, as `make bench` measures. Only a file that is a single review gets evidence.
 EVIDENCE_FACTOR = 2
-
 # Decompressed bytes per second while a large table is split. 13 MB were measured on 25 MB of CSV with short
 # reviews, one thread of a shared AMD EPYC: the slowest of four cases. The requests for each MiB leave 10.
 SPLIT_BYTES_PER_SECOND = 10e6
-
-# Assumed, not measured: a function waits 25 ms for a request, and an object takes four requests.
+# Assumed, not measured.
 WAIT_SECONDS_PER_REQUEST = 0.025
 WAIT_SECONDS_PER_OBJECT = 4 * WAIT_SECONDS_PER_REQUEST
+WAIT_SECONDS_PER_SEGMENT = 18 * WAIT_SECONDS_PER_REQUEST

@@ -6,7 +6,6 @@ from typing import Any
 from reviewbox.catalog.rows import CatalogRow, row_of_receipt
 from reviewbox.documents.document import Cells
 from reviewbox.results.added_fields import OWN_FIELDS
-from reviewbox.results.receipt import Receipt
 from reviewbox.results.rows import ClassifiedRow, Lines, classified_rows
 from reviewbox.stack.stored_results import Reader, StoredResults
 
@@ -30,11 +29,7 @@ def result_rows(results: StoredResults) -> Iterator[dict[str, Any]]:
     Raises:
         ReviewboxError: there are no results.
     """
-    return results.read(Reader(_of_receipt, _of_rows, _failed))
-
-
-def _of_receipt(_key: str, receipt: Receipt) -> dict[str, Any]:
-    return _shared(row_of_receipt(receipt))
+    return results.read(Reader(lambda _, receipt: _shared(row_of_receipt(receipt)), _of_rows, _failed))
 
 
 def _of_rows(table: Iterator[Cells], source: str, _text_field: str, lines: Lines) -> Iterator[dict[str, Any]]:

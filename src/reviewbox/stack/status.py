@@ -96,9 +96,6 @@ def collect_status(stack: Stack, s3: "S3Client", sqs: "SQSClient", newest: int, 
     listed = _list_results(track(list_objects(storage, results), "Listing results"), newest)
     refs = [ObjectRef(results.bucket, key) for key in listed.newest]
     contents = list(track(_read_receipts(storage, refs), "Reading results", len(refs)))
-    failures = [_failure(content) for content in contents if "error" in content]
-    done = [content for content in contents if content and "error" not in content]
-    tables = [content["counts"] for content in done if "counts" in content]
     dead_letters = _receive(dead_letter_queue, min(dead_lettered, _MAX_DEAD_LETTERS), track)
     return Status(
         stack=stack.name,
@@ -115,11 +112,7 @@ def collect_status(stack: Stack, s3: "S3Client", sqs: "SQSClient", newest: int, 
         tables_in_work=len(listed.parts),
         parts_in_work=listed.parts.total(),
         receipts_read=len(refs),
-        done=len(done),
-        failed=len(failures),
-        reviews=len(done) - len(tables) + sum(counts["total"] for counts in tables),
-        failed_reviews=sum(counts["failed"] for counts in tables),
-        failures=tuple(sorted(failures, key=attrgetter("object"))),
+        **_outcomes(contents),
         dead_letters=tuple(_dead_letter_reasons(dead_letters, stack, storage, track)),
     )
 
@@ -151,9 +144,22 @@ def _read_receipts(storage: S3Storage, receipts: Iterable[ObjectRef]) -> Iterato
         yield from threads.map(read, receipts)
 
 
-def _failure(receipt: Mapping[str, Any]) -> FailureReason:
-    source = ObjectRef(receipt["source"]["bucket"], receipt["source"]["key"])
-    return FailureReason(str(source), receipt["error"]["code"], receipt["error"]["message"])
+def _outcomes(receipts: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Return the part of a status that is about the content of receipts."""
+    done = [receipt for receipt in receipts if receipt and "error" not in receipt]
+    tables = [receipt["counts"] for receipt in done if "counts" in receipt]
+    failures = [
+        FailureReason(str(Receipt(receipt).source), receipt["error"]["code"], receipt["error"]["message"])
+        for receipt in receipts
+        if "error" in receipt
+    ]
+    return {
+        "done": len(done),
+        "failed": len(failures),
+        "reviews": len(done) - len(tables) + sum(counts["total"] for counts in tables),
+        "failed_reviews": sum(counts["failed"] for counts in tables),
+        "failures": tuple(sorted(failures, key=attrgetter("object"))),
+    }
 
 
 def _receive(queue: Queue, max_messages: int, track: Tracker) -> Sequence[ReceivedMessage]:

@@ -63,16 +63,11 @@ class Place(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class FolderPlace:
-    """Results in a folder: of `reviewbox watch`, or copied from S3.
+    """Results in a folder: of `reviewbox watch`, or copied from S3."""
 
-    Attributes:
-        root: the folder.
-        file: the only file to report on, within the folder; "" for all.
-        sources: the folder of the files that were classified; None to look beside the results.
-    """
-
-    root: Path
-    file: str = ""
+    root: Path  # the folder
+    file: str = ""  # the only file to report on, within the folder; "" for all
+    # The folder of the files that were classified; None to look beside the results.
     sources: Path | None = None
 
     def list_keys(self) -> Iterator[str]:
@@ -182,11 +177,7 @@ class S3Place:
 
 
 def find_place(path: str, sources: Path | None = None) -> Place:
-    """Return the place that a path or an S3 URI names.
-
-    Raises:
-        ReviewboxError: it does not exist.
-    """
+    """Return the place that a path or an S3 URI names; raise ReviewboxError if it does not exist."""
     if is_uri(path):
         return S3Place(S3Storage(aws.connect("s3")), parse_uri(path))
     if Path(path).is_dir():
@@ -215,32 +206,32 @@ class Reader(Generic[T]):
 
 @dataclass(slots=True)
 class StoredResults:
-    """The results in a place, read one by one.
+    """The results in a place, read one by one."""
 
-    Attributes:
-        place: where they are.
-        settings: how the sources are read.
-        models: the digests of the models that made the results read so far.
-        total: the number of receipts and other JSON files, or of tables if no receipt names them; known
-            when the first result is read.
-        done: how many of them are done; the decimals are the share of the table that is being read.
-        skipped: how many JSON files are not receipts of this version.
-        doubts: the doubts about fields of tables, with the sources' keys; of the results read so far.
-        on_listed: called for each file or object that is found, before the first result is read.
-    """
-
-    place: Place
-    settings: Settings = field(default_factory=Settings)
+    place: Place  # where they are
+    settings: Settings = field(default_factory=Settings)  # how the sources are read
+    # The digests of the models that made the results read so far.
     models: set[str] = field(default_factory=set)
+    # The number of receipts and other JSON files, or of tables if no receipt names them; known when the first
+    # result is read.
     total: int = 0
-    done: float = 0.0
-    skipped: int = 0
+    done: float = 0.0  # how many of them are done; the decimals are the share of the table that is being read
+    skipped: int = 0  # how many JSON files are not receipts of this version
+    # The doubts about fields of tables, with the sources' keys; of the results read so far.
     doubts: list[str] = field(default_factory=list)
+    # Called for each file or object that is found, before the first result is read.
     on_listed: Callable[[], object] = lambda: None
 
     def __iter__(self) -> Iterator[Result]:
         """Yield every result, for a report; see `read`."""
-        return self.read(Reader(_result_of_receipt, results_of_table, _failed))
+
+        def of_receipt(key: str, receipt: Receipt) -> Result:
+            return replace(result_of_receipt(receipt, receipt.content["source"]["key"]), receipt=key)
+
+        def of_failure(source: str, code: str, message: str) -> Result:
+            return Result(source, source, failure=Failure(source, 0, code, message))
+
+        return self.read(Reader(of_receipt, results_of_table, of_failure))
 
     def read(self, reader: Reader[T]) -> Iterator[T]:
         """Yield what a reader makes of every result, in the order of the results' keys.
@@ -378,14 +369,6 @@ def _read_receipt(key: str, receipt: Receipt, reader: Reader[T]) -> T:
         message = f"the receipt {key} was not written by Reviewbox; classify the file again"
         return reader.of_failure(source, AbsenceCode.BROKEN_RECEIPT, message)
     return reader.of_receipt(key, receipt)
-
-
-def _result_of_receipt(key: str, receipt: Receipt) -> Result:
-    return replace(result_of_receipt(receipt, receipt.content["source"]["key"]), receipt=key)
-
-
-def _failed(source: str, code: str, message: str) -> Result:
-    return Result(source, source, failure=Failure(source, 0, code, message))
 
 
 def _find_file(folders: Iterable[Path], key: str) -> Path | None:

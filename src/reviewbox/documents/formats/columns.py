@@ -9,7 +9,7 @@ from reviewbox.documents.document import Row
 from reviewbox.documents.lines import at_row
 from reviewbox.documents.review_field import TITLE_NOTE, ReviewField
 from reviewbox.documents.value_kinds import MISSING, kind_of
-from reviewbox.errors import ErrorCode, Problem, SourceError
+from reviewbox.errors import ErrorCode, Problem, SourceError, contain
 
 # The number of rows that decide which column holds the review.
 MAX_SAMPLE_ROWS = 1000
@@ -55,10 +55,7 @@ def column_keys(names: Sequence[str]) -> list[str]:
 def read_row(number: int, field: ReviewField, value_of: Callable[[str], Any]) -> Row:
     """Return a row with its review, or why there is none.
 
-    Args:
-        number: the number of the row, from 1.
-        field: the columns that hold the review. Their texts are joined as paragraphs.
-        value_of: returns the row's value in a column.
+    Rows are numbered from 1. The texts of several columns are joined as paragraphs.
     """
     values = [value_of(path) for path in field.paths]
     texts = [value for value in values if _is_present(value)]
@@ -77,9 +74,7 @@ def read_row(number: int, field: ReviewField, value_of: Callable[[str], Any]) ->
 def is_summary(cells: Sequence[Any], text_columns: Sequence[int]) -> bool:
     """Return whether a row sums up the rows above it: a word such as "Total" before nothing but numbers.
 
-    Args:
-        cells: the cells of the row.
-        text_columns: the indexes of the columns that hold the review.
+    `text_columns` are the indexes of the columns that hold the review.
     """
     filled = [cell for cell in cells if not _is_blank(cell)]
     if not (filled and isinstance(filled[0], str) and _SUMMARY.match(label := filled[0].strip())):
@@ -98,11 +93,6 @@ def _is_blank(cell: Any) -> bool:
 def call_library(description: str, function: Callable[..., _T], *arguments: Any) -> _T:
     """Call a function of a compiled library.
 
-    Args:
-        description: what is read, for the message.
-        function: the function.
-        arguments: its arguments.
-
     Raises:
         SourceError: the function failed: the file is damaged or uses a feature that the library lacks.
     """
@@ -111,9 +101,7 @@ def call_library(description: str, function: Callable[..., _T], *arguments: Any)
     except (SourceError, MemoryError):
         raise
     except BaseException as error:
-        # A panic in Rust is not an Exception.
-        if not isinstance(error, Exception) and type(error).__name__ != "PanicException":
-            raise
+        contain(error)
         raise unreadable(description) from error
 
 

@@ -77,14 +77,10 @@ def _blank(match: re.Match[str]) -> str:
     return "\n" + blank[1:] if ends_sentence else blank
 
 
-def _looks_like(head: str) -> bool:
-    return bool(_START_OF_PAGE.match(head))
-
-
 FORMAT = Format(
     "HTML",
     frozenset({".html", ".htm", ".xhtml"}),
     frozenset({"text/html", "application/xhtml+xml"}),
     read,
-    _looks_like,
+    lambda head: bool(_START_OF_PAGE.match(head)),
 )

@@ -15,14 +15,14 @@ from reviewbox.documents.encoding import decode, decode_start
 from reviewbox.documents.format import Format
 from reviewbox.documents.formats import jsonl
 from reviewbox.documents.formats.json_objects import Parsed, not_an_object, parse, with_field
-from reviewbox.documents.formats.json_paths import escape_key, list_of
+from reviewbox.documents.formats.json_paths import escape_key
 from reviewbox.documents.formats.json_records import (
     POINTER_FIELD,
     JsonSchema,
+    RecordReader,
     configured_fields,
     object_of_cells,
     records_of_columns,
-    review_in,
     select_fields,
     with_title,
 )
@@ -105,12 +105,11 @@ def _read_object(text: str, start: int, notes: dict[str, Value], options: ReadOp
     sample = JsonSample(is_table=False, check_time=options.check_time)
     sample.add(parsed.value)
     selected = _select(sample, parsed.value, options)
-    if list_of(sample.paths[selected.name]):
-        schema = JsonSchema.of(sample, selected, [parsed.value])
+    schema = JsonSchema.of(sample, selected, [parsed.value])
+    if schema.records_path:
         rows = schema.rows([Line(line.number, parsed.text)])
         return _table(schema, rows, notes, options, set(parsed.tolerated))
-    title = sample.paths[selected.title] if selected.title else ()
-    row = review_in(1, parsed.value, "", [sample.paths[path] for path in selected.paths], title)
+    row = RecordReader(schema).review_in(1, parsed.value, "")
     if row.problem:
         raise SourceError(row.problem.code, row.problem.message)
     return Document(iter([row]), lambda: {**notes, **selected.notes, **_tolerance_note(parsed.tolerated)})
@@ -289,11 +288,14 @@ def _with_fields(line: Line, names: tuple[str, ...]) -> Line:
     return replace(line, text=object_of_cells(line.text, names)) if is_array else line
 
 
-def _looks_like(head: str) -> bool:
-    return bool(re.match(r'\s*+(?:\{\s*+["}]|\[\s*+\{)', head))
-
-
-JSON = Format("JSON", frozenset({".json"}), frozenset({"application/json"}), read, _looks_like, _line_format)
+JSON = Format(
+    "JSON",
+    frozenset({".json"}),
+    frozenset({"application/json"}),
+    read,
+    lambda head: bool(re.match(r'\s*+(?:\{\s*+["}]|\[\s*+\{)', head)),
+    _line_format,
+)
 JSON_LINES = Format(
     "JSON Lines",
     frozenset({".jsonl", ".ndjson", ".jsonlines"}),

@@ -34,17 +34,11 @@ class _NumberError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Parsed:
-    """A JSON value.
+    """A JSON value."""
 
-    Attributes:
-        value: the value; numbers are floats.
-        text: its text; it differs from the source if that is not valid JSON.
-        tolerated: what the source contains that JSON does not allow.
-    """
-
-    value: Any
-    text: str
-    tolerated: frozenset[str] = frozenset()
+    value: Any  # the value; numbers are floats
+    text: str  # its text; it differs from the source if that is not valid JSON
+    tolerated: frozenset[str] = frozenset()  # what the source contains that JSON does not allow
 
 
 def parse(line: Line, check_time: Callable[[], None] = lambda: None) -> Parsed:

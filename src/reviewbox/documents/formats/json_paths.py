@@ -34,17 +34,11 @@ _DECODER = json.JSONDecoder(parse_int=float)  # Python limits the digits of an i
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """Where a value stands in a text.
+    """Where a value stands in a text."""
 
-    Attributes:
-        pointer: its JSON pointer (RFC 6901).
-        start: the offset of its first character.
-        end: the offset after its last character.
-    """
-
-    pointer: str
-    start: int
-    end: int
+    pointer: str  # its JSON pointer (RFC 6901)
+    start: int  # the offset of its first character
+    end: int  # the offset after its last character
 
 
 def format_path(path: Path) -> str:

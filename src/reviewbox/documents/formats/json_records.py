@@ -44,30 +44,21 @@ _STEPS = (Each.ELEMENT, Each.VALUE)
 
 @dataclass(frozen=True, slots=True)
 class JsonSchema:
-    """Where the reviews are in a table.
+    """Where the reviews are in a table."""
 
-    Attributes:
-        paths: the fields that hold the review, from the top of the file on.
-        title: the field that is classified where the review is empty; () if there is none.
-        names: the names of the fields that the first records have.
-        inferred: what was inferred, for the receipt.
-        is_array: whether the values are the elements of one array.
-        columns: the names of the elements if the records are arrays, () if these are numbered; None if the
-            records are objects.
-        has_paragraphs: whether the texts of the first records are arrays of paragraphs.
-        kin: the names of the fields of the records that have the review field. An element of a nested list
-            that has none of them is something else. Empty if every element is a record.
-        tolerated: what was read although JSON does not allow it.
-    """
-
-    paths: tuple[Path, ...]
-    title: Path
-    names: frozenset[str]
-    inferred: Mapping[str, Value]
-    is_array: bool = False
+    paths: tuple[Path, ...]  # the fields that hold the review, from the top of the file on
+    title: Path  # the field that is classified where the review is empty; () if there is none
+    names: frozenset[str]  # the names of the fields that the first records have
+    inferred: Mapping[str, Value]  # what was inferred, for the receipt
+    is_array: bool = False  # whether the values are the elements of one array
+    # The names of the elements if the records are arrays, () if these are numbered; None if the records are
+    # objects.
     columns: tuple[str, ...] | None = None
-    has_paragraphs: bool = False
+    has_paragraphs: bool = False  # whether the texts of the first records are arrays of paragraphs
+    # The names of the fields of the records that have the review field. An element of a nested list that has
+    # none of them is something else. Empty if every element is a record.
     kin: frozenset[str] = frozenset()
+    # What was read although JSON does not allow it.
     tolerated: set[str] = field(default_factory=set, compare=False)
 
     @classmethod
@@ -168,7 +159,7 @@ class JsonSchema:
         Raises:
             SourceError: there is no row.
         """
-        index, reader = -1, _Reader(self)
+        index, reader = -1, RecordReader(self)
         for index, line in enumerate(_stripped(lines)):
             try:
                 parsed = parse(line)
@@ -195,7 +186,7 @@ class JsonSchema:
         return [path[length:] or (_DEFAULT_FIELD,) for path in self.paths]
 
 
-class _Reader:
+class RecordReader:
     """Reads the rows of a schema. It holds what is the same for all rows."""
 
     def __init__(self, schema: JsonSchema) -> None:
@@ -237,53 +228,36 @@ class _Reader:
         if self._schema.kin and not self._schema.kin & parsed.value.keys():
             return None
         raw = with_field(on_one_line(text), unused_name(POINTER_FIELD, parsed.value), pointer)
-        return self._review_in(number, parsed.value, raw)
+        return self.review_in(number, parsed.value, raw)
 
     def row(self, number: int, parsed: Parsed) -> Row:
         """Return the row for a value that is a record itself."""
         if not isinstance(parsed.value, dict):
             return Row(number, problem=not_an_object(number, parsed.value), raw=render_raw(parsed.text))
-        return self._review_in(number, parsed.value, on_one_line(parsed.text))
+        return self.review_in(number, parsed.value, on_one_line(parsed.text))
 
-    def _review_in(self, number: int, record: Mapping[str, Any], raw: str) -> Row:
-        has_paragraphs = self._schema.has_paragraphs
-        return review_in(number, record, raw, self._fields, self._title, has_paragraphs=has_paragraphs)
+    def review_in(self, number: int, record: Mapping[str, Any], raw: str) -> Row:
+        """Return the row for the review in a record, or for the problem if there is none.
 
-
-def review_in(  # noqa: PLR0913 - what is the same for all rows is in _Reader
-    number: int,
-    record: Mapping[str, Any],
-    raw: str,
-    fields: list[Path],
-    title: Path,
-    *,
-    has_paragraphs: bool = False,
-) -> Row:
-    """Return the row for the review in a record, or for the problem if there is none.
-
-    Args:
-        number: the line of the record.
-        record: the record.
-        raw: its text.
-        fields: the fields whose texts are joined.
-        title: the field that replaces an empty review; () if there is none.
-        has_paragraphs: whether the texts may be arrays of paragraphs.
-    """
-    values = [value_at(record, path) for path in fields]
-    if has_paragraphs:
-        values = [joined_paragraphs(str(path[-1]), value) for path, value in zip(fields, values, strict=True)]
-    texts = [value for value in values if isinstance(value, str)]
-    review = "\n\n".join(filter(str.strip, texts)) if len(fields) > 1 else "".join(texts)
-    if title and not review.strip():
-        replacement = value_at(record, title)
-        if isinstance(replacement, str) and replacement.strip():
-            return Row(number, replacement, raw=raw, note=TITLE_NOTE)
-    if texts:
-        return Row(number, review, raw=raw)
-    is_missing = not _has_at(record, fields[0])
-    actual = "the field is missing" if is_missing else f"the field is a JSON {json_type(values[0])}"
-    message = f"expected a text in the field {format_path(fields[0])[:100]!r}, but {actual}"
-    return Row(number, problem=at_line(number, Problem(ErrorCode.MISSING_FIELD, message)), raw=raw)
+        `number` is the line of the record, and `raw` its text.
+        """
+        fields = self._fields
+        values = [value_at(record, path) for path in fields]
+        if self._schema.has_paragraphs:
+            pairs = zip(fields, values, strict=True)
+            values = [joined_paragraphs(str(path[-1]), value) for path, value in pairs]
+        texts = [value for value in values if isinstance(value, str)]
+        review = "\n\n".join(filter(str.strip, texts)) if len(fields) > 1 else "".join(texts)
+        if self._title and not review.strip():
+            replacement = value_at(record, self._title)
+            if isinstance(replacement, str) and replacement.strip():
+                return Row(number, replacement, raw=raw, note=TITLE_NOTE)
+        if texts:
+            return Row(number, review, raw=raw)
+        is_missing = not _has_at(record, fields[0])
+        actual = "the field is missing" if is_missing else f"the field is a JSON {json_type(values[0])}"
+        message = f"expected a text in the field {format_path(fields[0])[:100]!r}, but {actual}"
+        return Row(number, problem=at_line(number, Problem(ErrorCode.MISSING_FIELD, message)), raw=raw)
 
 
 def select_fields(

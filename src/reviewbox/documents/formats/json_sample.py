@@ -83,14 +83,10 @@ _MANY_LISTS = 10  # of the same kind, whose names may be any, such as the titles
 
 @dataclass(slots=True)
 class Records:
-    """The records at one path.
+    """The records at one path."""
 
-    Attributes:
-        names: the names of their fields.
-        columns: the names of the elements if the records are arrays; None otherwise.
-    """
-
-    names: set[str] = field(default_factory=set)
+    names: set[str] = field(default_factory=set)  # the names of their fields
+    # The names of the elements if the records are arrays; None otherwise.
     columns: tuple[str, ...] | None = None
 
 
@@ -108,9 +104,8 @@ class JsonSample:
     def __init__(self, *, is_table: bool, check_time: Callable[[], None] = lambda: None) -> None:
         """Start a sample.
 
-        Args:
-            is_table: whether each value that is added is a record itself.
-            check_time: called repeatedly; if it raises, the sample is not taken.
+        `is_table` is whether each value that is added is a record itself. If `check_time`, which is called
+        repeatedly, raises, the sample is not taken.
         """
         self._pace = Pace(check_time)
         self.listed, self.own = FieldSample(), FieldSample()
@@ -185,17 +180,15 @@ class JsonSample:
             self.add(child, (*path, Each.ELEMENT), is_excluded=is_excluded)
 
     def _add_rows(self, rows: list[list[Any]], path: Path, columns: tuple[str, ...] | None) -> None:
+        """Add records that are arrays, whose elements are called 1, 2, 3 if they have no names."""
+        path = (*path, Each.ELEMENT)
         for row in islice(rows, _MAX_ELEMENTS):
-            self.add_row(row, (*path, Each.ELEMENT), columns)
-
-    def add_row(self, row: list[Any], path: Path, columns: tuple[str, ...] | None = None) -> None:
-        """Add a record that is an array, whose elements are called 1, 2, 3 if they have no names."""
-        records = self.records.setdefault(path, Records())
-        names = columns or numbered(len(row))
-        records.columns = columns or ()
-        records.names.update(names)
-        for name, child in zip(names, row, strict=False):
-            self.add(child, (*path, name))
+            records = self.records.setdefault(path, Records())
+            names = columns or numbered(len(row))
+            records.columns = columns or ()
+            records.names.update(names)
+            for name, child in zip(names, row, strict=False):
+                self.add(child, (*path, name))
 
     def _add_scalar(self, value: Any, path: Path, *, is_excluded: bool) -> None:
         known = self._fields.get(path)

@@ -52,43 +52,28 @@ _ESCAPE = re.compile(
 
 
 class RepairError(ValueError):
-    """A value that is not JSON even if every deviation is tolerated.
-
-    Attributes:
-        position: the offset of the error.
-    """
+    """A value that is not JSON even if every deviation is tolerated."""
 
     def __init__(self, position: int) -> None:
         super().__init__(f"not JSON at offset {position}")
-        self.position = position
+        self.position = position  # the offset of the error
 
 
 @dataclass(frozen=True, slots=True)
 class Gap:
-    """What stands between two values.
+    """What stands between two values."""
 
-    Attributes:
-        end: the offset after it.
-        tolerated: what it contains that JSON does not allow between values.
-    """
-
-    end: int
-    tolerated: frozenset[str]
+    end: int  # the offset after it
+    tolerated: frozenset[str]  # what it contains that JSON does not allow between values
 
 
 @dataclass(frozen=True, slots=True)
 class Repaired:
-    """A value as JSON.
+    """A value as JSON."""
 
-    Attributes:
-        text: the JSON; the original characters if nothing had to be tolerated. NaN and Infinity remain.
-        end: the offset after the value in the original text.
-        tolerated: the deviations.
-    """
-
-    text: str
-    end: int
-    tolerated: frozenset[str]
+    text: str  # the JSON; the original characters if nothing had to be tolerated. NaN and Infinity remain
+    end: int  # the offset after the value in the original text
+    tolerated: frozenset[str]  # the deviations
 
 
 def skip_gap(text: str, position: int, allowed_commas: int = 0) -> Gap:

@@ -5,6 +5,7 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from io import StringIO
+from typing import Any
 
 from reviewbox.documents.value_kinds import MISSING
 
@@ -21,31 +22,19 @@ _TEXT_ESCAPES = {"b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t", "v": "\v
 
 @dataclass(frozen=True, slots=True)
 class Dialect:
-    """A delimiter and a quoting style.
+    """A delimiter and a quoting style."""
 
-    Attributes:
-        delimiter: the character between two fields.
-        quotes: the quoting style.
-        skips_space: whether spaces after a delimiter are not part of the field, so that `a, "b"` is quoted.
-        is_wrapped: whether a record may be one quoted field that contains the actual record, as Excel writes
-            a table that was pasted into one column.
-    """
-
-    delimiter: str
-    quotes: str = DOUBLED
+    delimiter: str  # the character between two fields
+    quotes: str = DOUBLED  # the quoting style
+    # Whether spaces after a delimiter are not part of the field, so that `a, "b"` is quoted.
     skips_space: bool = False
+    # Whether a record may be one quoted field that contains the actual record, as Excel writes a table that
+    # was pasted into one column.
     is_wrapped: bool = False
 
     def reader(self, lines: Iterable[str], *, strict: bool) -> Iterator[list[str]]:
         """Return Python's CSV reader for this dialect."""
-        return csv.reader(
-            lines,
-            delimiter=self.delimiter,
-            doublequote=self.quotes == DOUBLED,
-            escapechar="\\" if self.quotes == ESCAPED else None,
-            skipinitialspace=self.skips_space,
-            strict=strict,
-        )
+        return csv.reader(lines, skipinitialspace=self.skips_space, strict=strict, **self._options)
 
     def closes_quotes_at_cell_ends(self, record: str) -> bool:
         """Return whether no cell of a record continues after its closing quote.
@@ -79,15 +68,15 @@ class Dialect:
         if self.quotes in (NONE, TEXT):
             return self.delimiter.join(re.sub(r"\\?\t", r"\\t", cell) for cell in cells)
         text = StringIO()
-        csv.writer(
-            text,
-            delimiter=self.delimiter,
-            doublequote=self.quotes == DOUBLED,
-            escapechar="\\" if self.quotes == ESCAPED else None,
-            # Programs that separate fields with spaces take several spaces for one.
-            quoting=csv.QUOTE_ALL if self.delimiter == " " else csv.QUOTE_MINIMAL,
-        ).writerow(cells)
+        # Programs that separate fields with spaces take several spaces for one.
+        quoting: Any = csv.QUOTE_ALL if self.delimiter == " " else csv.QUOTE_MINIMAL
+        csv.writer(text, quoting=quoting, **self._options).writerow(cells)
         return text.getvalue().removesuffix("\r\n")
+
+    @property
+    def _options(self) -> dict[str, Any]:
+        escape = "\\" if self.quotes == ESCAPED else None
+        return {"delimiter": self.delimiter, "doublequote": self.quotes == DOUBLED, "escapechar": escape}
 
     def escape(self, value: str) -> str:
         """Return a value as a cell for `join`."""

@@ -90,19 +90,13 @@ _MAX_NOTE_CELLS = 2
 
 @dataclass(frozen=True, slots=True)
 class Header:
-    """Where the header row is.
+    """Where the header row is."""
 
-    Attributes:
-        index: the index of its record; 0 without a header row.
-        count: the number of header rows: more than one in the exports of some survey tools, 0 without one.
-        names: the names of the columns; "" where a column has none.
-        titles: what each column is called for the choice of the review field, such as the question that the
-            second header row repeats.
-    """
-
-    index: int
-    count: int
-    names: list[str]
+    index: int  # the index of its record; 0 without a header row
+    count: int  # the number of header rows: more than one in the exports of some survey tools, 0 without one
+    names: list[str]  # the names of the columns; "" where a column has none
+    # What each column is called for the choice of the review field, such as the question that the second
+    # header row repeats.
     titles: list[str]
 
 
@@ -285,17 +279,11 @@ def _title(names: Sequence[str]) -> str:
 
 @dataclass(frozen=True, slots=True)
 class _Column:
-    """What the cells of a column are.
+    """What the cells of a column are."""
 
-    Attributes:
-        cells: the cells that have a value.
-        kind: what most of them are; "mixed" if they differ; "" without any.
-        is_prose: whether they are texts of several words.
-    """
-
-    cells: list[str]
-    kind: str
-    is_prose: bool
+    cells: list[str]  # the cells that have a value
+    kind: str  # what most of them are; "mixed" if they differ; "" without any
+    is_prose: bool  # whether they are texts of several words
 
     @classmethod
     def of(cls, cells: Sequence[str]) -> "_Column":

@@ -16,7 +16,6 @@ from typing import Any
 
 from reviewbox.documents.formats.csv.dialect import DOUBLED, ESCAPED, NONE, TEXT, Dialect
 from reviewbox.documents.formats.csv.header import (
-    Header,
     could_be_names,
     find_header,
     footer_line,
@@ -74,27 +73,16 @@ _LEADING_QUOTE = re.compile(r'(?:^|\t)"', re.MULTILINE)
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """The layout of a delimited table.
+    """The layout of a delimited table."""
 
-    Attributes:
-        dialect: how fields are separated.
-        header: the text of the header row; None without one.
-        header_line: the number of its first line; 0 without a header row.
-        names: the names of the columns; their numbers, from 1, without a header row.
-        preamble: the lines before the header row: Excel's own line, or titles.
-        line_end: the end of lines that are written.
-        more_headers: the texts of the header rows after the first one.
-        footer_line: the number of the first line of the notes below a table; 0 without any.
-    """
-
-    dialect: Dialect
-    header: str | None
-    header_line: int
-    names: list[str]
-    preamble: list[str]
-    line_end: str
-    more_headers: list[str]
-    footer_line: int = 0
+    dialect: Dialect  # how fields are separated
+    header: str | None  # the text of the header row; None without one
+    header_line: int  # the number of its first line; 0 without a header row
+    names: list[str]  # the names of the columns; their numbers, from 1, without a header row
+    preamble: list[str]  # the lines before the header row: Excel's own line, or titles
+    line_end: str  # the end of lines that are written
+    more_headers: list[str]  # the texts of the header rows after the first one
+    footer_line: int = 0  # the number of the first line of the notes below a table; 0 without any
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> "Layout":
@@ -104,15 +92,10 @@ class Layout:
 
 @dataclass(frozen=True, slots=True)
 class InferredLayout:
-    """A layout and what is only needed to infer the rest of the schema.
-
-    Attributes:
-        layout: the layout.
-        titles: what each column is called, for the choice of the review field.
-    """
+    """A layout and what is only needed to infer the rest of the schema."""
 
     layout: Layout
-    titles: list[str]
+    titles: list[str]  # what each column is called, for the choice of the review field
 
 
 def infer_layout(
@@ -120,11 +103,8 @@ def infer_layout(
 ) -> InferredLayout:
     """Infer the layout from the first lines.
 
-    Args:
-        lines: the lines.
-        preferred_delimiter: the delimiter to use if several fit.
-        text_field: the names of columns in the settings; "" without any.
-        is_all: whether there are no more lines.
+    `preferred_delimiter` is used if several fit, `text_field` has the names of columns in the settings, and
+    `is_all` is whether there are no more lines.
 
     Raises:
         SourceError: there is no record, or the first one is broken.
@@ -132,10 +112,8 @@ def infer_layout(
     declared = _SEP_LINE.fullmatch(lines[0].text) if lines else None
     body = lines[1:] if declared else lines
     delimiters = [declared[1]] if declared else sorted(_DELIMITERS, key=lambda d: d != preferred_delimiter)
-    known_names = {
-        name.strip() for name in (text_field, *text_field.split(",")) if not name.strip().isdigit()
-    }
-    known_names.discard("")
+    named = {name.strip() for name in (text_field, *text_field.split(","))}
+    known_names = {name for name in named if name and not name.isdigit()}
     dialect, width = _infer_dialect(body, delimiters, known_names)
     records = list(read_records(body, dialect))
     if not records:
@@ -151,7 +129,7 @@ def infer_layout(
     if header and header.index:
         preamble = preamble + body[: first.line - body[0].number]
     names = header.names if header else [str(number + 1) for number in range(width)]
-    rows = records[header.index + header.count if header else 0 :]
+    start, end = (header.index, header.index + header.count) if header else (0, 0)
     layout = Layout(
         dialect=dialect,
         header=first.raw if header else None,
@@ -159,8 +137,8 @@ def infer_layout(
         names=names,
         preamble=[line.text for line in preamble],
         line_end="\r\n" if lines[0].text.endswith("\r\n") else "\n",
-        more_headers=_more_headers(records, header),
-        footer_line=footer_line(rows, width) if is_all else 0,
+        more_headers=[record.raw for record in records[start + 1 : end]],
+        footer_line=footer_line(records[end:], width) if is_all else 0,
     )
     return InferredLayout(layout, header.titles if header else names)
 
@@ -168,8 +146,7 @@ def infer_layout(
 def plain_delimiter(head: str) -> str | None:
     """Return the delimiter of a text that is plainly a table, although its name does not say so; else None.
 
-    Args:
-        head: the start of the text; if it is long, its last line may be incomplete.
+    If the start of the text is long, its last line may be incomplete.
     """
     if not (_LINE_BREAK.search(head.strip()) and _PLAIN_DELIMITER.search(head)):
         return None  # most reviews in text files have one line
@@ -197,12 +174,6 @@ def _is_plainly_tabbed(candidate: "_Candidate") -> bool:
             sum(len(cell.split()) for cell in column) >= _WORDS_OF_PROSE * len(rows)
             for column in zip(*rows, strict=True)
         )
-    )
-
-
-def _more_headers(records: Sequence[Record], header: Header | None) -> list[str]:
-    return (
-        [record.raw for record in records[header.index + 1 : header.index + header.count]] if header else []
     )
 
 
@@ -276,25 +247,15 @@ def _possible_quotes(text: str, delimiter: str) -> list[str]:
 
 @dataclass(frozen=True, slots=True)
 class _Candidate:
-    """A dialect that may be the one of the table.
-
-    Attributes:
-        dialect: the dialect.
-        records: the first records in this dialect.
-        width: the number of cells of a row.
-        regular_share: the share of records, after titles, that have this number of cells.
-        tidy_share: the share of records that can be written back unchanged.
-        score: how well the dialect fits.
-        is_too_wide: whether every record has more cells than any table should have.
-    """
+    """A dialect that may be the one of the table."""
 
     dialect: Dialect
-    records: list[Record]
-    width: int
-    regular_share: float
-    tidy_share: float
-    score: float
-    is_too_wide: bool = False
+    records: list[Record]  # the first records in this dialect
+    width: int  # the number of cells of a row
+    regular_share: float  # the share of records, after titles, that have this number of cells
+    tidy_share: float  # the share of records that can be written back unchanged
+    score: float  # how well the dialect fits
+    is_too_wide: bool = False  # whether every record has more cells than any table should have
 
     @property
     def fit(self) -> float:

@@ -10,28 +10,24 @@ from reviewbox.documents.formats.csv.dialect import ESCAPED, NONE, TEXT, Dialect
 from reviewbox.documents.lines import Line, at_line
 from reviewbox.errors import ErrorCode, Problem
 
+_UNCLOSED = Problem(
+    ErrorCode.UNCLOSED_QUOTE,
+    "a quote opens in this line and does not close; double the quotes inside quoted fields",
+)
+
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """One or more lines that form a record.
+    """One or more lines that form a record."""
 
-    Attributes:
-        line: the number of the first line.
-        raw: the text of the lines, without the last line end.
-        cells: the cells; if there is a problem, as far as they could be separated.
-        problem: why the record cannot be used.
-        is_tidy: whether `raw` can be written back unchanged.
-        open_at_end: whether a quote opens in the record and no closing quote follows up to the last line.
-        is_joined: whether a backslash at the end of a line joins it with the next one.
-    """
-
-    line: int
-    raw: str
-    cells: list[str]
-    problem: Problem | None = None
-    is_tidy: bool = True
+    line: int  # the number of the first line
+    raw: str  # the text of the lines, without the last line end
+    cells: list[str]  # the cells; if there is a problem, as far as they could be separated
+    problem: Problem | None = None  # why the record cannot be used
+    is_tidy: bool = True  # whether `raw` can be written back unchanged
+    # Whether a quote opens in the record and no closing quote follows up to the last line.
     open_at_end: bool = False
-    is_joined: bool = False
+    is_joined: bool = False  # whether a backslash at the end of a line joins it with the next one
 
     def as_one_cell(self) -> "Record":
         """Return the record with its whole text as the only cell, whatever delimiters it contains."""
@@ -73,15 +69,12 @@ class _Unread:
 
     If a search for a closing quote failed, one that starts between its first and its last line would fail at
     the same place: at the start of each line, both are inside a quoted field. So it is not repeated.
-
-    Attributes:
-        failed_through: the number of the last line in which a failed search looked for a closing quote.
-        is_end_reached: whether that search failed because there were no more lines.
     """
 
     def __init__(self, lines: Iterable[Line]) -> None:
+        # The number of the last line in which a failed search looked for a closing quote.
         self.failed_through = 0
-        self.is_end_reached = False
+        self.is_end_reached = False  # whether that search failed because there were no more lines
         self._lines = iter(lines)
         self._pushed_back: deque[Line] = deque()
 
@@ -163,11 +156,7 @@ def _quoted_record(first: Line, unread: _Unread, dialect: Dialect) -> Record:
             unread.push_back(lines[1:])
             unread.failed_through = lines[-1].number
             unread.is_end_reached = is_end_reached
-        problem = Problem(
-            ErrorCode.UNCLOSED_QUOTE,
-            "a quote opens in this line and does not close; double the quotes inside quoted fields",
-        )
-        record = _unquoted_record(first, dialect, at_line(first.number, problem))
+        record = _unquoted_record(first, dialect, at_line(first.number, _UNCLOSED))
         return replace(record, open_at_end=unread.is_end_reached)
     problem_inside = next((line.problem for line in lines if line.problem), None)
     raw = "".join(line.text for line in lines).rstrip("\r\n")

@@ -41,25 +41,15 @@ _DELIMITER_NAMES = {
 
 @dataclass(frozen=True, slots=True)
 class DelimitedSchema:
-    """The schema of a delimited table. Blank lines are not rows.
+    """The schema of a delimited table. Blank lines are not rows."""
 
-    Attributes:
-        layout: how records are separated, and what precedes and follows them.
-        text_columns: the indexes of the columns that hold the review.
-        title_column: the index of the column that holds its title; None without one.
-        bom: the byte-order mark of the written table, or "".
-        extension: the extension of the written table.
-        content_type: the content type of the written table.
-        inferred: what was inferred, for the receipt.
-    """
-
-    layout: Layout
-    text_columns: list[int]
-    title_column: int | None
-    bom: str
-    extension: str
-    content_type: str
-    inferred: Mapping[str, Value]
+    layout: Layout  # how records are separated, and what precedes and follows them
+    text_columns: list[int]  # the indexes of the columns that hold the review
+    title_column: int | None  # the index of the column that holds its title; None without one
+    bom: str  # the byte-order mark of the written table, or ""
+    extension: str  # the extension of the written table
+    content_type: str  # the content type of the written table
+    inferred: Mapping[str, Value]  # what was inferred, for the receipt
     _counts: Counter[str] = field(default_factory=Counter, init=False, compare=False, repr=False)
 
     @classmethod
@@ -143,10 +133,7 @@ class DelimitedSchema:
 def infer(lines: Lines, options: ReadOptions, *, preferred_delimiter: str) -> DelimitedSchema:
     """Infer the schema of a table from its first lines.
 
-    Args:
-        lines: the lines of the table.
-        options: how to read them.
-        preferred_delimiter: the delimiter to use if several fit.
+    `preferred_delimiter` is used if several fit.
 
     Raises:
         SourceError: there is no row, or no field that can be the review.
@@ -166,6 +153,19 @@ def infer(lines: Lines, options: ReadOptions, *, preferred_delimiter: str) -> De
     if not options.text_field and rows[0].problem and all(record.problem for record in rows):
         raise SourceError(rows[0].problem.code, f"no row can be read; {rows[0].problem.message}")
     choice = columns.select(options)
+    # Without a byte-order mark, Excel does not recognize UTF-8. A table that was UTF-8 without one gets none.
+    needs_bom = lines.bom is not None or any(line.in_fallback for line in sample.lines)
+    return DelimitedSchema(
+        layout,
+        [columns.index(path) for path in choice.paths],
+        columns.index(choice.title) if choice.title else None,
+        "\N{ZERO WIDTH NO-BREAK SPACE}" if needs_bom else "",
+        *_WRITTEN_AS[preferred_delimiter],
+        {**_notes(layout), **choice.notes},
+    )
+
+
+def _notes(layout: Layout) -> dict[str, Value]:
     notes: dict[str, Value] = {
         "delimiter": _DELIMITER_NAMES.get(layout.dialect.delimiter, layout.dialect.delimiter),
         "quotes": layout.dialect.quotes,
@@ -175,25 +175,14 @@ def infer(lines: Lines, options: ReadOptions, *, preferred_delimiter: str) -> De
         notes["header_rows"] = 1 + len(layout.more_headers)
     if layout.dialect.is_wrapped:
         notes["quoted_lines"] = True
-    # Without a byte-order mark, Excel does not recognize UTF-8. A table that was UTF-8 without one gets none.
-    needs_bom = lines.bom is not None or any(line.in_fallback for line in sample.lines)
-    return DelimitedSchema(
-        layout,
-        [columns.index(path) for path in choice.paths],
-        columns.index(choice.title) if choice.title else None,
-        "\N{ZERO WIDTH NO-BREAK SPACE}" if needs_bom else "",
-        *_WRITTEN_AS[preferred_delimiter],
-        {**notes, **choice.notes},
-    )
+    return notes
 
 
 def read_cells(lines: Lines, delimiter: str, known_names: str) -> Iterator[Cells]:
     """Yield the cells of each row by column, whatever they contain.
 
-    Args:
-        lines: the lines of the table.
-        delimiter: the delimiter to use if several fit.
-        known_names: the names of columns that the table has, separated by commas.
+    `delimiter` is used if several fit. `known_names` are names of columns that the table has, separated by
+    commas.
 
     Raises:
         SourceError: there is no row.

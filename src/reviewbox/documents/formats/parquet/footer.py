@@ -37,19 +37,12 @@ _T = TypeVar("_T")
 
 @dataclass(frozen=True, slots=True)
 class Footer:
-    """What the footer says about the size of a file.
-
-    Attributes:
-        rows: the number of rows.
-        max_group_rows: the number of rows in the largest row group; 0 without row groups.
-        uncompressed_bytes: the size of all column chunks after decompression.
-        codec: the compression of the first column chunk, as arro3 names it; "snappy" without column chunks.
-    """
+    """What the footer says about the size of a file."""
 
     rows: int
-    max_group_rows: int
-    uncompressed_bytes: int
-    codec: str
+    max_group_rows: int  # the number of rows in the largest row group; 0 without row groups
+    uncompressed_bytes: int  # the size of all column chunks after decompression
+    codec: str  # the compression of the first column chunk, as arro3 names it; "snappy" without column chunks
 
 
 def read_footer(data: bytes, check_time: Callable[[], None] = lambda: None) -> Footer:

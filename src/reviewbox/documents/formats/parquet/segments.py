@@ -11,14 +11,8 @@ from typing import IO, TYPE_CHECKING, Any, Self
 
 from reviewbox.documents.checks import check_rows
 from reviewbox.documents.document import Document, ReadOptions, Step, Value
+from reviewbox.documents.formats.parquet import table
 from reviewbox.documents.formats.parquet.footer import Footer
-from reviewbox.documents.formats.parquet.table import (
-    CONTENT_TYPE,
-    EXTENSION,
-    footer_of,
-    open_table,
-    read_segment,
-)
 from reviewbox.documents.review_field import ReviewField
 
 if TYPE_CHECKING:
@@ -27,20 +21,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class SegmentedParquet:
-    """A Parquet file that is split into segments.
+    """A Parquet file that is split into segments."""
 
-    Attributes:
-        field: the column that holds the review, of all segments.
-        first_rows: the number of the first row of each segment; rows are numbered from 1.
-        notes: what was inferred about the file, for the receipt.
-    """
+    field: ReviewField  # the column that holds the review, of all segments
+    first_rows: tuple[int, ...]  # the number of the first row of each segment; rows are numbered from 1
+    notes: Mapping[str, Value]  # what was inferred about the file, for the receipt
 
-    field: ReviewField
-    first_rows: tuple[int, ...]
-    notes: Mapping[str, Value]
-
-    extension = EXTENSION
-    content_type = CONTENT_TYPE
+    extension = table.EXTENSION
+    content_type = table.CONTENT_TYPE
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Self:
@@ -51,7 +39,7 @@ class SegmentedParquet:
     def to_dict(self) -> dict[str, Any]:
         """Return the file as JSON data."""
         return {
-            "format": EXTENSION,
+            "format": table.EXTENSION,
             "paths": list(self.field.paths),
             "reason": self.field.reason,
             "title": self.field.title,
@@ -61,7 +49,7 @@ class SegmentedParquet:
 
     def document(self, index: int, data: bytes, options: ReadOptions) -> Document:
         """Return the segment with this index, whose bytes are `data`, as a document of its own."""
-        document = read_segment(data, self.field, options, self.first_rows[index])
+        document = table.read_segment(data, self.field, options, self.first_rows[index])
         return replace(document, rows=check_rows(document.rows, are_lines=False), notes=dict)
 
     def __len__(self) -> int:
@@ -73,15 +61,13 @@ def split_parquet(
 ) -> SegmentedParquet:
     """Split a Parquet file. A segment is full once its values take `options.segment_bytes` in memory.
 
-    Args:
-        file: the file, which can be read from any position.
-        options: how to read it.
-        on_segment: called with the index of each segment, from 0, and its bytes.
+    The file can be read from any position. `on_segment` is called with the index of each segment, from 0, and
+    its bytes.
 
     Raises:
         SourceError: the file is damaged, there is no row, or no column can be the review.
     """
-    opened = open_table(file, footer_of(file, options), options)
+    opened = table.open_table(file, table.footer_of(file, options), options)
     first_rows: list[int] = []
     row = 1
     for segment in _segments(opened.batches, options.segment_bytes):

@@ -128,11 +128,7 @@ def row_count_of(file: IO[bytes], options: ReadOptions) -> int:
 
 
 def read_cells(data: bytes, options: ReadOptions) -> Iterator[Cells]:
-    """Yield the values of each row by column.
-
-    Raises:
-        SourceError: the file is damaged.
-    """
+    """Yield the values of each row by column; raise SourceError if the file is damaged."""
     read_footer(data, options.check_time)  # which checks it
     schema, batches = _open_batches(BytesIO(data), options)
     keys = column_keys(schema.names)

@@ -14,19 +14,11 @@ _ENCRYPTED = 1  # a flag of a member
 
 
 class Archive:
-    """The members of a workbook's ZIP archive.
-
-    Attributes:
-        members: the content of each member by its name.
-    """
+    """The members of a workbook's ZIP archive."""
 
     def __init__(self, data: bytes, options: ReadOptions) -> None:
-        """Read an archive.
-
-        Raises:
-            SourceError: the archive is damaged, encrypted or too large.
-        """
-        self.members: dict[str, bytes] = {}
+        """Read an archive; raise SourceError if the archive is damaged, encrypted or too large."""
+        self.members: dict[str, bytes] = {}  # the content of each member by its name
         self._infos: dict[str, ZipInfo] = {}
         try:
             with ZipFile(BytesIO(data)) as archive:
@@ -45,25 +37,15 @@ class Archive:
                 ErrorCode.CORRUPT_FILE, "the workbook's ZIP archive is damaged; save the workbook again"
             ) from error
 
-    def uncompressed(self) -> bytes:
-        """Return the archive without compression.
-
-        The sizes in an archive may be wrong on purpose. What was read has the size that was checked.
-        """
-        return self._written({}, stored=True)
-
-    def replaced(self, members: Mapping[str, bytes]) -> bytes:
+    def write(self, replaced: Mapping[str, bytes], *, is_compressed: bool = True) -> bytes:
         """Return the archive with some members replaced. Equal members give equal bytes."""
-        return self._written(members, stored=False)
-
-    def _written(self, replaced: Mapping[str, bytes], *, stored: bool) -> bytes:
         content = BytesIO()
         with ZipFile(content, "w") as archive:
             for name, data in self.members.items():
                 source = self._infos[name]
                 info = ZipInfo(name, source.date_time)
                 info.create_system, info.external_attr = source.create_system, source.external_attr
-                is_stored = stored or source.compress_type == ZIP_STORED
+                is_stored = not is_compressed or source.compress_type == ZIP_STORED
                 info.compress_type = ZIP_STORED if is_stored else ZIP_DEFLATED
                 archive.writestr(info, replaced.get(name, data))
         return content.getvalue()

@@ -14,26 +14,18 @@ _MAX_END_ROWS = 100  # in which the end of the table is looked for
 
 @dataclass(frozen=True, slots=True)
 class Header:
-    """Where the header row of a sheet is.
-
-    Attributes:
-        index: the index of the header row.
-        first: the index of the first row below it, and below the other header rows of survey tools.
-        names: the names of the columns; "" where a column has none.
-        titles: what each column is called for the choice of the review.
-    """
+    """Where the header row of a sheet is."""
 
     index: int
-    first: int
-    names: list[str]
-    titles: list[str]
+    first: int  # the index of the first row below it, and below the other header rows of survey tools
+    names: list[str]  # the names of the columns; "" where a column has none
+    titles: list[str]  # what each column is called for the choice of the review
 
 
 def find_header(rows: Sequence[Cells]) -> Header | None:
     """Return where the header row among the first rows of a sheet is; None without one.
 
-    Args:
-        rows: the rows, all with the same number of cells.
+    All rows have the same number of cells.
     """
     records = _records(rows, 1)
     found = csv_header.find_header(records, len(rows[0])) if records else None

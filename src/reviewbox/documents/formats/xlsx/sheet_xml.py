@@ -27,15 +27,10 @@ _INVALID_IN_XML = re.compile(r"[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010
 
 @dataclass(frozen=True, slots=True)
 class Extent:
-    """The part of a sheet that contains values or formulas.
+    """The part of a sheet that contains values or formulas."""
 
-    Attributes:
-        rows: the number of its last row; 0 if the sheet is empty.
-        columns: the number of its last column; 0 if the sheet is empty.
-    """
-
-    rows: int
-    columns: int
+    rows: int  # the number of its last row; 0 if the sheet is empty
+    columns: int  # the number of its last column; 0 if the sheet is empty
 
 
 def sheet_members(members: Mapping[str, bytes]) -> dict[str, str]:
@@ -91,12 +86,10 @@ def add_cells(
 ) -> bytes:
     """Return the XML of a sheet with more cells.
 
-    Args:
-        xml: the XML of the sheet.
-        column: the number of the first column to fill, after all columns with values.
-        rows: the values to write by the number of their row. No cell is written for None.
-        header_row: the row whose new cells get the format of the cell before them; 0 for none.
-        on_bytes: called repeatedly with the number of bytes that have been parsed.
+    `column` is the number of the first column to fill, after all columns with values, and `rows` has the
+    values by the number of their row; None for no cell. The new cells of `header_row` (0 for none) get the
+    format of the cell before them. `on_bytes` is called repeatedly with the number of bytes that have been
+    parsed.
     """
     return _Editor(xml, column, rows, header_row).edited(on_bytes)
 
@@ -136,7 +129,6 @@ class _Editor:
         # In the current row: whether cells are to be added, and the offset at which a cell to drop starts.
         self._adds = False
         self._drop_start: int | None = None
-        self._is_empty_tag = False
 
     def edited(self, on_bytes: Callable[[int], object]) -> bytes:
         _parse(self._xml, self._start, self._end, self._set_offset, on_bytes)
@@ -151,8 +143,8 @@ class _Editor:
         self._position.enter(tag, attributes)
         if tag == "dimension" and attributes.get("ref"):
             start, end = self._tag_span()
-            ref = self._dimension(attributes["ref"])
-            self._replace(start, end, f'<{name} ref="{ref}"'.encode() + self._tag_end(end))
+            ref, slash = self._dimension(attributes["ref"]), "/" if self._is_empty_tag(end) else ""
+            self._replace(start, end, f'<{name} ref="{ref}"{slash}>'.encode())
         elif tag == "row":
             self._start_row(name)
         elif tag == "c" and self._adds:
@@ -178,7 +170,7 @@ class _Editor:
             # The cell has only a format.
             start, end = self._tag_span()
             self._drop_start = start
-            if self._xml[end - 2 : end] == b"/>":
+            if self._is_empty_tag(end):
                 self._drop(end)
         else:
             self._insert(self._offset(), name)
@@ -227,8 +219,8 @@ class _Editor:
             raise _damaged()
         return start, match.end()
 
-    def _tag_end(self, end: int) -> bytes:
-        return b"/>" if self._xml[end - 2 : end] == b"/>" else b">"
+    def _is_empty_tag(self, end: int) -> bool:
+        return self._xml[end - 2 : end] == b"/>"
 
     def _replace(self, start: int, end: int, data: bytes) -> None:
         self._pieces += [self._xml[self._copied : start], data]

@@ -45,23 +45,14 @@ _CONTENT_TYPES = {
 
 @dataclass(frozen=True, slots=True)
 class _Sheet:
-    """A sheet that contains records.
-
-    Attributes:
-        name: its name.
-        member: the name of the archive's member that contains it.
-        rows: the cells of all its rows, starting at A1, all with the same number of cells.
-        header: the header row; None without one.
-        end: the index after the last row of the table.
-        columns: the number of the last column with a value or a formula, in the table or beside it.
-    """
+    """A sheet that contains records."""
 
     name: str
-    member: str
-    rows: Sequence[Cells]
-    header: Header | None
-    end: int
-    columns: int
+    member: str  # the name of the archive's member that contains it
+    rows: Sequence[Cells]  # the cells of all its rows, starting at A1, all with the same number of cells
+    header: Header | None  # the header row; None without one
+    end: int  # the index after the last row of the table
+    columns: int  # the number of the last column with a value or a formula, in the table or beside it
 
     @property
     def names(self) -> Sequence[str]:
@@ -88,37 +79,24 @@ class _Sheet:
 
 @dataclass(frozen=True, slots=True)
 class _Column:
-    """A column of a sheet.
+    """A column of a sheet."""
 
-    Attributes:
-        path: identifies it in the workbook: its key among the columns of its sheet; after the name of
-            the sheet if several sheets contain records.
-        sheet: the sheet.
-        index: its index.
-        name: its name; "" if it has none.
-        title: what it is called for the choice of the review.
-    """
-
+    # Identifies it in the workbook: its key among the columns of its sheet; after the name of the sheet if
+    # several sheets contain records.
     path: str
     sheet: _Sheet
     index: int
-    name: str
-    title: str
+    name: str  # its name; "" if it has none
+    title: str  # what it is called for the choice of the review
 
 
 @dataclass(frozen=True, slots=True)
 class _Choice:
-    """The sheet and the columns that contain the reviews.
-
-    Attributes:
-        sheet: the sheet.
-        field: the columns, and why they were chosen.
-        columns: the index of each column by its path.
-    """
+    """The sheet and the columns that contain the reviews."""
 
     sheet: _Sheet
-    field: ReviewField
-    columns: Mapping[str, int]
+    field: ReviewField  # the columns, and why they were chosen
+    columns: Mapping[str, int]  # the index of each column by its path
 
 
 def read(data: bytes, options: ReadOptions) -> Document:
@@ -147,11 +125,7 @@ def read(data: bytes, options: ReadOptions) -> Document:
         partial(_Writer, archive, sheet, options),
         has_notes=bool(choice.field.title),
     )
-    notes: dict[str, Value] = {
-        "sheet": sheet.name,
-        "header": sheet.header is not None,
-        **choice.field.notes,
-    }
+    notes: dict[str, Value] = {"sheet": sheet.name, "header": sheet.header is not None, **choice.field.notes}
     return Document(limited(_rows(choice), options.max_rows), lambda: notes, table, len(sheet.rows))
 
 
@@ -173,19 +147,21 @@ def _read_sheets(archive: Archive, options: ReadOptions) -> list[_Sheet]:
     """Return the visible sheets that contain records."""
     from python_calamine import SheetTypeEnum, SheetVisibleEnum, load_workbook
 
-    workbook = call_library(_DESCRIPTION, load_workbook, BytesIO(archive.uncompressed()))
+    # The sizes in an archive may be wrong on purpose. What was read has the size that was checked.
+    content = BytesIO(archive.write({}, is_compressed=False))
+    workbook = call_library(_DESCRIPTION, load_workbook, content)
     members = sheet_members(archive.members)
     visible = [
         sheet.name
         for sheet in workbook.sheets_metadata
-        if sheet.typ == SheetTypeEnum.WorkSheet and sheet.visible == SheetVisibleEnum.Visible
+        if sheet.typ == SheetTypeEnum.WorkSheet
+        and sheet.visible == SheetVisibleEnum.Visible
+        and sheet.name in members
     ]
     sheets = []
     has_header = False
     size = 0
     for name in visible:
-        if name not in members:
-            continue
         xml = archive.members[members[name]]
         extent = measure(xml, partial(_on_bytes, options, "Parsing", len(xml)))
         size += extent.rows * extent.columns * _BYTES_PER_CELL
@@ -314,11 +290,7 @@ class _Writer:
     """Adds columns to a sheet of a workbook."""
 
     def __init__(self, archive: Archive, sheet: _Sheet, options: ReadOptions, names: Sequence[str]) -> None:
-        """Start writing.
-
-        Raises:
-            SourceError: the sheet has no room for more columns.
-        """
+        """Start writing; raise SourceError if the sheet has no room for more columns."""
         self._archive = archive
         self._options = options
         self._member = sheet.member
@@ -338,7 +310,7 @@ class _Writer:
         xml = self._archive.members[self._member]
         on_bytes = partial(_on_bytes, self._options, "Writing", len(xml))
         xml = add_cells(xml, self._column, self._rows, self._header_row, on_bytes)
-        return self._archive.replaced({self._member: xml})
+        return self._archive.write({self._member: xml})
 
 
 FORMAT = Format(
