@@ -1126,9 +1126,11 @@ def test_the_description_beside_what_a_customer_requests_is_a_review() -> None:
 
 def test_templates_with_gaps_are_not_reviews() -> None:
     templates = [f"Dear {{name}}, I hope you liked your {title}. Thanks!" for title in TITLES[:4]]
+    gaps = [f"I ___ very happy here, number {number}." for number in "abcd"]
     others = ["We love {{ user.city }} too", "Hi %name%, good news", "Hello {first}, so nice!", "Bye {name}"]
 
     refusal({"id": list("12345678"), "body": templates + others})
+    refusal({"id": list("12345678"), "body": gaps + others})
 
 
 def test_questions_without_a_name_are_those_of_a_turned_table() -> None:
@@ -1167,3 +1169,123 @@ def test_more_names_of_reviews_are_known(name: str) -> None:
 )
 def test_more_names_of_descriptions_and_replies_are_known(name: str) -> None:
     assert name_score(name) <= -4
+
+
+@pytest.mark.parametrize("name", ["Joke", "lyrics", "Poema", "Résumé", "Rezept", "prerequisites", "ucapan"])
+def test_names_of_other_texts_are_known(name: str) -> None:
+    assert name_score(name) <= -4
+
+
+@pytest.mark.parametrize("who", ["speaker", "Speaker(s)", "character_id", "Personaje"])
+def test_the_lines_of_a_script_are_not_reviews(who: str) -> None:
+    refusal({who: ["Mo", "Ida"] * 4, "text": REVIEWS})
+
+
+def test_what_is_said_in_a_series_is_not_a_review() -> None:
+    numbers = {"Season": ["1"] * 8, "Episode": list("11122233")}
+    refusal({**numbers, "said": REVIEWS})
+    assert select({**numbers, "review": REVIEWS}).name == "review"
+
+
+def test_the_speaker_in_a_survey_is_who_gave_the_talk() -> None:
+    asked = "What did you think of the talk by this speaker?"
+    assert select({"Speaker": ["Mo", "Ida"] * 4, asked: REVIEWS}).name == asked
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"ingredients": TITLES, "tip": REVIEWS},
+        {"recipes[].ingredients[].name": TITLES, "recipes[].steps[].text": REVIEWS},
+        {"[].ingredients.large.milk": TITLES, "[].text": REVIEWS},
+    ],
+)
+def test_texts_of_recipes_are_not_reviews(fields: Mapping[str, Sequence[str]]) -> None:
+    refusal(fields)
+
+
+def test_a_rated_text_beside_ingredients_is_a_review() -> None:
+    columns = {"ingredients": TITLES, "stars": OTHER_COLUMNS["stars"], "text": REVIEWS}
+    assert select(columns).name == "text"
+
+
+def test_pages_in_html_are_not_reviews_though_they_have_an_author() -> None:
+    pages = {
+        "title": TITLES,
+        "category": ["club", "games"] * 4,
+        "author": ["The board"] * 8,
+        "content": [f"<p>{text}</p>" for text in REVIEWS],
+    }
+
+    refusal(pages)
+    assert select({**pages, "rating": OTHER_COLUMNS["stars"]}).name == "content"
+
+
+def test_announcements_of_a_shop_are_not_reviews() -> None:
+    texts = ["Delivery within a day in the north.", "Orders from abroad are welcome."]
+    refusal({"text": texts, "author": ["", ""], "is_active": ["true"] * 2, "sort_order": ["1", "2"]})
+
+
+def test_spoken_words_with_their_times_are_not_reviews() -> None:
+    times = [f"{number}.5" for number in range(8)]
+    refusal({"start": times, "duration": times, "text": REVIEWS})
+
+
+def test_what_somebody_else_reports_about_customers_is_not_a_review() -> None:
+    reports = [f"The user is unhappy and says: {text}" for text in REVIEWS[:4]]
+    reports += [f"A guest reported it very late: {text}" for text in REVIEWS[4:]]
+
+    refusal({"explanation": reports})
+    assert select({"complaint": reports}).name == "complaint"
+
+
+def test_job_ads_are_not_reviews() -> None:
+    ads = [
+        "We are hiring a very friendly baker. Requirements: a degree. Candidates apply by mail.",
+        "Nice team. Responsibilities: the till. Qualifications: good maths. Applicants write to us.",
+        "Dein Profil: sehr gute Kenntnisse im Backen, Berufserfahrung. Wir freuen uns auf Deine Bewerbung!",
+        "Buscamos cocinero. Requisitos: muy buena mano, experiencia y conocimientos de postres.",
+    ]
+
+    refusal({"id": list("12345678"), "text": ads * 2})
+
+
+def test_wishes_for_a_couple_are_not_reviews_whatever_they_are_called() -> None:
+    wishes = ["Selamat menempuh hidup baru!", "Congratulations, you two!", "Semoga samawa ya", "Congrats"]
+    refusal({"name": TITLES, "comment": [*wishes, *wishes]})
+    longer = [
+        "May you both be very happy, with joy forever!",
+        "I wish you all the happiness and love there is.",
+    ]
+    refusal({"from": TITLES, "message": longer * 4})
+
+
+def test_poems_are_not_reviews() -> None:
+    poem = (
+        "I love the rain\nso very soft\nupon the roof\nmy old cat sleeps\nand I am glad\nthat night has come"
+    )
+    refusal({"label": ["1"] * 6, "text": [f"{poem}\nagain, and {number} more" for number in "abcdef"]})
+
+    listed = "\n".join(f"- {text}" for text in REVIEWS)
+    assert select({"text": [f"{listed}\n{number}" for number in "abcdef"]}).name == "text"
+
+
+def test_comments_of_which_none_of_many_judges_are_not_reviews() -> None:
+    comments = [f"return the sum of the {kind} and the offset" for kind in map(str, range(40))]
+
+    refusal({"file": ["main.c"] * 40, "comments": comments})
+    assert select({"comments": [*comments, "I love it"]}).name == "comments"
+
+
+def test_comments_that_only_name_others_are_entries_of_a_raffle() -> None:
+    refusal(
+        {"comment": ["@ann.lee @bob_ray", "@cy quero!", "@di @ed", "Me too @flo", "@gus", "Lovely prize"]}
+    )
+    assert select({"comment": [f"@shop {text}" for text in REVIEWS]}).name == "comment"
+
+
+def test_one_of_several_lists_of_texts_is_not_chosen_if_no_name_says_so() -> None:
+    lists = {"[].visa[]": REVIEWS, "[].other[]": [f"{title} is what we sell." for title in TITLES]}
+
+    refusal(lists)
+    assert select({"[].reviews[]": REVIEWS, "[].other[]": lists["[].other[]"]}).name == "[].reviews[]"

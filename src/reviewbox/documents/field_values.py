@@ -2,6 +2,7 @@
 
 import re
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from html import unescape
 from math import log2
@@ -56,6 +57,7 @@ _MIN_OPINIONS = 0.2
 _OPINIONS_PER_WORD = 0.012
 _OPINIONS_OF_PHRASES = 0.5  # if none of the texts is a sentence, and they have no name
 _ROWS_FOR_OPINIONS = 5
+_ROWS_WITHOUT_OPINIONS = 30  # are too many for reviews, whatever they are called
 _MAX_MARKUP_SHARE = 0.1  # of texts without a name, which may be news of a site
 _MIN_NAMELESS_WORDS = 1.5  # on average
 # Texts in at least this many rows are the options of a question if at most this share of them is distinct.
@@ -92,12 +94,27 @@ _MARKUP = re.compile(
     r"</?(?:a\s|div|p|ul|ol|li|table|tr|td|span|h[1-6]|section|article|img|html|body|em|mark)\b",
     re.IGNORECASE,
 )
-# What programs write into their messages: addresses, settings, paths, calls, names of errors, and the gaps of templates.
-_TECHNICAL = re.compile(
-    r"\b\d{1,3}(?:\.\d{1,3}){3}\b|::1\b|\b[0-9a-f]{16,}\b|\b\w+=[\w\"'{\[]"
-    r"|(?:^|\s)(?:/[\w.-]+){2,}|\b\w+\(\)|\b[A-Za-z]+(?:Error|Exception)\b|\bHTTP[/ ]?\d"
-    r"|\{ ?[A-Za-z_][\w.]{0,40} ?\}|%\w{1,40}%"
+# What programs write into their messages: settings, paths, calls, names of errors, the gaps of templates, and
+# addresses. Looking for a sign of each first takes a quarter of the time.
+_TECHNICAL = tuple(
+    (sign, re.compile(pattern))
+    for sign, pattern in (
+        ("=", r"\w=[\w\"'{\[]"),
+        ("/", r"(?:^|\s)(?:/[\w.-]+){2,}"),
+        ("()", r"\w\(\)"),
+        ("Error", r"\b[A-Za-z]+Error\b"),
+        ("Exception", r"\b[A-Za-z]+Exception\b"),
+        ("HTTP", r"\bHTTP[/ ]?\d"),
+        ("{", r"\{ ?[A-Za-z_][\w.]{0,40} ?\}"),
+        ("%", r"%\w{1,40}%"),
+        ("___", r"___"),
+        ("::1", r"::1\b"),
+        (".", r"\b\d{1,3}(?:\.\d{1,3}){3}\b"),
+        ("", r"\b[0-9a-f]{16,}\b"),
+    )
 )
+# Hardly any prose has one of these, without which none of the patterns matches.
+_TECHNICAL_SIGN = re.compile(r"[\d=/({%_]|Error|Exception")
 _FROM_STAFF = re.compile(
     r"^\W{0,3}(?:agent|support|bot|assistant|representative|advisor|ai)\b.{0,30}?:",
     re.IGNORECASE | re.MULTILINE,
@@ -113,6 +130,35 @@ _INTRODUCTION = re.compile(
     r"|меня зовут)\b",
     re.IGNORECASE,
 )
+# How somebody else reports what a customer said or did.
+_ABOUT_CUSTOMER = re.compile(
+    r"\W{0,3}(?:(?:the|this|an?) )?(?:user|customer|client|guest|patient|caller|reviewer)s? (?:is|are|was|were|has|have|had"
+    r"|wants?|wanted|needs?|needed|reports?|reported|requests?|requested|complain\w*|finds?|found|asks?|asked|says?|said"
+    r"|stat(?:es?|ed)|mention(?:s|ed)|express\w+|feels?|felt|describ\w+|experienc\w+|claims?|claimed|called|tried"
+    r"|notic\w+|received|slipped|fell|dropped|appreciat\w+|suggest\w*|thinks?|believes?)\b"
+    r"|(?:der kunde|die kundin|le client|la cliente|el cliente|o cliente|il cliente|клиент|пользователь) ",
+    re.IGNORECASE,
+)
+_JOB_ADS = frozenset(
+    "responsibilities qualifications requirements candidate candidates applicant applicants apply hiring recruiting "
+    "bachelor degree vacancy proficiency proficient preferred aufgaben anforderungen kenntnisse berufserfahrung bewerbung "
+    "bewerber profil candidat competences diplome recherchons requisitos candidato candidatos conocimientos experiencia "
+    "buscamos vaga conhecimento conhecimentos formacao requisiti conoscenza laurea обязанности требования опыт".split()
+)
+_MIN_WORDS_OF_A_JOB_AD = 3
+# Words of those who congratulate a couple, for instance.
+_WISHES = frozenset(
+    "menempuh sakinah mawaddah samawa barakallah barakallahu congratulations congrats gluckwunsch gluckwunsche "
+    "felicitations mutluluklar поздравляю поздравляем".split()
+)
+# Three of these say the same.
+_WORDS_OF_A_WISH = frozenset(
+    "marriage happiness happily bless blessed blessing blessings forever lifetime eternal joy love wishing wish may".split()
+)
+_MIN_WORDS_OF_A_WISH = 3
+_MIN_VERSES = 6
+_MAX_WORDS_OF_A_VERSE = 9  # on average
+_END_OF_A_SENTENCE = (".", "!", "?", ":")
 _HTTP_STATUS = re.compile(r"[1-5]\d\d")
 _PLACEHOLDERS = frozenset(
     "lorem ipsum dolor amet consectetur consectetuer adipiscing elit vestibulum pellentesque curabitur mauris vivamus "
@@ -148,6 +194,10 @@ class FieldValues:
     dialogues: int = 0  # texts with the words of two sides
     introductions: int = 0  # texts in which people introduce themselves
     placeholders: int = 0  # texts in the Latin of typesetters
+    about_customers: int = 0  # texts in which somebody else reports what a customer said or did
+    job_ads: int = 0
+    wishes: int = 0  # texts that congratulate somebody
+    verses: int = 0  # texts in lines that are not sentences
     http_statuses: int = 0
     content_words: int = 0
     in_name: int = 0  # texts that the name contains, as the options of a question
@@ -203,10 +253,14 @@ class FieldValues:
         self.numbered += bool(_NUMBERED.match(value))
         self.replies += bool(_REPLY.search(value))
         self.markup += bool(_MARKUP.search(value))
-        self.technical += bool(_TECHNICAL.search(value))
+        self.technical += bool(_TECHNICAL_SIGN.search(value)) and _is_technical(value)
         self.dialogues += bool(_FROM_STAFF.search(value) and _FROM_CUSTOMER.search(value))
         self.introductions += bool(_INTRODUCTION.match(value))
         self.placeholders += len(_PLACEHOLDERS.intersection(plain_words)) >= _MIN_PLACEHOLDERS
+        self.about_customers += bool(_ABOUT_CUSTOMER.match(value))
+        self.job_ads += len(_JOB_ADS.intersection(plain_words)) >= _MIN_WORDS_OF_A_JOB_AD
+        self.wishes += _is_wish(plain_words)
+        self.verses += value.count("\n") >= _MIN_VERSES - 1 and _is_verse(value)
         if len(words) > 1:
             self.multi_word += 1
             self.titles += all(word[0].isupper() for word in words if plain_word(word) not in FUNCTION_WORDS)
@@ -306,12 +360,29 @@ class FieldValues:
         """Whether the name is long enough for a question, and the texts are long enough for answers in prose."""
         return is_question(self.name) and self.words >= _MIN_OPEN_WORDS * self.texts
 
+    @property
+    def judges_nothing(self) -> bool:
+        """Whether none of many texts in a known language, or of some that a program wrote, has a word of opinion."""
+        is_technical = self.texts >= _ROWS_FOR_VARIETY and self.technical > MIN_TEXT_SHARE * self.texts
+        is_known_language = self.function_words >= KNOWN_LANGUAGE_SHARE * self.words
+        is_prose = is_known_language and self.words >= _MIN_OPEN_WORDS * self.texts
+        return not self.opinions and (is_technical or (is_prose and self.texts >= _ROWS_WITHOUT_OPINIONS))
+
     def sounds_like_reviews(self, name_score: float) -> bool:
         """Return whether enough texts describe an experience or judge something; more, if the name says less."""
         if name_score >= TELLING_NAME_SCORE:
-            return True
+            return not self.judges_nothing and self.wishes <= MIN_TEXT_SHARE * self.texts
         is_nameless = not name_words(self.name)
-        of_others = (self.technical, self.dialogues, self.introductions, self.placeholders)
+        of_others = (
+            self.technical,
+            self.dialogues,
+            self.introductions,
+            self.placeholders,
+            self.about_customers,
+            self.job_ads,
+            self.wishes,
+            self.verses,
+        )
         if max(of_others) > MIN_TEXT_SHARE * self.texts:
             return False
         is_boilerplate = self.is_boilerplate
@@ -369,6 +440,23 @@ class FieldValues:
             return f"{kind}s"
         texts = "the same few texts" if self.is_choice else "texts"
         return f"{texts} of about {number_of(max(1, round(self.words / self.texts)), 'word')}"
+
+
+def _is_technical(value: str) -> bool:
+    return any(sign in value and pattern.search(value) for sign, pattern in _TECHNICAL)
+
+
+def _is_wish(words: Sequence[str]) -> bool:
+    return not _WISHES.isdisjoint(words) or len(_WORDS_OF_A_WISH.intersection(words)) >= _MIN_WORDS_OF_A_WISH
+
+
+def _is_verse(value: str) -> bool:
+    """Return whether most lines of a text are short and no sentences, as in poems and songs, and no items of a list."""
+    lines = [line for part in value.split("\n") if (line := part.strip())]
+    if len(lines) < _MIN_VERSES:
+        return False
+    verses = sum(line[0].isalpha() and not line.endswith(_END_OF_A_SENTENCE) for line in lines)
+    return verses > len(lines) / 2 and len(value.split()) <= _MAX_WORDS_OF_A_VERSE * len(lines)
 
 
 def says_published(values: FieldValues) -> bool:

@@ -4,6 +4,7 @@ A text among the fields of an article, a log or an answer to a complaint is not 
 `content`, `message` or `comment`. Pure functions.
 """
 
+import re
 from collections import defaultdict
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
@@ -56,7 +57,25 @@ _BESIDE_PUBLISHED = (
     frozenset(("post title", "post content")),  # of a site
     frozenset(("sender", "recipient")),  # of messages in a mailbox
     frozenset(("from", "to", "subject")),
+    frozenset(("start", "end")),  # of what is spoken
+    frozenset(("start", "duration")),
+    frozenset(("season", "episode")),  # of what is said in a series
+    frozenset(("temporada", "episodio")),
+    frozenset(("saison", "episode")),
+    frozenset(("staffel", "folge")),
 )
+# Who says the lines of a script. In a survey, it is who gave the talk.
+_SPEAKERS = frozenset(
+    "speaker speakers character narrator sprecher hablante personaje personnage personagem".split()
+)
+_PARTS_OF_A_SPEAKER = frozenset("id name s".split())
+_INGREDIENTS = re.compile(
+    r"(?<![^.\]!])(?:ingredients|ingredientes|ingredienti|ingrédients|zutaten|ingrediënten|ingredienser|składniki|malzemeler"
+    r"|ингредиенты|材料|재료)(?![^.\[])",
+    re.IGNORECASE,
+)
+# What sites store beside the texts of their pages.
+_PAGE_KEYS = (frozenset(("sort order", "is active")), frozenset(("display order", "is active")))
 # The values of a field that says which side wrote a message.
 _SIDES = tuple(
     frozenset(hash(side) for word in pair.split() for side in (word, word.capitalize(), word.upper()))
@@ -113,9 +132,13 @@ class RecordKinds:
         lists: defaultdict[str, dict[str, FieldValues]] = defaultdict(dict)
         for path, values in fields.items():
             lists[list_in(path)][path] = values
+        ingredients = map(_INGREDIENTS.search, fields)
+        recipes = {list_in(found.string[: found.start()]) for found in ingredients if found}
+        published = [name for name, columns in lists.items() if _are_published(columns)]
+        published += [name for name in recipes if not any(map(_is_rating, lists.get(name, {}).values()))]
         return cls(
             [name for name, columns in lists.items() if _are_articles(columns)],
-            [name for name, columns in lists.items() if _are_published(columns)],
+            published,
             [name for name, columns in lists.items() if _are_logs(columns)],
             [name for name, columns in lists.items() if _are_answered(columns)],
         )
@@ -144,21 +167,51 @@ def is_log_record(names: Collection[str]) -> bool:
 
 
 def _are_articles(columns: Mapping[str, FieldValues]) -> bool:
+    if not (_are_listed(columns) or any(map(_names(columns).issuperset, _PAGE_KEYS))):
+        return False
+    known = {word for values in columns.values() if values.present for word in _words(values)}
+    return not known & _WORDS_BESIDE_REVIEWS
+
+
+def _are_listed(columns: Mapping[str, FieldValues]) -> bool:
+    """Return whether records have a title and a sign of an article."""
     words = {word for values in columns.values() for word in _words(values)}
-    is_listed = bool(words & TITLE_WORDS and words & _WORDS_OF_AN_ARTICLE)
-    return is_listed and not words & _WORDS_BESIDE_REVIEWS
+    return bool(words & TITLE_WORDS and words & _WORDS_OF_AN_ARTICLE)
 
 
 def _are_published(columns: Mapping[str, FieldValues]) -> bool:
-    names = {" ".join(_words(values)) for values in columns.values()}
+    names = _names(columns)
     return bool(
         any(map(says_published, columns.values()))
-        or any(names >= beside for beside in _BESIDE_PUBLISHED)
+        or any(map(names.issuperset, _BESIDE_PUBLISHED))
         or any(map(_counts_tokens, columns.values()))
         or any(map(_has_two_sides, columns.values()))
         or _are_dialogues(columns)
         or len(_MESSENGER_KEYS & {name.replace(" ", "") for name in names}) >= _MIN_MESSENGER_KEYS
+        or _are_pages(columns)
+        or _are_lines_of_speakers(columns)
     )
+
+
+def _are_pages(columns: Mapping[str, FieldValues]) -> bool:
+    """Return whether records with a title and a sign of an article contain HTML, and no rating."""
+    return (
+        _are_listed(columns)
+        and any(values.markup > MIN_TEXT_SHARE * values.present > 0 for values in columns.values())
+        and not any(map(_is_rating, columns.values()))
+    )
+
+
+def _are_lines_of_speakers(columns: Mapping[str, FieldValues]) -> bool:
+    return (
+        any(map(_is_speaker, columns.values()))
+        and not any(map(_is_rating, columns.values()))
+        and not any(is_question(values.name) for values in columns.values())
+    )
+
+
+def _names(columns: Mapping[str, FieldValues]) -> set[str]:
+    return {" ".join(_words(values)) for values in columns.values()}
 
 
 def _has_two_sides(values: FieldValues) -> bool:
@@ -202,6 +255,11 @@ def _are_answered(columns: Mapping[str, FieldValues]) -> bool:
         values.is_text and not _is_answer(path) and name_score(values.name) >= TEXT_NAME_SCORE
         for path, values in columns.items()
     )
+
+
+def _is_speaker(values: FieldValues) -> bool:
+    who, *parts = _words(values) or ("",)
+    return who in _SPEAKERS and _PARTS_OF_A_SPEAKER.issuperset(parts)
 
 
 def _is_text_of_user(values: FieldValues) -> bool:

@@ -387,6 +387,7 @@ def select_review_field(sample: FieldSample, options: ReadOptions) -> ReviewFiel
         )
     close = [c for c in others if not _is_clearly_better(best, c) and not sample.is_copy(c.path, best.path)]
     close += [*sample.long_titles(candidates, best), *sample.tickets(candidates, best)]
+    close += [c for c in candidates if c not in close and _are_similar_lists(best, c)]
     if close:
         raise SourceError(
             ErrorCode.NO_TEXT_FIELD,
@@ -441,6 +442,19 @@ def _are_siblings(one: Candidate, other: Candidate) -> bool:
         and heads[0] == heads[1]
         and word_weight(heads[0][0]) >= TELLING_NAME_SCORE
         and last_part(one.path) != last_part(other.path)
+    )
+
+
+def _are_similar_lists(one: Candidate, other: Candidate) -> bool:
+    """Return whether two fields are lists of texts beside each other, and no name says which are reviews."""
+    (outer, list_), (other_outer, other_list) = one.path.rpartition(".")[::2], other.path.rpartition(".")[::2]
+    return (
+        one is not other
+        and outer == other_outer
+        and list_.endswith("[]")
+        and other_list.endswith("[]")
+        and min(one.name_score, other.name_score) > EXCLUDING_NAME_SCORE
+        and max(one.name_score, other.name_score) < TEXT_NAME_SCORE
     )
 
 

@@ -17,6 +17,8 @@ _CONTACT = re.compile(
 )
 _HOST = re.compile(r"(?:[a-z0-9-]{1,63}\.){1,5}[a-z]{2,24}(?:/\S*)?")
 _MENTION = re.compile(r"(?<![\w.])@[\w.]+")
+_WORD = re.compile(r"[^\W\d_]+")
+_MAX_WORDS_OF_A_MENTION = 2
 _NUMBER = re.compile(
     r"[-+~<>=≤≥]?\s?[$€£¥₹₩₽]?\s?\d[\d.,:/\s'’%$€£¥°ºxX×-]*(?:[a-zA-Z]{0,3}|stars?|out of \d+)?"
 )
@@ -58,15 +60,26 @@ def _is_identifier(value: str) -> bool:
     return bool(_PATH.fullmatch(value)) or (value.count(".") > 1 and "..." not in value)
 
 
+def _is_mention(value: str) -> bool:
+    """Return whether a value names others and says hardly anything else, as entries of a raffle do."""
+    rest, mentions = _MENTION.subn("", value)
+    return mentions > 0 and len(_WORD.findall(rest)) <= _MAX_WORDS_OF_A_MENTION
+
+
+def is_link(value: str) -> bool:
+    """Return whether a string is a link, or an e-mail address."""
+    return bool(_LINK.fullmatch(value))
+
+
 def kind_of(value: str) -> str:  # noqa: PLR0911 - one kind per line
     """Return the name of a value's kind; "text" if it could be a review."""
     if _REPEATED_SYMBOL.fullmatch(value) or _NUMBER.fullmatch(value):
         return "number"
     if _DATE.fullmatch(value):
         return "date"
-    if _LINK.fullmatch(value) or _HOST.fullmatch(value) or ("@" in value and _CONTACT.fullmatch(value)):
+    if is_link(value) or _HOST.fullmatch(value) or ("@" in value and _CONTACT.fullmatch(value)):
         return "link"
-    if "@" in value and not any(map(str.isalpha, _MENTION.sub("", value))):
+    if "@" in value and _is_mention(value):
         return "mention"
     if value.casefold() in _FLAG:
         return "flag"

@@ -114,6 +114,16 @@ NAME_WEIGHTS: Mapping[str, float] = {
         "responses owners host manager management staff reponses respuestas risposte رد الرد bio biography "
         "about instructions policy prompt html question questions",
     ),
+    # a text of another kind
+    **_words(
+        -4.0,
+        "dialogue dialogues dialogo dialogos joke jokes witz witze blague blagues chiste chistes piada "
+        "piadas barzelletta barzellette анекдот анекдоты lyric lyrics songtext liedtext paroles poem "
+        "poems poema poemas poeme poemes gedicht gedichte poesia poesie puisi стих стихи speech speeches "
+        "discurso discursos discours pidato resume resumes cv lebenslauf curriculo prerequisite "
+        "prerequisites syllabus obituary obituaries recipe recipes rezept rezepte receta recetas recette "
+        "recettes ricetta ricette receita receitas resep ucapan doa",
+    ),
     **dict.fromkeys(REPLY_WORDS | DESCRIPTIONS, -4.0),
     **_words(
         -5.0,

@@ -584,6 +584,18 @@ def test_an_object_may_map_names_to_the_reviews_of_each_day() -> None:
     assert texts(document("apps.json", json.dumps(apps))) == REVIEWS[:3]
 
 
+@pytest.mark.parametrize("key", ["https://video.example/watch?v={}", "B0{}"])
+def test_an_object_may_map_links_and_ids_to_lists_of_texts(key: str) -> None:
+    by_key = {key.format(1): REVIEWS[:1], key.format(2): REVIEWS[1:]}
+
+    read = document("comments.json", json.dumps(by_key))
+
+    assert texts(read) == REVIEWS
+    assert read.notes["text_field"] == "*[]"
+    escaped = key.format(2).replace("/", "~1")
+    assert loaded(read)[2]["reviewbox_pointer"] == f"/{escaped}/1"
+
+
 def test_an_object_does_not_map_languages_to_different_reviews() -> None:
     data = [
         {"by": {key: {"said": f"{key}: {review}", "stars": 4} for key in ("en", "fr", "de")}}

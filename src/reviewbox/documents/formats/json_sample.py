@@ -18,6 +18,7 @@ from reviewbox.documents.formats.json_paths import Each, Path, format_path, list
 from reviewbox.documents.pacing import Pace
 from reviewbox.documents.record_kinds import is_log_record
 from reviewbox.documents.review_field import FieldSample
+from reviewbox.documents.value_kinds import is_link
 
 # The parts of a document that are sampled: nested levels, elements of an array, names of a kind of record.
 _MAX_PATH = 24
@@ -237,6 +238,10 @@ def is_rows(value: Any, width: int | None = None) -> bool:
 def is_map(value: Mapping[str, Any], min_size: int = _MIN_MAP_SIZE) -> bool:
     """Return whether an object maps ids to records of the same kind, to lists of them or to maps of them."""
     children = [child for child in value.values() if child not in ([], {}, None)]
+    if len(children) >= min_size and all(map(_is_list_of_texts, children)):
+        # Lists of the same length are the columns of a table.
+        is_by_id = all(map(_is_id, value)) and len(set(map(len, children))) > 1
+        return is_by_id or all(map(is_link, value))
     firsts = map(_first_record, children)
     records = [first for first in firsts if isinstance(first, dict) and first]
     if len(records) < max(min_size, _MIN_RECORD_SHARE * len(children)):
@@ -256,6 +261,10 @@ def is_map(value: Mapping[str, Any], min_size: int = _MIN_MAP_SIZE) -> bool:
         )
         and (are_lists or not all(map(is_language, value)))  # which hold the same texts
     )
+
+
+def _is_list_of_texts(value: Any) -> bool:
+    return isinstance(value, list) and all(isinstance(element, str) for element in value)
 
 
 def _first_record(value: Any) -> Any:
