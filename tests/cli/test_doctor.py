@@ -8,11 +8,14 @@ import zipfile
 from collections.abc import Callable, Iterator, Mapping
 from copy import deepcopy
 from dataclasses import dataclass
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import boto3
 import pytest
+from botocore.config import Config
 from botocore.stub import Stubber
 from moto.core.config import default_user_config
 from mypy_boto3_s3 import S3Client
@@ -324,10 +327,10 @@ def log_errors(deployed: Deployed) -> None:
         (lambda d: d.set_queue(VisibilityTimeout="30"), "queues", "after 30 s", "template.yaml"),
         (redrive_after(1), "queues", "gives up after 1 attempts", "template.yaml"),
         (lambda d: d.set_queue(Policy=""), "queues", "lets neither S3 nor EventBridge send", "template.yaml"),
-        (send_dead_letter, "dead letters", "1 messages failed", "`reviewbox redrive`"),
+        (send_dead_letter, "dead letters", "1 message failed", "`reviewbox redrive`"),
         (set_variable("REVIEWBOX_LABELS", "3"), "function", "LABELS must be 2 or 4", "correct the parameter"),
         (reserve_concurrency, "function", "reserved concurrency of 0", "delete-function-concurrency"),
-        (delete_mapping, "function", "does not read arn:aws:sqs", "deploy the stack again"),
+        (delete_mapping, "function", "does not read arn:aws:sqs", "create-event-source-mapping"),
         (disable_mapping, "function", "its trigger is Disabled", "--enabled"),
         (delete_function, "function", "ResourceNotFoundException", "deleted outside of CloudFormation"),
         (log_errors, "errors", "3 in /aws/lambda/reviewbox-OnUpload", "docs/operations.md"),
@@ -521,6 +524,56 @@ def test_credentials_that_have_expired_are_a_failure() -> None:
 
     assert (credentials.state, "aws sso login" in credentials.remedy) == (State.FAILED, True)
     assert {finding.state for finding in rest} == {State.SKIPPED}
+
+
+class Website(BaseHTTPRequestHandler):
+    """Any website: it answers each request with a page that says what is wrong."""
+
+    def log_message(self, *_: object) -> None:
+        """Print nothing among the output of the commands."""
+
+
+def test_an_endpoint_that_is_not_of_aws_is_named(tiny_model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "testing")
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+    with ThreadingHTTPServer(("127.0.0.1", 0), Website) as server:
+        Thread(target=server.serve_forever).start()
+        monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{server.server_port}")
+        status = CliRunner().invoke(app, ["status"])
+        doctor = CliRunner().invoke(app, ["doctor", "--model", str(tiny_model), "--format", "json"])
+        server.shutdown()
+
+    assert (status.exit_code, status.stderr.count("\n")) == (2, 1)
+    assert "does not answer as AWS does" in status.stderr
+    (failed,) = (f for f in json.loads(doctor.stdout)["findings"] if f["state"] == "failed")
+    assert "does not answer as AWS does" in failed["detail"]
+    assert "AWS_ENDPOINT_URL" in failed["remedy"]
+
+
+def test_an_endpoint_that_cannot_be_reached_is_no_matter_of_credentials(s3: S3Client) -> None:
+    once = Config(retries={"total_max_attempts": 1})
+    sts = boto3.client("sts", endpoint_url="http://127.0.0.1:1", config=once)
+
+    credentials, *_ = findings(lambda _: sts)
+
+    assert "Could not connect" in credentials.detail
+    assert "AWS_ENDPOINT_URL" in credentials.remedy
+
+
+def test_a_deleted_bucket_is_not_taken_for_a_wrong_endpoint(deployed: Deployed) -> None:
+    delete_bucket(deployed)
+
+    found = problems()
+
+    assert found.keys() == {"bucket", "results bucket", "notification", "leftovers"}
+    assert "AWS_ENDPOINT_URL" not in " ".join(found.values())
+
+
+def test_a_deleted_queue_is_not_taken_for_a_missing_permission(deployed: Deployed) -> None:
+    delete_queue(deployed)
+
+    assert problems()["permissions"] == problems()["queues"]
 
 
 def test_an_altered_model_is_a_failure(tmp_path: Path, tiny_model: Path) -> None:

@@ -1,5 +1,6 @@
 import pytest
 from botocore.exceptions import ClientError, EndpointConnectionError, NoCredentialsError, NoRegionError
+from botocore.parsers import ResponseParserError
 
 from reviewbox.stack.aws import explain, is_aws
 
@@ -35,6 +36,7 @@ def client_error(code: str, message: str) -> ClientError:
         (NoCredentialsError(), "no AWS credentials: set AWS_PROFILE"),
         (NoRegionError(), "no AWS region: set AWS_DEFAULT_REGION"),
         (EndpointConnectionError(endpoint_url="http://127.0.0.1:1"), 'endpoint URL: "http://127.0.0.1:1"'),
+        (ResponseParserError("invalid XML\n<html>"), "the endpoint does not answer as AWS does"),
     ],
 )
 def test_aws_errors_are_explained_in_one_line(error: Exception, expected: str) -> None:

@@ -18,8 +18,13 @@ from botocore.exceptions import (
     NoRegionError,
 )
 from botocore.loaders import create_loader
+from botocore.parsers import ResponseParserError
 
 from reviewbox.errors import ReviewboxError
+
+# There is no answer, or it is not AWS's: a proxy or another website may answer with a page.
+ENDPOINT_ERRORS = (ConnectionError, ResponseParserError)
+AWS_ERRORS = (BotoCoreError, ClientError, ResponseParserError)
 
 # The number of threads that can use one client at the same time.
 MAX_CONNECTIONS = 16
@@ -64,7 +69,7 @@ def errors_at(place: str) -> Iterator[None]:
     """Raise AWS errors as `ReviewboxError`, with `place` at the start of the message."""
     try:
         yield
-    except (BotoCoreError, ClientError) as error:
+    except AWS_ERRORS as error:
         raise ReviewboxError(f"{place}: {explain(error)}") from None
 
 
@@ -78,8 +83,10 @@ def explain(error: Exception) -> str | None:
             )
         case NoRegionError():
             return "no AWS region: set AWS_DEFAULT_REGION, or set a region in the profile"
-        case ConnectionError():
-            return f"{error} (AWS_ENDPOINT_URL selects the endpoint)"
+        case ConnectionError() | ResponseParserError():
+            is_silent = isinstance(error, ConnectionError)
+            problem = error if is_silent else "the endpoint does not answer as AWS does"
+            return f"{problem} (AWS_ENDPOINT_URL selects the endpoint)"
         case ClientError():
             details = error.response.get("Error", {})
             line = f"AWS answered {details.get('Code', 'an error')} to {error.operation_name}"

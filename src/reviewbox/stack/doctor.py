@@ -6,17 +6,18 @@ from collections.abc import Callable, Iterable, Iterator
 from functools import cache
 from pathlib import Path
 
-from botocore.exceptions import BotoCoreError, ClientError
+from botocore.exceptions import ClientError
 
 from reviewbox.errors import ReviewboxError
 from reviewbox.model.classifier import Classifier
 from reviewbox.model.self_check import processor
-from reviewbox.stack.aws import explain, has_credentials
+from reviewbox.stack.aws import AWS_ERRORS, ENDPOINT_ERRORS, explain, has_credentials
 from reviewbox.stack.deployment import Connect, Deployment
 from reviewbox.stack.finding import Finding, State, judge
 from reviewbox.stack.resource_checks import CHECKS
 
 _MIN_PYTHON = (3, 11)
+_CHECK_ENDPOINT = "check the region and AWS_ENDPOINT_URL, then try again"
 
 
 def examine_installation(model: Path | None) -> Iterator[Finding]:
@@ -48,8 +49,10 @@ def examine_stack(name: str, connect: Connect, now: Callable[[], float]) -> Iter
     connect = cache(connect)  # making a client takes longer than most requests
     try:
         identity = connect("sts").get_caller_identity()
-    except (BotoCoreError, ClientError) as error:
+    except AWS_ERRORS as error:
         remedy = "renew the credentials (`aws sso login`), or select others with AWS_PROFILE"
+        if isinstance(error, ENDPOINT_ERRORS):
+            remedy = _CHECK_ENDPOINT
         yield Finding("credentials", State.FAILED, str(explain(error)), remedy)
         yield from _skipped(CHECKS, "needs credentials")
         return
@@ -59,7 +62,7 @@ def examine_stack(name: str, connect: Connect, now: Callable[[], float]) -> Iter
     except ReviewboxError as error:
         what, _, remedy = str(error).partition(": ")
         yield Finding("stack", State.FAILED, what, remedy)
-    except (BotoCoreError, ClientError) as error:
+    except AWS_ERRORS as error:
         yield _refused("stack", error)
     else:
         yield from _findings(deployment)
@@ -72,7 +75,7 @@ def _findings(deployment: Deployment) -> Iterator[Finding]:
     for name, check in CHECKS.items():
         try:
             yield from check(deployment)
-        except (BotoCoreError, ClientError) as error:
+        except AWS_ERRORS as error:
             yield _refused(name, error)
 
 
@@ -87,6 +90,8 @@ def _refused(check: str, error: Exception) -> Finding:
     remedy = "see docs/operations.md: Permissions lists what `reviewbox doctor` may need"
     if code.endswith(("NonExistentQueue", "QueueDoesNotExist", "ResourceNotFoundException")):
         remedy = "it was deleted outside of CloudFormation: deploy the stack again under a new name"
+    elif code == "NoSuchBucket":
+        remedy = "see what to do about the bucket"
     elif "AccessDenied" not in code and "Unauthorized" not in code:
-        remedy = "check the region and AWS_ENDPOINT_URL, then try again"
+        remedy = _CHECK_ENDPOINT
     return Finding(check, State.FAILED, str(explain(error)), remedy)

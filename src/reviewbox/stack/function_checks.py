@@ -65,9 +65,12 @@ def _trigger_problems(deployment: Deployment) -> Iterator[tuple[str, str]]:
         arn = deployment.queue(url)["QueueArn"]
         mapping = mappings.get(arn)
         if mapping is None:
+            # CloudFormation does not notice that it is gone, and would not create it again.
+            create = f"aws lambda create-event-source-mapping --function-name {deployment.function}"
+            settings = f"--event-source-arn {arn} --function-response-types ReportBatchItemFailures"
             yield (
-                f"the function does not read {arn}",
-                "deploy the stack again, and undo other changes to it",
+                f"the function does not read {arn}: its trigger was deleted",
+                f"run `{create} {settings}`, or deploy the stack again under a new name",
             )
             continue
         update = f"aws lambda update-event-source-mapping --uuid {mapping['UUID']}"
@@ -84,11 +87,11 @@ def check_permissions(deployment: Deployment) -> Iterator[Finding]:
     if not deployment.function:
         yield Finding("permissions", State.SKIPPED, "the local cloud does not check permissions")
         return
-    role = deployment.configuration["Role"]
+    role, needed = deployment.configuration["Role"], _needed_permissions(deployment)
     try:
         denied = [
             f"{action} on {resource}"
-            for resource, actions in _needed_permissions(deployment).items()
+            for resource, actions in needed.items()
             for action in _denied_actions(deployment, role, resource, actions)
         ]
     except ClientError as error:

@@ -14,6 +14,7 @@ from reviewbox.stack.deployment import Deployment
 from reviewbox.stack.finding import Finding, State, conclude
 from reviewbox.stack.function_checks import check_errors, check_function, check_permissions
 from reviewbox.storage import S3Storage
+from reviewbox.wording import number_of
 
 _VISIBILITY_TIMEOUTS = 6  # of the function, as AWS recommends
 _MIN_RECEIVES = 5
@@ -141,7 +142,7 @@ def _allows_events(policy: str) -> bool:
 def _check_dead_letters(deployment: Deployment) -> Iterator[Finding]:
     attributes, problems = deployment.queue(deployment.stack.dead_letter_queue_url), {}
     if count := int(attributes["ApproximateNumberOfMessages"]):
-        problems[f"{count} messages failed on every attempt"] = (
+        problems[f"{number_of(count, 'message')} failed on every attempt"] = (
             "read the reasons (`reviewbox status`), remove the cause, then run `reviewbox redrive`"
         )
     return conclude("dead letters", problems, "none", State.WARNING)
