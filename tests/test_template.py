@@ -212,6 +212,7 @@ def test_visibility_timeout_is_six_function_timeouts(timeout: str) -> None:
 def test_near_timeout_alarm_can_fire_before_the_function_stops_itself(timeout: str) -> None:
     near = TEMPLATE["Mappings"]["Timeout"][timeout]["Near"]
 
+    assert ALARMS["OnUploadNearTimeout"]["Threshold"]["Fn::FindInMap"][::2] == ["Timeout", "Near"]
     assert near == 700 * int(timeout)
     assert near < 1000 * (int(timeout) - RESERVED_SECONDS)
 
@@ -319,16 +320,60 @@ def test_dead_letters_raise_an_alarm_days_before_they_vanish() -> None:
     assert retention["FailedUploads"] - latest_alarm >= 3 * 24 * 3600
 
 
+def test_failures_in_the_logs_raise_an_alarm_within_minutes() -> None:
+    """Every filter writes the metric that the alarm watches, and one failure is enough."""
+    filters = resources_of_type("Logs::MetricFilter")
+    written = {
+        (t["MetricName"], t["MetricValue"]) for f in filters.values() for t in f["MetricTransformations"]
+    }
+    alarm = ALARMS["FailedObjects"]
+
+    assert written == {(alarm["MetricName"], "1")}
+    assert (alarm["Statistic"], alarm["Threshold"]) == ("Sum", 0)
+    assert alarm["Period"] * alarm["EvaluationPeriods"] <= 300
+
+
+WATCHED = {
+    "DeadLetters": ("ApproximateNumberOfMessagesVisible", "FailedUploads"),
+    "OldDeadLetters": ("ApproximateAgeOfOldestMessage", "FailedUploads"),
+    "OldUploads": ("ApproximateAgeOfOldestMessage", "Uploads"),
+    "OldSegments": ("ApproximateAgeOfOldestMessage", "Segments"),
+    "OnUploadErrors": ("Errors", "OnUpload"),
+    "OnUploadThrottles": ("Throttles", "OnUpload"),
+    "OnUploadNearTimeout": ("Duration", "OnUpload"),
+    "OnUploadRecursion": ("RecursiveInvocationsDropped", "OnUpload"),
+    "OnBatchOperationErrors": ("Errors", "OnBatchOperation"),
+    "OnBatchOperationThrottles": ("Throttles", "OnBatchOperation"),
+    "FailedCopiesAlarm": ("ApproximateNumberOfMessagesVisible", "FailedCopies"),
+    "OldCopies": ("ApproximateAgeOfOldestMessage", "Copies"),
+    "OnResultErrors": ("Errors", "OnResult"),
+}
+
+
+def test_each_alarm_watches_its_function_or_queue() -> None:
+    assert WATCHED.keys() == ALARMS.keys() - {"FailedObjects"}
+    for name, (metric, watched) in WATCHED.items():
+        namespace, dimension = (
+            ("AWS/Lambda", {"Name": "FunctionName", "Value": {"Ref": watched}})
+            if watched in FUNCTIONS
+            else ("AWS/SQS", {"Name": "QueueName", "Value": {"Fn::GetAtt": [watched, "QueueName"]}})
+        )
+        alarm = ALARMS[name]
+        assert (alarm["Namespace"], alarm["MetricName"], alarm["Dimensions"]) == (
+            namespace,
+            metric,
+            [dimension],
+        )
+        assert alarm["Threshold"] == 0 or metric in ("ApproximateAgeOfOldestMessage", "Duration")
+
+
 @pytest.mark.parametrize(
-    ("alarm", "metric", "function"),
-    [
-        ("OnUploadRecursion", "RecursiveInvocationsDropped", "OnUpload"),
-        ("OnBatchOperationThrottles", "Throttles", "OnBatchOperation"),
-    ],
+    ("alarm", "queue"), [("OldUploads", "Uploads"), ("OldSegments", "Segments"), ("OldCopies", "Copies")]
 )
-def test_alarms_watch_the_metrics_of_their_function(alarm: str, metric: str, function: str) -> None:
-    assert ALARMS[alarm]["MetricName"] == metric
-    assert ALARMS[alarm]["Dimensions"] == [{"Name": "FunctionName", "Value": {"Ref": function}}]
+def test_a_message_that_waits_raises_an_alarm_days_before_sqs_deletes_it(alarm: str, queue: str) -> None:
+    retention = RESOURCES[queue]["Properties"]["MessageRetentionPeriod"]
+
+    assert ALARMS[alarm]["Threshold"] <= retention - 3 * 24 * 3600
 
 
 def test_restored_objects_send_the_same_notifications_as_uploads() -> None:
@@ -476,6 +521,7 @@ def test_alarm_links_to_its_documentation_and_ignores_missing_data(name: str) ->
 
     assert alarm["AlarmDescription"].endswith("See docs/operations.md")
     assert alarm["TreatMissingData"] == "notBreaching"
+    assert alarm["ComparisonOperator"] == "GreaterThanThreshold"
     assert alarm["AlarmActions"] == {"Fn::If": ["SendsEmail", [{"Ref": "Alarms"}], {"Ref": "AWS::NoValue"}]}
     assert alarm["OKActions"] == alarm["AlarmActions"]
 

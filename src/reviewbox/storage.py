@@ -12,7 +12,13 @@ from typing import IO, TYPE_CHECKING, Any, Protocol, Self
 import boto3
 import botocore.session
 from botocore.config import Config
-from botocore.exceptions import ClientError, FlexibleChecksumError, HTTPClientError, IncompleteReadError
+from botocore.exceptions import (
+    ClientError,
+    FlexibleChecksumError,
+    HTTPClientError,
+    IncompleteReadError,
+    ParamValidationError,
+)
 from botocore.exceptions import ConnectionError as NoConnectionError
 from botocore.parsers import ResponseParserError
 from botocore.utils import parse_timestamp
@@ -27,6 +33,7 @@ if TYPE_CHECKING:
     from mypy_boto3_s3.type_defs import ObjectTypeDef
 
 _ABSENT = frozenset({"404", "NoSuchKey", "NotFound", "NoSuchVersion"})
+_IMPOSSIBLE = frozenset({"NoSuchBucket", "InvalidBucketName", "KeyTooLongError"})
 _DENIED = frozenset({"403", "AccessDenied"})
 # S3 answers this if it is busy with another request for the object. It has done nothing.
 _BUSY = frozenset({"409", "ConditionalRequestConflict"})
@@ -201,8 +208,10 @@ class S3Storage:
         """
         try:
             item = _listed(self.client, ref)
+        except ParamValidationError:
+            return None
         except ClientError as error:
-            if _code(error) in _DENIED | {"NoSuchBucket"}:
+            if names_nothing(error) or _code(error) in _DENIED:
                 return None
             raise
         return item["LastModified"].date().isoformat() if item else None
@@ -287,6 +296,11 @@ def remove_all(store: ObjectStore, objects: Mapping[ObjectRef, str]) -> None:
     """Remove the objects that still have the ETag given for them, several at a time."""
     with ThreadPoolExecutor(_PARALLEL_DELETES) as pool:
         list(pool.map(lambda ref: store.remove(ref, objects[ref]), objects))
+
+
+def names_nothing(error: ClientError | ParamValidationError) -> bool:
+    """Return whether a request failed because no bucket or no object has, or could have, the name in it."""
+    return isinstance(error, ParamValidationError) or _code(error) in _IMPOSSIBLE
 
 
 def describe(error: Exception) -> str:

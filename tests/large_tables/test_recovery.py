@@ -3,12 +3,14 @@
 import gzip
 import hashlib
 import re
+from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from tests.conftest import BUCKET
 from tests.faults.clients import Client
-from tests.faults.s3 import S3
+from tests.faults.s3 import S3, Bucket
 from tests.large_tables.work import (
     TABLE,
     Killer,
@@ -76,6 +78,29 @@ def test_a_reader_never_finds_parts_of_two_revisions_in_a_receipt(pipeline: Pipe
         pipeline.process(segment, plenty)
 
     assert not set(recorded(s3)) & set(old)
+    assert_consistent(s3)
+
+
+def test_a_rollback_keeps_its_parts_although_those_of_the_same_table_are_removed_late(
+    pipeline: Pipeline, store: S3, s3: Client
+) -> None:
+    """A worker of the newer deployment has replaced the receipt, and is about to remove the old parts.
+
+    The older deployment then makes the same table again. Its parts must not have the keys of the old ones.
+    """
+
+    def gate(operation: str, _params: Any, perform: Callable[[], Any]) -> Any:
+        if operation == "DeleteObject":
+            pipeline.process(TABLE, plenty)
+        return perform()
+
+    put(s3, rows(2))
+    pipeline.process(TABLE, plenty)
+    first = receipt_of(s3)
+    settings = replace(pipeline.settings, needs_review_below=1.0)
+    replace(pipeline, settings=settings, store=storage_of(store, gate)).process(TABLE, plenty)
+
+    assert receipt_of(s3)["settings"] == first["settings"]
     assert_consistent(s3)
 
 
@@ -321,6 +346,47 @@ def test_a_receipt_with_a_strange_part_is_made_anew(
     deliver(pipeline)
 
     assert receipt_of(s3)["counts"]["total"] == size
+    assert_consistent(s3)
+
+
+@pytest.mark.parametrize("named", ["a table of another source", "a source", "an object in another bucket"])
+@pytest.mark.parametrize("work", ["a result", "the record of a failure"])
+def test_what_a_receipt_names_is_not_removed_for_that(
+    pipeline: Pipeline, store: S3, s3: Client, named: str, work: str
+) -> None:
+    other = ObjectRef(BUCKET, "incoming/other.csv")
+    for ref in (other, TABLE):
+        put(s3, rows(2), ref)
+        pipeline.process(ref, plenty)
+    store.buckets["elsewhere"] = Bucket()
+    etag = s3.put_object(Bucket="elsewhere", Key=recorded(s3)[0], Body=b"text")["ETag"]
+    part = {
+        "a table of another source": receipt_of(s3, other)["parts"][0],
+        "a source": {"bucket": BUCKET, "key": other.key, "etag": receipt_of(s3, other)["source"]["etag"]},
+        "an object in another bucket": {"bucket": "elsewhere", "key": recorded(s3)[0], "etag": etag},
+    }[named]
+    forge_receipt(s3, part, is_current=False)
+
+    if work == "a result":
+        pipeline.process(TABLE, plenty)
+    else:
+        pipeline.record_failure(TABLE, TimeoutError())
+
+    assert s3.head_object(Bucket=part["bucket"], Key=part["key"])["ETag"] == part["etag"]
+
+
+def test_parts_in_another_bucket_are_not_those_of_a_result(pipeline: Pipeline, store: S3, s3: Client) -> None:
+    """They have the right keys and the right content, but others may change them at any time."""
+    put(s3, rows(2))
+    pipeline.process(TABLE, plenty)
+    (part,) = receipt_of(s3)["parts"]
+    store.buckets["elsewhere"] = Bucket()
+    s3.put_object(Bucket="elsewhere", Key=part["key"], Body=read(s3, part["key"]))
+    forge_receipt(s3, {**part, "bucket": "elsewhere"}, is_current=True)
+
+    pipeline.process(TABLE, plenty)
+
+    assert receipt_of(s3)["parts"] == [part]
     assert_consistent(s3)
 
 

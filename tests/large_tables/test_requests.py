@@ -27,7 +27,7 @@ TABLE = ObjectRef(BUCKET, "incoming/export.jsonl")
 PARTS = f"results/{TABLE.key}.classified/"
 SEGMENT_BYTES = 100
 ROW = json.dumps({"text": "good film . " * 9}).encode() + b"\n"  # longer than that, so a segment of its own
-SEGMENTS = (14, 28, 57, 114)
+SEGMENTS = (14, 28, 57, 200)
 
 
 def most_requests(segments: int, works: int = 1) -> int:

@@ -16,6 +16,7 @@ import pytest
 from mypy_boto3_s3 import S3Client
 from tests.conftest import BUCKET
 
+from reviewbox.catalog import CopyOutcome
 from reviewbox.cli.watch import watch_folder
 from reviewbox.errors import ReviewboxError
 from reviewbox.model.classifier import Classifier
@@ -23,6 +24,7 @@ from reviewbox.objects import ObjectRef
 from reviewbox.pipeline import Pipeline
 from reviewbox.report import Readers, Result, report
 from reviewbox.settings import Settings
+from reviewbox.stack.catalog_copies import Copying
 from reviewbox.stack.result_rows import result_rows
 from reviewbox.stack.stored_results import S3Place, StoredResults, find_place
 from reviewbox.storage import S3Storage
@@ -446,6 +448,33 @@ def test_a_receipt_in_s3_cannot_name_another_object(bucket: S3Client) -> None:
     found = results_at(f"s3://{BUCKET}/{key}")
 
     assert [r.failure.code for r in found if r.failure] == ["missing_table"]
+
+
+@pytest.mark.parametrize("name", ["absent-bucket", "no bucket has this name!", ""])
+def test_a_receipt_that_names_a_bucket_which_does_not_exist_is_a_result_without_text(
+    bucket: S3Client, tmp_path: Path, name: str
+) -> None:
+    """One receipt that somebody else wrote must not keep a person from the report, or from the catalog."""
+    key = "results/incoming/films/c.txt.json"
+    receipt = json.loads(bucket.get_object(Bucket=BUCKET, Key=key)["Body"].read())
+    receipt["source"]["bucket"] = name
+    bucket.put_object(Bucket=BUCKET, Key=key, Body=json.dumps(receipt).encode())
+    results = StoredResults(find_place(f"s3://{BUCKET}/results/"))
+
+    found = [result for result in results if result.source == "incoming/films/c.txt"]
+    copying = Copying.between(f"s3://{BUCKET}/results/", str(tmp_path), Settings())
+    copied = list(copying.copy([key], lambda _: None))
+
+    assert list(results.read_texts(found)) == [""]
+    assert copied == [CopyOutcome.COPIED]
+
+
+def test_a_source_that_was_archived_since_has_no_text(bucket: S3Client) -> None:
+    """A lifecycle rule may archive old sources. The other reviews still have theirs."""
+    bucket.put_object(Bucket=BUCKET, Key="incoming/films/c.txt", Body=b"Good film.", StorageClass="GLACIER")
+    results = StoredResults(find_place(f"s3://{BUCKET}/results/incoming/films/"))
+
+    assert list(results.read_texts(list(results))) == [""]
 
 
 def test_an_object_that_is_deleted_before_it_is_read_is_missing(s3: S3Client) -> None:

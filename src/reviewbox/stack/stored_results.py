@@ -16,10 +16,12 @@ from itertools import islice
 from pathlib import Path, PurePosixPath
 from typing import Generic, Protocol, TypeVar
 
+from botocore.exceptions import ClientError, ParamValidationError
+
 from reviewbox.documents import read_document
 from reviewbox.documents.detection import SNIFF_BYTES
 from reviewbox.documents.document import Cells
-from reviewbox.errors import AbsenceCode, ConflictError, ReviewboxError, SourceError
+from reviewbox.errors import AbsenceCode, ArchivedError, ConflictError, ReviewboxError, SourceError
 from reviewbox.folder_storage import read_file
 from reviewbox.objects import ObjectRef, Source
 from reviewbox.report.results import Failure, Result, result_of_receipt, results_of_table
@@ -30,7 +32,7 @@ from reviewbox.results.rows import Lines, read_table, table_options
 from reviewbox.settings import Settings
 from reviewbox.stack import aws
 from reviewbox.stack.listing import is_receipt, is_uri, list_objects, parse_uri
-from reviewbox.storage import S3Storage
+from reviewbox.storage import S3Storage, names_nothing
 from reviewbox.tool_files import is_tool_file
 
 T = TypeVar("T")
@@ -58,7 +60,7 @@ class Place(Protocol):
         """Return the key of a part of a table; None if it is not there or cannot be the receipt's."""
 
     def source(self, receipt_key: str, receipt: Receipt, max_bytes: int) -> Source | None:
-        """Return the file that a receipt is about; None if it is gone or has changed since."""
+        """Return the file that a receipt is about; None if it is gone, archived, or has changed since."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,7 +171,14 @@ class S3Place:
         ref = receipt.content["source"]
         if results_prefix_of(receipt_key, ref["key"]) is None:
             return None
-        source = self.storage.read(ObjectRef(ref["bucket"], ref["key"]), max_bytes)
+        try:
+            source = self.storage.read(ObjectRef(ref["bucket"], ref["key"]), max_bytes)
+        except ArchivedError:
+            return None
+        except (ClientError, ParamValidationError) as error:  # anybody may have written the receipt
+            if names_nothing(error):
+                return None
+            raise
         return source if source and source.revision.etag == ref.get("etag") else None
 
     def _ref(self, key: str) -> ObjectRef:
