@@ -312,7 +312,7 @@
     });
   }
 
-  const nothing = () => h("p", { class: "notice" }, "No review passes the filters.");
+  const nothing = (where = "") => h("p", { class: "notice" }, `No review${where} passes the filters.`);
   const legend = () =>
     h("p", { class: "legend" }, data.labels.map((name, label) => h("span", {}, swatch(label), ` ${name}`)));
 
@@ -517,7 +517,7 @@
       h("div", { class: "group", role: "group", "aria-label": "Lists of reviews" },
         availableViews().map((view) => h("button", { type: "button", "aria-pressed": String(view === state.view), onclick: () => change({ view, review: NONE }) }, VIEWS[view]))),
       h("p", { class: "hint" }, `${hints[state.view]} ${found.length ? `${many(found.length, "review")} on this page.` : ""}`),
-      found.length ? reviewList(shown) : nothing(),
+      found.length ? reviewList(shown) : nothing(" in this list"),
       found.length > shown.length && h("button", { type: "button", onclick: () => { state.shown = shown.length + PAGE_SIZE; drawReviews(); } }, `Show ${Math.min(PAGE_SIZE, found.length - shown.length)} more`),
     ]);
   }
