@@ -104,6 +104,26 @@ def test_a_rollback_keeps_its_parts_although_those_of_the_same_table_are_removed
     assert_consistent(s3)
 
 
+def test_a_slow_worker_cannot_record_parts_that_were_removed_as_leftovers(
+    pipeline: Pipeline, store: S3, s3: Client
+) -> None:
+    """Before it writes its receipt, the source is deleted, and another worker removes what is left of it."""
+
+    def gate(operation: str, params: Any, perform: Callable[[], Any]) -> Any:
+        if operation == "PutObject" and params["Key"].endswith(".csv.json"):
+            s3.delete_object(Bucket=BUCKET, Key=TABLE.key)
+            pipeline.process(TABLE, plenty, redelivered=True)
+        return perform()
+
+    put(s3, rows(2, "bad"))
+    pipeline.process(TABLE, plenty)
+    put(s3, rows(3))
+    replace(pipeline, store=storage_of(store, gate)).process(TABLE, plenty)
+
+    assert receipt_of(s3)["counts"]["total"] == 2
+    assert_consistent(s3)
+
+
 def test_a_table_that_is_replaced_before_its_first_receipt_leaves_nothing(
     pipeline: Pipeline, s3: Client
 ) -> None:
