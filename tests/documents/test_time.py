@@ -27,7 +27,7 @@ FEWER_PARTS = 700  # a reader still checks the time at the start, in the middle 
 # The most lines that a reader executes without a check of the time. They take about a tenth of a second.
 MOST_LINES = 160_000
 # The samples from which layouts and fields are inferred have a maximum, too. These files need all of it.
-MOST_LINES_OF_A_SAMPLE = 350_000
+MOST_LINES_OF_A_SAMPLE = 320_000
 LARGE_SAMPLES = ("columns.parquet", "nested columns.parquet", "equal names.csv", "open quotes.csv")
 LONG = (
     *LARGE_SAMPLES,

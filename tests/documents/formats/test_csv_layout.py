@@ -732,7 +732,7 @@ def test_stray_line_feeds_do_not_end_the_rows_of_a_file_with_carriage_returns() 
     assert texts(read) == [f"It was fine,\n{GOOD}"] * 2 + [GOOD] * 28
 
 
-@pytest.mark.parametrize("header", ["artist,song,lyrics", "Singer,Song,Impression"])
+@pytest.mark.parametrize("header", ["artist,song,impression", "Singer,Song,Impression"])
 def test_unknown_words_above_columns_that_repeat_one_value_are_a_header(header: str) -> None:
     rows = [f'Lee,Rain,"I was there on day {day}, and it was so loud."' for day in range(6)]
 
@@ -751,7 +751,7 @@ def test_names_in_lower_case_are_a_header() -> None:
     )
     rows = [f'{name},Rain,"{line}"' for name, line in zip(("Ann", "Bo", "Cy", "Di"), lines, strict=True)]
 
-    assert document("songs.csv", "\n".join(["artist,song,lyrics", *rows])).notes["header"] is True
+    assert document("songs.csv", "\n".join(["artist,song,impression", *rows])).notes["header"] is True
     assert document("songs.csv", "\n".join([*rows, "eve,snow,so so"])).notes["header"] is False
 
 
