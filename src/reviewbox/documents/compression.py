@@ -201,8 +201,8 @@ class DecompressedStream(RawIOBase):
         if ratio > _BOMB_RATIO:
             raise SourceError(
                 ErrorCode.DECOMPRESSION_BOMB,
-                f"the {self.compression.name} data expands to {ratio:,.0f} times its size, which text does "
-                f"not do, and to more than {limit}",
+                f"the {self.compression.name} data expands to {ratio:,.0f} times its size, far more than "
+                f"text does, and to more than {limit}",
             )
         if self.is_limit:
             raise SourceError(

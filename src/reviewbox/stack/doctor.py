@@ -91,7 +91,7 @@ def _refused(check: str, error: Exception) -> Finding:
     if code.endswith(("NonExistentQueue", "QueueDoesNotExist", "ResourceNotFoundException")):
         remedy = "it was deleted outside of CloudFormation: deploy the stack again under a new name"
     elif code == "NoSuchBucket":
-        remedy = "see what to do about the bucket"
+        remedy = "see the finding for the bucket"
     elif "AccessDenied" not in code and "Unauthorized" not in code:
         remedy = _CHECK_ENDPOINT
     return Finding(check, State.FAILED, str(explain(error)), remedy)

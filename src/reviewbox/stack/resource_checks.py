@@ -50,8 +50,8 @@ def _check_bucket(deployment: Deployment, check: str) -> Iterator[Finding]:
         if key and key["KeyState"] != "Enabled":
             detail = f"{key['Arn']}, which encrypts the bucket {bucket}, is {key['KeyState']}"
             problems[detail] = (
-                "enable the key, or cancel its deletion, then run `reviewbox redrive`; if it is gone, so is "
-                "what it encrypts: choose another key for the bucket"
+                "enable the key, or cancel its deletion, then run `reviewbox redrive`; if it is missing, "
+                "what it encrypted is lost: choose another key for the bucket"
             )
     return conclude(check, problems, f"s3://{bucket}/{prefix}")
 
