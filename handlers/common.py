@@ -54,7 +54,7 @@ def pipeline() -> Pipeline:
     return Pipeline(S3Storage.connect(), classifier, settings, queue, event_bus, wait=time.sleep)
 
 
-source_queue = cache(Queue.of_arn)  # of this process
+source_queue = cache(Queue.of_arn)  # one per queue and process
 
 
 def delay_redelivery(

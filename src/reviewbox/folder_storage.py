@@ -13,7 +13,7 @@ from typing import IO, Any, Self
 from reviewbox.errors import ConflictError
 from reviewbox.objects import Listed, ObjectRef, Revision, Source
 
-# To hash a smaller file again takes no time that anyone notices.
+# Hashing a smaller file again takes no noticeable time.
 _LARGE = 2**24  # bytes
 _CHUNK = 2**20
 
@@ -44,7 +44,7 @@ class FolderStorage:
     """
 
     folders: Mapping[str, Path]  # by bucket
-    on_hash: Callable[[int, int], object] = lambda *_: None  # as for `read_file`
+    on_hash: Callable[[int, int], object] = lambda *_: None  # see `read_file`
     _hashed: dict[Path, tuple[FileState, Revision]] = field(default_factory=dict)
 
     def read(self, ref: ObjectRef, max_bytes: int) -> Source | None:
@@ -144,7 +144,7 @@ def read_file(
 ) -> Source:
     """Return a file as the source `ref`, with its body unless it is larger than `max_bytes`.
 
-    `on_hash` is called repeatedly with how many bytes of such a file have been hashed, and its size.
+    `on_hash` is called repeatedly while a larger file is hashed, with the bytes that are done and its size.
 
     Raises:
         OSError: the file cannot be read.

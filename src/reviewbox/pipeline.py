@@ -44,7 +44,8 @@ class Pipeline:
 
     `on_share` is called with the share of an object or segment that is classified, from 0 to 1, several times
     a second. `on_step` is called repeatedly before and after that, while an object is parsed or split and
-    while its table is written. They cannot tell apart objects that are processed at the same time.
+    while its table is written. Neither gets the object that it is called for, so both are useful only if one
+    object is processed at a time.
     """
 
     store: ObjectStore

@@ -106,8 +106,8 @@ class ObjectProcessor:
     settings: Settings
     receipts: ReceiptStore
     large_tables: SegmentCoordinator
-    on_share: Callable[[float], object] = lambda _: None  # as for `Pipeline`
-    on_step: Callable[[Step], object] = lambda _: None  # as well
+    on_share: Callable[[float], object] = lambda _: None  # see `Pipeline`
+    on_step: Callable[[Step], object] = lambda _: None  # see `Pipeline`
 
     def process(
         self, ref: ObjectRef, context: BatchContext, pending: PendingReceipt | None = None
@@ -169,7 +169,7 @@ class ObjectProcessor:
         return Receipt.for_verdict(verdict, provenance, document.notes(), self.settings.needs_review_below)
 
     def refuse(self, source: Source, error: SourceError) -> PendingReceipt:
-        """Return the receipt of a source that cannot be classified; log a fault in its reader."""
+        """Return the receipt of a source that cannot be classified; log a fault of the reader."""
         if error.problem.code is ErrorCode.INTERNAL_ERROR:
             logger.error("object.unreadable", extra=_describe_fault(source.ref, error))
         provenance = self.receipts.provenance(source.ref, source.revision)

@@ -27,7 +27,7 @@ def retry_on_conflict(
 ) -> T:
     """Call `attempt` until no other worker interferes, and return what it returns.
 
-    The attempt reads the current state, and writes on condition that it has not changed. `on_conflict` is
+    Each attempt reads the current state, and writes only if the state has not changed. `on_conflict` is
     called with the contended object after each attempt that lost a race.
 
     Raises:

@@ -24,7 +24,7 @@ class Settings:
     """Each attribute is an environment variable: `REVIEWBOX_` and the attribute's name in capitals."""
 
     results_bucket: str = ""  # the bucket for results; "" for the bucket of the source
-    # Only objects whose keys start with it are classified; "" for all objects.
+    # Only objects whose keys start with this prefix are classified; "" for all objects.
     source_prefix: str = "incoming/"
     results_prefix: str = "results/"  # the prefix of result keys
     # The field of a table that contains the review; "" to detect it.
@@ -39,11 +39,11 @@ class Settings:
     # The largest object, decompressed, that is read as a whole; larger ones get an error. Tables of lines and
     # Parquet files may be larger.
     max_object_bytes: int = field(default=16 * 1024 * 1024, metadata=_AFFECTS_RESULTS)
-    # Tables of lines that are larger are classified in segments of about this size.
+    # Larger tables of lines are classified in segments of about this size.
     segment_bytes: int = field(default=1024 * 1024, metadata=_AFFECTS_RESULTS)
     work_prefix: str = "work/"  # the prefix of the keys that coordinate large tables, in the results bucket
-    # The queue whose messages get an invocation each: segments, and uploads that a batch could not start; ""
-    # to classify segments one after the other.
+    # The queue whose messages get an invocation each, for segments and for uploads that a batch could not
+    # start; "" to classify segments one after the other.
     queue_url: str = ""
     max_receives: int = 5  # how often the queue delivers a message before it becomes a dead letter
     threads: int = 1  # the number of threads for inference

@@ -42,7 +42,7 @@ _CHANGED = frozenset({"412", "PreconditionFailed"}) | _ABSENT
 _CONFLICT = _CHANGED | _BUSY
 # Errors that are temporary although their status is 4xx. A new invocation gets new credentials.
 _TRANSIENT = frozenset({"RequestTimeout", "SlowDown", "TooManyRequestsException", "ExpiredToken"}) | _BUSY
-# The action that a role lacks. It may differ from the operation: reading needs the right to decrypt.
+# Finds the action that a role lacks. It may differ from the operation: GetObject may need kms:Decrypt.
 _NOT_ALLOWED = re.compile(r" is not authorized to perform: ([a-z0-9-]{1,50}:[A-Za-z]{1,50})\b")
 _SERVER_ERROR = 500
 # There was no answer, or it was cut off or damaged.
@@ -299,7 +299,7 @@ def remove_all(store: ObjectStore, objects: Mapping[ObjectRef, str]) -> None:
 
 
 def names_nothing(error: ClientError | ParamValidationError) -> bool:
-    """Return whether a request failed because no bucket or no object has, or could have, the name in it."""
+    """Return whether a request failed because its bucket does not exist, or its bucket or key is invalid."""
     return isinstance(error, ParamValidationError) or _code(error) in _IMPOSSIBLE
 
 

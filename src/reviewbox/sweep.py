@@ -81,8 +81,8 @@ def remove_dead(
     The keys of parts of older versions do not name the bucket of their source. If there is no receipt, such
     parts are returned only if `is_old`.
 
-    The parts that `recorded` names are kept: a receipt of the source that was just read or written. `is_old`
-    is whether all parts are so old that no other source will record them.
+    `recorded` is a receipt of the source that was just read or written; the parts that it names are kept.
+    `is_old` says that all parts are so old that no other source will record them.
     """
     # The order matters: a part that was made for a receipt that has been replaced can never be recorded.
     present = unnamed(recorded, receipts.list_tables(ref))

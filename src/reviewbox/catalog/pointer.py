@@ -19,14 +19,15 @@ _ID_LENGTH = 16
 
 @dataclass(frozen=True, slots=True)
 class Pointer:
-    """The declaration that a copy of a result is to be in the catalog, and no other."""
+    """Names the only copy of a result that is to be in the catalog."""
 
     result: str  # the key of the receipt
-    receipt: str | None  # the ETag of the receipt that is copied; None if there is no receipt any more
-    date: str  # when the source was uploaded, as YYYY-MM-DD; the copy is below it. "" if there is no receipt
-    # All dates below which files of the result may be, in the order in which they were added.
+    receipt: str | None  # the ETag of the receipt that is copied; None if the receipt no longer exists
+    # When the source was uploaded, as YYYY-MM-DD: part of the keys of the copy. "" if there is no receipt.
+    date: str
+    # All dates that the keys of the result's files may contain, in the order in which they were added.
     dates: tuple[str, ...]
-    replaces: str | None  # the ETag of the previous pointer; None for the first. So no pointer occurs twice
+    replaces: str | None  # the ETag of the previous pointer; None for the first. It makes pointers unique
     format: int = _FORMAT  # the version of the columns
 
     @classmethod

@@ -20,17 +20,17 @@ class CatalogRow:
     source_key: str  # the key of the file
     # The line of the review in the file, as in `reviewbox results`; None if the file failed.
     source_line: int | None = None
-    review: str | None = None  # the text, in a table; None for a file that is one review
+    review: str | None = None  # the text of a row of a table; None for a file that is one review
     sentiment: str | None = None  # the verdict; None if there is none
     score: float | None = None  # the probability of the verdict
-    # The probability of each label, of a file that is one review; else empty.
+    # The probability of each label if the file is one review; otherwise empty.
     scores: Mapping[str, float] = field(default_factory=dict)
     needs_review: bool | None = None  # whether a person should look at it
     other_language: bool | None = None  # whether the text is in a language that the model does not know
-    evidence: str | None = None  # the sentences named as evidence, as JSON, of a file that is one review
+    evidence: str | None = None  # the evidence sentences as JSON; None unless the file is one review
     note: str | None = None  # what is unusual about the review, such as that it is a title
     error_code: str | None = None  # why there is no verdict
-    error_message: str | None = None  # the same in words
+    error_message: str | None = None  # the error in words
     model: str | None = None  # the digest of the model
     fields: Mapping[str, str] = field(default_factory=dict)  # the other cells of a row of a table, as text
 

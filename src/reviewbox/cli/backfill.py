@@ -45,13 +45,13 @@ _REPORTED = "objects size compressed large segments too_large archived".split()
 
 @dataclass(frozen=True, slots=True)
 class Backfilled:
-    """What became of the objects of a backfill."""
+    """The outcome of a backfill."""
 
-    objects: int  # how many were queued, or are those of the job
-    # How many messages became dead letters, or objects of the job failed, as far as that is known.
+    objects: int  # how many were queued, or belong to the job
+    # The number of messages that became dead letters, or of objects of the job that failed, as far as known.
     failed: int
-    status: str  # that of the job; of a queue `Complete`, or `Continues` if nobody waited for the end
-    job: str = ""  # the id of the job of S3 Batch Operations; "" if the objects were queued
+    status: str  # of the job; for a queue, `Complete`, or `Continues` if nobody waited for the end
+    job: str = ""  # the id of the S3 Batch Operations job; "" if the objects were queued
 
     @property
     def is_good(self) -> bool:

@@ -80,7 +80,7 @@ def classify_paths(
 
 @dataclass(slots=True)
 class _Run:
-    """Classifies inputs, and remembers how that went."""
+    """Classifies inputs, and collects failures, inferred fields and doubts."""
 
     classifier: Classifier
     settings: Settings
@@ -117,7 +117,7 @@ class _Run:
         except ReviewboxError as error:
             print_plain(f"reviewbox: {error}", to_stderr=True)
             self.has_unreadable = True
-        except BaseException as error:  # noqa: BLE001 - a fault at one file must not stop the others
+        except BaseException as error:  # noqa: BLE001 - one file's failure must not affect other files
             fault = contain(error)
             _print_fault(item, fault)
             yield Classified(item.name, 1, "", problem_fields(internal_error(fault).problem))

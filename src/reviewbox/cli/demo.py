@@ -30,7 +30,7 @@ _SECONDS_BETWEEN_POLLS = 0.1
 
 @dataclass(frozen=True, slots=True)
 class _FileResult:
-    """A file of the demo, and what became of it."""
+    """A file of the demo, and its outcome."""
 
     file: Path
     name: str  # its path within the folder

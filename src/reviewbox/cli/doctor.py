@@ -15,7 +15,7 @@ from reviewbox.stack.doctor import examine_installation, examine_stack
 from reviewbox.stack.finding import Finding, State
 from reviewbox.stack.resource_checks import CHECKS
 
-_CHECKS = 3 + len(CHECKS)  # those of Python, the model and the credentials, and those of the stack
+_CHECKS = 3 + len(CHECKS)  # Python, the model and the credentials, and the checks of the stack
 _STYLES = {State.OK: "green", State.WARNING: "yellow", State.FAILED: "red", State.SKIPPED: "dim"}
 
 

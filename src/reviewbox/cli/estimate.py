@@ -71,7 +71,7 @@ def show_estimate(paths: Sequence[str], settings: Settings, rate: float | None, 
 
 
 def _files(path: Path, settings: Settings, unreadable: list[FailureReason]) -> Workload:
-    """Return the work on a file, or on the files below a folder."""
+    """Return the work for a file, or for the files below a folder."""
 
     def on_error(path: Path, error: OSError) -> None:
         reason = error.strerror or type(error).__name__
@@ -82,7 +82,7 @@ def _files(path: Path, settings: Settings, unreadable: list[FailureReason]) -> W
 
 
 def _objects(uri: str, settings: Settings, unreadable: list[FailureReason]) -> Workload:
-    """Return the work on the objects under a prefix, extrapolated from a sample of them."""
+    """Return the work for the objects under a prefix, extrapolated from a sample of them."""
     prefix, storage = parse_uri(uri), S3Storage(connect("s3"))
     listed, readable, sample = Workload(), 0, list[Listed]()
     with errors_at(uri):
@@ -105,7 +105,7 @@ def _objects(uri: str, settings: Settings, unreadable: list[FailureReason]) -> W
 
 
 def _read(inputs: Sequence[Input], settings: Settings, unreadable: list[FailureReason]) -> Workload:
-    """Return the work on inputs; of those that cannot be read, remember why."""
+    """Return the work for inputs; add to `unreadable` why an input cannot be read."""
     work = Workload()
     for item in track_inputs(inputs, "Reading"):
         try:
@@ -120,7 +120,7 @@ def _read(inputs: Sequence[Input], settings: Settings, unreadable: list[FailureR
 
 
 def _count(opened: OpenDocument, options: ReadOptions, on_share: Callable[[float], object]) -> Workload:
-    """Return the work on a source, extrapolated from its first rows if it is a large table."""
+    """Return the work for a source, extrapolated from its first rows if it is a large table."""
     rows, row_bytes, share = list[Row](), 0, 1.0
     for row, share in opened.document.rows_with_shares():
         rows.append(row)
@@ -143,7 +143,7 @@ def _count(opened: OpenDocument, options: ReadOptions, on_share: Callable[[float
     # A binary table is split only if it is too large to be read as a whole.
     is_large = size > options.max_bytes or len(rows) / share > options.max_rows
     if opened.stored and (is_large or not isinstance(table, BinaryTable)):
-        # Only the reviews of a binary table are known. It is at least as large as it is stored.
+        # For a binary table, `row_bytes` counts only the reviews. It is at least as large as it is stored.
         read += cost.split_work(max(round(row_bytes / share), size), options)
     return replace(read, objects=1, size=size, tables=int(table is not None), beginnings=int(share < 1))
 

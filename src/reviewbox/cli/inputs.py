@@ -33,12 +33,12 @@ class Input:
     Attributes:
         name: its name, as it is printed.
         read: returns it, without the body if that is larger than the given number of bytes; raises
-            ReviewboxError. It may call a function repeatedly with how far it is.
+            ReviewboxError. It may call a function repeatedly with its progress.
         open: opens it as a file; None for stdin.
         size: its size in bytes, as it is stored; until it is read, a guess if it is not a file.
         overhead: how many more bytes could be processed in the time that an input takes whatever its size.
         on_share: is called with the share of it that is done, from 0 to 1.
-        on_step: is called with how far a step before or after that is.
+        on_step: is called with the progress of a step before or after the classification.
     """
 
     name: str
@@ -59,9 +59,9 @@ class Input:
 class OpenDocument:
     """A document whose rows can be read as long as its input is open."""
 
-    source: Source  # where it is from
-    document: Document  # what it says
-    # The bytes of a table that the service splits, which are read as the rows are; None for others.
+    source: Source  # where it comes from
+    document: Document  # its content
+    # The bytes of a table that the service splits, read along with its rows; None for other documents.
     stored: BufferedReader | None = None
 
 

@@ -39,7 +39,7 @@ class Review:
     label: str | None  # a value of `LABELS`
 
 
-# Yields the rows of a file, and tells the input how far it is.
+# Yields the rows of a file, and reports the progress to the input.
 _Rows = Callable[[Path, Input], Iterator[Mapping[str, Any]]]
 
 
@@ -72,7 +72,7 @@ def read_reviews(
 
 
 def _find_files(path: Path, settings: Settings | None) -> Iterator[_File]:
-    """Yield a file, or those of a folder."""
+    """Yield a file, or the files of a folder."""
     rows = _READERS.get(path.suffix.lower())
     if path.is_dir() and (settings is None or any((path / part / "neg").is_dir() for part in ("", "test"))):
         yield from _find_acl_imdb(path)

@@ -43,7 +43,7 @@ _SENTENCES = (
 )
 _MAX_SENTENCES = 24
 _TEXTS = 32
-_RUNS = 4  # of the texts: together, alone, backwards, and with two threads
+_RUNS = 4  # The texts are classified together, one by one, in reverse order, and with two threads.
 
 # What each field of bundle.json adds to an exported model.
 _BUNDLE_FIELDS = {

@@ -73,8 +73,8 @@ def write_rows(rows: Iterable[Row], file: TextIO, format_: Format, columns: Sequ
 def open_rows(file: TextIO, format_: Format, columns: Sequence[str] = ()) -> Iterator[Callable[[Row], None]]:
     """Yield a function that writes a row at once; its values are JSON data.
 
-    `format_` is any but a table. `columns` are those of CSV; by default those of the first row, which all
-    rows must then have.
+    `format_` is any format except a table. `columns` are the columns of CSV; by default those of the first
+    row, which all rows must then have.
     """
     from reviewbox.cli.render import json_text
 

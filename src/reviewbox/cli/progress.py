@@ -1,4 +1,4 @@
-"""Progress of slow work: on the standard error, and only if that is a terminal."""
+"""Shows the progress of slow work on the standard error, if that is a terminal."""
 
 import sys
 from collections.abc import Callable, Iterable, Iterator
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-SECONDS_BEFORE = 1.0  # what ends sooner needs no bar, and two such steps take no more than two seconds
+SECONDS_BEFORE = 1.0  # a shorter step has no bar; two of them in a row take at most two seconds
 _SLOW = 10  # per second; slower rates have a decimal
 
 
@@ -92,7 +92,7 @@ class StepBar:
     _start: float = 0.0
 
     def show(self, step: "Step | None") -> None:
-        """Show how far a step is, or that there is none."""
+        """Show the progress of a step; None hides the bar."""
         if step is None:
             self.hide()
             return
@@ -145,7 +145,7 @@ class _CountColumn(ProgressColumn):
     """The steps that are done, of how many."""
 
     def render(self, task: Task) -> Text:
-        """Return the counts; without a total, that of the done steps; empty if there are no steps."""
+        """Return the counts; without a total, the count of done steps; empty if there are no steps."""
         if task.total is None:
             return cell(f"{int(task.completed):,}" if task.completed else "", "progress.download")
         return cell(f"{int(task.completed):,}/{int(task.total):,}", "progress.download")
@@ -168,7 +168,7 @@ class _RemainingColumn(ProgressColumn):
     """The time until the end."""
 
     def render(self, task: Task) -> Text:
-        """Return the time; dashes until it is known, and nothing if there is no total to tell it from."""
+        """Return the time; dashes until it is known, and nothing without a total, from which it follows."""
         if task.total is None:
             return cell("")
         seconds = _remaining_seconds(task)

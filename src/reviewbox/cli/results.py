@@ -100,7 +100,7 @@ def _write_parquet(rows: Iterable[Row], path: Path) -> None:
 
 @dataclass(frozen=True, slots=True)
 class _Spool:
-    """Rows in a temporary file, because their columns are known only after the last one."""
+    """Rows in a temporary file, because the columns are known only after the last row."""
 
     file: TextIO  # the rows as JSON Lines
     columns: Sequence[str]  # the columns of all rows, ours first

@@ -107,7 +107,7 @@ class FolderWatcher:
                 f"{error.owner.bucket!r}, and {ref.bucket!r} would overwrite it; pass another --results, or "
                 "delete the results if the folder has been renamed"
             ) from None
-        except BaseException as error:  # noqa: BLE001 - a file's failure must not affect other files
+        except BaseException as error:  # noqa: BLE001 - one file's failure must not affect other files
             self._report_failure(ref.key, contain(error))
 
     def _classify(self, ref: ObjectRef, item: Input) -> None:
@@ -142,8 +142,8 @@ class FolderWatcher:
             return describe(error)
         path = Path(error.filename or "")
         if isinstance(error, (FileExistsError, NotADirectoryError, IsADirectoryError)):
-            # A result needs a folder where a file is, or a file where a folder is. For example, the results
-            # of c.txt and of c.txt.json/d.txt both need c.txt.json.
+            # A result needs a folder where there is a file, or a file where there is a folder. For example,
+            # the results of c.txt and of c.txt.json/d.txt both need c.txt.json.
             blocking = next(place for place in (path, *path.parents) if place.exists())
             return f"{printable(str(blocking))} is in the way; rename the source file, or move the other away"
         reason = error.strerror or describe(error)

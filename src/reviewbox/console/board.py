@@ -101,7 +101,7 @@ class Board:
 
 
 def _shown(receipt: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what the page shows of a receipt. A command serves it, whose options a message names."""
+    """Return what the page shows of a receipt. Messages name options, because a command serves the page."""
     names = ("sentiment", "score", "needs_review", "counts", "error")
     shown = {name: receipt[name] for name in names if name in receipt}
     if error := shown.get("error"):

@@ -104,7 +104,7 @@ def read_stream(
     It is possible for tables of lines, and for Parquet files that are not compressed as a whole.
 
     `name` and `content_type` are those of `read_document`. `stored` has a buffer of at least `SNIFF_BYTES`;
-    of a Parquet file, any position can be read.
+    for a Parquet file, it is seekable.
 
     Raises:
         SourceError: the table has no row, or no field that can be the review.

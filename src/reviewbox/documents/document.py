@@ -17,11 +17,11 @@ MAX_LINE_LENGTH = 4_000_000
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """How far a step of the work on a source is, during which no row is classified."""
+    """The progress of a step of the work on a source, during which no row is classified."""
 
-    name: str  # what is done, and the unit of the numbers
-    done: float  # how much of it is done
-    total: float | None  # how much there is to do; None if that is not known
+    name: str  # the name of the step, with the unit of the numbers
+    done: float  # how much is done
+    total: float | None  # how much there is to do; None if unknown
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,8 +140,8 @@ class Document:
         notes: returns what was inferred about the source, for the receipt; complete once all rows are read.
         table: how rows are written back; None for a single review.
         size: about how large the rows of a table are together: the UTF-8 bytes of what `Row.raw` holds, or
-            the number of rows of a binary table; 0 if that is not known before they are read.
-        share: returns the share of the source that has been read, from 0 to 1; None if `size` tells it.
+            the number of rows of a binary table; 0 if unknown before they are read.
+        share: returns the share of the source that has been read, from 0 to 1; None if `size` gives it.
     """
 
     rows: Iterator[Row]

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from reviewbox.errors import ErrorCode, SourceError
 
-# The UTF-32 marks come first: the little-endian one starts with that of UTF-16.
+# The UTF-32 marks come first: the little-endian one starts with the mark of UTF-16.
 _BYTE_ORDER_MARKS = (
     (codecs.BOM_UTF8, "utf-8"),
     (codecs.BOM_UTF32_LE, "utf-32-le"),
@@ -71,7 +71,7 @@ def is_encoding(name: str) -> bool:
         b"?".decode(name)
     except UnicodeError:  # a known encoding in which one byte is not a character
         return True
-    except (LookupError, ValueError):  # unknown, not a text encoding ("base64"), or no name (a NUL)
+    except (LookupError, ValueError):  # unknown, not a text encoding ("base64"), or an invalid name (a NUL)
         return False
     return True
 

@@ -57,7 +57,7 @@ _MIN_OPINIONS = 0.2
 _OPINIONS_PER_WORD = 0.012
 _OPINIONS_OF_PHRASES = 0.5  # if none of the texts is a sentence, and they have no name
 _ROWS_FOR_OPINIONS = 5
-_ROWS_WITHOUT_OPINIONS = 30  # are too many for reviews, whatever they are called
+_ROWS_WITHOUT_OPINIONS = 30  # this many texts without a word of opinion are not reviews, whatever their name
 _MAX_MARKUP_SHARE = 0.1  # of texts without a name, which may be news of a site
 _MIN_NAMELESS_WORDS = 1.5  # on average
 # Texts in at least this many rows are the options of a question if at most this share of them is distinct.
@@ -94,8 +94,8 @@ _MARKUP = re.compile(
     r"</?(?:a\s|div|p|ul|ol|li|table|tr|td|span|h[1-6]|section|article|img|html|body|em|mark)\b",
     re.IGNORECASE,
 )
-# What programs write into their messages: settings, paths, calls, names of errors, the gaps of templates, and
-# addresses. Looking for a sign of each first takes a quarter of the time.
+# What programs write into their messages: settings, paths, calls, names of errors, template variables, and
+# addresses. Each pattern has a sign that is looked for first, because that takes a quarter of the time.
 _TECHNICAL = tuple(
     (sign, re.compile(pattern))
     for sign, pattern in (
@@ -113,7 +113,7 @@ _TECHNICAL = tuple(
         ("", r"\b[0-9a-f]{16,}\b"),
     )
 )
-# Hardly any prose has one of these, without which none of the patterns matches.
+# None of the patterns matches without one of these, which prose hardly ever contains.
 _TECHNICAL_SIGN = re.compile(r"[\d=/({%_]|Error|Exception")
 _FROM_STAFF = re.compile(
     r"^\W{0,3}(?:agent|support|bot|assistant|representative|advisor|ai)\b.{0,30}?:",
@@ -130,7 +130,7 @@ _INTRODUCTION = re.compile(
     r"|меня зовут)\b",
     re.IGNORECASE,
 )
-# How somebody else reports what a customer said or did.
+# How reports about what a customer said or did begin.
 _ABOUT_CUSTOMER = re.compile(
     r"\W{0,3}(?:(?:the|this|an?) )?(?:user|customer|client|guest|patient|caller|reviewer)s? (?:is|are|was|were|has|have|had"
     r"|wants?|wanted|needs?|needed|reports?|reported|requests?|requested|complain\w*|finds?|found|asks?|asked|says?|said"
@@ -146,18 +146,18 @@ _JOB_ADS = frozenset(
     "buscamos vaga conhecimento conhecimentos formacao requisiti conoscenza laurea обязанности требования опыт".split()
 )
 _MIN_WORDS_OF_A_JOB_AD = 3
-# Words of those who congratulate a couple, for instance.
+# Words that say that a text congratulates somebody, for instance a couple.
 _WISHES = frozenset(
     "menempuh sakinah mawaddah samawa barakallah barakallahu congratulations congrats gluckwunsch gluckwunsche "
     "felicitations mutluluklar поздравляю поздравляем".split()
 )
-# Three of these say the same.
+# Three different words of these say so, too.
 _WORDS_OF_A_WISH = frozenset(
     "marriage happiness happily bless blessed blessing blessings forever lifetime eternal joy love wishing wish may".split()
 )
 _MIN_WORDS_OF_A_WISH = 3
 _MIN_VERSES = 6
-_MAX_WORDS_OF_A_VERSE = 9  # on average
+_MAX_WORDS_OF_A_VERSE = 9  # on average over the lines of a text
 _END_OF_A_SENTENCE = (".", "!", "?", ":")
 _HTTP_STATUS = re.compile(r"[1-5]\d\d")
 _PLACEHOLDERS = frozenset(
@@ -190,7 +190,7 @@ class FieldValues:
     multi_word: int = 0
     markup: int = 0
     replies: int = 0
-    technical: int = 0  # texts with addresses, paths, names of errors or gaps
+    technical: int = 0  # texts with addresses, paths, names of errors or template variables
     dialogues: int = 0  # texts with the words of two sides
     introductions: int = 0  # texts in which people introduce themselves
     placeholders: int = 0  # texts in the Latin of typesetters
@@ -362,14 +362,14 @@ class FieldValues:
 
     @property
     def judges_nothing(self) -> bool:
-        """Whether none of many texts in a known language, or of some that a program wrote, has a word of opinion."""
+        """Whether no text has a word of opinion: of many in a known language, or of some that a program wrote."""
         is_technical = self.texts >= _ROWS_FOR_VARIETY and self.technical > MIN_TEXT_SHARE * self.texts
         is_known_language = self.function_words >= KNOWN_LANGUAGE_SHARE * self.words
         is_prose = is_known_language and self.words >= _MIN_OPEN_WORDS * self.texts
         return not self.opinions and (is_technical or (is_prose and self.texts >= _ROWS_WITHOUT_OPINIONS))
 
     def sounds_like_reviews(self, name_score: float) -> bool:
-        """Return whether enough texts describe an experience or judge something; more, if the name says less."""
+        """Return whether enough texts describe an experience or judge something."""
         if name_score >= TELLING_NAME_SCORE:
             return not self.judges_nothing and self.wishes <= MIN_TEXT_SHARE * self.texts
         is_nameless = not name_words(self.name)
@@ -387,7 +387,7 @@ class FieldValues:
             return False
         is_boilerplate = self.is_boilerplate
         is_repeated = is_boilerplate or not self.is_varied
-        # The same answer to a question in every row, such as a consent, is none.
+        # The same answer to a question in every row, such as a consent, is not a review.
         says_text = name_score >= TEXT_NAME_SCORE and not (is_repeated and is_question(self.name))
         if (says_text or is_nameless) and self.texts < _ROWS_FOR_OPINIONS and not is_repeated:
             return True
@@ -397,7 +397,7 @@ class FieldValues:
             least = max(least, _OPINIONS_OF_PHRASES)
         if self.opinions >= least * self.texts and (says_text or not is_repeated):
             return True
-        # In other languages there is no telling, and only the name is left. Without a name, one word is too few.
+        # In other languages, opinions are not recognized, and only the name is left. Without a name, one word is too few.
         # Answers may be single words, but they are in the language of the question.
         is_known_language = self.function_words >= KNOWN_LANGUAGE_SHARE * self.words or (
             is_question_in_known_language(self.name)
@@ -451,7 +451,7 @@ def _is_wish(words: Sequence[str]) -> bool:
 
 
 def _is_verse(value: str) -> bool:
-    """Return whether most lines of a text are short and no sentences, as in poems and songs, and no items of a list."""
+    """Return whether the lines of a text are short, and mostly neither sentences nor list items, as in songs."""
     lines = [line for part in value.split("\n") if (line := part.strip())]
     if len(lines) < _MIN_VERSES:
         return False
@@ -481,7 +481,7 @@ def are_options(values: FieldValues, name_score: float) -> bool:
     """
     if values.texts >= _ROWS_FOR_OPINIONS and values.questions >= _QUESTION_SHARE * values.texts:
         return True
-    # A column of several questions without a name is that of a table whose rows are columns.
+    # A column of several questions without a name belongs to a table whose rows are columns.
     if not name_words(values.name) and values.questions >= max(2, MIN_TEXT_SHARE * values.texts):
         return True
     if name_score >= TELLING_NAME_SCORE and not is_question(values.name):

@@ -57,14 +57,14 @@ _BESIDE_PUBLISHED = (
     frozenset(("post title", "post content")),  # of a site
     frozenset(("sender", "recipient")),  # of messages in a mailbox
     frozenset(("from", "to", "subject")),
-    frozenset(("start", "end")),  # of what is spoken
+    frozenset(("start", "end")),  # of subtitles
     frozenset(("start", "duration")),
-    frozenset(("season", "episode")),  # of what is said in a series
+    frozenset(("season", "episode")),  # of the dialogue of a series
     frozenset(("temporada", "episodio")),
     frozenset(("saison", "episode")),
     frozenset(("staffel", "folge")),
 )
-# Who says the lines of a script. In a survey, it is who gave the talk.
+# Who says the lines of a script. In a survey, a speaker is somebody who gave a talk.
 _SPEAKERS = frozenset(
     "speaker speakers character narrator sprecher hablante personaje personnage personagem".split()
 )
@@ -74,7 +74,7 @@ _INGREDIENTS = re.compile(
     r"|ингредиенты|材料|재료)(?![^.\[])",
     re.IGNORECASE,
 )
-# What sites store beside the texts of their pages.
+# Fields that websites store with the texts of their pages.
 _PAGE_KEYS = (frozenset(("sort order", "is active")), frozenset(("display order", "is active")))
 # The values of a field that says which side wrote a message.
 _SIDES = tuple(
@@ -161,7 +161,7 @@ class RecordKinds:
 
 
 def is_log_record(names: Collection[str]) -> bool:
-    """Return whether the names of a record's fields are those of a program's message or a page's element."""
+    """Return whether a record has the field names of a program's message or a page's element."""
     known = {name.lower().replace("_", "").replace("@", "") for name in names if len(name) < _MAX_NAME_LENGTH}
     return len(known & _LOG_KEYS) >= _MIN_LOG_KEYS and _CHANGED_ROW not in known
 

@@ -56,7 +56,7 @@ _SIBLING_MARGIN = 4.0
 _SHEET_MARGIN = 3.0
 # Between two open questions of a survey, they decide only if they differ more than usual.
 _QUESTION_MARGIN = 2.0
-_MIN_REVIEW_SHARE = 0.25  # of the records with a title, which is that of something else otherwise
+_MIN_REVIEW_SHARE = 0.25  # of the records with a title; otherwise it is the title of something else
 _RARE = 10  # times as many texts in another field that sounds like reviews
 _RARE_BESIDE_TICKETS = 4
 _MAX_CHOICES = 20  # fields of options that texts are compared with
@@ -286,7 +286,7 @@ class FieldSample:
         ]
 
     def is_form(self, path: str) -> bool:
-        """Return whether a column without a name is that of a form.
+        """Return whether a column without a name belongs to a form.
 
         Few of its lines have a second value, or most are numbered.
         """
@@ -446,7 +446,7 @@ def _are_siblings(one: Candidate, other: Candidate) -> bool:
 
 
 def _are_similar_lists(one: Candidate, other: Candidate) -> bool:
-    """Return whether two fields are lists of texts beside each other, and no name says which are reviews."""
+    """Return whether two fields are sibling lists of texts, and no name says which of them holds reviews."""
     (outer, list_), (other_outer, other_list) = one.path.rpartition(".")[::2], other.path.rpartition(".")[::2]
     return (
         one is not other
@@ -471,7 +471,7 @@ def _is_eligible(candidate: Candidate) -> bool:
 
 
 def _repeats_choices(values: FieldValues, choices: Sequence[FieldValues]) -> bool:
-    """Return whether most texts are those of a few that another field repeats, such as what testers type."""
+    """Return whether most texts are among the few that another field repeats, such as what testers type."""
     return not values.is_choice and any(
         len(values.plain & other.plain) > values.texts / 2 for other in choices
     )

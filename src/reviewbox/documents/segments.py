@@ -143,7 +143,7 @@ def _segments(rows: Iterable[Row], buffer: "LineBuffer", size: int) -> Iterator[
 
 
 class LineBuffer:
-    """Passes lines on and holds their bytes until they are taken: about as much as a segment."""
+    """Passes lines on and holds their bytes, about as many as a segment has, until they are taken."""
 
     def __init__(self, lines: Iterable[bytes]) -> None:
         self.end = 0  # the number of bytes read so far

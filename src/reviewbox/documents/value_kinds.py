@@ -61,7 +61,7 @@ def _is_identifier(value: str) -> bool:
 
 
 def _is_mention(value: str) -> bool:
-    """Return whether a value names others and says hardly anything else, as entries of a raffle do."""
+    """Return whether a value mentions other users and says hardly anything else, as raffle entries do."""
     rest, mentions = _MENTION.subn("", value)
     return mentions > 0 and len(_WORD.findall(rest)) <= _MAX_WORDS_OF_A_MENTION
 

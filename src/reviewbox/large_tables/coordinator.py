@@ -1,8 +1,8 @@
 """Classifies a large table in segments: split once, classified by many workers, recorded in one receipt.
 
 Workers share nothing but objects in S3 (see `workspace`). Every object depends on the plan alone, and is
-written once. So a step may run twice, on two workers at once, or again after a crash. Whoever finds the last
-segment done writes the receipt.
+written once. So a step may run twice, on two workers at once, or again after a crash. The worker that finds
+all segments done writes the receipt.
 """
 
 from collections.abc import Callable
@@ -37,7 +37,7 @@ class SegmentCoordinator:
     """Splits large tables, classifies their segments and writes their receipts.
 
     Without a queue, segments are classified one after the other. `on_share` is called with the share of the
-    table that is classified, or of the only segment that this one classifies, and `on_step` while the table
+    table that is classified, or of the segment if only one is classified here, and `on_step` while the table
     is split.
     """
 

@@ -1,4 +1,4 @@
-"""How a large table is split, and what became of its segments. Pure."""
+"""How a large table is split, and which segments were sent. Pure."""
 
 import hashlib
 import json
@@ -108,8 +108,8 @@ class Plan:
 class Sent:
     """Which segments of a table were sent to the queue: all that were not done, by one worker at a time."""
 
-    sender: str  # what the worker was working on that sent them
-    lost: frozenset[int] = frozenset()  # those that had been done before, and whose parts were lost since
+    sender: str  # what the worker that sent them was working on
+    lost: frozenset[int] = frozenset()  # segments that were done, but whose parts have been lost since
     # Whether the worker has sent them all. If it died, its own message is delivered again.
     complete: bool = False
 

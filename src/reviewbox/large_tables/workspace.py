@@ -89,7 +89,7 @@ class Workspace:
     def result_ref(self, index: int, etag: str) -> ObjectRef:
         """Return the object that records the result of a segment whose part has this ETag.
 
-        So a listing of the results and one of the parts together show which segments are done.
+        Because of the ETag, a listing of the results and one of the parts show which segments are done.
         """
         return self._ref(f"{_RESULTS}{index:05}-{hashlib.sha256(etag.encode()).hexdigest()[:32]}")
 

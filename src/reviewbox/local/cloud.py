@@ -40,7 +40,7 @@ _CREDENTIAL = "local"  # moto accepts any
 # The server is this process, so a late answer is not a lost one. On a busy machine, creating the stack may
 # take more than botocore's minute, and a second request for it would fail because the bucket exists.
 _CONFIG = Config(read_timeout=3600)
-# Uploads in parts are for networks.
+# Uploading in parts helps only over a network.
 _IN_ONE_REQUEST = TransferConfig(multipart_threshold=2**40, use_threads=False)
 # Clients may name a bucket before the host.
 _OWN_HOST = re.compile(r"(?:127\.0\.0\.1|(?:[^:]+\.)?localhost):\d+", re.IGNORECASE)
@@ -48,28 +48,28 @@ _OWN_HOST = re.compile(r"(?:127\.0\.0\.1|(?:[^:]+\.)?localhost):\d+", re.IGNOREC
 
 @dataclass(slots=True)
 class Work:
-    """How far the function is with the message in work.
+    """The progress of the function on the message that it is processing.
 
     Attributes:
-        share: the share of its object or segment that is classified.
-        step: the step before or after that which is in progress.
+        share: the share of the message's object or segment that is classified.
+        step: the step in progress before or after the classification; None if there is none.
     """
 
     share: float = 0.0
     step: Step | None = None
 
     def show_share(self, share: float) -> None:
-        """Set the share. No other step is in progress then."""
+        """Set the share, and end the step in progress."""
         self.share, self.step = share, None
 
     def show_step(self, step: Step) -> None:
-        """Set the step."""
+        """Set the step in progress."""
         self.step = step
 
 
 @dataclass(frozen=True, slots=True)
 class Cloud:
-    """A local cloud: its endpoint, its queues, the properties of its function and what that is doing."""
+    """A local cloud: its endpoint, its queues, the properties of its function, and its progress."""
 
     endpoint: str
     queue_url: str  # of uploads
@@ -92,7 +92,7 @@ class Cloud:
         return client
 
     def upload(self, file: Path, key: str, on_bytes: Callable[[int], object]) -> None:
-        """Upload a file, and call `on_bytes` with each number of bytes that is sent."""
+        """Upload a file, and call `on_bytes` with the size of each chunk that is sent."""
         self.s3().upload_file(str(file), BUCKET, key, Callback=on_bytes, Config=_IN_ONE_REQUEST)
 
     def remaining(self) -> int:

@@ -35,8 +35,8 @@ def start_service_and_console(
 ) -> Iterator[tuple[Cloud, str]]:
     """Run a cloud with its function, and a console for it; yield the cloud and the console's address.
 
-    A port is 0 for any free one. `report` returns the report on the cloud's results as HTML, and `variables`
-    replace those of the template in the environment of the function.
+    A port of 0 stands for any free port. `report` returns the report on the cloud's results as HTML.
+    `variables` replace those of the template in the environment of the function.
 
     Raises:
         ReviewboxError: a port is taken, the template does not exist, or the function cannot start.
@@ -91,7 +91,7 @@ def observe(board: Board, cloud: Cloud, handler: Handler) -> Handler:
 
 @dataclass(frozen=True, slots=True)
 class _Observer:
-    """Reads in S3 what became of the objects that messages name."""
+    """Reads from S3 the results of the objects that messages name."""
 
     board: Board
     storage: S3Storage

@@ -49,7 +49,7 @@ def start_service(
 ) -> Iterator[Cloud]:
     """Run a cloud on `127.0.0.1:port` and the template's function in it, while the context lasts.
 
-    What `observe` returns is invoked in place of the handler. `variables` replace those of the template.
+    What `observe` returns is invoked in place of the handler. `variables` replace variables of the template.
 
     The cloud answers its first request after the function's cold start, and so processes each upload that it
     accepts. The function's code is in the template's folder.
@@ -67,7 +67,7 @@ def start_service(
 def load_handler(cloud: Cloud, code: Path) -> Handler:
     """Import the function's handler from the folder `code`, and invoke it with an empty batch: a cold start.
 
-    The handler that is returned tells `cloud.work` how far it is.
+    The returned handler reports its progress to `cloud.work`.
 
     The function's variables are set in this process's environment. An invalid variable or model raises its
     error here.

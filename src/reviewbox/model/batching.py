@@ -49,11 +49,11 @@ class Backend(Protocol):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Request:
-    """The windows that one thread wants to have classified."""
+    """The windows that one thread wants classified."""
 
     windows: Sequence[Window]  # the input
-    # Called before each run of the backend in a round that this request is the first of, with the share of
-    # the round's tokens that is done.
+    # Called before each run of the backend with the share of the round's tokens that is done, if this request
+    # is the first one of the round.
     before_run: Callable[[float], object]
     # The output: one array per window, in order, or what `before_run` or the backend raised.
     logits: Future[list[Logits]] = field(default_factory=Future)

@@ -50,7 +50,7 @@ class Bundle:
     window_tokens: int  # the maximum length of an input in tokens, special tokens included
     pad_token_id: int  # the token that pads the shorter rows of a batch
     temperature: float  # the divisor of the logits before the softmax (Guo et al. 2017)
-    calibrated: bool  # whether the temperature was fitted. If not, it is 1
+    calibrated: bool  # whether the temperature was fitted; if not, it is 1
     # SHA-256 of the files' digests (external weights included), the window size and the temperature. Two
     # folders with the same digest return the same verdict for a text.
     digest: str

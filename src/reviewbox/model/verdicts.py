@@ -71,7 +71,7 @@ class Verdict:
 
 @dataclass(frozen=True, slots=True)
 class Answers:
-    """What a model's logits stand for."""
+    """What the logits of a model mean."""
 
     labels: tuple[str, ...]  # the labels that a verdict chooses from
     columns: tuple[int, ...]  # the column of each label in the logits
@@ -100,7 +100,7 @@ class PooledLogits:
     logits: npt.NDArray[np.float64]  # one per label, calibrated, shape (L,)
     tokens: int  # the number of tokens in the text
     windows: int  # the number of windows that hold the tokens
-    # The probability that the text is in a language that the model knows, if it can tell.
+    # The probability that the text is in a language that the model knows; None if the model cannot tell.
     known_language: float | None = None
 
     @property

@@ -79,7 +79,7 @@ class _Dates:
         """Return whether most days of the time are missing, for instance if all are the first of a month."""
         first, last = min(self.days), max(self.days)
         months = 12 * (last.year - first.year) + last.month - first.month
-        days = 31 * months + last.day - first.day  # or a little less
+        days = 31 * months + last.day - first.day  # an upper bound
         return days > _MAX_DAYS_BETWEEN * (len(self.days) - 1)
 
     def unit(self) -> Callable[[Day], str]:

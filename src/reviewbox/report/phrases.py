@@ -13,7 +13,7 @@ from reviewbox.report.summary import Mention, Phrase
 _MAX_WORDS = 4  # of a phrase
 _MIN_REVIEWS = 2
 _MAX_PHRASES = 150  # of each side
-# Two phrases stand for the same if they share this many of the reviews in which either occurs.
+# Two phrases count as one if they occur together in at least this share of the reviews that contain either.
 _SAME_SHARE = 0.6
 # A phrase must be at least this many times as frequent on one side as on both together.
 _MIN_LIFT = 1.15

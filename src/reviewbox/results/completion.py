@@ -10,8 +10,8 @@ from reviewbox.results.receipt import Receipt
 def completion_detail(receipt: Receipt, place: ObjectRef) -> dict[str, Any] | None:
     """Return the detail of the event that announces the receipt at `place`.
 
-    It has no review text. Returns None if the receipt is not final, so that another attempt follows, or if
-    somebody else wrote it.
+    The detail contains no review text. Returns None if the receipt is not final, which means that another
+    attempt follows, or if it is incomplete because somebody has edited it.
     """
     error = receipt.content.get("error")
     if not receipt.is_complete or not receipt.is_final:

@@ -17,8 +17,8 @@ _DOUBT = "doubt"
 def with_doubt(notes: Mapping[str, Value], counts: Counts, labels: Collection[str]) -> Mapping[str, Value]:
     """Return the notes on a table, with a doubt if hardly any text of the inferred field judges something.
 
-    `counts` are the results of all rows. If the model's labels are not the usual four, none is known to be
-    neutral, so nothing is doubted.
+    `counts` are the results of all rows. If the model's labels are not the usual four, no label is known
+    to be neutral, so there is no doubt.
     """
     classified = sum(counts.labels.values())
     judging = classified - counts.labels.get(NEUTRAL, 0)

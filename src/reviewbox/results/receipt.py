@@ -1,4 +1,4 @@
-"""Receipts: the record of what became of each source. Pure.
+"""Receipts: the record of the outcome for each source. Pure.
 
 A receipt contains nothing that differs between runs, such as a time, a duration or a host name. The same
 source, model and settings give the same bytes, as long as the same receipt is replaced.
@@ -158,7 +158,7 @@ class Receipt:
     def for_error(cls, problem: Problem, provenance: Provenance, *, final: bool) -> Self:
         """Return the receipt of a source that has no result.
 
-        `final` is whether another attempt would give the same error; if not, the next delivery tries again.
+        `final` says that another attempt would give the same error; if not, the next delivery tries again.
         """
         error = {"code": problem.code, "message": problem.message, "final": final}
         return cls({"error": error, **provenance.to_dict()})
@@ -221,7 +221,7 @@ class Receipt:
 
     @property
     def is_complete(self) -> bool:
-        """Whether it says what became of its source as workers say it. Somebody else may have written it."""
+        """Whether it has the values that workers write. Somebody else may have written or edited it."""
         content = self.content
         if "error" in content:
             return isinstance(content["error"].get("final"), bool)
@@ -250,7 +250,7 @@ def may_replace(table_id: str, etag: str | None) -> bool:
 
 
 def is_made_from(table_id: str, source: ObjectRef) -> bool:
-    """Return whether the table with this id is that of a source.
+    """Return whether the table with this id belongs to a source.
 
     Sources with the same key in different buckets may have the same keys for their tables.
     """

@@ -43,7 +43,7 @@ def read_table(
 
     If the table is missing or cannot be read, the last item is what `failed` makes of the error.
 
-    `stored` is None if the table is not there. Messages call it `name`, whose extension is that of the table.
+    `stored` is None if the table is missing. `name` is what messages call the table, with its extension.
     `read` may raise SourceError, and `failed` gets the code and the message of the error.
     """
     if stored is None:

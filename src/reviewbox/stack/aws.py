@@ -22,7 +22,7 @@ from botocore.parsers import ResponseParserError
 
 from reviewbox.errors import ReviewboxError
 
-# There is no answer, or it is not AWS's: a proxy or another website may answer with a page.
+# There is no answer, or it does not come from AWS: a proxy or another website may answer with a page.
 ENDPOINT_ERRORS = (ConnectionError, ResponseParserError)
 AWS_ERRORS = (BotoCoreError, ClientError, ResponseParserError)
 

@@ -26,7 +26,7 @@ from reviewbox.storage import ObjectStore, S3Storage
 
 _CHUNK = 256  # results that are copied before more are started
 _FOLDER = "catalog"  # the name of the bucket that stands for a folder
-_LAST_SECOND = 253_402_300_799  # of the year 9999, after which `datetime` has no dates
+_LAST_SECOND = 253_402_300_799  # of the year 9999, the last one that `datetime` supports
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +129,8 @@ class Copying:
 def date_of(seconds: float) -> str:
     """Return the date of a time in seconds since 1970, as YYYY-MM-DD in UTC.
 
-    A file may have any time. Before 1970, it is the first date, and after the year 9999 the last one.
+    A file may have any time. A time before 1970 becomes 1970-01-01, and one after the year 9999 becomes
+    9999-12-31.
     """
     return datetime.fromtimestamp(min(max(seconds, 0), _LAST_SECOND), UTC).date().isoformat()
 

@@ -18,15 +18,16 @@ OBJECTS_AT_ONCE = 100
 # The template's timeout, less the seconds that the function reserves to finish.
 MAX_SPLIT_SECONDS = 900.0 - 15.0
 
-# The price of a request, and how many an object takes at most, a table in addition, and each of its segments.
-# S3 reads are GET and HEAD, and writes are PUT and LIST. tests/stack/test_cost.py counts those that are made.
+# The price of a request, and the maximum number of requests: for an object, in addition for a table, and for
+# each of its segments. S3 reads are GET and HEAD, and writes are PUT and LIST. tests/stack/test_cost.py
+# counts the real ones.
 _REQUESTS = {
     "Lambda, requests": (prices.LAMBDA_REQUEST, 1 / OBJECTS_PER_BATCH, 0, 1),
     "S3, writing results": (prices.S3_WRITE, 1, 1, 9),
     "S3, reading": (prices.S3_READ, 4, 1, 9),
     "SQS, requests": (prices.SQS_REQUEST, 3, 0, 3),
 }
-# A job invokes the function for each object, without a message.
+# An S3 Batch Operations job invokes the function once per object, without a message.
 _REQUESTS_OF_JOB = _REQUESTS | {
     "Lambda, requests": (prices.LAMBDA_REQUEST, 1, 0, 1),
     "SQS, requests": (prices.SQS_REQUEST, 0, 0, 3),

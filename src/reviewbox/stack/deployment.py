@@ -57,7 +57,7 @@ class Deployment:
     def key(self, bucket: str) -> Mapping[str, Any] | None:
         """Return the ARN and the state of the KMS key with which a bucket encrypts new objects.
 
-        Returns None if S3 encrypts them with a key of AWS, or if you may not see that.
+        Returns None if AWS manages the key, or if you may not look it up.
         """
         try:
             answer = self.connect("s3").get_bucket_encryption(Bucket=bucket)

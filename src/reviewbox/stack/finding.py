@@ -34,7 +34,7 @@ def conclude(
 ) -> Iterator[Finding]:
     """Yield a finding for each problem or, if there is none, one that the check is OK.
 
-    `problems` maps what is wrong to what to do. `healthy` is what was found if nothing is wrong.
+    `problems` maps each problem to its remedy. `healthy` is the detail if there is no problem.
     """
     for detail, remedy in problems.items():
         yield Finding(check, state, detail, remedy)

@@ -65,7 +65,7 @@ def _trigger_problems(deployment: Deployment) -> Iterator[tuple[str, str]]:
         arn = deployment.queue(url)["QueueArn"]
         mapping = mappings.get(arn)
         if mapping is None:
-            # CloudFormation does not notice that it is gone, and would not create it again.
+            # CloudFormation does not notice that the trigger is gone, and would not create it again.
             create = f"aws lambda create-event-source-mapping --function-name {deployment.function}"
             settings = f"--event-source-arn {arn} --function-response-types ReportBatchItemFailures"
             yield (

@@ -31,9 +31,10 @@ MEGABYTES_PER_VCPU = 1769
 # Evidence doubles it, as `make bench` measures. Only a file that is a single review gets evidence.
 EVIDENCE_FACTOR = 2
 # Decompressed bytes per second while a large table is split. 13 MB were measured on 25 MB of CSV with short
-# reviews, one thread of a shared AMD EPYC: the slowest of four cases. The requests for each MiB leave 10.
+# reviews, one thread of a shared AMD EPYC: the slowest of four cases. With the requests for each MiB, 10 MB
+# remain.
 SPLIT_BYTES_PER_SECOND = 10e6
-# Assumed, not measured.
+# These waits are assumed, not measured.
 WAIT_SECONDS_PER_REQUEST = 0.025
 WAIT_SECONDS_PER_OBJECT = 4 * WAIT_SECONDS_PER_REQUEST
 WAIT_SECONDS_PER_SEGMENT = 18 * WAIT_SECONDS_PER_REQUEST

@@ -145,7 +145,7 @@ def _read_receipts(storage: S3Storage, receipts: Iterable[ObjectRef]) -> Iterato
 
 
 def _outcomes(receipts: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """Return the part of a status that is about the content of receipts."""
+    """Return the part of a status that describes the content of receipts."""
     done = [receipt for receipt in receipts if receipt and "error" not in receipt]
     tables = [receipt["counts"] for receipt in done if "counts" in receipt]
     failures = [

@@ -224,9 +224,9 @@ class StoredResults:
     # The number of receipts and other JSON files, or of tables if no receipt names them; known when the first
     # result is read.
     total: int = 0
-    done: float = 0.0  # how many of them are done; the decimals are the share of the table that is being read
+    done: float = 0.0  # how many of them are done; the fraction is the share of the table that is being read
     skipped: int = 0  # how many JSON files are not receipts of this version
-    # The doubts about fields of tables, with the sources' keys; of the results read so far.
+    # The doubts about fields of tables, with the sources' keys, from the results read so far.
     doubts: list[str] = field(default_factory=list)
     # Called for each file or object that is found, before the first result is read.
     on_listed: Callable[[], object] = lambda: None

@@ -34,7 +34,7 @@ _DECODER = json.JSONDecoder(parse_int=float)  # Python limits the digits of an i
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """Where a value stands in a text."""
+    """The position of a value in a text."""
 
     pointer: str  # its JSON pointer (RFC 6901)
     start: int  # the offset of its first character

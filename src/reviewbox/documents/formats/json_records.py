@@ -56,7 +56,7 @@ class JsonSchema:
     columns: tuple[str, ...] | None = None
     has_paragraphs: bool = False  # whether the texts of the first records are arrays of paragraphs
     # The names of the fields of the records that have the review field. An element of a nested list that has
-    # none of them is something else. Empty if every element is a record.
+    # none of them is not a record. Empty if every element is a record.
     kin: frozenset[str] = frozenset()
     # What was read although JSON does not allow it.
     tolerated: set[str] = field(default_factory=set, compare=False)

@@ -105,8 +105,8 @@ class JsonSample:
     def __init__(self, *, is_table: bool, check_time: Callable[[], None] = lambda: None) -> None:
         """Start a sample.
 
-        `is_table` is whether each value that is added is a record itself. If `check_time`, which is called
-        repeatedly, raises, the sample is not taken.
+        `is_table` says that each value that is added is itself a record. `check_time` is called
+        repeatedly; if it raises, the sample is not taken.
         """
         self._pace = Pace(check_time)
         self.listed, self.own = FieldSample(), FieldSample()
@@ -212,7 +212,7 @@ def is_wrapper(key: str) -> bool:
 def joined_paragraphs(key: str, value: Any) -> Any:
     """Return the paragraphs of a text as one; any other value itself.
 
-    An array of texts is one text if its key is that of one text, such as "content", and not "reviews".
+    An array of texts is one text if its key names one text, such as "content", and not "reviews".
     """
     is_array = isinstance(value, list) and bool(value) and all(isinstance(part, str) for part in value)
     is_text = is_array and TEXT_NAME_SCORE <= name_score(key) < TELLING_NAME_SCORE and not key.endswith("s")

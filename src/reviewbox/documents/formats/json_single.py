@@ -1,6 +1,6 @@
 """Selects the review of a single JSON object that contains no list of reviews.
 
-Many files that consist of one object are not reviews, but error answers, settings or translations. So the
+Many files that consist of one object are error responses, settings or translations, not reviews. So the
 conditions are stricter than those for a field of many records.
 """
 

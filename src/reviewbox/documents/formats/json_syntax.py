@@ -61,7 +61,7 @@ class RepairError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Gap:
-    """What stands between two values."""
+    """The text between two values."""
 
     end: int  # the offset after it
     tolerated: frozenset[str]  # what it contains that JSON does not allow between values
@@ -71,7 +71,7 @@ class Gap:
 class Repaired:
     """A value as JSON."""
 
-    text: str  # the JSON; the original characters if nothing had to be tolerated. NaN and Infinity remain
+    text: str  # the JSON; the original text if nothing had to be repaired. NaN and Infinity remain
     end: int  # the offset after the value in the original text
     tolerated: frozenset[str]  # the deviations
 

@@ -68,7 +68,7 @@ class Dialect:
         if self.quotes in (NONE, TEXT):
             return self.delimiter.join(re.sub(r"\\?\t", r"\\t", cell) for cell in cells)
         text = StringIO()
-        # Programs that separate fields with spaces take several spaces for one.
+        # Programs that separate fields with spaces treat several spaces as one.
         quoting: Any = csv.QUOTE_ALL if self.delimiter == " " else csv.QUOTE_MINIMAL
         csv.writer(text, quoting=quoting, **self._options).writerow(cells)
         return text.getvalue().removesuffix("\r\n")

@@ -41,10 +41,10 @@ _QUESTION_WORD_SCORE = 1.0  # of a word that stands for an open question, such a
 # What a cell above a column says about whether it is a name. The sum over all columns decides.
 _UNLIKE_COLUMN = 1.5  # words above numbers, dates, links or ids
 _WORD_ABOVE_FLAGS = 0.75  # flags are words, too
-_WORD_ABOVE_CATEGORIES = 1.0  # a word that is none of a few words that are repeated below
+_WORD_ABOVE_CATEGORIES = 1.0  # a word above a few repeated words, of which it is not one
 _NOTHING_ABOVE_ROW_NUMBERS = 1.5  # data frames number their rows
 _PROGRAM_NAMES = 1.0  # all names are lower case, as programs write them, and few cells below are
-_SAME_START = 1.5  # all names start with the same word, such as that of the program
+_SAME_START = 1.5  # all names start with the same word, such as the name of the program
 _LIKE_COLUMN = -1.5  # of the same kind as the cells below
 _KNOWN_NAME = 0.75
 _NUMBER_ABOVE_TEXT = 0.75  # data frames number their columns
@@ -282,7 +282,7 @@ class _Column:
     """What the cells of a column are."""
 
     cells: list[str]  # the cells that have a value
-    kind: str  # what most of them are; "mixed" if they differ; "" without any
+    kind: str  # the kind of most of them; "mixed" if they differ; "" if there are none
     is_prose: bool  # whether they are texts of several words
 
     @classmethod

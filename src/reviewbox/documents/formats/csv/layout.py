@@ -92,7 +92,7 @@ class Layout:
 
 @dataclass(frozen=True, slots=True)
 class InferredLayout:
-    """A layout and what is only needed to infer the rest of the schema."""
+    """A layout, and what else is needed to infer the rest of the schema."""
 
     layout: Layout
     titles: list[str]  # what each column is called, for the choice of the review field
@@ -104,7 +104,7 @@ def infer_layout(
     """Infer the layout from the first lines.
 
     `preferred_delimiter` is used if several fit, `text_field` has the names of columns in the settings, and
-    `is_all` is whether there are no more lines.
+    `is_all` says that there are no more lines.
 
     Raises:
         SourceError: there is no record, or the first one is broken.
@@ -247,7 +247,7 @@ def _possible_quotes(text: str, delimiter: str) -> list[str]:
 
 @dataclass(frozen=True, slots=True)
 class _Candidate:
-    """A dialect that may be the one of the table."""
+    """A candidate for the dialect of the table."""
 
     dialect: Dialect
     records: list[Record]  # the first records in this dialect

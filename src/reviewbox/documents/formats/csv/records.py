@@ -148,7 +148,7 @@ def _quoted_record(first: Line, unread: _Unread, dialect: Dialect) -> Record:
         cells = next(dialect.reader(feed(), strict=True))
     except csv.Error:
         if len(lines) == 1 and not (is_hopeless or is_end_reached or is_limit_reached):
-            # A quote inside a quoted field is not doubled. The record has to be written anew.
+            # A quote inside a quoted field is not doubled. The record has to be rewritten.
             text = first.text.rstrip("\r\n")
             cells = next(dialect.reader([text.replace("\r", " ")], strict=False))
             return Record(first.number, text, cells, is_tidy=False)

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 class SegmentedParquet:
     """A Parquet file that is split into segments."""
 
-    field: ReviewField  # the column that holds the review, of all segments
+    field: ReviewField  # the column that holds the review in all segments
     first_rows: tuple[int, ...]  # the number of the first row of each segment; rows are numbered from 1
     notes: Mapping[str, Value]  # what was inferred about the file, for the receipt
 
@@ -61,8 +61,7 @@ def split_parquet(
 ) -> SegmentedParquet:
     """Split a Parquet file. A segment is full once its values take `options.segment_bytes` in memory.
 
-    The file can be read from any position. `on_segment` is called with the index of each segment, from 0, and
-    its bytes.
+    The file is seekable. `on_segment` is called with the index of each segment, from 0, and its bytes.
 
     Raises:
         SourceError: the file is damaged, there is no row, or no column can be the review.

@@ -87,7 +87,7 @@ def add_cells(
     """Return the XML of a sheet with more cells.
 
     `column` is the number of the first column to fill, after all columns with values, and `rows` has the
-    values by the number of their row; None for no cell. The new cells of `header_row` (0 for none) get the
+    values by the number of their row; None adds no cell. The new cells of `header_row` (0 for none) get the
     format of the cell before them. `on_bytes` is called repeatedly with the number of bytes that have been
     parsed.
     """

@@ -81,8 +81,8 @@ class _Sheet:
 class _Column:
     """A column of a sheet."""
 
-    # Identifies it in the workbook: its key among the columns of its sheet; after the name of the sheet if
-    # several sheets contain records.
+    # Identifies it in the workbook: its key among the columns of its sheet, preceded by the name of the sheet
+    # if several sheets contain records.
     path: str
     sheet: _Sheet
     index: int
@@ -224,9 +224,9 @@ def _choose(sheets: Sequence[_Sheet], options: ReadOptions) -> _Choice:
 
 
 def _without_covers(sheets: Sequence[_Sheet]) -> list[_Sheet]:
-    """Return the sheets without those of a few lines and no header, beside a table with a header.
+    """Return the sheets, except those of a few lines and no header if another one has a table with a header.
 
-    They say what the workbook is about. Their lines are sentences, but nobody's reviews.
+    Such cover sheets say what the workbook is about. Their lines are sentences, but not reviews.
     """
     most = max((sheet.end - sheet.header.first for sheet in sheets if sheet.header), default=0)
     return [sheet for sheet in sheets if sheet.header or sheet.end > _MAX_COVER_SHARE * most]
