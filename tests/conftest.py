@@ -123,10 +123,10 @@ def classifier(tiny_model: Path) -> Classifier:
 
 @pytest.fixture(scope="session")
 def session(_libraries_are_fast: None) -> boto3.Session:
-    """One session for all clients of moto. Making it takes as long as making a client.
+    """One session for all clients of moto, because making one takes as long as making a client.
 
-    A tenth of the time of a request was spent on the name of the client, and a twentieth on parsing times,
-    most of which are the same.
+    The client has a short name, and equal times are parsed once: the name took a tenth of the time of each
+    request, and parsing took a twentieth.
     """
     core = botocore.session.get_session()
     core.set_default_client_config(Config(user_agent="tests"))

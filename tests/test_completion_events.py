@@ -254,7 +254,7 @@ def test_the_rule_in_the_guide_writes_a_mail_about_a_refused_file_only(
 
 
 def edited(content: Any, path: tuple[str, ...]) -> Iterator[Any]:
-    """Yield receipts without a value, or with another one in its place."""
+    """Yield copies of a receipt in which the value at `path` is missing or different."""
     values: list[Any] = [None, "x", [], {}, -0.5, ...]
     for value in values:
         copy = json.loads(json.dumps(content))
@@ -282,7 +282,7 @@ def edited(content: Any, path: tuple[str, ...]) -> Iterator[Any]:
 def test_a_receipt_that_somebody_has_edited_can_be_announced_or_is_made_anew(
     s3: S3Client, classifier: Classifier, ref: ObjectRef, body: bytes, path: tuple[str, ...]
 ) -> None:
-    """It still names the right revision, model and settings."""
+    """Its revision, model and settings are still right, so it would count as current."""
     subscriber = Subscriber()
     key = f"results/{ref.key}.json"
     s3.put_object(Bucket=BUCKET, Key=ref.key, Body=body)

@@ -81,7 +81,7 @@ def test_long_names_of_other_labels_stay_inside_their_charts(opened: Open) -> No
 
 
 def test_a_search_needs_no_curly_quotes_and_no_line_breaks(opened: Open) -> None:
-    """A person types neither, and a phrase of the page has neither."""
+    """People type neither, and the phrases that the page offers contain neither."""
     page = opened([review(text="It isn’t\n“quiet” 👍🏽."), review(text="It is loud.")])
 
     for words in ('isn\'t "quiet"', "“quiet” 👍", "IT ISN’T"):

@@ -171,7 +171,7 @@ def test_the_reason_of_a_failure_is_named(results: Path) -> None:
 
 
 def test_a_file_of_any_time_has_a_date() -> None:
-    """Some file systems keep times beyond the calendar, and some copies have none."""
+    """Some file systems store times that the calendar does not have, and some copies have no time."""
     assert [date_of(seconds) for seconds in (0, 1_798_761_599.9, 253_402_300_800, 1e18, -1, -1e18)] == [
         *("1970-01-01", "2026-12-31", "9999-12-31", "9999-12-31", "1970-01-01", "1970-01-01")
     ]

@@ -527,10 +527,10 @@ def test_credentials_that_have_expired_are_a_failure() -> None:
 
 
 class Website(BaseHTTPRequestHandler):
-    """Any website: it answers each request with a page that says what is wrong."""
+    """A website that is not AWS: it answers each request with an error page."""
 
     def log_message(self, *_: object) -> None:
-        """Print nothing among the output of the commands."""
+        """Print nothing, so that the output is that of the commands."""
 
 
 def test_an_endpoint_that_is_not_of_aws_is_named(tiny_model: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -607,9 +607,9 @@ READING = re.compile(rb"Reading \(kB\)[^\r]* [1-9][\d,]*/[\d,]+ +[\d.,]+/s +\d:\
 
 @pytest.fixture(scope="module")
 def shown(tmp_path_factory: pytest.TempPathFactory, tiny_model: Path) -> dict[tuple[str, str], bytes]:
-    """What commands that read a large file or object show, up to their first progress.
+    """The output of commands that read a large file or object, up to their first progress.
 
-    They run at once, because each shows it after a second.
+    They run at the same time, because each of them waits for a second.
     """
     folder = tmp_path_factory.mktemp("large")
     model = ["--model", str(tiny_model)]
@@ -717,7 +717,7 @@ def test_parsing_a_workbook_to_compare_shows_how_far_it_is(
 
 
 def test_the_demo_shows_how_far_the_function_is_with_one_file(tmp_path: Path, tiny_model: Path) -> None:
-    """Not only how many of the files are done."""
+    """Its bar also advances within a file."""
     (tmp_path / "reviews").mkdir()
     rows = [{"id": number, "review": "a great film that is not bad"} for number in range(250_000)]
     (tmp_path / "reviews" / "a.json").write_text(json.dumps(rows), encoding="utf-8")

@@ -1,4 +1,4 @@
-"""Buckets that others guard: with a lock, a key, a bill or a policy. S3 answers as its documentation says."""
+"""Buckets with Object Lock, a KMS key, Requester Pays or a policy. S3 answers as its documentation says."""
 
 import json
 from types import SimpleNamespace
@@ -24,7 +24,7 @@ KMS_KEY = "arn:aws:kms:us-east-1:123456789012:key/1234abcd-12ab-34cd-56ef-123456
 def refuse(
     operation: str, code: str, status: int, message: str = "", *, of: str = "", times: int = 1000
 ) -> list[str]:
-    """Let S3 refuse the function's requests, those for one object if it is given; return their paths."""
+    """Let S3 refuse the function's requests, or only those for the object `of`; return their paths."""
     storage = common.pipeline().store
     assert isinstance(storage, S3Storage)
     refused: list[str] = []
@@ -136,7 +136,7 @@ def test_a_key_that_is_busy_is_asked_again_at_once(
 def test_a_result_that_replaces_another_is_there_even_if_nothing_may_be_deleted(
     s3: S3Client, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """A policy of the bucket may deny that. What is left over is removed once it does not."""
+    """A bucket policy may deny deletion. The leftovers are removed after the policy allows it."""
     reason = "AWS answered AccessDenied to DeleteObject: s3:DeleteObject is not allowed"
     s3.put_object(Bucket=BUCKET, Key=TABLE, Body=b"id,review\n1,great film\n")
     deliver(TABLE)
@@ -157,7 +157,7 @@ def test_a_result_that_replaces_another_is_there_even_if_nothing_may_be_deleted(
 
 @pytest.mark.parametrize("mode", ["GOVERNANCE", "COMPLIANCE"])
 def test_results_may_be_locked(s3: S3Client, monkeypatch: pytest.MonkeyPatch, mode: Any) -> None:
-    """S3 keeps their versions. It refuses writes without a checksum, which moto does not."""
+    """S3 keeps their versions. Unlike moto, it also refuses writes without a checksum."""
     s3.create_bucket(Bucket="locked", ObjectLockEnabledForBucket=True)
     retention: Any = {"Mode": mode, "Days": 30}
     s3.put_object_lock_configuration(
@@ -192,7 +192,7 @@ def test_results_may_be_locked(s3: S3Client, monkeypatch: pytest.MonkeyPatch, mo
 def test_a_bucket_whose_owner_lets_the_requester_pay_is_refused(
     s3: S3Client, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """S3 refuses other accounts that do not agree to pay. Reviewbox does not agree in anybody's name."""
+    """S3 refuses other accounts that do not agree to pay. Reviewbox never agrees."""
     s3.put_object(Bucket=BUCKET, Key=KEY, Body=b"great film")
     sent = [
         refuse(operation, "AccessDenied", 403) for operation in ("GetObject", "HeadObject", "ListObjectsV2")

@@ -107,7 +107,7 @@ def test_a_rollback_keeps_its_parts_although_those_of_the_same_table_are_removed
 def test_a_slow_worker_cannot_record_parts_that_were_removed_as_leftovers(
     pipeline: Pipeline, store: S3, s3: Client
 ) -> None:
-    """Before it writes its receipt, the source is deleted, and another worker removes what is left of it."""
+    """Before it writes its receipt, the source is deleted, and another worker removes the leftovers."""
 
     def gate(operation: str, params: Any, perform: Callable[[], Any]) -> Any:
         if operation == "PutObject" and params["Key"].endswith(".csv.json"):
@@ -396,7 +396,7 @@ def test_what_a_receipt_names_is_not_removed_for_that(
 
 
 def test_parts_in_another_bucket_are_not_those_of_a_result(pipeline: Pipeline, store: S3, s3: Client) -> None:
-    """They have the right keys and the right content, but others may change them at any time."""
+    """The keys and the content are right, but others may change such parts at any time."""
     put(s3, rows(2))
     pipeline.process(TABLE, plenty)
     (part,) = receipt_of(s3)["parts"]

@@ -302,7 +302,7 @@ def test_case_punctuation_and_markup_do_not_change_the_side(name: str, shipped: 
 
 
 def test_a_very_long_review_gets_the_label_of_its_sentences(shipped: Classifier) -> None:
-    """It has a thousand words. Running the model on a hundred thousand would take half a minute."""
+    """A thousand words are enough: with a hundred thousand, the test would take half a minute."""
     sentence = "The second half drags, but the ending is glorious. "
     (short,) = shipped.classify([sentence * 20])
     (verdict,) = shipped.classify_each([sentence * 112], explain=False)

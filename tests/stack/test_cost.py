@@ -117,7 +117,7 @@ def test_archived_objects_count_as_work_because_they_may_have_been_restored() ->
 
 
 def test_a_million_reviews_cost_a_few_dollars_through_the_queue() -> None:
-    """1,300 characters each: 48 ms of computing with evidence, and 1 ms of waiting, with 1,769 MB."""
+    """Each has 1,300 characters: with 1,769 MB, 48 ms of computing with evidence, and 1 ms of waiting."""
     reviews = Workload(objects=1_000_000, size=1_300_000_000, work=2_600_000_000)
 
     estimated = estimate(reviews, FUNCTION, as_job=False)
@@ -134,7 +134,7 @@ def test_a_million_reviews_cost_a_few_dollars_through_the_queue() -> None:
 
 
 def test_objects_of_a_batch_wait_together_and_objects_of_a_job_alone() -> None:
-    """An object waits for 100 ms. A hundred objects of a batch wait at once."""
+    """Each object waits for 100 ms. In a batch, a hundred objects wait at the same time."""
     reviews = Workload(objects=160_000)
 
     assert estimate(reviews, FUNCTION, as_job=False).seconds == pytest.approx(16)
@@ -207,7 +207,7 @@ def test_a_review_takes_no_more_requests_than_are_priced(classifier: Classifier)
 
 
 def assert_bounded(counted: Requests, workload: Workload) -> None:
-    """The numbers on the bill are at least those that were counted, and at most three times as high."""
+    """The estimated requests are at least as many as the counted ones, and at most three times as many."""
     priced = quantities(estimate(workload, FUNCTION, as_job=False))
     segments = counted.segments
     made = {

@@ -454,7 +454,7 @@ def test_a_receipt_in_s3_cannot_name_another_object(bucket: S3Client) -> None:
 def test_a_receipt_that_names_a_bucket_which_does_not_exist_is_a_result_without_text(
     bucket: S3Client, tmp_path: Path, name: str
 ) -> None:
-    """One receipt that somebody else wrote must not keep a person from the report, or from the catalog."""
+    """One receipt that somebody else wrote must not prevent the report or the catalog."""
     key = "results/incoming/films/c.txt.json"
     receipt = json.loads(bucket.get_object(Bucket=BUCKET, Key=key)["Body"].read())
     receipt["source"]["bucket"] = name
@@ -470,7 +470,7 @@ def test_a_receipt_that_names_a_bucket_which_does_not_exist_is_a_result_without_
 
 
 def test_a_source_that_was_archived_since_has_no_text(bucket: S3Client) -> None:
-    """A lifecycle rule may archive old sources. The other reviews still have theirs."""
+    """A lifecycle rule may archive old sources. The other reviews keep their texts."""
     bucket.put_object(Bucket=BUCKET, Key="incoming/films/c.txt", Body=b"Good film.", StorageClass="GLACIER")
     results = StoredResults(find_place(f"s3://{BUCKET}/results/incoming/films/"))
 
