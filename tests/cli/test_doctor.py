@@ -457,6 +457,16 @@ def test_a_key_that_cannot_be_used_is_named() -> None:
 
 
 @pytest.mark.usefixtures("deployed")
+def test_a_missing_key_that_the_bucket_names_by_its_alias_does_not_end_the_checks() -> None:
+    encrypt("alias/reviews")
+
+    found = problems()
+
+    assert "alias/reviews, which encrypts the bucket" in found["bucket"]
+    assert "permissions" not in found
+
+
+@pytest.mark.usefixtures("deployed")
 def test_permissions_that_the_user_may_not_simulate_are_skipped() -> None:
     iam = boto3.client("iam")
     stubber = Stubber(iam)

@@ -127,9 +127,10 @@ def _needed_permissions(deployment: Deployment) -> Mapping[str, str]:
 
 
 def _keys(deployment: Deployment) -> Iterator[str]:
-    """Yield the ARNs of the keys that encrypt the buckets."""
+    """Yield the ARNs of the keys that encrypt the buckets. A key that is missing may have no ARN."""
     for bucket in dict.fromkeys((deployment.stack.bucket, deployment.stack.results_bucket)):
-        if key := deployment.key(bucket):
+        key = deployment.key(bucket)
+        if key and key["KeyState"] != "missing":
             yield key["Arn"]
 
 
