@@ -1231,6 +1231,16 @@ def test_spoken_words_with_their_times_are_not_reviews() -> None:
     refusal({"start": times, "duration": times, "text": REVIEWS})
 
 
+def test_texts_beside_the_times_of_a_survey_or_the_ratings_of_an_episode_may_be_reviews() -> None:
+    times = [f"2026-01-0{number}T10:15:00.000+01:00" for number in range(1, 9)]
+    ratings = [str(number % 5 + 1) for number in range(8)]
+
+    assert select({"start": times, "end": times, "text": REVIEWS}).name == "text"
+    assert select({"start": ratings, "end": ratings, "What should we do better?": REVIEWS})
+    assert select({"season": ratings, "episode": ratings, "stars": ratings, "text": REVIEWS}).name == "text"
+    refusal({"season": ratings, "episode": ratings, "text": REVIEWS})
+
+
 def test_what_somebody_else_reports_about_customers_is_not_a_review() -> None:
     reports = [f"The user is unhappy and says: {text}" for text in REVIEWS[:4]]
     reports += [f"A guest reported it very late: {text}" for text in REVIEWS[4:]]
@@ -1284,8 +1294,31 @@ def test_comments_that_only_name_others_are_entries_of_a_raffle() -> None:
     assert select({"comment": [f"@shop {text}" for text in REVIEWS]}).name == "comment"
 
 
+def test_reviews_that_name_a_shop_may_have_no_spaces() -> None:
+    reviews = [
+        "@咖啡店 咖啡很好喝，下次还会来",
+        "@旅館 部屋は狭くてうるさかったです。",
+        "@ร้านกาแฟ กาแฟอร่อยมากและบริการดี",
+    ]
+
+    assert select({"comment": reviews * 3}).name == "comment"
+
+
 def test_one_of_several_lists_of_texts_is_not_chosen_if_no_name_says_so() -> None:
     lists = {"[].visa[]": REVIEWS, "[].other[]": [f"{title} is what we sell." for title in TITLES]}
 
     refusal(lists)
     assert select({"[].reviews[]": REVIEWS, "[].other[]": lists["[].other[]"]}).name == "[].reviews[]"
+
+
+def test_reviews_in_a_language_that_shares_words_with_known_ones_are_found_by_the_name() -> None:
+    reviews = [
+        "A szoba kicsi volt és éjjel nagyon zajos.",
+        "Az étel hidegen jött és a pincér nem figyelt ránk.",
+        "A csomag későn jött és a doboz eltört.",
+        "Biztosan visszajövünk, a személyzet kedves.",
+    ]
+
+    assert (
+        select({"review": [f"{text} ({number})" for text in reviews for number in range(8)]}).name == "review"
+    )

@@ -58,6 +58,8 @@ _OPINIONS_PER_WORD = 0.012
 _OPINIONS_OF_PHRASES = 0.5  # if none of the texts is a sentence, and they have no name
 _ROWS_FOR_OPINIONS = 5
 _ROWS_WITHOUT_OPINIONS = 30  # this many texts without a word of opinion are not reviews, whatever their name
+# Of function words. A language whose words of opinion are not known, such as Hungarian, shares some with others.
+_SURE_LANGUAGE_SHARE = 0.3
 _MAX_MARKUP_SHARE = 0.1  # of texts without a name, which may be news of a site
 _MIN_NAMELESS_WORDS = 1.5  # on average
 # Texts in at least this many rows are the options of a question if at most this share of them is distinct.
@@ -364,7 +366,7 @@ class FieldValues:
     def judges_nothing(self) -> bool:
         """Whether no text has a word of opinion: of many in a known language, or of some that a program wrote."""
         is_technical = self.texts >= _ROWS_FOR_VARIETY and self.technical > MIN_TEXT_SHARE * self.texts
-        is_known_language = self.function_words >= KNOWN_LANGUAGE_SHARE * self.words
+        is_known_language = self.function_words >= _SURE_LANGUAGE_SHARE * self.words
         is_prose = is_known_language and self.words >= _MIN_OPEN_WORDS * self.texts
         return not self.opinions and (is_technical or (is_prose and self.texts >= _ROWS_WITHOUT_OPINIONS))
 

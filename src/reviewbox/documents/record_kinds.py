@@ -57,6 +57,9 @@ _BESIDE_PUBLISHED = (
     frozenset(("post title", "post content")),  # of a site
     frozenset(("sender", "recipient")),  # of messages in a mailbox
     frozenset(("from", "to", "subject")),
+)
+# Names of fields beside what is spoken. In a survey, these are the dates at which somebody filled it in.
+_BESIDE_SPEECH = (
     frozenset(("start", "end")),  # of subtitles
     frozenset(("start", "duration")),
     frozenset(("season", "episode")),  # of the dialogue of a series
@@ -189,7 +192,7 @@ def _are_published(columns: Mapping[str, FieldValues]) -> bool:
         or _are_dialogues(columns)
         or len(_MESSENGER_KEYS & {name.replace(" ", "") for name in names}) >= _MIN_MESSENGER_KEYS
         or _are_pages(columns)
-        or _are_lines_of_speakers(columns)
+        or _are_spoken(columns)
     )
 
 
@@ -202,9 +205,11 @@ def _are_pages(columns: Mapping[str, FieldValues]) -> bool:
     )
 
 
-def _are_lines_of_speakers(columns: Mapping[str, FieldValues]) -> bool:
+def _are_spoken(columns: Mapping[str, FieldValues]) -> bool:
+    """Return whether records say who speaks or when, and neither rate it nor answer a question."""
+    undated = {path: values for path, values in columns.items() if not _is_date(values)}
     return (
-        any(map(_is_speaker, columns.values()))
+        (any(map(_is_speaker, columns.values())) or any(map(_names(undated).issuperset, _BESIDE_SPEECH)))
         and not any(map(_is_rating, columns.values()))
         and not any(is_question(values.name) for values in columns.values())
     )
@@ -269,6 +274,10 @@ def _is_text_of_user(values: FieldValues) -> bool:
 
 def _is_rating(values: FieldValues) -> bool:
     return not values.is_text and not _RATINGS.isdisjoint(_words(values))
+
+
+def _is_date(values: FieldValues) -> bool:
+    return values.kinds["date"] > MIN_TEXT_SHARE * values.present
 
 
 def _is_answer(path: str) -> bool:

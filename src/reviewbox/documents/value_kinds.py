@@ -63,7 +63,8 @@ def _is_identifier(value: str) -> bool:
 def _is_mention(value: str) -> bool:
     """Return whether a value mentions other users and says hardly anything else, as raffle entries do."""
     rest, mentions = _MENTION.subn("", value)
-    return mentions > 0 and len(_WORD.findall(rest)) <= _MAX_WORDS_OF_A_MENTION
+    words = len(_WORD.findall(rest)) + len(UNSPACED.findall(rest)) // 2
+    return mentions > 0 and words <= _MAX_WORDS_OF_A_MENTION
 
 
 def is_link(value: str) -> bool:
