@@ -1322,3 +1322,11 @@ def test_reviews_in_a_language_that_shares_words_with_known_ones_are_found_by_th
     assert (
         select({"review": [f"{text} ({number})" for text in reviews for number in range(8)]}).name == "review"
     )
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["Feedback on the speech", "Commentaire sur la recette", "Kommentar zum Rezept", "Comment about a poem"],
+)
+def test_a_comment_on_a_text_of_another_kind_is_a_review(name: str) -> None:
+    assert select({**OTHER_COLUMNS, name: REVIEWS}).name == name

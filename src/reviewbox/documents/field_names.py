@@ -74,7 +74,10 @@ _NOTES = frozenset("comment comments note notes".split())
 SUBJECT_WORDS = frozenset(
     "subject betreff asunto assunto objet oggetto onderwerp temat konu тема 件名".split()
 )
-_PREPOSITIONS = frozenset("of for de du des del della di da do dos das der des von van od".split())
+_PREPOSITIONS = frozenset(
+    "of for on about de du des sur del sobre della di da sul sulla alla do dos das der von zum zur uber van "
+    "od".split()
+)
 # JSON has no comments, so authors of files write them under these names.
 _FILE_COMMENTS = frozenset(("_comment", "_comments", "$comment", "__comment", "__comment__"))
 # The description of one of these is what a customer wrote.
