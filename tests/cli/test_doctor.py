@@ -348,6 +348,16 @@ def test_what_is_broken_is_found_with_its_remedy(
     assert remedy in line.partition(" -> ")[2]
 
 
+def test_a_trigger_is_created_again_with_the_settings_of_the_template(deployed: Deployed) -> None:
+    for mapping in deployed.mappings():
+        boto3.client("lambda").delete_event_source_mapping(UUID=mapping["UUID"])
+
+    uploads, segments = problems()["function"].splitlines()
+
+    assert "--scaling-config MaximumConcurrency=10 --batch-size 200 --maximum-batching-window" in uploads
+    assert "--scaling-config MaximumConcurrency=10 --batch-size 1`" in segments
+
+
 @pytest.mark.usefixtures("deployed")
 def test_parts_that_the_daily_sweep_should_have_removed_are_found(s3: S3Client) -> None:
     source = ObjectRef(REVIEWS, "incoming/a.csv")

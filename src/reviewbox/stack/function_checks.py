@@ -10,6 +10,7 @@ from botocore.exceptions import ClientError
 from reviewbox.errors import SettingsError
 from reviewbox.settings import Settings
 from reviewbox.stack.aws import explain
+from reviewbox.stack.cost import OBJECTS_PER_BATCH
 from reviewbox.stack.deployment import Deployment
 from reviewbox.stack.finding import Finding, State, conclude
 
@@ -68,6 +69,10 @@ def _trigger_problems(deployment: Deployment) -> Iterator[tuple[str, str]]:
             # CloudFormation does not notice that the trigger is gone, and would not create it again.
             create = f"aws lambda create-event-source-mapping --function-name {deployment.function}"
             settings = f"--event-source-arn {arn} --function-response-types ReportBatchItemFailures"
+            settings += f" --scaling-config MaximumConcurrency={deployment.stack.max_concurrency}"
+            is_of_uploads = url == deployment.stack.queue_urls[0]
+            settings += f" --batch-size {OBJECTS_PER_BATCH if is_of_uploads else 1}"
+            settings += " --maximum-batching-window-in-seconds 1" if is_of_uploads else ""
             yield (
                 f"the function does not read {arn}: its trigger was deleted",
                 f"run `{create} {settings}`, or deploy the stack again under a new name",
