@@ -131,11 +131,12 @@
   /** What a search compares: people type neither curly quotes nor line breaks. */
   const plain = (text) => text.normalize().toLowerCase().replace(/[‘’]/g, "'").replace(/[“”„]/g, '"').replace(/\s+/g, " ");
   const reviewText = (review) => (review.plain ??= plain(review.segments.map((s) => s[0]).join("")));
+  const reviewSource = (review) => (review.plainSource ??= plain(review.source));
   function reviewPasses(review) {
     if (!passes(review.label, review.needsReview, (index) => review.codes[index])) return false;
     if (!state.search) return true;
     const words = plain(state.search);
-    return reviewText(review).includes(words) || plain(review.source).includes(words);
+    return reviewText(review).includes(words) || reviewSource(review).includes(words);
   }
 
   /** Count the reviews that pass: per label, and per value of each dimension. `scale` makes counts of all. */
