@@ -34,7 +34,7 @@ from reviewbox.objects import ObjectRef, SegmentRef, Source
 from reviewbox.results.doubt import with_doubt
 from reviewbox.results.failures import record_attempt
 from reviewbox.results.receipt import Part, Receipt
-from reviewbox.results.receipt_store import ReceiptStore, StoredReceipt
+from reviewbox.results.receipt_store import ReceiptStore, StoredReceipt, base_etag
 from reviewbox.retry import retry_on_conflict
 from reviewbox.settings import Settings
 from reviewbox.storage import ObjectStore, write_once
@@ -246,7 +246,9 @@ class ObjectProcessor:
         before_run = self._before_run(source.ref, deadline)
         classified = classify_table(document, self.classifier, self.settings, before_run)
         provenance = self.receipts.provenance(source.ref, source.revision)
-        table_id = self.receipts.table_id(provenance, stored)
+        # A table that was lost comes back under another key, so that its receipt changes. Whoever has read
+        # the old receipt while the table was lost then reads the result again.
+        table_id = provenance.table_id(base_etag(stored))
         target = self.receipts.part_ref(source.ref, table_id, 0, document.table.extension)
         etag = write_once(self.store, target, classified.body, document.table.content_type)
         part = Part(target.bucket, target.key, etag)

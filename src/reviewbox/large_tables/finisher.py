@@ -1,9 +1,11 @@
 """Writes the receipt of a large table once all of its segments are done."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
+from reviewbox.errors import ConflictError
 from reviewbox.large_tables.dispatch import Dispatch
 from reviewbox.large_tables.plan import Plan
 from reviewbox.large_tables.workspace import Workspace
@@ -42,7 +44,7 @@ class Finisher:
     labels: Sequence[str]  # of the model
 
     def finish(self, plan: Plan, work: Workspace, sender: str) -> Progress:
-        """Write the receipt if all segments are done and the receipt is not written yet."""
+        """Write the receipt if all segments are done and it is missing, or parts were restored since."""
         return retry_on_conflict(lambda: self._attempt(plan, work, sender), plan.source)
 
     def _attempt(self, plan: Plan, work: Workspace, sender: str) -> Progress:
@@ -59,7 +61,9 @@ class Finisher:
             return Progress.STALE
         recorded = [parts.done[index] for index in sorted(parts.done)]
         receipt = stored.receipt if stored else None
-        if not (receipt and receipt.is_current(plan.provenance) and receipt.parts == recorded):
+        if stored and stored.receipt.is_current(plan.provenance) and stored.receipt.parts == recorded:
+            self._announce_restored(plan, work, stored)
+        else:
             counts = {} if parts.lost else work.read_all_counts(parts.done)
             if len(counts) < len(plan):
                 if revision is None:  # nobody can classify the lost segments again
@@ -76,6 +80,17 @@ class Finisher:
         # and leaves it to this one. If the answer to the write was lost, the next attempt comes here.
         remove_dead(self.receipts, plan.source, receipt)
         return Progress.COMPLETE
+
+    def _announce_restored(self, plan: Plan, work: Workspace, stored: StoredReceipt) -> None:
+        """Write a receipt again if parts of it were lost and have been restored, once.
+
+        Followers may have read it in between, and read the parts again when there is a new one.
+        """
+        sent = work.read_sent()
+        if sent and sent.record and sent.record.lost:
+            self.receipts.write(plan.source, stored.receipt, stored)
+            with suppress(ConflictError):
+                work.write_sent(replace(sent.record, lost=frozenset()), sent.etag)
 
     def parts(self, plan: Plan, work: Workspace, results: Mapping[ObjectRef, int]) -> Parts:
         """Return which parts of a table are done, given the recorded results of its segments."""
