@@ -4,6 +4,7 @@ import gzip
 import hashlib
 import re
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
@@ -152,15 +153,21 @@ def test_a_rollback_keeps_its_parts_although_those_of_the_same_table_are_removed
     assert_consistent(s3)
 
 
+@pytest.mark.parametrize("last", [0, 1, 2, 3, 4, 5, 6, 7, 8])
 def test_a_slow_worker_cannot_record_parts_that_were_removed_as_leftovers(
-    pipeline: Pipeline, store: S3, s3: Client
+    pipeline: Pipeline, store: S3, s3: Client, last: int
 ) -> None:
-    """Before it writes its receipt, the source is deleted, and another worker removes the leftovers."""
+    """Before it writes its receipt, the source is deleted, and another worker removes the leftovers.
+
+    The other worker may die after any of its requests; 0 if it does not.
+    """
+    killer = Killer(last, performs=True)
 
     def gate(operation: str, params: Any, perform: Callable[[], Any]) -> Any:
-        if operation == "PutObject" and params["Key"].endswith(".csv.json"):
+        if operation == "PutObject" and params["Key"].endswith(".csv.json") and not killer.calls:
             s3.delete_object(Bucket=BUCKET, Key=TABLE.key)
-            pipeline.process(TABLE, plenty, redelivered=True)
+            with suppress(WorkerKilledError):
+                replace(pipeline, store=storage_of(store, killer)).process(TABLE, plenty, redelivered=True)
         return perform()
 
     put(s3, rows(2, "bad"))
@@ -168,7 +175,10 @@ def test_a_slow_worker_cannot_record_parts_that_were_removed_as_leftovers(
     put(s3, rows(3))
     replace(pipeline, store=storage_of(store, gate)).process(TABLE, plenty)
 
-    assert receipt_of(s3)["counts"]["total"] == 2
+    assert killer.calls == (last or 8)
+    for part in receipt_of(s3)["parts"]:
+        assert s3.head_object(Bucket=BUCKET, Key=part["key"])["ETag"] == part["etag"]
+    pipeline.process(TABLE, plenty, redelivered=True)
     assert_consistent(s3)
 
 

@@ -450,6 +450,19 @@ def test_a_receipt_in_s3_cannot_name_another_object(bucket: S3Client) -> None:
     assert [r.failure.code for r in found if r.failure] == ["missing_table"]
 
 
+@pytest.mark.parametrize("key", ["secret.txt", "incoming/films/c.txt/../../../secret.txt"])
+def test_a_receipt_in_s3_cannot_lead_to_the_text_of_another_object(bucket: S3Client, key: str) -> None:
+    """Its own key is that of its source, and says which object it may be about."""
+    etag = bucket.put_object(Bucket=BUCKET, Key=key, Body=b"secret")["ETag"]
+    receipt_key = "results/incoming/films/c.txt.json"
+    receipt = json.loads(bucket.get_object(Bucket=BUCKET, Key=receipt_key)["Body"].read())
+    receipt["source"] |= {"key": key, "etag": etag}
+    bucket.put_object(Bucket=BUCKET, Key=receipt_key, Body=json.dumps(receipt).encode())
+    results = StoredResults(find_place(f"s3://{BUCKET}/{receipt_key}"))
+
+    assert list(results.read_texts(list(results))) == [""]
+
+
 @pytest.mark.parametrize("name", ["absent-bucket", "no bucket has this name!", ""])
 def test_a_receipt_that_names_a_bucket_which_does_not_exist_is_a_result_without_text(
     bucket: S3Client, tmp_path: Path, name: str
