@@ -154,7 +154,6 @@ class Backfill:
             f"invocations{'; S3 chooses the actual number' if as_job else ''}. "
             f"Prices of {prices.REGION}, {prices.DATE}."
         )
-        # Segments of large tables are queued in any case.
         queued = segment_seconds(self.stack, counted) if as_job else estimated.seconds
         if queued > MAX_QUEUED_SECONDS:
             kept, duration = render.rounded_seconds(RETENTION_SECONDS), render.rounded_seconds(queued)

@@ -27,6 +27,7 @@ from reviewbox.stack.status import FailureReason
 from reviewbox.storage import S3Storage
 from reviewbox.wording import for_command_line, number_of
 
+_Bills = Mapping[str, Sequence[Item]]  # by the name of a way to classify
 _SAMPLE_SIZE = 20  # objects under a prefix that are read
 _MIN_ROWS = 1000  # of a table that is read in part; as many lines are read ahead
 _WAYS = {"queue": "as uploads", "job": "as a batch job", "comprehend": "Amazon Comprehend"}
@@ -151,9 +152,7 @@ def _read(item: Input, settings: Settings) -> Workload:
     return replace(read, objects=1, size=item.size, unread=unread, tables=int(table is not None))
 
 
-def _print(
-    report: Mapping[str, Any], bills: Mapping[str, Sequence[Item]], unreadable: Sequence[FailureReason]
-) -> None:
+def _print(report: Mapping[str, Any], bills: _Bills, unreadable: Sequence[FailureReason]) -> None:
     terminal = render.new_terminal()
     objects, size = number_of(report["objects"], "object"), render.rounded_bytes(report["size"])
     reviews, characters = number_of(report["reviews"], "review"), f"{report['characters']:,} characters"
@@ -173,7 +172,7 @@ def _print(
         print_reasons(f"{len(unreadable):,} could not be read", unreadable, terminal)
 
 
-def print_bills(terminal: Terminal, bills: Mapping[str, Sequence[Item]], heading: str = "") -> None:
+def print_bills(terminal: Terminal, bills: _Bills, heading: str = "") -> None:
     """Print what is paid for in each way, one way in a column."""
     table = render.new_table(show_footer=True)
     table.add_column(heading, "total")

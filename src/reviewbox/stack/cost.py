@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from reviewbox.documents import ReadOptions
 from reviewbox.stack import prices
 from reviewbox.stack.discovery import Stack
+from reviewbox.stack.prices import CPU_SECONDS_PER_KILOBYTE
 from reviewbox.wording import number_of
 
 OBJECTS_PER_BATCH = 200  # of uploads, by default
@@ -85,11 +86,7 @@ def comprehend_dollars(units: float) -> float:
 
 
 def estimate(
-    workload: Workload,
-    function: Function | Stack,
-    *,
-    as_job: bool,
-    rate: float = prices.CPU_SECONDS_PER_KILOBYTE,
+    workload: Workload, function: Function | Stack, *, as_job: bool, rate: float = CPU_SECONDS_PER_KILOBYTE
 ) -> Estimate:
     """Estimate the cost and duration of a workload, as an S3 Batch Operations job or through the queue.
 
@@ -113,8 +110,8 @@ def estimate(
     gb_seconds = (splitting + classifying) * function.memory_megabytes / 1024
     items = [Item("Lambda, computing", f"{gb_seconds:,.0f} GB-s", gb_seconds * prices.LAMBDA_GB_SECOND)]
     for name, (number, price) in requests.items():
-        count = math.ceil(number)
-        items += [Item(name, f"{count:,}", count * price)] if count else []
+        if count := math.ceil(number):
+            items.append(Item(name, f"{count:,}", count * price))
     if as_job:
         job = prices.BATCH_OPERATIONS_JOB + objects * prices.BATCH_OPERATIONS_OBJECT
         items.append(Item("S3 Batch Operations", f"1 job, {number_of(objects, 'object')}", job))
