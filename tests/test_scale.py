@@ -15,8 +15,6 @@ from reviewbox.documents import ReadOptions
 from reviewbox.model.classifier import Classifier
 from reviewbox.stack import prices
 from reviewbox.stack.cost import (
-    MAX_SPLIT_SECONDS,
-    OBJECTS_AT_ONCE,
     OBJECTS_PER_BATCH,
     Estimate,
     Function,
@@ -31,6 +29,7 @@ ROOT = Path(__file__).parent.parent
 PAGE = (ROOT / "docs" / "scale.md").read_text(encoding="utf-8")
 TEMPLATE = yaml_parse((ROOT / "template.yaml").read_text(encoding="utf-8"))
 PARAMETERS = TEMPLATE["Parameters"]
+SETTINGS = TEMPLATE["Globals"]["Function"]["Environment"]["Variables"]
 
 # Quotas of AWS, in November 2026.
 LAMBDA_CONCURRENCY = 1_000
@@ -115,10 +114,6 @@ SEGMENT = Workload(
 )
 
 
-# The decompressed size of the largest table that one invocation can split.
-LARGEST_TABLE = int((MAX_SPLIT_SECONDS - prices.WAIT_SECONDS_PER_OBJECT) * prices.SPLIT_BYTES_PER_SECOND)
-
-
 def numbers(text: str) -> list[str]:
     """Every number in a text, as it is written there, except in links and in code."""
     return re.findall(r"(?<!\w)\d+(?:,\d{3})*(?:\.\d+)?", re.sub(r"\]\(.*?\)|`.*?`", "", text))
@@ -178,15 +173,14 @@ def uploads(reviews: int, form: str) -> list[str]:
 
 def test_assumptions() -> None:
     milliseconds = 1000 * prices.MEASURED_CPU_SECONDS
-    waiting = prices.WAIT_SECONDS_PER_REQUEST
     function = Function()
 
     assert rows("Assumptions") == [
         [f"{prices.MEASURED_CHARACTERS:,}"],
         [f"{milliseconds:.0f}", *numbers(prices.MEASURED_BY.replace("`", ""))],
         [f"{milliseconds * prices.EVIDENCE_FACTOR:.0f}"],
-        [f"{1000 * waiting:.0f}", f"{prices.WAIT_SECONDS_PER_OBJECT / waiting:.0f}"],
-        [f"{OBJECTS_PER_BATCH}", f"{OBJECTS_AT_ONCE}"],
+        [f"{OBJECTS_PER_BATCH}", SETTINGS["REVIEWBOX_OBJECTS_AT_ONCE"]],
+        [f"{1000 * prices.WAIT_SECONDS_PER_OBJECT_OF_JOB:.0f}"],
         [f"{ROWS[1]:,}", f"{TABLE.split_bytes / 1e6:.1f}"],
         [f"{OPTIONS.segment_bytes // 1024**2}", f"{TABLE.segments}"],
         [f"{prices.SPLIT_BYTES_PER_SECOND / 1e6:.0f}"],
@@ -210,7 +204,7 @@ def test_one_function() -> None:
         ],
         both(PER_SECOND, ".1f"),
         both(tuple(86_400 * each for each in PER_SECOND), ",.0f"),
-        ["1", f"{LARGEST_TABLE // prices.MEASURED_CHARACTERS:,}"],
+        ["1", f"{prices.MAX_TABLE_BYTES // prices.MEASURED_CHARACTERS:,.0f}"],
         [f"{requests(workload_of(rows, rows))}" for rows in ROWS],
         dollars(estimates(1_000_000), ",.2f"),
         comprehend(1_000_000),
@@ -218,7 +212,7 @@ def test_one_function() -> None:
     assert prose("One function") == [
         f"{LAMBDA_SECONDS // 60}",
         f"{RESERVED_SECONDS:.0f}",
-        f"{LARGEST_TABLE / 1e9:.1f}",
+        f"{prices.MAX_TABLE_BYTES / 1e9:.2f}",
         f"{LAMBDA_MEGABYTES:,}",
         f"{LAMBDA_MEGABYTES / prices.MEGABYTES_PER_VCPU:.1f}",
     ]
@@ -234,7 +228,7 @@ def test_one_table() -> None:
     assert rows("One table") == [
         [f"{each.split_bytes // prices.MEASURED_CHARACTERS:,}" for each in tables],
         [f"{each.segments:,}" for each in tables],
-        [f"{each.longest_split:.1f}" for each in ten],
+        [f"{each.split_bytes / prices.SPLIT_BYTES_PER_SECOND:.1f}" for each in tables],
         [f"{each.seconds / 60:.1f}" for each in ten],
         [f"{each.seconds / 60:.1f}" for each in thousand],
         [f"{requests(each):,}" for each in tables],
@@ -361,10 +355,8 @@ def test_the_page_describes_the_template() -> None:
     timeout = PARAMETERS["TimeoutSeconds"]["Default"]
 
     lifecycle = TEMPLATE["Resources"]["Bucket"]["Properties"]["LifecycleConfiguration"]["Rules"]
-    settings = TEMPLATE["Globals"]["Function"]["Environment"]["Variables"]
 
     assert (OBJECTS_PER_BATCH, 1) == BATCHES
-    assert f"{OBJECTS_AT_ONCE}" == settings["REVIEWBOX_OBJECTS_AT_ONCE"]
     segments = TEMPLATE["Resources"]["Segments"]["Properties"]
     assert segments["MessageRetentionPeriod"] == RETENTION_DAYS * 86_400
     assert queue["MessageRetentionPeriod"] == RETENTION_DAYS * 86_400

@@ -35,6 +35,6 @@ def _classify(source: Source, processor: ObjectProcessor, context: BatchContext)
         document = read_source(source, processor.settings, lambda: context.deadline.check(source.ref))
         if document.table:
             return None
-        return PendingReceipt(source, processor.classify_review(source, document, context.deadline))
+        return PendingReceipt(source, processor.maker.classify_review(source, document, context.deadline))
     except SourceError as error:
-        return processor.refuse(source, error)
+        return PendingReceipt(source, processor.maker.refuse(source, error))

@@ -15,6 +15,7 @@ from reviewbox.fast_path import prepare_new_review
 from reviewbox.large_tables.coordinator import SegmentCoordinator
 from reviewbox.large_tables.finisher import Progress
 from reviewbox.leftovers import ABANDONED_SECONDS, LeftoverFinder, Sweeper, Swept
+from reviewbox.make_receipt import ReceiptMaker
 from reviewbox.model.classifier import Classifier
 from reviewbox.objects import ObjectRef, SegmentRef
 from reviewbox.process_object import FINISHED, SEGMENT_OUTCOMES, BatchContext, ObjectProcessor, Outcome
@@ -109,7 +110,9 @@ class Pipeline:
             OutOfTimeError: too little time is left; no receipt was written.
             ContentionError: other workers kept changing the result.
         """
-        return self._process(ref, BatchContext(Deadline(remaining_seconds), redelivered=redelivered))
+        return self._dispatcher.process(
+            ref, BatchContext(Deadline(remaining_seconds), redelivered=redelivered)
+        )
 
     def sweep(self, bucket: str, now: float, remaining_seconds: Callable[[], float]) -> Swept:
         """Remove the parts of tables that workers left long ago and that no receipt names.
@@ -145,7 +148,7 @@ class Pipeline:
         return stored.receipt if stored else None
 
     def _finish(self, ref: ObjectRef | SegmentRef, context: BatchContext) -> Finished:
-        outcome = self._process(ref, context)
+        outcome = self._dispatcher.process(ref, context)
         if self.event_bus is None or outcome not in FINISHED:
             return Finished(ref, outcome)
         # What is announced is what is there, even if another worker wrote it.
@@ -153,7 +156,32 @@ class Pipeline:
         detail = completion_detail(receipt, self._receipts.receipt_ref(ref.source)) if receipt else None
         return Finished(ref, outcome, json.dumps(detail) if detail else "")
 
-    def _process(self, ref: ObjectRef | SegmentRef, context: BatchContext) -> Outcome:
+    @property
+    def _receipts(self) -> ReceiptStore:
+        return ReceiptStore(self.store, self.classifier.bundle, self.settings, self.on_write)
+
+    @property
+    def _dispatcher(self) -> "_Dispatcher":
+        store, settings, receipts = self.store, self.settings, self._receipts
+        large_tables = SegmentCoordinator(
+            store, self.classifier, settings, receipts, self.queue, self.on_share, self.on_step
+        )
+        maker = ReceiptMaker(store, self.classifier, settings, receipts, self.on_share, self.on_step)
+        objects = ObjectProcessor(store, settings, receipts, large_tables, maker)
+        return _Dispatcher(settings, receipts, large_tables, objects, self.wait)
+
+
+@dataclass(frozen=True, slots=True)
+class _Dispatcher:
+    """Brings the result of an object or segment up to date, on the path that fits it."""
+
+    settings: Settings
+    receipts: ReceiptStore
+    large_tables: SegmentCoordinator
+    objects: ObjectProcessor
+    wait: Callable[[float], None] | None
+
+    def process(self, ref: ObjectRef | SegmentRef, context: BatchContext) -> Outcome:
         if not self._is_source(ref.source):
             return Outcome.IGNORED
 
@@ -172,56 +200,28 @@ class Pipeline:
         context.deadline.check_start(ref)
         if ref in context.last:
             with suppress(Exception):  # if it cannot be recorded, the attempt may still succeed
-                record_last_attempt(self._receipts, ref.source)
+                record_last_attempt(self.receipts, ref.source)
         if isinstance(ref, SegmentRef):
             if not context.exclusive:
                 raise NotStartedError(f"{ref} needs an invocation of its own")
-            progress = self._large_tables.classify(ref, context.deadline)
+            progress = self.large_tables.classify(ref, context.deadline)
             if progress is Progress.COMPLETE and context.redelivered:
-                SourceSweeper(self._receipts).sweep(ref.source)
+                SourceSweeper(self.receipts).sweep(ref.source)
             if progress is not Progress.STALE:
                 return SEGMENT_OUTCOMES[progress]
             # The table, the model or the settings have changed since: the table needs another plan.
-            self._large_tables.mark_incomplete(ref)
+            self.large_tables.mark_incomplete(ref)
             context = replace(context, stale=ref)
-        pending = prepare_new_review(ref.source, self._objects, context)
+        pending = prepare_new_review(ref.source, self.objects, context)
         if pending:
             try:
-                return self._objects.commit(pending, replaces=None)
+                return self.objects.commit(pending, replaces=None)
             except ConflictError:
                 context.has_results.set()
-        return self._objects.process(ref.source, context, pending)
+        return self.objects.process(ref.source, context, pending)
 
     def _is_source(self, ref: ObjectRef) -> bool:
         own_prefixes = (self.settings.results_prefix, self.settings.work_prefix)
-        is_own = ref.bucket == self._receipts.bucket(ref) and ref.key.startswith(own_prefixes)
+        is_own = ref.bucket == self.receipts.bucket(ref) and ref.key.startswith(own_prefixes)
         is_below_prefix = ref.key.startswith(self.settings.source_prefix)
         return is_below_prefix and not is_own and not is_tool_file(ref.key)
-
-    @property
-    def _receipts(self) -> ReceiptStore:
-        return ReceiptStore(self.store, self.classifier.bundle, self.settings, self.on_write)
-
-    @property
-    def _large_tables(self) -> SegmentCoordinator:
-        return SegmentCoordinator(
-            self.store,
-            self.classifier,
-            self.settings,
-            self._receipts,
-            self.queue,
-            self.on_share,
-            self.on_step,
-        )
-
-    @property
-    def _objects(self) -> ObjectProcessor:
-        return ObjectProcessor(
-            self.store,
-            self.classifier,
-            self.settings,
-            self._receipts,
-            self._large_tables,
-            self.on_share,
-            self.on_step,
-        )

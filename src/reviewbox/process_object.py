@@ -7,20 +7,16 @@ the receipt is still the one that was read. A worker that loses a race starts ov
 result, or a newer source. What it had written before, and what others left when they died, is removed then.
 """
 
-import logging
-import traceback
-from collections.abc import Callable, Container
+from collections.abc import Container
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 from enum import StrEnum
-from functools import partial
 from io import BytesIO
 from threading import Event
-from typing import Any
 
-from reviewbox.classification import classify_rows, classify_table, faults_as_source_errors, read_source
+from reviewbox.classification import faults_as_source_errors
 from reviewbox.deadline import Deadline
-from reviewbox.documents import Document, ReadOptions, Step
+from reviewbox.documents import ReadOptions
 from reviewbox.documents.compression import detect_compression, exceeds
 from reviewbox.documents.detection import SNIFF_BYTES, is_called_text, line_format
 from reviewbox.documents.formats.parquet.table import row_count_of
@@ -29,18 +25,15 @@ from reviewbox.documents.unsupported import is_parquet
 from reviewbox.errors import ArchivedError, ConflictError, ErrorCode, NotStartedError, Problem, SourceError
 from reviewbox.large_tables.coordinator import SegmentCoordinator
 from reviewbox.large_tables.finisher import Progress
-from reviewbox.model.classifier import Classifier
+from reviewbox.make_receipt import ReceiptMaker
 from reviewbox.objects import ObjectRef, SegmentRef, Source
-from reviewbox.results.doubt import with_doubt
 from reviewbox.results.failures import record_attempt
-from reviewbox.results.receipt import Part, Receipt
-from reviewbox.results.receipt_store import ReceiptStore, StoredReceipt, base_etag
+from reviewbox.results.receipt import Receipt
+from reviewbox.results.receipt_store import ReceiptStore, StoredReceipt
 from reviewbox.retry import retry_on_conflict
 from reviewbox.settings import Settings
-from reviewbox.storage import ObjectStore, write_once
+from reviewbox.storage import ObjectStore
 from reviewbox.sweep import SourceSweeper
-
-logger = logging.getLogger(__name__)
 
 # Larger objects of a batch get an invocation of their own, so that a batch needs little memory.
 _SMALL_OBJECT_BYTES = 20 * 1024
@@ -102,12 +95,10 @@ class ObjectProcessor:
     """Processes single objects."""
 
     store: ObjectStore
-    classifier: Classifier
     settings: Settings
     receipts: ReceiptStore
     large_tables: SegmentCoordinator
-    on_share: Callable[[float], object] = lambda _: None  # see `Pipeline`
-    on_step: Callable[[Step], object] = lambda _: None  # see `Pipeline`
+    maker: ReceiptMaker
 
     def process(
         self, ref: ObjectRef, context: BatchContext, pending: PendingReceipt | None = None
@@ -152,28 +143,6 @@ class ObjectProcessor:
         present = self.receipts.list_tables(pending.source.ref) if replaces or may_have_tables else {}
         self.receipts.commit(pending.source.ref, pending.receipt, replaces, present)
         return pending.outcome
-
-    def classify_review(self, source: Source, document: Document, deadline: Deadline) -> Receipt:
-        """Return the receipt of a source that is a single review.
-
-        Raises:
-            SourceError: the review cannot be classified.
-            OutOfTimeError: too little time is left.
-        """
-        _, verdict = next(classify_rows(document, self.classifier, self._before_run(source.ref, deadline)))
-        if verdict is None:
-            raise ValueError("a single review is always a review")
-        if isinstance(verdict, Problem):
-            raise SourceError(verdict.code, verdict.message)
-        provenance = self.receipts.provenance(source.ref, source.revision)
-        return Receipt.for_verdict(verdict, provenance, document.notes(), self.settings.needs_review_below)
-
-    def refuse(self, source: Source, error: SourceError) -> PendingReceipt:
-        """Return the receipt of a source that cannot be classified; log a fault of the reader."""
-        if error.problem.code is ErrorCode.INTERNAL_ERROR:
-            logger.error("object.unreadable", extra=_describe_fault(source.ref, error))
-        provenance = self.receipts.provenance(source.ref, source.revision)
-        return PendingReceipt(source, Receipt.for_error(error.problem, provenance, final=True))
 
     def _attempt(self, ref: ObjectRef, context: BatchContext, pending: PendingReceipt | None) -> Outcome:
         # Read the receipt before the source: after any later change to the receipt, writing it fails.
@@ -225,42 +194,12 @@ class ObjectProcessor:
                     source, stored, table_format, context.deadline, context.stale
                 )
                 return SEGMENT_OUTCOMES[progress]
-            pending = PendingReceipt(source, self._classify(source, stored, context.deadline))
+            pending = PendingReceipt(source, self.maker.classify(source, stored, context.deadline))
         except SourceError as error:
-            pending = self.refuse(source, error)
+            pending = PendingReceipt(source, self.maker.refuse(source, error))
         # The worker of an earlier revision, a table, may have died before it wrote the first receipt.
         may_have_tables = not (pending.receipt.parts or is_called_text(source.ref.key))
         return self.commit(pending, stored, may_have_tables=may_have_tables)
-
-    def _classify(self, source: Source, stored: StoredReceipt | None, deadline: Deadline) -> Receipt:
-        """Return the receipt of a source; if the source is a table, write the classified table first."""
-        if source.body is None:
-            whole = self.store.read(source.ref, self.settings.max_object_bytes)
-            # Another revision may be a large table, which has the same id in one part as in several.
-            if whole is None or whole.revision != source.revision:
-                raise ConflictError(source.ref)
-            source = whole
-        document = read_source(source, self.settings, partial(deadline.check, source.ref), self.on_step)
-        if document.table is None:
-            return self.classify_review(source, document, deadline)
-        before_run = self._before_run(source.ref, deadline)
-        classified = classify_table(document, self.classifier, self.settings, before_run)
-        provenance = self.receipts.provenance(source.ref, source.revision)
-        # A table that was lost comes back under another key, so that its receipt changes. Whoever has read
-        # the old receipt while the table was lost then reads the result again.
-        table_id = provenance.table_id(base_etag(stored))
-        target = self.receipts.part_ref(source.ref, table_id, 0, document.table.extension)
-        etag = write_once(self.store, target, classified.body, document.table.content_type)
-        part = Part(target.bucket, target.key, etag)
-        notes = with_doubt(document.notes(), classified.counts, self.classifier.answers.labels)
-        return Receipt.for_table(classified.counts, [part], provenance, notes)
-
-    def _before_run(self, ref: ObjectRef, deadline: Deadline) -> Callable[[float], None]:
-        def before_run(share: float) -> None:
-            deadline.check(ref)
-            self.on_share(share)
-
-        return before_run
 
 
 def _read_head(store: ObjectStore, source: Source) -> bytes:
@@ -291,10 +230,3 @@ def _format_of_large_table(source: Source, head: bytes, options: ReadOptions) ->
         return None
     with faults_as_source_errors():
         return line_format(source.ref.key, source.content_type, head)
-
-
-def _describe_fault(ref: ObjectRef, error: SourceError) -> dict[str, Any]:
-    """Return what is logged about a fault: the lines of its traceback, and not its message."""
-    cause = error.__cause__ or error
-    frames = traceback.format_tb(cause.__traceback__)
-    return {"bucket": ref.bucket, "key": ref.key, "reason": type(cause).__name__, "frames": frames}

@@ -1,5 +1,6 @@
 """What `reviewbox backfill` prints about the cost and duration of a backfill."""
 
+from collections.abc import Iterator
 from io import StringIO
 
 import pytest
@@ -9,14 +10,14 @@ from typer.testing import CliRunner
 
 from reviewbox.cli import app
 from reviewbox.cli.backfill import Backfill
-from reviewbox.objects import ObjectRef
-from reviewbox.stack.cost import Workload, estimate
+from reviewbox.objects import Listed, ObjectRef
+from reviewbox.stack.cost import Workload
 
 
 def printed_estimate(counted: Workload, *, as_job: bool) -> str:
     output = StringIO()
     backfill = Backfill(Console(file=output, width=200), STACK, ObjectRef("reviewbox", "incoming/"))
-    backfill.print_estimate(estimate(counted, STACK, as_job=as_job), as_job=as_job)
+    backfill.estimate(counted, as_job=as_job)
     return output.getvalue()
 
 
@@ -44,13 +45,25 @@ def test_segments_are_queued_even_if_the_backfill_is_a_job() -> None:
     output = printed_estimate(large_tables(140, gigabytes=1), as_job=True)
 
     assert "The queue deletes messages after 4 days" in output
-    assert "The largest table may not be split into segments in time" not in output
 
 
-def test_a_table_that_is_too_large_to_be_split_in_time_is_a_warning() -> None:
-    output = printed_estimate(large_tables(1, gigabytes=20), as_job=False)
+def test_tables_that_are_too_large_to_be_split_in_time_are_a_warning() -> None:
+    output = StringIO()
+    backfill = Backfill(Console(file=output, width=200), STACK, ObjectRef("reviewbox", "incoming/"))
 
-    assert "The largest table may not be split into segments in time" in output
+    backfill.count(BucketWith({"incoming/a.csv": 20 * 10**9, "incoming/b.csv": 8 * 10**9}))  # type: ignore[arg-type]
+
+    assert "1 may take one invocation too long to split: divide them" in output.getvalue()
+
+
+class BucketWith:
+    """A bucket with objects of these sizes."""
+
+    def __init__(self, sizes: dict[str, int]) -> None:
+        self.sizes = sizes
+
+    def pages(self, _bucket: str, prefix: str) -> Iterator[list[Listed]]:
+        yield [Listed(key, "", 0.0, size) for key, size in self.sizes.items() if key.startswith(prefix)]
 
 
 def test_a_typing_error_is_found_without_credentials(monkeypatch: pytest.MonkeyPatch) -> None:

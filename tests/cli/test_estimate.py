@@ -21,7 +21,7 @@ from typer.testing import CliRunner, Result
 from reviewbox.cli import app
 from reviewbox.settings import Settings
 from reviewbox.stack import prices
-from reviewbox.stack.cost import OBJECTS_AT_ONCE, Function
+from reviewbox.stack.cost import Function
 
 ROOT = Path(__file__).parents[2]
 
@@ -75,7 +75,7 @@ def test_files_are_counted_as_the_service_reads_them(tmp_path: Path) -> None:
     assert (report["objects"], report["tables"], report["unreadable"]) == (3, 2, [])
     assert (report["reviews"], report["failed_reviews"]) == (4, 2)
     assert report["characters"] == 250 + 301 + 100 + 1300
-    assert report["comprehend"]["units"] == 3 + 4 + 3 + 13
+    assert report["units"] == 3 + 4 + 3 + 13
     assert report["comprehend"]["dollars"] == pytest.approx(0.0023)
 
 
@@ -94,9 +94,8 @@ def test_a_table_of_a_few_segments_is_read_whole(
 
     assert (report["reviews"], report["failed_reviews"], report["characters"]) == (999, 1, 99_900)
     assert (report["tables"], report["large"], report["segments"]) == (1, 1, math.ceil(len(body) / 10_000))
-    assert (report["beginnings"], report["too_large"], report["unreadable"]) == (0, 0, [])
+    assert (report["unread"], report["too_large"], report["unreadable"]) == (0, 0, [])
     assert report["seconds"]["10"] < 99.9 * prices.CPU_SECONDS_PER_KILOBYTE
-    assert "tables larger than SegmentBytes: 1, split into 12 segments" in run(tmp_path).stdout
 
 
 @cache
@@ -133,8 +132,8 @@ def test_a_larger_table_is_extrapolated_from_its_beginning(
     assert report["reviews"] == pytest.approx(2000, rel=0.1 if compression else 0.01)
     assert report["characters"] == pytest.approx(100 * report["reviews"], rel=0.01)
     assert report["segments"] == pytest.approx(len(body) / 10_000, abs=2)
-    assert report["beginnings"] == 1
-    assert "tables read only in part: 1; the rest is assumed to be similar" in run(path).stdout
+    assert 0 < report["unread"] < report["bytes"]
+    assert "bytes that were not read" in run(path).stdout
 
 
 @pytest.mark.parametrize("place", ["file", "object"])
@@ -154,7 +153,8 @@ def test_a_large_parquet_file_is_split(
 
     report = estimate(path)
 
-    assert (report["too_large"], report["unreadable"], report["beginnings"]) == (0, [], 1)
+    assert (report["too_large"], report["unreadable"]) == (0, [])
+    assert 0 < report["unread"] < report["bytes"]
     assert (report["reviews"], report["characters"]) == (3000, 3000 * len(reviews[0]))
     assert report["large"] == 1
     assert report["segments"] > 5
@@ -171,7 +171,7 @@ def test_a_parquet_file_that_can_be_read_as_a_whole_is_not_split(
     report = estimate(tmp_path)
 
     assert (report["reviews"], report["tables"]) == (3000, 1)
-    assert (report["large"], report["segments"], report["beginnings"]) == (0, 0, 0)
+    assert (report["large"], report["segments"], report["unread"]) == (0, 0, 0)
 
 
 def test_a_table_that_cannot_be_split_is_refused_if_it_is_too_large(
@@ -200,8 +200,7 @@ def test_the_user_is_warned_of_a_table_that_takes_too_long_to_split(
 
     report = " ".join(run(path).stdout.split())
 
-    assert "one invocation must split the largest table, which may take" in report
-    assert "divide it" in report
+    assert "tables that one invocation may not split in time; divide them: 1" in report
 
 
 def test_a_million_characters_cost_what_the_price_table_says(tmp_path: Path) -> None:
@@ -210,8 +209,8 @@ def test_a_million_characters_cost_what_the_price_table_says(tmp_path: Path) -> 
 
     report = estimate(tmp_path)
 
-    seconds = 1000 * prices.CPU_SECONDS_PER_KILOBYTE + prices.WAIT_SECONDS_PER_OBJECT / OBJECTS_AT_ONCE
-    assert report["seconds"] == {"10": pytest.approx(seconds), "1000": pytest.approx(seconds)}  # one object
+    seconds = 1000 * prices.CPU_SECONDS_PER_KILOBYTE
+    assert report["seconds"] == {"10": pytest.approx(seconds)}  # one object is not divided
     assert dollars(report, "queue") == {
         "Lambda, computing": pytest.approx(seconds * 1769 / 1024 * prices.LAMBDA_GB_SECOND),
         "Lambda, requests": pytest.approx(prices.LAMBDA_REQUEST),
@@ -230,8 +229,7 @@ def test_evidence_for_a_single_review_doubles_the_time(tmp_path: Path) -> None:
 
     single, row = (estimate(tmp_path / name)["seconds"]["10"] for name in ("a.txt", "b.jsonl"))
 
-    waiting = prices.WAIT_SECONDS_PER_OBJECT / OBJECTS_AT_ONCE
-    assert single - waiting == pytest.approx(prices.EVIDENCE_FACTOR * (row - waiting))
+    assert single == pytest.approx(prices.EVIDENCE_FACTOR * row)
 
 
 def test_another_rate_changes_only_the_cost_of_computing(tmp_path: Path) -> None:
@@ -240,7 +238,7 @@ def test_another_rate_changes_only_the_cost_of_computing(tmp_path: Path) -> None
     report, other = estimate(tmp_path), estimate(tmp_path, "--rate", 50)
 
     assert other["rate"] == {"cpu_ms_per_1000_characters": 50, "source": "set with --rate"}
-    assert other["seconds"]["10"] == pytest.approx(50.001)
+    assert other["seconds"]["10"] == pytest.approx(50)
     assert dollars(report, "queue")["Lambda, computing"] != dollars(other, "queue")["Lambda, computing"]
     for name in dollars(report, "queue").keys() - {"Lambda, computing"}:
         assert dollars(report, "queue")[name] == dollars(other, "queue")[name]
@@ -278,7 +276,7 @@ def test_the_output_says_where_prices_and_the_rate_are_from(tmp_path: Path) -> N
     assert "units of text 10,000 $1.00" in printed
     assert f"Prices of {prices.REGION}, {prices.DATE}." in printed
     assert f"18.5 ms of processor time for 1,000 characters (measured by {prices.MEASURED_BY})" in printed
-    assert "sample" not in printed
+    assert "not read" not in printed
 
 
 @pytest.mark.usefixtures("s3")
@@ -301,7 +299,7 @@ def put(s3: S3Client, bodies: dict[str, bytes], **more: Any) -> None:
 
 
 def test_objects_are_estimated_from_a_sample(s3: S3Client) -> None:
-    """All objects and tables are counted. Reviews and characters follow from the sample."""
+    """All objects are counted. Everything else follows from the sample."""
     texts = {f"in/{number}.txt": b"x" * 350 for number in range(20)}
     tables = {f"in/{number}.jsonl": table(*[200] * (number + 1)) for number in range(10)}
     packed = {f"in/{number}.jsonl.gz": gzip.compress(table(400, 400), mtime=0) for number in range(7)}
@@ -309,11 +307,13 @@ def test_objects_are_estimated_from_a_sample(s3: S3Client) -> None:
 
     report = estimate(f"s3://{BUCKET}/in/")
 
-    assert (report["objects"], report["listed"], report["sampled"], report["tables"]) == (37, 37, 20, 17)
+    assert report["objects"] == 37
+    assert report["bytes"] == sum(map(len, (texts | tables | packed).values()))
+    assert 0 < report["unread"] < report["bytes"]
     assert report["reviews"] == pytest.approx(20 + 55 + 14, rel=0.3)
     assert report["characters"] == pytest.approx(20 * 350 + 55 * 200 + 14 * 400, rel=0.3)
-    assert report["comprehend"]["units"] == pytest.approx(20 * 4 + 55 * 3 + 14 * 4, rel=0.3)
-    assert "read a sample of 20 of 37 objects in S3" in run(f"s3://{BUCKET}/in/").stdout
+    assert report["units"] == pytest.approx(20 * 4 + 55 * 3 + 14 * 4, rel=0.3)
+    assert "bytes that were not read" in run(f"s3://{BUCKET}/in/").stdout
 
 
 def test_objects_that_are_alike_are_estimated_exactly(s3: S3Client, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -322,7 +322,8 @@ def test_objects_that_are_alike_are_estimated_exactly(s3: S3Client, monkeypatch:
 
     report = estimate(f"s3://{BUCKET}/")
 
-    assert (report["objects"], report["sampled"], report["tables"]) == (30, 20, 30)
+    assert (report["objects"], report["tables"]) == (30, 30)
+    assert report["unread"] == report["bytes"] / 3
     assert (report["reviews"], report["characters"]) == (600, 60_000)
     assert (report["large"], report["segments"]) == (30, 90)
 
@@ -348,10 +349,12 @@ def test_objects_that_will_be_refused_are_counted(s3: S3Client, monkeypatch: pyt
 
     report = estimate(f"s3://{BUCKET}/")
 
-    assert (report["objects"], report["too_large"], report["archived"], report["sampled"]) == (4, 1, 1, 2)
-    assert [(u["object"], u["code"]) for u in report["unreadable"]] == [
-        (f"s3://{BUCKET}/b.txt", "binary_file")
-    ]
+    assert (report["objects"], report["too_large"], report["archived"]) == (4, 1, 1)
+    assert {u["object"][-5:]: u["code"] for u in report["unreadable"]} == {
+        "b.txt": "binary_file",
+        "c.txt": "too_large",
+        "d.txt": "",
+    }
     assert (report["reviews"], report["characters"]) == (1, 10)
 
 

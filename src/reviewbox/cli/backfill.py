@@ -22,11 +22,13 @@ from reviewbox.stack.backfill import (
     MAX_QUEUED_SECONDS,
     RETENTION_SECONDS,
     backfill_prefix,
+    judge,
     needs_job,
+    segment_seconds,
     send_uploads,
     watch_queues,
 )
-from reviewbox.stack.cost import MAX_SPLIT_SECONDS, Estimate, Workload, estimate, judge
+from reviewbox.stack.cost import Estimate, Workload, estimate
 from reviewbox.stack.discovery import Stack
 from reviewbox.stack.jobs import report_uri, start_job, watch_job
 from reviewbox.stack.listing import is_receipt, list_objects, parse_uri
@@ -74,8 +76,7 @@ def run_backfill(uri: str, stack_name: str, format_: Format, *, agreed: bool, dr
     backfill = Backfill(terminal, stack, backfill_prefix(stack, uri))
     counted = backfill.count(storage)
     as_job = needs_job(stack, counted, in_aws=in_aws)
-    estimated = estimate(counted, stack, as_job=as_job)
-    backfill.print_estimate(estimated, as_job=as_job)
+    estimated = backfill.estimate(counted, as_job=as_job)
     if not in_aws:
         backfill.print_line(f"The estimate is for AWS, but {endpoint} is not an AWS endpoint.")
     done: Backfilled | None = None
@@ -135,30 +136,25 @@ class Backfill:
             f"{receipts:,} with a result already: current results are checked, not computed again": receipts,
             f"{counted.compressed:,} compressed: priced at ten times the compressed size": counted.compressed,
             f"{tables} to be split into {segments}, which have a separate queue": counted.large,
+            f"{counted.too_long:,} may take one invocation too long to split: divide them": counted.too_long,
             f"{counted.too_large:,} larger than {limit}: each gets an error": counted.too_large,
             f"{counted.archived:,} archived: each gets an error until it is restored": counted.archived,
         }
         for note, count in notes.items():
             if count:
-                self.print_line(f"  {note}", "yellow" if "gets an error" in note else "")
+                self.print_line(f"  {note}", "yellow" if "gets an error" in note or "divide" in note else "")
         return counted
 
-    def print_estimate(self, estimated: Estimate, *, as_job: bool) -> None:
-        """Print the estimated cost and duration of a backfill, as a job or through the queue."""
+    def estimate(self, counted: Workload, *, as_job: bool) -> Estimate:
+        """Estimate and print the cost and duration of a backfill, as a job or through the queue."""
+        estimated = estimate(counted, self.stack, as_job=as_job)
         print_bills(self.terminal, {"": estimated.items}, "if all objects are classified")
         self.print_line(
             f"About {render.rounded_seconds(estimated.seconds)} with {self.stack.max_concurrency} concurrent "
             f"invocations{'; S3 chooses the actual number' if as_job else ''}. "
             f"Prices of {prices.REGION}, {prices.DATE}."
         )
-        if estimated.longest_split > MAX_SPLIT_SECONDS:
-            duration = render.rounded_seconds(estimated.longest_split)
-            self.print_line(
-                "The largest table may not be split into segments in time, because one invocation would need "
-                f"{duration}: upload it as several smaller files.",
-                "yellow",
-            )
-        queued = estimated.segment_seconds if as_job else estimated.seconds
+        queued = segment_seconds(self.stack, counted) if as_job else estimated.seconds
         if queued > MAX_QUEUED_SECONDS:
             kept, duration = render.rounded_seconds(RETENTION_SECONDS), render.rounded_seconds(queued)
             self.print_line(
@@ -166,6 +162,7 @@ class Backfill:
                 "MaxConcurrency, or backfill smaller prefixes one after another.",
                 "yellow",
             )
+        return estimated
 
     def run_queue(self, sqs: "SQSClient", objects: Iterable[Listed], total: int) -> Backfilled:
         """Send a message for each object, and show the progress until the queues are empty.

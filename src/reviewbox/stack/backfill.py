@@ -2,14 +2,19 @@
 
 import time
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from itertools import islice
 
+from reviewbox.documents import ReadOptions
+from reviewbox.documents.compression import stem
+from reviewbox.documents.detection import FORMATS, is_called_text
 from reviewbox.errors import ReviewboxError
 from reviewbox.events import upload_message
 from reviewbox.objects import Listed, ObjectRef
 from reviewbox.queue import Queue
 from reviewbox.sending import MAX_BATCH
-from reviewbox.stack.cost import Workload, estimate
+from reviewbox.stack import prices
+from reviewbox.stack.cost import Workload, estimate, split_work
 from reviewbox.stack.discovery import Stack
 from reviewbox.stack.listing import parse_uri
 
@@ -22,6 +27,12 @@ MAX_QUEUED_SECONDS = RETENTION_SECONDS / 2
 
 # SQS counts are approximate: queues are only considered empty after this number of counts of zero in a row.
 _EMPTY_COUNTS = 3
+
+_MAX_COMPRESSION_RATIO = 10  # reviews compress to a third or a quarter
+_EXTENSIONS = tuple(extension for form in FORMATS for extension in form.extensions)
+# Objects in these storage classes are refused until they are restored. A listing shows neither which of them
+# have been restored nor what Intelligent-Tiering has archived.
+_ARCHIVE_CLASSES = ("GLACIER", "DEEP_ARCHIVE")
 
 
 def backfill_prefix(stack: Stack, uri: str) -> ObjectRef:
@@ -39,10 +50,32 @@ def backfill_prefix(stack: Stack, uri: str) -> ObjectRef:
     return prefix
 
 
+def judge(listed: Listed, options: ReadOptions) -> Workload:
+    """Return the workload of a listed object, at most, judged by its name and size."""
+    name, is_large = stem(listed.key).lower(), listed.size > options.max_bytes
+    is_compressed = name != listed.key.lower()
+    size = listed.size * (_MAX_COMPRESSION_RATIO if is_compressed else 1)
+    # Only a table may be large, so a large object is one unless its name says otherwise.
+    if (is_large or name.endswith(_EXTENSIONS)) and not is_called_text(name):
+        work = replace(split_work(size, options), tables=1, work=size)
+    elif is_large:
+        work = Workload(too_large=1)
+    else:
+        work = Workload(work=min(size, options.max_bytes) * prices.EVIDENCE_FACTOR)
+    archived = int(listed.storage_class in _ARCHIVE_CLASSES)
+    return replace(work, objects=1, size=listed.size, compressed=int(is_compressed), archived=archived)
+
+
+def segment_seconds(stack: Stack, counted: Workload) -> float:
+    """Return how long the queue holds the segments of large tables, if it holds nothing else."""
+    segments = Workload(segments=counted.segments, work=counted.split_bytes)
+    return estimate(segments, stack, as_job=False).seconds
+
+
 def needs_job(stack: Stack, counted: Workload, *, in_aws: bool) -> bool:
     """Return whether a backfill is too large for the queue and can be an S3 Batch Operations job instead."""
     queued = estimate(counted, stack, as_job=False)
-    seconds = queued.seconds - queued.segment_seconds  # segments of large tables are queued in any case
+    seconds = queued.seconds - segment_seconds(stack, counted)  # segments are queued in any case
     is_too_large = counted.objects > MAX_QUEUED_OBJECTS or seconds > MAX_QUEUED_SECONDS
     return is_too_large and in_aws and stack.batch_operations is not None
 

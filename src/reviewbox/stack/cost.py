@@ -1,42 +1,15 @@
 """The cost and duration of a workload on AWS, from flat numbers of requests per object and per segment."""
 
 import math
-from dataclasses import dataclass, fields, replace
-from operator import mul
+from dataclasses import dataclass
 
 from reviewbox.documents import ReadOptions
-from reviewbox.documents.compression import stem
-from reviewbox.documents.detection import FORMATS, is_called_text
-from reviewbox.objects import Listed
 from reviewbox.stack import prices
 from reviewbox.stack.discovery import Stack
+from reviewbox.stack.prices import CPU_SECONDS_PER_KILOBYTE
 from reviewbox.wording import number_of
 
-# Defaults of template.yaml: objects in a batch of uploads, and how many of them are processed at once.
-OBJECTS_PER_BATCH = 200
-OBJECTS_AT_ONCE = 100
-# The template's timeout, less the seconds that the function reserves to finish.
-MAX_SPLIT_SECONDS = 900.0 - 15.0
-
-# The price of a request, and the maximum number of requests: for an object, in addition for a table, and for
-# each of its segments. S3 reads are GET and HEAD, and writes are PUT and LIST. tests/stack/test_cost.py
-# counts the real ones.
-_REQUESTS = {
-    "Lambda, requests": (prices.LAMBDA_REQUEST, 1 / OBJECTS_PER_BATCH, 0, 1),
-    "S3, writing results": (prices.S3_WRITE, 1, 1, 9),
-    "S3, reading": (prices.S3_READ, 4, 1, 9),
-    "SQS, requests": (prices.SQS_REQUEST, 3, 0, 3),
-}
-# An S3 Batch Operations job invokes the function once per object, without a message.
-_REQUESTS_OF_JOB = _REQUESTS | {
-    "Lambda, requests": (prices.LAMBDA_REQUEST, 1, 0, 1),
-    "SQS, requests": (prices.SQS_REQUEST, 0, 0, 3),
-}
-_MAX_COMPRESSION_RATIO = 10  # reviews compress to a third or a quarter
-_EXTENSIONS = tuple(extension for form in FORMATS for extension in form.extensions)
-# Objects in these storage classes are refused until they are restored. A listing shows neither which of them
-# have been restored nor what Intelligent-Tiering has archived.
-_ARCHIVE_CLASSES = ("GLACIER", "DEEP_ARCHIVE")
+OBJECTS_PER_BATCH = 200  # of uploads, by default
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +18,7 @@ class Workload:
 
     objects: int = 0
     size: int = 0  # as stored
+    unread: int = 0  # how much of it was not read, so that its reviews are extrapolated
     tables: int = 0
     compressed: int = 0
     too_large: int = 0  # objects that will be refused
@@ -53,23 +27,18 @@ class Workload:
     large: int = 0  # tables that are classified in segments
     segments: int = 0
     split_bytes: int = 0  # decompressed size of all large tables
-    largest_split: int = 0  # decompressed size of the largest of them
+    too_long: int = 0  # tables that one invocation may not split in time
     reviews: int = 0
     failed_reviews: int = 0  # rows that will get an error
     characters: int = 0
     units: int = 0  # of Amazon Comprehend
-    listed: int = 0  # objects of which only a sample was read
-    sampled: int = 0  # the objects in these samples
-    beginnings: int = 0  # tables of which only the first rows were read
 
     def __add__(self, other: "Workload") -> "Workload":
-        sums = {each.name: getattr(self, each.name) + getattr(other, each.name) for each in fields(self)}
-        return Workload(**sums | {"largest_split": max(self.largest_split, other.largest_split)})
+        return Workload(*(getattr(self, name) + getattr(other, name) for name in self.__slots__))
 
     def scaled(self, factor: float) -> "Workload":
-        """Return this many times the workload; the largest table stays the largest."""
-        products = {each.name: round(getattr(self, each.name) * factor) for each in fields(self)}
-        return Workload(**products | {"largest_split": self.largest_split})
+        """Return this many times the workload."""
+        return Workload(*(round(getattr(self, name) * factor) for name in self.__slots__))
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,40 +61,18 @@ class Item:
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """Upper bounds for objects without a current result. A replaced file takes one more write.
-
-    The bill leaves out the time that splitting a table takes: half a percent if all of the table is text of
-    reviews, more if most of it is in other columns.
-    """
+    """Upper bounds for objects without a current result. A replaced file takes one more write."""
 
     items: tuple[Item, ...]
     seconds: float  # from the moment when all objects are queued
-    longest_split: float  # seconds to split the largest table, which happens in one invocation
-    segment_seconds: float  # how long the queue holds segments, if it holds nothing else
-
-
-def judge(listed: Listed, options: ReadOptions) -> Workload:
-    """Return the workload of a listed object, at most, judged by its name and size."""
-    name, is_large = stem(listed.key).lower(), listed.size > options.max_bytes
-    is_compressed = name != listed.key.lower()
-    size = listed.size * (_MAX_COMPRESSION_RATIO if is_compressed else 1)
-    # Only a table may be large, so a large object is one unless its name says otherwise.
-    if (is_large or name.endswith(_EXTENSIONS)) and not is_called_text(name):
-        work = replace(split_work(size, options), tables=1, work=size)
-    elif is_large:
-        work = Workload(too_large=1)
-    else:
-        work = Workload(work=min(size, options.max_bytes) * prices.EVIDENCE_FACTOR)
-    archived = int(listed.storage_class in _ARCHIVE_CLASSES)
-    return replace(work, objects=1, size=listed.size, compressed=int(is_compressed), archived=archived)
 
 
 def split_work(size: int, options: ReadOptions) -> Workload:
     """Return the work of splitting a table of this decompressed size, if it is larger than a segment."""
     if size <= options.segment_bytes:
         return Workload()
-    segments = math.ceil(size / options.segment_bytes)
-    return Workload(large=1, segments=segments, split_bytes=size, largest_split=size)
+    segments, too_long = math.ceil(size / options.segment_bytes), int(size > prices.MAX_TABLE_BYTES)
+    return Workload(large=1, segments=segments, split_bytes=size, too_long=too_long)
 
 
 def comprehend_units(characters: int) -> int:
@@ -139,35 +86,38 @@ def comprehend_dollars(units: float) -> float:
 
 
 def estimate(
-    workload: Workload,
-    function: Function | Stack,
-    *,
-    as_job: bool,
-    cpu_seconds_per_kilobyte: float = prices.CPU_SECONDS_PER_KILOBYTE,
+    workload: Workload, function: Function | Stack, *, as_job: bool, rate: float = CPU_SECONDS_PER_KILOBYTE
 ) -> Estimate:
-    """Estimate the cost and duration of a workload, as an S3 Batch Operations job or through the queue."""
-    objects, segments = workload.objects, workload.segments
+    """Estimate the cost and duration of a workload, as an S3 Batch Operations job or through the queue.
+
+    `rate` is the processor time for a kilobyte of text, in seconds.
+    """
+    objects, tables, segments = workload.objects, workload.tables, workload.segments
     vcpus = function.memory_megabytes / prices.MEGABYTES_PER_VCPU
     # A vCPU without a thread is paid for, but does not make inference faster. One thread splits tables.
-    seconds_per_byte = cpu_seconds_per_kilobyte / 1000 / min(function.threads, vcpus)
-    longest_split = workload.largest_split / prices.SPLIT_BYTES_PER_SECOND / min(1, vcpus)
-    segment_waits = segments * prices.WAIT_SECONDS_PER_SEGMENT
-    object_waits = objects * prices.WAIT_SECONDS_PER_OBJECT / (1 if as_job else OBJECTS_AT_ONCE)
-    seconds = workload.work * seconds_per_byte + object_waits + segment_waits
-    gb_seconds = seconds * function.memory_megabytes / 1024
+    splitting = workload.split_bytes / prices.SPLIT_BYTES_PER_SECOND / min(1, vcpus)
+    classifying = workload.work * rate / 1000 / min(function.threads, vcpus)
+    # A job invokes the function for each object, without a message, so objects do not wait for S3 together.
+    classifying += objects * prices.WAIT_SECONDS_PER_OBJECT_OF_JOB if as_job else 0
+    messages, invocations = (0, objects) if as_job else (objects, objects / OBJECTS_PER_BATCH)
+    # At most; S3 reads are GET and HEAD, and writes are PUT and LIST. tests/stack/test_cost.py counts them.
+    requests = {
+        "Lambda, requests": (invocations + segments, prices.LAMBDA_REQUEST),
+        "S3, writing results": (objects + tables + 9 * segments, prices.S3_WRITE),
+        "S3, reading": (4 * objects + tables + 9 * segments, prices.S3_READ),
+        "SQS, requests": (3 * (messages + segments), prices.SQS_REQUEST),
+    }
+    gb_seconds = (splitting + classifying) * function.memory_megabytes / 1024
     items = [Item("Lambda, computing", f"{gb_seconds:,.0f} GB-s", gb_seconds * prices.LAMBDA_GB_SECOND)]
-    for name, (price, *numbers) in (_REQUESTS_OF_JOB if as_job else _REQUESTS).items():
-        count = math.ceil(sum(map(mul, numbers, (objects, workload.tables, segments))))
-        items += [Item(name, f"{count:,}", count * price)] if count else []
+    for name, (number, price) in requests.items():
+        if count := math.ceil(number):
+            items.append(Item(name, f"{count:,}", count * price))
     if as_job:
         job = prices.BATCH_OPERATIONS_JOB + objects * prices.BATCH_OPERATIONS_OBJECT
+        items.append(Item("S3 Batch Operations", f"1 job, {number_of(objects, 'object')}", job))
         # S3 lists the whole bucket for the job; only the objects under the prefix have been counted.
         listing = objects * prices.BATCH_OPERATIONS_LISTED
-        items.append(Item("S3 Batch Operations", f"1 job, {number_of(objects, 'object')}", job))
         items.append(Item("S3 Batch Operations, listing", f"{objects:,} or more", listing))
-    return Estimate(
-        tuple(items),
-        longest_split + seconds / min(function.max_concurrency, max(objects, segments, 1)),
-        longest_split,
-        (workload.split_bytes * seconds_per_byte + segment_waits) / function.max_concurrency,
-    )
+    seconds = splitting / min(function.max_concurrency, max(workload.large, 1))
+    seconds += classifying / min(function.max_concurrency, max(objects, segments, 1))
+    return Estimate(tuple(items), seconds)

@@ -28,13 +28,10 @@ MEASURED_CHARACTERS = 1_300
 MEASURED_BY = "`reviewbox evaluate` on 1,232 film reviews, one thread of a shared AMD EPYC"
 CPU_SECONDS_PER_KILOBYTE = MEASURED_CPU_SECONDS / MEASURED_CHARACTERS * 1000
 MEGABYTES_PER_VCPU = 1769
-# Evidence doubles it, as `make bench` measures. Only a file that is a single review gets evidence.
-EVIDENCE_FACTOR = 2
-# Decompressed bytes per second while a large table is split. 13 MB were measured on 25 MB of CSV with short
-# reviews, one thread of a shared AMD EPYC: the slowest of four cases. With the requests for each MiB, 10 MB
-# remain.
+EVIDENCE_FACTOR = 2  # for a file that is a single review, as `make bench` measures
+# Decompressed bytes that one thread splits in a second. 13 MB were measured on CSV with short reviews, the
+# slowest of four cases. With the requests for each MiB, 10 MB remain.
 SPLIT_BYTES_PER_SECOND = 10e6
-# These waits are assumed, not measured.
-WAIT_SECONDS_PER_REQUEST = 0.025
-WAIT_SECONDS_PER_OBJECT = 4 * WAIT_SECONDS_PER_REQUEST
-WAIT_SECONDS_PER_SEGMENT = 18 * WAIT_SECONDS_PER_REQUEST
+# One invocation splits a table, in the template's timeout less the seconds that it reserves to finish.
+MAX_TABLE_BYTES = (900 - 15) * SPLIT_BYTES_PER_SECOND
+WAIT_SECONDS_PER_OBJECT_OF_JOB = 0.1  # for S3; assumed, not measured
