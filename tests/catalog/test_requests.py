@@ -43,12 +43,12 @@ def test_the_table_in_the_decision_is_right(s3: Client, classifier: Classifier) 
     small.upload(KEY, b"")
     table = {"a review, or an error, for the first time": requests(small)}
     small.upload(KEY, b"id,comment\n1,good film\n")
-    table["a small table in its place"] = requests(small)
+    table["a small table that replaces it"] = requests(small)
     table["a duplicate"] = requests(small)
     large = Service(s3, classifier, Settings(segment_bytes=60))
     large.upload(KEY, LARGE)
     parts = s3.list_objects_v2(Bucket="reviewbox", Prefix=f"results/{KEY}.classified/")["KeyCount"]
-    table[f"a table in {parts} parts in place of that"] = requests(large)
+    table[f"a table in {parts} parts that replaces that"] = requests(large)
     rows = [f"| {what} | {numbers} |" for what, numbers in table.items()]
     print("\n" + "\n".join(rows))  # noqa: T201 - for the decision
 
