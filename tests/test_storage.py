@@ -86,7 +86,7 @@ def test_other_errors_pass_through(storage: S3Storage) -> None:
     with pytest.raises(ClientError) as raised:
         storage.read(absent, max_bytes=1)
 
-    assert describe(raised.value) == "AWS answered NoSuchBucket to GetObject"
+    assert describe(raised.value) == "AWS returned NoSuchBucket for GetObject"
 
 
 def test_the_first_writer_creates_an_object(storage: S3Storage) -> None:
@@ -193,7 +193,7 @@ def test_an_action_that_is_not_allowed_is_named_and_nothing_else_of_the_message(
 ) -> None:
     error: Any = {"Error": {"Code": "AccessDenied", "Message": message}}
 
-    assert describe(ClientError(error, "GetObject")) == f"AWS answered AccessDenied to GetObject{added}"
+    assert describe(ClientError(error, "GetObject")) == f"AWS returned AccessDenied for GetObject{added}"
 
 
 def test_a_write_sends_its_body_at_once(s3: S3Client) -> None:

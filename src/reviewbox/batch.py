@@ -17,7 +17,7 @@ _MIN_WAIT_SECONDS = 1.0
 
 @dataclass(frozen=True, slots=True)
 class Finished:
-    """An object or segment with what became of it, and the event that announces its result."""
+    """An object or segment with its outcome, and the event that announces its result."""
 
     ref: ObjectRef | SegmentRef
     outcome: Outcome | Exception
@@ -30,7 +30,7 @@ def run_batch(
     threads: int,
     deadline: Deadline,
 ) -> Iterator[Finished]:
-    """Process objects in threads. Yield each once it is done, and those that are not when time is over."""
+    """Process objects in threads. Yield each once it is done, and the unfinished ones when time runs out."""
     pool = ThreadPoolExecutor(threads)
     try:
         pending = {pool.submit(process, ref): ref for ref in refs}
@@ -41,7 +41,7 @@ def run_batch(
             # Some may have been done while the events of others were sent.
             yield _outcome_of(future, ref) if future.done() else Finished(ref, _time_is_over(future, ref))
     finally:
-        # A worker that still waits for an answer is left behind. All that it can write is conditional.
+        # A worker that still waits for a response is left behind. All that it can write is conditional.
         pool.shutdown(wait=deadline.seconds_until_answer() > 0, cancel_futures=True)
 
 
@@ -62,8 +62,8 @@ def announce(finished: Iterable[Finished], event_bus: EventBus) -> Iterator[Fini
 
 def _time_is_over(future: Future[Finished], ref: ObjectRef | SegmentRef) -> OutOfTimeError:
     if future.cancel():
-        return NotStartedError(f"{ref} was not started before the invocation's time was over")
-    return OutOfTimeError(f"{ref} was not done when the invocation's time was over")
+        return NotStartedError(f"{ref} was not started before the invocation ran out of time")
+    return OutOfTimeError(f"{ref} was not finished when the invocation ran out of time")
 
 
 def _outcome_of(future: Future[Finished], ref: ObjectRef | SegmentRef) -> Finished:

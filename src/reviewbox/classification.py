@@ -20,7 +20,7 @@ _CHUNK_TEXT = 50_000
 _CHUNK_RAW = 4_000_000
 
 
-# What a fault in a reader raises. Storage and AWS raise other errors, which are worth a retry.
+# What a reader with a bug raises. Storage and AWS raise other errors, which are worth a retry.
 _FAULTS = (
     ArithmeticError,
     AssertionError,
@@ -53,7 +53,7 @@ def read_source(
     stops. For `on_step`, see `ReadOptions`.
 
     Raises:
-        SourceError: the source is too large or cannot be parsed. Reading its rows may raise it, too.
+        SourceError: the source is too large or cannot be parsed. Reading its rows may also raise it.
     """
     if source.body is None:
         raise SourceError(
@@ -61,7 +61,7 @@ def read_source(
             f"the object has {source.size:,} bytes, but MAX_OBJECT_BYTES allows "
             f"{settings.max_object_bytes:,}; split it, save a workbook as CSV, or raise MAX_OBJECT_BYTES",
         )
-    with faults_as_source_errors((Exception,)):  # there is no request that could fail
+    with faults_as_source_errors((Exception,)):  # no request is made here that could fail
         options = replace(settings.read_options, check_time=check_time, on_step=on_step)
         document = read_document(source.ref.key, source.content_type, source.body, options)
     return replace(document, rows=guarded(document.rows))
@@ -69,7 +69,7 @@ def read_source(
 
 @contextmanager
 def faults_as_source_errors(faults: tuple[type[Exception], ...] = _FAULTS) -> Iterator[None]:
-    """Raise SourceError in place of an unexpected exception of a reader: one of `faults`."""
+    """Raise SourceError if a reader fails with an unexpected exception, which is one of `faults`."""
     try:
         yield
     except (ReviewboxError, MemoryError):
@@ -79,11 +79,11 @@ def faults_as_source_errors(faults: tuple[type[Exception], ...] = _FAULTS) -> It
 
 
 def internal_error(fault: Exception) -> SourceError:
-    """Return the error of a source that cannot be processed because of a fault in Reviewbox.
+    """Return the error of a source that cannot be processed because of a bug in Reviewbox.
 
-    Another attempt would fail in the same way. The fault's own message could quote a review.
+    Another attempt would fail in the same way. The exception's own message could quote a review.
     """
-    message = f"a fault of Reviewbox ({type(fault).__name__}) stopped the work on this file; report it"
+    message = f"a bug in Reviewbox ({type(fault).__name__}) stopped the work on this file; report it"
     return SourceError(ErrorCode.INTERNAL_ERROR, message)
 
 
@@ -109,7 +109,7 @@ def classify_table(
 ) -> RenderedTable:
     """Return a table with the verdicts added to its rows. Raises the errors of `classify_rows`.
 
-    A binary table is written after all its rows are classified, which may raise SourceError, too.
+    A binary table is written after all its rows are classified, which may also raise SourceError.
     """
     table = document.table
     if table is None:
@@ -125,7 +125,7 @@ def classify_table(
 
 
 def guarded(rows: Iterable[Row]) -> Iterator[Row]:
-    """Yield rows; raise SourceError in place of an unexpected exception of their reader."""
+    """Yield rows; raise SourceError if their reader fails with an unexpected exception."""
     with faults_as_source_errors((Exception,)):
         yield from rows
 
@@ -145,7 +145,7 @@ def _chunks(document: Document) -> Iterator[_Chunk]:
     start = share = 0.0
     for row, share in document.rows_with_shares():
         rows.append(row)
-        # A row without text takes memory, too.
+        # A row without text also takes memory.
         text += len(row.text) + 1
         raw += len(row.raw)
         if text >= _CHUNK_TEXT or raw >= _CHUNK_RAW:

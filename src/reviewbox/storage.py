@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 _ABSENT = frozenset({"404", "NoSuchKey", "NotFound", "NoSuchVersion"})
 _IMPOSSIBLE = frozenset({"NoSuchBucket", "InvalidBucketName", "KeyTooLongError"})
 _DENIED = frozenset({"403", "AccessDenied"})
-# S3 answers this if it is busy with another request for the object. It has done nothing.
+# S3 returns this if it is busy with another request for the object. It has done nothing.
 _BUSY = frozenset({"409", "ConditionalRequestConflict"})
 # A conditional write gets 404 if the object that it should replace has been deleted.
 _CHANGED = frozenset({"412", "PreconditionFailed"}) | _ABSENT
@@ -59,7 +59,7 @@ _CONFIG = Config(
     # The default is a minute each. A connection that has died is noticed by its silence only.
     connect_timeout=5,
     read_timeout=20,
-    max_pool_connections=100,  # at least the number of objects that are processed at once
+    max_pool_connections=100,  # no fewer than the objects that are processed at once
     # By default, botocore assembles this string again for every request.
     user_agent=f"reviewbox Botocore/{botocore.__version__}",
 )
@@ -203,7 +203,7 @@ class S3Storage:
     def written_on(self, ref: ObjectRef) -> str | None:
         """Return the date on which an object was written, as YYYY-MM-DD in UTC.
 
-        That takes no permission to read the object, only to list it. Returns None if it does not exist, or
+        That needs permission to list the object, but not to read it. Returns None if it does not exist, or
         cannot be listed.
         """
         try:
@@ -248,8 +248,8 @@ class S3Storage:
 def _is_absent(client: "S3Client", ref: ObjectRef, error: ClientError) -> bool:
     """Return whether a request for an object failed because there is no such object.
 
-    S3 answers 403 for a missing object to a role that may not list the whole bucket. Listing the key shows
-    whether it is missing, if the role may list the keys under its prefix.
+    S3 returns 403 for a missing object to a role that is not allowed to list the whole bucket. Listing the
+    key shows whether it is missing, if the role may list the keys under its prefix.
     """
     if _code(error) not in _DENIED:
         return _code(error) in _ABSENT
@@ -306,7 +306,7 @@ def names_nothing(error: ClientError | ParamValidationError) -> bool:
 def describe(error: Exception) -> str:
     """Return what went wrong, without quoting content that the error may contain."""
     if isinstance(error, ClientError):
-        answer = f"AWS answered {_code(error)} to {error.operation_name}"
+        answer = f"AWS returned {_code(error)} for {error.operation_name}"
         denied = _NOT_ALLOWED.search(str(error.response.get("Error", {}).get("Message")))
         return f"{answer}: {denied[1]} is not allowed" if denied else answer
     return str(error) if isinstance(error, ReviewboxError) else type(error).__name__

@@ -145,7 +145,7 @@ def test_places_that_cannot_work_are_refused(
 def test_the_queries_of_the_guide_merge_small_files(
     results: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """They run as they stand: a view, a count, and one file per date in place of one per result."""
+    """They run as they stand: a view, a count, and one file per date instead of one per result."""
     monkeypatch.chdir(tmp_path)
     assert run(results, "--output", "inbox-catalog").exit_code == 0
     guide = (ROOT / "docs" / "catalog.md").read_text(encoding="utf-8")

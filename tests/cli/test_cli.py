@@ -195,7 +195,7 @@ def test_a_fault_at_one_file_does_not_stop_the_others(
     assert result.exit_code == 1
     assert [o.get("sentiment") for o in output] == ["positive", None, "negative"]
     assert output[1]["error_code"] == "internal_error"
-    assert f"{tmp_path / 'b.txt'}: {fault} is a fault" in result.stderr
+    assert f"{tmp_path / 'b.txt'}: {fault} is a bug" in result.stderr
     assert "encoding.py" in result.stderr
     assert faulty_codec.SECRET not in result.output + result.stderr
 
@@ -440,7 +440,7 @@ def test_a_verdict_is_shown_with_its_strongest_sentence() -> None:
 
 
 def test_a_verdict_on_one_sentence_is_shown_with_that_sentence() -> None:
-    """Result files name no evidence for it, but a list of bare numbers tells a person nothing."""
+    """Result files have no evidence for it, but a list of bare numbers would mean nothing to a person."""
     fields = {"sentiment": "negative", "score": 0.9, "needs_review": False, "evidence": []}
 
     assert verdict_cells(fields, "The lid\n leaks.")[2].plain == "The lid leaks."
@@ -473,7 +473,7 @@ def test_a_table_names_options_as_the_command_line_does(tmp_path: Path, tiny_mod
 def test_a_folder_without_files_is_reported_and_does_not_stop_the_others(
     tmp_path: Path, tiny_model: Path
 ) -> None:
-    """Without a word, a wrong path would look like success."""
+    """Without a message, a wrong path would look like success."""
     (tmp_path / "empty").mkdir()
     (tmp_path / "a.txt").write_text("great film", encoding="utf-8")
 

@@ -438,7 +438,7 @@ def test_the_reason_for_a_dead_letter_comes_from_the_receipt(cloud: Cloud, handl
     drain(cloud, handler)
     ref = ObjectRef(BUCKET, "incoming/[a] b.txt")
     provenance = Provenance(ref, None, "model", "settings", calibrated=True)
-    problem = Problem(ErrorCode.NOT_PROCESSED, "it was tried 5 times: AWS answered SlowDown to GetObject")
+    problem = Problem(ErrorCode.NOT_PROCESSED, "it was tried 5 times: AWS returned SlowDown for GetObject")
     receipt = Receipt.for_error(problem, provenance, final=False).encode()
     records = []
     for bucket, key in (
@@ -592,7 +592,7 @@ def test_classify_reads_one_object(cloud: Cloud, tiny_model: Path) -> None:
 @pytest.mark.usefixtures("cloud")
 def test_an_object_that_cannot_be_read_is_reported_in_one_line(tiny_model: Path) -> None:
     for uri, expected in {
-        "s3://no-such-bucket/": "AWS answered NoSuchBucket to ListObjectsV2",
+        "s3://no-such-bucket/": "AWS returned NoSuchBucket for ListObjectsV2",
         "s3://no-such-bucket/a.txt": "no such object",
         f"s3://{BUCKET}/none.txt": "no such object",
         f"s3://{BUCKET}/none/": "no such object",

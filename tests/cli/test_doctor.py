@@ -107,7 +107,7 @@ def expanded() -> dict[str, Any]:
 def deployed(
     request: pytest.FixtureRequest, s3: S3Client, expanded: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> Deployed:
-    """The stack of template.yaml as far as moto supports it; its bucket tells the queue of uploads.
+    """The stack of template.yaml as far as moto supports it; its bucket sends uploads to the queue.
 
     A test may pass parameters of the template.
     """
@@ -303,7 +303,7 @@ def delete_function(deployed: Deployed) -> None:
 def log_errors(deployed: Deployed) -> None:
     deployed.log(
         {"level": "INFO", "message": "object.classified"},
-        {"level": "ERROR", "message": "object.failed", "reason": "AWS answered AccessDenied to GetObject"},
+        {"level": "ERROR", "message": "object.failed", "reason": "AWS returned AccessDenied for GetObject"},
         {"type": "platform.report", "record": {"status": "success"}},
         {"type": "platform.report", "record": {"status": "timeout"}},
         {"level": "ERROR", "errorType": "Runtime.ImportModuleError", "errorMessage": "No module named 'x'"},
@@ -314,16 +314,16 @@ def log_errors(deployed: Deployed) -> None:
     ("break_it", "check", "detail", "remedy"),
     [
         (delete_bucket, "bucket", "reviews does not exist", "create the bucket again"),
-        (lambda d: d.notify({}), "notification", "nothing tells the queue", "add an event notification"),
+        (lambda d: d.notify({}), "notification", "nothing sends uploads to", "add an event notification"),
         (
             lambda d: d.notify_queue("other/"),
             "notification",
-            "it sends only other/",
+            "the bucket only sends those under other/",
             "s3:ObjectCreated:* under incoming/",
         ),
         (disable_rule, "notification", "uploads is disabled", "aws events enable-rule --name uploads"),
         (no_events, "notification", "does not send its events to EventBridge", "turn on Amazon EventBridge"),
-        (delete_queue, "queues", "NonExistentQueue", "deleted outside of CloudFormation"),
+        (delete_queue, "queues", "NonExistentQueue", "deleted outside CloudFormation"),
         (lambda d: d.set_queue(VisibilityTimeout="30"), "queues", "after 30 s", "template.yaml"),
         (redrive_after(1), "queues", "gives up after 1 attempts", "template.yaml"),
         (lambda d: d.set_queue(Policy=""), "queues", "lets neither S3 nor EventBridge send", "template.yaml"),
@@ -332,7 +332,7 @@ def log_errors(deployed: Deployed) -> None:
         (reserve_concurrency, "function", "reserved concurrency of 0", "delete-function-concurrency"),
         (delete_mapping, "function", "does not read arn:aws:sqs", "create-event-source-mapping"),
         (disable_mapping, "function", "its trigger is Disabled", "--enabled"),
-        (delete_function, "function", "ResourceNotFoundException", "deleted outside of CloudFormation"),
+        (delete_function, "function", "ResourceNotFoundException", "deleted outside CloudFormation"),
         (log_errors, "errors", "3 in /aws/lambda/reviewbox-OnUpload", "docs/operations.md"),
     ],
     ids=lambda value: value if isinstance(value, str) else getattr(value, "__name__", ""),
@@ -381,7 +381,7 @@ def test_the_last_errors_are_shown(deployed: Deployed) -> None:
 
     line = problems()["errors"]
 
-    assert "object.failed AWS answered AccessDenied to GetObject; invocation: timeout; Runtime" in line
+    assert "object.failed AWS returned AccessDenied for GetObject; invocation: timeout; Runtime" in line
     assert "object.classified" not in line
 
 
@@ -423,7 +423,7 @@ def test_all_permissions_of_the_template_are_checked_as_s3_is_asked(expanded: di
 def test_a_missing_permission_of_the_function_is_named() -> None:
     line = problems(with_permissions("s3:GetObject"))["permissions"]
 
-    assert "may not s3:GetObject on arn:aws:s3:::reviews/incoming/a.csv" in line
+    assert "lacks s3:GetObject on arn:aws:s3:::reviews/incoming/a.csv" in line
     assert "deploy the stack again" in line
 
 
@@ -443,7 +443,7 @@ def test_a_key_that_encrypts_a_bucket_and_that_the_function_may_not_use_is_named
     assert not problems()
     line = problems(with_permissions("kms:Decrypt", only=key))["permissions"]
 
-    assert f"may not kms:Decrypt on {key} -> deploy the stack again with KmsKeyArn={key}" in line
+    assert f"lacks kms:Decrypt on {key} -> deploy the stack again with KmsKeyArn={key}" in line
 
 
 @pytest.mark.usefixtures("deployed")

@@ -285,7 +285,7 @@ def test_a_path_without_files_ends_in_a_message_of_one_line(tmp_path: Path) -> N
         "no/such/file": "no such file or folder",
         str(tmp_path): "nothing to classify",
         f"s3://{BUCKET}/none": "no objects with this prefix",
-        "s3://no-such-bucket/a": "AWS answered NoSuchBucket to ListObjectsV2",
+        "s3://no-such-bucket/a": "AWS returned NoSuchBucket for ListObjectsV2",
     }.items():
         result = run(path, status=2)
 

@@ -49,7 +49,7 @@ def read_until(text: str, process: "subprocess.Popen[str]") -> str:
 
 
 def stop(process: "subprocess.Popen[str]", thread: int | None = None) -> str:
-    """Press Ctrl-C, and return what is printed from then on.
+    """Press Ctrl-C, and return what is printed after that.
 
     If there is a `thread`, the system gives it the signal. Otherwise, it chooses the main thread.
     """

@@ -108,7 +108,7 @@ def test_a_table_has_the_columns_that_fit(tmp_path: Path, classifier: Classifier
     assert len([line for line in lines if "a.jsonl" in line and "positive" in line]) == 3
     assert "great film great film great film great film great film" in output
     assert "error_code" not in output  # no row has one
-    (left_out,) = (line for line in lines if line.startswith("Not shown, for want of width: "))
+    (left_out,) = (line for line in lines if line.startswith("Not shown for lack of space: "))
     assert "answer 0" not in left_out
     assert "answer 11" in left_out
     assert max(map(len, (line for line in lines if line != left_out))) <= 200

@@ -489,7 +489,7 @@ def test_results_that_cannot_be_written_are_a_failure(tmp_path: Path, tiny_model
 
 
 def test_a_file_that_is_refused_has_a_result(tmp_path: Path, tiny_model: Path) -> None:
-    """Its receipt says why, so that a script may go on to the report."""
+    """Its receipt says why, so that a script can continue with the report."""
     (tmp_path / "inbox").mkdir()
     (tmp_path / "inbox" / "picture.txt").write_bytes(b"\x00\x02")
 

@@ -24,7 +24,7 @@ KMS_KEY = "arn:aws:kms:us-east-1:123456789012:key/1234abcd-12ab-34cd-56ef-123456
 def refuse(
     operation: str, code: str, status: int, message: str = "", *, of: str = "", times: int = 1000
 ) -> list[str]:
-    """Let S3 refuse the function's requests, or only those for the object `of`; return their paths."""
+    """Make S3 refuse the function's requests, or only those for the object `of`; return their paths."""
     storage = common.pipeline().store
     assert isinstance(storage, S3Storage)
     refused: list[str] = []
@@ -74,7 +74,7 @@ def test_a_source_that_cannot_be_decrypted_gets_a_receipt_that_says_why_and_its_
     detail: str,
     denied: str,
 ) -> None:
-    reason = f"AWS answered {code} to GetObject{detail}"
+    reason = f"AWS returned {code} for GetObject{detail}"
     s3.put_object(Bucket=BUCKET, Key=KEY, Body=b"great film")
     refuse("GetObject", code, status, message, of=KEY)
     if denied == "everything":
@@ -107,7 +107,7 @@ def test_a_source_that_cannot_be_decrypted_takes_no_other_down(s3: S3Client) -> 
 def test_a_result_that_may_not_be_encrypted_is_an_error_in_the_log_that_names_the_action(
     s3: S3Client, caplog: pytest.LogCaptureFixture
 ) -> None:
-    reason = "AWS answered AccessDenied to PutObject: kms:GenerateDataKey is not allowed"
+    reason = "AWS returned AccessDenied for PutObject: kms:GenerateDataKey is not allowed"
     s3.put_object(Bucket=BUCKET, Key=KEY, Body=b"great film")
     refuse("PutObject", "AccessDenied", 403, ENCRYPT, of=RESULT)
 
@@ -137,7 +137,7 @@ def test_a_result_that_replaces_another_is_there_even_if_nothing_may_be_deleted(
     s3: S3Client, caplog: pytest.LogCaptureFixture
 ) -> None:
     """A bucket policy may deny deletion. The leftovers are removed after the policy allows it."""
-    reason = "AWS answered AccessDenied to DeleteObject: s3:DeleteObject is not allowed"
+    reason = "AWS returned AccessDenied for DeleteObject: s3:DeleteObject is not allowed"
     s3.put_object(Bucket=BUCKET, Key=TABLE, Body=b"id,review\n1,great film\n")
     deliver(TABLE)
     s3.put_object(Bucket=BUCKET, Key=TABLE, Body=b"id,review\n1,awful film\n2,great film\n")
@@ -200,7 +200,7 @@ def test_a_bucket_whose_owner_lets_the_requester_pay_is_refused(
 
     assert deliver(receive_count=1) == failures(1)
 
-    assert failed(caplog) == [("object.failed", "AWS answered AccessDenied to GetObject")]
+    assert failed(caplog) == [("object.failed", "AWS returned AccessDenied for GetObject")]
     assert sum(map(len, sent)) < 6
 
 

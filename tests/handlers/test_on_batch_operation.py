@@ -183,7 +183,7 @@ def test_the_error_code_of_aws_decides_whether_a_failure_is_temporary(
     error = {"Error": {"Code": code}, "ResponseMetadata": {"HTTPStatusCode": status}}
     at_operation("PutObject", fail_with(ClientError(error, "PutObject")))  # type: ignore[arg-type]
 
-    assert results(request("incoming/a.txt")) == [(answer, f"AWS answered {code} to PutObject")]
+    assert results(request("incoming/a.txt")) == [(answer, f"AWS returned {code} for PutObject")]
 
 
 def test_a_failing_task_does_not_affect_other_tasks(s3: S3Client) -> None:
@@ -194,7 +194,7 @@ def test_a_failing_task_does_not_affect_other_tasks(s3: S3Client) -> None:
 
     answers = results(event)
 
-    assert answers[0] == ("PermanentFailure", "AWS answered NoSuchBucket to GetObject")
+    assert answers[0] == ("PermanentFailure", "AWS returned NoSuchBucket for GetObject")
     assert answers[1][0] == "PermanentFailure"
     assert answers[2] == ("Succeeded", "classified")
 

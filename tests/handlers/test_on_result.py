@@ -46,7 +46,7 @@ def sentiments(service: Service) -> list[tuple[Any, ...]]:
 
 
 def test_an_upload_reaches_the_catalog_through_the_rule_of_the_template(service: Service) -> None:
-    """S3, EventBridge and SQS are moto's. The rule is that of the template, but for the wildcard."""
+    """S3, EventBridge and SQS are moto's. The rule is that of the template, except for the wildcard."""
     pattern = RESOURCES["ReceiptRule"]["Properties"]["EventPattern"]
     pattern = {
         "source": pattern["source"],

@@ -27,7 +27,7 @@ LONG = f"incoming/{'long/' * 200}.csv"
 
 
 def sweep(days: float = 6, context: Context | None = None, bucket: str = BUCKET) -> dict[str, Any]:
-    """Sweep as if it was some days later."""
+    """Sweep as if it were some days later."""
     now = datetime.now(UTC) + timedelta(days=days)
     event = {"reviewboxSweep": {"bucket": bucket, "time": now.isoformat()}}
     return on_batch_operation.handler(event, context or Context())
@@ -52,7 +52,7 @@ def results(s3: S3Client) -> set[str]:
 
 
 def die_before_the_receipt(key: str = SOURCE) -> None:
-    """Let a worker write a part, and die before it writes the receipt."""
+    """Have a worker write a part, and die before it writes the receipt."""
     written: list[None] = []
 
     def fail_at_second() -> None:
@@ -232,7 +232,7 @@ def test_parts_of_other_deployments_are_left_alone(
 def test_parts_without_a_receipt_are_left_alone_if_they_may_be_of_a_source_in_another_bucket(
     s3: S3Client,
 ) -> None:
-    """Whose receipt comes first is not known yet."""
+    """It is not known yet whose receipt comes first."""
     part = leave(s3, bucket="another")
 
     assert sweep()["sources"] == 0
@@ -243,7 +243,7 @@ def test_parts_without_a_receipt_are_left_alone_if_they_may_be_of_a_source_in_an
 def test_a_receipt_that_cannot_be_read_stops_no_sweep(
     s3: S3Client, caplog: pytest.LogCaptureFixture, number: int
 ) -> None:
-    """Somebody encrypted it with a key of their own, for example."""
+    """Someone may have encrypted it with their own key, for example."""
     keys = [f"incoming/{name}.csv" for name in "abc"]
     parts = {key: leave(s3, key) for key in keys}
     denied = receipt_key("results/", keys[number])
@@ -261,7 +261,7 @@ def test_a_receipt_that_cannot_be_read_stops_no_sweep(
 
 
 def deny(storage: Any, key: str) -> None:
-    """Let S3 deny access to one object."""
+    """Make S3 deny access to one object."""
 
     def refuse(params: dict[str, Any], **_: Any) -> None:
         if params["Key"] == key:
@@ -327,7 +327,7 @@ def test_the_next_run_goes_on_where_time_ran_out(s3: S3Client, monkeypatch: pyte
 
 
 def three_at_a_time(storage: Any, pages_of: int = 3) -> None:
-    """Let S3 return pages of three keys, or of fewer."""
+    """Make S3 return pages of three keys or fewer."""
 
     def shorten(params: dict[str, Any], **_: Any) -> None:
         params.setdefault("MaxKeys", pages_of)

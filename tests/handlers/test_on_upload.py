@@ -247,7 +247,7 @@ def test_an_unexpected_error_is_logged_without_its_message(
 
 
 class ShortOfTime(Context):
-    """Has time until something is the case, and then only enough to answer."""
+    """Has time until a condition is true, and then only enough to respond."""
 
     def __init__(self, is_over: Callable[[], bool]) -> None:
         super().__init__()
@@ -389,7 +389,7 @@ def test_a_large_object_is_processed_even_if_its_message_names_others(
 
 
 def at_get_object(monkeypatch: pytest.MonkeyPatch, body_of: Any) -> list[str]:
-    """Let `body_of` replace the body of each object that the function reads, by its key; return the keys."""
+    """Make `body_of` replace the body of each object that the function reads, by its key; return the keys."""
     keys: list[str] = []
     storage = common.pipeline().store
     assert isinstance(storage, S3Storage)
@@ -651,7 +651,7 @@ def test_if_a_killed_batch_cannot_be_split_its_objects_share_no_memory(
 def test_a_result_of_another_bucket_stays_and_its_message_becomes_a_dead_letter(
     s3: S3Client, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Another deployment writes to the same results bucket. The last attempt leaves its result, too."""
+    """Another deployment writes to the same results bucket. The last attempt also leaves its result."""
     monkeypatch.setenv("REVIEWBOX_RESULTS_BUCKET", BUCKET)
     s3.create_bucket(Bucket="hotel")
     s3.put_object(Bucket=BUCKET, Key="incoming/a.txt", Body=b"great film")

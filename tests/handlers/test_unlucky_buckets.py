@@ -58,7 +58,7 @@ def results(s3: S3Client, prefix: str = "results/") -> dict[str, str]:
 
 
 def assert_complete(s3: S3Client) -> None:
-    """Assert that there is the receipt of a table, and exactly the parts that it names."""
+    """Assert that a table has its receipt, and exactly the parts that the receipt names."""
     content = receipt(s3, KEY)
     named = {part["key"]: part["etag"] for part in content["parts"]}
     assert content["counts"]["total"] == 2

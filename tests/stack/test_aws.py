@@ -31,8 +31,11 @@ def client_error(code: str, message: str) -> ClientError:
 @pytest.mark.parametrize(
     ("error", "expected"),
     [
-        (client_error("AccessDenied", "not\nyours"), "AWS answered AccessDenied to ListObjectsV2: not yours"),
-        (client_error("SlowDown", ""), "AWS answered SlowDown to ListObjectsV2"),
+        (
+            client_error("AccessDenied", "not\nyours"),
+            "AWS returned AccessDenied for ListObjectsV2: not yours",
+        ),
+        (client_error("SlowDown", ""), "AWS returned SlowDown for ListObjectsV2"),
         (NoCredentialsError(), "no AWS credentials: set AWS_PROFILE"),
         (NoRegionError(), "no AWS region: set AWS_DEFAULT_REGION"),
         (EndpointConnectionError(endpoint_url="http://127.0.0.1:1"), 'endpoint URL: "http://127.0.0.1:1"'),

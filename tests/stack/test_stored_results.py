@@ -467,7 +467,7 @@ def test_a_receipt_in_s3_cannot_lead_to_the_text_of_another_object(bucket: S3Cli
 def test_a_receipt_that_names_a_bucket_which_does_not_exist_is_a_result_without_text(
     bucket: S3Client, tmp_path: Path, name: str
 ) -> None:
-    """One receipt that somebody else wrote must not prevent the report or the catalog."""
+    """One receipt that someone else wrote must not prevent the report or the catalog."""
     key = "results/incoming/films/c.txt.json"
     receipt = json.loads(bucket.get_object(Bucket=BUCKET, Key=key)["Body"].read())
     receipt["source"]["bucket"] = name

@@ -33,8 +33,8 @@ if TYPE_CHECKING:
     from reviewbox.settings import Settings
 
 
-# A clone has the handlers and the template at its top level. A wheel has neither, so it uses those of the
-# current folder.
+# A clone has the handlers and the template at its top level. A wheel has neither, so those of the current
+# folder are used.
 _CLONE = Path(__file__).parents[3]
 _TEMPLATE = (_CLONE if (_CLONE / "template.yaml").is_file() else Path()) / "template.yaml"
 _CPUS = os.cpu_count() or 1
@@ -106,7 +106,7 @@ def watch(
         typer.Option(help="Write the results to this folder. [default: FOLDER-results]", file_okay=False),
     ] = None,
     interval: Annotated[float, typer.Option(min=0.1, help="Wait this many seconds between scans.")] = 2.0,
-    once: Annotated[bool, typer.Option("--once", help="Classify what is there, and stop.")] = False,
+    once: Annotated[bool, typer.Option("--once", help="Classify the existing files, and stop.")] = False,
     model: ModelOption = None,
     threads: ThreadsOption = _CPUS,
     text_field: TextFieldOption = "",
@@ -161,7 +161,7 @@ def report(
     output: Annotated[Path, output_option("The page to write.")] = Path("report.html"),
     title: Annotated[str, typer.Option(help="The heading of the page. [default: the name of PATH]")] = "",
     by: Annotated[
-        list[str] | None, typer.Option(help="Compare by this column, too; may be repeated.")
+        list[str] | None, typer.Option(help="Also compare by this column; may be repeated.")
     ] = None,
     rating: Annotated[
         str, typer.Option(help="The column with the rating. [default: found by its name]")
@@ -189,7 +189,7 @@ def report(
 
     The results are what `watch` or the service wrote. The page needs no network, and may hold a million
     reviews: it has counts of all and a random sample. With `--redact` it holds no texts and can be shared.
-    With `--format`, the counts are printed, too.
+    With `--format`, the counts are also printed.
 
     Examples:
         reviewbox report inbox-results -o report.html
@@ -253,8 +253,8 @@ def catalog(
 ) -> None:
     """Copy all results as Parquet, by date of upload.
 
-    The layout is that of a stack with `Catalog=true`, so that this also copies results from before. Run it
-    again to copy what is new, and to remove what is gone.
+    The layout is that of a stack with `Catalog=true`, so this also adds older results to a stack's catalog.
+    Run it again to copy what is new, and to remove what is gone.
 
     Examples:
         reviewbox catalog inbox-results --output inbox-catalog
@@ -309,9 +309,9 @@ def backfill(
     """Classify objects that are already in the bucket.
 
     Counts the objects, estimates the cost, asks for confirmation and shows the progress. Up to 100,000
-    objects are queued like new uploads. More objects, or more than two days of work, become a job of S3 Batch
-    Operations. If you interrupt the command, run it again: an object with a current result is not classified
-    again, and takes two requests. The exit status is 1 if an object failed.
+    objects are queued like new uploads. More objects, or more than two days of work, run as an S3 Batch
+    Operations job. If you interrupt the command, run it again: an object with a current result is not
+    classified again, and takes two requests. The exit status is 1 if an object failed.
 
     Examples:
         reviewbox backfill s3://bucket/incoming/2024/ --dry-run --format json
@@ -503,7 +503,7 @@ def demo(
 ) -> None:
     """Classify the files of a folder in a local cloud and report on them.
 
-    Prints the address of a page that shows it as it happens, a table of the results, and the report's name.
+    Prints the address of a page that shows the progress, a table of the results, and the report's name.
 
     Examples:
         reviewbox demo reviews/

@@ -57,17 +57,17 @@ class Backfilled:
 
     @property
     def is_good(self) -> bool:
-        """Whether no failure is known."""
+        """False if failures are known."""
         return not self.failed and self.status in (_COMPLETE, _CONTINUES)
 
 
 def run_backfill(uri: str, stack_name: str, format_: Format, *, agreed: bool, dry_run: bool) -> bool:
-    """Classify the existing objects under a prefix; return whether no failure is known.
+    """Classify the existing objects under a prefix; return False if failures are known.
 
     Raises:
         ReviewboxError: the stack does not classify objects under this prefix, or there are none.
     """
-    parse_uri(uri)  # a typing error needs no credentials
+    parse_uri(uri)  # a typing error is found without credentials
     stack = named_stack(stack_name)
     storage = S3Storage(connect("s3"))
     endpoint = storage.client.meta.endpoint_url

@@ -48,9 +48,9 @@ def classify_paths(
     """Classify every review in files and objects, print it or write it to a file; return the exit status.
 
     It is 2 if an input could not be read, 1 if a review has no verdict, and 0 otherwise. An input that fails
-    is reported, and the others are classified all the same. A path is a file, a folder, the `s3://` URI of an
-    object or (with a trailing slash) of a prefix, or "-" for stdin. Without a format, the name of `output`
-    decides; without both, a terminal gets a table and a pipe JSON Lines.
+    is reported and does not stop the others. A path is a file, a folder, the `s3://` URI of an object or
+    (with a trailing slash) of a prefix, or "-" for stdin. Without a format, the name of `output` selects it;
+    without either, a terminal gets a table and a pipe JSON Lines.
 
     Raises:
         ReviewboxError: a path or URI does not exist, the model cannot be loaded, or the file cannot be
@@ -126,7 +126,9 @@ class _Run:
 def _print_fault(item: Input, fault: BaseException) -> None:
     """Print where a fault occurred, without its message, which could quote a review."""
     frames = "".join(traceback.format_tb(fault.__traceback__)).rstrip()
-    place = f"reviewbox: {item.name}: {type(fault).__name__} is a fault of Reviewbox; report it with this:"
+    place = (
+        f"reviewbox: {item.name}: {type(fault).__name__} is a bug in Reviewbox; report it with these lines:"
+    )
     print_plain(f"{place}\n{frames}", to_stderr=True)
 
 

@@ -84,7 +84,7 @@ def command(
     """Add a command that prints our own errors and those of AWS on one line, and exits with status 2.
 
     Other errors are bugs, and keep their traceback. The lines below "Examples:" in the function's docstring
-    are shown at the end of its help.
+    appear at the end of its help.
     """
     text, _, examples = cleandoc(function.__doc__ or "").partition("\n\nExamples:\n")
     lines = "\n\n".join(f"- `{line.strip()}`" for line in examples.splitlines())
@@ -116,7 +116,7 @@ def _explain(error: Exception) -> str | None:
             extra = _EXTRAS.get((error.name or "").partition(".")[0])
             return f"{error.name} is not installed; run: pip install 'reviewbox[{extra}]'" if extra else None
         case OSError() if error.strerror and not isinstance(error, BrokenPipeError):
-            # A full disk, for example, or a file that is gone. The reader of a pipe may leave.
+            # A full disk, for example, a file that is gone, or a pipe that its reader has closed.
             return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
     from reviewbox.stack.aws import explain
 

@@ -201,7 +201,7 @@ def _classify_alternately(texts: Sequence[str], runs: list[ModelRun]) -> None:
             turn = texts[start : start + _REVIEWS_PER_TURN]
             for number, run in enumerate(runs):
                 run.classify(turn, partial(show, start + number * len(turn) / len(runs)))
-            runs.reverse()  # so that neither model always runs with the caches that the other has filled
+            runs.reverse()  # so that neither model always finds the caches filled by the other
 
 
 def _flip(pair: Pair) -> dict[str, Any]:

@@ -50,7 +50,7 @@ def run_demo(
 ) -> None:
     """Upload the files of a folder, print a table of their results, and write the report on them.
 
-    The console shows what is happening. With `stay`, it and the cloud run on until Ctrl-C.
+    The console shows what is happening. With `stay`, the console and the cloud keep running until Ctrl-C.
 
     Raises:
         ReviewboxError: the folder holds no files, or the cloud cannot start.

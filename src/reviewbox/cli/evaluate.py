@@ -37,7 +37,9 @@ def evaluate_files(files: Sequence[Path], model: Path | None, threads: int, form
     classifier = load_model(model, threads, two_labels=set(labels) <= {NEGATIVE, POSITIVE})
     unknown = [label for label in classifier.answers.labels if label.lower() not in LABELS]
     if unknown:
-        raise ReviewboxError(f"the model's labels {unknown} are none of {', '.join(sorted(LABELS))}")
+        raise ReviewboxError(
+            f"the model has the labels {unknown}, but only {', '.join(sorted(LABELS))} can be evaluated"
+        )
 
     started = time.process_time()
     with progress_bar("Evaluating", len(reviews)) as update:

@@ -51,7 +51,7 @@ class Input:
 
     @property
     def work(self) -> int:
-        """The work on it, in bytes that take as long."""
+        """The work that it takes, as a number of bytes that take equally long."""
         return self.size + self.overhead
 
 
@@ -66,7 +66,7 @@ class OpenDocument:
 
 
 def find_inputs(paths: Sequence[str], output: Path | None = None) -> Iterator[Input]:
-    """Yield what is named by paths: files, folders, S3 URIs, and "-" for stdin.
+    """Yield the inputs that paths name: files, folders, S3 URIs, and "-" for stdin.
 
     Raises:
         ReviewboxError: a path or URI does not exist, or the output would replace a file that is read.
@@ -93,7 +93,7 @@ def find_inputs(paths: Sequence[str], output: Path | None = None) -> Iterator[In
 
 
 def file_input(path: Path) -> Input:
-    """Return a file as an input. Only reading it tells whether that is possible."""
+    """Return a file as an input, which may turn out to be unreadable when it is read."""
     size = 0
     with suppress(OSError):
         size = path.stat().st_size
@@ -211,7 +211,7 @@ def _read_stdin(max_bytes: int, on_step: Callable[[Step], object]) -> Source:
         content += chunk
         on_step(Step("Reading (kB)", len(content) / 1000, None))
     body = bytes(content)
-    # Without a name or a content type, the first bytes decide the format.
+    # Without a name or a content type, the first bytes determine the format.
     return _source("stdin", len(body), body if len(body) <= max_bytes else None)
 
 

@@ -37,7 +37,7 @@ Or drop a review from another terminal:
   aws s3 cp s3://{bucket}/{results_prefix}{source_prefix}review.txt.json -
   reviewbox status
 
-Press Ctrl-C to stop. Everything in this cloud is deleted then.
+Press Ctrl-C to stop. That deletes everything in this cloud.
 """
 
 _SECONDS_TO_NOTICE_CTRL_C = 0.5
@@ -80,11 +80,11 @@ def start_cloud_and_console(
 
 @contextmanager
 def until_ctrl_c(terminal: Terminal) -> Iterator[None]:
-    """Wait for Ctrl-C at the end of the context, and say so. It may come during the context, too."""
+    """Wait for Ctrl-C at the end of the context, and say so. It may also come during the context."""
     try:
         yield
         while True:
-            # A signal does not end this if the system gives it to another thread, or just before it starts.
+            # A sleep is not interrupted by a signal that another thread gets, or that comes just before it.
             time.sleep(_SECONDS_TO_NOTICE_CTRL_C)
     except KeyboardInterrupt:
         terminal.print("Stopped.")

@@ -83,7 +83,7 @@ def _examine(folder: Path) -> Iterator[Finding]:
         yield Finding(
             "loads", State.FAILED, str(error), "export the model again, or fix what the message names"
         )
-        with suppress(ReviewboxError):  # what can be told without the graph
+        with suppress(ReviewboxError):  # what is known without the graph
             yield _labels(Bundle.read(folder))
         return
     bundle = classifier.bundle

@@ -44,7 +44,7 @@ class ExportFormat(StrEnum):
 
 
 def format_of(path: Path, formats: type[F]) -> F:
-    """Return the one of the formats that a file's name asks for.
+    """Return the format that a file's name asks for.
 
     Raises:
         ReviewboxError: the name ends in none of them.

@@ -83,7 +83,7 @@ def open_progress(*, disable: bool = False, seconds_before: float = SECONDS_BEFO
 
 @dataclass(slots=True)
 class StepBar:
-    """A bar for one step of the item in work, after its first seconds."""
+    """A bar for one step of the current item, after its first seconds."""
 
     _progress: Progress
     _seconds_before: float = SECONDS_BEFORE
@@ -119,7 +119,7 @@ def track(items: Iterable[T], description: str, total: float | None = None) -> I
 
 
 def track_results(items: Iterable[T], results: "StoredResults") -> Iterator[T]:
-    """Yield what is made of stored results, and show how many of these have been found, and then read."""
+    """Yield what a reader returns for stored results, and show how many have been found and then read."""
     with progress_bar("Listing results") as update:
         results.on_listed = lambda: update(advance=1)
         for item in items:
@@ -142,7 +142,7 @@ def _rate(task: Task) -> float | None:
 
 
 class _CountColumn(ProgressColumn):
-    """The steps that are done, of how many."""
+    """How many steps are done, and of how many."""
 
     def render(self, task: Task) -> Text:
         """Return the counts; without a total, the count of done steps; empty if there are no steps."""

@@ -47,12 +47,12 @@ def print_plain(line: str, *, to_stderr: bool = False) -> None:
 
 
 def print_json(value: Any, indent: int | None = None) -> None:
-    """Print a JSON value, with escapes in place of control characters."""
+    """Print a JSON value, with control characters escaped."""
     print(json_text(value, indent), flush=True)
 
 
 def json_text(value: Any, indent: int | None = None) -> str:
-    """Return a JSON value as text, with escapes in place of control characters and lone surrogates."""
+    """Return a JSON value as text, with control characters and lone surrogates escaped."""
     text = json.dumps(value, ensure_ascii=False, indent=indent)
     return _NOT_PRINTABLE.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
 

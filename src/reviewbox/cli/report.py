@@ -38,7 +38,7 @@ def run_report(
 
     Raises:
         ReviewboxError: there are no results, a file cannot be read or written, the model cannot be loaded, or
-            the page would not have the name of a page.
+        the name of the page does not end in `.html`.
     """
     if output.suffix.lower() not in _PAGE_SUFFIXES:
         raise ReviewboxError(f"{output}: the report is an HTML page; choose a name that ends in .html")
@@ -83,7 +83,11 @@ def make_report(
         digest = classifier.bundle.digest
         by = f"The sentences were classified for this page by the model {digest[:_DIGEST_LENGTH]}"
         is_same = results.models == {digest}
-        return f"{by}, which also made the results." if is_same else f"{by}; other results may be by others."
+        return (
+            f"{by}, which also made the results."
+            if is_same
+            else f"{by}; some results may come from other models."
+        )
 
     readers = Readers(read_texts, score, sentences_by, lambda: results.doubts)
     return report(results if quiet else track_results(results, results), options, readers)

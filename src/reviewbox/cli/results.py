@@ -34,7 +34,7 @@ from reviewbox.wording import number_of
 
 _ROWS_IN_TABLE = 1000
 _CELL_CHARACTERS = 60
-_COLUMN_CHARACTERS = 24  # at most
+_COLUMN_CHARACTERS = 24  # the widest column
 _LEAST_TEXT = 12  # characters of the column with most text
 _CHARACTERS_BETWEEN = 3  # columns
 _VERDICT_COLUMNS = ("source_key", "source_line", "sentiment", "score", "error_code")
@@ -44,7 +44,7 @@ _BATCH_ROWS = 10_000
 def show_results(path: str, settings: Settings, format_: ExportFormat | None, output: Path | None) -> None:
     """Print the rows of all results at a path or S3 URI, or write them to a file.
 
-    Without a format, the name of `output` decides; without both, a terminal gets a table and a pipe CSV.
+    Without a format, the name of `output` selects it; without either, a terminal gets a table and a pipe CSV.
 
     Raises:
         ReviewboxError: there are no results, or the file cannot be written.
@@ -104,7 +104,7 @@ class _Spool:
 
     file: TextIO  # the rows as JSON Lines
     columns: Sequence[str]  # the columns of all rows, ours first
-    count: int  # of the rows
+    count: int  # the number of rows
 
     def __iter__(self) -> Iterator[dict[str, Any]]:
         self.file.seek(0)
@@ -138,7 +138,7 @@ def _print_table(rows: Iterator[Row]) -> None:
     if left_out := [name for name in columns if name not in widths and any(cells[name])]:
         names = ", ".join(left_out)
         print_line(
-            new_terminal(), f"Not shown, for want of width: {names}; --format csv prints all.", "yellow"
+            new_terminal(), f"Not shown for lack of space: {names}; --format csv prints all.", "yellow"
         )
     if len(shown) > _ROWS_IN_TABLE:
         print_line(new_terminal(), f"The first {_ROWS_IN_TABLE:,} rows; --output FILE writes all.", "yellow")

@@ -1,4 +1,4 @@
-"""Objects in S3 as inputs of commands. It is a module of its own because boto3 takes long to import."""
+"""Objects in S3 as inputs of commands. It is a separate module because importing boto3 takes a long time."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -31,7 +31,7 @@ def object_inputs(uri: str) -> Iterator[Input]:
 
 
 def object_input(storage: S3Storage, ref: ObjectRef, size: int) -> Input:
-    """Return an object as an input. Only reading it tells whether that is possible."""
+    """Return an object as an input, which may turn out to be unreadable when it is read."""
     read, open_ = partial(_read_object, storage, ref), partial(_open_object, storage)
     return Input(str(ref), read, open_, size, _OVERHEAD)
 

@@ -89,7 +89,7 @@ def explain(error: Exception) -> str | None:
             return f"{problem} (AWS_ENDPOINT_URL selects the endpoint)"
         case ClientError():
             details = error.response.get("Error", {})
-            line = f"AWS answered {details.get('Code', 'an error')} to {error.operation_name}"
+            line = f"AWS returned {details.get('Code', 'an error')} for {error.operation_name}"
             message = details.get("Message")
             return " ".join(f"{line}: {message}".split()) if message else line
         case BotoCoreError():

@@ -25,8 +25,8 @@ from reviewbox.stack.stored_results import FolderPlace, Place, S3Place, find_pla
 from reviewbox.storage import ObjectStore, S3Storage
 
 _CHUNK = 256  # results that are copied before more are started
-_FOLDER = "catalog"  # the name of the bucket that stands for a folder
-_LAST_SECOND = 253_402_300_799  # of the year 9999, the last one that `datetime` supports
+_FOLDER = "catalog"  # the name that a folder has as a bucket
+_LAST_SECOND = 253_402_300_799  # the end of the year 9999, the last one that `datetime` supports
 
 
 @dataclass(frozen=True, slots=True)

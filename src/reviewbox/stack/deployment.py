@@ -57,8 +57,8 @@ class Deployment:
     def key(self, bucket: str) -> Mapping[str, Any] | None:
         """Return the ARN and the state of the KMS key with which a bucket encrypts new objects.
 
-        Returns None if AWS manages the key, or if you may not look it up. The ARN of a key that is missing is
-        what the bucket calls it, which may be an alias or an id.
+        Returns None if AWS manages the key, or if you are not allowed to look it up. The ARN of a key that is
+        missing is what the bucket calls it, which may be an alias or an id.
         """
         try:
             answer = self.connect("s3").get_bucket_encryption(Bucket=bucket)

@@ -26,7 +26,7 @@ class BatchOperations:
 
     function_arn: str  # the function that the job invokes for each object
     role_arn: str  # the role that the job assumes
-    prefix: str  # in the results bucket, for the job's report
+    prefix: str  # where the job's report goes in the results bucket
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,11 +34,11 @@ class Stack:
     """The resources and parameters of a deployed Reviewbox stack."""
 
     name: str
-    bucket: str  # for reviews
+    bucket: str  # the bucket for reviews
     source_prefix: str
     results_bucket: str
     results_prefix: str
-    queue_url: str  # for uploads
+    queue_url: str  # the queue for uploads
     dead_letter_queue_url: str
     max_concurrency: int  # concurrent invocations for messages
     memory_megabytes: int
@@ -47,7 +47,7 @@ class Stack:
     segment_bytes: int
     segments_queue_url: str  # "" if the stack does not have one
     batch_operations: BatchOperations | None  # None if the stack cannot run jobs
-    status: str = ""  # in CloudFormation
+    status: str = ""  # the state in CloudFormation
     outputs: Mapping[str, str] = field(default_factory=dict)  # all of them
 
     @property

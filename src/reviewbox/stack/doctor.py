@@ -89,7 +89,7 @@ def _refused(check: str, error: Exception) -> Finding:
     code = error.response["Error"]["Code"] if isinstance(error, ClientError) else ""
     remedy = "see docs/operations.md: Permissions lists what `reviewbox doctor` may need"
     if code.endswith(("NonExistentQueue", "QueueDoesNotExist", "ResourceNotFoundException")):
-        remedy = "it was deleted outside of CloudFormation: deploy the stack again under a new name"
+        remedy = "it was deleted outside CloudFormation: deploy the stack again under a new name"
     elif code == "NoSuchBucket":
         remedy = "see the finding for the bucket"
     elif "AccessDenied" not in code and "Unauthorized" not in code:

@@ -16,7 +16,7 @@ from reviewbox.stack.finding import Finding, State, conclude
 
 _SECONDS_PER_DAY = 86_400
 _MAX_ERRORS = 3
-_MAX_EVENTS = 1000  # of a log that are read
+_MAX_EVENTS = 1000  # events read from a log
 # Our own errors, and what Lambda says about invocations that did not end well.
 _ERRORS = '{ ($.level = "ERROR") || ($.type = "platform.report" && $.record.status != "success") }'
 
@@ -88,7 +88,7 @@ def _trigger_problems(deployment: Deployment) -> Iterator[tuple[str, str]]:
 
 
 def check_permissions(deployment: Deployment) -> Iterator[Finding]:
-    """Ask IAM whether the function's role may do what the function does."""
+    """Ask IAM whether the function's role has the permissions that the function needs."""
     if not deployment.function:
         yield Finding("permissions", State.SKIPPED, "the local cloud does not check permissions")
         return
@@ -106,8 +106,8 @@ def check_permissions(deployment: Deployment) -> Iterator[Finding]:
     remedy = "deploy the stack again, and look for a permissions boundary or an organization's policy"
     if any("kms:" in action for action in denied):
         remedy = f"deploy the stack again with KmsKeyArn={denied[-1].rpartition(' ')[2]}"
-    problems = {f"the role {role} may not {', '.join(denied)}": remedy} if denied else {}
-    yield from conclude("permissions", problems, f"{role} may do all that the function does")
+    problems = {f"the role {role} lacks {', '.join(denied)}": remedy} if denied else {}
+    yield from conclude("permissions", problems, f"{role} has all permissions that the function needs")
 
 
 def _needed_permissions(deployment: Deployment) -> Mapping[str, str]:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 _FINISHED = frozenset({"Cancelled", "Complete", "Failed"})
 _MAX_DESCRIPTION = 256  # characters
-_PRIORITY = 10  # among the jobs of an account; a higher number starts first
+_PRIORITY = 10  # among the jobs of an account; jobs with a higher number start first
 
 
 @dataclass(frozen=True, slots=True)

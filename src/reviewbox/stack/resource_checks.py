@@ -16,11 +16,11 @@ from reviewbox.stack.function_checks import check_errors, check_function, check_
 from reviewbox.storage import S3Storage
 from reviewbox.wording import number_of
 
-_VISIBILITY_TIMEOUTS = 6  # of the function, as AWS recommends
+_VISIBILITY_TIMEOUTS = 6  # how many timeouts of the function, as AWS recommends
 _MIN_RECEIVES = 5
 # After this time, the daily sweep should have removed what workers left.
 _SWEPT_SECONDS = ABANDONED_SECONDS + 2 * 86_400
-_MAX_PAGES, _MAX_TABLES = 10, 200  # of the results that are listed, and of tables that are looked at
+_MAX_PAGES, _MAX_TABLES = 10, 200  # pages of results that are listed, and tables that are checked
 _UPLOADS = {"s3:ObjectCreated:*", "s3:ObjectCreated:Put"}
 
 
@@ -69,8 +69,8 @@ def _check_notification(deployment: Deployment) -> Iterator[Finding]:
     enabled = [name for name in names if rules.describe_rule(Name=name)["State"] == "ENABLED"]
     problems = {}
     if not names:
-        wrong = f"; it sends only {prefixes[0]}" if prefixes else ""
-        problems[f"nothing tells the queue of uploads to {bucket}{wrong}"] = (
+        wrong = f"; the bucket only sends those under {prefixes[0]}" if prefixes else ""
+        problems[f"nothing sends uploads to {bucket} to the queue{wrong}"] = (
             f"add an event notification to the bucket: s3:ObjectCreated:* under {prefix} to {arn}; or deploy "
             "the stack again with CreateBucket=false for a rule of EventBridge"
         )
@@ -101,7 +101,9 @@ def _check_catalog(deployment: Deployment) -> Iterator[Finding]:
             f"the bucket {stack.results_bucket} does not send its events to EventBridge, so nothing reaches "
             f"{place}"
         ] = f"turn on Amazon EventBridge in the bucket's properties, then run `{copy}`"
-    return conclude("catalog", problems, f"EventBridge is told of results in {stack.results_bucket}")
+    return conclude(
+        "catalog", problems, f"results in {stack.results_bucket} reach the catalog through EventBridge"
+    )
 
 
 def _check_queues(deployment: Deployment) -> Iterator[Finding]:
@@ -165,7 +167,9 @@ def _check_leftovers(deployment: Deployment) -> Iterator[Finding]:
     if found:
         detail = f"{len(found)} of {len(tables)} tables have old parts that no receipt names: {found[0]}"
         problems[detail] = "look for errors in the log of the daily sweep; see docs/operations.md: Sweep"
-    return conclude("leftovers", problems, f"none, after a look at {len(tables)} tables", State.WARNING)
+    return conclude(
+        "leftovers", problems, f"none in the first {number_of(len(tables), 'table')}", State.WARNING
+    )
 
 
 CHECKS: Mapping[str, Callable[[Deployment], Iterator[Finding]]] = {

@@ -62,10 +62,10 @@ class Status:
     # The numbers below are about these. Receipts from other versions count neither as done nor as failed.
     done: int  # with a verdict or a table
     failed: int  # with an error
-    reviews: int  # in the results that are done
+    reviews: int  # reviews in the results that are done
     failed_reviews: int  # how many of these reviews have an error instead of a verdict
-    failures: tuple[FailureReason, ...]  # of the `failed` receipts
-    dead_letters: tuple[FailureReason, ...]  # of the first 100 dead letters
+    failures: tuple[FailureReason, ...]  # the reasons in the `failed` receipts
+    dead_letters: tuple[FailureReason, ...]  # the reasons for the first 100 dead letters
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,7 +201,7 @@ def _dead_letter_reasons(
             elif "error" in content:
                 yield FailureReason(str(ref), content["error"]["code"], content["error"]["message"])
             elif content:
-                yield FailureReason(str(ref), "", "the object has a result, maybe from an earlier upload")
+                yield FailureReason(str(ref), "", "the object has a result, possibly from an earlier upload")
             else:
                 # The last attempt writes a receipt, unless the invocation dies.
                 hint = "look for timeouts and memory errors in the function's log"

@@ -148,7 +148,7 @@ class S3Place:
         return source.body if source else None
 
     def open(self, key: str) -> BufferedReader | None:
-        """Open an object as it is now; return None if it is gone or changes in between."""
+        """Open an object as it is now; return None if it is gone, or changes meanwhile."""
         revision = self.storage.revision(self._ref(key))
         with suppress(ConflictError):
             return self.storage.stream(self._ref(key), revision) if revision else None
@@ -198,7 +198,7 @@ def find_place(path: str, sources: Path | None = None) -> Place:
 
 @dataclass(frozen=True, slots=True)
 class Reader(Generic[T]):
-    """What is made of each result.
+    """What to do with each result.
 
     Attributes:
         of_receipt: gets the key and the receipt of a single review, or of a source that failed as a whole.
@@ -221,8 +221,8 @@ class StoredResults:
     settings: Settings = field(default_factory=Settings)  # how the sources are read
     # The digests of the models that made the results read so far.
     models: set[str] = field(default_factory=set)
-    # The number of receipts and other JSON files, or of tables if no receipt names them; known when the first
-    # result is read.
+    # The number of receipts and other JSON files, or of tables if no receipt names them; known once the first
+    # result has been read.
     total: int = 0
     done: float = 0.0  # how many of them are done; the fraction is the share of the table that is being read
     skipped: int = 0  # how many JSON files are not receipts of this version
@@ -243,7 +243,7 @@ class StoredResults:
         return self.read(Reader(of_receipt, results_of_table, of_failure))
 
     def read(self, reader: Reader[T]) -> Iterator[T]:
-        """Yield what a reader makes of every result, in the order of the results' keys.
+        """Yield what a reader returns for every result, in the order of the results' keys.
 
         A table that cannot be read is a failure, and does not stop the others.
 
@@ -370,7 +370,7 @@ class StoredResults:
 
 
 def _read_receipt(key: str, receipt: Receipt, reader: Reader[T]) -> T:
-    """Return what a reader makes of a receipt that is not a table's, whoever wrote it."""
+    """Return what a reader returns for a receipt that is not a table's, whoever wrote it."""
     source = receipt.content["source"]["key"]
     try:
         result_of_receipt(receipt, source)

@@ -36,7 +36,7 @@ from reviewbox.documents.pacing import Pace, paced
 from reviewbox.documents.review_field import ReviewField, eligible_candidates
 from reviewbox.errors import ErrorCode, Problem, SourceError
 
-_MAX_ROWS_BELOW_NAMES = 100  # that are compared with them
+_MAX_ROWS_BELOW_NAMES = 100  # rows compared with possible names
 
 # The start of an array of objects, or of an object of several lines.
 _MULTILINE = re.compile(r"\s*+(?:\[\s*+\{|\{[ \t]*+\r?\n)")
@@ -63,7 +63,7 @@ def read(data: bytes, options: ReadOptions) -> Document:
     text, notes = decoded.text, encoding_notes(decoded)
     start = skip_gap(text, 0).end
     if start == len(text):
-        raise SourceError(ErrorCode.EMPTY_TABLE, "the file has only white space")
+        raise SourceError(ErrorCode.EMPTY_TABLE, "the file has only whitespace")
     if text[start] != "[":
         first = _value_at(text, start, options)
         is_single = first is not None and skip_gap(text, first.end).end == len(text)
@@ -179,10 +179,10 @@ def _is_json_lines(text: str) -> bool:
 
 
 def _values(text: str, start: int, options: ReadOptions, tolerated: set[str]) -> Iterator[Line]:
-    """Yield the text of each value of an array, or of consecutive values, from the offset `start` on.
+    """Yield the text of each value of an array, or of consecutive values, from the offset `start`.
 
     Missing and surplus commas between values are tolerated. `tolerated` gets what JSON does not allow. Each
-    character is scanned a limited number of times: after an error, reading goes on where the error is.
+    character is scanned a limited number of times: after an error, reading continues where the error is.
     """
     in_array = text.startswith("[", start)
     position = skip_gap(text, start + in_array).end
@@ -248,7 +248,7 @@ def _value(line: int, text: str, max_length: int) -> Line:
         message = f"the value has {len(text):,} characters, the maximum is {max_length:,}; shorten it"
         return Line(line, text, problem=at_line(line, Problem(ErrorCode.LINE_TOO_LONG, message)))
     if text.startswith('"'):
-        text = f'{{"text": {text}}}'  # in an array of texts
+        text = f'{{"text": {text}}}'  # an element of an array of texts
     return Line(line, text)
 
 

@@ -59,7 +59,7 @@ def _check_size(uncompressed: int, size: int, options: ReadOptions) -> None:
     if ratio > _BOMB_RATIO:
         raise SourceError(
             ErrorCode.DECOMPRESSION_BOMB,
-            f"the workbook expands to {ratio:,.0f} times its size, which workbooks do not do, and to more "
+            f"the workbook expands to {ratio:,.0f} times its size, far more than workbooks do, and to more "
             f"than {limit}",
         )
     raise SourceError(
