@@ -108,7 +108,7 @@ def copy_ours(folder: Path) -> None:
 
 
 def trim(folder: Path) -> None:
-    """Take out what no invocation needs. Licenses stay."""
+    """Remove what no invocation needs. Licenses stay."""
     for pattern in UNUSED:
         for path in sorted(folder.glob(pattern)):
             if path.is_dir():
@@ -124,7 +124,7 @@ def trim(folder: Path) -> None:
 def compile_bytecode(folder: Path) -> None:
     """Put bytecode beside every module, valid whatever timestamps the upload leaves behind."""
     mode = py_compile.PycInvalidationMode.UNCHECKED_HASH
-    # Tracebacks shall name files where Lambda has them.
+    # Tracebacks should name files where Lambda has them.
     lambda_paths = {"stripdir": str(folder), "prependdir": "/var/task"}
     if not compileall.compile_dir(folder, quiet=1, invalidation_mode=mode, **lambda_paths):
         sys.exit("build_lambda.py: not everything compiles")

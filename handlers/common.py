@@ -37,7 +37,7 @@ class LambdaContext(Protocol):
     """The part of Lambda's context object that the handlers use."""
 
     def get_remaining_time_in_millis(self) -> int:
-        """Return how long the invocation may still run."""
+        """Return how many seconds the invocation may still run."""
 
 
 @cache
@@ -60,7 +60,7 @@ source_queue = cache(Queue.of_arn)  # one per queue and process
 def delay_redelivery(
     failed: Sequence[Message], max_receives: int, context: LambdaContext, logger: logging.Logger
 ) -> None:
-    """Let SQS deliver failed messages again after minutes. Otherwise it waits for six timeouts.
+    """Make SQS deliver failed messages again after some minutes. Otherwise it waits for six timeouts.
 
     If that does not work, the messages are delivered later, and nothing is lost.
     """
@@ -88,9 +88,9 @@ def process_all(  # noqa: PLR0913 - three are passed on, and one is for metrics
 ) -> Iterator[tuple[ObjectRef | SegmentRef, Outcome | Exception]]:
     """Process objects within the invocation's time; log and yield the outcome of each.
 
-    `sent_at` is when the message of an object was sent, in milliseconds since the epoch, where it is known.
+    `sent_at` is when the message of an object was sent, in milliseconds since the epoch, if known.
     """
-    counts: list[Counts] = []  # of the receipts that are written, from several threads
+    counts: list[Counts] = []  # one for each written receipt; several threads append
     latencies: list[int] = []
     worker = replace(worker, on_write=lambda receipt: counts.append(receipt.counts))
 

@@ -77,7 +77,7 @@ def _receipts(message: Message) -> tuple[ObjectRef, ...]:
 
 
 def _update(ref: ObjectRef, copier: Copier, deadline: Deadline) -> bool:
-    """Bring the copy of one result up to date, and log what became of it; return whether that worked."""
+    """Bring the copy of one result up to date, and log the outcome; return whether that worked."""
     try:
         deadline.check_start(ref)
         outcome = copier.update(ref, deadline)

@@ -1,4 +1,4 @@
-"""Removes what workers left long ago and nobody came back for (ADR 14). A schedule invokes it once a day."""
+"""Removes leftovers that no worker has removed for days (ADR 14). A schedule invokes it once a day."""
 
 import logging
 from collections.abc import Mapping
@@ -22,7 +22,7 @@ def is_sweep(event: Any) -> bool:
 
 
 def handler(event: Mapping[str, Any], context: LambdaContext, worker: Pipeline) -> dict[str, Any]:
-    """Sweep the results of one bucket, as far as the invocation's time allows, and return how far it came.
+    """Sweep the results of one bucket, as far as the invocation's time allows, and return how far it got.
 
     Raises:
         EventError: the event does not name a bucket and a time.

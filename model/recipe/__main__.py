@@ -73,7 +73,7 @@ def main() -> None:
         from recipe.export import export
 
         checkpoint = arguments.checkpoint or work / "distil.pt"
-        # A model.onnx lies in a model folder, beside its tokenizer.
+        # A model.onnx is in a model folder, beside its tokenizer.
         tokenizer_folder = checkpoint.parent if checkpoint.suffix == ".onnx" else work
         export(checkpoint, tokenizer_folder / "tokenizer.json", work, output, config)
     else:

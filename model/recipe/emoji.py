@@ -46,7 +46,7 @@ def emoji_ids() -> dict[str, int]:
 
 
 def write_tokenizer(source: Path, target: Path) -> None:
-    """Copy a BERT `tokenizer.json`, with emoji in the place of unused entries."""
+    """Copy a BERT `tokenizer.json`, with emoji instead of unused entries."""
     tokenizer = json.loads(source.read_text(encoding="utf-8"))
     vocabulary = tokenizer["model"]["vocab"]
     unused = {index: piece for piece, index in vocabulary.items()}

@@ -125,7 +125,7 @@ def label_head(weight: np.ndarray, bias: np.ndarray, calibration: Mapping[str, f
 
 
 def question_head(weight: np.ndarray, bias: np.ndarray) -> Weights:
-    """Return the head of a `TokenClassifier` from that of a graph, so that training can go on.
+    """Return the head of a `TokenClassifier` from that of a graph, so that training can continue.
 
     Its logits have the graph's calibration.
     """

@@ -1,4 +1,4 @@
-"""Fit the rounding of the integer graph: the scales of what its matrix products multiply by weights.
+"""Fit the rounding of the integer graph: the scales of the inputs of its matrix products with weights.
 
 The largest values of some channels are ten times those of others. Factors for the channels, which the weights
 make up for, bring them closer together, so that one scale fits all of them (SmoothQuant, Xiao et al. 2023).

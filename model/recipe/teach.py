@@ -78,7 +78,7 @@ def _predict_ensemble(
 ) -> np.ndarray:
     """Return P(positive) of each passage, by a regression on the teachers' logits.
 
-    The regression is fitted on the validation passages, and its printed accuracy is measured on them too. It
+    The regression is fitted on the validation passages, and its printed accuracy is also measured on them. It
     has one weight per teacher, and the passages are many, so the figure is hardly biased. Both labels have
     the same weight: that most reviews of a shop are positive says nothing about the next one.
     """

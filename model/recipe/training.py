@@ -210,7 +210,7 @@ def parameter_groups(
     groups: dict[tuple[float, float], list[nn.Parameter]] = {}
     for name, parameter in model.named_parameters():
         if parameter.requires_grad:
-            # Most rows of the word embeddings are frozen, but decay would change them all the same.
+            # Most rows of the word embeddings are frozen, but decay would still change them.
             decay = weight_decay if parameter.ndim > 1 and "word_embeddings" not in name else 0.0
             groups.setdefault((learning_rate_of(name), decay), []).append(parameter)
     return [{"params": p, "lr": rate, "weight_decay": decay} for (rate, decay), p in groups.items()]

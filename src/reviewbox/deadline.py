@@ -38,7 +38,7 @@ class Deadline:
     def seconds_until_answer(self) -> float:
         """Return how long the invocation may wait for work in progress before it has to answer.
 
-        The number is negative if it should have answered already.
+        The number is negative if the answer is overdue.
         """
         return self.remaining_seconds() - _SECONDS_FOR_ANSWER
 

@@ -13,7 +13,7 @@
     ├── NativeFaultError    the native code of a library panicked
     ├── QueueError          the queue did not accept all messages: worth a retry
     ├── EventBusError       the event bus did not accept the event of a result: worth a retry
-    └── ForeignResultError  the result's key belongs to another source: a person must choose another place
+    └── ForeignResultError  the result's key belongs to another source: someone must choose another place
 
 If one review of many fails, that is a `Problem` value in the review's place and not an exception.
 botocore errors that a retry may fix pass through unchanged.
@@ -64,7 +64,7 @@ class ErrorCode(StrEnum):
 
 
 class AbsenceCode(StrEnum):
-    """What commands, pages and the catalog have in place of a result that is missing. No result has it."""
+    """What commands, pages and the catalog show instead of a result that is missing. No result has it."""
 
     MISSING_TABLE = "missing_table"
     BROKEN_RECEIPT = "broken_receipt"

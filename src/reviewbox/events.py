@@ -86,7 +86,7 @@ class Message:
         return (*self.refs, *self.segments)
 
     def split(self) -> list[str]:
-        """Return a message for each object and segment, to be sent in place of this one."""
+        """Return a message for each object and segment, which together replace this one."""
         if len(self.targets) == 1 and not self.errors:
             return [self.body]
         return [*map(upload_message, self.refs), *map(segment_message, self.segments)]
@@ -109,7 +109,7 @@ def segment_message(ref: SegmentRef) -> str:
 
 
 def retry_message(body: str) -> str:
-    """Return the text of a message that is to be sent again; `parse` understands it as before."""
+    """Return the text with which a message is sent again; `parse` still understands it."""
     try:
         event = json.loads(body)
     except (ValueError, RecursionError):

@@ -127,7 +127,7 @@ class FolderStorage:
         return _etag(body)
 
     def remove(self, ref: ObjectRef, etag: str) -> None:
-        """Remove a file if its ETag is `etag`, and the folders that are empty then; otherwise do nothing."""
+        """Remove a file, and any folders that this leaves empty, if its ETag is `etag`; else do nothing."""
         current = self.revision(ref)
         if not current or current.etag != etag:
             return

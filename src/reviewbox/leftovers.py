@@ -1,7 +1,7 @@
 """Finds old parts of tables that no receipt names, and removes them (ADR 14).
 
 A worker removes what its receipt no longer names. If it dies, the next delivery of its message removes what
-it left. If that message is lost, nobody comes for the source again. So a schedule looks at all results, as
+it left. If that message is lost, no worker comes back to the source. So a schedule looks at all results, as
 far as one invocation gets, and the next invocation continues from there.
 """
 
@@ -27,7 +27,7 @@ from reviewbox.sweep import SourceSweeper
 logger = logging.getLogger(__name__)
 
 # By then, the plan of a large table has expired and SQS has deleted the messages of its segments. Nobody
-# counts on an older part any more. If somebody makes use of it after all, the removal is still safe.
+# counts on an older part any more. If someone uses it after all, the removal is still safe.
 ABANDONED_SECONDS = 5 * 86_400.0
 
 _MAX_KEY_BYTES = 1024
@@ -41,7 +41,7 @@ class Swept:
 
     tables: int  # the tables that were compared with their receipts
     sources: int  # those whose leftover parts were removed
-    is_complete: bool  # whether the last result was reached. If not, the next invocation goes on.
+    is_complete: bool  # whether the last result was reached. If not, the next invocation continues.
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +105,7 @@ class LeftoverFinder:
         return source if parts - named else None
 
     def _may_be_made_from(self, part: str, source: ObjectRef) -> bool:
-        """Return whether a part may be of a source. The key of an older version does not name its bucket."""
+        """Return whether a part may belong to a source. Keys of older versions do not name its bucket."""
         table_id = keys.table_id_of(part, self.results.key, source.key)
         if table_id is None:
             return keys.is_table_key(part, self.results.key, source.key)
@@ -127,7 +127,7 @@ class Sweeper:
     sources: SourceSweeper
 
     def run(self, deadline: Deadline) -> Swept:
-        """Go on from where the last run stopped, until time runs out or the last result is reached."""
+        """Continue where the last run stopped, until time runs out or the last result is reached."""
         store, place = self.finder.store, self.finder.place
         stored = store.read(place, _MAX_KEY_BYTES)
         start = after = (stored.body or b"").decode("utf-8", "ignore") if stored else ""
@@ -151,7 +151,7 @@ class Sweeper:
             raise
         finally:
             if after != start:
-                with suppress(ConflictError):  # another run is as far
+                with suppress(ConflictError):  # another run has come as far
                     etag = stored.revision.etag if stored else None
                     store.write(place, after.encode(), _TEXT, replaces=etag)
         return Swept(tables, sources, is_complete)
@@ -164,7 +164,7 @@ class Sweeper:
             source = self.finder.source_with_leftovers(receipt_key, parts)
             if source:
                 self.sources.sweep(source, self.finder.before)
-        except Exception as error:  # noqa: BLE001 - the next run tries again, and this one goes on
+        except Exception as error:  # noqa: BLE001 - the next run tries again, and this one continues
             logger.warning(
                 "sweep.skipped",
                 extra={"bucket": receipt.bucket, "key": receipt_key, "reason": describe(error)},

@@ -8,7 +8,7 @@ from typing import Any
 
 from reviewbox.results.receipt import Counts
 
-_MAX_VALUES = 100  # of one metric in one line
+_MAX_VALUES = 100  # per metric and line
 
 
 def metric_lines(

@@ -22,7 +22,7 @@ _COUNTS: "list[QueueAttributeNameType]" = [
     "ApproximateNumberOfMessagesDelayed",
 ]
 _CONFIG = Config(retries={"mode": "standard", "total_max_attempts": 5})
-# For requests that are to fail rather than wait.
+# For requests that should fail rather than wait.
 _FAIL_FAST_CONFIG = Config(retries={"total_max_attempts": 1}, connect_timeout=1, read_timeout=2)
 
 

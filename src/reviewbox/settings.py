@@ -33,7 +33,7 @@ class Settings:
     fallback_encoding: str = field(default="windows-1252", metadata=_AFFECTS_RESULTS)
     # 2 to answer only positive or negative; 4 for all answers of the model.
     labels: int = field(default=4, metadata=_AFFECTS_RESULTS)
-    # Reviews with a lower score are marked for a person to check; 0 to 1. The default of the variable depends
+    # Reviews with a lower score are marked for someone to check; 0 to 1. The default of the variable depends
     # on `labels`.
     needs_review_below: float = field(default=NEEDS_REVIEW_BELOW[4], metadata=_AFFECTS_RESULTS)
     # The largest object, decompressed, that is read as a whole; larger ones get an error. Tables of lines and
@@ -87,7 +87,7 @@ class Settings:
     @property
     def read_options(self) -> ReadOptions:
         """The options for reading documents."""
-        # A segment is read as a whole, too.
+        # A segment is also read as a whole.
         segment_bytes = min(self.segment_bytes, self.max_object_bytes)
         return ReadOptions(self.text_field, self.fallback_encoding, self.max_object_bytes, segment_bytes)
 
@@ -103,7 +103,7 @@ class Settings:
         return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
 
     def _errors(self) -> list[str]:
-        sources = [] if self.results_bucket else [self.source_prefix]  # in the results bucket
+        sources = [] if self.results_bucket else [self.source_prefix]  # those in the results bucket
         rules = {
             "SOURCE_PREFIX must be empty or end with a slash": self.source_prefix[-1:] in ("", "/"),
             "RESULTS_PREFIX must end with a slash": self.results_prefix.endswith("/"),

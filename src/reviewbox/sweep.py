@@ -29,8 +29,8 @@ class SourceSweeper:
     def sweep(self, ref: ObjectRef, abandoned_before: float | None = None) -> bool:
         """Remove the leftovers of workers that died or were overtaken before they could record their work.
 
-        What may still be recorded stays while work is in progress; returns False then. Work is given up if
-        nothing has changed since `abandoned_before`, in seconds since 1970. The source then gets an error,
+        What may still be recorded stays while work is in progress, and the result is False. Work is given up
+        if nothing has changed since `abandoned_before`, in seconds since 1970. The source then gets an error,
         unless its receipt is for its current revision.
         """
         if abandoned_before is not None:
@@ -119,7 +119,7 @@ def _withdraw(
 
 
 def _lost_work(ref: ObjectRef, revision: Revision | None) -> Problem:
-    """Return why a source has no result whose work has ended without one."""
+    """Return why a source has no result although the work on it has ended."""
     if revision is None:
         return Problem(ErrorCode.NOT_PROCESSED, f"{ref} was deleted before its result was written")
     return Problem(

@@ -1,8 +1,8 @@
 """Brings the copy of a result in the catalog up to date (docs/adr/0016-catalog.md).
 
-A pointer declares which copy of a result is to be there. It is written before the copy, on condition that
-nobody has written another one since, so pointers form a chain, and the files of each copy have names of their
-own. What the newest pointer does not declare is removed, by everyone who looks at the result.
+A pointer declares which copy of a result the catalog should have. It is written before the copy, on condition
+that nobody has written another one since, so pointers form a chain, and the files of each copy have names of
+their own. Whoever looks at a result removes what its newest pointer does not declare.
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -25,7 +25,7 @@ from reviewbox.storage import ObjectStore, list_etags, remove_all
 
 
 class CopyOutcome(StrEnum):
-    """What became of the copy of a result."""
+    """What happened to the copy of a result."""
 
     COPIED = "copied"
     CURRENT = "current"  # the copy was up to date

@@ -23,7 +23,7 @@ class CopyWriter:
     results: Results  # where results are read
     store: ObjectStore  # where copies are written
     place: ObjectRef  # the bucket and the prefix of the keys of the catalog
-    options: ReadOptions  # how tables are read; its `check_time` stops the work when time is over
+    options: ReadOptions  # how tables are read; its `check_time` stops the work when time runs out
     pointer: Pointer  # what declares the copy
     receipt: Receipt  # the receipt of the result
     on_advance: Callable[[float], object]  # called for each row, with its share of the result
@@ -31,8 +31,8 @@ class CopyWriter:
     def write_missing(self, present: Collection[ObjectRef]) -> set[ObjectRef]:
         """Write the files that are not present, and return all files of the copy.
 
-        A file without rows says that its part was missing. It is written again, in case the part is back. So
-        are those of the parts after it, because their lines may be others.
+        A file without rows says that its part was missing. It is written again, in case the part is back. The
+        files of the parts after it are also written again, because their line numbers may have changed.
         """
         copy: set[ObjectRef] = set()
         lines = Lines.of(self.receipt)

@@ -95,5 +95,5 @@ def _map_array(kind: str, maps: Sequence[Mapping[str, Any]]) -> "Array":
 
 
 def encodable(value: Any) -> Any:
-    """Return a value as UTF-8 can hold it: a text from JSON may contain half of a character."""
+    """Return a value that UTF-8 can encode: a text from JSON may contain half of a character."""
     return value.encode("utf-8", "backslashreplace").decode() if isinstance(value, str) else value

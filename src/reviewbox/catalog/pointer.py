@@ -19,7 +19,7 @@ _ID_LENGTH = 16
 
 @dataclass(frozen=True, slots=True)
 class Pointer:
-    """Names the only copy of a result that is to be in the catalog."""
+    """Names the only copy of a result that should be in the catalog."""
 
     result: str  # the key of the receipt
     receipt: str | None  # the ETag of the receipt that is copied; None if the receipt no longer exists
@@ -59,7 +59,7 @@ class Pointer:
     def declare(
         cls, result: str, receipt: str | None, date: str, before: Self | None, replaces: str | None
     ) -> Self:
-        """Return the pointer to a new copy, to be written in place of the pointer `before`."""
+        """Return the pointer to a new copy, which replaces the pointer `before`."""
         dates = dict.fromkeys((*(before.dates if before else ()), *([date] if date else ())))
         return cls(result, receipt, date, tuple(dates)[-_MAX_DATES:], replaces)
 

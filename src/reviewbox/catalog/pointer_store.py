@@ -1,4 +1,4 @@
-"""Pointers as they are stored, each replaced on condition that it is the one that was read."""
+"""Pointers as they are stored, each replaced only if it is still the one that was read."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -33,7 +33,7 @@ class PointerStore:
         return self._read(self._ref(result))
 
     def write(self, pointer: Pointer, replaces: str | None) -> str:
-        """Write a pointer in place of the one with this ETag, and return the new ETag.
+        """Replace the pointer that has this ETag, and return the new ETag.
 
         Raises:
             ConflictError: there is a different pointer.

@@ -12,7 +12,7 @@ from reviewbox.results.receipt_store import StoredReceipt, read_receipt
 from reviewbox.settings import Settings
 from reviewbox.storage import S3Storage
 
-# What stands for the VersionId in a bucket without versions.
+# What a receipt has as VersionId in a bucket without versions.
 _UPLOAD_TIME = re.compile(r"(\d{4}-\d\d-\d\d)T")
 _UNKNOWN_DATE = "1970-01-01"
 

@@ -25,7 +25,7 @@ class CatalogRow:
     score: float | None = None  # the probability of the verdict
     # The probability of each label if the file is one review; otherwise empty.
     scores: Mapping[str, float] = field(default_factory=dict)
-    needs_review: bool | None = None  # whether a person should look at it
+    needs_review: bool | None = None  # whether someone should look at it
     other_language: bool | None = None  # whether the text is in a language that the model does not know
     evidence: str | None = None  # the evidence sentences as JSON; None unless the file is one review
     note: str | None = None  # what is unusual about the review, such as that it is a title

@@ -68,9 +68,9 @@ class Board:
             self._set(name, len(self.stages) - 1, receipt=_shown(receipt))
 
     def changes(self, since: int, timeout: float) -> Changes:
-        """Return the changes since a version (0 for all), at once or when there are some.
+        """Return the changes since a version (0 for all), as soon as there are any.
 
-        After `timeout` seconds without any, nothing has changed.
+        If there are none within `timeout` seconds, the result is empty.
         """
         with self._changed:
             self._changed.wait_for(lambda: self.version > since, timeout)

@@ -1,4 +1,4 @@
-"""The inbox: where the console puts the files that it is given."""
+"""The inbox: where the console puts the files that it receives."""
 
 import threading
 import unicodedata

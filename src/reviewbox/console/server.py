@@ -34,9 +34,9 @@ logger = logging.getLogger(__name__)
 MAX_UPLOAD_BYTES = 100_000_000
 
 _HOST = "127.0.0.1"
-_SECONDS_BETWEEN_EVENTS = 0.05  # so that many changes are sent together
-_SECONDS_BETWEEN_COUNTS = 1.0  # of the queues
-_SECONDS_TO_WAIT = 60  # for a browser that has stopped to read or write
+_SECONDS_BETWEEN_EVENTS = 0.05  # long enough to send many changes together
+_SECONDS_BETWEEN_COUNTS = 1.0  # how often the queues are counted
+_SECONDS_TO_WAIT = 60  # how long a browser may neither read nor write
 _SECONDS_TO_DRAIN = 2
 _MAX_DRAINED_BYTES = 1_000_000
 _PAGE = files("reviewbox.console") / "page"
@@ -82,10 +82,10 @@ class Console:
     count_queues: Callable[[], Mapping[str, int]] | None = None
     _report_lock: threading.Lock = field(default_factory=threading.Lock)
     _report: str = ""
-    _reported: int = -1  # the board's number of results that the report is about
+    _reported: int = -1  # how many of the board's results the report covers
 
     def current_report(self) -> str:
-        """Return the report; make it again if there are new results.
+        """Return the report; recreate it if there are new results.
 
         Raises:
             ReviewboxError: there are no results.

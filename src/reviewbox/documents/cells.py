@@ -17,7 +17,7 @@ from reviewbox.documents.lines import Line, stream_lines
 from reviewbox.documents.unsupported import is_excel_workbook, is_parquet
 from reviewbox.errors import ErrorCode, SourceError
 
-_MAX_DEPTH = 8  # of objects whose members are cells
+_MAX_DEPTH = 8  # how deeply objects may be nested in which members are cells
 
 
 def read_cells(

@@ -22,12 +22,12 @@ def check_rows(
     are_lines: bool = True,
     check_time: Callable[[], None] = lambda: None,
 ) -> Iterator[Row]:
-    """Yield rows, with a problem in place of each review that cannot be used.
+    """Yield rows, with a problem instead of each review that cannot be used.
 
     Args:
         rows: the rows that a format returned.
         end_row: returns the row for what is missing or left over at the end of a damaged source; None if
-            the source is intact. It is called only after the source was read to its end.
+            the source is intact. It is called only after the source has been read to its end.
         doubtful_after: the line of a quote that a truncated source leaves open. The lines after it may
             belong to the review in which that quote opens. None to find it.
         are_lines: whether the rows are lines of text, and not rows of a binary table.

@@ -1,4 +1,4 @@
-"""Detects the format of a file. A new format is one module and one line in `FORMATS`."""
+"""Detects the format of a file. To add a format, add a module and a line in `FORMATS`."""
 
 import re
 import sys
@@ -60,7 +60,7 @@ _EXTENSION = re.compile(r"(?<=[^/])\.[A-Za-z][A-Za-z0-9]{0,9}$")
 def read_document(name: str, content_type: str, data: bytes, options: ReadOptions) -> Document:
     """Parse a whole file.
 
-    The file name decides the format, then the content type, then the first bytes. A table that is called
+    The file name determines the format, then the content type, then the first bytes. A table that is called
     text is recognized by its first bytes, and so are formats that are not supported. Compressed data is
     decompressed first, and its table is written back with the same compression.
 
@@ -145,7 +145,7 @@ def is_called_text(name: str) -> bool:
 
 
 def with_compression(table: _Table, compression: Compression) -> _Table:
-    """Return the table, to be compressed again when it is written back."""
+    """Return the table, which is compressed again when it is written back."""
     return replace(
         table,
         extension=table.extension + compression.extensions[0],
@@ -193,7 +193,7 @@ def _split_incomplete_line(decompressed: Decompressed) -> tuple[bytes, str]:
     if not is_truncated(decompressed.problem):
         return data, ""
     if bom_encoding(data) not in (None, "utf-8"):
-        # The last character may be incomplete, too. The case is too rare to be handled.
+        # The last character may also be incomplete. The case is too rare to be handled.
         return b"", ""
     end = data.rfind(b"\n") + 1
     return data[:end], data[end:].decode("utf-8", "backslashreplace")
@@ -226,7 +226,7 @@ def _detect_format(name: str, content_type: str, content: bytes) -> Format:
 
 
 def _noted(format_: Format) -> Format:
-    """Return a format whose documents have a note that the content, and not the name, decided for it."""
+    """Return a format whose documents note that it was detected by the content, and not by the name."""
     notes = {"detected_as": format_.name}
 
     def read(data: bytes, options: ReadOptions) -> Document:

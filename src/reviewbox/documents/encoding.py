@@ -39,7 +39,7 @@ class Decoded:
 
 
 def bom_encoding(data: bytes) -> str | None:
-    """Return the encoding that the byte-order mark at the start of `data` names; None without one."""
+    """Return the encoding that the byte-order mark at the start of `data` names; None if there is none."""
     return next((encoding for mark, encoding in _BYTE_ORDER_MARKS if data.startswith(mark)), None)
 
 

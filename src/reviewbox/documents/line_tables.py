@@ -65,7 +65,7 @@ class Content:
 
     @property
     def problem(self) -> Problem | None:
-        """Why content is missing or left over at the end; known after the stream was read to its end."""
+        """Why content is missing or left over at the end; known after the stream has been read to its end."""
         return self._decompressed.problem if self._decompressed else None
 
 

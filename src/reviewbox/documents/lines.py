@@ -18,7 +18,7 @@ from reviewbox.errors import ErrorCode, Problem, SourceError
 _BINARY_CHECK_LENGTH = 64 * 1024
 # The layout of a table is inferred from its first lines. There are few enough to hold in memory.
 _MAX_SAMPLE_LINES = 1000
-# Cells with several lines have stray line feeds in such files, too.
+# Cells with several lines also have stray line feeds in such files.
 _RETURNS_PER_FEED = 5
 
 

@@ -11,7 +11,7 @@ from itertools import takewhile
 from reviewbox.documents.encoding import decode_start
 
 _HEAD_BYTES = 64 * 1024
-_HEAD_LENGTH = 16 * 1024  # of the text formats, in characters
+_HEAD_LENGTH = 16 * 1024  # characters that are looked at for text formats
 _BINARY_BYTES = 64
 
 _COMPRESSED = "decompress it, or compress it with gzip or zstd"
@@ -127,14 +127,14 @@ _HEADER = re.compile(r"([A-Za-z][A-Za-z0-9-]*):(?:\s|\Z)")
 _WORKBOOK_EXTENSIONS = frozenset({".xls", ".xlsx"})
 _MAIL_EXTENSIONS = frozenset({".eml", ".emlx", ".mbox"})
 _MBOX_LINE = re.compile(r"From \S+ .*\d\d:\d\d")
-# A header that programs add. People write "From:" and "Subject:", too.
+# A header that programs add. People also write "From:" and "Subject:".
 _MAIL_HEADERS = frozenset(
     "arc-seal delivered-to dkim-signature message-id mime-version received return-path x-mailer".split()
 )
 
 
 def describe_unsupported(content: bytes, extension: str = "") -> str | None:
-    """Return what content in an unsupported format is and what to do; None for any other content.
+    """Name the unsupported format of some content, and what to do; None if the format is not one of these.
 
     `content` is decompressed, and has at least the first 64 KiB. The extension, in lower case, confirms what
     the content looks like.
@@ -144,7 +144,7 @@ def describe_unsupported(content: bytes, extension: str = "") -> str | None:
 
 
 def describe_code(extension: str) -> str | None:
-    """Return what a text with this extension is and what to do; None if it may be a review."""
+    """Name what a text with this extension is, and what to do; None if it may be a review."""
     if extension not in _CODE_EXTENSIONS:
         return None
     return f"the file is code, a configuration or a log ({extension}); upload reviews as CSV or JSON Lines"

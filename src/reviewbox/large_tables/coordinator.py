@@ -57,7 +57,7 @@ class SegmentCoordinator:
         deadline: Deadline,
         stale: SegmentRef | None = None,
     ) -> Progress:
-        """Split a table, unless that is done, and send its segments to the queue.
+        """Split a table, unless it has been split, and send its segments to the queue.
 
         Args:
             source: the table.
@@ -89,7 +89,7 @@ class SegmentCoordinator:
         self._workspace(ref.source, ref.plan).forget_sent()
 
     def classify(self, ref: SegmentRef, deadline: Deadline) -> Progress:
-        """Classify a segment, unless that is done, and write the receipt if all segments are done.
+        """Classify a segment, unless it has been classified, and write the receipt if all segments are done.
 
         Raises:
             OutOfTimeError: too little time is left.
@@ -130,8 +130,8 @@ class SegmentCoordinator:
             return write_once(self.store, part, classified.body, plan.output.content_type)
 
         etag = retry_on_conflict(write, part)
-        # If a newer result has been recorded since, this part has to be removed. Whoever finds a segment
-        # stale sees to that.
+        # If a newer result has been recorded since, this part has to be removed. The worker that finds its
+        # segment stale does that.
         if not self._finisher.is_current(plan):
             return False
         work.write_counts(index, etag, classified.counts)

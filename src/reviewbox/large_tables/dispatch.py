@@ -1,4 +1,4 @@
-"""Sends the segments of a large table to the queue, each as often as its result is missing."""
+"""Sends the segments of a large table to the queue, and again whenever their results are missing."""
 
 from collections.abc import Iterable
 from contextlib import suppress

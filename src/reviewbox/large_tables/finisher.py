@@ -41,7 +41,7 @@ class Finisher:
 
     receipts: ReceiptStore
     queue: Queue | None
-    labels: Sequence[str]  # of the model
+    labels: Sequence[str]  # those of the model
 
     def finish(self, plan: Plan, work: Workspace, sender: str) -> Progress:
         """Write the receipt if all segments are done and it is missing, or parts were restored since."""
@@ -77,14 +77,15 @@ class Finisher:
             receipt = Receipt.for_table(total, recorded, plan.provenance, notes)
             self.receipts.commit(plan.source, receipt, stored, {})
         # This lists again, because the worker of a stale segment may have written a part before the receipt,
-        # and leaves it to this one. If the answer to the write was lost, the next attempt comes here.
+        # and leaves its removal to this worker. If the response to the write was lost, the next attempt ends
+        # up here.
         remove_dead(self.receipts, plan.source, receipt)
         return Progress.COMPLETE
 
     def _announce_restored(self, plan: Plan, work: Workspace, stored: StoredReceipt) -> None:
         """Write a receipt again if parts of it were lost and have been restored, once.
 
-        Followers may have read it in between, and read the parts again when there is a new one.
+        Followers may have read it meanwhile, and read the parts again when there is a new one.
         """
         sent = work.read_sent()
         if sent and sent.record and sent.record.lost:

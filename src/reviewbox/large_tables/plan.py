@@ -24,10 +24,10 @@ _SEALED = re.compile(rb'\{"sha256": "([0-9a-f]{64})", "content": (.*)\}', re.DOT
 class Plan:
     """How one revision of a table is classified in segments."""
 
-    id: str  # of the table (`ReceiptStore.table_id`)
+    id: str  # the table's (`ReceiptStore.table_id`)
     provenance: Provenance
     segmented: SegmentedTable | SegmentedParquet
-    compression: Compression | None  # of the table
+    compression: Compression | None  # the table's
     inputs: tuple[str, ...] = ()  # the ETags of stored segments; empty if they are bytes of the source
 
     @property
@@ -44,7 +44,7 @@ class Plan:
 
     @property
     def output(self) -> Table | SegmentedParquet:
-        """What knows the extension and the content type of the parts."""
+        """The object that knows the extension and the content type of the parts."""
         if isinstance(self.segmented, SegmentedParquet):
             return self.segmented
         return self._table(self.segmented)
@@ -114,7 +114,7 @@ class Sent:
     complete: bool = False
 
     def is_interrupted(self, sender: str) -> bool:
-        """Return whether this worker has begun to send and has not finished, so that it died in between."""
+        """Return whether this worker has begun to send and has not finished, because it died."""
         return self.sender == sender and not self.complete
 
     @classmethod
@@ -134,7 +134,7 @@ def seal(content: Mapping[str, Any]) -> bytes:
 
 
 def unseal(body: bytes | None, convert: Callable[[Mapping[str, Any]], _T]) -> _T | None:
-    """Return what `convert` makes of the content that `seal` turned into `body`.
+    """Return the content that `seal` turned into `body`, passed through `convert`.
 
     Returns None if any byte has changed, or if another version of Reviewbox wrote other content.
     """

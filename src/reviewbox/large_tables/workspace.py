@@ -115,7 +115,7 @@ class Workspace:
         return StoredSent(Sent.decode(stored.body), stored.revision.etag) if stored else None
 
     def write_sent(self, record: Sent, replaces: str | None) -> str:
-        """Record which segments are sent, in place of the record with this ETag; return the new ETag.
+        """Record which segments are sent, replacing the record with this ETag; return the new ETag.
 
         Raises:
             ConflictError: another worker has written a record since.

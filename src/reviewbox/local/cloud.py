@@ -72,11 +72,11 @@ class Cloud:
     """A local cloud: its endpoint, its queues, the properties of its function, and its progress."""
 
     endpoint: str
-    queue_url: str  # of uploads
-    segments_queue_url: str  # of messages that get an invocation of their own
-    dead_letter_queue_url: str  # of uploads that failed on every attempt
+    queue_url: str  # the queue of uploads
+    segments_queue_url: str  # the queue of messages that get an invocation of their own
+    dead_letter_queue_url: str  # the queue of uploads that failed on every attempt
     handler: str  # the dotted name of the function's handler
-    environment: Mapping[str, str]  # of the function, including the endpoint and credentials
+    environment: Mapping[str, str]  # the function's, including the endpoint and credentials
     batch_size: int  # messages per invocation, at most
     timeout_seconds: int
     work: Work = field(default_factory=Work)
@@ -232,7 +232,7 @@ def _endpoint(listener: socket.socket) -> str:
 
 @cache
 def _client(service: Any, endpoint: str) -> Any:
-    # Cached because a client takes long to create, and the queues are polled many times a second.
+    # Cached because creating a client takes a long time, and the queues are polled many times a second.
     return boto3.client(
         service,
         endpoint_url=endpoint,

@@ -49,7 +49,7 @@ def start_service(
 ) -> Iterator[Cloud]:
     """Run a cloud on `127.0.0.1:port` and the template's function in it, while the context lasts.
 
-    What `observe` returns is invoked in place of the handler. `variables` replace variables of the template.
+    What `observe` returns is invoked instead of the handler. `variables` replace variables of the template.
 
     The cloud answers its first request after the function's cold start, and so processes each upload that it
     accepts. The function's code is in the template's folder.

@@ -18,7 +18,7 @@ MODEL, TOKENIZER, CONFIG, BUNDLE = "model.onnx", "tokenizer.json", "config.json"
 
 # Most encoders were trained with inputs of this length. Used if the folder does not state one.
 _DEFAULT_WINDOW_TOKENS = 512
-# The start of the text files that stand for large files in a clone without Git LFS.
+# The start of the text files that replace large files in a clone without Git LFS.
 _LFS_POINTER = b"version https://git-lfs.github.com/spec/"
 # One token of the text and the two special tokens around it.
 MIN_WINDOW_TOKENS = 3
@@ -146,7 +146,7 @@ def external_data_names(path: Path) -> list[str]:
     A model of more than 2 GB, and many smaller ones, keep their weights in files beside `model.onnx`.
 
     Raises:
-        ModelError: the file is empty, or has weights outside of its folder.
+        ModelError: the file is empty, or has weights outside its folder.
     """
     if not path.stat().st_size:
         raise ModelError(f"{path} is empty; copy or export the model again")

@@ -48,7 +48,7 @@ class Classifier:
         bundle: the model folder.
         windows: splits texts into windows of tokens.
         batcher: runs the model on windows.
-        answers: what the model's logits stand for.
+        answers: what the model's logits mean.
     """
 
     bundle: Bundle
@@ -99,7 +99,7 @@ class Classifier:
 
         Raises:
             ReviewboxError: a text has no words or more than a million characters. Use `classify_each` to
-                classify the other texts all the same.
+            classify the other texts anyway.
         """
         verdicts = []
         for number, outcome in enumerate(self.classify_each(texts)):
@@ -132,7 +132,7 @@ class Classifier:
 
         for text in texts:
             chunk.append(text)
-            # An empty text counts too. Otherwise a chunk of empty texts would have no limit.
+            # An empty text also counts. Otherwise a chunk of empty texts would have no limit.
             characters += len(text) + 1
             if characters >= _CHARACTERS_PER_CHUNK:
                 yield from self._classify_chunk(chunk, before_run_of_chunk, explain=explain)
@@ -144,7 +144,7 @@ class Classifier:
         self, originals: Sequence[str], before_run: Callable[[float], object], *, explain: bool
     ) -> Iterator[Verdict | Problem]:
         texts = [plain_text(original) for original in originals]
-        # Some tokenizers return tokens for white space alone.
+        # Some tokenizers return tokens for whitespace alone.
         reviews = [
             "" if len(text.text) > _MAX_CHARACTERS or text.text.isspace() else text.text for text in texts
         ]

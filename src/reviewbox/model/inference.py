@@ -18,7 +18,7 @@ _OUTPUT = "logits"
 # Only in our own models: the log-odds that the text is in a language that the model knows, shape (B, 1).
 _LANGUAGE_OUTPUT = "language_logits"
 _TYPES = {"tensor(int64)": np.int64, "tensor(int32)": np.int32}
-_DIMENSIONS = 2  # of each input: windows, and tokens of a window
+_DIMENSIONS = 2  # each input has windows, and tokens of a window
 
 
 class OnnxBackend:

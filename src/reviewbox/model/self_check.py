@@ -30,7 +30,7 @@ def check_model(classifier: "Classifier") -> None:
     """
     bundle = classifier.bundle
     try:
-        # The probe would add to a cold start what the golden reviews show, too.
+        # The probe would slow down cold starts, and the golden reviews already show what it shows.
         (_check_golden if bundle.golden else _check_probe)(classifier)
     except ReviewboxError:
         raise

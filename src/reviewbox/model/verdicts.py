@@ -183,9 +183,9 @@ def _rank(
 
 
 def sentences(text: str) -> Iterator[tuple[int, int]]:
-    """Yield the span `(start, end)` of each sentence of a text, without surrounding white space.
+    """Yield the span `(start, end)` of each sentence of a text, without surrounding whitespace.
 
-    Together the spans contain every character that is not white space.
+    Together the spans contain every character that is not whitespace.
     """
     previous_end = 0
     for end in (*(match.end() for match in _SENTENCE_END.finditer(text)), len(text)):

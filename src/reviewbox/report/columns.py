@@ -16,20 +16,20 @@ from reviewbox.report.values import Day, parse_day, parse_rating
 _Key = TypeVar("_Key", Day, str)
 Tally = dict[str, Counter[str]]  # the number of reviews with each label, by value
 
-MAX_VALUE_LENGTH = 80  # characters of a value that are kept
+MAX_VALUE_LENGTH = 80  # characters kept of a value
 _MAX_VALUES = 200  # a column with more is not a category
-_MAX_CHOSEN_VALUES = 5000  # that are counted if the column was asked for
+_MAX_CHOSEN_VALUES = 5000  # values counted if a user asked for the column
 _MAX_SHOWN = 40  # values of a dimension; the others are counted together
 _MIN_ROWS_PER_VALUE = 3
-_MIN_FILLED_SHARE = 0.5  # of the rows of the files that have the column
-_MIN_SHARE = 0.1  # of all reviews
+_MIN_FILLED_SHARE = 0.5  # a share of the rows in the files that have the column
+_MIN_SHARE = 0.1  # a share of all reviews
 
-_MAX_DAYS = 3700  # that are counted one by one
-_MIN_DATE_SHARE = 0.9  # of the values of a date column
-_PATIENCE = 20  # values that are not dates before that is decided
+_MAX_DAYS = 3700  # days counted one by one
+_MIN_DATE_SHARE = 0.9  # a share of the values of a date column
+_PATIENCE = 20  # values to see before a column without dates is ruled out
 _MAX_DAYS_SHOWN, _MAX_MONTHS_SHOWN = 62, 72
-_MAX_DAYS_BETWEEN = 10  # on average
-_MIN_REVIEWS_PER_DAY = 3  # on average, unless all days are in one month
+_MAX_DAYS_BETWEEN = 10  # the average
+_MIN_REVIEWS_PER_DAY = 3  # the average, unless all days are in one month
 _DATE_WORDS = frozenset(
     "date datum fecha data day created submitted posted published reviewed time timestamp at when month "
     "monat mois mes".split()
@@ -42,7 +42,7 @@ _STAR = re.compile("[★☆⭐🌟]")
 _ID_WORDS = frozenset("id ids uuid guid key hash url link index nr number row sku asin email phone".split())
 _RATING_SCALES = (5.0, 10.0, 100.0)
 _MAX_RATINGS = 101
-_MIN_RATING_SHARE = 0.9  # of the values of a rating column
+_MIN_RATING_SHARE = 0.9  # a share of the values of a rating column
 _MAX_STARS = 10  # values that a scale shows even if nobody chose them
 # Shares of the scale up to which a rating is bad, and from which it is good: 2 and 4 of 5 stars.
 _LOW_RATING, _HIGH_RATING = 0.4, 0.8
@@ -76,14 +76,14 @@ class _Dates:
             self.days = _merged(self.days, lambda day: Day(day.year, day.month))
 
     def _are_sparse(self) -> bool:
-        """Return whether most days of the time are missing, for instance if all are the first of a month."""
+        """Return whether most days of the period are missing, such as if all are the first of a month."""
         first, last = min(self.days), max(self.days)
         months = 12 * (last.year - first.year) + last.month - first.month
         days = 31 * months + last.day - first.day  # an upper bound
         return days > _MAX_DAYS_BETWEEN * (len(self.days) - 1)
 
     def unit(self) -> Callable[[Day], str]:
-        """Return how days are called: by day, month or year, so that there are not too many with too few."""
+        """Return how to label days: by day, month or year, to get few points with enough reviews each."""
         months = {(day.year, day.month) for day in self.days}
         reviews = sum(counts.total() for counts in self.days.values())
         are_full = reviews >= _MIN_REVIEWS_PER_DAY * len(self.days) or len(months) == 1
@@ -102,7 +102,7 @@ class ColumnTally:
 
     Attributes:
         name: the column.
-        is_chosen: whether somebody asked for it, so that it is shown whatever its values are.
+        is_chosen: whether the user asked for it, so that it is shown whatever its values are.
         filled: the number of rows with a value.
         rows: the number of rows of the files that have a value in the column.
         values: the verdicts by value; None once there are too many values.
@@ -115,7 +115,7 @@ class ColumnTally:
     rows: int = 0
     values: Tally | None = field(default_factory=dict)
     dates: dict[bool, _Dates] = field(default_factory=lambda: {False: _Dates(), True: _Dates()})
-    _filled_before: int = 0  # in earlier files
+    _filled_before: int = 0  # rows in earlier files
 
     @property
     def is_alive(self) -> bool:
@@ -128,12 +128,12 @@ class ColumnTally:
         value = value[:MAX_VALUE_LENGTH]
         if self.values is not None:
             self._add_value(value, label)
-        # Ten digits may be a Unix time, and so may an order number: only the name decides.
+        # Ten digits may be a Unix time or an order number: only the name can tell.
         if self.dates and (has_date_name(self.name) or not value.isdecimal()):
             self._add_date(value, label)
 
     def end_source(self, rows: int) -> None:
-        """Take note of the end of a file, which had this number of rows."""
+        """Record the end of a file, which had this number of rows."""
         if self.filled > self._filled_before:
             self.rows += rows
             self._filled_before = self.filled

@@ -1,4 +1,4 @@
-"""What a report is to show, and what it needs from outside."""
+"""What a report should show, and what it needs from outside."""
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -36,7 +36,7 @@ class Readers:
     """What a report needs from outside.
 
     Attributes:
-        read_texts: returns the text of each result whose `text` is None; "" if nobody has it.
+        read_texts: returns the text of each result whose `text` is None; "" if it is not available.
         score_sentences: returns the sentences of each text with what they say by themselves.
         sentences_by: returns what classifies the sentences, in words; "" if nothing does.
         doubts: returns the doubts about the fields of the reviews, once the results are read.

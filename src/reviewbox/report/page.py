@@ -49,7 +49,7 @@ def _read(name: str) -> str:
 def _policy(scripts: Sequence[str]) -> str:
     hashes = (base64.b64encode(hashlib.sha256(script.encode()).digest()).decode() for script in scripts)
     allowed = " ".join(f"'sha256-{digest}'" for digest in hashes)
-    # The charts have styles of their own. `require-trusted-types-for` forbids to make elements from text.
+    # The charts have styles of their own. `require-trusted-types-for` forbids making elements from text.
     return (
         f"default-src 'none'; script-src {allowed}; style-src 'unsafe-inline'; base-uri 'none'; "
         "form-action 'none'; require-trusted-types-for 'script'"
@@ -98,7 +98,7 @@ def _data(summary: Summary) -> str:
 
 
 def _payload(summary: Summary) -> dict[str, Any]:
-    # A sentence may say what no review as a whole does.
+    # A sentence may have a label that no whole review has.
     said = sorted({segment.label for review in summary.reviews for segment in review.segments} - {""})
     labels = {label: index for index, label in enumerate(said)}
     return _members(

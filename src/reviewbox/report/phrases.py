@@ -10,9 +10,9 @@ from math import sqrt
 from reviewbox.model.verdicts import NEGATIVE, POSITIVE
 from reviewbox.report.summary import Mention, Phrase
 
-_MAX_WORDS = 4  # of a phrase
+_MAX_WORDS = 4  # per phrase
 _MIN_REVIEWS = 2
-_MAX_PHRASES = 150  # of each side
+_MAX_PHRASES = 150  # per side
 # Two phrases count as one if they occur together in at least this share of the reviews that contain either.
 _SAME_SHARE = 0.6
 # A phrase must be at least this many times as frequent on one side as on both together.
@@ -102,7 +102,7 @@ def _review_count(side: Mapping[str, _Places]) -> int:
 
 
 def _distinct(phrases: Mapping[str, _Places]) -> Iterator[str]:
-    """Yield the phrases, the most frequent first, without those that stand for the same reviews."""
+    """Yield the phrases, the most frequent first, without those that occur in the same reviews."""
     # A longer phrase says more, so it needs fewer reviews to come first.
     weights = {key: len(places) * sqrt(1 + key.count(" ")) for key, places in phrases.items()}
     chosen: list[frozenset[int]] = []

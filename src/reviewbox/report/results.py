@@ -44,9 +44,9 @@ class Result:
         line: its line in the file, counted as `reviewbox results` does; 0 for a file that is one review.
         label: the verdict; "" if there is none.
         score: the probability of the label.
-        needs_review: whether a person should look at it.
+        needs_review: whether someone should look at it.
         other_language: whether the text is in a language that the model does not know.
-        text: the review; None if it has to be read from the source, "" if nobody has it.
+        text: the review; None if it has to be read from the source, "" if it is not available.
         cells: the other columns of its row, by name.
         evidence: the sentences that the result names.
         failure: why there is no verdict.

@@ -21,7 +21,7 @@ class Reservoir(Generic[T]):
         self._random = random.Random(_SEED)  # noqa: S311 - a sample, not a secret
 
     def offer(self, make: Callable[[], T]) -> None:
-        """Take an item into the sample, or not; `make` is called only if it is taken."""
+        """Offer an item, which the sample may keep; `make` is called only if it does."""
         self.offered += 1
         if len(self.items) < self._size:
             self.items.append(make())
@@ -35,7 +35,7 @@ class Top(Generic[T]):
     def __init__(self, size: int) -> None:
         self._size = size
         self._heap: list[Ranked[T]] = []
-        self._texts: set[str] = set()  # of the items
+        self._texts: set[str] = set()  # the texts of the items
         self._offered = 0
 
     def offer(self, key: float, item: T, text: str = "") -> None:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from math import sqrt
 
-_Z = 1.959964  # of the normal distribution, for 95%
+_Z = 1.959964  # the quantile of the normal distribution for 95%
 
 
 @dataclass(frozen=True, slots=True)

@@ -37,8 +37,8 @@ from reviewbox.report.tallies import (
 from reviewbox.report.values import parse_rating
 
 _LABEL_ORDER = (NEGATIVE, MIXED, NEUTRAL, POSITIVE)
-_MAX_DIMENSIONS = 8  # that are found without being asked for
-_MIN_REDACTED_MENTIONS = 5  # a phrase of fewer reviews may be somebody's words
+_MAX_DIMENSIONS = 8  # besides those that the user asked for
+_MIN_REDACTED_MENTIONS = 5  # a phrase from fewer reviews may be one person's words
 _MAX_DOUBTS = 10
 _DISAGREES = "disagrees"
 _OPTIONS, _READERS = ReportOptions(), Readers()
@@ -62,7 +62,7 @@ def report(
 
 
 class _Summarizer:
-    """Makes the summary after all results have passed by."""
+    """Makes the summary after all results have been read."""
 
     def __init__(self, tallies: Tallies, options: ReportOptions, readers: Readers) -> None:
         self._tallies = tallies
@@ -168,7 +168,7 @@ class _Summarizer:
         return views
 
     def _disagreeing(self) -> list[Result]:
-        """Return the reviews that praise with a bad rating or blame with a good one, the surest first."""
+        """Return the reviews that praise with a bad rating or blame with a good one, the clearest first."""
         scale = next((scale for scale in self._scales if scale.kind is Kind.RATING), None)
         if scale is None:
             return []
@@ -241,7 +241,7 @@ def _cell(result: Result, scale: Scale) -> str:
 
 
 def _segments(result: Result, sentences: Sequence[Sentence]) -> list[Segment]:
-    """Return the text of a review in parts: its sentences, and what stands between them."""
+    """Return the text of a review in parts: its sentences, and what is between them."""
     text = (result.text or "")[:MAX_TEXT]
     if not sentences:
         sentences = [
@@ -270,7 +270,7 @@ def _telling_sentences(reviews: Sequence[Review], labels: Sequence[str]) -> Iter
     """Yield the sentences of the random sample that are evidence for praise or blame.
 
     A sentence that contradicts the verdict is not evidence: alone, "dry after a night of rain" may be blame.
-    Neither is one in a language that the model does not know.
+    A sentence in a language that the model does not know is not evidence either.
     """
     for index, review in enumerate(reviews):
         if review.is_sampled and not review.other_language:

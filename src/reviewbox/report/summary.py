@@ -37,7 +37,7 @@ class SampledRow:
 
     label: int  # the index of the label
     score: float  # the score of the verdict
-    needs_review: bool  # whether a person should look at it
+    needs_review: bool  # whether someone should look at it
     codes: Sequence[int]  # the index of its value in each dimension; -1 if the dimension does not apply
 
 
@@ -101,7 +101,7 @@ class Summary:
         title: what was reported on.
         labels: the labels, from negative to positive, then any others.
         counts: the number of reviews with each label.
-        needs_review: the number of reviews that a person should look at.
+        needs_review: the number of reviews that someone should look at.
         other_language: the number of reviews in a language that the model does not know.
         sources: the number of files.
         dimensions: the file, the rating, the date and the columns that say most about the verdicts.

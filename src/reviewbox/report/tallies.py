@@ -1,4 +1,4 @@
-"""What is counted and kept of results while they pass by, in bounded memory."""
+"""What is counted and kept while results are read, in bounded memory."""
 
 from collections import Counter
 from dataclasses import replace
@@ -14,11 +14,11 @@ from reviewbox.report.summary import OTHER
 
 MAX_PER_VIEW = 40  # reviews of each kind to read first
 MAX_TEXT = 4000  # characters of a review on the page
-_MAX_GROUPS = 10_000  # files and folders that are counted one by one
+_MAX_GROUPS = 10_000  # files and folders counted one by one
 _MAX_COLUMNS = 60
-_MAX_LISTED_FAILURES = 100  # of each code
+_MAX_LISTED_FAILURES = 100  # per code
 _MAX_RATING_VALUES = 120
-_MAX_PER_RATING = 10  # reviews of each label and rating value that are kept
+_MAX_PER_RATING = 10  # reviews kept of each label and rating value
 
 KNOWN, UNKNOWN = "yes", "no"  # values of the dimension `LANGUAGE`
 UNCERTAIN, STRONGEST_BLAME, STRONGEST_PRAISE = "uncertain", "blame", "praise"
@@ -26,7 +26,7 @@ _VIEW_OF = {POSITIVE: STRONGEST_PRAISE, NEGATIVE: STRONGEST_BLAME, MIXED: MIXED}
 
 
 class Tallies:
-    """What is counted and kept while the results pass by."""
+    """What is counted and kept while the results are read."""
 
     def __init__(self, options: ReportOptions) -> None:
         self.labels: Counter[str] = Counter()
@@ -72,7 +72,7 @@ class Tallies:
         self._offer_views(result)
 
     def finish(self) -> None:
-        """Take note that there are no more results.
+        """Record that there are no more results.
 
         Raises:
             ReviewboxError: a chosen column does not exist, or its values are not ratings or dates.
@@ -121,7 +121,7 @@ class Tallies:
         return replace(result, text="", cells=cells, evidence=())
 
     def _offer_views(self, result: Result) -> None:
-        text = result.text or ""  # who has read it once need not read it again
+        text = result.text or ""  # nobody needs to read a text twice
         if result.needs_review:
             self._view(UNCERTAIN).offer(-result.score, result, text)
         if view := _VIEW_OF.get(result.label):

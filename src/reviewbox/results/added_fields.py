@@ -10,7 +10,7 @@ from reviewbox.results.receipt import Counts, outcome_fields
 
 # Not all tables get the last one.
 OWN_FIELDS = ("sentiment", "score", "needs_review", "other_language", "error_code", "error_message", "note")
-PREFIX = "reviewbox_"  # of an added field whose name the table has already
+PREFIX = "reviewbox_"  # for an added field whose name the table already has
 
 
 class Tally:

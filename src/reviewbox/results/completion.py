@@ -11,7 +11,7 @@ def completion_detail(receipt: Receipt, place: ObjectRef) -> dict[str, Any] | No
     """Return the detail of the event that announces the receipt at `place`.
 
     The detail contains no review text. Returns None if the receipt is not final, which means that another
-    attempt follows, or if it is incomplete because somebody has edited it.
+    attempt follows, or if it is incomplete because someone has edited it.
     """
     error = receipt.content.get("error")
     if not receipt.is_complete or not receipt.is_final:

@@ -15,7 +15,7 @@ _DOUBT = "doubt"
 
 
 def with_doubt(notes: Mapping[str, Value], counts: Counts, labels: Collection[str]) -> Mapping[str, Value]:
-    """Return the notes on a table, with a doubt if hardly any text of the inferred field judges something.
+    """Return the notes on a table, with a doubt if hardly any text of the inferred field has an opinion.
 
     `counts` are the results of all rows. If the model's labels are not the usual four, no label is known
     to be neutral, so there is no doubt.

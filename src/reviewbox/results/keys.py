@@ -7,9 +7,9 @@ results/<source key>.classified/<table id>/part-00000.csv  a part of a classifie
 import hashlib
 import re
 
-_MAX_KEY_BYTES = 1024  # of UTF-8, S3's limit
-_MAX_PART_NAME_LENGTH = 73  # from the table's id to the extension
-_TABLE = ".classified"  # in the keys of classified tables
+_MAX_KEY_BYTES = 1024  # S3's limit, in UTF-8
+_MAX_PART_NAME_LENGTH = 73  # characters from the table's id to the extension
+_TABLE = ".classified"  # the mark in the keys of classified tables
 _EXTENSION = r"(?:csv|tsv|jsonl|xlsx|xlsm|parquet)(?:\.gz|\.zst)?"
 _TABLE_NAME = re.compile(rf"\.{_EXTENSION}\Z")
 # The end of a key that `part_key` returns.

@@ -68,8 +68,8 @@ class Provenance:
     def table_id(self, replaces: str | None) -> str:
         """Return the id of a table with this provenance.
 
-        `replaces` is the ETag of the receipt that the table's receipt will replace. Because of it, no id is
-        used again after another result was recorded in between (ADR 14).
+        `replaces` is the ETag of the receipt that the table's receipt will replace. Because of it, no id
+        recurs once another result has been recorded (ADR 14).
         """
         identity = {**self.to_dict(), "plan_format": _PLAN_FORMAT, "replaces": replaces}
         digest = _digest(json.dumps(identity, sort_keys=True))
@@ -95,7 +95,7 @@ class Counts:
     """How many rows of a table got which result; `+` adds the counts of two parts of a table."""
 
     labels: Mapping[str, int] = field(default_factory=dict)  # the number of rows with each label
-    needs_review: int = 0  # the number of rows that a person should look at
+    needs_review: int = 0  # the number of rows that someone should look at
     errors: Mapping[str, int] = field(default_factory=dict)  # the number of rows with each error code
     other_language: int = 0  # the number of rows in a language that the model does not know
 
@@ -205,7 +205,7 @@ class Receipt:
         return etag if isinstance(etag, str) else None
 
     def replacing(self, etag: str | None) -> "Receipt":
-        """Return this receipt, to be written in place of the one with this ETag; None if there is none."""
+        """Return this receipt as the replacement of the one with this ETag; None if there is none."""
         rest = {name: value for name, value in self.content.items() if name != _REPLACES}
         return replace(self, content=rest if etag is None else {**rest, _REPLACES: etag})
 
@@ -245,7 +245,7 @@ class Receipt:
 
 
 def may_replace(table_id: str, etag: str | None) -> bool:
-    """Return whether the receipt of the table with this id is to replace the receipt with this ETag."""
+    """Return whether the table with this id was made to replace the receipt with this ETag."""
     return table_id.startswith(_table_id_start(etag))
 
 

@@ -61,7 +61,7 @@ class ReceiptStore:
         return StoredReceipt(Receipt({}), stored.etag)
 
     def write(self, ref: ObjectRef, receipt: Receipt, replaces: StoredReceipt | None) -> StoredReceipt:
-        """Write the receipt of a source in place of the one that was read before.
+        """Write the receipt of a source, which replaces the one that was read before.
 
         Raises:
             ConflictError: another worker has written a receipt since.

@@ -22,7 +22,7 @@ from reviewbox.settings import Settings
 
 T = TypeVar("T")
 
-_ROWS_TO_SAMPLE = 1000  # that decide which column holds the review, if no receipt says it
+_ROWS_TO_SAMPLE = 1000  # rows to choose the column of the review from, if no receipt names it
 _RESULT_GROWTH = 4  # how many times larger a result may be than its source
 
 
@@ -39,9 +39,9 @@ def read_table(
     read: Callable[[Iterator[Cells]], Iterator[T]],
     failed: Callable[[str, str], T],
 ) -> Iterator[T]:
-    """Yield what `read` makes of the rows of a classified table, or of one part of it, and close it.
+    """Yield what `read` yields for the rows of a classified table, or of one part of it, and close it.
 
-    If the table is missing or cannot be read, the last item is what `failed` makes of the error.
+    If the table is missing or cannot be read, the last item is what `failed` returns for the error.
 
     `stored` is None if the table is missing. `name` is what messages call the table, with its extension.
     `read` may raise SourceError, and `failed` gets the code and the message of the error.
@@ -169,7 +169,7 @@ def _text_columns(sample: Sequence[Mapping[str, str]], text_field: str) -> list[
     """Return the columns that hold the review; none if they cannot be determined."""
     columns = {name: None for cells in sample for name in cells}
     if text_field:
-        # The cells of a record are named from the record on, and without the sheet.
+        # The cells of a record are named relative to the record, and without the sheet.
         paths = [(parse_path(name), name) for name in split_names(text_field)]
         for names in (
             [text_field],
@@ -192,7 +192,7 @@ def _text_columns(sample: Sequence[Mapping[str, str]], text_field: str) -> list[
 
 
 def _parse_score(text: str) -> float:
-    """Return the score in a cell, from 0 to 1; 0 if somebody has put something else there."""
+    """Return the score in a cell, from 0 to 1; 0 if someone has put something else there."""
     try:
         score = float(text.replace(",", "."))  # a spreadsheet may use a comma
     except ValueError:

@@ -11,13 +11,14 @@ from reviewbox.documents.review_field import TITLE_NOTE, ReviewField
 from reviewbox.documents.value_kinds import MISSING, kind_of
 from reviewbox.errors import ErrorCode, Problem, SourceError, contain
 
-# The number of rows that decide which column holds the review.
+# The number of rows from which the column of the review is chosen.
 MAX_SAMPLE_ROWS = 1000
 
 _T = TypeVar("_T")
 
-# What a report calls a row that sums up the rows above it, in the languages that people export in. In these
-# patterns, a dot matches any character. No review is only one of the totals, but one may be only "Average".
+# What a report calls a row that summarizes the rows above it, in the languages that people export in. In
+# these patterns, a dot matches any character. No review is only one of the totals, but one may be only
+# "Average".
 _TOTALS = (
     "grand.total total totals sub.total sub.totals subtotal subtotals sum gesamt gesamtergebnis gesamtsumme "
     "summe totale totaal итого toplam 合計 总计 合计 總計 합계"
@@ -72,7 +73,7 @@ def read_row(number: int, field: ReviewField, value_of: Callable[[str], Any]) ->
 
 
 def is_summary(cells: Sequence[Any], text_columns: Sequence[int]) -> bool:
-    """Return whether a row sums up the rows above it: a word such as "Total" before nothing but numbers.
+    """Return whether a row summarizes the rows above it: a word such as "Total", followed only by numbers.
 
     `text_columns` are the indexes of the columns that hold the review.
     """

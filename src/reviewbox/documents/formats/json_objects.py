@@ -71,7 +71,7 @@ def parse(line: Line, check_time: Callable[[], None] = lambda: None) -> Parsed:
 
 
 def not_an_object(line: int, value: Any) -> Problem:
-    """Return the problem with a row that is some other value."""
+    """Return the problem with a row that is a value of another type."""
     message = f"a JSON {json_type(value)}, but a row must be an object"
     return at_line(line, Problem(ErrorCode.NOT_AN_OBJECT, message))
 

@@ -84,7 +84,7 @@ def value_at(value: Any, path: Path) -> Any:
 
 
 def find_spans(text: str, path: Path, pointer: str = "") -> Iterator[Span]:
-    """Yield where the values at a path stand in the text of a valid JSON value."""
+    """Yield the positions of the values at a path in the text of a valid JSON value."""
     start = _skip(text, 0)
     return _spans_in(text, path, Span(pointer, start, _end(text, start)))
 
@@ -100,7 +100,7 @@ def elements(text: str) -> list[str]:
 
 
 def escape_key(key: str) -> str:
-    """Return a key as it stands in a JSON pointer."""
+    """Return a key as it is written in a JSON pointer."""
     return key.replace("~", "~0").replace("/", "~1")
 
 

@@ -1,4 +1,4 @@
-"""Tables whose records are JSON objects: lines, values of an array, or elements of a list inside of them."""
+"""Tables whose records are JSON objects: lines, values of an array, or elements of a list within them."""
 
 import json
 from collections.abc import Iterable, Iterator, Mapping
@@ -34,11 +34,11 @@ from reviewbox.documents.lines import Line, Lines, at_line
 from reviewbox.documents.review_field import TITLE_NOTE, ReviewField, select_review_field, suggestion
 from reviewbox.errors import ErrorCode, Problem, SourceError
 
-# The field that says where a record stood in the source.
+# The field that says where a record was in the source.
 POINTER_FIELD = "reviewbox_pointer"
 
-_DEFAULT_FIELD = "text"  # of a table whose first rows are all broken
-_ELLIPSES = frozenset(f'"{mark}"' for mark in (*ELLIPSES, "\\u2026"))  # as they stand in a file
+_DEFAULT_FIELD = "text"  # the field of a table whose first rows are all broken
+_ELLIPSES = frozenset(f'"{mark}"' for mark in (*ELLIPSES, "\\u2026"))  # as they are written in a file
 _STEPS = (Each.ELEMENT, Each.VALUE)
 
 
@@ -46,7 +46,7 @@ _STEPS = (Each.ELEMENT, Each.VALUE)
 class JsonSchema:
     """Where the reviews are in a table."""
 
-    paths: tuple[Path, ...]  # the fields that hold the review, from the top of the file on
+    paths: tuple[Path, ...]  # the fields that hold the review, as paths from the top of the file
     title: Path  # the field that is classified where the review is empty; () if there is none
     names: frozenset[str]  # the names of the fields that the first records have
     inferred: Mapping[str, Value]  # what was inferred, for the receipt
@@ -176,12 +176,12 @@ class JsonSchema:
 
     @property
     def records_path(self) -> Path:
-        """The path of the records, from a value of the table on."""
+        """The path of the records, relative to a value of the table."""
         return list_of(self.paths[0])[self.is_array :]
 
     @property
     def fields(self) -> list[Path]:
-        """The fields that hold the review, from a record on."""
+        """The fields that hold the review, relative to a record."""
         length = len(list_of(self.paths[0]))
         return [path[length:] or (_DEFAULT_FIELD,) for path in self.paths]
 
@@ -197,7 +197,7 @@ class RecordReader:
 
     @property
     def is_nested(self) -> bool:
-        """Whether the records are in lists inside of the values."""
+        """Whether the records are in lists within the values."""
         return bool(self._list)
 
     def nested_rows(self, number: int, text: str, pointer: str) -> Iterator[Row]:
@@ -210,7 +210,7 @@ class RecordReader:
                 yield row
 
     def _nested_row(self, number: int, text: str, pointer: str) -> Row | None:
-        """Return the row for an element of a list; None if the element is something else than a record."""
+        """Return the row for an element of a list; None if the element is not a record."""
         if text.startswith("[") and self._schema.columns is not None:
             if self._schema.columns and json.loads(text) == [*self._schema.columns]:
                 return None  # the names themselves

@@ -64,7 +64,7 @@ _MIXED_RECORDS = tuple(
 )
 # This is how BigQuery writes the cells of a row.
 _CELL = ("f", Each.ELEMENT, "v")
-_CLEAR_NAME_SCORE = 3.0  # of a review by any name
+_CLEAR_NAME_SCORE = 3.0  # the least score of a name that clearly is that of reviews
 _RESPONSES = re.compile(r"responses?(?![a-z])", re.IGNORECASE)
 # The name given to a field whose values are not reviews, whatever they look like.
 _EXCLUDING_NAME = "reply"
@@ -77,9 +77,9 @@ _MIN_RECORD_SHARE = 0.5
 _MIN_MAP_SIZE = 2
 _MIN_NAMED_MAP_SIZE = 3
 _MIN_SHARED_NAMES = 2
-_MAX_ID_SCORE = 0.5  # of the name of a user, for example
-_MAX_NAME_WORDS = 4  # of a column
-_MANY_LISTS = 10  # of the same kind, whose names may be any, such as the titles of articles
+_MAX_ID_SCORE = 0.5  # the name of a user, for example, scores no more
+_MAX_NAME_WORDS = 4  # words in the name of a column
+_MANY_LISTS = 10  # so many lists of the same kind may have any names, such as the titles of articles
 
 
 @dataclass(slots=True)
@@ -119,7 +119,7 @@ class JsonSample:
         self._fields: dict[Path, str] = {}
 
     def add(self, value: Any, path: Path = (), *, is_excluded: bool = False) -> None:
-        """Add a value that stands at `path`, and all that it contains."""
+        """Add the value at `path`, and all that it contains."""
         self._pace.step()
         if len(path) > _MAX_PATH:
             return
@@ -305,7 +305,7 @@ def scoring_name(path: Path, *, is_table: bool) -> str:
         inner.pop()
     if inner and " " in inner[-1]:
         return inner[-1]
-    # Responses are answers to a questionnaire or, in a list inside of records, answers to reviews.
+    # Responses are answers to a questionnaire or, in a list within records, answers to reviews.
     first_list = (
         0 if is_table else next(i for i, step in enumerate((*path, Each.VALUE)) if isinstance(step, Each))
     )
@@ -320,7 +320,7 @@ def scoring_name(path: Path, *, is_table: bool) -> str:
 
 
 def header_of(rows: list[list[Any]]) -> tuple[str, ...]:
-    """Return the names of columns that the first row contains, as spreadsheets are written; () without any.
+    """Return the names of columns in the first row, as in a spreadsheet; () if there are none.
 
     One of the names is that of reviews, a question, or a word above values that are not texts.
     """
@@ -340,7 +340,7 @@ def _is_name_above(name: str, cells: tuple[Any, ...]) -> bool:
 
 
 def _columns_beside(value: Mapping[str, Any]) -> tuple[str, ...] | None:
-    """Return the names of columns that an object contains along with rows, as data frames are written."""
+    """Return the names of columns that an object contains along with rows, as in a data frame."""
     for child in value.values():
         if isinstance(child, list) and child:
             names = [_column_name(element) for element in islice(child, _MAX_ELEMENTS)]

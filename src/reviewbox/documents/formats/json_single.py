@@ -24,9 +24,9 @@ from reviewbox.errors import ErrorCode, SourceError
 # The names of a review, and those of a text of any kind, score at least this.
 _REVIEW_NAME_SCORE = 3.0
 _TEXT_NAME_SCORE = 1.5
-# Programs put what they have to say into fields of these names.
+# Programs put their messages into fields with these names.
 _MESSAGE = re.compile(r"(?:message|msg|detail|details|info|description)s?", re.IGNORECASE)
-# Fields that only something that a person wrote or rated has.
+# Fields that occur only in records that people wrote or rated.
 _EVIDENCE = re.compile(
     r"(?:.*[_.-])?(?:rating|ratings|stars?|score|nps|author|user|username|reviewer|customer|recommend(?:ed)?|product)"
     r"(?:_?(?:id|name))?",
@@ -61,7 +61,7 @@ def select_own_field(sample: JsonSample, value: Mapping[str, Any]) -> ReviewFiel
 
 
 def refuse_rival(sample: JsonSample, listed: Candidate) -> None:
-    """Raise SourceError if an object is a review itself and contains a list that looks like reviews, too."""
+    """Raise SourceError if an object is a review itself and also contains a list that looks like reviews."""
     for own in eligible_candidates(sample.own):
         is_review = own.name_score >= _REVIEW_NAME_SCORE and _is_near(sample.paths[own.path])
         if is_review and own.score >= listed.score - 1:
@@ -82,7 +82,7 @@ def _may_be_review(candidate: Candidate, path: Path, *, has_evidence: bool) -> b
 
 
 def _is_near(path: Path) -> bool:
-    """Return whether only objects that wrap a record, or one that is called a review, contain a field."""
+    """Return whether each object around a field wraps a record or is called a review."""
     outer, name = [str(key) for key in path[:-1]], str(path[-1])
     is_text_of_review = name_score(name) >= _TEXT_NAME_SCORE and len(outer) == 1
     return all(map(is_wrapper, outer)) or (is_text_of_review and name_score(outer[0]) >= _REVIEW_NAME_SCORE)

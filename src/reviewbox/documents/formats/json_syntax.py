@@ -77,7 +77,7 @@ class Repaired:
 
 
 def skip_gap(text: str, position: int, allowed_commas: int = 0) -> Gap:
-    """Return what stands between values from `position` on."""
+    """Return what is between two values, starting at `position`."""
     match = _GAP.match(text, position)
     end = match.end() if match else position
     content = text[position:end]

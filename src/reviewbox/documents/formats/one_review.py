@@ -16,12 +16,12 @@ _SENTENCE_ENDS = (".", "!", "?", "…")
 _CLOSING = " \t\"'”’)]"
 # A review rarely has this many lines with few blank ones between them, most of them sentences.
 _LISTED_LINES = 40
-# Nor does it often have this many short lines that all end as sentences do.
+# It also rarely has this many short lines that all end as sentences do.
 _LISTED_SENTENCES = 10
-_WORDS_OF_A_PARAGRAPH = 30  # on average
+_WORDS_OF_A_PARAGRAPH = 30  # the average
 _LISTED_SHARE = 0.7
 _MAX_BLANK_SHARE = 0.2
-_WORDS_OF_A_REVIEW = 8  # on average
+_WORDS_OF_A_REVIEW = 8  # the average
 # If a program wrapped the lines of a review, most of them are about as long as the longest.
 _WRAPPED_LENGTH = 0.7
 _WRAPPED_SHARE = 0.5
@@ -46,7 +46,7 @@ _BETWEEN_STRINGS = re.compile(r"['\"],\s{1,9}['\"]")
 _LABEL = re.compile(r"(?:^|[;|])[ \t]*+(?:[-*•][ \t]*+)?([^\W\d_][^:;|.!?\n]{0,40}):(?=\s)", re.MULTILINE)
 _LABELS, _LABEL_REPEATS = 2, 3
 
-# All three are high, because reviews of banks, insurers and landlords use such words, too.
+# All three are high, because reviews of banks, insurers and landlords also use such words.
 _LEGAL_WORDS, _LEGAL_SHARE, _LEGAL_KINDS = 40, 0.04, 6
 _LEGAL_PER_OPINION = 2
 

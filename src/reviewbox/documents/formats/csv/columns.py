@@ -44,7 +44,7 @@ class Columns:
         return ReviewField(paths, "setting", title="" if len(paths) > 1 else self._sample.title_of(paths))
 
     def _split(self, setting: str) -> list[str]:
-        """Return the columns in a list with commas, which the names of columns may contain, too."""
+        """Return the columns in a list with commas, which the names of columns may also contain."""
         parts, names = setting.split(","), []
         while parts:
             size = next((n for n in range(len(parts), 0, -1) if self._is_column(",".join(parts[:n]))), 1)

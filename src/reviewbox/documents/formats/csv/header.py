@@ -1,7 +1,7 @@
 """Decides which of the first records of a delimited table are titles, header rows and rows.
 
-A header row differs in kind from the rows below it: a word stands above numbers, a question above answers.
-What the words are matters less.
+A header row differs in kind from the rows below it: it has a word above numbers, or a question above answers.
+The words themselves matter less.
 """
 
 import re
@@ -17,8 +17,8 @@ from reviewbox.documents.value_kinds import MISSING, UNSPACED, kind_of
 from reviewbox.documents.vocabulary import OPINION_WORDS, plain_word
 
 _MAX_TITLES = 20  # lines that programs write above a table
-_MAX_ROWS = 100  # that are compared with a possible header row
-_MAX_CELLS = 50_000  # that are compared with it: fewer rows of a wide table are enough
+_MAX_ROWS = 100  # rows compared with a possible header row
+_MAX_CELLS = 50_000  # cells compared with it: fewer rows of a wide table are enough
 _MAX_CELL_LENGTH = 500  # characters that are looked at
 
 # A column is of a kind if this share of its cells is.
@@ -36,22 +36,22 @@ _MIN_INDEXED = 3  # rows
 _MIN_COUNTED = 3  # names
 _MAX_NAME_WORDS = 4
 _REVIEW_NAME_SCORE = 1.5
-_QUESTION_WORD_SCORE = 1.0  # of a word that stands for an open question, such as "improve"
+_QUESTION_WORD_SCORE = 1.0  # for a word from an open question, such as "improve"
 
-# What a cell above a column says about whether it is a name. The sum over all columns decides.
+# How much a cell above a column suggests that it is a name; the scores of all columns are added up.
 _UNLIKE_COLUMN = 1.5  # words above numbers, dates, links or ids
-_WORD_ABOVE_FLAGS = 0.75  # flags are words, too
-_WORD_ABOVE_CATEGORIES = 1.0  # a word above a few repeated words, of which it is not one
+_WORD_ABOVE_FLAGS = 0.75  # flags are also words
+_WORD_ABOVE_CATEGORIES = 1.0  # a word above a few repeated words, and different from them
 _NOTHING_ABOVE_ROW_NUMBERS = 1.5  # data frames number their rows
 _PROGRAM_NAMES = 1.0  # all names are lower case, as programs write them, and few cells below are
 _SAME_START = 1.5  # all names start with the same word, such as the name of the program
-_LIKE_COLUMN = -1.5  # of the same kind as the cells below
+_LIKE_COLUMN = -1.5  # a cell of the same kind as the cells below
 _KNOWN_NAME = 0.75
 _NUMBER_ABOVE_TEXT = 0.75  # data frames number their columns
 _QUESTION_ABOVE_ANSWERS = 1.0
 _WORD_ABOVE_PROSE = 0.5
 _PROSE_ABOVE_PROSE = -1.0
-_COLON = 1.0  # of a name; no value ends with one
+_COLON = 1.0  # a name ends with a colon, and no value does
 
 _SENTENCE_END = re.compile(r"[.!…。！]\s*")
 _ENDED = re.compile(r"[.!?…。！？؟]\W*$")
@@ -74,9 +74,9 @@ _ANSWER_LABELS = _CHOSEN_ANSWER | frozenset(
     ).split("|")
 )
 _NAME_OF_CHOICES = "category"  # is not the name of a review
-# A word that programs write, such as "review_2", and not one that a person would.
+# A word that programs write and people do not, such as "review_2".
 _PROGRAM_NAME = re.compile(r"[a-z][a-z0-9_]*")
-_MAX_LIKE_NAMES = 0.1  # of the cells of a column
+_MAX_LIKE_NAMES = 0.1  # a share of the cells of a column
 _PROGRAM_WORD = re.compile(r"\w*(?:\d|_|[a-z][A-Z])\w*")
 # What else a column of texts is called, apart from the names that suggest reviews.
 _NAMES_OF_TEXTS = frozenset(
@@ -148,7 +148,7 @@ def is_review_header(cells: Sequence[str]) -> bool:
 
 
 def footer_line(records: Sequence[Record], width: int) -> int:
-    """Return the number of the first line of the notes that a report writes below a table; 0 without any."""
+    """Return the number of the first line of a report's notes below a table; 0 if there are none."""
     notes: list[Record] = []
     rows = list(records)
     while rows and width > _MAX_NOTE_CELLS and _is_note(rows[-1]):
@@ -258,7 +258,7 @@ def _rows_below(records: Sequence[Record], header: Record, width: int) -> list[l
 
 
 def _repeats(record: Record, header: Record) -> bool:
-    """Return whether a record is the header again, or that of a second table with many of its columns."""
+    """Return whether a record repeats the header, or is that of a second table with many of its columns."""
     same = sum(bool(cell) and cell == name for cell, name in zip(record.cells, header.cells, strict=False))
     return 2 * same > len(header.cells)
 

@@ -35,14 +35,14 @@ _MAX_TITLES = 20  # lines that programs write above a table
 
 # --- scores of dialects ----------------------------------------------------------------------------------
 
-_MAX_RECORDS = 200  # that are scored
-_MAX_CELLS = 50_000  # that are scored: fewer records of a wide table are enough
+_MAX_RECORDS = 200  # records that are scored
+_MAX_CELLS = 50_000  # cells that are scored: fewer records of a wide table are enough
 # As many as an Excel sheet can have. Each cell of a line takes time.
 _MAX_COLUMNS = 16_384
 _MAX_CELL_LENGTH = 500  # characters that are looked at
 # A dialect fits if more than this share of the records has the most common number of fields.
 _MIN_REGULAR_SHARE = 0.5
-# How sure it is that a column of texts is one, compared with a column of numbers, dates or ids.
+# How likely it is that a column of texts is one, compared with a column of numbers, dates or ids.
 _TEXT_COLUMN = 0.6
 # Text after a delimiter and a space is more likely the rest of a sentence.
 _TORN_TEXT_COLUMN = 0.1
@@ -233,7 +233,7 @@ def _possible_dialects(text: str, delimiters: Sequence[str]) -> list[Dialect]:
 
 def _possible_quotes(text: str, delimiter: str) -> list[str]:
     """Return the quoting styles that a text may use, the most likely first."""
-    # MySQL writes a backslash before a line break in quotes, too.
+    # MySQL also writes a backslash before a line break in quotes.
     is_mysql = bool(_ESCAPED_BREAK.search(text))
     escaped = [ESCAPED] if is_mysql or '\\"' in text else []
     if delimiter != "\t":
@@ -343,7 +343,7 @@ def _evidence(dialect: Dialect, records: Sequence[Record], width: int) -> list[f
 
 
 def _column_evidence(dialect: Dialect, cells: Sequence[str]) -> float:
-    """Return how sure it is that cells are a column, from 0 to 1."""
+    """Return how likely it is that cells are a column, from 0 to 1."""
     kinds = Counter(_kind_of_cell(cell[:_MAX_CELL_LENGTH], dialect) for cell in cells if cell.strip())
     if not kinds:
         return _EMPTY_COLUMN

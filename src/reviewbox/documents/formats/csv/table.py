@@ -88,7 +88,7 @@ class DelimitedSchema:
             SourceError: there is no row.
         """
         self._counts.clear()
-        # The usual row has a text that needs no further look.
+        # The usual row has a text that needs no further checks.
         is_simple = len(self.text_columns) == 1 and self.layout.dialect.quotes != TEXT
         is_simple = is_simple and not self.layout.more_headers
         column, footer_line = self.text_columns[0], self.layout.footer_line or maxsize

@@ -39,7 +39,7 @@ _BATCH_ROWS = 250
 # Readers hold a row group in memory, or skip it as a whole.
 _MAX_GROUP_ROWS = 100_000
 _MIN_GROUP_ROWS = 1000
-_MAX_DEPTH = 8  # of structs in which a review is looked for
+_MAX_DEPTH = 8  # how deeply structs may be nested in which a review is looked for
 # Pages rarely compress to less than a hundredth.
 _BOMB_RATIO = 100
 # The review field is selected from this many.
@@ -97,11 +97,11 @@ def stream(file: IO[bytes], options: ReadOptions) -> Document:
 
 
 def open_table(file: IO[bytes], footer: Footer, options: ReadOptions) -> OpenTable:
-    """Open a file with this footer. Its first rows decide which column holds the review.
+    """Open a file with this footer. The column of the review is chosen from its first rows.
 
     Raises:
         SourceError: the file is damaged, expands to suspiciously many bytes, or has no row, or no column can
-            be the review. Reading the rows may raise it, too.
+            be the review. Reading the rows may also raise it.
     """
     _check_ratio(footer, file.seek(0, SEEK_END), options)
     schema, batches = _open_batches(file, options)
@@ -156,7 +156,7 @@ def _open_batches(file: IO[bytes], options: ReadOptions) -> "tuple[Schema, Itera
     """Return the schema of a file and its rows, in small batches. Only the pages are read.
 
     Raises:
-        SourceError: the file is damaged. Reading the batches may raise it, too.
+        SourceError: the file is damaged. Reading the batches may also raise it.
     """
     readers = decode(file, _BATCH_ROWS)
     schema = next(readers).schema
@@ -213,7 +213,7 @@ def _select_field(schema: "Schema", batches: Sequence["RecordBatch"], options: R
             for value in columns.values(position):
                 sample.add(path, "" if value is None else value)
     for name in schema.names:
-        sample.add(name, None)  # which is not text, but can be listed and named
+        sample.add(name, None)  # it is not text, but can be listed and named
     field = select_review_field(sample, options)
     for path in field.paths:
         if (count := schema.names.count(path)) > 1:
@@ -223,7 +223,7 @@ def _select_field(schema: "Schema", batches: Sequence["RecordBatch"], options: R
 
 
 class _Columns:
-    """The columns of a batch, including those in structs. A struct of many fields takes long to open."""
+    """The columns of a batch, including those in structs. Opening a struct of many fields is slow."""
 
     def __init__(self, batch: "RecordBatch") -> None:
         self._structs: dict[tuple[int, ...], RecordBatch] = {(): batch}  # by their position
@@ -320,7 +320,7 @@ class _Writer:
                 max_row_group_size=group_rows,
             )
         except Exception:
-            # The library raises its own error in place of one that `check_time` raised.
+            # The library raises its own error instead of the one that `check_time` raised.
             self._options.check_time()
             raise
         return content.getvalue()

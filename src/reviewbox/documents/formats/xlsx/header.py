@@ -9,7 +9,7 @@ from reviewbox.documents.formats.csv.records import Record
 
 Cells = Sequence[Any]
 
-_MAX_END_ROWS = 100  # in which the end of the table is looked for
+_MAX_END_ROWS = 100  # rows that are searched for the end of the table
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +23,7 @@ class Header:
 
 
 def find_header(rows: Sequence[Cells]) -> Header | None:
-    """Return where the header row among the first rows of a sheet is; None without one.
+    """Return where the header row among the first rows of a sheet is; None if there is none.
 
     All rows have the same number of cells.
     """

@@ -16,7 +16,7 @@ from reviewbox.errors import ErrorCode, SourceError
 
 MAX_COLUMNS = 16_384
 
-_PARSED_BYTES = 64 * 1024  # between two calls of `on_bytes`
+_PARSED_BYTES = 64 * 1024  # how many are parsed between two calls of `on_bytes`
 
 _TAG = re.compile(rb"""<(?:[^>"']|"[^"]*"|'[^']*')*+>""")
 _SPANS = re.compile(rb"""\sspans=(?:"[^"]*"|'[^']*')""")
@@ -125,7 +125,7 @@ class _Editor:
         self._position = _Position()
         self._pieces: list[bytes] = []
         self._copied = 0  # the offset up to which the XML was copied or replaced
-        self._style = ""  # of the last cell before the new ones
+        self._style = ""  # that of the last cell before the new ones
         # In the current row: whether cells are to be added, and the offset at which a cell to drop starts.
         self._adds = False
         self._drop_start: int | None = None

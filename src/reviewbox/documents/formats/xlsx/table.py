@@ -35,7 +35,7 @@ _DESCRIPTION = "the workbook"
 # least 20 bytes of XML.
 _BYTES_PER_CELL = 4
 _MAX_LISTED = 10
-_MAX_COVER_SHARE = 0.1  # of the rows of a table, that a sheet about it has
+_MAX_COVER_SHARE = 0.1  # a cover sheet has at most this share of the rows of its table
 _WORK_PER_CELL = 100  # characters that take as long to read
 _CONTENT_TYPES = {
     "xlsx": "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
@@ -56,7 +56,7 @@ class _Sheet:
 
     @property
     def names(self) -> Sequence[str]:
-        """The names of the columns; "" for a column without one."""
+        """The names of the columns; "" for a column without a name."""
         return self.header.names if self.header else [""] * len(self.rows[0])
 
     @property
