@@ -18,7 +18,7 @@ ROOT = Path(__file__).parent.parent
 def function_process(model: Path) -> Iterator[None]:
     """Make this process one in which a function can start, and restore it when the context ends.
 
-    The function uses `model` in place of the shipped model.
+    The function uses `model` instead of the shipped model.
     """
     path = sys.path.copy()
     with mock.patch.dict(os.environ, {"REVIEWBOX_MODEL_DIR": str(model)}):

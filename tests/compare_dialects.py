@@ -33,7 +33,7 @@ def main() -> None:
     """Print for each program how many files it reads right."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("folders", type=Path, nargs="+")
-    parser.add_argument("--list", action="store_true", help="print the files that are read wrong, too")
+    parser.add_argument("--list", action="store_true", help="also print the files that are misread")
     arguments = parser.parse_args()
     files = [file for folder in arguments.folders for file in delimited_files(folder)]
     for program, read in programs().items():
@@ -44,7 +44,7 @@ def main() -> None:
 
 
 def delimited_files(folder: Path) -> Iterator[tuple[str, str, list[str]]]:
-    """Yield the name, the text and the reviews of each delimited file that is to be read."""
+    """Yield the name, the text and the reviews of each delimited file that should be read."""
     expectations = json.loads((folder / "expected.json").read_text(encoding="utf-8"))
     for name, expected in expectations.items():
         is_readable = isinstance(expected, dict) and "reviews" in expected and "refused" not in expected
@@ -101,7 +101,7 @@ def _plain(text: str) -> str:
 
 
 def _is_part(wanted: Iterable[str], cells: Iterator[str]) -> bool:
-    # Each search goes on where the one before it ended.
+    # Each search continues where the one before it ended.
     return all(text in cells for text in wanted)
 
 

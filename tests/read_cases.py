@@ -1,4 +1,4 @@
-"""Reads the files of a folder that an `expected.json` describes, and prints which are read right.
+"""Reads the files of a folder that an `expected.json` describes, and prints which are read correctly.
 
     python tests/read_cases.py tests/exports
     python tests/read_cases.py FOLDER --list
@@ -11,7 +11,7 @@ An entry of `expected.json` is one of these:
     {"reviews": ["...", ""]}              the text of each row, in order
     {"refused": "no_text_field", ...}     the file is refused with this error code
 
-`text_field` beside `reviews` or `refused` is a value of the setting TextField that finds the reviews.
+`text_field` next to `reviews` or `refused` is a value of the setting TextField that finds the reviews.
 `fallback_encoding` is the value of that setting.
 """
 
@@ -31,10 +31,10 @@ _TEXTS_TO_JUDGE = 60  # of a file
 
 
 def main() -> int:
-    """Print the wrong readings and how many are right; return the exit status."""
+    """Print the wrong readings and how many are correct; return the exit status."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("folder", type=Path)
-    parser.add_argument("--list", action="store_true", help="print right readings, too")
+    parser.add_argument("--list", action="store_true", help="also print correct readings")
     parser.add_argument(
         "--judging", action="store_true", help="print how many of the texts that are read praise or blame"
     )

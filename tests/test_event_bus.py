@@ -59,7 +59,7 @@ def test_events_that_are_always_rejected_are_returned_with_their_codes(client: A
 
 
 def test_a_rule_receives_the_event(client: Any) -> None:
-    """It goes to a queue here. To a person or a webhook it goes through SNS in the same way."""
+    """It goes to a queue here. Events go to a person or a webhook through SNS in the same way."""
     sqs = boto3.client("sqs", region_name="us-east-1")
     url = sqs.create_queue(QueueName="refused")["QueueUrl"]
     arn = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]

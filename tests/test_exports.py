@@ -1,4 +1,4 @@
-"""The exports of many tools are read right, or refused."""
+"""The exports of many tools are read correctly, or refused."""
 
 import json
 from pathlib import Path

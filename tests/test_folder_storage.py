@@ -44,7 +44,7 @@ def test_a_file_that_is_too_large_has_no_body(storage: FolderStorage) -> None:
 
 
 def test_a_large_file_is_hashed_once_until_it_changes(tmp_path: Path) -> None:
-    """It shows progress, because hashing gigabytes takes long."""
+    """It shows progress, because hashing gigabytes takes a long time."""
     hashed: list[tuple[int, int]] = []
     storage = FolderStorage({"reviews": tmp_path}, lambda done, total: hashed.append((done, total)))
     path, size = tmp_path / "a.csv", 2**24

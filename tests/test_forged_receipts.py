@@ -1,4 +1,4 @@
-"""Receipts that name parts as nobody can ask for them: botocore refuses some before it sends anything."""
+"""Receipts that name parts with invalid keys: botocore refuses some before it sends anything."""
 
 import pytest
 from mypy_boto3_s3 import S3Client

@@ -70,7 +70,7 @@ def results(store: S3) -> dict[str, bytes]:
 
 
 def assert_complete(store: S3) -> str:
-    """Assert that there is one receipt and nothing but the parts that it names; return whose it is."""
+    """Assert that there is one receipt and only the parts that it names; return its bucket."""
     found = results(store)
     receipt = json.loads(found.pop(f"results/{KEY}.json"))
     assert "error" not in receipt

@@ -1,4 +1,4 @@
-"""What a release contains: a bill of materials, allowed licenses, and a zip file that anybody can build."""
+"""What a release contains: a bill of materials, allowed licenses, and a zip file that anyone can build."""
 
 import json
 import os

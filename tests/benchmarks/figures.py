@@ -17,7 +17,7 @@ MODEL = ROOT / "model"
 # The figures of a rehearsal are not results, so they go to a folder that git ignores.
 FULL, REHEARSAL = ROOT / "docs" / "benchmarks", ROOT / "build" / "benchmarks"
 
-# A subfolder for the figures from before a change. If it has some, the page compares them.
+# A subfolder for the figures before a change. If there are any, the page compares them.
 BEFORE = "before"
 
 Figures = dict[str, Any]

@@ -35,7 +35,7 @@ SECONDS, REHEARSAL_SECONDS = 600, 30
 UNDER_WAY = 100
 CLIENTS = 4
 SECONDS_BETWEEN_LISTINGS = 0.1
-MAX_DRAIN_SECONDS = 60  # for the results of those that are under way when the time is over
+MAX_DRAIN_SECONDS = 60  # for the results of files that are under way when time runs out
 MAX_START_SECONDS, MAX_STOP_SECONDS = 60, 10  # of the local cloud
 INTERVALS = 60  # of the figures over time
 DISTINCT_TEXTS = 200
@@ -46,7 +46,7 @@ SOURCES, RESULTS = "incoming/load/", "results/incoming/load/"
 
 @dataclass(slots=True)
 class Drive:
-    """The files of a run, by their numbers.
+    """The files of a run, by number.
 
     Attributes:
         texts: the reviews, which take turns.
@@ -73,7 +73,7 @@ class Drive:
             self.uploaded[number] = time.perf_counter()
 
     def collect(self, s3: "S3Client") -> None:
-        """Check the results that are there. Remove them and their sources, which the cloud has in memory."""
+        """Check the results so far. Remove them and their sources, which the cloud keeps in memory."""
         listed = s3.list_objects_v2(Bucket=BUCKET, Prefix=RESULTS).get("Contents", [])
         now = time.perf_counter()
         for item in listed:

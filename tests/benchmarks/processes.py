@@ -20,7 +20,7 @@ from tests.local_cloud import start_cloud
 
 from reviewbox.local.cloud import Cloud
 
-# A forked process would start with its parent's memory, and so measure that too.
+# A forked process would start with its parent's memory, which would then also be measured.
 _SPAWN = get_context("spawn")
 
 

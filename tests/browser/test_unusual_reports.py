@@ -1,4 +1,4 @@
-"""What a person sees of results that are few, failed, in other languages, or spread over long times."""
+"""What a person sees of results that are few, failed, in other languages, or spread over long periods."""
 
 import re
 from collections.abc import Callable, Iterable
@@ -90,7 +90,7 @@ def test_a_search_needs_no_curly_quotes_and_no_line_breaks(opened: Open) -> None
 
 
 def test_the_line_is_seen_beside_a_long_name_of_a_file(opened: Open) -> None:
-    """Otherwise nobody finds the review again."""
+    """Otherwise nobody can find the review again."""
     name = "Kundenzufriedenheit Export aller Filialen Januar bis Dezember 2026.csv"
 
     page = opened([Result(name, name, 41, "negative", 0.9, text="Cold soup.")])

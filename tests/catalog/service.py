@@ -29,7 +29,7 @@ PREFIX = "catalog/results/"
 
 @dataclass(frozen=True, slots=True)
 class UploadedOn:
-    """Results whose sources were uploaded on another day than today."""
+    """Results whose sources were uploaded on a different day than today."""
 
     results: Results
     date: str

@@ -1,4 +1,4 @@
-"""Random uploads, deletions, duplicates, rivals and dying workers: at rest, each result has one copy."""
+"""Random uploads, deletions, duplicates, competing and dying workers: at rest, each result has one copy."""
 
 import random
 from contextlib import ExitStack, suppress
@@ -47,7 +47,7 @@ class World:
         self.expected[key] = sorted(texts)
 
     def deliver(self, key: str, *, in_peace: bool = False) -> None:
-        """Let a worker copy a result; it may die, or be overtaken by changes and by other workers."""
+        """Have a worker copy a result; it may die, or be overtaken by changes and by other workers."""
         worker = self.service.other_worker()
         with ExitStack() as faults:
             faults.enter_context(suppress(WorkerDiedError))

@@ -1,4 +1,4 @@
-"""The console's server: who may use it, what it takes, and what it tells."""
+"""The console's server: who may use it, what it accepts, and what it reveals."""
 
 import http.client
 import json

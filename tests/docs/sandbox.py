@@ -116,7 +116,7 @@ def write_files(folder: Path) -> None:
 
 
 def write_results(folder: Path) -> None:
-    """Write classified reviews of two products, on thirty days, one of which is bad for lamps."""
+    """Write classified reviews of two products on thirty days. On one of them, lamps get bad reviews."""
     inbox = folder / "shop"
     inbox.mkdir()
     shutil.copy(folder / "reviews.csv", inbox)

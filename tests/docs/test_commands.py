@@ -204,7 +204,7 @@ def check_module(box: Sandbox, text: str) -> None:
 
 
 def run_nothing(box: Sandbox, text: str) -> None:
-    """Let a line pass that only sets variables, which the sandbox sets itself."""
+    """Accept a line that only sets variables, which the sandbox sets itself."""
     assert text.startswith("export AWS_")
 
 

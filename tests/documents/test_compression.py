@@ -58,7 +58,7 @@ def test_compression_is_recognized_by_the_first_bytes(way: Compression, name: st
 
 
 def test_a_file_that_is_compressed_only_by_name_is_read_as_it_is() -> None:
-    """Browsers and proxies may decompress a file on the way."""
+    """Browsers and proxies may decompress a file in transit."""
     read = document("a.csv.gz", TABLE)
 
     assert texts(read) == ["good", "fine", "bad"]

@@ -83,7 +83,7 @@ def test_data_that_contradicts_its_byte_order_mark_is_refused(data: bytes) -> No
     [codecs.BOM_UTF16_BE + b"\x00a\xd8\x00", codecs.BOM_UTF8 + b"a\xed\xa0\x80", b"a\xed\xa0\x80"],
 )
 def test_half_a_surrogate_pair_is_decoded_as_a_lone_surrogate(data: bytes) -> None:
-    """So the row that contains it gets the error, and no other row."""
+    """So only the row that contains it gets the error."""
     assert decode(data, "").text == "a\ud800"
 
 

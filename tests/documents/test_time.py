@@ -1,4 +1,4 @@
-"""Whoever reads a document can stop the reading, whatever the document contains."""
+"""The caller can stop reading a document, whatever it contains."""
 
 import json
 from collections.abc import Callable
@@ -20,13 +20,13 @@ from reviewbox.errors import OutOfTimeError, SourceError
 
 GZIP, ZSTD = COMPRESSIONS
 
-# How many parts a file has in which a reader would be busy for long.
+# How many parts a file has that would keep a reader busy for a long time.
 PARTS = 1500
 PARTS_OF_WIDE_TABLES = 300  # the number of columns that are read has a maximum
 FEWER_PARTS = 700  # a reader still checks the time at the start, in the middle and at the end
 # The most lines that a reader executes without a check of the time. They take about a tenth of a second.
 MOST_LINES = 160_000
-# The samples from which layouts and fields are inferred have a maximum, too. These files need all of it.
+# The samples from which layouts and fields are inferred also have a maximum. These files need all of it.
 MOST_LINES_OF_A_SAMPLE = 320_000
 LARGE_SAMPLES = ("columns.parquet", "nested columns.parquet", "equal names.csv", "open quotes.csv")
 LONG = (
@@ -50,7 +50,7 @@ LONG = (
     "members.csv.gz",
 )
 
-# Further files for which a reader needs long.
+# Other files that take a reader a long time.
 SLOW: dict[str, Callable[[int], bytes | str]] = {
     "an object.json": lambda n: json.dumps({"list": [[1] * 99] * (n // 3)}),
     "nested records.json": lambda n: json.dumps([{"a": [{"review": GOOD}]}] * n),
@@ -114,7 +114,7 @@ def test_reading_is_never_long_without_a_check_of_the_time(name: str) -> None:
     ],
 )
 def test_reading_stops_at_every_check(name: str) -> None:
-    """No reader takes the end of the time for a fault of the file, wherever it comes."""
+    """No reader mistakes the end of the time for a fault in the file, wherever it comes."""
     data = {**FILES, **SLOW}[name](FEWER_PARTS)
     checks = 0
 

@@ -1,4 +1,4 @@
-"""How much of a table has been read, for whoever shows progress."""
+"""How much of a table has been read, for showing progress."""
 
 import gzip
 import io

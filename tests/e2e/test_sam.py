@@ -19,7 +19,7 @@ from gate import Gate, gate_to_cloud
 from samples import batch_operation, content, created, load, objects_in
 from stored_results import keys, read, read_json, receipt_of
 
-# These tests of the emulated functions hold in containers, too. pytest collects them here once more, with the
+# These tests of the emulated functions also hold in containers. pytest collects them here once more, with the
 # fixtures of this module.
 from test_artifact import (  # noqa: F401
     HANDLERS,

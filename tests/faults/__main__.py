@@ -10,10 +10,10 @@ There are three kinds of attacks; each gets a third of the time.
   disturbance: each fault of `workers.Fault` and each interference of `attacks.Interference`. Which of them
   are tried first depends on the seed.
 - calls: random sequences of uploads, deletions, deployments, sweeps and deliveries on up to four workers, one
-  of which performs a request at a time. The seed decides the order of all requests, and their faults. In some
-  sequences, somebody else changes results.
-- threads: the same, but the workers are threads that run at once. The seed decides what happens, and the
-  operating system in which order.
+  of which performs a request at a time. The seed determines the order of all requests, and their faults. In
+  some sequences, someone else changes results.
+- threads: the same, but the workers are threads that run at once. The seed determines what happens, and the
+operating system in which order.
 
 In half of them, results are also announced to an event bus, or copied into a catalog.
 
@@ -87,7 +87,7 @@ class Runner:
     def _names_of_scripts(self, chance: random.Random) -> Iterator[str]:
         """Yield each request of each script once with each disturbance.
 
-        How many requests a script makes is found out when its turn comes, because that takes long.
+        The number of requests of a script is counted when its turn comes, because that takes a long time.
         """
         pairs = list(product(range(len(SCRIPTS)), range(len(DISTURBANCES))))
         chance.shuffle(pairs)

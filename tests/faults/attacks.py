@@ -53,7 +53,7 @@ _MAX_WORKERS = 4
 _MIN_ACTIONS, _MORE_ACTIONS = 10, 60
 _DAMAGED = (b"", b"{", b"[]", b"{}", b'{"parts": 1}')  # what others may write
 _DAYS_UNTIL_LATER = 6  # so that everything under work/ has expired
-_MAX_REQUESTS = 12  # of a worker before another may go on
+_MAX_REQUESTS = 12  # of a worker before another may continue
 
 
 class RandomAttack:
@@ -68,7 +68,7 @@ class RandomAttack:
         keys = _KEYS[: 1 + choices.below(len(_KEYS))] if choices.chance(50) else [choices.one_of(_KEYS)]
         self._keys = [f"incoming/{key}" for key in keys]
         self._is_over = False  # no more faults
-        self._is_hostile = choices.chance(15)  # whether somebody else changes results during the work
+        self._is_hostile = choices.chance(15)  # whether someone else changes results during the work
         self.stack = Stack(
             choices.one_of(deployments),
             policy,
@@ -108,7 +108,7 @@ class RandomAttack:
         actions: list[tuple[int, Callable[[], None]]] = [
             (3, self._upload),
             (1, lambda: stack.announce(choices.one_of(known))),
-            # What somebody else has damaged is recreated only if there is a source.
+            # What someone else has damaged is recreated only if there is a source.
             (1, self._damage_one if self._is_hostile else lambda: stack.delete(choices.one_of(known))),
             (1, lambda: stack.announce(*choices.shuffled([*known, *_OTHER_KEYS]))),
             (1, stack.deliver_again),
@@ -170,12 +170,12 @@ class RandomAttack:
         )
         if keys:
             key = choices.one_of(keys)
-            # Without the receipt, a sweep cannot find parts that have a digest in place of the source's key.
+            # Without the receipt, a sweep cannot find parts that have a digest instead of the source's key.
             bodies = _DAMAGED if key == receipt_key(f"incoming/{_LONG_KEY}") else (None, *_DAMAGED)
             stack.damage(key, choices.one_of(bodies))
 
     def _step(self) -> None:
-        """Let a worker go on for some requests, or to its end."""
+        """Run a worker for some more requests, or to its end."""
         worker = self.choices.one_of(self.stack.running).worker
         if self.stack.threads:
             worker.join()
@@ -201,7 +201,7 @@ class RandomAttack:
 
 
 def _rest(stack: Stack, step: Callable[[], None], *, is_lost: bool = False) -> None:
-    """Let everything come to rest, and check it, and again after a sweep.
+    """Bring everything to rest and check it, both before and after a sweep.
 
     Dead letters are redriven, or `is_lost`: they are deleted, and no message for their sources is left.
     """
@@ -226,20 +226,20 @@ def _rest(stack: Stack, step: Callable[[], None], *, is_lost: bool = False) -> N
 
 
 def _sweep(stack: Stack, step: Callable[[], None]) -> None:
-    """Let a sweep remove what is old."""
+    """Run a sweep that removes what is old."""
     stack.wait(_DAYS_UNTIL_LATER * DAY_SECONDS)
     stack.sweep()
     stack.settle(step)
 
 
 def _check_unless_damaged(stack: Stack, *, is_swept: bool = False) -> None:
-    """Check the results, which is useless while somebody else has changed them."""
+    """Check the results, unless someone else has changed them."""
     if not stack.is_damaged:
         check(stack, stack.deployed, is_swept=is_swept)
 
 
 def _rest_after_events(stack: Stack, step: Callable[[], None]) -> None:
-    """Let an event for each object bring its result up to date, and check it."""
+    """Bring the result of each object up to date with an event, and check it."""
     for key in sorted(stack.history):
         stack.announce(key)
     stack.settle(step)

@@ -27,8 +27,8 @@ from reviewbox.storage import S3Storage
 def check_announcements(stack: Stack) -> None:
     """Fail unless every final receipt was announced as it is.
 
-    An object that a dead letter names may not be announced, nor one whose messages are gone, nor one of a
-    task or an event that failed and does not come from a queue.
+    These need not be announced: an object that a dead letter names, one whose messages are gone, and one of a
+    failed task or event that does not come from a queue.
 
     Raises:
         BrokenPromiseError: that is not so.
@@ -44,7 +44,7 @@ def check_announcements(stack: Stack) -> None:
 
 
 def check_catalog(stack: Stack) -> None:
-    """Fail unless the catalog has exactly the rows of the results that there are.
+    """Fail unless the catalog has exactly the rows of the existing results.
 
     They are compared with those of a catalog that is made at once, without faults. The copy of a receipt
     whose events are dead letters, or are gone, may be of any state.
@@ -67,7 +67,7 @@ def check_catalog(stack: Stack) -> None:
 
 @lru_cache(1000)
 def _copies_at_once(objects: frozenset[tuple[str, bytes]], settings: Settings) -> Mapping[str, list[Any]]:
-    """Return the files of each result in a bucket with these objects, with which many attacks end."""
+    """Return the files of each result in a bucket with these objects. Cached: many attacks end alike."""
     bucket = Bucket()
     client: Any = Client(S3(Clock(), buckets={BUCKET: bucket, settings.results_bucket: bucket}))
     for key, body in objects:

@@ -23,8 +23,8 @@ class Policy:
     """The statements of a policy, with the default prefixes; every bucket counts as the right one.
 
     Attributes:
-        hides_absence: whether S3 answers 403 for a missing object, as it does to a role that may not list the
-            whole bucket.
+        hides_absence: whether S3 returns 403 for a missing object, as it does to a role that is not allowed
+        to list the whole bucket.
     """
 
     @classmethod

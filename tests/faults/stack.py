@@ -144,7 +144,7 @@ class Stack:
     sqs: Sqs = field(init=False)
     events: Events = field(init=False)
     outage: str = ""  # the operation that AWS refuses at the moment
-    is_damaged: bool = False  # whether somebody else has changed results
+    is_damaged: bool = False  # whether someone else has changed results
     _workers: int = 0
     _broken: BrokenPromiseError | None = None  # found while a worker runs
 
@@ -163,7 +163,7 @@ class Stack:
             self.s3.on_change = self._announce_receipt
 
     def copy(self) -> "Stack":
-        """Return a stack to which the same has happened. No worker may be running."""
+        """Return a copy of the stack, with the same history. No worker may be running."""
         assert not self.running
         # What never changes needs no copy, and a lock cannot have one.
         shared: list[Any] = [self.policy, self.copying, *self.deployed]
@@ -198,7 +198,7 @@ class Stack:
         self.s3.perform("DeleteObject", {"Bucket": BUCKET, "Key": key})
 
     def archive(self, key: str) -> None:
-        """Let a source move to an archive storage class, if it is there, as a lifecycle rule does."""
+        """Move a source to an archive storage class, if it exists, as a lifecycle rule does."""
         objects = self.s3.buckets[BUCKET].objects
         if key in objects:
             self.note(f"archive {key}")
@@ -213,7 +213,7 @@ class Stack:
             self.announce(key)
 
     def deploy(self, deployment: Deployment) -> None:
-        """Let new workers start with a different model or settings."""
+        """Start new workers with a different model or settings from now on."""
         self.note(f"deploy {deployment.name}")
         self.deployment = deployment
         self.deployed.append(deployment)
@@ -245,7 +245,7 @@ class Stack:
             pass
 
     def lose(self) -> None:
-        """Let SQS delete the dead letters, because nobody moved them back in time."""
+        """Delete the dead letters as SQS does, because nobody moved them back in time."""
         self.note(f"{len(self.sqs.queues[DEAD_LETTERS].messages)} dead letters are deleted")
         self.lost |= self.keys_of_dead_letters()
         self.sqs.queues[DEAD_LETTERS].messages.clear()
@@ -255,7 +255,7 @@ class Stack:
     def sweep(self, seconds_ahead: float = 0.0) -> None:
         """Invoke a worker as the schedule does, whose clock may be ahead.
 
-        Then it takes work that is in progress for abandoned.
+        Then it mistakes work in progress for abandoned work.
         """
         now = time_of(self.clock.now + seconds_ahead).isoformat()
         event = {"reviewboxSweep": {"bucket": BUCKET, "time": now}}
@@ -265,7 +265,7 @@ class Stack:
         self._invoke(on_batch_operation.handler, event, f"a sweep of what was left before {now}")
 
     def deliver(self, queue: str, size: int = MAX_BATCH) -> None:
-        """Invoke a worker with messages of a queue, if there are some."""
+        """Invoke a worker with messages of a queue, if there are any."""
         messages = self.sqs.perform(
             "ReceiveMessage",
             {"QueueUrl": queue, "MaxNumberOfMessages": size, "MessageSystemAttributeNames": ["All"]},
@@ -300,7 +300,7 @@ class Stack:
         self._invoke(on_upload.handler, _notification(keys), what, direct=keys)
 
     def deliver_again(self) -> None:
-        """Let SQS deliver messages again that workers are working on. It promises "at least once"."""
+        """Make SQS deliver messages again that workers are working on. It promises "at least once"."""
         self.note("SQS delivers messages again")
         for queue in (UPLOADS, SEGMENTS, COPIES):
             for message in self.sqs.queues[queue].messages:
@@ -340,7 +340,7 @@ class Stack:
     def settle(self, step: Callable[[], None]) -> None:
         """Deliver everything until nothing is left to do, except what dead letters name.
 
-        `step` lets some of the running workers go on.
+        `step` lets some of the running workers continue.
 
         Raises:
             BrokenPromiseError: there is always more to do.
@@ -374,7 +374,7 @@ class Stack:
         return _keys_named(self.sqs.queues[DEAD_LETTERS].messages)
 
     def damage(self, key: str, body: bytes | None) -> None:
-        """Replace a result, or delete it, as somebody else may do."""
+        """Replace a result, or delete it, as someone else might."""
         self.note(f"somebody else {'deletes' if body is None else 'replaces'} {key}")
         self.is_damaged = True
         self.totals.faults += 1
@@ -539,7 +539,7 @@ def _has_succeeded(worker: Worker) -> bool:
 
 @contextmanager
 def inline_pools() -> Iterator[None]:
-    """Let thread pools run each task at once in the thread that submits it, so that runs can be repeated."""
+    """Make thread pools run each task at once in the thread that submits it, so that runs can be repeated."""
 
     def submit(_pool: Any, task: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
         future: Future[Any] = Future()

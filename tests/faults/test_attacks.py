@@ -1,4 +1,4 @@
-"""The attacks of `make faults`, shortly, and that they find what they look for."""
+"""A short run of the attacks of `make faults`, and a check that they find what they look for."""
 
 import json
 import os
@@ -36,7 +36,7 @@ SEQUENCES = 12
 
 
 def test_no_attack_breaks_a_promise() -> None:
-    """As `make faults` does for ten minutes every night, but always the same, and with each kind of fault."""
+    """Like the nightly `make faults`, but always the same attacks, with each kind of fault."""
     run = subprocess.run(  # noqa: S603 - our own code
         [sys.executable, "-m", "tests.faults", "--sequences", str(SEQUENCES)],
         cwd=ROOT,
@@ -341,7 +341,7 @@ def test_a_slow_worker_of_an_old_table_leaves_nothing(runner: Runner) -> None:
 
 
 def finish_running(stack: Stack, slow: Delivery) -> None:
-    """Let all workers but one go on to their ends."""
+    """Run all workers but one to their ends."""
     for delivery in stack.running:
         if delivery is not slow:
             delivery.worker.go_on(MANY)
@@ -357,12 +357,12 @@ def finish_others(stack: Stack, slow: Delivery) -> None:
 
 
 def finish(stack: Stack) -> Callable[[], None]:
-    """Return a step that lets a worker go on to its end."""
+    """Return a step that runs a worker to its end."""
     return lambda: stack.running[0].worker.go_on(MANY)
 
 
 def die_after(stack: Stack, requests: int) -> Callable[[], None]:
-    """Return a step that lets workers go on until they have made some requests; then each is killed."""
+    """Return a step that lets workers continue until they have made some requests; then each is killed."""
     remaining = requests
 
     def step() -> None:

@@ -152,7 +152,7 @@ def described(answer: Any) -> Any:
 
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
-    """A clock that moto's SQS reads, too."""
+    """A clock that moto's SQS also reads."""
     clock = Clock()
     monkeypatch.setattr(moto_sqs, "unix_time", lambda: clock.now)
     monkeypatch.setattr(moto_sqs, "unix_time_millis", lambda: clock.now * 1000)

@@ -60,7 +60,7 @@ class Context:
 class Worker:
     """One invocation in a thread of its own.
 
-    Call by call, it stops before its requests until `go_on` lets it perform some, so that the driver decides
+    Call by call, it stops before its requests until `go_on` lets it perform some, so that the driver controls
     the order of all requests of all workers. With `choose_fault`, it runs freely.
     """
 
@@ -91,7 +91,7 @@ class Worker:
             self._has_stopped.acquire()
 
     def go_on(self, faults: Iterable[Fault]) -> None:
-        """Let the worker perform a request for each of the faults, and run up to the request after them."""
+        """Have the worker perform a request for each of the faults, and run up to the request after them."""
         self._faults.extend(faults)
         self._may_go_on.release()
         self._has_stopped.acquire()

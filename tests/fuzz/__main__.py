@@ -12,7 +12,7 @@ from tests.fuzz.targets import CORPUS, GROWN_CORPUS, TARGETS
 
 # Logs, and the cases that failed.
 FOLDER = Path("build/fuzz")
-# The settings of the tests would refuse the lower coverage of a single kind of test.
+# The tests' settings require more coverage than a single kind of test reaches.
 _COVERAGE_SETTINGS = """\
 [run]
 branch = true

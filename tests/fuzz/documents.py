@@ -34,7 +34,7 @@ _VERDICT = Verdict("positive", 0.87654, {"negative": 0.12346, "positive": 0.8765
 
 @dataclass(frozen=True, slots=True)
 class DroppedFile:
-    """A file as somebody may drop it."""
+    """A file as someone may drop it."""
 
     name: str
     data: bytes

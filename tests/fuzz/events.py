@@ -24,7 +24,7 @@ _OBJECTS = {
 }
 _RESULTS = {"results/incoming/a.txt.json", "results/incoming/t.csv.json"}
 _RESULT_CODES = {"Succeeded", "TemporaryFailure", "PermanentFailure"}
-# More would only repeat what fewer show, and take long.
+# More would only repeat what fewer show, and take a long time.
 _MAX_TARGETS = 50
 _RESOURCES = ExitStack()  # of the account
 
@@ -97,7 +97,7 @@ def _check_objects() -> None:
 
 @cache
 def _account() -> Any:
-    """Return an S3 client of an account in memory, which the handlers use, too."""
+    """Return an S3 client of an account in memory, which the handlers also use."""
     _RESOURCES.enter_context(patch.dict(os.environ))
     for name in [name for name in os.environ if name.startswith(("AWS_", "REVIEWBOX_"))]:
         del os.environ[name]

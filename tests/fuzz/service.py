@@ -1,4 +1,4 @@
-"""The service on objects in memory: whatever lies in the buckets, every object gets its right result."""
+"""The service on objects in memory: whatever the buckets contain, every object gets the right result."""
 
 import json
 import tempfile
@@ -141,10 +141,10 @@ def check_batch(case: bytes) -> None:
 
 
 def check_receipt(case: bytes) -> None:
-    """Whatever lies in place of a receipt, the result becomes right, and no other object changes.
+    """Whatever is where a receipt belongs, the object gets the right result, and no other object changes.
 
-    A receipt that claims to be of the right revision, model and settings cannot be told from one of ours.
-    The first line of a case is the key of an object below `incoming/`: one of `_SOURCES`. Below is the
+    A receipt that claims to be of the right revision, model and settings cannot be distinguished from one of
+    ours. The first line of a case is the key of an object below `incoming/`: one of `_SOURCES`. Below is the
     receipt, in which `$etag`, `$model` and `$settings` stand for the right values.
     """
     head, _, content = case.partition(b"\n")
@@ -177,10 +177,10 @@ def check_receipt(case: bytes) -> None:
 
 
 def check_plan(case: bytes) -> None:
-    """Whatever lies in place of an object under `work/`, the table gets a result; nothing else changes.
+    """Whatever is where an object under `work/` belongs, the table gets a result; nothing else changes.
 
-    The first line of a case is the start of a name, such as `plan.json` or `done/00000`; below is what is put
-    in place of each object of such a name, after one segment is done.
+    The first line of a case is the start of a name, such as `plan.json` or `done/00000`; below is what
+    replaces each object with such a name, after one segment is done.
     """
     head, _, content = case.partition(b"\n")
     ref = ObjectRef(BUCKET, "incoming/a.csv")
@@ -199,7 +199,7 @@ def check_plan(case: bytes) -> None:
     service.settle()
 
     assert _foreign_objects().items() <= service.store.objects.items()
-    if _is_json(content):  # nobody could tell it from one of ours
+    if _is_json(content):  # nobody could distinguish it from one of ours
         receipt = service.receipt(ref)
         assert "counts" in receipt or receipt["error"]["code"]
     else:

@@ -437,7 +437,7 @@ def test_a_damaged_graph_has_no_surprises(
     graph[position % len(graph)] = byte
     for content in (data, bytes(graph), bytes(graph[: position % len(graph) + 1])):
         (tmp_path / "model.onnx").write_bytes(content)
-        with suppress(ModelError):  # the bytes may happen to name a file outside of the folder
+        with suppress(ModelError):  # the bytes may happen to name a file outside the folder
             external_data_names(tmp_path / "model.onnx")
 
 

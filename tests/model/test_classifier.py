@@ -95,7 +95,7 @@ def test_a_text_without_words_does_not_stop_the_others(empty: str, classifier: C
 
 @pytest.mark.parametrize("blank", [" ", "\n\t", "\u00a0", "<br />"])
 def test_blank_text_has_no_words_even_if_white_space_is_a_token(blank: str, tmp_path: Path) -> None:
-    """SentencePiece tokenizers have tokens for white space."""
+    """SentencePiece tokenizers have tokens for whitespace."""
     folder = write_model(tmp_path)
     spacious = tokenizer()
     spacious.pre_tokenizer = Metaspace()

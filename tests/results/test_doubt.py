@@ -1,4 +1,4 @@
-"""A field that was inferred is doubted if its texts turn out to judge nothing."""
+"""A field that was inferred is doubted if its texts turn out to have no opinions."""
 
 import json
 from collections.abc import Sequence

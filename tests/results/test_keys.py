@@ -76,7 +76,7 @@ def test_all_keys_of_a_table_have_one_of_its_prefixes() -> None:
 
 @pytest.mark.parametrize("source", ["a.csv", "é" * 480 + "12345", "é" * 506])
 def test_tables_with_the_keys_of_earlier_versions_are_found(source: str) -> None:
-    """They are removed when their source is processed again. The length of a key decides what is a digest."""
+    """They are removed with the next result. The length of a key determines which parts are digests."""
 
     def old_key(suffix: str, reserved: int) -> str:
         is_short = len(f"results/{source}{suffix}".encode()) + reserved <= 1024

@@ -162,7 +162,7 @@ def test_a_lone_surrogate_can_be_recorded() -> None:
     ("score", "needs_review"), [(0.79, True), (0.79996, False), (0.8, False), (0.81, False), (0.79994, True)]
 )
 def test_a_score_below_the_threshold_needs_review(score: float, needs_review: bool) -> None:  # noqa: FBT001
-    """The rounded score that people see decides."""
+    """The rounded score that people see counts."""
     verdict = replace(VERDICT, score=score, scores={"negative": 1 - score, "positive": score})
     receipt = Receipt.for_verdict(verdict, PROVENANCE, NOTES, 0.8).content
 

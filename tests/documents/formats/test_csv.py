@@ -221,7 +221,7 @@ def test_a_backslash_may_be_the_last_character_of_a_cell(data: str, expected: li
 
 
 def test_a_row_is_not_lost_behind_a_backslash_in_the_text_format() -> None:
-    """The escapes of the other rows make it the end of a line, and its row has too many cells then."""
+    """The escapes of the other rows make it the end of a line, which gives its row too many cells."""
     rows = [f"{n}\tIt was good\\nand quiet\n" for n in range(300)]
 
     read = document(

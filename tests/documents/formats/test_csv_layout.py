@@ -178,7 +178,7 @@ MANY = [f"{review} after {week} weeks" for week in range(2, 14) for review in RE
     ],
 )
 def test_words_that_no_row_below_resembles_are_a_header(header: str, cells: list[tuple[str, ...]]) -> None:
-    """The names are of no language that is known."""
+    """The names are in a language that Reviewbox does not know."""
     rows = [";".join(row) for row in cells]
 
     read = document("a.csv", "\n".join([header, *rows, ""]))
@@ -301,7 +301,7 @@ def test_answers_that_a_survey_tool_calls_chosen_are_not_the_review() -> None:
 
 
 def test_a_second_table_with_another_header_does_not_hide_the_first_header() -> None:
-    """The columns of both have the same names but one."""
+    """All but one of their columns have the same names."""
     first = "Lists of films\nDate,Name,Link,Description\n2026-01-02,Rain,https://a.example/1,What I love\n"
     second = (
         "\nPlace,Name,Link,Description\n1,The Pump,https://a.example/2,\n2,The Leak,https://a.example/3,\n"
@@ -672,7 +672,7 @@ def test_a_result_row_has_as_many_cells_as_the_header() -> None:
     ],
 )
 def test_a_first_review_of_one_word_is_not_taken_for_a_header(first: str) -> None:
-    """A header that is classified does less harm than a review that is lost, and told in the receipt."""
+    """A header that is classified does less harm than a lost review, and the receipt mentions it."""
     long = "this is a much longer review of a film"
     others = {
         "alice": "bob",

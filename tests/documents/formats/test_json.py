@@ -194,7 +194,7 @@ def test_a_value_over_the_limit_affects_only_its_row() -> None:
 
 
 def test_a_long_array_is_read_to_its_end_in_linear_time() -> None:
-    """Parsed text is dropped from time to time, and white space takes linear time."""
+    """Parsed text is dropped from time to time, and whitespace takes linear time."""
     pad = " " * 10_000
     rows = [
         f'{{"text": "good {number}",{pad}"n": 1}}' if number % 3 else '{"text" 5}' for number in range(100)

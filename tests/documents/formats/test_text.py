@@ -283,7 +283,7 @@ def test_a_list_of_reviews_with_blank_lines_between_them_is_refused() -> None:
 
 
 def test_a_short_list_of_sentences_is_refused() -> None:
-    """Whoever drops one review writes fewer lines, longer paragraphs, or lines that a program wrapped."""
+    """A single review has fewer lines, longer paragraphs, or lines that a program wrapped."""
     reviews = [f"I used number {number} for a week, and it broke." for number in range(10)]
     paragraphs = [review * 5 for review in reviews]
 

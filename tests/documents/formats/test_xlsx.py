@@ -301,7 +301,7 @@ def test_repeated_headers_and_notes_below_the_table_are_not_reviews() -> None:
 
 @pytest.mark.parametrize("label", ["Average", "Total:", "Moyenne"])
 def test_a_row_that_sums_up_the_others_is_not_a_review(label: str) -> None:
-    """Neither is the note below it."""
+    """The note below it is not read either."""
     rows: list[list[Any]] = [
         ["Guests of the week"],
         [],
