@@ -12,7 +12,7 @@ from reviewbox.pipeline import Pipeline
 
 logger = logging.getLogger("reviewbox.on_schedule")
 
-# The only field of the event, which template.yaml makes.
+# The only field of the event that template.yaml defines.
 _FIELD = "reviewboxSweep"
 
 

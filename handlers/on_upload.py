@@ -44,7 +44,7 @@ def handler(
 
 
 def _requeue_redelivered(messages: Sequence[Message], worker: Pipeline) -> Sequence[Message]:
-    """Send each object of messages that were delivered before to the queue of exclusive invocations.
+    """Send each object of redelivered messages to the queue of exclusive invocations.
 
     One of them may have exhausted the memory of its invocation, and would take the others down again. Return
     the messages that are left to process. What could not be parsed in a message stays.
@@ -58,7 +58,7 @@ def _requeue_redelivered(messages: Sequence[Message], worker: Pipeline) -> Seque
 
 
 def _process(messages: Sequence[Message], worker: Pipeline, context: LambdaContext) -> Outcomes:
-    # Those that were delivered before come last, because they may have exhausted the memory.
+    # Redelivered ones come last, because they may have exhausted the memory.
     refs = [ref for m in sorted(messages, key=lambda m: m.receive_count) for ref in m.targets]
     redelivered = any(message.is_redelivered and message.targets for message in messages)
     # A message that arrives alone gets the whole invocation for its objects, regardless of their size.

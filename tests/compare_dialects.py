@@ -5,8 +5,8 @@
 
 Each folder has an `expected.json`, as for `read_cases.py`. A file counts if it contains delimited text and
 `expected.json` states its reviews. Each program sees the whole decoded text with Unix line ends, and has its
-own reader. It is right if the reviews are whole cells of one column, in their order. Which column that is,
-which rows are headers and how much space surrounds a cell does not matter.
+own reader. It is right if the reviews are whole cells of one column, in order. Which column that is, which
+rows are headers and how much space surrounds a cell does not matter.
 """
 
 import argparse
@@ -30,7 +30,7 @@ _EXTENSIONS = ("", ".csv", ".tsv", ".txt")
 
 
 def main() -> None:
-    """Print for each program how many files it reads right."""
+    """Print for each program how many files it reads correctly."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("folders", type=Path, nargs="+")
     parser.add_argument("--list", action="store_true", help="also print the files that are misread")
@@ -68,7 +68,7 @@ def programs() -> dict[str, Callable[[str], Rows]]:
 
 
 def is_right(read: Callable[[str], Rows], text: str, reviews: Sequence[str]) -> bool:
-    """Return whether the reviews that are not empty are cells of one column, in their order."""
+    """Return whether the reviews that are not empty are cells of one column, in order."""
     try:
         columns = zip_longest(*read(text), fillvalue="")
         wanted = [_plain(review) for review in reviews if review.strip()]

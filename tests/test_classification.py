@@ -46,7 +46,7 @@ def test_rows_are_read_as_they_are_needed(classifier: Classifier) -> None:
 
 
 def test_the_share_that_is_done_grows_within_a_single_long_review(classifier: Classifier) -> None:
-    """Whoever waits for a text of many pages sees its progress."""
+    """A long text shows its progress while it is classified."""
     shares: list[float] = []
 
     list(classify_rows(Document(iter([Row(1, "good film. " * 3000)])), classifier, shares.append))

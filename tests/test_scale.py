@@ -62,8 +62,8 @@ def table(size: int) -> Workload:
 
 
 TABLE = table(ROWS[1] * prices.MEASURED_CHARACTERS)
-# Requests under the prefix that has most of them. For a file these are its receipt and itself. For a table
-# a test counts them.
+# Requests under the prefix that has most of them. For a file these are its receipt and itself. For tables, a
+# test counts them.
 WRITES = (1, TABLE.segments + 3)
 READS = (1, 4 * TABLE.segments + 3)
 

@@ -304,7 +304,7 @@ LISTING: dict[str, Any] = {"Bucket": BUCKET, "Prefix": REF.key, "MaxKeys": 1}
 def test_a_missing_object_is_none_for_a_role_that_may_not_list_the_whole_bucket(
     storage: S3Storage, s3: S3Client, listed: list[Any]
 ) -> None:
-    """S3 then answers 403, and a listing of the key tells that it is missing."""
+    """S3 then returns 403, and a listing of the key shows that it is missing."""
     with Stubber(s3) as stub:
         stub.add_client_error("get_object", **GET_DENIED)
         stub.add_response("list_objects_v2", {"Contents": listed}, LISTING)

@@ -17,11 +17,11 @@ from recipe.rounding import fit_rounding, sample_windows
 from reviewbox.model.bundle import BUNDLE, CONFIG, MODEL, TOKENIZER, sha256
 from reviewbox.model.classifier import Classifier
 
-ATTENTION_HEADS = 12  # of MiniLM-L6-H384
+ATTENTION_HEADS = 12  # as MiniLM-L6-H384 has
 CALIBRATION = "calibration.json"
 UNCALIBRATED = {"difference_scale": 1.0, "sum_scale": 1.0, "sum_offset": 0.0}
 LANGUAGES = ["en"]
-HEADS = 3  # of a `TokenClassifier`: praise, blame and language
+HEADS = 3  # a `TokenClassifier` has praise, blame and language
 
 
 # The reviews that every cold start classifies to check the model: short and long, clear and ambiguous.

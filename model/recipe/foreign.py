@@ -10,7 +10,7 @@ from recipe.reviews import deduplicate, digest_fraction
 
 FOREIGN = "languages/reviews_21_languages.parquet"
 _MAX_WORDS = 40
-_MAX_CHARACTERS = 240  # of languages without spaces
+_MAX_CHARACTERS = 240  # for languages without spaces
 
 
 def read_foreign(data: Path, settings: dict[str, Any]) -> tuple[pd.DataFrame, pd.DataFrame]:

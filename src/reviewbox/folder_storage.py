@@ -116,7 +116,7 @@ class FolderStorage:
             raise ConflictError(ref)
         path = self.folders[ref.bucket] / ref.key
         path.parent.mkdir(parents=True, exist_ok=True)
-        # The file is hidden, so that nobody takes it for a result. Its name does not contain the target's,
+        # The file is hidden, so that nobody mistakes it for a result. Its name does not contain the target's,
         # which may already have the maximum length. A process writes one file at a time.
         temporary = path.with_name(f".reviewbox-{os.getpid()}")
         try:

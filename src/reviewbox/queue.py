@@ -106,7 +106,7 @@ class Queue:
         ]
 
     def release(self, messages: Iterable[ReceivedMessage], hidden_seconds: int = 0) -> None:
-        """Make received messages visible to other receivers again, at once or after some seconds."""
+        """Make received messages visible to other receivers again, immediately or after some seconds."""
         self.hide(dict.fromkeys(messages, hidden_seconds))
 
     def hide(self, seconds: Mapping[ReceivedMessage, int]) -> None:

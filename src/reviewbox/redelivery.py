@@ -22,7 +22,7 @@ def redeliveries(
 ) -> Mapping[str, Mapping[ReceivedMessage, int]]:
     """Return how many seconds each message waits, by the ARN of its queue.
 
-    A message that will not be delivered again does not wait, so that it becomes a dead letter at once.
+    A message that will not be delivered again does not wait, so that it becomes a dead letter immediately.
     """
     queues: dict[str, dict[ReceivedMessage, int]] = {}
     for message in messages:

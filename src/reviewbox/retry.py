@@ -48,7 +48,7 @@ def retry_transient(attempt: Callable[[], T], source: ObjectRef, wait: Callable[
     The waits grow and are random, so that many workers do not come back at once. Errors of the last attempt
     pass through.
 
-    `wait` waits for a number of seconds; it returns False at once if too little time is left for that.
+    `wait` waits for a number of seconds; it returns False immediately if too little time is left for that.
     """
     for seconds in _SECONDS_TO_WAIT:
         try:

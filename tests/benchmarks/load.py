@@ -36,8 +36,8 @@ UNDER_WAY = 100
 CLIENTS = 4
 SECONDS_BETWEEN_LISTINGS = 0.1
 MAX_DRAIN_SECONDS = 60  # for the results of files that are under way when time runs out
-MAX_START_SECONDS, MAX_STOP_SECONDS = 60, 10  # of the local cloud
-INTERVALS = 60  # of the figures over time
+MAX_START_SECONDS, MAX_STOP_SECONDS = 60, 10  # those of the local cloud
+INTERVALS = 60  # how many the figures over time have
 DISTINCT_TEXTS = 200
 PERCENTILES = (50, 90, 99)
 

@@ -15,8 +15,8 @@ from reviewbox.wording import number_of
 MIN_SPEEDUP, IDEAL_SPEEDUP = 8, 20  # over the tutorial handler, per core
 MAX_TIMES_INFERENCE = 1.2
 
-MIN_SHARE = 0.005  # of the model's time; smaller shares are not listed
-WIDTH = 115  # of a paragraph, in characters
+MIN_SHARE = 0.005  # a share of the model's time; smaller ones are not listed
+WIDTH = 115  # characters per line of a paragraph
 
 INTRODUCTION = (
     "`make bench` measures the whole path from an uploaded file to its result. It writes this page, its",
@@ -378,7 +378,7 @@ def latency_columns(latency_seconds: Mapping[str, float]) -> list[str]:
 
 
 def comparison(current: dict[str, Figures | None], before: dict[str, Figures | None]) -> list[str]:
-    """Return a table of the headline figures before and after a change; empty if there are none before."""
+    """Return a table of the headline figures before and after a change; empty if there are none yet."""
     rows = [
         [f"{TITLES[name]}: {headline}", f"{old['headlines'][headline]:,.4g}", f"{value:,.4g}"]
         for name, old in before.items()

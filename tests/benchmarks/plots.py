@@ -157,7 +157,7 @@ def draw_load(figures: Figures, before: Figures | None) -> Any:
 
 
 def draw_cold_start(figures: Figures, before: Figures | None) -> Any:
-    """Draw the parts of a cold start in their order."""
+    """Draw the parts of a cold start in order."""
     figure, axes = plt.subplots(figsize=(9.5, 3.8))
     wall = figures["milliseconds"][DEPLOYED]["wall"]
     start = 0.0

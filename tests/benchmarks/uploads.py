@@ -48,7 +48,7 @@ class _Stopwatch:
         self.wall += time.perf_counter() - wall
         self.invocations += 1
         if response["batchItemFailures"]:
-            # End the process at once, because `deliver` would retry.
+            # End the process immediately, because `deliver` would retry.
             os.write(2, f"the handler failed: {response}\n".encode())
             os._exit(1)
         return response

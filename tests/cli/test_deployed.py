@@ -64,7 +64,7 @@ def running_cloud() -> Iterator[Cloud]:
 
 
 def impatient_session() -> boto3.Session:
-    """Return a session whose clients do not wait for messages. moto answers what is there at once."""
+    """Return a session whose clients do not wait for messages. moto immediately returns what is there."""
     session = boto3.Session()
     session.events.register(
         "before-parameter-build.sqs.ReceiveMessage", lambda params, **_: params.update(WaitTimeSeconds=0)

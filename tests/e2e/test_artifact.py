@@ -23,7 +23,7 @@ PANICKING_PARQUET = ROOT / "tests/fuzz/corpus/documents/page_that_panics.parquet
 Invoke = Callable[[Any], Any]
 
 ON_BATCH_OPERATION = "handlers.on_batch_operation.handler"
-# The handlers of other functions than the one for uploads, by the prefix of their samples' names.
+# The handlers of the other functions, besides the one for uploads, by the prefix of their samples' names.
 HANDLERS = {"batch_operation_": ON_BATCH_OPERATION}
 
 

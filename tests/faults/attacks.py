@@ -52,8 +52,8 @@ _FAULTS = tuple(fault for fault in Fault if fault)
 _MAX_WORKERS = 4
 _MIN_ACTIONS, _MORE_ACTIONS = 10, 60
 _DAMAGED = (b"", b"{", b"[]", b"{}", b'{"parts": 1}')  # what others may write
-_DAYS_UNTIL_LATER = 6  # so that everything under work/ has expired
-_MAX_REQUESTS = 12  # of a worker before another may continue
+_DAYS_UNTIL_LATER = 6  # long enough for everything under work/ to expire
+_MAX_REQUESTS = 12  # requests of a worker before another may continue
 
 
 class RandomAttack:

@@ -46,7 +46,7 @@ def check_announcements(stack: Stack) -> None:
 def check_catalog(stack: Stack) -> None:
     """Fail unless the catalog has exactly the rows of the existing results.
 
-    They are compared with those of a catalog that is made at once, without faults. The copy of a receipt
+    They are compared with those of a catalog that is made in one go, without faults. The copy of a receipt
     whose events are dead letters, or are gone, may be of any state.
 
     Raises:

@@ -89,10 +89,10 @@ class Totals:
 
     sequences: int = 0
     uploads: int = 0
-    deliveries: int = 0  # of events and tasks
+    deliveries: int = 0  # deliveries of events and tasks
     segment_deliveries: int = 0
-    copy_deliveries: int = 0  # of events about receipts
-    requests: int = 0  # of workers to S3, except for these
+    copy_deliveries: int = 0  # deliveries of events about receipts
+    requests: int = 0  # requests of workers to S3, except for these
     copy_requests: int = 0
     messages: int = 0  # sent by workers
     sweeps: int = 0
@@ -539,7 +539,7 @@ def _has_succeeded(worker: Worker) -> bool:
 
 @contextmanager
 def inline_pools() -> Iterator[None]:
-    """Make thread pools run each task at once in the thread that submits it, so that runs can be repeated."""
+    """Make thread pools run each task immediately, in the submitting thread, so that runs can be repeated."""
 
     def submit(_pool: Any, task: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
         future: Future[Any] = Future()

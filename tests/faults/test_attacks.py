@@ -189,7 +189,7 @@ def test_a_failing_sequence_is_made_as_short_as_possible() -> None:
 @pytest.mark.parametrize("then", ["kept", "deleted"])
 @pytest.mark.parametrize("kind", ["review", "small csv", "large csv", "large gzip"])
 def test_a_sweep_removes_what_is_left_of_a_message_that_is_lost(runner: Runner, kind: str, then: str) -> None:
-    """After some requests, every worker dies at once. Nobody moves the dead letter back."""
+    """After some requests, all workers die. Nobody moves the dead letter back."""
     found = 0
     for before in ("", "review", "small csv", "large csv"):
         for requests in (*range(10), *range(10, 70, 6)):

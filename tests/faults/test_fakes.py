@@ -57,7 +57,7 @@ def s3_call(choose: random.Random, etags: list[str]) -> tuple[str, Call]:
     calls: dict[str, tuple[Any, Call]] = {
         "put": (place | content | condition, lambda c: c.put_object(**place, **content, **condition)),
         "get": (place | match | byte_range, lambda c: c.get_object(**place, **match, **byte_range)),
-        # S3 answers a HeadObject in a bucket that does not exist without a code; moto has one.
+        # S3 does not return a code for a HeadObject in a bucket that does not exist; moto does.
         "head": (place | match, lambda c: c.head_object(**{**place, "Bucket": BUCKET}, **match)),
         "delete": (place | match, lambda c: c.delete_object(**place, **match)),
         "list": (listing, lambda c: c.list_objects_v2(**listing)),

@@ -76,7 +76,7 @@ class Worker:
         self.choose_fault: Callable[[], Fault] | None = None
         self._clock = clock
         self._note = note
-        self._faults: deque[Fault] = deque()  # of the next requests
+        self._faults: deque[Fault] = deque()  # the faults of the next requests
         # Each is released by one thread and acquired by the other.
         self._may_go_on, self._has_stopped = threading.Lock(), threading.Lock()
         self._may_go_on.acquire()

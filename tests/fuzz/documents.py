@@ -1,4 +1,4 @@
-"""Any file is read to the right rows, or refused with a code, by every reader in the same way."""
+"""Every reader reads the same rows from a file, the right ones, or refuses it with the same code."""
 
 import json
 from collections.abc import Callable

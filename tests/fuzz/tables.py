@@ -1,4 +1,4 @@
-"""Tables that common libraries write are read to the same reviews, and come back with the same fields."""
+"""Tables that common libraries write yield the same reviews, and come back with the same fields."""
 
 import csv
 import io

@@ -149,5 +149,5 @@ def test_an_object_without_read_access_matches_the_filter_of_the_alarm_at_its_fi
         on_upload.handler(sqs(notification("incoming/a.txt")), Context())
 
     (record,) = [record for record in caplog.records if record.levelno == logging.ERROR]
-    assert "403" in vars(record)["reason"]  # the code that moto answers
+    assert "403" in vars(record)["reason"]  # the code that moto returns
     assert record.getMessage() in re.findall(r'\$\.message = "([\w.]+)"', pattern)

@@ -304,7 +304,7 @@ def test_a_message_that_was_delivered_before_goes_alone(
 def test_a_message_that_goes_alone_removes_what_its_dead_worker_left(
     s3: S3Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It counts as delivered before, although it is a new message."""
+    """It counts as redelivered, although it is a new message."""
     queue, url = exclusive_queue(monkeypatch)
     left = f"results/incoming/b.txt.classified/{'0' * 32}/part-00000.csv"
     s3.put_object(Bucket=BUCKET, Key="incoming/b.txt", Body=b"great film")

@@ -29,7 +29,8 @@ COLUMNS = {field.name: _TYPES.get(field.name, "string") for field in fields(Cata
 def encode_rows(rows: Iterable[CatalogRow], check_time: Callable[[], None]) -> bytes:
     """Return a Parquet file with some rows; `check_time` is called before each batch.
 
-    All are in memory, compactly. If the library read them, it would replace the errors that reading raises.
+    All rows are in memory, in a compact form. If the library read them, it would replace the errors that
+    reading raises.
     """
     from arro3.core import Field, RecordBatch, RecordBatchReader, Schema
     from arro3.io import write_parquet

@@ -332,8 +332,8 @@ def status(
 ) -> None:
     """Show what is waiting, in progress, done and failed.
 
-    Results are counted by listing them. The newest are read to tell done from failed. Dead letters are shown
-    and stay in their queue.
+    Results are counted by listing them. The newest are read to find out which are done and which failed. Dead
+    letters are shown and stay in their queue.
 
     Examples:
         reviewbox status

@@ -71,7 +71,7 @@ def write_rows(rows: Iterable[Row], file: TextIO, format_: Format, columns: Sequ
 
 @contextmanager
 def open_rows(file: TextIO, format_: Format, columns: Sequence[str] = ()) -> Iterator[Callable[[Row], None]]:
-    """Yield a function that writes a row at once; its values are JSON data.
+    """Yield a function that writes a row immediately; its values are JSON data.
 
     `format_` is any format except a table. `columns` are the columns of CSV; by default those of the first
     row, which all rows must then have.
@@ -130,12 +130,12 @@ def flat(report: Row, prefix: str = "") -> dict[str, Any]:
 def complete_file(path: Path) -> Iterator[Path]:
     """Yield the path of a new file, which replaces `path` at the end.
 
-    After an error or Ctrl-C, `path` is as it was before.
+    After an error or Ctrl-C, `path` is unchanged.
 
     Raises:
         ReviewboxError: the folder does not exist or cannot be written to.
     """
-    # Hidden, so that nobody takes it for the result; in the same folder, so that renaming it is atomic.
+    # Hidden, so that nobody mistakes it for the result; in the same folder, so that renaming it is atomic.
     temporary = path.with_name(f".reviewbox-{os.getpid()}")
     try:
         yield temporary

@@ -51,7 +51,7 @@ _Table = TypeVar("_Table", bound=Table | BinaryTable)
 # Formats of data that may have a name of text, or none.
 _DATA = (csv_table.TSV, csv_table.CSV, json.JSON)
 
-# The size of the start of a file from which its format can be detected.
+# How much of the start of a file is enough to detect its format.
 SNIFF_BYTES = 64 * 1024
 
 _EXTENSION = re.compile(r"(?<=[^/])\.[A-Za-z][A-Za-z0-9]{0,9}$")

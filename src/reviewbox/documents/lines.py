@@ -41,7 +41,7 @@ class Sample:
 
 
 class Lines:
-    """An iterator over lines that are read once. A sample of the first lines can be taken before."""
+    """An iterator over lines that are read once. A sample of the first lines can be taken first."""
 
     def __init__(self, lines: Iterable[Line], bom: str | None = None) -> None:
         self.bom = bom  # the encoding that a byte-order mark names; None if there is no byte-order mark

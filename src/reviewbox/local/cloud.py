@@ -106,7 +106,7 @@ class Cloud:
 def listen(port: int) -> socket.socket:
     """Return a socket that listens on `127.0.0.1:port` (0 for any free port).
 
-    Clients can connect at once. Their requests go unanswered until `serve` accepts the connections.
+    Clients can connect immediately. Their requests go unanswered until `serve` accepts the connections.
 
     Raises:
         ReviewboxError: the port is taken.

@@ -25,7 +25,7 @@ def render(summary: Summary) -> str:
     """Return the page as HTML.
 
     The scripts are allowed by their hashes, and everything that needs a network is forbidden. The data is
-    compressed and in base64, so no text of a review can be taken for markup or for a script.
+    compressed and in base64, so the text of a review cannot be mistaken for markup or a script.
     """
     scripts = [_read(name) for name in _SCRIPTS]
     return Template(_read("report.html")).substitute(

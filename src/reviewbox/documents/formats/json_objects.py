@@ -142,7 +142,7 @@ def _depth_problem(text: str) -> Problem | None:
 
 
 def _number(digits: str) -> float:
-    # The value is not used. `int` refuses numbers of many digits, so a double has to do.
+    # The value is not used. `int` rejects numbers with many digits, so a double has to do.
     number = float(digits)
     if isinf(number):
         raise _NumberError(

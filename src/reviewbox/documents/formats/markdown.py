@@ -7,8 +7,9 @@ from reviewbox.documents.format import Format
 from reviewbox.documents.formats import text
 
 _MARKUP = re.compile(
-    # Front matter in YAML or TOML. A file that was joined from others may have a second byte-order mark.
-    # There is one way to match a line end. With two, each line would double the number of ways to match all.
+    # Front matter in YAML or TOML. A file that was concatenated from several may have a second byte-order
+    # mark. There is one way to match a line end. With two, each line would double the number of ways to match
+    # all.
     r"\A\ufeff?(?P<fence>---|\+\+\+)[ \t]*(?:\r\n?+|\n)"
     r"(?:[^\r\n]*+(?:\r\n?+|\n)){0,200}?(?:(?P=fence)|\.\.\.)[ \t]*(?=[\r\n]|\Z)"
     r"|^[ ]{0,3}(?:```|~~~)[^\n]*$"  # code fence

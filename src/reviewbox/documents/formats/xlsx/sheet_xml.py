@@ -87,9 +87,8 @@ def add_cells(
     """Return the XML of a sheet with more cells.
 
     `column` is the number of the first column to fill, after all columns with values, and `rows` has the
-    values by the number of their row; None adds no cell. The new cells of `header_row` (0 for none) get the
-    format of the cell before them. `on_bytes` is called repeatedly with the number of bytes that have been
-    parsed.
+    values by row number; None adds no cell. The new cells of `header_row` (0 for none) get the format of the
+    cell before them. `on_bytes` is called repeatedly with the number of bytes that have been parsed.
     """
     return _Editor(xml, column, rows, header_row).edited(on_bytes)
 
