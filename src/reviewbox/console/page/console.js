@@ -76,7 +76,7 @@ function outcome(entry) {
   return shown;
 }
 
-// A table may take minutes, so that a person wants to see that something happens.
+// A table may take minutes, and people want to see that something happens.
 function pending({ file, since }) {
   const seconds = Math.floor(file.seconds + (performance.now() - since) / 1000);
   return seconds < 2 ? `${STAGES[file.stage]}…` : `${STAGES[file.stage]}… ${number(seconds)} s`;
@@ -181,7 +181,7 @@ function say(text) {
 function drawFlow() {
   const uploading = [...rows.values()].filter(({ upload }) => upload).length;
   const shown = STAGES.map((stage, index) => {
-    // Files that came in other ways are known to the queue only, until the function takes them.
+    // Files that came in other ways are only known to the queue until the function takes them.
     const count = index === 1 ? Math.max(counts[1], queued) : counts[index] + (index === 0 ? uploading : 0);
     const busy = count > 0 && index < LAST;
     return element("li", { class: busy ? "busy" : "" }, element("b", {}, number(count)), stage);

@@ -52,7 +52,7 @@
     const name = data.labels[label];
     return KNOWN.includes(name) ? name : `other-${(label % 2) + 1}`;
   }
-  /** What a sentence says by itself: a label, or nothing. */
+  /** The label of a sentence by itself, or nothing. */
   const said = (segment) => data.said[segment[1]];
   const color = (label) => `var(--${hue(label)})`;
   const onColor = (label) => `var(--on-${hue(label)})`;
@@ -194,7 +194,7 @@
     }
     container.querySelector("svg").setAttribute("role", "img");
   }
-  /** The space that the names of the labels take beside a chart, which other models may have longer ones of. */
+  /** The space for the names of the labels beside a chart; other models may have longer names. */
   const labelMargin = () => Math.max(78, 14 + 7.5 * Math.max(...data.labels.map((name) => name.length)));
   const labelColors = () => ({ domain: data.labels, range: data.labels.map((_, label) => color(label)) });
 
@@ -294,7 +294,7 @@
     const names = shortNames(shown.map((row) => row.value), isNarrow ? 14 : 24);
     const left = Math.min(190, 20 + 7 * Math.max(...names.map((name) => name.length)));
     const width = (part) => part.share * (chart.clientWidth - left - 62);
-    // Where there is room, a part is named, because its color says little to some people.
+    // Where there is room, a part is named, because not everyone can tell the colors apart.
     const partLabel = (part) => {
       const named = `${part.name} ${Math.round(100 * part.share)}`;
       return 6.5 * named.length + 8 < width(part) ? named : `${Math.round(100 * part.share)}`;
@@ -317,7 +317,7 @@
   const legend = () =>
     h("p", { class: "legend" }, data.labels.map((name, label) => h("span", {}, swatch(label), ` ${name}`)));
 
-  /** A table of the shares by value; its buttons filter, so that all a pointer can do a keyboard can do. */
+  /** A table of the shares by value; its buttons filter, so that a keyboard can do all that a pointer can. */
   function shareTable(title, rows, counts, onPick, index) {
     const head = ["reviews", ...data.labels];
     return h("details", { class: "table", "data-keep": `table-${title}` },
@@ -340,7 +340,7 @@
     return unit.offset(new Date(period), 1).toISOString().slice(0, period.length);
   }
 
-  /** The periods from the first to the last, including those without reviews. A break stands for many of these. */
+  /** The periods from the first to the last, including those without reviews. A break replaces many of these. */
   function course(periods) {
     const all = [];
     for (const period of periods) {
@@ -366,7 +366,7 @@
     const chart = h("div", { class: "chart" }), volume = h("div", { class: "chart" });
     const periods = course(rows.map((row) => row.value));
     const breaks = periods.filter(isBreak);
-    const breakHint = breaks.length ? " A dotted line stands for a long time without reviews." : "";
+    const breakHint = breaks.length ? " A dotted line stands for a long period without reviews." : "";
     rebuild(section, [
       h("h2", { id: "time-title" }, "How has it changed?"),
       rows.length ? null : nothing(),
@@ -436,7 +436,7 @@
       h("h2", { id: "phrases-title" }, "What do people praise and blame?"),
       h("div", { class: "sides" }, side("negative", "They blame"), side("positive", "They praise")),
       h("p", { class: "hint" },
-        `Words and phrases in the sentences that by themselves blame or praise, counted once per review. They come from ${data.scored < data.total ? `${many(data.scored, "review")} chosen at random` : "all reviews"}${data.otherLanguage ? " whose language the model knows" : ""}`,
+        `Words and phrases from sentences that blame or praise, counted once per review. They come from ${data.scored < data.total ? `${many(data.scored, "review")} chosen at random` : "all reviews"}${data.otherLanguage ? " whose language the model knows" : ""}`,
         isFiltered() && basis ? `, ${number(basis)} of which pass the filters.` : ".",
         data.sentencesBy ? ` ${data.sentencesBy}` : ""),
     ]);
@@ -446,7 +446,7 @@
   function clearest(side, passing) {
     const sentences = data.reviews.flatMap((review, index) => passing[index] && !review.otherLanguage ? review.segments.filter((segment) => said(segment) === side && [side, "mixed"].includes(data.labels[review.label])) : []);
     const texts = new Set(sentences.sort((a, b) => b[2] - a[2]).map(([text]) => text));
-    if (!texts.size) return h("p", { class: "hint" }, "Nothing is said often enough here.");
+    if (!texts.size) return h("p", { class: "hint" }, "No phrase is frequent enough.");
     return [h("p", { class: "hint" }, "The clearest sentences:"), h("ul", { class: "examples" }, [...texts].slice(0, 5).map((text) => h("li", { dir: "auto" }, text)))];
   }
 
@@ -461,7 +461,7 @@
     return h("li", {},
       h("details", { "data-keep": `phrase-${phrase.label}-${phrase.text}`, ontoggle: data.isRedacted ? null : fill },
         h("summary", {}, h("span", { class: "name" }, phrase.text), bar, h("span", { class: "count" }, number(count))),
-        data.isRedacted ? h("p", { class: "hint" }, "The texts are left out of this page.") : examples,
+        data.isRedacted ? h("p", { class: "hint" }, "This page does not contain the texts.") : examples,
         !data.isRedacted && h("p", {}, h("button", { type: "button", class: "link", onclick: () => showAll({ search: phrase.text }) }, `Show the reviews with “${phrase.text}”`)),
       ));
   }
@@ -506,15 +506,15 @@
     const position = found.findIndex(({ index }) => index === state.review);
     const shown = found.slice(0, Math.max(state.shown, position + 1));
     const hints = {
-      uncertain: "A person should decide these: their score is low, or they are in another language. The least certain come first.",
-      mixed: "They say what is good and what is bad, the surest first.",
-      blame: "The model is surest about these.",
-      praise: "The model is surest about these.",
+      uncertain: "Someone should check these: their score is low, or they are in another language. The least certain come first.",
+      mixed: "They praise and blame. The most certain come first.",
+      blame: "The model is most certain about these.",
+      praise: "The model is most certain about these.",
       disagrees: "The text says the opposite of the rating.",
       all: "Chosen at random, so their shares are those of all reviews.",
     };
     rebuild(section, [
-      h("h2", { id: "reviews-title" }, "Which reviews to read first?"),
+      h("h2", { id: "reviews-title" }, "Which reviews should you read first?"),
       h("div", { class: "group", role: "group", "aria-label": "Lists of reviews" },
         availableViews().map((view) => h("button", { type: "button", "aria-pressed": String(view === state.view), onclick: () => change({ view, review: NONE }) }, VIEWS[view]))),
       h("p", { class: "hint" }, `${hints[state.view]} ${found.length ? `${many(found.length, "review")} on this page.` : ""}`),
@@ -560,13 +560,13 @@
       ["file", review.source],
       review.line ? ["line", number(review.line)] : null,
       ["answer", `${data.labels[review.label]}, ${percent(review.score)} sure`],
-      review.needsReview ? ["look", "needs a person"] : null,
+      review.needsReview ? ["check", "needed"] : null,
       review.otherLanguage ? ["language", "other than the model's"] : null,
       ...data.dimensions.map((dimension, index) => (!["file", "language"].includes(dimension.kind) && review.codes[index] >= 0 ? [dimension.name, dimension.values[review.codes[index]]] : null)),
     ];
     const known = new Set(review.segments.map(said));
     const isScored = review.segments.some((segment) => said(segment));
-    const key = [["positive", "says for"], ["negative", "says against"], ["mixed", "says both"]].filter(([name]) => known.has(name));
+    const key = [["positive", "praise"], ["negative", "blame"], ["mixed", "both"]].filter(([name]) => known.has(name));
     return [
       review.segments.length ? h("div", { class: "text", lang: "", dir: "auto" }, review.segments.map(says), review.isCut && " … (the rest is not on this page)") : null,
       key.length ? h("p", { class: "legend" }, key.map(([name, text]) => h("span", {}, h("span", { class: `says says-${name}`, style: "--strength:18%" }, text))), review.segments.some((s) => s[3]) && h("span", { class: "is-evidence" }, "named as evidence")) : null,
@@ -583,12 +583,12 @@
     const dimension = data.dimensions[index];
     const rows = dimensionRows(counts, index);
     const chart = h("div", { class: "chart" });
-    const isFew = rows.length <= 12; // so that there is space for numbers
+    const isFew = rows.length <= 12; // few enough for numbers to fit
     const found = listed("disagrees");
     rebuild(section, [
       h("h2", { id: "ratings-title" }, "Where do text and rating disagree?"),
       chart,
-      h("p", { class: "hint" }, `Each column is a value of ${dimension.name}, ${isFew ? "with its number of reviews in parentheses. The cells have its shares in percent" : "the darker a cell, the larger the share"}. Bad ratings are the lowest two fifths of the scale, good ones the highest two.`),
+      h("p", { class: "hint" }, `Each column is a value of ${dimension.name}, ${isFew ? "with its number of reviews in parentheses. The cells have its shares in percent" : "and a darker cell is a larger share"}. Bad ratings are the lowest two fifths of the scale, good ones the highest two.`),
       found.length ? h("h3", {}, "The text says the opposite of the rating") : h("p", {}, "No review on this page says the opposite of its rating."),
       found.length ? reviewList(found.slice(0, 5)) : null,
       found.length > 5 && h("button", { type: "button", onclick: () => { change({ view: "disagrees" }); $("reviews").scrollIntoView(); } }, `Show all ${found.length}`),
@@ -642,11 +642,11 @@
   function drawAbout() {
     const sampled = data.reviews.filter((review) => review.isSampled).length;
     const notes = [
-      data.total > 0 && `The page holds counts of all reviews, ${sampled < data.total ? `the texts of ${number(sampled)} of them chosen at random` : "all of their texts"}, and the reviews to read first. Texts longer than 4,000 characters are cut.`,
+      data.total > 0 && `The page holds counts of all reviews, ${sampled < data.total ? `the texts of ${number(sampled)} of them chosen at random` : "all of their texts"}, and the reviews to read first. Texts longer than 4,000 characters are shortened.`,
       ...data.notes,
-      data.isRedacted ? "The texts of reviews are left out." : "",
-      "A search looks into the texts on this page, and into the names of files.",
-      data.leftOut.length ? `Columns that are not compared, because they have too many values or say little: ${data.leftOut.map((name) => `“${name}”`).join(", ")}. The option --by compares them.` : "",
+      data.isRedacted ? "The page does not contain the texts of reviews." : "",
+      "The search covers the texts on this page and the names of files.",
+      data.leftOut.length ? `Columns that are not compared, because they have too many values or hardly matter: ${data.leftOut.map((name) => `“${name}”`).join(", ")}. The option --by compares them.` : "",
       "The page is one file. It loads nothing, and sends nothing.",
     ];
     const section = $("about");
@@ -730,7 +730,7 @@
     try {
       data = await readData();
     } catch {
-      $("state").replaceChildren(h("span", { class: "notice" }, "This browser cannot unpack the data of this page. A browser of 2023 or later can."));
+      $("state").replaceChildren(h("span", { class: "notice" }, "This browser cannot unpack the data of this page. Use a browser from 2023 or later."));
       return;
     }
     state = readState();
