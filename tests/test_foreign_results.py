@@ -164,7 +164,7 @@ def test_results_are_free_for_another_source_once_they_are_deleted(
 def test_a_race_has_one_winner_and_the_loser_gets_an_error(
     deployments: dict[str, Pipeline], s3: S3Client, work: Any, key: str, call: int
 ) -> None:
-    """The other deployment does all of its work before one of the first one's requests."""
+    """The other deployment does all of its work just before a request of the first."""
     first, rival = ObjectRef("shop", key), ObjectRef("hotel", key)
     outcomes: dict[str, Any] = {}
     calls = 0

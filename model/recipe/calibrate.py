@@ -24,7 +24,7 @@ from reviewbox.cli.evaluate import calibration_error
 from reviewbox.model.classifier import Classifier
 from reviewbox.model.verdicts import NEGATIVE, NEUTRAL, POSITIVE, Verdict
 
-SIDES = (POSITIVE, NEGATIVE)  # the logits of praise and of blame
+SIDES = (POSITIVE, NEGATIVE)  # the labels of praise and of blame
 
 # The accepted calibration error on films, the largest training set, and on other reviews.
 ACCEPTED_ERROR_FILMS, ACCEPTED_ERROR = 0.01, 0.03

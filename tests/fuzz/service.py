@@ -98,7 +98,7 @@ class Service:
         return Receipt.decode(body).content if body else {}
 
     def table(self, ref: ObjectRef, header: bytes) -> bytes:
-        """Return the classified table of an object, decompressed, its parts in a row and with one header."""
+        """Return the classified table of an object, decompressed, its parts concatenated below one header."""
         parts = [ObjectRef(part["bucket"], part["key"]) for part in self.receipt(ref).get("parts", [])]
         bodies = [decompress(self.store.objects[part], 10**9).data for part in parts]
         assert all(body.startswith(header) for body in bodies)

@@ -141,7 +141,7 @@ def test_no_part_is_left_of_a_source_that_was_deleted_after_its_worker_died(s3: 
 @pytest.mark.parametrize("name", [".csv", ".jsonl.gz", "/part-00012.csv"])
 @pytest.mark.parametrize("source", ["without a receipt", "with a receipt", "deleted"])
 def test_a_part_of_an_older_version_is_removed(s3: S3Client, source: str, name: str) -> None:
-    """Its key has no id. Its worker died before the receipt, or long after another one wrote it."""
+    """Its key has no id. Its worker died before it wrote the receipt, or long after another one did."""
     if source == "with a receipt":
         upload(s3)
     elif source == "without a receipt":

@@ -159,5 +159,7 @@ def _print_table(reviews: Iterable[Classified], settings: Settings) -> None:
     finally:  # print the reviews that were classified even if an error or Ctrl-C ends the loop
         new_terminal().print(table)
         if has_uncertain:
-            reason = f"the score is below {settings.needs_review_below:g}, or the language is not the model's"
+            reason = (
+                f"the score is below {settings.needs_review_below:g}, or the model does not know the language"
+            )
             print_line(new_terminal(), f"?: needs review, because {reason}")

@@ -210,7 +210,7 @@ def _relieve_moto() -> None:
 
 
 def _skip_ec2() -> None:
-    """Import moto's EC2 without its data: megabytes of regions and of types of instances.
+    """Import moto's EC2 without its data: megabytes of regions and instance types.
 
     moto's CloudFormation imports it, whatever a template contains. Nothing here uses it.
     """

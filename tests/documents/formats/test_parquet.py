@@ -342,7 +342,7 @@ def test_a_page_at_which_the_library_ends_its_process_fails_its_file_only() -> N
 
 @pytest.mark.parametrize("damage", [0x01, 0x80])
 def test_every_byte_of_a_page_may_be_damaged(damage: int) -> None:
-    """Damage gives a result or a refusal. At some of these bytes, the library ends its process."""
+    """Damage gives a result or a refusal. Some of these bytes make the library end its process."""
     codes = pa.array([b"123456"] * 40, pa.binary(6))
     table = pa.table({"comment": (REVIEWS * 8)[:40], "id": range(40), "code": codes})
     encodings = {"comment": "DELTA_BYTE_ARRAY", "id": "DELTA_BINARY_PACKED", "code": "PLAIN"}

@@ -1,6 +1,6 @@
 """Decodes Parquet files in another process.
 
-At some damaged pages, the library ends its process: it panics inside a function that is called from C, and
+On some damaged pages, the library ends its process: it panics inside a function that is called from C, and
 Rust cannot unwind there. So the program `decoder.py` decodes each file. If it dies, only that file fails.
 
 The two exchange messages. The first one has the size of the file and the rows per batch. Then the program
