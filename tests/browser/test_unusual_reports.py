@@ -138,7 +138,7 @@ def test_a_single_wrong_date_does_not_squeeze_the_others(opened: Open) -> None:
 
     at = bars(page)
     assert (at[-1] - at[1]) / (at[-1] - at[0]) > 0.7
-    expect(page.locator("#time")).to_contain_text("A dotted line stands for a long time without reviews.")
+    expect(page.locator("#time")).to_contain_text("A dotted line stands for a long period without reviews.")
 
 
 def test_a_course_of_neither_praise_nor_blame_is_not_an_empty_chart(opened: Open) -> None:

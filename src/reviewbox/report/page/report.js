@@ -273,7 +273,7 @@
       h("button", { type: "button", "aria-pressed": String(index === by), onclick: () => change({ by: index }) }, data.dimensions[index].name),
     );
     rebuild(section, [
-      h("h2", { id: "differences-title" }, "Where does it differ?"),
+      h("h2", { id: "differences-title" }, "Where do the answers differ?"),
       h("div", { class: "group", role: "group", "aria-label": "Compare by" }, buttons),
       legend(),
       chart,
@@ -368,7 +368,7 @@
     const breaks = periods.filter(isBreak);
     const breakHint = breaks.length ? " A dotted line stands for a long period without reviews." : "";
     rebuild(section, [
-      h("h2", { id: "time-title" }, "How has it changed?"),
+      h("h2", { id: "time-title" }, "How have they changed?"),
       rows.length ? null : nothing(),
       chart, volume,
       h("p", { class: "hint" }, `By ${dimension.name}. The bands are 95% intervals: they are wide where there are few reviews.${breakHint} ${dimension.note}`),
