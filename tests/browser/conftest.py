@@ -87,7 +87,7 @@ def pages(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Pages:
 
 @pytest.fixture
 def visit(browser: Browser) -> Iterator[Callable[..., Page]]:
-    """Open a report and wait until it is drawn. Afterwards, no errors may be in the console."""
+    """Open a report and wait until it is drawn. Afterwards, the browser's console must not have errors."""
     errors: list[str] = []
     contexts = []
 

@@ -110,7 +110,7 @@ def render_raw(text: str) -> str:
 
 
 def _repaired(text: str, check_time: Callable[[], None]) -> Repaired | None:
-    """Return the only value of a text, between commas or not; None if it cannot be read."""
+    """Return the only value of a text, with or without commas around it; None if it cannot be read."""
     before = skip_gap(text, 0)
     try:
         repaired = repair(text, before.end, check_time)
