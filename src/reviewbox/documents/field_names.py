@@ -90,6 +90,7 @@ _QUESTION_SCORE = 0.5
 _FOLLOW_UP = re.compile(
     r"(?:if|wenn|falls|si|se|caso|als|indien|jesli|jezeli|eger|jika|если) "
     r"(?:\w+ ){0,5}(?:yes|no|ja|nein|oui|non|si|nao|sim|nee|tak|nie|evet|hayir|ya|tidak|да|нет)\b"
+    r"|(?:why|explain|warum|pourquoi|por que|porque|perche) .*\b(?:answer|antwort|reponse|respuesta|resposta|risposta)\b"
 )
 # Questions of a form in which people sign up for something.
 _SIGNING_UP = re.compile(

@@ -32,9 +32,9 @@ _WEIGHT_ARTICLE = -2.0  # if the records have a title and a sign of an article, 
 _MAX_NAME_LENGTH = 1000
 
 _WORDS_OF_AN_ARTICLE = frozenset(
-    "category categories tag tags section categoria kategorie rubrik subtitle subtitulo sottotitolo "
-    "untertitel excerpt permalink slug layout icon cover thumbnail image photo imagen imagem immagine "
-    "bild foto фото".split()
+    "category categories topic topics tag tags section categoria kategorie rubrik subtitle subtitulo "
+    "sottotitolo untertitel excerpt permalink slug layout icon cover thumbnail image photo imagen imagem "
+    "immagine bild foto фото".split()
 )
 _WORDS_BESIDE_REVIEWS = frozenset(
     "rating ratings star stars score scores nps author authors user username reviewer customer guest name "
@@ -54,10 +54,19 @@ _COUNTED_TOKENS = frozenset("input output prompt completion total".split())  # b
 # Names of fields beside texts that customers did not write.
 _BESIDE_PUBLISHED = (
     frozenset(("wins", "losses")),  # of ideas that are put to a vote
-    frozenset(("post title", "post content")),  # of a site
+    frozenset(("votes for", "votes against")),
     frozenset(("sender", "recipient")),  # of messages in a mailbox
     frozenset(("from", "to", "subject")),
 )
+# A text with a name of these words is a post of a forum or a site, if one of them is "post".
+_WORDS_OF_A_POST = frozenset("post text content body message title".split())
+_POST_ID = "post id"
+# So is a text beside the numbers of comments on it and of people who like it.
+_COMMENTS, _COUNTS = frozenset(("comments", "comment")), frozenset(("count", "num", "number"))
+_LIKES = frozenset("likes like hearts shares retweets reposts good".split())
+_AUTHORS = frozenset("author authors autor auteur autore".split())
+_QUOTE, _MIN_QUOTES = "quote", 30
+_TAGS = frozenset("tags categories keywords".split())
 # Names of fields beside what is spoken. In a survey, these are the dates at which somebody filled it in.
 _BESIDE_SPEECH = (
     frozenset(("start", "end")),  # of subtitles
@@ -193,6 +202,36 @@ def _are_published(columns: Mapping[str, FieldValues]) -> bool:
         or len(_MESSENGER_KEYS & {name.replace(" ", "") for name in names}) >= _MIN_MESSENGER_KEYS
         or _are_pages(columns)
         or _are_spoken(columns)
+        or _are_posts(columns)
+        or _are_quotes(columns)
+    )
+
+
+def _are_posts(columns: Mapping[str, FieldValues]) -> bool:
+    """Return whether records are posts of a forum or a network, which nobody rates."""
+    names = _names(columns)
+    is_about_post = _POST_ID in names and not any(_COMMENTS.intersection(name.split()) for name in names)
+    counts = [{*_words(values)} for values in columns.values() if values.kinds["number"] > 0]
+    are_counted = any(_COMMENTS & words and words <= _COMMENTS | _COUNTS for words in counts)
+    is_post = any(
+        values.is_text and "post" in (words := {*_words(values)}) and words <= _WORDS_OF_A_POST
+        for values in columns.values()
+    )
+    return (is_post or is_about_post or (are_counted and any(map(_LIKES.intersection, counts)))) and not any(
+        map(_is_rating, columns.values())
+    )
+
+
+def _are_quotes(columns: Mapping[str, FieldValues]) -> bool:
+    """Return whether records are a collection of sayings. A page with what customers say has fewer."""
+    many = [values for values in columns.values() if values.present >= _MIN_QUOTES]
+    words = {word for values in many for word in _words(values)}
+    is_called_quote = any(
+        values.is_text and word.startswith(_QUOTE) for values in many for word in _words(values)
+    )
+    has_author_and_tags = not (_AUTHORS.isdisjoint(words) or _TAGS.isdisjoint(words))
+    return (is_called_quote or has_author_and_tags) and not any(
+        _is_date(values) or _is_rating(values) for values in columns.values()
     )
 
 
