@@ -737,6 +737,14 @@ def test_posts_petitions_and_ideas_are_not_reviews(beside: Mapping[str, Sequence
     assert select({"review": REVIEWS, **beside}).name == "review"
 
 
+@pytest.mark.parametrize("beside", [["date", "user"], ["sender"]], ids=" ".join)
+def test_messages_with_nothing_but_who_wrote_them_are_not_reviews(beside: Sequence[str]) -> None:
+    """Messengers export chats in this way."""
+    columns = dict.fromkeys(beside, OTHER_COLUMNS["reviewer_name"])
+    refusal({**columns, "message": REVIEWS})
+    assert select({**columns, "stars": OTHER_COLUMNS["stars"], "message": REVIEWS}).name == "message"
+
+
 def test_comments_on_posts_are_read() -> None:
     columns = {"post_id": OTHER_COLUMNS["sku"], "comment_id": OTHER_COLUMNS["review_id"], "text": REVIEWS}
     assert select(columns).name == "text"
@@ -755,6 +763,35 @@ def test_advice_under_topics_is_not_reviews() -> None:
 def test_reviews_as_json_in_cells_are_refused_however_long() -> None:
     cells = [str([{"name": f"Guest {n}", "text": review} for review in REVIEWS * 2]) for n in range(3)]
     refusal({"name": ["Inn", "Pub", "Bar"], "reviews": cells})
+
+
+@pytest.mark.parametrize(
+    ("name", "texts"),
+    [
+        (
+            "Impression du séjour",
+            ["Chambre propre", "Service lent", "Personnel souriant", "Chauffage en panne"],
+        ),
+        ("Résumé de l'avis", ["Chambre propre", "Service lent", "Personnel souriant", "Chauffage en panne"]),
+        ("Observaciones", ["Mesa limpia", "Mesero grosero", "Ambiente agradable", "Faltan enchufes"]),
+        ("giudizio", ["Camera pulita", "Bagno da rifare", "Personale gentile", "Torneremo"]),
+    ],
+)
+def test_short_reviews_are_found_in_other_languages(name: str, texts: Sequence[str]) -> None:
+    columns = {"room": ["12", "7", "31", "5"] * 2, name: [*texts, *(f"{text}!" for text in texts)]}
+    assert select(columns).name == name
+
+
+@pytest.mark.parametrize(
+    ("praise", "blame"),
+    [
+        ("What did you like most about your stay?", "What could we improve?"),
+        ("¿Qué fue lo que más le gustó de su visita?", "¿Qué podríamos mejorar?"),
+    ],
+)
+def test_what_guests_like_and_what_could_be_better_are_two_parts(praise: str, blame: str) -> None:
+    message = refusal({praise: REVIEWS, blame: REVIEWS[::-1]})
+    assert repr(blame) in message
 
 
 def test_the_reason_for_an_answer_is_one_of_several_open_questions() -> None:

@@ -189,7 +189,8 @@ def name_score(name: str) -> float:
     if described and described <= _REPORTS and not DESCRIPTIONS.isdisjoint(words):
         return TEXT_NAME_SCORE
     if any(word_weight(word) >= TELLING_NAME_SCORE for part in parts[-2:] for word in name_words(part)):
-        words = [word for word in words if word not in DESCRIPTIONS]  # which is the review itself
+        # Which is the review itself. Without accents, the French word for a summary is a CV.
+        words = [word for word in words if word not in DESCRIPTIONS and word != "resume"]
     elif not DESCRIPTIONS.isdisjoint(words):  # and its text is still one
         words = [word for word in words if not 0 < word_weight(word) < TELLING_NAME_SCORE]
     outer = max((word_weight(word) for word in context), default=0.0) / 2

@@ -108,6 +108,8 @@ _MESSENGER_KEYS = frozenset(
     "expiresinseconds sourceuuid sourcedevice isunsent isgeoblockedforviewer dateunixtime groupinfo".split()
 )
 _MIN_MESSENGER_KEYS = 2
+# Records with just these fields are messages, too.
+_MESSAGES = (frozenset(("date", "user", "message")), frozenset(("sender", "message")))
 _QUESTIONS_OF_DIALOGUES = frozenset("question prompt instruction".split())
 _ANSWERS_OF_DIALOGUES = frozenset("response completion output".split())
 _ANSWERS = frozenset("response responses answer answers resolution".split()) | FOREIGN_ANSWERS
@@ -199,6 +201,7 @@ def _are_published(columns: Mapping[str, FieldValues]) -> bool:
         or any(map(_counts_tokens, columns.values()))
         or any(map(_has_two_sides, columns.values()))
         or _are_dialogues(columns)
+        or names in _MESSAGES
         or len(_MESSENGER_KEYS & {name.replace(" ", "") for name in names}) >= _MIN_MESSENGER_KEYS
         or _are_pages(columns)
         or _are_spoken(columns)
