@@ -699,6 +699,7 @@ SAYINGS = [
     "columns",
     [
         {"quote": SAYINGS, "author": ["A. Poet", "B. Monk", "C. Sage"] * 10},
+        {"quote": SAYINGS, "author": ["A. Poet"] * 30, "birth_date": ["1879-03-14"] * 30},
         {"quotestext": SAYINGS, "id": [str(n) for n in range(30)]},
         {
             "text": SAYINGS,
@@ -799,6 +800,14 @@ def test_the_reason_for_an_answer_is_one_of_several_open_questions() -> None:
         {"Why do you prefer the previously ticked answer?": REVIEWS, "Why this part?": REVIEWS[::-1]}
     )
     assert "Why this part?" in message
+
+
+def test_texts_about_several_aspects_are_refused_unless_they_differ_much() -> None:
+    aspects = dict.fromkeys(("teaching", "exams", "library"), SHORT_REVIEWS)
+    better = [f"{review}, and I told them" for review in SHORT_REVIEWS[::-1]]
+    message = refusal({**aspects, "coursecontent": SHORT_REVIEWS[::-1]})
+    assert "coursecontent" in message
+    assert select({**aspects, "What do you want to tell us?": better}).name == "What do you want to tell us?"
 
 
 def test_two_open_questions_are_refused_unless_they_differ_much() -> None:

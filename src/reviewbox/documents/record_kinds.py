@@ -58,15 +58,14 @@ _BESIDE_PUBLISHED = (
     frozenset(("sender", "recipient")),  # of messages in a mailbox
     frozenset(("from", "to", "subject")),
 )
-# A text with a name of these words is a post of a forum or a site, if one of them is "post".
+# A text whose name has just these words is a post of a forum or a site, if one of them is "post".
 _WORDS_OF_A_POST = frozenset("post text content body message title".split())
-_POST_ID = "post id"
 # So is a text beside the numbers of comments on it and of people who like it.
-_COMMENTS, _COUNTS = frozenset(("comments", "comment")), frozenset(("count", "num", "number"))
-_LIKES = frozenset("likes like hearts shares retweets reposts good".split())
+_COMMENTS = frozenset(("comments", "comment count", "comments count", "num comments"))
+_LIKES = frozenset(("likes", "like count", "likes count", "hearts", "shares", "good count"))
 _AUTHORS = frozenset("author authors autor auteur autore".split())
-_QUOTE, _MIN_QUOTES = "quote", 30
 _TAGS = frozenset("tags categories keywords".split())
+_MIN_QUOTES = 30
 # Names of fields beside what is spoken. In a survey, these are the dates at which somebody filled it in.
 _BESIDE_SPEECH = (
     frozenset(("start", "end")),  # of subtitles
@@ -108,8 +107,7 @@ _MESSENGER_KEYS = frozenset(
     "expiresinseconds sourceuuid sourcedevice isunsent isgeoblockedforviewer dateunixtime groupinfo".split()
 )
 _MIN_MESSENGER_KEYS = 2
-# Records with just these fields are messages, too.
-_MESSAGES = (frozenset(("date", "user", "message")), frozenset(("sender", "message")))
+_MESSAGES = (frozenset(("date", "user", "message")), frozenset(("sender", "message")))  # and nothing else
 _QUESTIONS_OF_DIALOGUES = frozenset("question prompt instruction".split())
 _ANSWERS_OF_DIALOGUES = frozenset("response completion output".split())
 _ANSWERS = frozenset("response responses answer answers resolution".split()) | FOREIGN_ANSWERS
@@ -213,29 +211,21 @@ def _are_published(columns: Mapping[str, FieldValues]) -> bool:
 def _are_posts(columns: Mapping[str, FieldValues]) -> bool:
     """Return whether records are posts of a forum or a network, which nobody rates."""
     names = _names(columns)
-    is_about_post = _POST_ID in names and not any(_COMMENTS.intersection(name.split()) for name in names)
-    counts = [{*_words(values)} for values in columns.values() if values.kinds["number"] > 0]
-    are_counted = any(_COMMENTS & words and words <= _COMMENTS | _COUNTS for words in counts)
-    is_post = any(
-        values.is_text and "post" in (words := {*_words(values)}) and words <= _WORDS_OF_A_POST
-        for values in columns.values()
-    )
-    return (is_post or is_about_post or (are_counted and any(map(_LIKES.intersection, counts)))) and not any(
-        map(_is_rating, columns.values())
-    )
+    texts = [{*_words(values)} for values in columns.values() if values.is_text]
+    return (
+        any("post" in words and words <= _WORDS_OF_A_POST for words in texts)
+        or ("post id" in names and not any("comment" in name for name in names))
+        or not (_COMMENTS.isdisjoint(names) or _LIKES.isdisjoint(names))
+    ) and not any(map(_is_rating, columns.values()))
 
 
 def _are_quotes(columns: Mapping[str, FieldValues]) -> bool:
     """Return whether records are a collection of sayings. A page with what customers say has fewer."""
     many = [values for values in columns.values() if values.present >= _MIN_QUOTES]
     words = {word for values in many for word in _words(values)}
-    is_called_quote = any(
-        values.is_text and word.startswith(_QUOTE) for values in many for word in _words(values)
-    )
+    is_quote = any(values.is_text and "quote" in "".join(_words(values)) for values in many)
     has_author_and_tags = not (_AUTHORS.isdisjoint(words) or _TAGS.isdisjoint(words))
-    return (is_called_quote or has_author_and_tags) and not any(
-        _is_date(values) or _is_rating(values) for values in columns.values()
-    )
+    return (is_quote or has_author_and_tags) and not any(map(_is_rating, columns.values()))
 
 
 def _are_pages(columns: Mapping[str, FieldValues]) -> bool:

@@ -82,10 +82,9 @@ NAME_WEIGHTS: Mapping[str, float] = {
         "text body content message verbatimtext freetext openended openend texto texte testo tekst texten "
         "inhalt contenu contenido contenuto mensaje nachricht messaggio teks isi metin icerik текст "
         "сообщение treść 本文 内容 內容 문장 내용 post tweet caption answer answers antwort reponse "
-        "respuesta risposta odpowiedz jawaban cevap ответ statement sentence sentences phrase "
+        "respuesta risposta odpowiedz jawaban cevap ответ observaciones statement sentence sentences phrase "
         "phrases utterance utterances satz satze frase frases zdanie zdania cumle cumleler "
-        "kalimat observaciones observacoes osservazioni impression impressions impresiones "
-        "impressioni предложение предложения 句子 teksti szoveg κειμενο نص متن noidung ข้อความ",
+        "kalimat предложение предложения 句子 teksti szoveg κειμενο نص متن noidung ข้อความ impression",
     ),
     # an answer in a survey, or a reply to a review; what an analyst wrote
     **_words(-1.0, "response claim claims insight insights"),
@@ -231,8 +230,7 @@ OPINION_WORDS = frozenset(
         "delicioso rica ricos excelentes soddisfacente soddisfacenti deludente pulito pulita puliti "
         "pulite sporco sporca gentile gentili cortese cordiale scomodo scomoda ottimi ottime pessimi "
         "eccellente eccellenti scarso scarsa silenziosa rumorosa boas otimos otimas limpo limpa sujo suja "
-        "satisfeito satisfeita amei lindo linda rapida rapido ramah bersih kotor nyaman lambat "
-        "memuaskan"
+        "satisfeito satisfeita amei lindo linda rapida rapido ramah bersih kotor nyaman lambat"
     ).split()
 )
 
