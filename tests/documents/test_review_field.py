@@ -677,6 +677,139 @@ def test_the_quote_of_a_poet_is_not_a_review() -> None:
     )
 
 
+SAYINGS = [
+    f"{start} {end}"
+    for start in ("I love a life in which", "A good friend knows that", "My best teacher told me that")
+    for end in (
+        "hope is a very small lamp.",
+        "no road is too long.",
+        "time heals what we cannot.",
+        "the sea forgives nobody.",
+        "a great heart is quiet.",
+        "bread is better than gold.",
+        "fear is a bad cook.",
+        "the wise laugh too.",
+        "every winter ends.",
+        "nothing really lasts.",
+    )
+]
+
+
+@pytest.mark.parametrize(
+    "columns",
+    [
+        {"quote": SAYINGS, "author": ["A. Poet", "B. Monk", "C. Sage"] * 10},
+        {"quote": SAYINGS, "author": ["A. Poet"] * 30, "birth_date": ["1879-03-14"] * 30},
+        {"quotestext": SAYINGS, "id": [str(n) for n in range(30)]},
+        {
+            "text": SAYINGS,
+            "author": ["A. Poet", "B. Monk", "C. Sage"] * 10,
+            "tags": ["life, hope", "sea"] * 15,
+        },
+    ],
+    ids=" ".join,
+)
+def test_a_collection_of_sayings_is_not_reviews(columns: Mapping[str, Sequence[str]]) -> None:
+    refusal(columns)
+    rated = {**columns, "rating": ["5", "4", "1"] * 10}
+    assert select(rated).name == next(iter(columns))
+
+
+def test_a_page_with_what_a_few_customers_say_is_reviews() -> None:
+    people = OTHER_COLUMNS["reviewer_name"]
+    assert select({"quote": REVIEWS, "author": people}).name == "quote"
+    assert select({"text": REVIEWS, "author": people, "tags": ["food", "room"] * 4}).name == "text"
+
+
+@pytest.mark.parametrize(
+    "beside",
+    [
+        {"post_time": OTHER_COLUMNS["review_date"], "post_title": TITLES},
+        {"post_id": OTHER_COLUMNS["review_id"]},
+        {"good_count": ["3", "9", "0", "2"] * 2, "comment_count": ["1", "0", "4", "7"] * 2},
+        {"likes": ["3", "9", "0", "2"] * 2, "comments": ["1", "0", "4", "7"] * 2},
+        {"votes for": ["3", "9", "0", "2"] * 2, "votes against": ["1", "0", "4", "7"] * 2},
+        {"title": TITLES, "signature_count": ["310", "92", "7", "21"] * 2},
+    ],
+    ids=" ".join,
+)
+def test_posts_petitions_and_ideas_are_not_reviews(beside: Mapping[str, Sequence[str]]) -> None:
+    refusal({"text": REVIEWS, **beside})
+    assert select({"review": REVIEWS, **beside}).name == "review"
+
+
+@pytest.mark.parametrize("beside", [["date", "user"], ["sender"]], ids=" ".join)
+def test_messages_with_nothing_but_who_wrote_them_are_not_reviews(beside: Sequence[str]) -> None:
+    """Messengers export chats in this way."""
+    columns = dict.fromkeys(beside, OTHER_COLUMNS["reviewer_name"])
+    refusal({**columns, "message": REVIEWS})
+    assert select({**columns, "stars": OTHER_COLUMNS["stars"], "message": REVIEWS}).name == "message"
+
+
+def test_comments_on_posts_are_read() -> None:
+    columns = {"post_id": OTHER_COLUMNS["sku"], "comment_id": OTHER_COLUMNS["review_id"], "text": REVIEWS}
+    assert select(columns).name == "text"
+
+
+def test_the_text_of_a_post_is_not_a_review() -> None:
+    refusal({"post": REVIEWS, "date": OTHER_COLUMNS["review_date"], "title": TITLES})
+
+
+def test_advice_under_topics_is_not_reviews() -> None:
+    advice = [f"Ask a friend what they like before {n} people hear of it." for n in range(4)]
+    advice += [f"Write {n} letters to your team." for n in range(8)]
+    refusal({"topic": ["Plans", "People", "Time"] * 4, "title": TITLES[:4] * 3, "text": advice})
+
+
+def test_reviews_as_json_in_cells_are_refused_however_long() -> None:
+    cells = [str([{"name": f"Guest {n}", "text": review} for review in REVIEWS * 2]) for n in range(3)]
+    refusal({"name": ["Inn", "Pub", "Bar"], "reviews": cells})
+
+
+@pytest.mark.parametrize(
+    ("name", "texts"),
+    [
+        (
+            "Impression du séjour",
+            ["Chambre propre", "Service lent", "Personnel souriant", "Chauffage en panne"],
+        ),
+        ("Résumé de l'avis", ["Chambre propre", "Service lent", "Personnel souriant", "Chauffage en panne"]),
+        ("Observaciones", ["Mesa limpia", "Mesero grosero", "Ambiente agradable", "Faltan enchufes"]),
+        ("giudizio", ["Camera pulita", "Bagno da rifare", "Personale gentile", "Torneremo"]),
+    ],
+)
+def test_short_reviews_are_found_in_other_languages(name: str, texts: Sequence[str]) -> None:
+    columns = {"room": ["12", "7", "31", "5"] * 2, name: [*texts, *(f"{text}!" for text in texts)]}
+    assert select(columns).name == name
+
+
+@pytest.mark.parametrize(
+    ("praise", "blame"),
+    [
+        ("What did you like most about your stay?", "What could we improve?"),
+        ("¿Qué fue lo que más le gustó de su visita?", "¿Qué podríamos mejorar?"),
+    ],
+)
+def test_what_guests_like_and_what_could_be_better_are_two_parts(praise: str, blame: str) -> None:
+    message = refusal({praise: REVIEWS, blame: REVIEWS[::-1]})
+    assert repr(blame) in message
+
+
+def test_the_reason_for_an_answer_is_one_of_several_open_questions() -> None:
+    message = refusal(
+        {"Why do you prefer the previously ticked answer?": REVIEWS, "Why this part?": REVIEWS[::-1]}
+    )
+    assert "Why this part?" in message
+
+
+def test_texts_about_several_aspects_are_refused_unless_they_differ_much() -> None:
+    aspects = dict.fromkeys(("teaching", "exams", "library"), SHORT_REVIEWS)
+    better = [f"{review}, and I told them" for review in SHORT_REVIEWS[::-1]]
+    message = refusal({**aspects, "coursecontent": SHORT_REVIEWS[::-1]})
+    assert "coursecontent" in message
+    assert select({**aspects, "What do you want to tell us?": better}).name == "What do you want to tell us?"
+
+
 def test_two_open_questions_are_refused_unless_they_differ_much() -> None:
     longer = [f"As far as I remember: {text} That is all I can say." for text in REVIEWS]
     message = refusal(

@@ -90,6 +90,7 @@ _QUESTION_SCORE = 0.5
 _FOLLOW_UP = re.compile(
     r"(?:if|wenn|falls|si|se|caso|als|indien|jesli|jezeli|eger|jika|если) "
     r"(?:\w+ ){0,5}(?:yes|no|ja|nein|oui|non|si|nao|sim|nee|tak|nie|evet|hayir|ya|tidak|да|нет)\b"
+    r"|(?:why|explain|warum|pourquoi|por que|porque|perche) .*\b(?:answer|antwort|reponse|respuesta|resposta|risposta)\b"
 )
 # Questions of a form in which people sign up for something.
 _SIGNING_UP = re.compile(
@@ -188,7 +189,8 @@ def name_score(name: str) -> float:
     if described and described <= _REPORTS and not DESCRIPTIONS.isdisjoint(words):
         return TEXT_NAME_SCORE
     if any(word_weight(word) >= TELLING_NAME_SCORE for part in parts[-2:] for word in name_words(part)):
-        words = [word for word in words if word not in DESCRIPTIONS]  # which is the review itself
+        # Which is the review itself. Without accents, the French word for a summary is a CV.
+        words = [word for word in words if word not in DESCRIPTIONS and word != "resume"]
     elif not DESCRIPTIONS.isdisjoint(words):  # and its text is still one
         words = [word for word in words if not 0 < word_weight(word) < TELLING_NAME_SCORE]
     outer = max((word_weight(word) for word in context), default=0.0) / 2

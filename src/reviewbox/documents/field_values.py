@@ -75,7 +75,7 @@ _QUESTION_NAMES = frozenset(
     "question frage pregunta domanda pergunta vraag pytanie otazka fraga soru pertanyaan вопрос питання 问题 問題 "
     "質問 질문".split()
 )
-_RESPONDENTS = frozenset("respondents befragte repondants encuestados".split())
+_RESPONDENTS = frozenset("respondents befragte repondants encuestados signature signatures".split())
 _PUBLISHED_WORDS = frozenset("article articles faq faqs macro macros".split())
 
 _WORD = re.compile(r"[^\W\d_]+(?:['’][^\W\d_]+)?")

@@ -32,9 +32,9 @@ _WEIGHT_ARTICLE = -2.0  # if the records have a title and a sign of an article, 
 _MAX_NAME_LENGTH = 1000
 
 _WORDS_OF_AN_ARTICLE = frozenset(
-    "category categories tag tags section categoria kategorie rubrik subtitle subtitulo sottotitolo "
-    "untertitel excerpt permalink slug layout icon cover thumbnail image photo imagen imagem immagine "
-    "bild foto фото".split()
+    "category categories topic topics tag tags section categoria kategorie rubrik subtitle subtitulo "
+    "sottotitolo untertitel excerpt permalink slug layout icon cover thumbnail image photo imagen imagem "
+    "immagine bild foto фото".split()
 )
 _WORDS_BESIDE_REVIEWS = frozenset(
     "rating ratings star stars score scores nps author authors user username reviewer customer guest name "
@@ -54,10 +54,18 @@ _COUNTED_TOKENS = frozenset("input output prompt completion total".split())  # b
 # Names of fields beside texts that customers did not write.
 _BESIDE_PUBLISHED = (
     frozenset(("wins", "losses")),  # of ideas that are put to a vote
-    frozenset(("post title", "post content")),  # of a site
+    frozenset(("votes for", "votes against")),
     frozenset(("sender", "recipient")),  # of messages in a mailbox
     frozenset(("from", "to", "subject")),
 )
+# A text whose name has just these words is a post of a forum or a site, if one of them is "post".
+_WORDS_OF_A_POST = frozenset("post text content body message title".split())
+# So is a text beside the numbers of comments on it and of people who like it.
+_COMMENTS = frozenset(("comments", "comment count", "comments count", "num comments"))
+_LIKES = frozenset(("likes", "like count", "likes count", "hearts", "shares", "good count"))
+_AUTHORS = frozenset("author authors autor auteur autore".split())
+_TAGS = frozenset("tags categories keywords".split())
+_MIN_QUOTES = 30
 # Names of fields beside what is spoken. In a survey, these are the dates at which somebody filled it in.
 _BESIDE_SPEECH = (
     frozenset(("start", "end")),  # of subtitles
@@ -99,6 +107,7 @@ _MESSENGER_KEYS = frozenset(
     "expiresinseconds sourceuuid sourcedevice isunsent isgeoblockedforviewer dateunixtime groupinfo".split()
 )
 _MIN_MESSENGER_KEYS = 2
+_MESSAGES = (frozenset(("date", "user", "message")), frozenset(("sender", "message")))  # and nothing else
 _QUESTIONS_OF_DIALOGUES = frozenset("question prompt instruction".split())
 _ANSWERS_OF_DIALOGUES = frozenset("response completion output".split())
 _ANSWERS = frozenset("response responses answer answers resolution".split()) | FOREIGN_ANSWERS
@@ -190,10 +199,33 @@ def _are_published(columns: Mapping[str, FieldValues]) -> bool:
         or any(map(_counts_tokens, columns.values()))
         or any(map(_has_two_sides, columns.values()))
         or _are_dialogues(columns)
+        or names in _MESSAGES
         or len(_MESSENGER_KEYS & {name.replace(" ", "") for name in names}) >= _MIN_MESSENGER_KEYS
         or _are_pages(columns)
         or _are_spoken(columns)
+        or _are_posts(columns)
+        or _are_quotes(columns)
     )
+
+
+def _are_posts(columns: Mapping[str, FieldValues]) -> bool:
+    """Return whether records are posts of a forum or a network, which nobody rates."""
+    names = _names(columns)
+    texts = [{*_words(values)} for values in columns.values() if values.is_text]
+    return (
+        any("post" in words and words <= _WORDS_OF_A_POST for words in texts)
+        or ("post id" in names and not any("comment" in name for name in names))
+        or not (_COMMENTS.isdisjoint(names) or _LIKES.isdisjoint(names))
+    ) and not any(map(_is_rating, columns.values()))
+
+
+def _are_quotes(columns: Mapping[str, FieldValues]) -> bool:
+    """Return whether records are a collection of sayings. A page with what customers say has fewer."""
+    many = [values for values in columns.values() if values.present >= _MIN_QUOTES]
+    words = {word for values in many for word in _words(values)}
+    is_quote = any(values.is_text and "quote" in "".join(_words(values)) for values in many)
+    has_author_and_tags = not (_AUTHORS.isdisjoint(words) or _TAGS.isdisjoint(words))
+    return (is_quote or has_author_and_tags) and not any(map(_is_rating, columns.values()))
 
 
 def _are_pages(columns: Mapping[str, FieldValues]) -> bool:

@@ -54,8 +54,10 @@ _MIN_NAMED_SCORE = 1.0
 # values decide only if they differ much.
 _SIBLING_MARGIN = 4.0
 _SHEET_MARGIN = 3.0
-# Between two open questions of a survey, they decide only if they differ more than usual.
+# Between two open questions of a survey, they decide only if they differ more than usual, and so among this many
+# fields that sound like reviews and are about as full as each other.
 _QUESTION_MARGIN = 2.0
+_ASPECTS, _FULL_SHARE = 4, 0.8
 _MIN_REVIEW_SHARE = 0.25  # of the records with a title; otherwise it is the title of something else
 _RARE = 10  # times as many texts in another field that sounds like reviews
 _RARE_BESIDE_TICKETS = 4
@@ -385,7 +387,11 @@ def select_review_field(sample: FieldSample, options: ReadOptions) -> ReviewFiel
             "the table looks like a form: its lines are numbered, or hardly any row has more than one value; "
             + suggestion(candidates, sample.paths),
         )
-    close = [c for c in others if not _is_clearly_better(best, c) and not sample.is_copy(c.path, best.path)]
+    full = [c for c in eligible if c.is_plausible and c.texts >= _FULL_SHARE * best.texts]
+    least = _QUESTION_MARGIN if len(full) >= _ASPECTS else _MARGIN
+    close = [
+        c for c in others if not (_is_clearly_better(best, c, least) or sample.is_copy(c.path, best.path))
+    ]
     close += [*sample.long_titles(candidates, best), *sample.tickets(candidates, best)]
     close += [c for c in candidates if c not in close and _are_similar_lists(best, c)]
     if close:
@@ -410,11 +416,11 @@ def _is_derived(candidate: Candidate) -> bool:
     return not DERIVED_WORDS.isdisjoint(name_words(last_part(candidate.path)))
 
 
-def _is_clearly_better(best: Candidate, rival: Candidate) -> bool:
+def _is_clearly_better(best: Candidate, rival: Candidate, least: float) -> bool:
     if rival.is_plausible and _RARE * best.texts <= rival.texts:
         return False
     better_name = max(0.0, rival.name_score - best.name_score)
-    margin = _MARGIN + _WEIGHT_BETTER_NAME * better_name
+    margin = least + _WEIGHT_BETTER_NAME * better_name
     if best.is_open_question and rival.is_open_question:
         margin = max(margin, _QUESTION_MARGIN)
     if _are_siblings(best, rival):

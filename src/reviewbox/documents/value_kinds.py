@@ -36,7 +36,8 @@ _FLAG = frozenset(
     "resolved unresolved completed confirmed cancelled paid shipped unread offen neu erledigt geschlossen "
     "eingegangen abierto cerrado pendiente enviado ouvert fermé envoyé aperto chiuso inviato".split()
 )
-_STRUCTURE = re.compile(r"\s*(?:\{.*[}:]|\[.*[\]{,])\s*", re.DOTALL)
+# The end of a long value is not looked at.
+_STRUCTURE = re.compile(r"\s*(?:\{.*[}:]|\[.*[\]{,]|\[?\{['\"]\w+['\"]:.*)\s*", re.DOTALL)
 # An icon, or what a program prints of an object, such as "<Response [402]>".
 _TAGS = re.compile(r"(?:<[^<>]+>\s*)+")
 # A quantity, a product and a price.

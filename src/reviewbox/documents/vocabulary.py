@@ -66,7 +66,7 @@ NAME_WEIGHTS: Mapping[str, float] = {
         "testimonio testimonios depoimento depoimentos testemunho testemunhos testimonianza testimonianze "
         "temoignages opinioni beoordelingen kundenstimmen kommentarer omdomen recenzija recenzije "
         "arvostelut arvio arviot kommentti kommentit ruckmeldung ruckmeldungen bemerkung bemerkungen "
-        "التعليق المراجعة الملاحظات",
+        "التعليق المراجعة الملاحظات giudizio giudizi",
     ),
     # a complaint
     **_words(
@@ -82,9 +82,9 @@ NAME_WEIGHTS: Mapping[str, float] = {
         "text body content message verbatimtext freetext openended openend texto texte testo tekst texten "
         "inhalt contenu contenido contenuto mensaje nachricht messaggio teks isi metin icerik текст "
         "сообщение treść 本文 内容 內容 문장 내용 post tweet caption answer answers antwort reponse "
-        "respuesta risposta odpowiedz jawaban cevap ответ statement sentence sentences phrase "
+        "respuesta risposta odpowiedz jawaban cevap ответ observaciones statement sentence sentences phrase "
         "phrases utterance utterances satz satze frase frases zdanie zdania cumle cumleler "
-        "kalimat предложение предложения 句子 teksti szoveg κειμενο نص متن noidung ข้อความ",
+        "kalimat предложение предложения 句子 teksti szoveg κειμενο نص متن noidung ข้อความ impression",
     ),
     # an answer in a survey, or a reply to a review; what an analyst wrote
     **_words(-1.0, "response claim claims insight insights"),
@@ -155,7 +155,7 @@ PRAISE_WORDS = frozenset(
             "upside positiv positif positifs positivo positivos positiva positivas vorteil vorteile avantage "
             "avantages ventaja ventajas vantagem vantagens vantaggio vantaggi pregio pregi gefallen plus "
             "плюсы достоинства преимущества zalety plusy artilar artilari kelebihan "
-            "优点 優點 满意 良い点 長所 満足 장점"
+            "gusto gustaron gostou aime piaciuto 优点 優點 满意 良い点 長所 満足 장점"
         ).split(),
     )
 )
@@ -167,6 +167,7 @@ BLAME_WORDS = frozenset(
             "weakness weaknesses downside negativ negatif negatifs negativo negativos negativa negativas "
             "nachteil nachteile inconvenient inconvenients desventaja desventajas desvantagem desvantagens "
             "svantaggio svantaggi difetto difetti minus минусы недостатки wady minusy eksiler eksileri "
+            "improve improved improvement improvements mejorar verbessern melhorar ameliorer migliorare "
             "kekurangan 缺点 缺點 不满 悪い点 短所 不満 단점"
         ).split(),
     )
@@ -222,7 +223,14 @@ OPINION_WORDS = frozenset(
         "ужасныи нравится понравилось понравился понравилась спасибо рекомендую супер класс довольна "
         "доволен прекрасно лучшии удобно советую dobry dobra dobre polecam swietny swietna swietnie zly "
         "slaby slaba niestety dziekuje zadowolony zadowolona jakosc bra daligt tack rekommenderar nojd "
-        "tyvarr"
+        "tyvarr sauber schmutzig nett nette netten begeistert hervorragend angenehm unfreundlich propre "
+        "propres lent lente souriant souriante accueillant accueillante sympathique sympa confortable "
+        "satisfait satisfaite eviter bons bonnes buenos buenas malos malas limpio limpia sucio sucia "
+        "amable amables grosero grosera agradable satisfecho satisfecha recomendable deliciosa "
+        "delicioso rica ricos excelentes soddisfacente soddisfacenti deludente pulito pulita puliti "
+        "pulite sporco sporca gentile gentili cortese cordiale scomodo scomoda ottimi ottime pessimi "
+        "eccellente eccellenti scarso scarsa silenziosa rumorosa boas otimos otimas limpo limpa sujo suja "
+        "satisfeito satisfeita amei lindo linda rapida rapido ramah bersih kotor nyaman lambat"
     ).split()
 )
 

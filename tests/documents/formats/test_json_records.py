@@ -299,6 +299,12 @@ def test_an_object_with_a_clear_review_is_one_review(value: Any, review: str) ->
     assert read.table is None
 
 
+def test_the_roles_of_customers_are_not_sides_of_a_chat() -> None:
+    people = zip(REVIEWS, ("CTO", "Buyer", ["Buyer"]), strict=False)
+    customers = [{"role": role, "company": "Acme", "content": review} for review, role in people]
+    assert texts(document("a.json", json.dumps({"testimonials": customers}))) == [*REVIEWS[:3]]
+
+
 def test_equal_candidates_are_refused_with_their_paths() -> None:
     value = {"items": [{"liked": a, "disliked": b} for a, b in zip(REVIEWS, reversed(REVIEWS), strict=True)]}
 

@@ -290,3 +290,11 @@ def test_a_short_list_of_sentences_is_refused() -> None:
     assert "a list of 10 reviews" in refusal("reviews.txt", "\n".join(reviews)).message
     assert len(document("review.txt", "\n".join(reviews[:9])).rows) == 1
     assert len(document("essay.txt", "\n".join(paragraphs)).rows) == 1
+
+
+def test_a_text_with_numbered_reviews_is_refused() -> None:
+    blocks = [f"{number}. Review: {'Good soup, slow waiter. ' * number}\n\nBob" for number in range(1, 13)]
+    points = [f"{number}. The soup was cold" for number in range(1, 6)]
+
+    assert "a list of 12 reviews" in refusal("reviews.txt", "\n\n".join(blocks)).message
+    assert len(document("review.txt", "What I did not like:\n" + "\n".join(points)).rows) == 1

@@ -51,7 +51,6 @@ _MIXED_RECORDS = tuple(
     frozenset(names.split())
     for names in (
         "question answer",
-        "role content",
         "text intent entities",
         "name value",
         "key value",
@@ -62,6 +61,8 @@ _MIXED_RECORDS = tuple(
         "question value",
     )
 )
+# The values of "role" in a chat with a language model. Customers have other roles, such as "CTO".
+_ROLES = frozenset("user assistant system developer tool function model".split())
 # This is how BigQuery writes the cells of a row.
 _CELL = ("f", Each.ELEMENT, "v")
 _CLEAR_NAME_SCORE = 3.0  # the least score of a name that clearly is that of reviews
@@ -158,6 +159,8 @@ class JsonSample:
             is_excluded = is_excluded or is_log_record(value)
         lower = {key.lower() for key in value if len(key) < _MAX_NAME_LENGTH}
         mixed = {name for names in _MIXED_RECORDS if names <= lower for name in names}
+        if isinstance(role := value.get("role"), str) and role in _ROLES:
+            mixed.add("content")
         columns = _columns_beside(value)
         lengths = Counter(len(child) for child in value.values() if isinstance(child, list))
         for key, child in islice(value.items(), _MAX_NAMES):

@@ -29,6 +29,9 @@ _MAX_WRAPPED_LINE = 200
 # A review rarely has this many lines with a bullet.
 _BULLETED_LINES = 20
 _BULLET = re.compile(r"(?:-{1,3}|[*•–—])\s")
+# Nor does it have this many lines or paragraphs with successive numbers.
+_NUMBERED_LINES = 10
+_NUMBER = re.compile(r"^[ \t]*+#?(\d{1,4})[.):]\s", re.MULTILINE)
 # A review rarely has this many long paragraphs without blank lines between them.
 _LONG_LINES, _LONG_LINE = 5, 1000
 # A review rarely has this many lines with a date.
@@ -73,7 +76,7 @@ def refuse_other_texts(text: str) -> None:
     """Raise SourceError if a text is plainly not one review."""
     if strings := _listed_strings(text):
         raise _not_one_review(f"a list of {strings} texts that a program wrote{_LIST_REMEDY}")
-    if reviews := _listed_reviews(text):
+    if reviews := _numbered_reviews(text) or _listed_reviews(text):
         raise _not_one_review(f"a list of {reviews} reviews{_LIST_REMEDY}")
     if records := _repeated_labels(text):
         raise _not_one_review(f"a list of {records} records{_LIST_REMEDY}")
@@ -107,6 +110,12 @@ def _listed_strings(text: str) -> int:
     text = text.strip()
     is_list = text.startswith(("['", '["')) and text.endswith(("']", '"]'))
     return len(_BETWEEN_STRINGS.findall(text)) + 1 if is_list else 0
+
+
+def _numbered_reviews(text: str) -> int:
+    """Return the number of reviews if they are numbered from 1; 0 if they are not."""
+    numbers = [int(number) for number in _NUMBER.findall(text)]
+    return len(numbers) if numbers[:_NUMBERED_LINES] == [*range(1, _NUMBERED_LINES + 1)] else 0
 
 
 def _listed_reviews(text: str) -> int:
