@@ -4,7 +4,7 @@ An event may be late, duplicated or out of order, and several workers may proces
 So every attempt takes the same steps: read the receipt, look at the *current* source, and stop if the
 receipt already records it. Otherwise read the source, classify it, and write the result on condition that
 the receipt is still the one that was read. A worker that loses a race starts over and finds the winner's
-result, or a newer source. What it had written before, and what others left when they died, is removed then.
+result, or a newer source. It then removes what it had written, and what workers left that died.
 """
 
 from collections.abc import Container
@@ -133,7 +133,7 @@ class ObjectProcessor:
     def commit(
         self, pending: PendingReceipt, replaces: StoredReceipt | None, *, may_have_tables: bool = False
     ) -> Outcome:
-        """Write a receipt in place of the one that was read, and remove what is left of the old result.
+        """Replace the receipt that was read by a new one, and remove what is left of the old result.
 
         `may_have_tables` is whether a source without a receipt may still have parts of tables.
 

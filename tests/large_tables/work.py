@@ -77,7 +77,7 @@ class Killer:
 
 
 def fails_at_receipt(error: type[BaseException]) -> Gate:
-    """Return a gate that raises an error in place of writing the receipt of a CSV file."""
+    """Return a gate that raises an error instead of writing the receipt of a CSV file."""
 
     def gate(operation: str, params: dict[str, Any], perform: Callable[[], Any]) -> Any:
         if operation == "PutObject" and params["Key"].endswith(".csv.json"):

@@ -38,7 +38,8 @@ _UNREPEATED_SHARE = 2 / 3  # of distinct texts
 _ROWS_FOR_REPETITION = 8  # in fewer rows, repetition means nothing
 _ROWS_FOR_VARIETY = 3
 _MIN_TEMPLATE_WORDS = 5
-# Texts are filled-in forms if at least this share and this number of their words are in nearly all of them.
+# Texts are filled-in forms if at least this share of their words, and at least this many of them, recur in nearly
+# all texts.
 _BOILERPLATE_SHARE = 0.4
 _BOILERPLATE_WORDS = 4
 _NEARLY_ALL = 0.9
@@ -307,7 +308,7 @@ class FieldValues:
 
     @property
     def is_template(self) -> bool:
-        """Whether all rows repeat a sentence, such as what respondents agree to."""
+        """Whether all rows contain the same sentence, such as a statement that respondents agree to."""
         return not self.is_varied and self.words >= _MIN_TEMPLATE_WORDS * self.texts
 
     @property
@@ -364,7 +365,7 @@ class FieldValues:
 
     @property
     def judges_nothing(self) -> bool:
-        """Whether no text has a word of opinion: of many in a known language, or of some that a program wrote."""
+        """Whether no text has a word of opinion, although there are many in a known language, or programs wrote some."""
         is_technical = self.texts >= _ROWS_FOR_VARIETY and self.technical > MIN_TEXT_SHARE * self.texts
         is_known_language = self.function_words >= _SURE_LANGUAGE_SHARE * self.words
         is_prose = is_known_language and self.words >= _MIN_OPEN_WORDS * self.texts

@@ -272,7 +272,7 @@ class FieldSample:
         )
 
     def mixed_candidates(self) -> list[Candidate]:
-        """Return the fields whose name says that they contain texts, but few of whose values are texts."""
+        """Return the fields that are named like texts but contain few of them."""
         records = self._records()
         return [
             Candidate(
