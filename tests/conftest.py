@@ -25,6 +25,8 @@ from moto.backend_index import backend_url_patterns
 from moto.core.base_backend import BaseBackend
 from moto.core.errors import ErrorLookupFactory
 from mypy_boto3_s3 import S3Client
+from tests.faults.clients import Clock
+from tests.faults.s3 import S3, Bucket
 from tests.tiny import write_model
 
 from reviewbox.model.classifier import Classifier
@@ -136,8 +138,8 @@ def session(_libraries_are_fast: None) -> boto3.Session:
 
 
 @pytest.fixture
-def s3(monkeypatch: pytest.MonkeyPatch, session: boto3.Session) -> Iterator[S3Client]:
-    """An empty bucket in moto, and no settings or credentials of the real environment."""
+def aws(monkeypatch: pytest.MonkeyPatch, session: boto3.Session) -> Iterator[None]:
+    """An empty account in moto, and no settings or credentials of the real environment."""
     for name in [name for name in os.environ if name.startswith(("AWS_", "REVIEWBOX_"))]:
         monkeypatch.delenv(name)
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
@@ -145,9 +147,21 @@ def s3(monkeypatch: pytest.MonkeyPatch, session: boto3.Session) -> Iterator[S3Cl
     monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
     with mock_aws():
         monkeypatch.setattr(boto3, "DEFAULT_SESSION", session)
-        client = boto3.client("s3")
-        client.create_bucket(Bucket=BUCKET)
-        yield client
+        yield
+
+
+@pytest.fixture
+def s3(aws: None) -> S3Client:
+    """An empty bucket in moto. Modules that are not about S3 itself have a client of `store` instead."""
+    client = boto3.client("s3")
+    client.create_bucket(Bucket=BUCKET)
+    return client
+
+
+@pytest.fixture
+def store() -> S3:
+    """A fake of S3 with an empty bucket. It gives the same answers as moto in a hundredth of the time."""
+    return S3(Clock(), buckets={BUCKET: Bucket()})
 
 
 @pytest.fixture
