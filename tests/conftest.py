@@ -36,7 +36,7 @@ BUCKET = "reviewbox"
 
 # A busy machine makes no difference to the result of a test. `make properties` tries more every night.
 hypothesis.settings.register_profile("nightly", deadline=None, max_examples=500)
-hypothesis.settings.register_profile("reviewbox", deadline=None, max_examples=40)
+hypothesis.settings.register_profile("reviewbox", deadline=None, max_examples=25)
 hypothesis.settings.load_profile("reviewbox")
 
 # Garbage collection took a quarter of the time in which pytest collects the tests. What that leaves is in use
