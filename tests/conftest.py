@@ -23,7 +23,6 @@ from botocore.utils import parse_timestamp
 from moto import mock_aws
 from moto.backend_index import backend_url_patterns
 from moto.core.base_backend import BaseBackend
-from moto.core.errors import ErrorLookupFactory
 from mypy_boto3_s3 import S3Client
 from tests.faults.clients import Clock
 from tests.faults.s3 import S3, Bucket
@@ -104,8 +103,6 @@ def _libraries_are_fast() -> Iterator[None]:
         find_endpoints = _once(EndpointProvider, lambda **options: id(options["ruleset_data"]))
         patch.setattr(botocore.regions, "EndpointProvider", find_endpoints)
         patch.setattr(BaseBackend, "urls", property(_once(urls.fget, type)))
-        find_errors = _once(ErrorLookupFactory._create_error_lut, id)  # noqa: SLF001
-        patch.setattr(ErrorLookupFactory, "_create_error_lut", staticmethod(find_errors))
         patterns = sorted(backend_url_patterns, key=lambda pattern: pattern[0] not in ("s3", "sqs"))
         patch.setattr(moto.backend_index, "backend_url_patterns", patterns)
         patch.setattr(moto.core.models, "RESPONSES_METHODS", [])
