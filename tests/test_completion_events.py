@@ -9,9 +9,11 @@ from typing import Any
 
 import boto3
 import pytest
-from mypy_boto3_s3 import S3Client
 from samtranslator.yaml_helper import yaml_parse
 from tests.conftest import BUCKET
+from tests.faults.clients import Client, Clock
+from tests.faults.events import Events
+from tests.faults.s3 import S3
 
 from reviewbox.errors import EventBusError
 from reviewbox.event_bus import EventBus
@@ -33,35 +35,23 @@ def plenty() -> float:
 
 
 class Subscriber:
-    """A rule for all of Reviewbox's events, and the queue that it sends them to."""
+    """Whoever gets Reviewbox's events."""
 
     def __init__(self) -> None:
-        self._sqs = boto3.client("sqs")
-        self._url = self._sqs.create_queue(QueueName="completed")["QueueUrl"]
-        attributes = self._sqs.get_queue_attributes(QueueUrl=self._url, AttributeNames=["QueueArn"])
-        events = boto3.client("events")
-        events.put_rule(Name="completed", EventPattern='{"source": ["reviewbox"]}')
-        events.put_targets(
-            Rule="completed", Targets=[{"Id": "queue", "Arn": attributes["Attributes"]["QueueArn"]}]
-        )
+        self._events = Events(Clock())
+        self.client: Any = Client(self._events)
 
     def details(self) -> list[dict[str, Any]]:
         """Return the details of the events since the last call, ordered by the key of the source."""
-        details = []
-        while messages := self._sqs.receive_message(QueueUrl=self._url, MaxNumberOfMessages=10).get(
-            "Messages"
-        ):
-            for message in messages:
-                self._sqs.delete_message(QueueUrl=self._url, ReceiptHandle=message["ReceiptHandle"])
-                details.append(json.loads(message["Body"])["detail"])
+        details, self._events.details = self._events.details, []
         return sorted(details, key=lambda detail: detail["source"]["key"])
 
 
 class FailingOnce:
     """An EventBridge client whose first request fails: with an error, or with one of its events rejected."""
 
-    def __init__(self, error: Exception | None = None) -> None:
-        self._client = boto3.client("events")
+    def __init__(self, client: Any, error: Exception | None = None) -> None:
+        self._client = client
         self._error = error
         self.requests: list[int] = []
 
@@ -86,14 +76,21 @@ class FailingOnce:
 
 
 @pytest.fixture
-def subscriber(s3: S3Client) -> Subscriber:
+def s3(store: S3) -> Client:
+    return Client(store)
+
+
+@pytest.fixture
+def subscriber() -> Subscriber:
     return Subscriber()
 
 
 @pytest.fixture(params=["alone", "in a batch with the fast path"])
-def pipeline(request: pytest.FixtureRequest, storage: S3Storage, classifier: Classifier) -> Pipeline:
+def pipeline(
+    request: pytest.FixtureRequest, storage: S3Storage, classifier: Classifier, subscriber: Subscriber
+) -> Pipeline:
     queue = None if request.param == "alone" else Queue("https://queue.example")
-    return Pipeline(storage, classifier, Settings(), queue, EventBus("default"))
+    return Pipeline(storage, classifier, Settings(), queue, EventBus("default", subscriber.client))
 
 
 def process(pipeline: Pipeline, *refs: ObjectRef) -> dict[Any, Any]:
@@ -101,7 +98,7 @@ def process(pipeline: Pipeline, *refs: ObjectRef) -> dict[Any, Any]:
 
 
 def test_a_review_and_a_table_are_announced_with_source_receipt_counts_and_model(
-    pipeline: Pipeline, subscriber: Subscriber, s3: S3Client
+    pipeline: Pipeline, subscriber: Subscriber, s3: Client
 ) -> None:
     etag = s3.put_object(Bucket=BUCKET, Key=REVIEW.key, Body=b"great film")["ETag"]
     s3.put_object(Bucket=BUCKET, Key=TABLE.key, Body=ROWS)
@@ -121,7 +118,7 @@ def test_a_review_and_a_table_are_announced_with_source_receipt_counts_and_model
 
 
 def test_a_refused_file_is_announced_with_its_error_code(
-    pipeline: Pipeline, subscriber: Subscriber, s3: S3Client
+    pipeline: Pipeline, subscriber: Subscriber, s3: Client
 ) -> None:
     s3.put_object(Bucket=BUCKET, Key=REVIEW.key, Body=b"")
 
@@ -133,7 +130,7 @@ def test_a_refused_file_is_announced_with_its_error_code(
 
 
 def test_an_error_that_another_attempt_may_fix_is_not_announced(
-    pipeline: Pipeline, subscriber: Subscriber, s3: S3Client
+    pipeline: Pipeline, subscriber: Subscriber, s3: Client
 ) -> None:
     s3.put_object(Bucket=BUCKET, Key=REVIEW.key, Body=b"great film", StorageClass="GLACIER")
 
@@ -145,7 +142,7 @@ def test_an_error_that_another_attempt_may_fix_is_not_announced(
 
 
 def test_a_worker_that_dies_before_the_event_is_made_up_for_by_the_next_delivery(
-    pipeline: Pipeline, subscriber: Subscriber, s3: S3Client
+    pipeline: Pipeline, subscriber: Subscriber, s3: Client
 ) -> None:
     s3.put_object(Bucket=BUCKET, Key=REVIEW.key, Body=b"great film")
     process(replace(pipeline, event_bus=None), REVIEW)  # writes the receipt, and sends nothing
@@ -158,7 +155,7 @@ def test_a_worker_that_dies_before_the_event_is_made_up_for_by_the_next_delivery
 
 
 def test_a_result_is_announced_even_if_its_worker_dies_and_its_source_is_deleted(
-    pipeline: Pipeline, subscriber: Subscriber, s3: S3Client
+    pipeline: Pipeline, subscriber: Subscriber, s3: Client
 ) -> None:
     s3.put_object(Bucket=BUCKET, Key=REVIEW.key, Body=b"great film")
     process(replace(pipeline, event_bus=None), REVIEW)
@@ -171,10 +168,10 @@ def test_a_result_is_announced_even_if_its_worker_dies_and_its_source_is_deleted
 
 
 def test_objects_whose_events_cannot_be_sent_fail_and_the_next_delivery_sends_them(
-    pipeline: Pipeline, subscriber: Subscriber, s3: S3Client
+    pipeline: Pipeline, subscriber: Subscriber, s3: Client
 ) -> None:
     s3.put_object(Bucket=BUCKET, Key=REVIEW.key, Body=b"great film")
-    client: Any = FailingOnce(ConnectionError("unreachable"))
+    client: Any = FailingOnce(subscriber.client, ConnectionError("unreachable"))
     pipeline = replace(pipeline, event_bus=EventBus("default", client))
 
     first = process(pipeline, REVIEW)
@@ -188,11 +185,11 @@ def test_objects_whose_events_cannot_be_sent_fail_and_the_next_delivery_sends_th
 
 
 def test_a_rejected_event_fails_its_object_only(
-    pipeline: Pipeline, subscriber: Subscriber, s3: S3Client
+    pipeline: Pipeline, subscriber: Subscriber, s3: Client
 ) -> None:
     for ref in (REVIEW, TABLE):
         s3.put_object(Bucket=BUCKET, Key=ref.key, Body=ROWS)
-    client: Any = FailingOnce()
+    client: Any = FailingOnce(subscriber.client)
     bus = EventBus("default", client, sleep=lambda _: None)
 
     outcomes = process(replace(pipeline, event_bus=bus), REVIEW, TABLE)
@@ -202,11 +199,11 @@ def test_a_rejected_event_fails_its_object_only(
     assert [detail["source"]["key"] for detail in subscriber.details()] == [TABLE.key]
 
 
-def test_events_are_sent_ten_at_a_time(pipeline: Pipeline, subscriber: Subscriber, s3: S3Client) -> None:
+def test_events_are_sent_ten_at_a_time(pipeline: Pipeline, subscriber: Subscriber, s3: Client) -> None:
     refs = [ObjectRef(BUCKET, f"incoming/{number}.txt") for number in range(23)]
     for ref in refs:
         s3.put_object(Bucket=BUCKET, Key=ref.key, Body=b"great film")
-    client: Any = FailingOnce(ConnectionError())
+    client: Any = FailingOnce(subscriber.client, ConnectionError())
     client.requests.append(0)  # does not fail
 
     outcomes = process(replace(pipeline, event_bus=EventBus("default", client)), *refs)
@@ -219,10 +216,10 @@ def test_events_are_sent_ten_at_a_time(pipeline: Pipeline, subscriber: Subscribe
 
 
 def test_a_large_table_is_announced_once_by_its_last_segment(
-    storage: S3Storage, classifier: Classifier, subscriber: Subscriber, s3: S3Client
+    storage: S3Storage, classifier: Classifier, subscriber: Subscriber, s3: Client
 ) -> None:
     settings = Settings(segment_bytes=40)
-    pipeline = Pipeline(storage, classifier, settings, None, EventBus("default"))
+    pipeline = Pipeline(storage, classifier, settings, None, EventBus("default", subscriber.client))
     s3.put_object(Bucket=BUCKET, Key=TABLE.key, Body=ROWS * 3)
 
     process(pipeline, TABLE)
@@ -232,7 +229,7 @@ def test_a_large_table_is_announced_once_by_its_last_segment(
 
 
 def test_the_rule_in_the_guide_writes_a_mail_about_a_refused_file_only(
-    pipeline: Pipeline, s3: S3Client
+    pipeline: Pipeline, s3: Client, aws: None
 ) -> None:
     """The rule is taken from the guide. A queue stands for the topic, which passes the text on."""
     guide = (Path(__file__).parent.parent / "docs" / "operations.md").read_text(encoding="utf-8")
@@ -247,7 +244,7 @@ def test_the_rule_in_the_guide_writes_a_mail_about_a_refused_file_only(
     s3.put_object(Bucket=BUCKET, Key=REVIEW.key, Body=b"")
     s3.put_object(Bucket=BUCKET, Key=TABLE.key, Body=ROWS)
 
-    process(pipeline, REVIEW, TABLE)
+    process(replace(pipeline, event_bus=EventBus("default")), REVIEW, TABLE)
 
     (message,) = sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10)["Messages"]
     assert json.loads(message["Body"]) == f"{REVIEW.key} could not be classified: empty_file"
@@ -280,13 +277,18 @@ def edited(content: Any, path: tuple[str, ...]) -> Iterator[Any]:
     ],
 )
 def test_a_receipt_that_somebody_has_edited_can_be_announced_or_is_made_anew(
-    s3: S3Client, classifier: Classifier, ref: ObjectRef, body: bytes, path: tuple[str, ...]
+    s3: Client,
+    storage: S3Storage,
+    classifier: Classifier,
+    subscriber: Subscriber,
+    ref: ObjectRef,
+    body: bytes,
+    path: tuple[str, ...],
 ) -> None:
     """Its revision, model and settings are still right, so it would count as current."""
-    subscriber = Subscriber()
     key = f"results/{ref.key}.json"
     s3.put_object(Bucket=BUCKET, Key=ref.key, Body=body)
-    pipeline = Pipeline(S3Storage(s3), classifier, Settings(), event_bus=EventBus("default"))
+    pipeline = Pipeline(storage, classifier, Settings(), event_bus=EventBus("default", subscriber.client))
     list(pipeline.process_all([ref], plenty))
     (first,) = subscriber.details()
     receipt = json.loads(s3.get_object(Bucket=BUCKET, Key=key)["Body"].read())

@@ -1,11 +1,15 @@
 """Two deployments with different source buckets that write to one results bucket, under the same prefix."""
 
+import itertools
 import json
+from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
-import boto3
 import pytest
-from mypy_boto3_s3 import S3Client
+from tests.faults.clients import Client
+from tests.faults.s3 import S3, Bucket
+from tests.large_tables.work import storage_of
 
 from reviewbox.errors import ForeignResultError
 from reviewbox.model.classifier import Classifier
@@ -32,17 +36,19 @@ def plenty() -> float:
 
 
 @pytest.fixture
-def deployments(s3: S3Client, classifier: Classifier) -> dict[str, Pipeline]:
-    """A pipeline for each source bucket, with a client of its own."""
-    s3.create_bucket(Bucket=RESULTS)
+def s3(store: S3) -> Client:
+    return Client(store)
+
+
+@pytest.fixture
+def deployments(store: S3, s3: Client, classifier: Classifier) -> dict[str, Pipeline]:
+    """A pipeline for each source bucket."""
+    store.buckets = {bucket: Bucket() for bucket in (RESULTS, *CONTENT)}
     for bucket, objects in CONTENT.items():
-        s3.create_bucket(Bucket=bucket)
         for key, body in objects.items():
             s3.put_object(Bucket=bucket, Key=key, Body=body)
     settings = Settings(results_bucket=RESULTS)
-    return {
-        bucket: Pipeline(S3Storage(boto3.client("s3")), classifier, settings, QUEUE) for bucket in CONTENT
-    }
+    return {bucket: Pipeline(storage_of(store), classifier, settings, QUEUE) for bucket in CONTENT}
 
 
 def alone(pipeline: Pipeline, ref: ObjectRef) -> Outcome | Exception:
@@ -55,12 +61,12 @@ def in_batch(pipeline: Pipeline, ref: ObjectRef) -> Outcome | Exception:
     return dict(pipeline.process_all([ref, other], plenty))[ref]
 
 
-def results(s3: S3Client) -> dict[str, bytes]:
+def results(s3: Client) -> dict[str, bytes]:
     keys = [item["Key"] for item in s3.list_objects_v2(Bucket=RESULTS).get("Contents", [])]
     return {key: s3.get_object(Bucket=RESULTS, Key=key)["Body"].read() for key in keys}
 
 
-def receipt(s3: S3Client, key: str) -> dict[str, Any]:
+def receipt(s3: Client, key: str) -> dict[str, Any]:
     content: dict[str, Any] = json.loads(results(s3)[f"results/{key}.json"])
     return content
 
@@ -68,7 +74,7 @@ def receipt(s3: S3Client, key: str) -> dict[str, Any]:
 @pytest.mark.parametrize("key", [REVIEW, TABLE])
 @pytest.mark.parametrize("work", [alone, in_batch])
 def test_the_first_deployment_keeps_its_results_and_the_other_gets_an_error(
-    deployments: dict[str, Pipeline], s3: S3Client, work: Any, key: str
+    deployments: dict[str, Pipeline], s3: Client, work: Any, key: str
 ) -> None:
     assert work(deployments["shop"], ObjectRef("shop", key)) is Outcome.CLASSIFIED
     before = results(s3)
@@ -81,7 +87,7 @@ def test_the_first_deployment_keeps_its_results_and_the_other_gets_an_error(
         assert expected in str(outcome)
 
 
-def test_the_owner_is_not_affected(deployments: dict[str, Pipeline], s3: S3Client) -> None:
+def test_the_owner_is_not_affected(deployments: dict[str, Pipeline], s3: Client) -> None:
     alone(deployments["shop"], ObjectRef("shop", REVIEW))
     alone(deployments["hotel"], ObjectRef("hotel", REVIEW))
     s3.put_object(Bucket="shop", Key=REVIEW, Body=b"bad film")
@@ -91,7 +97,7 @@ def test_the_owner_is_not_affected(deployments: dict[str, Pipeline], s3: S3Clien
 
 
 def test_the_last_attempt_leaves_the_receipt_of_the_owner(
-    deployments: dict[str, Pipeline], s3: S3Client
+    deployments: dict[str, Pipeline], s3: Client
 ) -> None:
     alone(deployments["shop"], ObjectRef("shop", REVIEW))
     before = results(s3)
@@ -103,15 +109,13 @@ def test_the_last_attempt_leaves_the_receipt_of_the_owner(
 
 
 def test_nested_results_prefixes_are_told_apart(
-    s3: S3Client, classifier: Classifier, deployments: dict[str, Pipeline]
+    s3: Client, storage: S3Storage, classifier: Classifier, deployments: dict[str, Pipeline]
 ) -> None:
     """`results/` + `nested/a.txt` and `results/nested/` + `a.txt` give the same key."""
     s3.put_object(Bucket="shop", Key="nested/a.txt", Body=b"good")
     s3.put_object(Bucket="shop", Key="a.txt", Body=b"bad")
     outer, nested = (
-        Pipeline(
-            S3Storage(s3), classifier, Settings(results_bucket=RESULTS, source_prefix="", results_prefix=p)
-        )
+        Pipeline(storage, classifier, Settings(results_bucket=RESULTS, source_prefix="", results_prefix=p))
         for p in ("results/", "results/nested/")
     )
     alone(outer, ObjectRef("shop", "nested/a.txt"))
@@ -119,7 +123,7 @@ def test_nested_results_prefixes_are_told_apart(
     assert isinstance(alone(nested, ObjectRef("shop", "a.txt")), ForeignResultError)
 
 
-def test_a_corrupt_receipt_has_no_owner(deployments: dict[str, Pipeline], s3: S3Client) -> None:
+def test_a_corrupt_receipt_has_no_owner(deployments: dict[str, Pipeline], s3: Client) -> None:
     s3.put_object(Bucket=RESULTS, Key=f"results/{REVIEW}.json", Body=b'{"source": "shop"')
 
     assert alone(deployments["hotel"], ObjectRef("hotel", REVIEW)) is Outcome.CLASSIFIED
@@ -127,7 +131,7 @@ def test_a_corrupt_receipt_has_no_owner(deployments: dict[str, Pipeline], s3: S3
 
 @pytest.mark.parametrize("key", ["k", "a.txt.json", "b/a.txt", "xincoming/a.txt", "", "\ud800"])
 def test_a_receipt_that_names_a_source_which_cannot_have_it_has_no_owner(
-    deployments: dict[str, Pipeline], s3: S3Client, key: str
+    deployments: dict[str, Pipeline], s3: Client, key: str
 ) -> None:
     """Whoever may write results could stop a source with it forever."""
     alone(deployments["hotel"], ObjectRef("hotel", REVIEW))
@@ -139,7 +143,7 @@ def test_a_receipt_that_names_a_source_which_cannot_have_it_has_no_owner(
 
 
 def test_a_source_whose_key_has_been_hashed_may_own_a_receipt(
-    deployments: dict[str, Pipeline], s3: S3Client
+    deployments: dict[str, Pipeline], s3: Client
 ) -> None:
     key = f"incoming/{'long/' * 202}"
     for bucket in CONTENT:
@@ -150,7 +154,7 @@ def test_a_source_whose_key_has_been_hashed_may_own_a_receipt(
 
 
 def test_results_are_free_for_another_source_once_they_are_deleted(
-    deployments: dict[str, Pipeline], s3: S3Client
+    deployments: dict[str, Pipeline], s3: Client
 ) -> None:
     alone(deployments["shop"], ObjectRef("shop", REVIEW))
     s3.delete_object(Bucket=RESULTS, Key=f"results/{REVIEW}.json")
@@ -162,23 +166,19 @@ def test_results_are_free_for_another_source_once_they_are_deleted(
 @pytest.mark.parametrize("work", [alone, in_batch])
 @pytest.mark.parametrize("call", range(1, 6))
 def test_a_race_has_one_winner_and_the_loser_gets_an_error(
-    deployments: dict[str, Pipeline], s3: S3Client, work: Any, key: str, call: int
+    deployments: dict[str, Pipeline], store: S3, s3: Client, work: Any, key: str, call: int
 ) -> None:
     """The other deployment does all of its work just before a request of the first."""
     first, rival = ObjectRef("shop", key), ObjectRef("hotel", key)
     outcomes: dict[str, Any] = {}
-    calls = 0
+    calls = itertools.count(1)
 
-    def interfere(**_: Any) -> None:
-        nonlocal calls
-        calls += 1
-        if calls == call:
+    def interfere(_operation: str, _params: Any, perform: Callable[[], Any]) -> Any:
+        if next(calls) == call:
             outcomes["hotel"] = work(deployments["hotel"], rival)
+        return perform()
 
-    storage = deployments["shop"].store
-    assert isinstance(storage, S3Storage)
-    storage.client.meta.events.register("before-call.s3", interfere)
-    outcomes["shop"] = work(deployments["shop"], first)
+    outcomes["shop"] = work(replace(deployments["shop"], store=storage_of(store, interfere)), first)
     if "hotel" not in outcomes:
         pytest.skip("there are fewer requests")
 

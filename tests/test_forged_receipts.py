@@ -24,17 +24,17 @@ def pipeline(storage: S3Storage, classifier: Classifier) -> Pipeline:
     return Pipeline(storage, classifier, Settings())
 
 
-@pytest.mark.parametrize("part", FORGED_PARTS)
 @pytest.mark.parametrize("is_current", [False, True])
 def test_botocore_may_refuse_to_ask_for_a_strange_part(
-    pipeline: Pipeline, s3: S3Client, part: dict[str, str], *, is_current: bool
+    pipeline: Pipeline, s3: S3Client, *, is_current: bool
 ) -> None:
     """The receipt is recreated, as `tests/large_tables/test_recovery.py` shows for larger tables."""
     put(s3, rows(2))
     pipeline.process(TABLE, plenty)
-    forge_receipt(s3, part, is_current=is_current)
+    for part in FORGED_PARTS:
+        forge_receipt(s3, part, is_current=is_current)
 
-    pipeline.process(TABLE, plenty)
+        pipeline.process(TABLE, plenty)
 
-    assert receipt_of(s3)["counts"]["total"] == 2
-    assert_consistent(s3)
+        assert receipt_of(s3)["counts"]["total"] == 2, part
+        assert_consistent(s3)

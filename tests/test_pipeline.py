@@ -51,12 +51,6 @@ def plenty() -> float:
 
 
 @pytest.fixture
-def store() -> S3:
-    """A fake S3, which gives the same answers as moto in a hundredth of the time."""
-    return S3(Clock(), buckets={BUCKET: Bucket()})
-
-
-@pytest.fixture
 def hooks() -> "Hooks":
     return Hooks()
 

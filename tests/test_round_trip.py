@@ -9,6 +9,8 @@ import duckdb
 import pandas as pd
 import pytest
 from tests.conftest import BUCKET
+from tests.faults.clients import Client
+from tests.faults.s3 import S3
 
 from reviewbox.model.classifier import Classifier
 from reviewbox.objects import ObjectRef
@@ -159,6 +161,11 @@ EXPORTS: dict[str, tuple[str, Callable[[Path], bytes], Callable[[bytes], pd.Data
 
 # DuckDB reads workbooks with an extension that it downloads.
 NOT_FOR_DUCKDB = ("pandas, backslashes", "pandas, workbook")
+
+
+@pytest.fixture
+def s3(store: S3) -> Client:
+    return Client(store)
 
 
 @pytest.fixture

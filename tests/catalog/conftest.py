@@ -1,18 +1,11 @@
-"""A bucket in the fake S3, which gives the same answers as moto in a hundredth of the time."""
+"""A client of the fake S3, whose clock ticks."""
 
 from collections.abc import Callable
 from typing import Any
 
 import pytest
-from tests.conftest import BUCKET
-from tests.faults.clients import Client, Clock
-from tests.faults.s3 import S3, Bucket
-
-
-@pytest.fixture
-def store() -> S3:
-    """The state of S3: an empty bucket."""
-    return S3(Clock(), buckets={BUCKET: Bucket()})
+from tests.faults.clients import Client
+from tests.faults.s3 import S3
 
 
 @pytest.fixture

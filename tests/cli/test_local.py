@@ -1,65 +1,18 @@
 import http.client
 import json
-import os
 import re
-import signal
-import subprocess
-import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import boto3
 from tests.cold_start import function_process
+from tests.commands import SECONDS_TO_WAIT, Command, running
 from typer.testing import CliRunner
 
 from reviewbox.cli import app
 
-SECONDS_TO_WAIT = 60
 
-
-@contextmanager
-def running(model: Path, *arguments: str) -> Iterator["subprocess.Popen[str]"]:
-    """Run a command, which Ctrl-C can stop, while the context lasts."""
-    # A shell that runs the tests in the background ignores Ctrl-C, and processes inherit that.
-    program = (
-        "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); "
-        "from reviewbox.cli import app; app()"
-    )
-    command = [sys.executable, "-c", program, *arguments]
-    environment = {**os.environ, "REVIEWBOX_MODEL_DIR": str(model), "PYTHONUNBUFFERED": "1"}
-    with subprocess.Popen(  # noqa: S603 - our own command
-        command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-    ) as process:
-        try:
-            yield process
-        finally:
-            process.kill()  # otherwise `with` would wait forever for a process that hangs
-
-
-def read_until(text: str, process: "subprocess.Popen[str]") -> str:
-    assert process.stdout is not None
-    printed = ""
-    while text not in printed:
-        line = process.stdout.readline()
-        assert line, f"it ended early: {printed}"
-        printed += line
-    return printed
-
-
-def stop(process: "subprocess.Popen[str]", thread: int | None = None) -> str:
-    """Press Ctrl-C, and return what is printed after that.
-
-    If there is a `thread`, the system gives it the signal. Otherwise, it chooses the main thread.
-    """
-    assert process.stdout is not None
-    os.kill(thread or process.pid, signal.SIGINT)
-    process.wait(SECONDS_TO_WAIT)
-    return process.stdout.read()
-
-
-def other_thread(process: "subprocess.Popen[str]") -> int:
+def other_thread(process: Command) -> int:
     """Return the id of the oldest thread that is not the main thread."""
     return min(
         int(path.name)
@@ -74,21 +27,22 @@ def test_the_demo_stays_until_ctrl_c(tiny_model: Path, tmp_path: Path) -> None:
     (tmp_path / "reviews" / "a.txt").write_bytes(b"great film")
     page = tmp_path / "report.html"
     command = ("demo", str(tmp_path / "reviews"), "--stay", "--report", str(page))
-    with running(tiny_model, *command) as process:
-        printed = read_until("Press Ctrl-C to stop", process)
+    with running(*command, variables={"REVIEWBOX_MODEL_DIR": str(tiny_model)}) as process:
+        printed = process.read("Press Ctrl-C to stop")
         address = re.search(r"Drop more files at http://([0-9.:]+)/", printed)
         assert address is not None
         connection = http.client.HTTPConnection(address[1], timeout=SECONDS_TO_WAIT)
         connection.request("GET", "/report")
         report = connection.getresponse().read()
         connection.close()
-        rest = stop(process)
+        process.interrupt()
+        rest, status = process.read(), process.wait()
 
     assert f"Watch their progress, until Ctrl-C: http://{address[1]}/" in printed
     assert b"1 review " in page.read_bytes()
     assert b"1 review " in report
     assert rest.splitlines()[-1] == "Stopped."
-    assert process.returncode == 0
+    assert status == 0
 
 
 def test_the_local_cloud_runs_until_ctrl_c(tiny_model: Path) -> None:
@@ -96,8 +50,9 @@ def test_the_local_cloud_runs_until_ctrl_c(tiny_model: Path) -> None:
 
     That holds whichever thread the system gives the signal of Ctrl-C.
     """
-    with running(tiny_model, "local", "--port", "0", "--format", "jsonl") as process:
-        printed = read_until("Press Ctrl-C to stop", process)
+    command = ("local", "--port", "0", "--format", "jsonl")
+    with running(*command, variables={"REVIEWBOX_MODEL_DIR": str(tiny_model)}) as process:
+        printed = process.read("Press Ctrl-C to stop")
         places = json.loads(next(line for line in printed.splitlines() if line.startswith("{")))
         endpoint = re.search(r"AWS_ENDPOINT_URL=(\S+)", printed)
         assert endpoint is not None
@@ -113,7 +68,8 @@ def test_the_local_cloud_runs_until_ctrl_c(tiny_model: Path) -> None:
         while not s3.list_objects_v2(Bucket="reviewbox", Prefix="results/")["KeyCount"]:
             assert time.monotonic() < end
             time.sleep(0.05)
-        rest = stop(process, other_thread(process))
+        process.interrupt(other_thread(process))
+        rest, status = process.read(), process.wait()
 
     assert places["endpoint"] == endpoint[1]
     assert re.fullmatch(r"http://127\.0\.0\.1:\d+/", places["console"])
@@ -122,7 +78,7 @@ def test_the_local_cloud_runs_until_ctrl_c(tiny_model: Path) -> None:
     assert "object.classified" in rest
     assert "invocation.measured" not in rest  # metrics are for CloudWatch
     assert "Stopped." in rest
-    assert process.returncode == 0
+    assert status == 0
 
 
 def test_the_demo_prints_a_row_for_each_file(tiny_model: Path, tmp_path: Path) -> None:

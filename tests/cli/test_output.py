@@ -5,16 +5,14 @@ import gzip
 import io
 import json
 import os
-import pty
 import re
 import shlex
 import shutil
-import signal
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -23,6 +21,7 @@ from typing import Any
 import openpyxl
 import pytest
 import typer
+from tests.commands import running
 from typer.testing import CliRunner, Result
 
 from reviewbox.cli import app
@@ -36,7 +35,6 @@ from reviewbox.settings import Settings
 
 ROOT = Path(__file__).parents[2]
 ROWS = 1000  # of a table that takes a while
-REVIEWBOX = [sys.executable, "-c", "from reviewbox.cli import app; app()"]
 COLOR = re.compile(r"\x1b\[(?:\d+;)*[349]\d(?:;\d+)*m")
 
 
@@ -276,17 +274,12 @@ def test_ctrl_c_leaves_no_half_written_file(tmp_path: Path, tiny_model: Path) ->
         file.write("review\n")
         for _ in range(300_000):
             file.write("a great film that is not bad at all\n")
-    # A shell that runs the tests in the background ignores Ctrl-C, and processes inherit that.
-    program = f"import signal; signal.signal(signal.SIGINT, signal.default_int_handler); {REVIEWBOX[-1]}"
-    command: list[str | Path] = [*REVIEWBOX[:-1], program, "classify", table, "-o", output]
-    command += ["--model", tiny_model]
-    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:  # noqa: S603 - our own code
-        while not list(tmp_path.glob(".reviewbox-*")) and process.poll() is None:
-            time.sleep(0.1)
-        process.send_signal(signal.SIGINT)
-        _, stderr = process.communicate()
+    with running("classify", table, "-o", output, "--model", tiny_model) as command:
+        while command.is_running and not list(tmp_path.glob(".reviewbox-*")):
+            time.sleep(0.01)
+        command.interrupt()
+        assert (command.read(), command.wait()) == ("reviewbox: interrupted\n", 130)
 
-    assert (process.returncode, stderr) == (130, "reviewbox: interrupted\n")
     assert [path.name for path in tmp_path.iterdir()] == ["a.csv"]
 
 
@@ -507,50 +500,15 @@ def test_a_pipe_gets_no_progress(monkeypatch: pytest.MonkeyPatch) -> None:
     assert pipe.getvalue() == ""
 
 
-class Session:
-    """A command in a terminal of its own."""
-
-    def __init__(self, *command: str, **environment: str) -> None:
-        self._terminal, slave = pty.openpty()
-        self.process = subprocess.Popen(  # noqa: S603 - our own code
-            command,
-            env={**os.environ, "TERM": "xterm-256color", **environment},
-            stdin=slave,
-            stdout=slave,
-            stderr=slave,
-        )
-        os.close(slave)
-
-    def read(self, end: "re.Pattern[bytes] | None" = None) -> bytes:
-        """Return what it prints until that matches `end`, or until it ends."""
-        output = b""
-        while end is None or not end.search(output):
-            try:
-                chunk = os.read(self._terminal, 4096)
-            except OSError:  # the other side is closed
-                break
-            if not chunk:
-                break
-            output += chunk
-        return output
-
-    def close(self) -> int:
-        """End it, and return its exit status."""
-        self.process.kill()
-        os.close(self._terminal)
-        return self.process.wait()
-
-
 @pytest.mark.parametrize("no_color", ["", "1"])
 def test_no_color(no_color: str, reviews: Path, tiny_model: Path) -> None:
     """A terminal gets colors unless NO_COLOR is set (https://no-color.org)."""
-    command = [*REVIEWBOX, "classify", str(reviews), "--model", str(tiny_model)]
-    session = Session(*command, NO_COLOR=no_color)
+    with running(
+        "classify", reviews, "--model", tiny_model, terminal=True, variables={"NO_COLOR": no_color}
+    ) as command:
+        output = command.read()
+        assert command.wait() == 1
 
-    output = session.read().decode()
-
-    assert session.process.wait() == 1
-    session.close()
     assert "positive" in output
     assert bool(COLOR.search(output)) is not bool(no_color)
 
@@ -559,13 +517,11 @@ def test_a_person_who_writes_a_file_is_told_which_field_was_read(
     reviews: Path, tmp_path: Path, tiny_model: Path
 ) -> None:
     """It is inferred."""
-    arguments = ["classify", str(reviews), "--model", str(tiny_model), "--output", str(tmp_path / "a.csv")]
-    session = Session(*REVIEWBOX, *arguments, NO_COLOR="1")
+    words = ("classify", reviews, "--model", tiny_model, "--output", tmp_path / "a.csv")
+    with running(*words, terminal=True, variables={"NO_COLOR": "1"}) as command:
+        output = " ".join(command.read().split())
 
-    output = b" ".join(session.read().split())
-    session.close()
-
-    assert output.endswith(b"the reviews are in `review`; --text-field selects another field.")
+    assert output.endswith("the reviews are in `review`; --text-field selects another field.")
 
 
 class SlowBucket(BaseHTTPRequestHandler):
@@ -593,111 +549,90 @@ class SlowBucket(BaseHTTPRequestHandler):
         """Print nothing."""
 
 
-PROGRESS = re.compile(rb"[1-9][\d,]*/[\d,]+ +[\d.,]+/(?:s|min) +\d:\d\d:\d\d")
+PROGRESS = r"[1-9][\d,]*/[\d,]+ +[\d.,]+/(?:s|min) +\d:\d\d:\d\d"
 LARGE_FILES = [
     (command, max_bytes) for command in ("classify", "watch") for max_bytes in ("16777216", "100000")
 ]
-DOWNLOAD = ("classify s3://bucket/a.txt", str(SlowBucket.SIZE))
-DOWNLOADING = re.compile(rb"Downloading \(kB\)[^\r\n]* " + PROGRESS.pattern)
-LONG_TEXT = ("classify", "a.txt")
-LONG_TEXT_PROGRESS = re.compile(rb"[1-9]\d*/860 +[\d.,]+/(?:s|min) +\d:\d\d:\d\d")
-LABELED = [("evaluate", "a.csv"), ("evaluate", "a.jsonl")]
-READING = re.compile(rb"Reading \(kB\)[^\r]* [1-9][\d,]*/[\d,]+ +[\d.,]+/s +\d:\d\d:\d\d")
+DOWNLOADING = rf"Downloading \(kB\)[^\r\n]* {PROGRESS}"
+LONG_TEXT_PROGRESS = r"[1-9]\d*/860 +[\d.,]+/(?:s|min) +\d:\d\d:\d\d"
+LABELED = ["a.csv", "a.jsonl"]
+READING = r"Reading \(kB\)[^\r]* [1-9][\d,]*/[\d,]+ +[\d.,]+/s +\d:\d\d:\d\d"
+
+
+def show(end: str, *words: object, **variables: str) -> str:
+    """Return what a command prints to a terminal until that matches `end`."""
+    with running(*words, terminal=True, variables={"NO_COLOR": "1", **variables}) as command:
+        return command.read(end)
 
 
 @pytest.fixture(scope="module")
-def shown(tmp_path_factory: pytest.TempPathFactory, tiny_model: Path) -> dict[tuple[str, str], bytes]:
+def shown(tmp_path_factory: pytest.TempPathFactory, tiny_model: Path) -> dict[object, str]:
     """The output of commands that read a large file or object, up to their first progress.
 
     They run at the same time, because each of them waits for a second.
     """
     folder = tmp_path_factory.mktemp("large")
-    model = ["--model", str(tiny_model)]
-    lines = (f"{number},a great film that is not bad at all\n".encode() for number in range(200_000))
-    data = gzip.compress(b"id,review\n" + b"".join(lines), compresslevel=1)
+    row = "a great film that is not bad at all"
+    table, text = folder / "tables" / "a.csv.gz", folder / "a.txt"
+    table.parent.mkdir()
+    lines = "".join(f"{number},{row}\n" for number in range(200_000))
+    table.write_bytes(gzip.compress(f"id,review\n{lines}".encode(), compresslevel=1))
+    text.write_text("The seats are soft, but the soup was cold. " * 20_000, encoding="utf-8")
+    (folder / "a.csv").write_text("text,label\n" + f"{row},1\n" * 1_000_000, encoding="utf-8")
+    (folder / "a.jsonl").write_text(f'{{"text": "{row}", "label": 1}}\n' * 1_000_000, encoding="utf-8")
+    model = ("--model", tiny_model)
 
-    def show(file: tuple[str, str]) -> bytes:
-        command, max_bytes = file
-        inbox = folder / f"{command} {max_bytes}"
-        inbox.mkdir()
-        (inbox / "a.csv.gz").write_bytes(data)
-        arguments = ["--output", f"{inbox}.csv"] if command == "classify" else ["--once"]
+    def show_large(command: str, max_bytes: str) -> str:
+        target = folder / f"{command}-{max_bytes}.csv"
+        options = ("--output", target) if command == "classify" else ("--once", "--results", target)
         variables = {"REVIEWBOX_MAX_OBJECT_BYTES": max_bytes}
-        return show_until(PROGRESS, command, str(inbox), *arguments, *model, **variables)
+        return show(PROGRESS, command, table.parent, *options, *model, **variables)
 
-    def show_download(command: str, max_bytes: str) -> bytes:
-        return show_until(
-            DOWNLOADING,
-            *command.split(),
-            *model,
-            AWS_ENDPOINT_URL=f"http://127.0.0.1:{server.server_port}",
-            AWS_ACCESS_KEY_ID="testing",
-            AWS_SECRET_ACCESS_KEY="testing",
-            AWS_DEFAULT_REGION="us-east-1",
-            REVIEWBOX_MAX_OBJECT_BYTES=max_bytes,
-        )
-
-    def show_long_text(command: str, name: str) -> bytes:
-        text = "The seats are soft, but the soup was cold. " * 20_000
-        (folder / name).write_text(text, encoding="utf-8")
-        return show_until(LONG_TEXT_PROGRESS, command, str(folder / name))
-
-    def show_labeled(file: tuple[str, str]) -> bytes:
-        command, name = file
-        row, rows = {"text": "a great film that is not bad at all", "label": 1}, 1_000_000
-        lines = {"a.csv": "text,label\n" + "a great film that is not bad at all,1\n" * rows}
-        (folder / name).write_text(lines.get(name) or f"{json.dumps(row)}\n" * rows, encoding="utf-8")
-        return show_until(READING, command, str(folder / name), *model)
-
-    def show_until(end: re.Pattern[bytes], *words: str, **variables: str) -> bytes:
-        session = Session(*REVIEWBOX, *words, NO_COLOR="1", **variables)
-        try:
-            return session.read(end=end)
-        finally:
-            session.close()
-
-    with (
-        ThreadingHTTPServer(("127.0.0.1", 0), SlowBucket) as server,
-        ThreadPoolExecutor(len(LARGE_FILES) + len(LABELED) + 3) as pool,
-    ):
+    with ThreadingHTTPServer(("127.0.0.1", 0), SlowBucket) as server, ThreadPoolExecutor(16) as pool:
         pool.submit(server.serve_forever)
-        started = {file: pool.submit(show, file) for file in LARGE_FILES}
-        started |= {file: pool.submit(show_labeled, file) for file in LABELED}
-        started[LONG_TEXT] = pool.submit(show_long_text, *LONG_TEXT)
-        started[DOWNLOAD] = pool.submit(show_download, *DOWNLOAD)
-        outputs = {file: output.result() for file, output in started.items()}
+        bucket = {
+            "AWS_ENDPOINT_URL": f"http://127.0.0.1:{server.server_port}",
+            "AWS_ACCESS_KEY_ID": "testing",
+            "AWS_SECRET_ACCESS_KEY": "testing",
+            "AWS_DEFAULT_REGION": "us-east-1",
+            "REVIEWBOX_MAX_OBJECT_BYTES": str(SlowBucket.SIZE),
+        }
+        started: dict[object, Future[str]] = {file: pool.submit(show_large, *file) for file in LARGE_FILES}
+        for name in LABELED:
+            started[name] = pool.submit(show, READING, "evaluate", folder / name, *model)
+        started["text"] = pool.submit(show, LONG_TEXT_PROGRESS, "classify", text)
+        started["object"] = pool.submit(show, DOWNLOADING, "classify", "s3://bucket/a.txt", *model, **bucket)
+        outputs = {name: output.result() for name, output in started.items()}
         server.shutdown()
     return outputs
 
 
 @pytest.mark.parametrize("file", LARGE_FILES, ids="-".join)
 def test_one_large_file_shows_the_rate_and_the_remaining_time(
-    file: tuple[str, str], shown: dict[tuple[str, str], bytes]
+    file: tuple[str, str], shown: dict[object, str]
 ) -> None:
     """Even if it is compressed, and if it is read or split while it is classified."""
-    assert b"Classifying (kB)" in shown[file]
-    assert PROGRESS.search(shown[file])
+    assert "Classifying (kB)" in shown[file]
+    assert re.search(PROGRESS, shown[file])
 
 
 def test_one_large_object_shows_the_rate_and_the_remaining_time_of_its_download(
-    shown: dict[tuple[str, str], bytes],
+    shown: dict[object, str],
 ) -> None:
     """It is classified only after that."""
-    assert DOWNLOADING.search(shown[DOWNLOAD])
+    assert re.search(DOWNLOADING, shown["object"])
 
 
-def test_one_long_text_shows_the_rate_and_the_remaining_time(shown: dict[tuple[str, str], bytes]) -> None:
+def test_one_long_text_shows_the_rate_and_the_remaining_time(shown: dict[object, str]) -> None:
     """Its windows are classified in many runs of the model, and each of them is progress."""
-    assert b"Classifying (kB)" in shown[LONG_TEXT]
-    assert LONG_TEXT_PROGRESS.search(shown[LONG_TEXT])
+    assert "Classifying (kB)" in shown["text"]
+    assert re.search(LONG_TEXT_PROGRESS, shown["text"])
 
 
-@pytest.mark.parametrize("file", LABELED, ids="-".join)
-def test_reading_labeled_reviews_shows_the_remaining_time(
-    file: tuple[str, str], shown: dict[tuple[str, str], bytes]
-) -> None:
+@pytest.mark.parametrize("name", LABELED)
+def test_reading_labeled_reviews_shows_the_remaining_time(name: str, shown: dict[object, str]) -> None:
     """With the remaining time, because the size of the files is known."""
-    assert READING.search(shown[file])
+    assert re.search(READING, shown[name])
 
 
 def test_parsing_a_workbook_to_compare_shows_how_far_it_is(
@@ -705,7 +640,7 @@ def test_parsing_a_workbook_to_compare_shows_how_far_it_is(
 ) -> None:
     workbook = openpyxl.Workbook(write_only=True)
     sheet = workbook.create_sheet()
-    for row in [("id", "review"), *((number, "not bad at all") for number in range(50_000))]:
+    for row in [("id", "review"), *((number, "not bad at all") for number in range(20_000))]:
         sheet.append(row)
     workbook.save(tmp_path / "a.xlsx")
     terminal = Terminal()
@@ -721,14 +656,12 @@ def test_the_demo_shows_how_far_the_function_is_with_one_file(tmp_path: Path, ti
     (tmp_path / "reviews").mkdir()
     rows = [{"id": number, "review": "a great film that is not bad"} for number in range(250_000)]
     (tmp_path / "reviews" / "a.json").write_text(json.dumps(rows), encoding="utf-8")
-    arguments = ["demo", str(tmp_path / "reviews"), "--report", str(tmp_path / "a.html")]
-    progress = re.compile(rb"Waiting for results[^\r\n]* 0/1 +[\d.,]+/(?:s|min) +\d:\d\d:\d\d")
-    session = Session(*REVIEWBOX, *arguments, NO_COLOR="1", REVIEWBOX_MODEL_DIR=str(tiny_model))
+    words = ("demo", tmp_path / "reviews", "--report", tmp_path / "a.html")
+    progress = r"Waiting for results[^\r\n]* 0/1 +[\d.,]+/(?:s|min) +\d:\d\d:\d\d"
 
-    output = session.read(end=progress)
-    session.close()
+    output = show(progress, *words, REVIEWBOX_MODEL_DIR=str(tiny_model))
 
-    assert progress.search(output)
+    assert re.search(progress, output)
 
 
 def test_work_without_a_known_total_shows_what_is_done(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -764,14 +697,9 @@ def test_ctrl_c_shows_no_traceback_while_the_code_is_loaded(tmp_path: Path) -> N
 
 
 def test_a_full_disk_is_named(reviews: Path, tiny_model: Path) -> None:
-    command = [*REVIEWBOX, "classify", str(reviews), "--model", str(tiny_model), "--format", "jsonl"]
-    with Path("/dev/full").open("w") as full:
-        process = subprocess.run(  # noqa: S603 - our own code
-            command, stdout=full, stderr=subprocess.PIPE, text=True, check=False
-        )
-
-    assert process.stderr == "reviewbox: No space left on device\n"
-    assert process.returncode == 2
+    words = ("classify", reviews, "--model", tiny_model, "--format", "jsonl")
+    with Path("/dev/full").open("w") as full, running(*words, stdout=full.fileno()) as command:
+        assert (command.read(), command.wait()) == ("reviewbox: No space left on device\n", 2)
 
 
 # --- help and completion ---

@@ -3,8 +3,6 @@ import http.client
 import json
 import os
 import re
-import signal
-import subprocess
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -14,6 +12,7 @@ from urllib.parse import urlsplit
 
 import pytest
 from tests import faulty_codec
+from tests.commands import SECONDS_TO_WAIT, running
 from typer.testing import CliRunner
 
 from reviewbox.cli import app
@@ -23,8 +22,6 @@ from reviewbox.folder_storage import FolderStorage
 from reviewbox.model.classifier import Classifier
 from reviewbox.objects import ObjectRef
 from reviewbox.settings import Settings
-
-SECONDS_TO_WAIT = 60
 
 
 class WatchedFolder:
@@ -429,42 +426,20 @@ def test_watching_stops_at_ctrl_c(tmp_path: Path, tiny_model: Path) -> None:
     folder.mkdir()
     (folder / "a.txt").write_bytes(b"great film")
     (folder / "t.jsonl").write_bytes(b'{"review":"good"}\n{"review":"bad"}\n')
-    # A shell that runs the tests in the background ignores Ctrl-C, and processes inherit that.
-    program = (
-        "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); "
-        "from reviewbox.cli import app; app()"
-    )
-    command = [
-        sys.executable,
-        "-c",
-        program,
-        "watch",
-        str(folder),
-        "--model",
-        str(tiny_model),
-        "--interval",
-        "0.1",
-        "--serve",
-    ]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:  # noqa: S603 - our own command
-        try:
-            assert process.stdout is not None
-            lines = [process.stdout.readline() for _ in range(4)]
-            process.send_signal(signal.SIGINT)
-            rest = process.stdout.read()
-            process.wait(SECONDS_TO_WAIT)
-        finally:
-            process.kill()
+    with running("watch", folder, "--model", tiny_model, "--interval", "0.1", "--serve") as command:
+        lines = command.read("t.jsonl .*\n").splitlines()
+        command.interrupt()
+        rest, status = command.read(), command.wait()
 
     assert f"results go to {folder}-results" in lines[0]
-    assert re.fullmatch(r"Drop files here and watch their progress: http://127\.0\.0\.1:\d+/\n", lines[1])
+    assert re.fullmatch(r"Drop files here and watch their progress: http://127\.0\.0\.1:\d+/", lines[1])
     assert lines[2].split()[:3] == ["classified", "a.txt", "positive"]
     assert (
         lines[3]
-        == "classified  t.jsonl  1 negative, 1 positive (2 rows, 0 need review, 0 failed) from `review`\n"
+        == "classified  t.jsonl  1 negative, 1 positive (2 rows, 0 need review, 0 failed) from `review`"
     )
     assert rest == "Stopped.\n"
-    assert process.returncode == 0
+    assert status == 0
 
 
 def test_a_folder_without_files_is_not_silently_done(tmp_path: Path, tiny_model: Path) -> None:

@@ -1,12 +1,11 @@
-"""A pipeline on fakes of S3 and SQS, which give the same answers as moto in a hundredth of the time."""
+"""A pipeline on the fakes of S3 and SQS."""
 
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from tests.conftest import BUCKET
-from tests.faults.clients import Client, Clock
-from tests.faults.s3 import S3, Bucket
+from tests.faults.clients import Client
+from tests.faults.s3 import S3
 from tests.faults.sqs import MessageQueue, Sqs
 from tests.faults.stack import inline_pools
 from tests.large_tables.work import QUEUE, SEGMENT_BYTES, storage_of
@@ -15,12 +14,6 @@ from reviewbox.model.classifier import Classifier
 from reviewbox.pipeline import Pipeline
 from reviewbox.queue import Queue
 from reviewbox.settings import Settings
-
-
-@pytest.fixture
-def store() -> S3:
-    """The state of S3: an empty bucket."""
-    return S3(Clock(), buckets={BUCKET: Bucket()})
 
 
 @pytest.fixture

@@ -15,6 +15,9 @@ import pyarrow.parquet as pq
 import pytest
 from mypy_boto3_s3 import S3Client
 from tests.conftest import BUCKET
+from tests.faults.clients import Client
+from tests.faults.s3 import S3
+from tests.large_tables.work import storage_of
 
 from reviewbox.catalog import CopyOutcome
 from reviewbox.cli.watch import watch_folder
@@ -403,13 +406,15 @@ def test_a_score_that_was_edited_cannot_break_the_page(score: str, expected: flo
 
 
 @pytest.fixture
-def bucket(s3: S3Client, storage: S3Storage, classifier: Classifier) -> S3Client:
-    """A bucket with the results of a table in parts and of a single review."""
-    pipeline = Pipeline(storage, classifier, Settings(segment_bytes=300))
+def bucket(s3: S3Client, store: S3, classifier: Classifier) -> S3Client:
+    """A bucket with the results of a table in parts and of a single review, which are made in the fake."""
+    pipeline = Pipeline(storage_of(store), classifier, Settings(segment_bytes=300))
     table = "store,review\n" + "Oslo,good film\nRome,awful film\n" * 20
     for key, body in (("incoming/a b.csv", table), ("incoming/films/c.txt", "Good film.")):
-        s3.put_object(Bucket=BUCKET, Key=key, Body=body.encode())
+        Client(store).put_object(Bucket=BUCKET, Key=key, Body=body.encode())
         pipeline.process(ObjectRef(BUCKET, key), lambda: math.inf)
+    for key, made in store.buckets[BUCKET].objects.items():
+        s3.put_object(Bucket=BUCKET, Key=key, Body=made.body, ContentType=made.content_type)
     return s3
 
 
@@ -519,12 +524,12 @@ def test_the_share_of_a_table_that_no_receipt_names_grows_while_it_is_read(tmp_p
     assert done[-1] > 0.9
 
 
-def test_the_share_of_a_table_in_s3_that_no_receipt_names_grows_while_it_is_read(s3: S3Client) -> None:
+def test_the_share_of_a_table_in_s3_that_no_receipt_names_grows_while_it_is_read(store: S3) -> None:
     """S3 says its size."""
     row = f"Oslo,5,{'Good film. ' * 100},positive,0.9,false,false,,\n"
     header = "store,stars,review,sentiment,score,needs_review,other_language,error_code,error_message\n"
-    s3.put_object(Bucket=BUCKET, Key="a.csv", Body=(header + row * 4000).encode())
-    results = StoredResults(S3Place(S3Storage(s3), ObjectRef(BUCKET, "a.csv")))
+    Client(store).put_object(Bucket=BUCKET, Key="a.csv", Body=(header + row * 4000).encode())
+    results = StoredResults(S3Place(storage_of(store), ObjectRef(BUCKET, "a.csv")))
 
     done = [results.done for _ in results]
 

@@ -1,5 +1,7 @@
 """What commands have in common: how they are added, how they fail, and their options."""
 
+import os
+import sys
 from collections.abc import Callable
 from functools import wraps
 from inspect import cleandoc
@@ -127,4 +129,8 @@ def _fail(line: str, status: int) -> NoReturn:
     from reviewbox.cli.render import print_plain
 
     print_plain(f"reviewbox: {line}", to_stderr=True)
+    try:
+        sys.stdout.flush()
+    except OSError:  # At its end, Python would try again, and report the same in its own words.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     raise typer.Exit(status) from None
