@@ -19,6 +19,7 @@ from tests.large_tables.work import (
     Killer,
     WorkerKilledError,
     deliver,
+    deliver_despite_kills,
     keys,
     plenty,
     put,
@@ -126,17 +127,7 @@ def test_redelivery_after_a_kill_at_any_request_gives_the_same_objects(
         for key in uninterrupted:
             s3.delete_object(Bucket=BUCKET, Key=key)
         interrupted = replace(pipeline, store=storage_of(store, Killer(step, performs)))
-        waiting: list[Any] = [ref]
-        kills = 0
-        while waiting:  # as a queue does: what failed comes again, and what was sent comes, too
-            item = waiting.pop(0)
-            try:
-                interrupted.process(item, plenty)
-            except WorkerKilledError:
-                waiting.append(item)
-                kills += 1
-            waiting += segments_sent(pipeline)
-        assert kills == 1
+        assert deliver_despite_kills(interrupted, ref) == 1
         assert results(s3) == uninterrupted, f"killed at call {step} of {steps}"
     assert pipeline.store.revision(ref) == version
 

@@ -18,6 +18,7 @@ from tests.large_tables.work import (
     WorkerKilledError,
     assert_consistent,
     deliver,
+    deliver_despite_kills,
     fails_at_receipt,
     forge_receipt,
     keys,
@@ -81,18 +82,7 @@ def test_restored_parts_are_announced_once_by_a_new_receipt(
         return receipt_of(s3)
 
     def restore(killer: Killer) -> int:
-        worker = replace(pipeline, store=storage_of(store, killer))
-        waiting: list[Any] = [TABLE]
-        kills = 0
-        while waiting:
-            item = waiting.pop(0)
-            try:
-                worker.process(item, plenty)
-            except WorkerKilledError:
-                waiting.append(item)
-                kills += 1
-            waiting += segments_sent(pipeline)
-        return kills
+        return deliver_despite_kills(replace(pipeline, store=storage_of(store, killer)), TABLE)
 
     put(s3, rows(size))
     restore(Killer(0))

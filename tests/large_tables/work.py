@@ -149,3 +149,21 @@ def deliver(pipeline: Pipeline) -> list[Outcome]:
     while segments := list(segments_sent(pipeline)):
         outcomes += [pipeline.process(segment, plenty) for segment in segments]
     return outcomes
+
+
+def deliver_despite_kills(worker: Pipeline, ref: ObjectRef) -> int:
+    """Process an object and the segments that this sends, as a queue does; return how often a worker died.
+
+    A message whose worker died is delivered again.
+    """
+    waiting: list[ObjectRef | SegmentRef] = [ref]
+    kills = 0
+    while waiting:
+        item = waiting.pop(0)
+        try:
+            worker.process(item, plenty)
+        except WorkerKilledError:
+            waiting.append(item)
+            kills += 1
+        waiting += segments_sent(worker)
+    return kills
